@@ -1,0 +1,58 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code tells a machine what went wrong; it is the `extensions.code` of a GraphQL error.
+type Code string
+
+// The codes that the directory itself gives. The server adds those of GraphQL and of its limits.
+const (
+	CodeBadUserInput Code = "BAD_USER_INPUT"
+	CodeNotFound     Code = "NOT_FOUND"
+	CodeConflict     Code = "CONFLICT"
+)
+
+// Error is a failure that its reader can act upon. Every other error is internal:
+// it is logged with its cause and shown without it.
+type Error struct {
+	Code    Code
+	Message string // for people; names nothing internal
+	Field   string // the input field at fault, or ""
+	Err     error  // the cause, or nil; never shown
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %v", e.Message, e.Err)
+	}
+	return e.Message
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// BadInput returns a BAD_USER_INPUT error about one input field.
+func BadInput(field, format string, args ...any) *Error {
+	return &Error{Code: CodeBadUserInput, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// NotFound returns a NOT_FOUND error.
+func NotFound(format string, args ...any) *Error {
+	return &Error{Code: CodeNotFound, Message: fmt.Sprintf(format, args...)}
+}
+
+// Conflict returns a CONFLICT error.
+func Conflict(format string, args ...any) *Error {
+	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf returns the code of the first Error in err's chain, or "" if there is none.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
