@@ -1,0 +1,155 @@
+// Package databasetest gives tests databases of their own, of every kind that the directory runs on.
+package databasetest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	driverMySQL "github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for creating databases
+
+	"rollcall/database"
+)
+
+// Dialects returns the databases that tests run on: "sqlite" always, "mysql" and "postgres" where
+// ROLLCALL_TEST_MYSQL and ROLLCALL_TEST_POSTGRES hold the URL of a server on which databases may be created.
+func Dialects(tb testing.TB) []string {
+	tb.Helper()
+	dialects := []string{"sqlite"}
+	for _, dialect := range []string{"mysql", "postgres"} {
+		if os.Getenv(variable(dialect)) == "" {
+			tb.Logf("not on %s: set %s to a server's URL to add it", dialect, variable(dialect))
+			continue
+		}
+		dialects = append(dialects, dialect)
+	}
+	return dialects
+}
+
+// Each runs fn on every database as a subtest, each with a new, migrated database, dropped at the end.
+func Each(t *testing.T, fn func(t *testing.T, db *database.Database)) {
+	t.Helper()
+	for _, dialect := range Dialects(t) {
+		t.Run(dialect, func(t *testing.T) { fn(t, New(t, dialect)) })
+	}
+}
+
+// EachURL is Each with the URL of a new, empty database, for tests that open it themselves.
+func EachURL(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	for _, dialect := range Dialects(t) {
+		t.Run(dialect, func(t *testing.T) { fn(t, URL(t, dialect)) })
+	}
+}
+
+// New returns a new, migrated database, dropped at the end of the test. It takes at most one Options.
+func New(tb testing.TB, dialect string, opt ...database.Options) *database.Database {
+	tb.Helper()
+	db := Open(tb, URL(tb, dialect), opt...)
+	if _, err := db.Migrate(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return db
+}
+
+// Open opens a database and closes it at the end of the test. It takes at most one Options.
+func Open(tb testing.TB, url string, opt ...database.Options) *database.Database {
+	tb.Helper()
+	opt = append(opt, database.Options{PoolSize: 8})
+	db, err := database.Open(tb.Context(), url, opt[0])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// URL returns the URL of a new, empty database, dropped at the end of the test even if connections linger.
+// A server that cannot be reached fails the test.
+func URL(tb testing.TB, dialect string) string {
+	tb.Helper()
+	if dialect == "sqlite" {
+		return "sqlite:" + filepath.Join(tb.TempDir(), "rollcall.db")
+	}
+	raw := os.Getenv(variable(dialect))
+	u, err := url.Parse(raw)
+	if err != nil || raw == "" {
+		tb.Fatalf("%s holds no URL", variable(dialect))
+	}
+	name := "rollcall_test_" + strings.ToLower(rand.Text()[:16])
+	server, drop := mysqlServer, dropMySQL
+	if dialect == "postgres" {
+		server, drop = postgresServer, dropPostgres
+	}
+	admin := server(tb, u)
+	tb.Cleanup(func() { _ = admin.Close() })
+	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name); err != nil {
+		tb.Fatalf("create a database on %s: %v", u.Redacted(), err)
+	}
+	tb.Cleanup(func() {
+		if err := drop(admin, name); err != nil {
+			tb.Errorf("drop the database %s: %v", name, err)
+		}
+	})
+	u.Path = "/" + name
+	return u.String()
+}
+
+func variable(dialect string) string { return "ROLLCALL_TEST_" + strings.ToUpper(dialect) }
+
+func mysqlServer(tb testing.TB, u *url.URL) *sql.DB {
+	cfg := driverMySQL.NewConfig()
+	cfg.Net, cfg.Addr, cfg.User = "tcp", u.Host, u.User.Username()
+	cfg.Passwd, _ = u.User.Password()
+	cfg.TLSConfig = u.Query().Get("tls")
+	connector, err := driverMySQL.NewConnector(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sql.OpenDB(connector)
+}
+
+func postgresServer(tb testing.TB, u *url.URL) *sql.DB {
+	db, err := sql.Open("pgx", u.String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return db
+}
+
+// dropMySQL ends the connections first, since DROP waits for a transaction that one of them may hold.
+func dropMySQL(admin *sql.DB, name string) error {
+	ctx := context.Background() // the test's own has ended
+	rows, err := admin.QueryContext(ctx, "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = '"+name+"'")
+	if err != nil {
+		return err
+	}
+	var kills []string
+	for rows.Next() {
+		var kill string
+		if err := rows.Scan(&kill); err != nil {
+			return err
+		}
+		kills = append(kills, kill)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, kill := range kills {
+		_, _ = admin.ExecContext(ctx, kill) // it may have gone meanwhile
+	}
+	_, err = admin.ExecContext(ctx, "DROP DATABASE "+name)
+	return err
+}
+
+func dropPostgres(admin *sql.DB, name string) error {
+	_, err := admin.ExecContext(context.Background(), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name))
+	return err
+}

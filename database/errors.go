@@ -1,0 +1,101 @@
+package database
+
+import (
+	"errors"
+	"strings"
+
+	driverMySQL "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+	driverSQLite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"rollcall/model"
+)
+
+// Translate turns a driver's unique and foreign-key violations into CONFLICT errors for users, with the
+// driver's error within. A user's email and a team's name that are taken name the input field. Every
+// other error, gorm.ErrRecordNotFound among them, is returned as it is.
+func Translate(err error) error {
+	if err == nil || model.CodeOf(err) != "" {
+		return err
+	}
+	var conflict model.Error
+	switch kind, constraint := violationOf(err); kind {
+	case uniqueViolation:
+		conflict = *uniqueConflict(constraint)
+	case foreignKeyViolation:
+		conflict = *model.Conflict("this refers to something that does not exist, or something else still refers to it")
+	default:
+		return err
+	}
+	conflict.Err = err
+	return &conflict
+}
+
+func uniqueConflict(constraint string) *model.Error {
+	switch constraint {
+	case "users_email_key", "users.email":
+		return &model.Error{Code: model.CodeConflict, Field: "email", Message: "another user has this email"}
+	case "teams_name_key", "teams.name":
+		return &model.Error{Code: model.CodeConflict, Field: "name", Message: "another team has this name"}
+	}
+	return model.Conflict("a value that must be unique is already taken")
+}
+
+type violation int
+
+const (
+	noViolation violation = iota
+	uniqueViolation
+	foreignKeyViolation
+)
+
+// violationOf classifies an error by the number that the driver gives. The name of the constraint is a
+// number's refinement only: MySQL and SQLite have it in the text alone.
+func violationOf(err error) (violation, string) {
+	var mysqlErr *driverMySQL.MySQLError
+	var postgresErr *pgconn.PgError
+	var sqliteErr *driverSQLite.Error
+	switch {
+	case errors.As(err, &mysqlErr):
+		switch mysqlErr.Number {
+		case 1062, 1586: // ER_DUP_ENTRY, ER_DUP_ENTRY_WITH_KEY_NAME
+			return uniqueViolation, mysqlConstraint(mysqlErr.Message)
+		case 1216, 1217, 1451, 1452: // ER_NO_REFERENCED_ROW, ER_ROW_IS_REFERENCED, and both _2
+			return foreignKeyViolation, ""
+		}
+	case errors.As(err, &postgresErr):
+		switch postgresErr.Code {
+		case "23505": // unique_violation
+			return uniqueViolation, postgresErr.ConstraintName
+		case "23503", "23001": // foreign_key_violation, and restrict_violation as of PostgreSQL 18
+			return foreignKeyViolation, ""
+		}
+	case errors.As(err, &sqliteErr):
+		switch sqliteErr.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return uniqueViolation, sqliteConstraint(sqliteErr.Error())
+		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_TRIGGER: // RESTRICT is a trigger inside
+			return foreignKeyViolation, ""
+		}
+	}
+	return noViolation, ""
+}
+
+// mysqlConstraint takes the key from "Duplicate entry '…' for key '…'", where MySQL, and not MariaDB,
+// puts the table before it. It reads from the end, since the entry is a user's text.
+func mysqlConstraint(text string) string {
+	quoted := strings.Split(text, "'")
+	if len(quoted) < 3 {
+		return ""
+	}
+	key := quoted[len(quoted)-2]
+	return key[strings.LastIndex(key, ".")+1:]
+}
+
+// sqliteConstraint takes the columns from "… UNIQUE constraint failed: users.email (2067)".
+func sqliteConstraint(text string) string {
+	columns := text[strings.LastIndex(text, ": ")+len(": "):]
+	columns, _, _ = strings.Cut(columns, " (")
+	return columns
+}

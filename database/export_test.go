@@ -1,0 +1,17 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+)
+
+// MigrateDown undoes every migration.
+func (d *Database) MigrateDown(ctx context.Context) error {
+	return d.maintain(ctx, func(pool *sql.DB) error {
+		provider, err := d.provider(pool)
+		if err == nil {
+			_, err = provider.DownTo(ctx, 0)
+		}
+		return err
+	})
+}

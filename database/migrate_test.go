@@ -1,0 +1,117 @@
+package database_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"rollcall/database"
+	"rollcall/database/databasetest"
+)
+
+func TestMigrateCreatesTheSchemaOnceOnly(t *testing.T) {
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		db := databasetest.Open(t, url)
+		for _, want := range []int{1, 0} {
+			if applied, err := db.Migrate(t.Context()); err != nil || applied != want {
+				t.Errorf("Migrate = %d, %v; want %d", applied, err, want)
+			}
+		}
+		for _, table := range []string{"users", "teams", "memberships"} {
+			if n := count(t, db, table); n != 0 {
+				t.Errorf("%s has %d rows", table, n)
+			}
+		}
+	})
+}
+
+func TestMigrateWorksUnderManyProcessesAtOnce(t *testing.T) {
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		const processes = 6
+		var wg sync.WaitGroup
+		applied, errs := make([]int, processes), make([]error, processes)
+		for i := range processes {
+			db := databasetest.Open(t, url, database.Options{PoolSize: 1})
+			wg.Go(func() { applied[i], errs[i] = db.Migrate(t.Context()) })
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(applied)
+		if applied[processes-1] != 1 || applied[processes-2] != 0 {
+			t.Errorf("migrations applied by each: %v, want one in all", applied)
+		}
+	})
+}
+
+func TestASchemaCanBeTakenDownAndUpAgain(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		if err := db.MigrateDown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		checkSchemaError(t, db, 0, "rollcall migrate")
+		if applied, err := db.Migrate(t.Context()); err != nil || applied != 1 {
+			t.Errorf("Migrate = %d, %v", applied, err)
+		}
+	})
+}
+
+func TestCheckSchemaTellsOlderFromNewerAndCreatesNothing(t *testing.T) {
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		db := databasetest.Open(t, url)
+		for range 2 {
+			checkSchemaError(t, db, 0, "rollcall migrate")
+		}
+		if n := tables(t, db); n != 0 {
+			t.Fatalf("CheckSchema created %d tables", n)
+		}
+
+		migrate(t, db)
+		if err := db.CheckSchema(t.Context()); err != nil {
+			t.Fatalf("after Migrate: %v", err)
+		}
+
+		if err := db.Write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, ?)", true).Error; err != nil {
+			t.Fatal(err)
+		}
+		checkSchemaError(t, db, 99, "newer")
+		if _, err := db.Migrate(t.Context()); !strings.Contains(err.Error(), "newer") {
+			t.Errorf("Migrate of a newer schema: %v", err)
+		}
+	})
+}
+
+func checkSchemaError(t *testing.T, db *database.Database, have int64, text string) {
+	t.Helper()
+	var schema *database.SchemaError
+	if err := db.CheckSchema(t.Context()); !errors.As(err, &schema) || schema.Have != have || !strings.Contains(err.Error(), text) {
+		t.Errorf("CheckSchema: %v, want version %d and the text %q", err, have, text)
+	}
+}
+
+func migrate(t *testing.T, db *database.Database) {
+	t.Helper()
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func count(t *testing.T, db *database.Database, table string) (n int64) {
+	t.Helper()
+	if err := db.Read.WithContext(t.Context()).Table(table).Count(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func tables(t *testing.T, db *database.Database) int {
+	t.Helper()
+	names, err := db.Write.Migrator().GetTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}

@@ -1,0 +1,57 @@
+package database
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+)
+
+// server is what error messages may say about a database server, and the one thing that they may not.
+type server struct {
+	product, addr, user, name string
+	password                  string
+}
+
+// unreachable turns a failure to connect that the server did not itself report into an error for people.
+func (s server) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var dns *net.DNSError
+	var op *net.OpError
+	var cert *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &dns) && !dns.IsTimeout:
+		return openErrorf("no host of the name %q is known", dns.Name)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Timeout():
+		return openErrorf("%s at %s did not answer within %s", s.product, s.addr, connectTimeout)
+	case errors.As(err, &op) && op.Op == "dial":
+		return openErrorf("cannot reach %s at %s: %v", s.product, s.addr, op.Err)
+	case errors.As(err, &cert):
+		return openErrorf("the certificate of %s at %s is not trusted: %v", s.product, s.addr, cert.Err)
+	}
+	return openErrorf("cannot connect to %s at %s: %s", s.product, s.addr, s.detail(err))
+}
+
+func (s server) denied() error {
+	return openErrorf("%s at %s refuses the user %q: check the user's name, password and rights", s.product, s.addr, s.user)
+}
+
+func (s server) noDatabase() error {
+	return openErrorf("%s at %s has no database %q: create it first", s.product, s.addr, s.name)
+}
+
+// refused is every other error that the server reports.
+func (s server) refused(message string) error {
+	return openErrorf("%s at %s refuses the connection: %s", s.product, s.addr, s.detail(errors.New(message)))
+}
+
+// detail is an error's text on one line, unless it repeats the password.
+func (s server) detail(err error) string {
+	if s.password != "" && strings.Contains(err.Error(), s.password) {
+		return "(the cause is withheld because it repeats the password)"
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

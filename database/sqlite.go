@@ -1,0 +1,130 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	driverSQLite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+func openSQLite(ctx context.Context, path string, opt Options) (*Database, error) {
+	path, err := sqlitePath(path)
+	if err != nil {
+		return nil, err
+	}
+	write := url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"}}
+	read := url.Values{"mode": {"ro"}, "_query_only": {"1"}}
+	p := pools{write: sqlitePool(path, write), read: sqlitePool(path, read), side: sqlitePool(path, write)}.sized(opt)
+	for _, db := range p.all() {
+		db.SetConnMaxLifetime(0) // a file does not move
+	}
+	p.write.SetMaxOpenConns(1) // SQLite has one writer at a time; here they queue without polling for its lock
+
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := sqliteCheck(connecting, p); err != nil {
+		p.close()
+		return nil, sqliteFailure(ctx, path, err)
+	}
+	d := &Database{dialect: "sqlite", maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+		return sqliteMaintenance(ctx, path, write)
+	}}
+	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: pool}) }, opt)
+}
+
+// sqlitePath returns the absolute path in what follows "sqlite:", which may begin with "//".
+func sqlitePath(path string) (string, error) {
+	path = strings.TrimPrefix(path, "//")
+	if path == "" || strings.Contains(path, "?") || strings.Contains(path, ":memory:") {
+		return "", openErrorf("a SQLite URL is sqlite: and the path of a file, such as sqlite:rollcall.db, without parameters")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", openErrorf("the path of the SQLite file cannot be made absolute: %v", err)
+	}
+	if folder, err := os.Stat(filepath.Dir(path)); err != nil || !folder.IsDir() {
+		return "", openErrorf("the folder %s of the SQLite file does not exist: create it first", filepath.Dir(path))
+	}
+	if file, err := os.Stat(path); err == nil && !file.Mode().IsRegular() {
+		return "", openErrorf("%s is not a file, so it cannot be a SQLite database", path)
+	}
+	return path, nil
+}
+
+// sqlitePool returns a pool on the file, with these parameters of the driver besides those that all pools share.
+func sqlitePool(path string, params url.Values) *sql.DB {
+	query := url.Values{
+		"_busy_timeout": {"5000"}, "_foreign_keys": {"on"},
+		"_time_format": {"sqlite"}, "_timezone": {"UTC"}, // in UTC, texts sort as their times do
+	}
+	maps.Copy(query, params)
+	name := "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")
+	name = strings.NewReplacer("%", "%25", "#", "%23").Replace(name)
+	connector, err := driverSQLite.NewConnector("file:" + name + "?" + query.Encode())
+	if err != nil {
+		panic(err) // it checks only that the query parses
+	}
+	return sql.OpenDB(connector)
+}
+
+var errNoWAL = errors.New("no write-ahead log")
+
+// sqliteCheck connects every pool, and makes sure that the writer can write and that readers do not block it.
+func sqliteCheck(ctx context.Context, p pools) error {
+	if err := p.ping(ctx); err != nil {
+		return err
+	}
+	var mode string
+	if err := p.write.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return errNoWAL
+	}
+	return p.read.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(new(int))
+}
+
+// sqliteMaintenance locks an empty file beside the database. The database's own lock will not do:
+// it lasts for a transaction, and every migration is one.
+func sqliteMaintenance(ctx context.Context, path string, params url.Values) (*sql.DB, func() error, error) {
+	releaseLock, err := hold(ctx, sqlitePool(path+"-lock", url.Values{"_busy_timeout": {"600000"}}), func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	pool := sqlitePool(path, params)
+	return pool, func() error { return errors.Join(pool.Close(), releaseLock()) }, nil
+}
+
+// sqliteFailure turns a failure to open into an error for people.
+func sqliteFailure(ctx context.Context, path string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var reported *driverSQLite.Error
+	if errors.As(err, &reported) {
+		switch reported.Code() & 0xff { // the primary code
+		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+			return openErrorf("%s is not a SQLite database, or is damaged", path)
+		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+			return openErrorf("the SQLite file %s or its folder cannot be written by this user", path)
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			return openErrorf("the SQLite file %s is locked by another process", path)
+		}
+	}
+	if errors.Is(err, errNoWAL) {
+		return openErrorf("the SQLite file %s is on a file system without shared memory, which its write-ahead log needs", path)
+	}
+	return openErrorf("the SQLite file %s cannot be opened: %v", path, err)
+}

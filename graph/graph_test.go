@@ -1,0 +1,198 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gormlogger "gorm.io/gorm/logger"
+
+	"rollcall/database"
+	"rollcall/database/databasetest"
+	"rollcall/graph"
+)
+
+// directory is the API on one database, over real HTTP.
+type directory struct {
+	tb  testing.TB
+	url string
+	db  *database.Database
+	sql *recorder
+	log *bytes.Buffer
+}
+
+// onEveryDatabase runs fn with the API over an empty directory.
+func onEveryDatabase(t *testing.T, fn func(t *testing.T, d *directory)) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		fn(t, newDirectory(t, db))
+	})
+}
+
+// onDemoData runs fn with the API over the demo data.
+func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		if _, err := db.LoadDemo(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		fn(t, newDirectory(t, db))
+	})
+}
+
+func newDirectory(tb testing.TB, db *database.Database) *directory {
+	d := &directory{tb: tb, db: db, sql: &recorder{}, log: &bytes.Buffer{}}
+	db.Read.Config.Logger, db.Write.Config.Logger = d.sql, d.sql
+	server := httptest.NewServer(graph.NewHandler(graph.Config{
+		Database: db,
+		Deadline: 20 * time.Second,
+		MaxPage:  100,
+		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
+	}))
+	tb.Cleanup(server.Close)
+	d.url = server.URL
+	return d
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// answer is a GraphQL response.
+type answer struct {
+	Data   map[string]any
+	Errors []struct {
+		Message    string
+		Path       []any
+		Extensions map[string]any
+	}
+	raw string
+}
+
+// code returns the code of the only error.
+func (a answer) code(tb testing.TB) string {
+	tb.Helper()
+	if len(a.Errors) != 1 {
+		tb.Fatalf("want one error, got %s", a.raw)
+	}
+	code, _ := a.Errors[0].Extensions["code"].(string)
+	return code
+}
+
+// at follows a path such as "users.nodes.0.name".
+func (a answer) at(tb testing.TB, path string) any {
+	tb.Helper()
+	var v any = a.Data
+	for key := range strings.SplitSeq(path, ".") {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[key]
+		case []any:
+			i := slices.Index([]string{"0", "1", "2", "3", "4", "5"}, key)
+			if i < 0 || i >= len(in) {
+				tb.Fatalf("no %s at %s in %s", key, path, a.raw)
+			}
+			v = in[i]
+		default:
+			tb.Fatalf("no %s at %s in %s", key, path, a.raw)
+		}
+	}
+	return v
+}
+
+// send runs an operation; variables are name, value, name, value.
+func (d *directory) send(query string, variables ...any) answer {
+	d.tb.Helper()
+	vars := map[string]any{}
+	for i := 0; i < len(variables); i += 2 {
+		vars[variables[i].(string)] = variables[i+1]
+	}
+	body, err := json.Marshal(map[string]any{"query": query, "variables": vars})
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	res, err := http.Post(d.url, "application/json", bytes.NewReader(body)) //nolint:noctx // a test client
+	if err != nil {
+		d.tb.Error(err)
+		return answer{}
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		d.tb.Error(err)
+	}
+	a := answer{raw: string(raw)}
+	if err := json.Unmarshal(raw, &a); err != nil {
+		d.tb.Errorf("not JSON: %s", raw)
+	}
+	return a
+}
+
+// must is send for an operation that has to succeed.
+func (d *directory) must(query string, variables ...any) answer {
+	d.tb.Helper()
+	a := d.send(query, variables...)
+	if len(a.Errors) > 0 {
+		d.tb.Fatalf("want no errors, got %s", a.raw)
+	}
+	return a
+}
+
+// create adds a user and returns its id.
+func (d *directory) create(name, email string, manager any) string {
+	d.tb.Helper()
+	a := d.must(`mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } } }`,
+		"input", map[string]any{"name": name, "email": email, "managerId": manager})
+	return a.at(d.tb, "createUser.user.id").(string)
+}
+
+// recorder is a GORM logger that keeps the statements.
+type recorder struct {
+	mu         sync.Mutex
+	statements []string
+}
+
+func (r *recorder) LogMode(gormlogger.LogLevel) gormlogger.Interface { return r }
+func (*recorder) Info(context.Context, string, ...any)               {}
+func (*recorder) Warn(context.Context, string, ...any)               {}
+func (*recorder) Error(context.Context, string, ...any)              {}
+
+func (r *recorder) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
+	sql, _ := statement()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.statements = append(r.statements, sql)
+}
+
+// during returns the statements that fn issues.
+func (r *recorder) during(fn func()) []string {
+	r.mu.Lock()
+	r.statements = nil
+	r.mu.Unlock()
+	fn()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.statements)
+}
+
+// wantStatements fails unless fn issues exactly n statements.
+func (d *directory) wantStatements(t *testing.T, n int, fn func()) {
+	t.Helper()
+	if got := d.sql.during(fn); len(got) != n {
+		t.Errorf("want %d statements, got %d:\n%s", n, len(got), strings.Join(got, "\n"))
+	}
+}

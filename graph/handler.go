@@ -1,0 +1,54 @@
+package graph
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/database"
+	"rollcall/graph/generated"
+	"rollcall/loader"
+	"rollcall/session"
+)
+
+// Config is what the API needs.
+type Config struct {
+	Database *database.Database
+	Deadline time.Duration // of an operation; 0: none
+	MaxPage  int           // most items that a page may hold
+	Logger   *slog.Logger
+}
+
+// documents is how many parsed and validated documents are kept.
+const documents = 1000
+
+// NewHandler returns the GraphQL API.
+func NewHandler(cfg Config) http.Handler {
+	present := presenter{cfg.Logger, cfg.Deadline}.present
+	srv := handler.New(generated.NewExecutableSchema(generated.Config{
+		Resolvers: &Resolver{MaxPage: cfg.MaxPage},
+	}))
+	srv.AddTransport(transport.Options{})
+	srv.AddTransport(transport.GET{})
+	srv.AddTransport(transport.POST{})
+	srv.SetQueryCache(lru.New[*ast.QueryDocument](documents))
+	srv.SetErrorPresenter(present)
+	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
+	srv.Use(extension.Introspection{})
+	srv.Use(session.Extension{
+		DB:             cfg.Database.Write,
+		Reads:          cfg.Database.Read,
+		Bind:           loader.NewContext,
+		Deadline:       cfg.Deadline,
+		ErrorPresenter: present,
+		Logger:         cfg.Logger,
+	})
+	return session.Handler(srv)
+}

@@ -1,0 +1,100 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"rollcall/loader"
+	"rollcall/model"
+)
+
+type queryResolver struct{ *Resolver }
+
+// Node resolves Query.node.
+func (queryResolver) Node(ctx context.Context, id string) (model.Node, error) {
+	typ, key, err := model.ParseID(id)
+	if err != nil {
+		return nil, err
+	}
+	return node(ctx, typ, key)
+}
+
+// Nodes resolves Query.nodes.
+func (r queryResolver) Nodes(ctx context.Context, ids []string) ([]model.Node, error) {
+	if len(ids) > r.MaxPage {
+		return nil, model.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), r.MaxPage)
+	}
+	types, keys := make([]string, len(ids)), make([]int64, len(ids))
+	for i, id := range ids {
+		var err error
+		if types[i], keys[i], err = model.ParseID(id); err != nil {
+			return nil, err
+		}
+	}
+	nodes, errs := make([]model.Node, len(ids)), make([]error, len(ids))
+	var wg sync.WaitGroup // so that all keys are in one batch
+	for i := range ids {
+		wg.Go(func() { nodes[i], errs[i] = node(ctx, types[i], keys[i]) })
+	}
+	wg.Wait()
+	return nodes, errors.Join(errs...)
+}
+
+// node loads an object of one of the types that have ids; nil where there is none.
+func node(ctx context.Context, typ string, key int64) (model.Node, error) {
+	loaders := loader.FromContext(ctx)
+	if typ == model.TypeTeam {
+		team, err := loaders.TeamByID.Load(ctx, key)
+		if team == nil {
+			return nil, err // not a nil *Team in an interface
+		}
+		return team, err
+	}
+	user, err := loaders.UserByID.Load(ctx, key)
+	if user == nil {
+		return nil, err
+	}
+	return user, err
+}
+
+// User resolves Query.user.
+func (queryResolver) User(ctx context.Context, id string) (*model.User, error) {
+	key, err := model.ParseIDOf(model.TypeUser, "id", id)
+	if err != nil {
+		return nil, err
+	}
+	return loader.FromContext(ctx).UserByID.Load(ctx, key)
+}
+
+// UserByEmail resolves Query.userByEmail.
+func (queryResolver) UserByEmail(ctx context.Context, email string) (*model.User, error) {
+	return loader.FromContext(ctx).UserByEmail(ctx, model.NormalEmail(email))
+}
+
+// Users resolves Query.users.
+func (r queryResolver) Users(ctx context.Context, first *int, after *string) (*model.UserConnection, error) {
+	page, err := r.page(model.TypeUser, first, after)
+	if err != nil {
+		return nil, err
+	}
+	return loader.FromContext(ctx).Users(ctx, page)
+}
+
+// Team resolves Query.team.
+func (queryResolver) Team(ctx context.Context, id string) (*model.Team, error) {
+	key, err := model.ParseIDOf(model.TypeTeam, "id", id)
+	if err != nil {
+		return nil, err
+	}
+	return loader.FromContext(ctx).TeamByID.Load(ctx, key)
+}
+
+// Teams resolves Query.teams.
+func (r queryResolver) Teams(ctx context.Context, first *int, after *string) (*model.TeamConnection, error) {
+	page, err := r.page(model.TypeTeam, first, after)
+	if err != nil {
+		return nil, err
+	}
+	return loader.FromContext(ctx).Teams(ctx, page)
+}

@@ -1,0 +1,71 @@
+package loader
+
+import (
+	"context"
+	"time"
+
+	"rollcall/model"
+	"rollcall/session"
+)
+
+func (l *Loaders) teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) {
+	var teams []*model.Team
+	err := session.DB(ctx).Find(&teams, ids).Error
+	byID := make(map[int64]*model.Team, len(teams))
+	for _, t := range teams {
+		byID[t.ID] = t
+	}
+	return byID, err
+}
+
+// Teams reads a page of all teams.
+func (l *Loaders) Teams(ctx context.Context, page model.Page) (*model.TeamConnection, error) {
+	var teams []*model.Team
+	err := session.DB(ctx).Where("id > ?", page.After).Order("id").Limit(page.First + 1).Find(&teams).Error
+	edges := make([]*model.TeamEdge, len(teams))
+	for i, t := range teams {
+		l.TeamByID.Prime(ctx, t.ID, t)
+		edges[i] = &model.TeamEdge{Team: t}
+	}
+	return &model.TeamConnection{Connection: model.NewConnection(edges, page.First)}, err
+}
+
+// AllTeamsCount reads how many teams there are.
+func (l *Loaders) AllTeamsCount(ctx context.Context) (int, error) {
+	var n int64
+	err := session.DB(ctx).Model(&model.Team{}).Count(&n).Error
+	return int(n), err
+}
+
+// userTeam is a team with the membership that led to it.
+type userTeam struct {
+	model.Team `gorm:"embedded"`
+	UserID     int64
+	Role       model.Role
+	JoinedAt   time.Time
+}
+
+// teamsOfUsers reads the first teams of each user. A user has few: numbering all of them costs less
+// than one limited select for each user.
+func (l *Loaders) teamsOfUsers(ctx context.Context, users []int64, page model.Page) (map[int64]*model.UserTeamConnection, error) {
+	var rows []*userTeam
+	err := session.DB(ctx).Raw(`SELECT * FROM (
+		SELECT t.*, m.user_id, m.role, m.created_at AS joined_at,
+			ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY m.team_id) AS place
+		FROM memberships m JOIN teams t ON t.id = m.team_id
+		WHERE m.user_id IN ? AND m.team_id > ?) AS ranked
+		WHERE place <= ? ORDER BY user_id, place`, users, page.After, page.First+1).Find(&rows).Error
+	if err != nil {
+		return nil, err
+	}
+	edges := map[int64][]*model.UserTeamEdge{}
+	for _, r := range rows {
+		l.TeamByID.Prime(ctx, r.Team.ID, &r.Team)
+		edges[r.UserID] = append(edges[r.UserID], &model.UserTeamEdge{Team: &r.Team, Role: r.Role, JoinedAt: r.JoinedAt})
+	}
+	lists := make(map[int64]*model.UserTeamConnection, len(users))
+	for _, id := range users {
+		lists[id] = &model.UserTeamConnection{UserID: id, Connection: model.NewConnection(edges[id], page.First)}
+	}
+	return lists, nil
+}

@@ -1,0 +1,99 @@
+package loader
+
+import (
+	"context"
+	"time"
+
+	"rollcall/model"
+	"rollcall/session"
+)
+
+func (l *Loaders) usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {
+	var users []*model.User
+	err := session.DB(ctx).Find(&users, ids).Error
+	byID := make(map[int64]*model.User, len(users))
+	for _, u := range users {
+		byID[u.ID] = u
+	}
+	return byID, err
+}
+
+// Users reads a page of all users.
+func (l *Loaders) Users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
+	var users []*model.User
+	err := session.DB(ctx).Where("id > ?", page.After).Order("id").Limit(page.First + 1).Find(&users).Error
+	return l.userConnection(ctx, nil, users, page), err
+}
+
+// UserCount reads how many users there are.
+func (l *Loaders) UserCount(ctx context.Context) (int, error) {
+	var n int64
+	err := session.DB(ctx).Model(&model.User{}).Count(&n).Error
+	return int(n), err
+}
+
+// UserByEmail reads the user with a normal email address; nil where there is none.
+func (l *Loaders) UserByEmail(ctx context.Context, email string) (*model.User, error) {
+	var users []*model.User
+	err := session.DB(ctx).Where("email = ?", email).Limit(1).Find(&users).Error
+	if err != nil || len(users) == 0 {
+		return nil, err
+	}
+	l.UserByID.Prime(ctx, users[0].ID, users[0])
+	return users[0], nil
+}
+
+// reports reads the first users of each manager. A manager may have many: each is limited on its own.
+func (l *Loaders) reports(ctx context.Context, managers []int64, page model.Page) (map[int64]*model.UserConnection, error) {
+	users, err := firstOfEach[*model.User](ctx, managers, page,
+		"SELECT * FROM users WHERE manager_id = ? AND id > ? ORDER BY id LIMIT ?")
+	if err != nil {
+		return nil, err
+	}
+	byManager := map[int64][]*model.User{}
+	for _, u := range users {
+		byManager[*u.ManagerID] = append(byManager[*u.ManagerID], u)
+	}
+	lists := make(map[int64]*model.UserConnection, len(managers))
+	for _, id := range managers {
+		lists[id] = l.userConnection(ctx, &id, byManager[id], page)
+	}
+	return lists, nil
+}
+
+func (l *Loaders) userConnection(ctx context.Context, manager *int64, users []*model.User, page model.Page) *model.UserConnection {
+	edges := make([]*model.UserEdge, len(users))
+	for i, u := range users {
+		l.UserByID.Prime(ctx, u.ID, u)
+		edges[i] = &model.UserEdge{User: u}
+	}
+	return &model.UserConnection{ManagerID: manager, Connection: model.NewConnection(edges, page.First)}
+}
+
+// member is a user with the membership that led to it.
+type member struct {
+	model.User `gorm:"embedded"`
+	TeamID     int64
+	Role       model.Role
+	JoinedAt   time.Time
+}
+
+// membersOfTeams reads the first members of each team. A team may have many: each is limited on its own.
+func (l *Loaders) membersOfTeams(ctx context.Context, teams []int64, page model.Page) (map[int64]*model.TeamMemberConnection, error) {
+	members, err := firstOfEach[*member](ctx, teams, page,
+		"SELECT u.*, m.team_id, m.role, m.created_at AS joined_at FROM memberships m JOIN users u ON u.id = m.user_id"+
+			" WHERE m.team_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?")
+	if err != nil {
+		return nil, err
+	}
+	edges := map[int64][]*model.TeamMemberEdge{}
+	for _, m := range members {
+		l.UserByID.Prime(ctx, m.User.ID, &m.User)
+		edges[m.TeamID] = append(edges[m.TeamID], &model.TeamMemberEdge{User: &m.User, Role: m.Role, JoinedAt: m.JoinedAt})
+	}
+	lists := make(map[int64]*model.TeamMemberConnection, len(teams))
+	for _, id := range teams {
+		lists[id] = &model.TeamMemberConnection{TeamID: id, Connection: model.NewConnection(edges[id], page.First)}
+	}
+	return lists, nil
+}

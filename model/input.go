@@ -1,0 +1,155 @@
+package model
+
+import (
+	"net/mail"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// Bounds of what is stored, in characters.
+const (
+	maxName  = 255
+	maxEmail = 320
+)
+
+// CreateUserInput is a user to add.
+type CreateUserInput struct {
+	Name      string
+	Email     string
+	ManagerID *string
+}
+
+// User checks the input and returns the user that it describes.
+func (in CreateUserInput) User() (*User, error) {
+	name, err := checkName(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	email, err := checkEmail(in.Email)
+	if err != nil {
+		return nil, err
+	}
+	u := &User{Name: name, Email: email}
+	if in.ManagerID != nil {
+		id, err := ParseIDOf(TypeUser, "managerId", *in.ManagerID)
+		if err != nil {
+			return nil, err
+		}
+		u.ManagerID = &id
+	}
+	return u, nil
+}
+
+// UpdateUserInput is a change of a user. A field that is not set stays as it is.
+type UpdateUserInput struct {
+	ID        string
+	Name      graphql.Omittable[*string]
+	Email     graphql.Omittable[*string]
+	ManagerID graphql.Omittable[*string] // set to nil: no manager
+}
+
+// UserChange is what an UpdateUserInput asks for, checked.
+type UserChange struct {
+	ID          int64
+	Name, Email *string // nil: stays
+	SetManager  bool
+	ManagerID   *int64 // with SetManager
+}
+
+// Apply makes the change in u and returns the names of the columns that it sets.
+func (c UserChange) Apply(u *User) (columns []string) {
+	if c.Name != nil {
+		u.Name = *c.Name
+		columns = append(columns, "name")
+	}
+	if c.Email != nil {
+		u.Email = *c.Email
+		columns = append(columns, "email")
+	}
+	if c.SetManager {
+		u.ManagerID = c.ManagerID
+		columns = append(columns, "manager_id")
+	}
+	return columns
+}
+
+// Change checks the input and returns the change that it describes.
+func (in UpdateUserInput) Change() (c UserChange, err error) {
+	if c.ID, err = ParseIDOf(TypeUser, "id", in.ID); err != nil {
+		return c, err
+	}
+	if c.Name, err = given("name", in.Name, checkName); err != nil {
+		return c, err
+	}
+	if c.Email, err = given("email", in.Email, checkEmail); err != nil {
+		return c, err
+	}
+	if manager, set := in.ManagerID.ValueOK(); set {
+		c.SetManager = true
+		if manager != nil {
+			id, err := ParseIDOf(TypeUser, "managerId", *manager)
+			if err != nil {
+				return c, err
+			}
+			c.ManagerID = &id
+		}
+	}
+	return c, nil
+}
+
+// DeleteUserInput names a user to remove.
+type DeleteUserInput struct {
+	ID string
+}
+
+// UserPayload is what createUser and updateUser return.
+type UserPayload struct {
+	User *User
+}
+
+// DeleteUserPayload is what deleteUser returns.
+type DeleteUserPayload struct {
+	DeletedUserID string
+}
+
+// given checks a field that may be left out but not be null.
+func given(field string, v graphql.Omittable[*string], check func(string) (string, error)) (*string, error) {
+	value, set := v.ValueOK()
+	if !set {
+		return nil, nil
+	}
+	if value == nil {
+		return nil, BadInput(field, "%s cannot be null: leave it out to keep it as it is", field)
+	}
+	checked, err := check(*value)
+	return &checked, err
+}
+
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
+		return "", BadInput("name", "name must have 1 to %d characters, not %d", maxName, n)
+	}
+	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return "", BadInput("name", "name must be text without null characters")
+	}
+	return name, nil
+}
+
+func checkEmail(email string) (string, error) {
+	email = NormalEmail(email)
+	addr, err := mail.ParseAddress(email)
+	// ParseAddress takes `Name <address>` too, and drops comments.
+	if err != nil || addr.Address != email || strings.ContainsAny(email, " \"\x00") || !utf8.ValidString(email) {
+		return "", BadInput("email", "email must be a well-formed address such as ada@example.com")
+	}
+	if n := utf8.RuneCountInString(email); n > maxEmail {
+		return "", BadInput("email", "email must have at most %d characters, not %d", maxEmail, n)
+	}
+	return email, nil
+}
+
+// NormalEmail returns an email address in the form in which it is stored and compared.
+func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }

@@ -1,0 +1,7 @@
+package model
+
+// Node is an object with a global id: a User or a Team.
+type Node interface {
+	IsNode()
+	GlobalID() string
+}

@@ -1,0 +1,189 @@
+// Rollcall serves a directory of users over GraphQL.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"rollcall/database"
+	"rollcall/graph"
+	"rollcall/session"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	cfg, err := parse(os.Args[1:], os.Stdout, os.Stderr)
+	if err == nil {
+		err = run(ctx, cfg)
+	}
+	if err != nil && !errors.Is(err, errHelped) {
+		fmt.Fprintln(os.Stderr, "rollcall:", err)
+		os.Exit(1)
+	}
+}
+
+// run carries out a command. It returns nil once ctx has ended it in good order.
+func run(ctx context.Context, cfg config) error {
+	if cfg.command == "version" {
+		_, err := fmt.Fprintln(cfg.out, version())
+		return err
+	}
+	log := cfg.logger()
+	db, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+
+	if cfg.command == "migrate" {
+		return migrate(ctx, cfg, db)
+	}
+	if err := prepare(ctx, cfg, db); err != nil {
+		return err
+	}
+	return serve(ctx, cfg, db, log)
+}
+
+func open(ctx context.Context, cfg config, log *slog.Logger) (*database.Database, error) {
+	options := database.Options{PoolSize: cfg.PoolSize, Deadline: cfg.Deadline}
+	if cfg.Echo {
+		options.Logger = session.Echo(log)
+	}
+	db, err := database.Open(ctx, cfg.Database, options)
+	if err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	return db, nil
+}
+
+func migrate(ctx context.Context, cfg config, db *database.Database) error {
+	applied, err := db.Migrate(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	_, err = fmt.Fprintf(cfg.out, "The schema is up to date; migrations applied: %d.\n", applied)
+	return err
+}
+
+// prepare makes sure of the schema and of the demo data.
+func prepare(ctx context.Context, cfg config, db *database.Database) error {
+	if cfg.DoMigrate || db.Dialect() == "sqlite" {
+		if _, err := db.Migrate(ctx); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+	} else if err := db.CheckSchema(ctx); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	if !cfg.Demo {
+		return nil
+	}
+	loaded, err := db.LoadDemo(ctx)
+	if err != nil {
+		return fmt.Errorf("--demo: %w", err)
+	}
+	if !loaded {
+		_, err = fmt.Fprintln(cfg.out, "The directory has users already: no demo data was loaded.")
+	}
+	return err
+}
+
+// grace is how much longer than an operation's deadline the end of the server may take.
+const grace = 5 * time.Second
+
+// serve answers requests until ctx ends, then lets those in flight finish.
+func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
+	handler, err := newHandler(cfg, db, log)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("--listen: %s is in use by another program: choose another port, or 0 for any", cfg.Listen)
+	} else if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	announce(cfg, listener.Addr())
+
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping: operations in flight may finish")
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Deadline+grace)
+	defer cancel()
+	if err := server.Shutdown(last); err != nil {
+		log.Warn("requests were still open at the end", "error", err)
+		_ = server.Close()
+	}
+	return nil
+}
+
+// newHandler routes the API and the Playground.
+func newHandler(cfg config, db *database.Database, log *slog.Logger) (http.Handler, error) {
+	page, err := graph.NewPlayground()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	mux.Handle("/query", graph.NewHandler(graph.Config{
+		Database: db,
+		Deadline: cfg.Deadline,
+		MaxPage:  cfg.MaxPage,
+		Logger:   log,
+	}))
+	return mux, nil
+}
+
+// announce prints where the server is, and a query to try.
+func announce(cfg config, addr net.Addr) {
+	base := "http://" + reachable(addr)
+	_, _ = fmt.Fprintf(cfg.out, `Rollcall serves %s
+  Playground  %s/
+  API         %s/query
+Try:
+  curl %s/query -H 'Content-Type: application/json' \
+    -d '{"query": "{ user(id: \"User:42\") { name manager { name } teams { nodes { name } } } }"}'
+`, redacted(cfg.Database), base, base, base)
+}
+
+// reachable names an address that a client on this machine can use.
+func reachable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return addr.String()
+}
+
+// redacted is a database's URL without what is secret in it.
+func redacted(database string) string {
+	u, err := url.Parse(database)
+	if err != nil || u.Host == "" {
+		scheme, rest, _ := strings.Cut(database, ":")
+		if scheme == "sqlite" {
+			return scheme + ":" + rest
+		}
+		return scheme
+	}
+	u.RawQuery = ""
+	return u.Redacted()
+}

@@ -1,0 +1,30 @@
+package session
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+)
+
+// Do runs fn with the operation's connection for itself: no other resolver's statement runs
+// meanwhile. It serves what leaves a result open (Rows, Scan) and savepoints (tx.Transaction). tx must
+// not be used after fn returns, nor session.DB within it, which would wait for fn to end.
+func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	s := mustFromContext(ctx)
+	if err := s.enter(false); err != nil {
+		return err
+	}
+	defer s.leave()
+	var own gorm.ConnPool = s.tx
+	if s.mode == pooled {
+		conn, err := s.pool.Conn(s.ctx)
+		if err != nil {
+			return s.explain(err)
+		}
+		defer func() { _ = conn.Close() }()
+		own = conn
+	}
+	tx := s.db.Session(&gorm.Session{NewDB: true, Context: s.ctx})
+	tx.Statement.ConnPool = ownPool{s: s, ConnPool: own}
+	return fn(tx)
+}

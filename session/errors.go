@@ -1,0 +1,50 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers can test for with errors.Is.
+var (
+	// ErrReadOnly is what a write gets in the session of a query.
+	ErrReadOnly = errors.New("session: a query cannot write; use a mutation")
+	// ErrRows is what Rows, Row and Scan get: an open result would block the other
+	// resolvers of the operation.
+	ErrRows = errors.New("session: Rows, Row and Scan leave a result open on a connection that is shared; use Find, or session.Do")
+	// ErrPrepareStmt is what a session made with gorm.Session{PrepareStmt: true} gets.
+	ErrPrepareStmt = errors.New("session: PrepareStmt takes statements past the operation's session; leave it out")
+	// ErrTransaction is what Begin and Transaction get.
+	ErrTransaction = errors.New("session: a mutation is in a transaction already; use session.Do, and within it Transaction for a savepoint")
+)
+
+// ClosedError is what a statement gets after its session has ended.
+type ClosedError struct{ Operation Operation }
+
+func (e *ClosedError) Error() string {
+	return fmt.Sprintf("session: used after the end of %s", e.Operation)
+}
+
+// DeadError is what a statement gets after an error that ended the transaction on the server.
+type DeadError struct {
+	Operation Operation
+	Err       error // the fatal error
+}
+
+func (e *DeadError) Error() string {
+	return fmt.Sprintf("session: the transaction of %s has ended: %v", e.Operation, e.Err)
+}
+
+func (e *DeadError) Unwrap() error { return e.Err }
+
+// CommitError is the failure of a mutation's COMMIT. Nothing of it was answered.
+type CommitError struct {
+	Operation Operation
+	Err       error
+}
+
+func (e *CommitError) Error() string {
+	return fmt.Sprintf("session: cannot commit %s: %v", e.Operation, e.Err)
+}
+
+func (e *CommitError) Unwrap() error { return e.Err }

@@ -1,0 +1,72 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+
+	"gorm.io/gorm"
+)
+
+// sharedPool is the gorm.ConnPool of a session. GORM reaches it within the callbacks that hold
+// the session's slot (see callbacks.go); whatever reaches it otherwise is refused.
+type sharedPool struct{ s *Session }
+
+var (
+	_ gorm.ConnPool         = &sharedPool{}
+	_ gorm.ConnPoolBeginner = &sharedPool{}
+)
+
+func (p *sharedPool) target() gorm.ConnPool {
+	if p.s.mode == pooled {
+		return p.s.pool
+	}
+	return p.s.tx
+}
+
+func (p *sharedPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return p.target().ExecContext(ctx, query, args...)
+}
+
+func (p *sharedPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return p.target().QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext is reached by Row alone, which has no error to return but the row's own.
+func (p *sharedPool) QueryRowContext(ctx context.Context, _ string, _ ...any) *sql.Row {
+	return failedRow(ctx, ErrRows)
+}
+
+func (p *sharedPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
+	return nil, ErrPrepareStmt
+}
+
+// BeginTx refuses: GORM calls it for Begin and Transaction.
+func (p *sharedPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
+	return nil, ErrTransaction
+}
+
+// ownPool is the gorm.ConnPool within Do: the session's connection, for one caller alone.
+type ownPool struct {
+	gorm.ConnPool
+	s *Session
+}
+
+// Commit and Rollback mark the pool as being within a transaction, so that GORM makes
+// savepoints in it. Ending the transaction is the session's business.
+func (ownPool) Commit() error   { return ErrTransaction }
+func (ownPool) Rollback() error { return ErrTransaction }
+
+var _ gorm.TxCommitter = ownPool{}
+
+// failedRow returns a row whose Scan fails with err: database/sql has no other way to make one.
+func failedRow(ctx context.Context, err error) *sql.Row {
+	db := sql.OpenDB(failingConnector{err})
+	defer func() { _ = db.Close() }()
+	return db.QueryRowContext(ctx, "")
+}
+
+type failingConnector struct{ err error }
+
+func (c failingConnector) Connect(context.Context) (driver.Conn, error) { return nil, c.err }
+func (c failingConnector) Driver() driver.Driver                        { return nil }
