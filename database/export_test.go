@@ -15,3 +15,8 @@ func (d *Database) MigrateDown(ctx context.Context) error {
 		return err
 	})
 }
+
+// Locked runs fn under the lock of Migrate.
+func (d *Database) Locked(ctx context.Context, fn func()) error {
+	return d.maintain(ctx, func(*sql.DB) error { fn(); return nil })
+}

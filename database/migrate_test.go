@@ -1,11 +1,13 @@
 package database_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
@@ -44,6 +46,25 @@ func TestMigrateWorksUnderManyProcessesAtOnce(t *testing.T) {
 		if applied[processes-1] != 1 || applied[processes-2] != 0 {
 			t.Errorf("migrations applied by each: %v, want one in all", applied)
 		}
+	})
+}
+
+func TestMigrateStopsWaitingForAnotherProcessWhenItsContextEnds(t *testing.T) {
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		other, db := databasetest.Open(t, url), databasetest.Open(t, url)
+		err := other.Locked(t.Context(), func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			_, err := db.Migrate(ctx)
+			if took := time.Since(began); err == nil || took > 2*time.Second {
+				t.Errorf("ended after %s with %v", took, err)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		migrate(t, db)
 	})
 }
 

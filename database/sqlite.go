@@ -29,9 +29,7 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 	}
 	p.write.SetMaxOpenConns(1) // SQLite has one writer at a time; here they queue without polling for its lock
 
-	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if err := sqliteCheck(connecting, p); err != nil {
+	if err := sqliteCheck(ctx, p); err != nil {
 		p.close()
 		return nil, sqliteFailure(ctx, path, err)
 	}
@@ -90,7 +88,25 @@ func sqliteCheck(ctx context.Context, p pools) error {
 	if mode != "wal" {
 		return errNoWAL
 	}
-	return p.read.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(new(int))
+	// SQLite opens a file that it may only read without complaint, and fails at the first write: so try one.
+	tx, err := p.write.BeginTx(ctx, nil)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "PRAGMA user_version = 1")
+		err = errors.Join(err, tx.Rollback())
+	}
+	if sqliteCode(err) == sqlite3.SQLITE_BUSY { // another process is writing
+		return nil
+	}
+	return err
+}
+
+// sqliteCode returns the primary result code of an error, or 0: https://sqlite.org/rescode.html
+func sqliteCode(err error) int {
+	var reported *driverSQLite.Error
+	if errors.As(err, &reported) {
+		return reported.Code() & 0xff
+	}
+	return 0
 }
 
 // sqliteMaintenance locks an empty file beside the database. The database's own lock will not do:
@@ -112,16 +128,13 @@ func sqliteFailure(ctx context.Context, path string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var reported *driverSQLite.Error
-	if errors.As(err, &reported) {
-		switch reported.Code() & 0xff { // the primary code
-		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-			return openErrorf("%s is not a SQLite database, or is damaged", path)
-		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-			return openErrorf("the SQLite file %s or its folder cannot be written by this user", path)
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-			return openErrorf("the SQLite file %s is locked by another process", path)
-		}
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		return openErrorf("%s is not a SQLite database, or is damaged", path)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return openErrorf("the SQLite file %s or its folder cannot be written by this user", path)
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return openErrorf("the SQLite file %s is locked by another process", path)
 	}
 	if errors.Is(err, errNoWAL) {
 		return openErrorf("the SQLite file %s is on a file system without shared memory, which its write-ahead log needs", path)

@@ -193,6 +193,9 @@ func (r *recorder) during(fn func()) []string {
 func (d *directory) wantStatements(t *testing.T, n int, fn func()) {
 	t.Helper()
 	if got := d.sql.during(fn); len(got) != n {
+		for i, sql := range got {
+			got[i] = sql[:min(len(sql), 200)]
+		}
 		t.Errorf("want %d statements, got %d:\n%s", n, len(got), strings.Join(got, "\n"))
 	}
 }

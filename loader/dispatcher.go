@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -11,13 +12,15 @@ type dispatcher struct {
 	loaders []func() // each ends one loader's batch
 
 	mu     sync.Mutex
-	loads  int  // since the last dispatch
+	loads  int // since the last dispatch
+	last   time.Time
 	active bool // watch is running
 }
 
 const (
-	tick  = 100 * time.Microsecond
-	quiet = 3 // ticks without a load after which no further one is expected
+	tick   = 100 * time.Microsecond // where the kernel's timers are that fine; else about a millisecond
+	quiet  = 3 * tick               // without a load, after which no further one is expected
+	yields = 16                     // to whatever resolver is ready to run and about to load
 )
 
 // loaded tells that a load is waiting.
@@ -25,6 +28,7 @@ func (d *dispatcher) loaded() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.loads++
+	d.last = time.Now()
 	if !d.active {
 		d.active = true
 		go d.watch()
@@ -33,20 +37,18 @@ func (d *dispatcher) loaded() {
 
 // watch waits until the loads have come to a rest and dispatches them.
 func (d *dispatcher) watch() {
-	for seen, rest := 0, 0; rest < quiet; {
-		before := time.Now()
+	for seen := 0; ; {
 		time.Sleep(tick)
-		late := time.Since(before) > 10*tick // others had no chance to run either
-
+		for range yields {
+			runtime.Gosched()
+		}
 		d.mu.Lock()
-		if d.loads == seen && !late {
-			rest++
-		} else {
-			seen, rest = d.loads, 0
-		}
-		if rest == quiet {
+		if d.loads == seen && time.Since(d.last) >= quiet {
 			d.loads, d.active = 0, false
+			d.mu.Unlock()
+			break
 		}
+		seen = d.loads
 		d.mu.Unlock()
 	}
 	for _, flush := range d.loaders {

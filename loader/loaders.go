@@ -61,6 +61,12 @@ func (l *Loaders) Clear() {
 	}
 }
 
+// Wrote is Clear after a write of a user, whose row is now as given.
+func (l *Loaders) Wrote(ctx context.Context, user *model.User) {
+	l.Clear()
+	l.UserByID.Prime(ctx, user.ID, user)
+}
+
 // perPage lets a batch of lists be read in groups that are asked for the same page.
 func perPage[V any](read func(ctx context.Context, parents []int64, page model.Page) (map[int64]V, error)) fetch[List, V] {
 	return func(ctx context.Context, keys []List) (map[List]V, error) {
