@@ -14,7 +14,7 @@ generate: ## Write graph/generated anew, after a change of schema.graphqls or gq
 	go tool gqlgen generate
 
 check-generated: ## Fail if graph/generated is not what `make generate` writes; change nothing.
-	@kept=$$(mktemp -d); cp -pR graph/generated "$$kept"; \
+	@kept=$$(mktemp -d); mv graph/generated "$$kept"; \
 	trap 'rm -rf graph/generated; mv "$$kept/generated" graph; rmdir "$$kept"' EXIT; \
 	$(MAKE) --no-print-directory generate; \
 	diff -rq "$$kept/generated" graph/generated || \
@@ -35,7 +35,7 @@ race: ## Run the tests under the race detector, which needs a C compiler.
 
 all-databases: export ROLLCALL_TEST_MYSQL ?= mysql://root@127.0.0.1:3306/
 all-databases: export ROLLCALL_TEST_POSTGRES ?= postgres://postgres@127.0.0.1:5432/test?sslmode=disable
-all-databases: race ## Run them so on SQLite, MariaDB and PostgreSQL, by default on this machine.
+all-databases: race ## Run them so on SQLite, MariaDB and PostgreSQL, by default those on this machine.
 
 bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./...

@@ -16,6 +16,7 @@ import (
 
 	gormlogger "gorm.io/gorm/logger"
 
+	"rollcall/batch"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/graph"
@@ -192,6 +193,12 @@ func (r *recorder) during(fn func()) []string {
 // wantStatements fails unless fn issues exactly n statements.
 func (d *directory) wantStatements(t *testing.T, n int, fn func()) {
 	t.Helper()
+	before := batch.Fallbacks()
+	defer func() {
+		if n := batch.Fallbacks() - before; n != 0 {
+			t.Errorf("%d batches were not foreseen", n)
+		}
+	}()
 	if got := d.sql.during(fn); len(got) != n {
 		for i, sql := range got {
 			got[i] = sql[:min(len(sql), 200)]

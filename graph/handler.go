@@ -42,6 +42,7 @@ func NewHandler(cfg Config) http.Handler {
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
 	srv.Use(extension.Introspection{})
+	srv.Use(loader.Plan(cfg.MaxPage))
 	srv.Use(session.Extension{
 		DB:             cfg.Database.Write,
 		Reads:          cfg.Database.Read,

@@ -2,8 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
-	"sync"
 
 	"rollcall/loader"
 	"rollcall/model"
@@ -32,13 +30,14 @@ func (r queryResolver) Nodes(ctx context.Context, ids []string) ([]model.Node, e
 			return nil, err
 		}
 	}
-	nodes, errs := make([]model.Node, len(ids)), make([]error, len(ids))
-	var wg sync.WaitGroup // so that all keys are in one batch
+	nodes := make([]model.Node, len(ids))
 	for i := range ids {
-		wg.Go(func() { nodes[i], errs[i] = node(ctx, types[i], keys[i]) })
+		var err error
+		if nodes[i], err = node(ctx, types[i], keys[i]); err != nil {
+			return nil, err
+		}
 	}
-	wg.Wait()
-	return nodes, errors.Join(errs...)
+	return nodes, nil
 }
 
 // node loads an object of one of the types that have ids; nil where there is none.
@@ -69,7 +68,7 @@ func (queryResolver) User(ctx context.Context, id string) (*model.User, error) {
 
 // UserByEmail resolves Query.userByEmail.
 func (queryResolver) UserByEmail(ctx context.Context, email string) (*model.User, error) {
-	return loader.FromContext(ctx).UserByEmail(ctx, model.NormalEmail(email))
+	return loader.FromContext(ctx).UserByEmail.Load(ctx, model.NormalEmail(email))
 }
 
 // Users resolves Query.users.
@@ -78,7 +77,7 @@ func (r queryResolver) Users(ctx context.Context, first *int, after *string) (*m
 	if err != nil {
 		return nil, err
 	}
-	return loader.FromContext(ctx).Users(ctx, page)
+	return loader.FromContext(ctx).Users.Load(ctx, page)
 }
 
 // Team resolves Query.team.
@@ -96,5 +95,5 @@ func (r queryResolver) Teams(ctx context.Context, first *int, after *string) (*m
 	if err != nil {
 		return nil, err
 	}
-	return loader.FromContext(ctx).Teams(ctx, page)
+	return loader.FromContext(ctx).Teams.Load(ctx, page)
 }

@@ -21,13 +21,13 @@ func (r teamResolver) Members(ctx context.Context, t *model.Team, first *int, af
 type teamCount struct{}
 
 // TotalCount resolves TeamConnection.totalCount.
-func (teamCount) TotalCount(ctx context.Context, _ *model.TeamConnection) (int, error) {
-	return loader.FromContext(ctx).AllTeamsCount(ctx)
+func (teamCount) TotalCount(ctx context.Context, c *model.TeamConnection) (int, error) {
+	return loader.FromContext(ctx).AllTeamsCount.Load(ctx, c.CountKey())
 }
 
 type teamMemberCount struct{}
 
 // TotalCount resolves TeamMemberConnection.totalCount.
 func (teamMemberCount) TotalCount(ctx context.Context, c *model.TeamMemberConnection) (int, error) {
-	return loader.FromContext(ctx).MemberCount.Load(ctx, c.TeamID)
+	return loader.FromContext(ctx).MemberCount.Load(ctx, c.CountKey())
 }

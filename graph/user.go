@@ -39,15 +39,12 @@ type userCount struct{}
 
 // TotalCount resolves UserConnection.totalCount.
 func (userCount) TotalCount(ctx context.Context, c *model.UserConnection) (int, error) {
-	if c.ManagerID == nil {
-		return loader.FromContext(ctx).UserCount(ctx)
-	}
-	return loader.FromContext(ctx).ReportCount.Load(ctx, *c.ManagerID)
+	return loader.FromContext(ctx).ReportCount.Load(ctx, c.CountKey())
 }
 
 type userTeamCount struct{}
 
 // TotalCount resolves UserTeamConnection.totalCount.
 func (userTeamCount) TotalCount(ctx context.Context, c *model.UserTeamConnection) (int, error) {
-	return loader.FromContext(ctx).TeamCount.Load(ctx, c.UserID)
+	return loader.FromContext(ctx).TeamCount.Load(ctx, c.CountKey())
 }

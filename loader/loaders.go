@@ -1,27 +1,31 @@
+// Package loader declares the directory's relations: their keys, their statements and their order.
 package loader
 
 import (
 	"context"
 	"errors"
 
+	"rollcall/batch"
 	"rollcall/model"
 	"rollcall/session"
 )
 
 // Loaders are the directory's relations, for one operation.
 type Loaders struct {
-	UserByID      *Loader[int64, *model.User] // nil where there is none
-	TeamByID      *Loader[int64, *model.Team] // nil where there is none
-	Reports       *Loader[List, *model.UserConnection]
-	TeamsOfUser   *Loader[List, *model.UserTeamConnection]
-	MembersOfTeam *Loader[List, *model.TeamMemberConnection]
-	ReportCount   *Loader[int64, int] // by manager
-	TeamCount     *Loader[int64, int] // by user
-	MemberCount   *Loader[int64, int] // by team
+	UserByID      *batch.Loader[int64, *model.User] // nil where there is none
+	UserByEmail   *batch.Loader[string, *model.User]
+	TeamByID      *batch.Loader[int64, *model.Team]
+	Users         *batch.Loader[model.Page, *model.UserConnection]
+	Teams         *batch.Loader[model.Page, *model.TeamConnection]
+	Reports       *batch.Loader[List, *model.UserConnection]
+	TeamsOfUser   *batch.Loader[List, *model.UserTeamConnection]
+	MembersOfTeam *batch.Loader[List, *model.TeamMemberConnection]
+	ReportCount   *batch.Loader[int64, int] // by manager; 0: all users
+	TeamCount     *batch.Loader[int64, int] // by user
+	MemberCount   *batch.Loader[int64, int] // by team
+	AllTeamsCount *batch.Loader[int64, int] // of 0
 
-	ctx        context.Context
-	dispatcher dispatcher
-	clear      []func()
+	set *batch.Set
 }
 
 // List is a page of the list that belongs to one parent row.
@@ -34,15 +38,20 @@ type contextKey struct{}
 
 // NewContext returns ctx with loaders for the operation whose session is in it.
 func NewContext(ctx context.Context) context.Context {
-	l := &Loaders{ctx: ctx}
-	l.UserByID = newLoader(l, l.usersByID)
-	l.TeamByID = newLoader(l, l.teamsByID)
-	l.Reports = newLoader(l, perPage(l.reports))
-	l.TeamsOfUser = newLoader(l, perPage(l.teamsOfUsers))
-	l.MembersOfTeam = newLoader(l, perPage(l.membersOfTeams))
-	l.ReportCount = newLoader(l, countBy("users", "manager_id"))
-	l.TeamCount = newLoader(l, countBy("memberships", "user_id"))
-	l.MemberCount = newLoader(l, countBy("memberships", "team_id"))
+	ctx, set := batch.NewSet(ctx)
+	l := &Loaders{set: set}
+	l.UserByID = batch.NewLoader(set, usersByID)
+	l.UserByEmail = batch.NewLoader(set, usersByEmail)
+	l.TeamByID = batch.NewLoader(set, teamsByID)
+	l.Users = batch.NewLoader(set, each(l.users))
+	l.Teams = batch.NewLoader(set, each(l.teams))
+	l.Reports = batch.NewLoader(set, perPage(l.reports))
+	l.TeamsOfUser = batch.NewLoader(set, perPage(l.teamsOfUsers))
+	l.MembersOfTeam = batch.NewLoader(set, perPage(l.membersOfTeams))
+	l.ReportCount = batch.NewLoader(set, userCounts)
+	l.TeamCount = batch.NewLoader(set, countBy("memberships", "user_id"))
+	l.MemberCount = batch.NewLoader(set, countBy("memberships", "team_id"))
+	l.AllTeamsCount = batch.NewLoader(set, each(countAll(&model.Team{})))
 	return context.WithValue(ctx, contextKey{}, l)
 }
 
@@ -56,9 +65,7 @@ func FromContext(ctx context.Context) *Loaders {
 
 // Clear forgets everything that was loaded: a write may have changed it.
 func (l *Loaders) Clear() {
-	for _, clear := range l.clear {
-		clear()
-	}
+	l.set.Clear()
 }
 
 // Wrote is Clear after a write of a user, whose row is now as given.
@@ -68,7 +75,7 @@ func (l *Loaders) Wrote(ctx context.Context, user *model.User) {
 }
 
 // perPage lets a batch of lists be read in groups that are asked for the same page.
-func perPage[V any](read func(ctx context.Context, parents []int64, page model.Page) (map[int64]V, error)) fetch[List, V] {
+func perPage[V any](read func(ctx context.Context, parents []int64, page model.Page) (map[int64]V, error)) batch.Fetch[List, V] {
 	return func(ctx context.Context, keys []List) (map[List]V, error) {
 		parents := map[model.Page][]int64{}
 		for _, k := range keys {
@@ -88,8 +95,32 @@ func perPage[V any](read func(ctx context.Context, parents []int64, page model.P
 	}
 }
 
+// each reads keys that have nothing in common, one after the other.
+func each[K comparable, V any](read func(ctx context.Context, key K) (V, error)) batch.Fetch[K, V] {
+	return func(ctx context.Context, keys []K) (map[K]V, error) {
+		values := make(map[K]V, len(keys))
+		for _, k := range keys {
+			v, err := read(ctx, k)
+			if err != nil {
+				return nil, err
+			}
+			values[k] = v
+		}
+		return values, nil
+	}
+}
+
+// countAll reads how many rows a table has.
+func countAll(table any) func(context.Context, int64) (int, error) {
+	return func(ctx context.Context, _ int64) (int, error) {
+		var n int64
+		err := session.DB(ctx).Model(table).Count(&n).Error
+		return int(n), err
+	}
+}
+
 // countBy reads how many rows of a table belong to each parent.
-func countBy(table, parent string) fetch[int64, int] {
+func countBy(table, parent string) batch.Fetch[int64, int] {
 	return func(ctx context.Context, keys []int64) (map[int64]int, error) {
 		var rows []struct {
 			Parent int64

@@ -8,7 +8,7 @@ import (
 	"rollcall/session"
 )
 
-func (l *Loaders) teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) {
+func teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) {
 	var teams []*model.Team
 	err := session.DB(ctx).Find(&teams, ids).Error
 	byID := make(map[int64]*model.Team, len(teams))
@@ -18,8 +18,8 @@ func (l *Loaders) teamsByID(ctx context.Context, ids []int64) (map[int64]*model.
 	return byID, err
 }
 
-// Teams reads a page of all teams.
-func (l *Loaders) Teams(ctx context.Context, page model.Page) (*model.TeamConnection, error) {
+// teams reads a page of all teams.
+func (l *Loaders) teams(ctx context.Context, page model.Page) (*model.TeamConnection, error) {
 	var teams []*model.Team
 	err := session.DB(ctx).Where("id > ?", page.After).Order("id").Limit(page.First + 1).Find(&teams).Error
 	edges := make([]*model.TeamEdge, len(teams))
@@ -28,13 +28,6 @@ func (l *Loaders) Teams(ctx context.Context, page model.Page) (*model.TeamConnec
 		edges[i] = &model.TeamEdge{Team: t}
 	}
 	return &model.TeamConnection{Connection: model.NewConnection(edges, page.First)}, err
-}
-
-// AllTeamsCount reads how many teams there are.
-func (l *Loaders) AllTeamsCount(ctx context.Context) (int, error) {
-	var n int64
-	err := session.DB(ctx).Model(&model.Team{}).Count(&n).Error
-	return int(n), err
 }
 
 // userTeam is a team with the membership that led to it.

@@ -2,13 +2,14 @@ package loader
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"rollcall/model"
 	"rollcall/session"
 )
 
-func (l *Loaders) usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {
+func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {
 	var users []*model.User
 	err := session.DB(ctx).Find(&users, ids).Error
 	byID := make(map[int64]*model.User, len(users))
@@ -18,29 +19,39 @@ func (l *Loaders) usersByID(ctx context.Context, ids []int64) (map[int64]*model.
 	return byID, err
 }
 
-// Users reads a page of all users.
-func (l *Loaders) Users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
+func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User, error) {
+	var users []*model.User
+	err := session.DB(ctx).Where("email IN ?", emails).Find(&users).Error
+	byEmail := make(map[string]*model.User, len(users))
+	for _, u := range users {
+		byEmail[u.Email] = u
+	}
+	return byEmail, err
+}
+
+// users reads a page of all users.
+func (l *Loaders) users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
 	var users []*model.User
 	err := session.DB(ctx).Where("id > ?", page.After).Order("id").Limit(page.First + 1).Find(&users).Error
 	return l.userConnection(ctx, nil, users, page), err
 }
 
-// UserCount reads how many users there are.
-func (l *Loaders) UserCount(ctx context.Context) (int, error) {
-	var n int64
-	err := session.DB(ctx).Model(&model.User{}).Count(&n).Error
-	return int(n), err
-}
-
-// UserByEmail reads the user with a normal email address; nil where there is none.
-func (l *Loaders) UserByEmail(ctx context.Context, email string) (*model.User, error) {
-	var users []*model.User
-	err := session.DB(ctx).Where("email = ?", email).Limit(1).Find(&users).Error
-	if err != nil || len(users) == 0 {
-		return nil, err
+// userCounts counts the reports of managers, and all users under 0.
+func userCounts(ctx context.Context, managers []int64) (map[int64]int, error) {
+	all := slices.Index(managers, 0)
+	if all < 0 {
+		return countBy("users", "manager_id")(ctx, managers)
 	}
-	l.UserByID.Prime(ctx, users[0].ID, users[0])
-	return users[0], nil
+	counts := map[int64]int{}
+	if managers = slices.Delete(slices.Clone(managers), all, all+1); len(managers) > 0 {
+		var err error
+		if counts, err = countBy("users", "manager_id")(ctx, managers); err != nil {
+			return nil, err
+		}
+	}
+	n, err := countAll(&model.User{})(ctx, 0)
+	counts[0] = n
+	return counts, err
 }
 
 // reports reads the first users of each manager. A manager may have many: each is limited on its own.

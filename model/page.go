@@ -100,6 +100,14 @@ type UserConnection struct {
 	ManagerID *int64 // whose reports; nil: all users
 }
 
+// CountKey tells which list of users totalCount counts: its manager's id, or 0 for all users.
+func (c *UserConnection) CountKey() int64 {
+	if c.ManagerID == nil {
+		return 0
+	}
+	return *c.ManagerID
+}
+
 // UserEdge is a user's place in a list of users.
 type UserEdge struct{ User *User }
 
@@ -113,6 +121,9 @@ func (e *UserEdge) Node() *User { return e.User }
 type TeamConnection struct {
 	Connection[*TeamEdge, *Team]
 }
+
+// CountKey tells which list totalCount counts: there is one of all teams, 0.
+func (c *TeamConnection) CountKey() int64 { return 0 }
 
 // TeamEdge is a team's place in the list of teams.
 type TeamEdge struct{ Team *Team }
@@ -128,6 +139,9 @@ type UserTeamConnection struct {
 	Connection[*UserTeamEdge, *Team]
 	UserID int64
 }
+
+// CountKey tells whose list totalCount counts: the user's id.
+func (c *UserTeamConnection) CountKey() int64 { return c.UserID }
 
 // UserTeamEdge is a team that a user is in.
 type UserTeamEdge struct {
@@ -147,6 +161,9 @@ type TeamMemberConnection struct {
 	Connection[*TeamMemberEdge, *User]
 	TeamID int64
 }
+
+// CountKey tells whose list totalCount counts: the team's id.
+func (c *TeamMemberConnection) CountKey() int64 { return c.TeamID }
 
 // TeamMemberEdge is a member of a team.
 type TeamMemberEdge struct {

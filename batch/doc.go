@@ -1,0 +1,19 @@
+// Package batch reads what a GraphQL operation needs with one statement for each relation and level of the
+// query, however many objects are on it.
+//
+// A Loader collects keys and reads them together. What it should wait for is known before anything is
+// read: a Plan knows which fields of the schema are relations, so that it can follow an operation's
+// selections level by level. At each it gathers the keys of all objects, reads each relation once, siblings
+// in parallel, and goes on with what came back. The resolvers then find their values in the
+// loaders and never wait.
+//
+//	query ──▶ keys in the root fields' arguments ──▶ one batch for each relation
+//	                                                        │ rows
+//	                 keys of the rows' relations ◀──────────┘
+//	                             │
+//	                             └──▶ one batch for each relation ──▶ …  ──▶ the resolvers run
+//
+// A mutation's root fields run one after the other; each is followed in the same way once its resolver has
+// returned. What no plan foresaw (a key that a resolver computes) is still loaded: the loads
+// that have come to a rest are sent together, after a moment, and counted by Fallbacks.
+package batch

@@ -1,0 +1,84 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// A Plan is itself the gqlgen extension that follows each operation's selections.
+var _ interface {
+	graphql.HandlerExtension
+	graphql.RootFieldInterceptor
+	graphql.FieldInterceptor
+} = &Plan{}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (*Plan) ExtensionName() string { return "ReadPlan" }
+
+// Validate refuses a declaration whose type or field the schema does not have.
+func (p *Plan) Validate(es graphql.ExecutableSchema) error {
+	if p == nil {
+		return errors.New("batch: the plan is nil: make one with NewPlan")
+	}
+	p.schema, p.satisfied = es.Schema(), map[string][]string{}
+	for typ, fields := range p.fields {
+		def := p.schema.Types[typ]
+		if def == nil {
+			return fmt.Errorf("batch: the schema has no type %s", typ)
+		}
+		for name := range fields {
+			if def.Fields.ForName(name) == nil {
+				return fmt.Errorf("batch: the schema has no field %s.%s", typ, name)
+			}
+		}
+		p.satisfied[typ] = []string{typ}
+		for _, abstract := range p.schema.GetImplements(def) {
+			p.satisfied[typ] = append(p.satisfied[typ], abstract.Name)
+		}
+	}
+	return nil
+}
+
+// InterceptRootField follows a whole query before the first of its resolvers runs.
+func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	op, set := graphql.GetOperationContext(ctx), fromContext(ctx)
+	if set != nil && op.Operation.Operation == ast.Query {
+		set.roots.Do(func() {
+			p.follow(ctx, set, selection{p.schema.Query.Name, op.Operation.SelectionSet, []any{Root{}}})
+		})
+	}
+	return next(ctx)
+}
+
+// InterceptField follows what a root field of a mutation has returned.
+func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	result, err := next(ctx)
+	if err != nil || p.schema.Mutation == nil {
+		return result, err
+	}
+	fc := graphql.GetFieldContext(ctx)
+	if fc.Object != p.schema.Mutation.Name {
+		return result, nil
+	}
+	if set := fromContext(ctx); set != nil {
+		r := run{Plan: p}
+		p.follow(ctx, set, r.split(fc.Field, appendObjects(nil, result))...)
+	}
+	return result, nil
+}
+
+// follow reads what is selected below some objects. A panic in a declaration is the operation's
+// error, as it would be in a resolver.
+func (p *Plan) follow(ctx context.Context, set *Set, level ...selection) {
+	op := graphql.GetOperationContext(ctx)
+	defer func() {
+		if v := recover(); v != nil {
+			op.Error(ctx, op.Recover(ctx, v))
+		}
+	}()
+	(&run{Plan: p, ctx: ctx, op: op, set: set}).follow(level...)
+}

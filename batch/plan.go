@@ -1,0 +1,200 @@
+package batch
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// Plan knows which fields of a schema lead from objects to others, and how. It is made once.
+type Plan struct {
+	fields map[string]map[string][]Field // by type and field name
+	types  map[reflect.Type]string       // GraphQL types by the Go types bound to them
+
+	schema    *ast.Schema
+	satisfied map[string][]string // the type conditions of fragments that objects of a type meet
+}
+
+// Field is the declaration of one field, made by Relation, Relations or Path.
+type Field struct {
+	typ, name string
+	parent    reflect.Type
+	load      func(ctx context.Context, objects []any, args Args) (wait func() []any) // nil in a Path
+	follow    func(object any) []any                                                  // nil in a relation
+}
+
+// Args are the arguments of a field, by name: literals and variables as gqlparser gives them, for
+// functions such as graphql.UnmarshalInt. An argument that was left out is missing.
+type Args map[string]any
+
+// Root is the parent of the fields of Query.
+type Root struct{}
+
+// NewPlan returns the plan of a schema's relations.
+func NewPlan(fields ...Field) *Plan {
+	p := &Plan{fields: map[string]map[string][]Field{}, types: map[reflect.Type]string{}}
+	for _, f := range fields {
+		if p.fields[f.typ] == nil {
+			p.fields[f.typ] = map[string][]Field{}
+		}
+		p.fields[f.typ][f.name] = append(p.fields[f.typ][f.name], f)
+		p.types[f.parent] = f.typ
+	}
+	return p
+}
+
+// Relation declares that the field name of the type typ, which P is bound to, is what loader has
+// under the key that key returns. key returns false where there is nothing to load, as where the arguments
+// are not valid: the resolver says so. It must return the very key that the resolver uses.
+func Relation[P any, K comparable, V any](
+	typ, name string, loader func(context.Context) *Loader[K, V], key func(parent P, args Args) (K, bool),
+) Field {
+	return Relations(typ, name, loader, func(parent P, args Args) []K {
+		if k, ok := key(parent, args); ok {
+			return []K{k}
+		}
+		return nil
+	})
+}
+
+// Relations is Relation for a field that has several keys.
+func Relations[P any, K comparable, V any](
+	typ, name string, loader func(context.Context) *Loader[K, V], keys func(parent P, args Args) []K,
+) Field {
+	load := func(ctx context.Context, objects []any, args Args) func() []any {
+		l := loader(ctx)
+		var waits []func() (V, error)
+		for _, object := range objects {
+			for _, k := range keys(object.(P), args) {
+				waits = append(waits, l.foresee(k))
+			}
+		}
+		return func() []any {
+			values := make([]any, 0, len(waits))
+			for _, wait := range waits {
+				if v, err := wait(); err == nil {
+					values = appendObjects(values, v)
+				}
+			}
+			return values
+		}
+	}
+	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), load: load}
+}
+
+// Path declares that the field name of the type typ, which P is bound to, holds objects (one, or
+// a slice) without a statement, and that the plan goes on below them.
+func Path[P, V any](typ, name string, follow func(parent P) V) Field {
+	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), follow: func(object any) []any {
+		return appendObjects(nil, follow(object.(P)))
+	}}
+}
+
+// appendObjects appends a value, or the elements of a slice, but no nil.
+func appendObjects(objects []any, value any) []any {
+	switch v := reflect.ValueOf(value); v.Kind() {
+	case reflect.Invalid:
+		return objects
+	case reflect.Pointer, reflect.Interface, reflect.Map:
+		if v.IsNil() {
+			return objects
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			objects = appendObjects(objects, v.Index(i).Interface())
+		}
+		return objects
+	}
+	return append(objects, value)
+}
+
+// selection is objects of one type with what is selected of them.
+type selection struct {
+	typ     string
+	fields  ast.SelectionSet
+	objects []any
+}
+
+// run follows a plan from one level of objects down to where nothing more is to be loaded.
+type run struct {
+	*Plan
+	ctx context.Context
+	op  *graphql.OperationContext
+	set *Set
+
+	loads []load // of the level
+}
+
+// load is one relation of one selection on its way.
+type load struct {
+	field graphql.CollectedField
+	wait  func() []any
+}
+
+func (r *run) follow(level ...selection) {
+	for len(level) > 0 {
+		r.loads = nil
+		for _, s := range level {
+			r.gather(s)
+		}
+		r.set.flush()
+		level = level[:0]
+		for _, l := range r.loads {
+			level = append(level, r.split(l.field, l.wait())...)
+		}
+	}
+}
+
+// gather asks for every relation that is selected of some objects, without waiting for it.
+func (r *run) gather(s selection) {
+	declared := r.fields[s.typ]
+	if declared == nil || len(s.objects) == 0 {
+		return
+	}
+	for _, selected := range graphql.CollectFields(r.op, s.fields, r.satisfied[s.typ]) {
+		if selected.IsDeferred() {
+			continue // it is resolved later, and may never be
+		}
+		for _, f := range declared[selected.Name] {
+			if f.load != nil {
+				args := Args(selected.ArgumentMap(r.op.Variables))
+				r.loads = append(r.loads, load{selected, f.load(r.ctx, s.objects, args)})
+				continue
+			}
+			var below []any
+			for _, object := range s.objects {
+				below = append(below, f.follow(object)...)
+			}
+			for _, next := range r.split(selected, below) {
+				r.gather(next)
+			}
+		}
+	}
+}
+
+// split sorts the objects below a field by their types, of which there are several if the field's is an interface.
+func (r *run) split(f graphql.CollectedField, objects []any) []selection {
+	named := f.Definition.Type.Name()
+	def := r.schema.Types[named]
+	if def == nil || !def.IsCompositeType() || len(objects) == 0 {
+		return nil
+	}
+	if !def.IsAbstractType() {
+		return []selection{{named, f.Selections, objects}}
+	}
+	var split []selection
+next:
+	for _, o := range objects {
+		typ := r.types[reflect.TypeOf(o)]
+		for i := range split {
+			if split[i].typ == typ {
+				split[i].objects = append(split[i].objects, o)
+				continue next
+			}
+		}
+		split = append(split, selection{typ, f.Selections, []any{o}})
+	}
+	return split
+}
