@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -18,12 +19,12 @@ type config struct {
 	Migrate struct{} `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
 	Version struct{} `cmd:"" help:"Print the version, then stop."`
 
-	Database  string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is: sqlite:FILE, mysql://user:password@host:port/name (with tls=true, tls-ca=FILE, tls-cert=FILE and tls-key=FILE as wanted), or postgres://user:password@host:port/name. Default: ${default}."`
-	PoolSize  int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations. Default: ${default}."`
-	LogFormat string        `enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
-	LogLevel  slog.Level    `placeholder:"LEVEL" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
-	Echo      bool          `help:"Log each SQL statement with its operation's name and id, its duration and its rows."`
-	Listen    string        `placeholder:"ADDRESS" default:"127.0.0.1:8080" help:"Where to serve. Default: ${default}."`
+	Database  string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
+	PoolSize  int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations; SQLite has one for these. Default: ${default}."`
+	LogFormat string        `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
+	LogLevel  string        `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
+	Echo      bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows."`
+	Listen    string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Where to serve. Without a host: on every address; port 0: any that is free. Default: ${default}."`
 	Deadline  time.Duration `placeholder:"DURATION" default:"10s" help:"How long an operation may take. Default: ${default}."`
 	MaxPage   int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
 	DoMigrate bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
@@ -34,6 +35,18 @@ type config struct {
 	err     io.Writer // the log
 }
 
+const description = `A directory of users, served over GraphQL.
+
+Each flag can be given as a variable too: --pool-size as ROLLCALL_POOL_SIZE. A flag beats its variable.
+
+The URL of a database is one of
+
+	sqlite:FILE
+	mysql://user:password@host:port/name?tls=true
+	postgres://user:password@host:port/name?sslmode=verify-full
+
+MySQL and MariaDB take tls, tls-ca=FILE, tls-cert=FILE and tls-key=FILE.`
+
 // errHelped is what parse returns after it has printed the help that was asked for.
 var errHelped = errors.New("help was printed")
 
@@ -43,7 +56,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	helped := false
 	parser, parseErr := kong.New(&cfg,
 		kong.Name("rollcall"),
-		kong.Description("A directory of users, served over GraphQL.\n\nEach flag can be given as a variable too: --pool-size as ROLLCALL_POOL_SIZE."),
+		kong.Description(description),
 		kong.DefaultEnvars("ROLLCALL"),
 		kong.Writers(out, err),
 		kong.Exit(func(int) { helped = true }),
@@ -58,15 +71,22 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		return cfg, errHelped
 	}
 	if parseErr != nil {
-		return cfg, fmt.Errorf("%w (see rollcall --help)", parseErr)
+		return cfg, fmt.Errorf("%s (see rollcall --help)", withoutURLs(parseErr))
 	}
 	cfg.command = parsed.Command()
 	return cfg, cfg.check()
 }
 
+// withoutURLs is an error's text without the URLs that it quotes, since these may hold a password.
+func withoutURLs(err error) string {
+	return regexp.MustCompile(`\S*(://|@)\S*`).ReplaceAllString(err.Error(), "(a URL: give it as --database=URL)")
+}
+
 // check refuses values that make no sense.
 func (c config) check() error {
 	switch {
+	case c.Listen == "": // to package net it is any port on every address
+		return errors.New("--listen: the address is missing: give one such as 127.0.0.1:8080")
 	case c.PoolSize < 1:
 		return fmt.Errorf("--pool-size: %d is too small: at least 1", c.PoolSize)
 	case c.MaxPage < 1:
@@ -79,7 +99,9 @@ func (c config) check() error {
 
 // logger returns the log that the flags ask for.
 func (c config) logger() *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // parse has admitted no other than slog's four
+	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(c.err, options))
 	}

@@ -28,7 +28,7 @@ func main() {
 		err = run(ctx, cfg)
 	}
 	if err != nil && !errors.Is(err, errHelped) {
-		fmt.Fprintln(os.Stderr, "rollcall:", err)
+		fmt.Fprintln(os.Stderr, "rollcall:", strings.Join(strings.Fields(err.Error()), " ")) // some drivers' have many lines
 		os.Exit(1)
 	}
 }

@@ -36,6 +36,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		return shown
 	}
 	var known *model.Error
+	var unknown *session.OutcomeUnknownError
 	switch err := database.Translate(shown.Err); {
 	case errors.As(err, &known):
 		shown.Message = known.Message
@@ -43,6 +44,8 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		if known.Field != "" {
 			set(shown, "field", known.Field)
 		}
+	case errors.As(err, &unknown):
+		p.log.ErrorContext(ctx, "outcome unknown", "operation", unknown.Operation.Name, "id", unknown.ID, "error", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
 		set(shown, "code", codeTimeout)

@@ -21,8 +21,9 @@ import (
 // Config is what the API needs.
 type Config struct {
 	Database *database.Database
-	Deadline time.Duration // of an operation; 0: none
-	MaxPage  int           // most items that a page may hold
+	Proof    *session.Proof // of commits; nil: none
+	Deadline time.Duration  // of an operation; 0: none
+	MaxPage  int            // most items that a page may hold
 	Logger   *slog.Logger
 }
 
@@ -33,7 +34,7 @@ const documents = 1000
 func NewHandler(cfg Config) http.Handler {
 	present := presenter{cfg.Logger, cfg.Deadline}.present
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{
-		Resolvers: &Resolver{MaxPage: cfg.MaxPage},
+		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof},
 	}))
 	srv.AddTransport(transport.Options{})
 	srv.AddTransport(transport.GET{})
@@ -46,6 +47,8 @@ func NewHandler(cfg Config) http.Handler {
 	srv.Use(session.Extension{
 		DB:             cfg.Database.Write,
 		Reads:          cfg.Database.Read,
+		Side:           cfg.Database.Side,
+		Proof:          cfg.Proof,
 		Bind:           loader.NewContext,
 		Deadline:       cfg.Deadline,
 		ErrorPresenter: present,

@@ -13,7 +13,7 @@ import (
 var playgroundPage string
 
 // exampleQuery is what the Playground opens with. It shows something on the demo data.
-const exampleQuery = `# Users with their managers, their teams and who else is in those.
+const exampleQuery = `# Users with their managers, teams and teammates.
 # Press the button, or ctrl-enter, to run it.
 {
   users(first: 5, after: "VXNlcjoxMA") {
@@ -47,6 +47,9 @@ const exampleQuery = `# Users with their managers, their teams and who else is i
 }
 `
 
+// assetsPath is where the page finds what it loads.
+const assetsPath = "/playground"
+
 // NewPlayground returns the Playground's page and its assets, which all come from this process. It
 // is to be mounted at the root, beside the API at /query.
 func NewPlayground() (http.Handler, error) {
@@ -58,13 +61,15 @@ func NewPlayground() (http.Handler, error) {
 	if err := page.Execute(&html, exampleQuery); err != nil {
 		return nil, err
 	}
-	assets, err := playground.New(playground.Config{PlaygroundPath: "/playground"}).Handlers()
+	assets, err := playground.New(playground.Config{PlaygroundPath: assetsPath}).Handlers()
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	for _, asset := range assets {
-		mux.HandleFunc("GET "+asset.Path, asset.Handler)
+		if asset.Path != assetsPath { // a page of the library's own, which does not know where the API is
+			mux.HandleFunc("GET "+asset.Path, asset.Handler)
+		}
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -2,12 +2,35 @@ package graph
 
 import (
 	"context"
+	"errors"
 
 	"rollcall/loader"
 	"rollcall/model"
+	"rollcall/session"
 )
 
 type queryResolver struct{ *Resolver }
+
+// MutationOutcome resolves Query.mutationOutcome.
+func (r queryResolver) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {
+	if r.Proof == nil {
+		return model.OutcomeUnknown, nil
+	}
+	outcome, err := r.Proof.Outcome(ctx, id)
+	if errors.Is(err, session.ErrNoOperation) {
+		return "", model.BadInput("operationId", "%q is not the id of an operation", model.Clip(id))
+	}
+	switch outcome {
+	case session.Committed:
+		return model.OutcomeCommitted, nil
+	case session.Aborted:
+		return model.OutcomeAborted, nil
+	case session.Expired:
+		return model.OutcomeExpired, nil
+	default:
+		return model.OutcomeUnknown, nil
+	}
+}
 
 // Node resolves Query.node.
 func (queryResolver) Node(ctx context.Context, id string) (model.Node, error) {

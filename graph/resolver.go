@@ -5,11 +5,13 @@ package graph
 import (
 	"rollcall/graph/generated"
 	"rollcall/model"
+	"rollcall/session"
 )
 
 // Resolver is the root of the resolvers.
 type Resolver struct {
-	MaxPage int // most items that a page may hold
+	MaxPage int            // most items that a page may hold
+	Proof   *session.Proof // nil: what became of a mutation cannot be told
 }
 
 var _ generated.ResolverRoot = &Resolver{}

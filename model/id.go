@@ -25,7 +25,7 @@ func ParseID(s string) (typ string, id int64, err error) {
 	id, parseErr := strconv.ParseInt(digits, 10, 64)
 	if !ok || parseErr != nil || id < 1 || strconv.FormatInt(id, 10) != digits ||
 		(typ != TypeUser && typ != TypeTeam) {
-		return "", 0, BadInput("id", "%q is not an id: expected a form like \"User:42\" or \"Team:7\"", clip(s))
+		return "", 0, BadInput("id", "%q is not an id: expected a form like \"User:42\" or \"Team:7\"", Clip(s))
 	}
 	return typ, id, nil
 }
@@ -34,7 +34,7 @@ func ParseID(s string) (typ string, id int64, err error) {
 func ParseIDOf(typ, field, s string) (int64, error) {
 	got, id, err := ParseID(s)
 	if err != nil || got != typ {
-		return 0, BadInput(field, "%q is not the id of a %s: expected a form like \"%s:42\"", clip(s), strings.ToLower(typ), typ)
+		return 0, BadInput(field, "%q is not the id of a %s: expected a form like \"%s:42\"", Clip(s), strings.ToLower(typ), typ)
 	}
 	return id, nil
 }
@@ -53,11 +53,11 @@ func DecodeCursor(typ, cursor string) (int64, error) {
 			return id, nil
 		}
 	}
-	return 0, BadInput("after", "%q is not a cursor of this list", clip(cursor))
+	return 0, BadInput("after", "%q is not a cursor of this list", Clip(cursor))
 }
 
-// clip bounds what an error message repeats of its input.
-func clip(s string) string {
+// Clip bounds what an error message repeats of its input.
+func Clip(s string) string {
 	const most = 64
 	if len(s) <= most {
 		return s

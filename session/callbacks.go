@@ -2,19 +2,16 @@ package session
 
 import (
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 )
 
-// plugin replaces the GORM callbacks that reach the database by ones that hold the session's slot
+// replaceCallbacks replaces the GORM callbacks that reach the database by ones that hold the session's slot
 // from the statement's start until its rows are read, which no gorm.ConnPool could. A
 // statement outside a session is left as it was.
-type plugin struct{}
-
-func (plugin) Name() string { return "rollcall:session" }
-
-func (plugin) Initialize(db *gorm.DB) error {
-	quiet := db.Config.Logger
-	db.Config.Logger = quiet.LogMode(1) // GORM reports each replacement
-	defer func() { db.Config.Logger = quiet }()
+func replaceCallbacks(db *gorm.DB) error {
+	loud := db.Config.Logger
+	db.Config.Logger = loud.LogMode(logger.Silent) // GORM reports each replacement
+	defer func() { db.Config.Logger = loud }()
 
 	c := db.Callback()
 	for _, r := range []struct {
@@ -84,8 +81,7 @@ func rowsWithin(run func(*gorm.DB)) func(*gorm.DB) {
 func runNoted(db *gorm.DB, s *Session, run func(*gorm.DB)) {
 	run(db)
 	if db.Error != nil {
-		s.note(db.Error)
-		db.Error = s.explain(db.Error)
+		db.Error = s.after(db.Error)
 	}
 }
 

@@ -4,6 +4,11 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -24,9 +29,12 @@ func classify(err error) severity {
 	var my *mysql.MySQLError
 	var pg interface{ SQLState() string } // *pgconn.PgError
 	var lite interface{ Code() int }      // *sqlite.Error
+	var unknown *OutcomeUnknownError
 	switch {
 	case err == nil:
 		return harmless
+	case errors.As(err, &unknown): // whatever made it so
+		return fatal
 	case errors.As(err, &my):
 		switch my.Number {
 		case 1213, 1205, 1020: // deadlock, lock wait timeout, record has changed since last read
@@ -42,10 +50,76 @@ func classify(err error) severity {
 		if primary := lite.Code() & 0xff; primary == busy || primary == locked {
 			return transient
 		}
-	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone):
+	case lost(err):
 		return fatal
 	}
 	return harmless
+}
+
+// serverError returns the number or state that a database server has given an error, or "" if it is not the
+// server's word.
+func serverError(err error) string {
+	var my *mysql.MySQLError
+	var pg interface{ SQLState() string }
+	var lite interface{ Code() int }
+	switch {
+	case errors.As(err, &my):
+		return strconv.Itoa(int(my.Number))
+	case errors.As(err, &pg):
+		return pg.SQLState()
+	case errors.As(err, &lite):
+		return strconv.Itoa(lite.Code())
+	}
+	return ""
+}
+
+// ending tells whether a server gives an error to a connection that is being ended: MySQL's shutdown,
+// interrupted, killed and disconnected, PostgreSQL's connection and shutdown classes and
+// completion unknown.
+func ending(number string) bool {
+	switch number {
+	case "1053", "1317", "1927", "4031", "40003":
+		return true
+	}
+	return strings.HasPrefix(number, "08") && len(number) == 5 || strings.HasPrefix(number, "57P")
+}
+
+// lost tells whether err means that the connection has gone.
+func lost(err error) bool {
+	if number := serverError(err); number != "" {
+		return ending(number)
+	}
+	var network net.Error
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+}
+
+// refused tells whether a COMMIT that failed with err has certainly stored nothing.
+func refused(err error) bool {
+	if number := serverError(err); number != "" {
+		return !ending(number)
+	}
+	// pgx's word, which has no number, that PostgreSQL answered ROLLBACK.
+	return strings.Contains(err.Error(), "commit unexpectedly resulted in rollback")
+}
+
+// duplicate tells whether err is the violation of a unique key.
+func duplicate(err error) bool {
+	var my *mysql.MySQLError
+	var pg interface{ SQLState() string }
+	return errors.As(err, &my) && my.Number == 1062 || errors.As(err, &pg) && pg.SQLState() == "23505"
+}
+
+// numbered turns the placeholders of a statement into PostgreSQL's.
+func numbered(query string) string {
+	var b strings.Builder
+	for n, part := range strings.Split(query, "?") {
+		if n > 0 {
+			fmt.Fprintf(&b, "$%d", n)
+		}
+		b.WriteString(part)
+	}
+	return b.String()
 }
 
 // snapshotOptions returns how a transaction begins that sees one state of the database.

@@ -15,14 +15,18 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 		return err
 	}
 	defer s.leave()
-	var own gorm.ConnPool = s.tx
+	var own gorm.ConnPool
 	if s.mode == pooled {
-		conn, err := s.pool.Conn(s.ctx)
+		conn, err := s.with.pool.Conn(s.ctx)
 		if err != nil {
 			return s.explain(err)
 		}
+		s.with.opened(s)
+		defer s.with.released(s)
 		defer func() { _ = conn.Close() }()
 		own = conn
+	} else {
+		own = s.tx.tx
 	}
 	tx := s.db.Session(&gorm.Session{NewDB: true, Context: s.ctx})
 	tx.Statement.ConnPool = ownPool{s: s, ConnPool: own}

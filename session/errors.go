@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors that callers can test for with errors.Is.
@@ -14,6 +15,8 @@ var (
 	ErrRows = errors.New("session: Rows, Row and Scan leave a result open on a connection that is shared; use Find, or session.Do")
 	// ErrPrepareStmt is what a session made with gorm.Session{PrepareStmt: true} gets.
 	ErrPrepareStmt = errors.New("session: PrepareStmt takes statements past the operation's session; leave it out")
+	// ErrNoOperation is what Proof.Outcome returns for something that is not the id of an operation.
+	ErrNoOperation = errors.New("session: not the id of an operation")
 	// ErrTransaction is what Begin and Transaction get.
 	ErrTransaction = errors.New("session: a mutation is in a transaction already; use session.Do, and within it Transaction for a savepoint")
 )
@@ -37,7 +40,21 @@ func (e *DeadError) Error() string {
 
 func (e *DeadError) Unwrap() error { return e.Err }
 
-// CommitError is the failure of a mutation's COMMIT. Nothing of it was answered.
+// DeadlineError is what ends an operation that takes longer than Extension.Deadline. It
+// is context.DeadlineExceeded too.
+type DeadlineError struct {
+	Operation Operation
+	Deadline  time.Duration
+	Err       error // context.DeadlineExceeded
+}
+
+func (e *DeadlineError) Error() string {
+	return fmt.Sprintf("session: %s took longer than %s", e.Operation, e.Deadline)
+}
+
+func (e *DeadlineError) Unwrap() error { return e.Err }
+
+// CommitError is the failure of a mutation's COMMIT: nothing was stored.
 type CommitError struct {
 	Operation Operation
 	Err       error
@@ -48,3 +65,17 @@ func (e *CommitError) Error() string {
 }
 
 func (e *CommitError) Unwrap() error { return e.Err }
+
+// OutcomeUnknownError is what a mutation gets whose connection was lost at COMMIT, where it could not be
+// learned in time whether it was stored. Proof.Outcome can tell later, by the ID.
+type OutcomeUnknownError struct {
+	Operation Operation
+	ID        string // of the attempt
+	Err       error
+}
+
+func (e *OutcomeUnknownError) Error() string {
+	return fmt.Sprintf("session: it is not known whether %s was stored (ask for %s later): %v", e.Operation, e.ID, e.Err)
+}
+
+func (e *OutcomeUnknownError) Unwrap() error { return e.Err }

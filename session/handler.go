@@ -2,38 +2,92 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"reflect"
+	"strings"
 	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
 )
 
 // Handler wraps a GraphQL handler so that every session that a request opened is ended when the request is,
-// whatever became of its answer: a client that goes away leaves nothing behind.
+// whatever became of its answer: a client that goes away leaves nothing behind. It panics if next is a
+// gqlgen server whose Extension is missing, or is not the last operation interceptor.
 func Handler(next http.Handler) http.Handler {
+	if server, ok := next.(*handler.Server); ok {
+		if err := checkOrder(server); err != nil {
+			panic(err)
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r := &registry{}
+		r := &request{streams: takesParts(req)}
 		defer r.end()
-		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), registryKey{}, r)))
+		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), requestKey{}, r)))
 	})
 }
 
-type registryKey struct{}
-
-// registry is what one HTTP request has to end.
-type registry struct {
-	mu   sync.Mutex
-	ends []func()
+// checkOrder looks at the extensions of a server, which gqlgen does not show.
+func checkOrder(server *handler.Server) error {
+	extensions := reflect.ValueOf(server).Elem().FieldByName("exec").Elem().FieldByName("extensions")
+	interceptor := reflect.TypeFor[graphql.OperationInterceptor]()
+	var last reflect.Type
+	for i := range extensions.Len() {
+		if t := extensions.Index(i).Elem().Type(); t.Implements(interceptor) {
+			last = t
+		}
+	}
+	switch want := reflect.TypeFor[Extension](); {
+	case last == nil:
+		return fmt.Errorf("session: install the session.Extension with srv.Use before session.Handler")
+	case last != want:
+		return fmt.Errorf("session: %s is installed after the session.Extension: an operation interceptor must come before it, since the session may run an operation more than once", last)
+	}
+	return nil
 }
 
-func (r *registry) add(end func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ends = append(r.ends, end)
+type requestKey struct{}
+
+// request is what one HTTP request has to end.
+type request struct {
+	streams bool
+	mu      sync.Mutex
+	ends    []func()
 }
 
-func (r *registry) end() {
+// takesParts tells whether the transport of a request sends an answer in parts.
+func takesParts(r *http.Request) bool {
+	if r.Header.Get("Upgrade") != "" {
+		return true
+	}
+	for _, accept := range r.Header.Values("Accept") {
+		if strings.Contains(accept, "multipart/mixed") || strings.Contains(accept, "text/event-stream") {
+			return true
+		}
+	}
+	return false
+}
+
+func streams(ctx context.Context) bool {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	return ok && r.streams
+}
+
+// endWithRequest has end called when the HTTP request is over.
+func endWithRequest(ctx context.Context, end func()) {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ends = append(r.ends, end)
+	}
+}
+
+func (r *request) end() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, end := range r.ends {
+	ends := r.ends
+	r.mu.Unlock()
+	for _, end := range ends {
 		end()
 	}
 }

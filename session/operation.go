@@ -2,16 +2,17 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // Operation names one GraphQL operation in logs and errors.
 type Operation struct {
-	ID   string // unique
+	ID   string // unique; a UUID of version 7 (RFC 9562), so that it tells when the operation began
 	Name string // as the client called it, or ""
 	Kind ast.Operation
 }
@@ -24,7 +25,18 @@ func (o Operation) String() string {
 }
 
 func newOperation(oc *graphql.OperationContext) Operation {
-	return Operation{ID: rand.Text(), Name: oc.Operation.Name, Kind: oc.Operation.Operation}
+	return Operation{ID: newID(), Name: oc.Operation.Name, Kind: oc.Operation.Operation}
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// idTime returns when an id was made. It reports false for what is not an id of ours.
+func idTime(id string) (time.Time, bool) {
+	parsed, err := uuid.Parse(id)
+	if err != nil || parsed.Version() != 7 || parsed.String() != id {
+		return time.Time{}, false
+	}
+	return time.Unix(parsed.Time().UnixTime()), true
 }
 
 // OperationFromContext returns the operation that ctx belongs to.

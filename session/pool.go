@@ -19,9 +19,9 @@ var (
 
 func (p *sharedPool) target() gorm.ConnPool {
 	if p.s.mode == pooled {
-		return p.s.pool
+		return p.s.with.pool
 	}
-	return p.s.tx
+	return p.s.tx.tx
 }
 
 func (p *sharedPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {

@@ -4,8 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
+	"fmt"
 	"sync/atomic"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -22,20 +23,25 @@ const (
 // Session is one GraphQL operation's hold on the database. It is safe for concurrent use.
 type Session struct {
 	op   Operation
+	id   string // of this attempt at the operation, for the proof of its commit
 	mode mode
 	ctx  context.Context // the operation's: every statement runs under it
 	end  context.CancelCauseFunc
 	db   *gorm.DB // what DB returns
-	pool *sql.DB  // where the transaction's connection comes from
+	with *shared
+
+	proof     *Proof
+	deadline  time.Duration // that begins with the first statement; 0: none of its own
+	exclusive bool          // the transaction wants to be the only one
+	stream    bool          // the answer goes out in parts
 
 	closed atomic.Bool
+	used   atomic.Bool
 	slot   chan struct{} // holds one token: the right to use what follows
-	conn   *sql.Conn     // the transaction's, nil until the first statement
-	tx     *sql.Tx
-	dead   error // the first fatal error
+	tx     *transaction  // nil until the first statement, and after the end
+	dead   error         // the first fatal error
 
-	hooksMu sync.Mutex
-	hooks   []func()
+	hooks hooks
 }
 
 type contextKey struct{}
@@ -61,19 +67,9 @@ func mustFromContext(ctx context.Context) *Session {
 // where no session is installed.
 func DB(ctx context.Context) *gorm.DB { return mustFromContext(ctx).db }
 
-// AfterCommit has fn run once the operation's transaction is committed, before the
-// answer is written. It does not run if the transaction is rolled back.
-func AfterCommit(ctx context.Context, fn func()) {
-	s := mustFromContext(ctx)
-	s.hooksMu.Lock()
-	defer s.hooksMu.Unlock()
-	s.hooks = append(s.hooks, fn)
-}
-
 // newSession returns a session under parent, which may end it early. db is the pool of its mode.
-func newSession(parent context.Context, op Operation, m mode, db *gorm.DB) *Session {
-	pool, _ := db.DB() // Validate has seen that there is one
-	s := &Session{op: op, mode: m, pool: pool, slot: make(chan struct{}, 1)}
+func newSession(parent context.Context, op Operation, id string, m mode, db *gorm.DB) *Session {
+	s := &Session{op: op, id: id, mode: m, with: sharedOf(db), slot: make(chan struct{}, 1)}
 	ctx, end := context.WithCancelCause(parent)
 	s.ctx, s.end = context.WithValue(ctx, contextKey{}, s), end
 	s.db = db.Session(&gorm.Session{NewDB: true, Context: s.ctx})
@@ -87,8 +83,8 @@ func (s *Session) enter(write bool) error {
 	if write && s.mode != writing {
 		return ErrReadOnly
 	}
-	if s.closed.Load() {
-		return &ClosedError{s.op}
+	if s.deadline > 0 && !s.used.Swap(true) {
+		time.AfterFunc(s.deadline, func() { s.end(s.late(s.deadline)) })
 	}
 	if s.mode == pooled {
 		return s.cause()
@@ -111,7 +107,12 @@ func (s *Session) leave() {
 	}
 }
 
-// cause returns why the operation was cancelled, or nil.
+// late is why an operation ends that takes too long.
+func (s *Session) late(deadline time.Duration) error {
+	return &DeadlineError{s.op, deadline, context.DeadlineExceeded}
+}
+
+// cause returns why nothing more can be done in the session, or nil.
 func (s *Session) cause() error {
 	if s.closed.Load() {
 		return &ClosedError{s.op}
@@ -120,7 +121,7 @@ func (s *Session) cause() error {
 }
 
 // ready makes sure of a live transaction. The caller holds the slot.
-func (s *Session) ready() error {
+func (s *Session) ready() (err error) {
 	switch {
 	case s.cause() != nil:
 		return s.cause()
@@ -129,26 +130,11 @@ func (s *Session) ready() error {
 	case s.tx != nil:
 		return nil
 	}
-	conn, err := s.pool.Conn(s.ctx)
-	if err != nil {
+	if s.tx, err = begin(s); err != nil {
+		s.note(err)
 		return s.explain(err)
 	}
-	// The transaction must not end by itself when the context does: database/sql would give
-	// its connection to somebody else while the session still speaks of it.
-	tx, err := conn.BeginTx(context.WithoutCancel(s.ctx), s.txOptions())
-	if err != nil {
-		s.note(err)
-		return errors.Join(err, conn.Close())
-	}
-	s.conn, s.tx = conn, tx
 	return nil
-}
-
-func (s *Session) txOptions() *sql.TxOptions {
-	if s.mode == snapshot {
-		return snapshotOptions(s.db.Name())
-	}
-	return nil // the isolation that the pool's connections are set to
 }
 
 // note marks the session dead if err has ended its transaction. In a transaction the caller holds the slot.
@@ -158,41 +144,44 @@ func (s *Session) note(err error) {
 	}
 }
 
-// explain returns the reason for the cancellation where err is but its consequence.
+// explain names the reason for the cancellation where err is but its consequence.
 func (s *Session) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	if cause := s.cause(); cause != nil && !errors.Is(err, cause) {
-		return errors.Join(cause, err)
+	if cause := s.cause(); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w (%w)", cause, err)
 	}
 	return err
 }
 
-// commit ends the session and stores what it wrote. On an error nothing may be answered as a success.
+// after is called when a statement has failed. In a transaction the caller holds the slot.
+func (s *Session) after(err error) error {
+	s.note(err)
+	if s.tx != nil && s.ctx.Err() != nil {
+		s.tx.abandon()
+	}
+	return s.explain(err)
+}
+
+// commit ends the session and stores what it wrote. Where the error is nil or an
+// *OutcomeUnknownError, it may have been stored; else nothing has.
 func (s *Session) commit() error {
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
-	if s.tx == nil {
-		s.closed.Store(true)
-		s.end(nil)
-		return nil
-	}
 	err := s.cause() // a cancelled operation is never committed
 	if err == nil && s.dead != nil {
 		err = &DeadError{s.op, s.dead}
 	}
-	if err != nil {
+	s.closed.Store(true)
+	defer s.end(nil)
+	if err != nil || s.tx == nil {
 		return errors.Join(err, s.rollback())
 	}
-	s.closed.Store(true)
-	err = s.tx.Commit()
+	turn := s.hooks.queue(s.with)
+	err = s.tx.commit()
+	s.tx.release()
+	s.tx = nil
 	s.note(err)
-	s.release()
-	if err != nil {
-		return &CommitError{s.op, err}
-	}
-	return nil
+	turn(err == nil)
+	return err
 }
 
 // close ends the session and takes back what it wrote but did not commit. It may be called
@@ -202,28 +191,21 @@ func (s *Session) close() error {
 	s.end(nil) // the statement that is running, if any, gives way
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
-	if s.tx == nil {
-		return nil
-	}
 	return s.rollback()
 }
 
-// rollback ends the open transaction. The caller holds the slot.
+// rollback ends the transaction, if one is open. The caller holds the slot.
 func (s *Session) rollback() error {
-	s.closed.Store(true)
-	err := s.tx.Rollback()
-	s.release()
-	if errors.Is(err, sql.ErrTxDone) || s.dead != nil {
-		return nil // the server has ended it already
+	if s.tx == nil {
+		return nil
+	}
+	err := s.tx.rollback()
+	s.tx.release()
+	s.tx = nil
+	if errors.Is(err, sql.ErrTxDone) || s.dead != nil || s.ctx.Err() != nil {
+		return nil // the server or the cancellation has ended it already
 	}
 	return err
-}
-
-// release returns the connection to its pool. The caller holds the slot.
-func (s *Session) release() {
-	s.end(nil)
-	_ = s.conn.Close()
-	s.tx, s.conn = nil, nil
 }
 
 // failure returns the fatal error that the session met, or nil.

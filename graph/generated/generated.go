@@ -65,13 +65,14 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Node        func(childComplexity int, id string) int
-		Nodes       func(childComplexity int, ids []string) int
-		Team        func(childComplexity int, id string) int
-		Teams       func(childComplexity int, first *int, after *string) int
-		User        func(childComplexity int, id string) int
-		UserByEmail func(childComplexity int, email string) int
-		Users       func(childComplexity int, first *int, after *string) int
+		MutationOutcome func(childComplexity int, operationID string) int
+		Node            func(childComplexity int, id string) int
+		Nodes           func(childComplexity int, ids []string) int
+		Team            func(childComplexity int, id string) int
+		Teams           func(childComplexity int, first *int, after *string) int
+		User            func(childComplexity int, id string) int
+		UserByEmail     func(childComplexity int, email string) int
+		Users           func(childComplexity int, first *int, after *string) int
 	}
 
 	Team struct {
@@ -160,6 +161,7 @@ type MutationResolver interface {
 	DeleteUser(ctx context.Context, input model.DeleteUserInput) (*model.DeleteUserPayload, error)
 }
 type QueryResolver interface {
+	MutationOutcome(ctx context.Context, operationID string) (model.MutationOutcome, error)
 	Node(ctx context.Context, id string) (model.Node, error)
 	Nodes(ctx context.Context, ids []string) ([]model.Node, error)
 	User(ctx context.Context, id string) (*model.User, error)
@@ -280,6 +282,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
 
+	case "Query.mutationOutcome":
+		if e.ComplexityRoot.Query.MutationOutcome == nil {
+			break
+		}
+
+		args, err := ec.field_Query_mutationOutcome_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.MutationOutcome(childComplexity, args["operationId"].(string)), true
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
 			break
@@ -896,8 +909,28 @@ type TeamMemberEdge {
   joinedAt: Time!
 }
 
+"What became of a mutation."
+enum MutationOutcome {
+  "It is stored."
+  COMMITTED
+  "Nothing of it is stored, and nothing ever will be: it may be sent again."
+  ABORTED
+  "It cannot be told at the moment. Ask again."
+  UNKNOWN
+  "It is too long ago to be told: ids are kept for a day."
+  EXPIRED
+}
+
 "What can be read."
 type Query {
+  """
+  What became of a mutation that was answered with the code OUTCOME_UNKNOWN, because the connection to the
+  database was lost while it was being stored.
+  """
+  mutationOutcome(
+    "The ` + "`" + `operationId` + "`" + ` in the error's extensions."
+    operationId: ID!
+  ): MutationOutcome!
   "The object with this id, or null if there is none."
   node(
     "A global id."
@@ -1360,6 +1393,20 @@ func (ec *executionContext) field_Query___type_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["name"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_mutationOutcome_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "operationId",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["operationId"] = arg0
 	return args, nil
 }
 
@@ -1880,6 +1927,50 @@ func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Query_mutationOutcome(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_mutationOutcome(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().MutationOutcome(ctx, fc.Args["operationId"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.MutationOutcome) graphql.Marshaler {
+			return ec.marshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_mutationOutcome(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type MutationOutcome does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_mutationOutcome_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -4883,6 +4974,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Query")
+		case "mutationOutcome":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_mutationOutcome(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "node":
 			field := field
 
@@ -6400,6 +6513,23 @@ func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, 
 func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.SelectionSet, v int) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalInt(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx context.Context, v any) (model.MutationOutcome, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := model.MutationOutcome(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx context.Context, sel ast.SelectionSet, v model.MutationOutcome) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")

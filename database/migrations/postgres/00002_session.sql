@@ -1,0 +1,11 @@
+-- The ids of the mutations that were committed, for session.Proof.
+
+-- +goose Up
+CREATE TABLE session_operations (
+    id varchar(64) NOT NULL PRIMARY KEY,
+    state smallint NOT NULL,
+    created_at timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+);
+
+-- +goose Down
+DROP TABLE session_operations;

@@ -1,0 +1,79 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+)
+
+// AfterCommit has fn run once the operation's transaction is committed, before the answer is written. It
+// does not run if the transaction is rolled back. Hooks of two transactions that wrote the same
+// row run in the order in which these were committed.
+func AfterCommit(ctx context.Context, fn func()) {
+	s := mustFromContext(ctx)
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	s.hooks.fns = append(s.hooks.fns, fn)
+}
+
+// hooks are what one session has to run after its commit.
+type hooks struct {
+	mu  sync.Mutex
+	fns []func()
+}
+
+// queue takes the session's turn among those that are about to commit. The function returned
+// ends the turn; if the commit has succeeded, it runs the hooks, after those of every earlier turn.
+func (h *hooks) queue(with *shared) (turn func(committed bool)) {
+	h.mu.Lock()
+	fns := h.fns
+	h.fns = nil
+	h.mu.Unlock()
+	if len(fns) == 0 {
+		return func(bool) {}
+	}
+	earlier, done := with.commits.join()
+	return func(committed bool) {
+		if !committed {
+			go func() { <-earlier; done() }() // nobody needs to wait for that
+			return
+		}
+		<-earlier
+		defer done()
+		for _, fn := range fns {
+			runHook(fn)
+		}
+	}
+}
+
+// runHook runs a hook. Its panic changes nothing: the transaction is committed.
+func runHook(fn func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic in a hook after a commit", "error", fmt.Errorf("%v\n%s", p, debug.Stack()))
+		}
+	}()
+	fn()
+}
+
+// queue lines up the transactions that have hooks. A turn is taken before COMMIT is sent, so that a
+// transaction which could write a row only after another's commit has the later turn.
+type queue struct {
+	mu   sync.Mutex
+	last chan struct{} // closed when the last turn taken has ended
+}
+
+func (q *queue) join() (earlier <-chan struct{}, done func()) {
+	mine := make(chan struct{})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before := q.last
+	if before == nil {
+		before = make(chan struct{})
+		close(before)
+	}
+	q.last = mine
+	return before, func() { close(mine) }
+}

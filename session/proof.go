@@ -1,0 +1,162 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Proof lets a mutation's fate be known when the connection is lost at COMMIT, where the driver cannot tell
+// whether the server stored the transaction. Each transaction inserts the id of its attempt last, under a
+// unique key. To find out, the same id is inserted again, as a tombstone, from a connection
+// elsewhere: a duplicate means that the transaction was committed, a success that it never will be.
+type Proof struct {
+	// DB is the pool for tombstones. It must not be the pool of the transactions: these would wait for
+	// each other.
+	DB *sql.DB
+	// Dialect is "mysql" or "postgres". SQLite, whose COMMIT cannot be lost, needs no proof.
+	Dialect string
+	// Within is how long a mutation's answer may wait for the truth; 5 seconds where it is 0.
+	Within time.Duration
+	// Keep is how long ids are kept, far longer than any COMMIT may take; a day where it is 0.
+	Keep time.Duration
+}
+
+// Outcome is what became of a mutation.
+type Outcome int
+
+// The outcomes.
+const (
+	Unknown   Outcome = iota // it cannot be told now
+	Committed                // it is stored
+	Aborted                  // nothing of it is stored, or ever will be
+	Expired                  // it is too long ago to be told
+)
+
+// The states of a row.
+const (
+	stateAborted   = 0 // a tombstone
+	stateCommitted = 1
+)
+
+// ProofTable returns the statement that creates the table session_operations, which the
+// application's migrations are to run.
+func ProofTable(dialect string) string {
+	created := "datetime(6)"
+	if dialect == "postgres" {
+		created = "timestamptz(6)"
+	}
+	return fmt.Sprintf(`CREATE TABLE session_operations (
+    id varchar(64) NOT NULL PRIMARY KEY,
+    state smallint NOT NULL,
+    created_at %s NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+)`, created)
+}
+
+func (p *Proof) within() time.Duration {
+	if p.Within == 0 {
+		return 5 * time.Second
+	}
+	return p.Within
+}
+
+func (p *Proof) keep() time.Duration {
+	if p.Keep == 0 {
+		return 24 * time.Hour
+	}
+	return p.Keep
+}
+
+func (p *Proof) bind(query string) string {
+	if p.Dialect == "postgres" {
+		return numbered(query)
+	}
+	return query
+}
+
+// insert marks an attempt as committed, from within its transaction.
+func (p *Proof) insert(ctx context.Context, tx *sql.Tx, id string) error {
+	_, err := tx.ExecContext(ctx, p.bind("INSERT INTO session_operations (id, state) VALUES (?, ?)"), id, stateCommitted)
+	return err
+}
+
+// Outcome tells what became of the attempt with an id, as OutcomeUnknownError has it. An attempt that is
+// not known to have been committed never will be once Outcome has returned Aborted. The error tells why
+// the outcome is Unknown; it is ErrNoOperation for an id that cannot be one.
+func (p *Proof) Outcome(ctx context.Context, id string) (Outcome, error) {
+	made, ok := idTime(id)
+	switch age := time.Since(made); {
+	case !ok || age < -time.Minute:
+		return Unknown, ErrNoOperation
+	case age > p.keep():
+		return Expired, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.within())
+	defer cancel()
+	return p.resolve(ctx, id)
+}
+
+// resolve tries to learn an outcome until ctx ends.
+func (p *Proof) resolve(ctx context.Context, id string) (Outcome, error) {
+	for {
+		outcome, err := p.try(ctx, id)
+		if err == nil {
+			return outcome, nil
+		}
+		select {
+		case <-ctx.Done():
+			return Unknown, err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// try inserts a tombstone. It waits for the transaction, if that is still open.
+func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
+	_, err := p.DB.ExecContext(ctx, p.bind("INSERT INTO session_operations (id, state) VALUES (?, ?)"), id, stateAborted)
+	if err == nil {
+		return Aborted, nil
+	}
+	if !duplicate(err) {
+		return Unknown, err
+	}
+	var state int
+	err = p.DB.QueryRowContext(ctx, p.bind("SELECT state FROM session_operations WHERE id = ?"), id).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) { // swept, or rolled back since
+		return Unknown, err
+	}
+	if err != nil {
+		return Unknown, err
+	}
+	if state == stateCommitted {
+		return Committed, nil
+	}
+	return Aborted, nil
+}
+
+// Sweep deletes the ids that are older than Keep and returns how many there were.
+func (p *Proof) Sweep(ctx context.Context) (int64, error) {
+	result, err := p.DB.ExecContext(ctx, p.bind("DELETE FROM session_operations WHERE created_at < ?"), time.Now().UTC().Add(-p.keep()))
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// SweepEvery sweeps at an interval until ctx ends. Failures go to report.
+func (p *Proof) SweepEvery(ctx context.Context, interval time.Duration, report func(error)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"gorm.io/gorm"
+)
+
+// run is one operation on its way to its answer.
+type run struct {
+	Extension
+	oc     *graphql.OperationContext
+	op     Operation
+	mode   mode
+	db     *gorm.DB
+	stream bool // the transport takes an answer in parts
+	parent context.Context
+
+	ctx     context.Context // parent, until the operation's deadline
+	cancel  context.CancelFunc
+	next    graphql.OperationHandler
+	session *Session                // of the last attempt
+	more    graphql.ResponseHandler // the parts of a deferred answer, or nil
+	done    bool
+}
+
+// respond returns the operation's answer, then the parts of it that were deferred, then nil.
+func (r *run) respond(context.Context) *graphql.Response {
+	switch {
+	case r.done:
+		return nil
+	case r.more != nil:
+		return r.part()
+	}
+	r.ctx, r.cancel = r.parent, func() {}
+	if r.Deadline > 0 {
+		late := &DeadlineError{r.op, r.Deadline, context.DeadlineExceeded}
+		r.ctx, r.cancel = context.WithTimeoutCause(r.parent, r.Deadline, late)
+	}
+	response := r.answer()
+	if response.HasNext == nil || !*response.HasNext {
+		r.finish()
+	}
+	return response
+}
+
+// finish ends the session of an answer that is complete.
+func (r *run) finish() {
+	r.done, r.more = true, nil
+	r.close(r.session)
+	r.cancel()
+}
+
+// close ends a session whose work is not to be kept.
+func (r *run) close(s *Session) {
+	if err := s.close(); err != nil {
+		r.logger().Error("cannot roll back", "operation", r.op.String(), "error", err)
+	}
+}
+
+// patientAttempts is how often an operation that stands in others' way is run beside them, before it
+// is run alone.
+const patientAttempts = 4
+
+// answer runs the operation until it succeeds, fails for good or runs out of time. Nothing
+// has been written to the client meanwhile.
+func (r *run) answer() *graphql.Response {
+	for attempt := 1; ; attempt++ {
+		response := r.attempt(attempt)
+		cause := r.session.failure()
+		if r.mode == pooled || classify(cause) != transient || !r.pause(attempt) {
+			return response
+		}
+		r.logger().Debug("running the operation again", "operation", r.op.String(), "attempt", attempt+1, "error", cause)
+	}
+}
+
+// pause waits a moment that grows with the attempts and is different for each, so that operations
+// that stood in each other's way do not meet again. It reports false once the operation's time is up.
+func (r *run) pause(attempt int) bool {
+	longest := min(time.Millisecond<<min(attempt, 10), 100*time.Millisecond)
+	select {
+	case <-time.After(rand.N(longest)):
+		return r.ctx.Err() == nil
+	case <-r.ctx.Done():
+		return false
+	}
+}
+
+// attempt runs the operation once, in a new session with new loaders, and ends its transaction.
+func (r *run) attempt(n int) *graphql.Response {
+	id := r.op.ID
+	if n > 1 {
+		id = newID()
+	}
+	s := newSession(r.ctx, r.op, id, r.mode, r.db)
+	s.proof, s.exclusive, s.stream = r.Proof, n > patientAttempts, r.stream
+	r.session = s
+	endWithRequest(r.ctx, func() { r.close(s) })
+
+	response := r.execute()
+	switch {
+	case response == nil:
+		response = r.failed(nil, s.cause())
+	case r.mode == writing && len(response.Errors) > 0:
+		response = r.failed(response, nil)
+	case r.mode == writing:
+		if err := s.commit(); err != nil {
+			response = r.failed(nil, err)
+		}
+	}
+	if response.HasNext == nil || !*response.HasNext {
+		r.close(s)
+	}
+	return response
+}
+
+// execute lets gqlgen resolve and marshal the operation. A panic of a marshaller, which gqlgen
+// does not recover, becomes an error.
+func (r *run) execute() (response *graphql.Response) {
+	ctx := r.session.ctx
+	defer func() {
+		if p := recover(); p != nil {
+			response = r.failed(nil, r.oc.RecoverFunc(ctx, p))
+		}
+	}()
+	if r.ctx.Err() != nil {
+		return nil
+	}
+	if r.stream {
+		ctx = context.WithoutCancel(ctx) // see stream.go
+	}
+	if r.Bind != nil {
+		ctx = r.Bind(ctx)
+	}
+	handler := r.next(ctx)
+	r.more = func(context.Context) *graphql.Response { return handler(ctx) }
+	return handler(ctx)
+}
+
+// failed returns an answer without data: that of response with its errors, or one that tells err.
+func (r *run) failed(response *graphql.Response, err error) *graphql.Response {
+	if response == nil {
+		response = &graphql.Response{}
+	}
+	response.Data, response.HasNext = json.RawMessage("null"), nil
+	if err != nil {
+		present := r.ErrorPresenter
+		if present == nil {
+			present = graphql.DefaultErrorPresenter
+		}
+		response.Errors = append(response.Errors, present(r.session.ctx, public(err)))
+	}
+	return response
+}
+
+// public is what a client may know of a session's own error: its message and code name nothing internal.
+func public(err error) *gqlerror.Error {
+	shown := &gqlerror.Error{Err: err, Message: "internal server error", Extensions: map[string]any{"code": "INTERNAL_SERVER_ERROR"}}
+	var unknown *OutcomeUnknownError
+	var late *DeadlineError
+	switch {
+	case errors.As(err, &unknown):
+		shown.Message = "the connection to the database was lost: it is not known whether the mutation was stored"
+		shown.Extensions = map[string]any{"code": "OUTCOME_UNKNOWN", "operationId": unknown.ID}
+	case errors.As(err, &late):
+		shown.Message = fmt.Sprintf("the operation took longer than %s", late.Deadline)
+		shown.Extensions = map[string]any{"code": "TIMEOUT"}
+	}
+	return shown
+}

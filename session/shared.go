@@ -1,0 +1,125 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+	"gorm.io/gorm"
+)
+
+// shared is what the sessions on one pool have in common. It is GORM's plugin too, and is found by that.
+type shared struct {
+	pool    *sql.DB
+	side    *sql.DB // nil: nothing is killed
+	dialect string
+	gate    *semaphore.Weighted // a mutation's transaction holds 1 of it, an exclusive one everything
+	commits queue
+
+	mu      sync.Mutex
+	holding map[*Session]bool // sessions that have a connection
+	kills   map[any]string    // by the driver's connection: how to kill it
+}
+
+// everyone is the whole weight of the gate.
+const everyone = math.MaxInt32
+
+const pluginName = "session"
+
+// install makes a pool ready for sessions. It may be called again.
+func install(db *gorm.DB, side *sql.DB) error {
+	if s, ok := db.Plugins[pluginName].(*shared); ok {
+		if s.side == nil {
+			s.side = side
+		}
+		return nil
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	return db.Use(&shared{
+		pool:    pool,
+		side:    side,
+		dialect: db.Name(),
+		gate:    semaphore.NewWeighted(everyone),
+		holding: map[*Session]bool{},
+		kills:   map[any]string{},
+	})
+}
+
+func sharedOf(db *gorm.DB) *shared { return db.Plugins[pluginName].(*shared) }
+
+// Name is the plugin's key in gorm.Config.Plugins.
+func (*shared) Name() string { return pluginName }
+
+// Initialize replaces the GORM callbacks that reach the database.
+func (*shared) Initialize(db *gorm.DB) error { return replaceCallbacks(db) }
+
+func (s *shared) opened(session *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding[session] = true
+}
+
+func (s *shared) released(session *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.holding, session)
+}
+
+// Holding returns the operations whose sessions hold a connection of a pool. At shutdown, when every
+// request has been answered, there should be none: what is named here has leaked.
+func Holding(db *gorm.DB) []Operation {
+	s, ok := db.Plugins[pluginName].(*shared)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ops []Operation
+	for session := range s.holding {
+		ops = append(ops, session.op)
+	}
+	slices.SortFunc(ops, func(a, b Operation) int { return strings.Compare(a.ID, b.ID) })
+	return ops
+}
+
+// mostKills bounds how many connections are remembered.
+const mostKills = 4096
+
+// killStatement returns the statement that kills a connection from another one: "" where the
+// driver itself tells the server of a cancellation (PostgreSQL) or is the server (SQLite). The server's
+// number of a connection is asked for once. The driver's connection is kept with it, so that
+// its address can't come to stand for another one.
+func (s *shared) killStatement(ctx context.Context, conn *sql.Conn) (kill string, err error) {
+	if s.dialect != "mysql" {
+		return "", nil
+	}
+	var key any
+	if err := conn.Raw(func(c any) error { key = c; return nil }); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	kill, known := s.kills[key]
+	s.mu.Unlock()
+	if known {
+		return kill, nil
+	}
+	var id int64
+	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kills) >= mostKills {
+		clear(s.kills)
+	}
+	s.kills[key] = fmt.Sprintf("KILL %d", id)
+	return s.kills[key], nil
+}

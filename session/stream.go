@@ -1,0 +1,167 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// gqlgen waits for the parts of a deferred answer without a context, and a part whose own context
+// has ended may never be sent. So the engine runs under a context that does not end, while its resolvers and their
+// statements see the operation's end, and return: then every part arrives, or is drained.
+
+// part returns the next part of a deferred answer, or, once the operation was cancelled, the last one.
+func (r *run) part() *graphql.Response {
+	next := make(chan *graphql.Response, 1)
+	more := r.more
+	go func() { next <- more(r.ctx) }()
+	select {
+	case response := <-next:
+		if response == nil || response.HasNext == nil || !*response.HasNext {
+			r.finish()
+		}
+		return response
+	case <-r.session.ctx.Done():
+		response := r.failed(nil, r.session.cause())
+		last := false
+		response.HasNext = &last
+		r.finish()
+		go drain(next, more)
+		return response
+	}
+}
+
+// drain takes the parts that nobody waits for any more. They all come: their resolvers were cancelled.
+func drain(next <-chan *graphql.Response, more graphql.ResponseHandler) {
+	for response := <-next; response != nil; response = more(context.Background()) {
+		if response.HasNext != nil && !*response.HasNext {
+			return
+		}
+	}
+}
+
+// InterceptField shows the resolvers of a streamed answer the end of the operation.
+func (Extension) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	s, ok := ctx.Value(contextKey{}).(*Session)
+	if !ok || !s.stream {
+		return next(ctx)
+	}
+	running := &resolverContext{Context: ctx, operation: s.ctx}
+	defer running.returned.Store(true)
+	return next(running)
+}
+
+// resolverContext ends with the operation while a resolver runs, and not afterwards, when it is
+// the engine's for what is below the resolver.
+type resolverContext struct {
+	context.Context
+	operation context.Context
+	returned  atomic.Bool
+}
+
+func (c *resolverContext) Done() <-chan struct{} {
+	if c.returned.Load() {
+		return c.Context.Done()
+	}
+	return c.operation.Done()
+}
+
+func (c *resolverContext) Err() error {
+	if c.returned.Load() {
+		return c.Context.Err()
+	}
+	return c.operation.Err()
+}
+
+func (c *resolverContext) Deadline() (time.Time, bool) { return c.operation.Deadline() }
+
+// subscribe runs a subscription: its resolver in a session of its own, then each event in another, so that
+// an event sees what is stored when it comes.
+func (r *run) subscribe() graphql.ResponseHandler {
+	r.cancel = func() {}
+	r.ctx = r.parent
+	var events graphql.ResponseHandler
+	if failure, panicked := r.within(func(ctx context.Context) *graphql.Response {
+		events = r.next(ctx)
+		return nil
+	}); panicked {
+		return graphql.OneShot(failure)
+	}
+	return func(ctx context.Context) *graphql.Response {
+		if r.done {
+			return nil
+		}
+		r.ctx = ctx
+		response, panicked := r.within(events)
+		r.done = response == nil || panicked
+		return response
+	}
+}
+
+// within calls a handler in a new session, which it ends. The deadline begins with the first statement: until
+// the event comes there is nothing to be late with.
+func (r *run) within(handler graphql.ResponseHandler) (response *graphql.Response, panicked bool) {
+	s := newSession(r.ctx, r.op, newID(), pooled, r.db)
+	s.deadline = r.Deadline
+	r.session = s
+	defer r.close(s)
+	defer func() {
+		if p := recover(); p != nil {
+			response, panicked = r.failed(nil, r.oc.RecoverFunc(s.ctx, p)), true
+		}
+	}()
+	ctx := s.ctx
+	if r.Bind != nil {
+		ctx = r.Bind(ctx)
+	}
+	return handler(ctx), false
+}
+
+// inlineDeferred lets an operation answer as if it deferred nothing. The document is shared with other
+// operations, so that what has to change in it is copied.
+func inlineDeferred(oc *graphql.OperationContext) {
+	if !strings.Contains(oc.RawQuery, "@defer") {
+		return
+	}
+	doc := *oc.Doc
+	doc.Fragments = nil
+	for _, f := range oc.Doc.Fragments {
+		fragment := *f
+		fragment.SelectionSet = inlined(f.SelectionSet)
+		doc.Fragments = append(doc.Fragments, &fragment)
+	}
+	operation := *oc.Operation
+	operation.SelectionSet = inlined(oc.Operation.SelectionSet)
+	oc.Doc, oc.Operation = &doc, &operation
+}
+
+// inlined returns a copy of a selection set without @defer.
+func inlined(set ast.SelectionSet) ast.SelectionSet {
+	copied := make(ast.SelectionSet, len(set))
+	for i, selection := range set {
+		switch s := selection.(type) {
+		case *ast.Field:
+			field := *s
+			field.SelectionSet = inlined(s.SelectionSet)
+			copied[i] = &field
+		case *ast.InlineFragment:
+			fragment := *s
+			fragment.SelectionSet, fragment.Directives = inlined(s.SelectionSet), withoutDefer(s.Directives)
+			copied[i] = &fragment
+		case *ast.FragmentSpread:
+			spread := *s
+			spread.Directives = withoutDefer(s.Directives)
+			copied[i] = &spread
+		}
+	}
+	return copied
+}
+
+func withoutDefer(directives ast.DirectiveList) ast.DirectiveList {
+	return slices.DeleteFunc(slices.Clone(directives), func(d *ast.Directive) bool { return d.Name == "defer" })
+}

@@ -1,0 +1,153 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"time"
+)
+
+// transaction is a session's transaction and the connection that it runs on. It is used by whoever holds
+// the session's slot. The connection stays the session's until release, whatever becomes of
+// the transaction: so that what is done to it is never done to somebody else's.
+type transaction struct {
+	s      *Session
+	conn   *sql.Conn
+	tx     *sql.Tx
+	cancel context.CancelFunc // ends even COMMIT and ROLLBACK
+	weight int64              // held of the gate
+	kill   string             // the statement that frees the server of this connection, or ""
+	killed bool
+}
+
+// patience is how long COMMIT, ROLLBACK and a kill may take: their end matters more than an
+// operation's deadline.
+const patience = 10 * time.Second
+
+// begin takes a connection and begins a transaction on it.
+func begin(s *Session) (*transaction, error) {
+	t := &transaction{s: s}
+	if s.mode == writing {
+		t.weight = 1
+		if s.exclusive {
+			t.weight = everyone
+		}
+		if err := s.with.gate.Acquire(s.ctx, t.weight); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.begin(); err != nil {
+		t.release()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *transaction) begin() (err error) {
+	s := t.s
+	if t.conn, err = s.with.pool.Conn(s.ctx); err != nil {
+		return err
+	}
+	s.with.opened(s)
+	if t.kill, err = s.with.killStatement(s.ctx, t.conn); err != nil {
+		return err
+	}
+	// The transaction must not end by itself when the operation's context does: database/sql would give
+	// its connection to somebody else while the session still speaks of it.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
+	t.cancel = cancel
+	var options *sql.TxOptions // nil: the isolation that the pool's connections are set to
+	if s.mode == snapshot {
+		options = snapshotOptions(s.with.dialect)
+	}
+	stop := context.AfterFunc(s.ctx, cancel)
+	if t.tx, err = t.conn.BeginTx(ctx, options); err != nil {
+		return err
+	}
+	if !stop() { // it has begun, and was cancelled all the same
+		return s.cause()
+	}
+	return nil
+}
+
+// commit stores the transaction, and finds out what became of it where the connection is lost on the way.
+func (t *transaction) commit() error {
+	if proof := t.s.proof; proof != nil {
+		if err := proof.insert(t.s.ctx, t.tx, t.s.id); err != nil {
+			return &CommitError{t.s.op, errors.Join(t.s.explain(err), t.rollback())}
+		}
+	}
+	timer := time.AfterFunc(patience, t.cancel)
+	err := t.tx.Commit()
+	timer.Stop()
+	if err == nil {
+		return nil
+	}
+	if refused(err) {
+		return &CommitError{t.s.op, err}
+	}
+	if t.s.proof == nil {
+		return &OutcomeUnknownError{t.s.op, t.s.id, err}
+	}
+	t.free()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), t.s.proof.within())
+	defer cancel()
+	switch outcome, resolveErr := t.s.proof.resolve(ctx, t.s.id); outcome {
+	case Committed:
+		return nil
+	case Aborted:
+		return &CommitError{t.s.op, err}
+	default:
+		return &OutcomeUnknownError{t.s.op, t.s.id, errors.Join(err, resolveErr)}
+	}
+}
+
+// rollback takes back what the transaction has done.
+func (t *transaction) rollback() error {
+	timer := time.AfterFunc(patience, t.cancel)
+	defer timer.Stop()
+	return t.tx.Rollback()
+}
+
+// abandon is called when the operation was cancelled during a statement. If the driver has closed the
+// connection for that, the server may go on with the statement, and keep its locks, until it looks.
+func (t *transaction) abandon() {
+	if t.kill == "" {
+		return
+	}
+	valid := true
+	_ = t.conn.Raw(func(c any) error {
+		if v, ok := c.(driver.Validator); ok {
+			valid = v.IsValid()
+		}
+		return nil
+	})
+	if !valid {
+		t.free()
+	}
+}
+
+// free has the server end the connection, and with it the transaction. It is called only while the
+// connection is the session's and is broken on this side, so that no other operation can be using it.
+func (t *transaction) free() {
+	if t.kill == "" || t.killed || t.s.with.side == nil {
+		return
+	}
+	t.killed = true
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
+	defer cancel()
+	_, _ = t.s.with.side.ExecContext(ctx, t.kill) // it fails if the connection has ended already
+}
+
+// release returns what the transaction holds.
+func (t *transaction) release() {
+	if t.conn != nil {
+		_ = t.conn.Close()
+		t.s.with.released(t.s)
+	}
+	if t.cancel != nil {
+		t.cancel()
+	}
+	t.s.with.gate.Release(t.weight)
+}
