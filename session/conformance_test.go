@@ -1,0 +1,44 @@
+package session_test
+
+import (
+	"net/url"
+	"testing"
+
+	"rollcall/database"
+	"rollcall/database/databasetest"
+	"rollcall/session/sessiontest"
+)
+
+// TestTheSessionKeepsItsPromises runs the conformance suite on every database.
+func TestTheSessionKeepsItsPromises(t *testing.T) {
+	for _, dialect := range databasetest.Dialects(t) {
+		t.Run(dialect, func(t *testing.T) { sessiontest.Run(t, backend(dialect)) })
+	}
+}
+
+// backend opens databases of one dialect for the suite.
+func backend(dialect string) sessiontest.Backend {
+	return sessiontest.Backend{Dialect: dialect, Open: func(tb testing.TB, opt sessiontest.Options) sessiontest.Pools {
+		tb.Helper()
+		direct := databasetest.URL(tb, dialect)
+		address := direct
+		if opt.Via != nil {
+			u, err := url.Parse(direct)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			u.Host = opt.Via(u.Host)
+			address = u.String()
+		}
+		options := database.Options{PoolSize: opt.PoolSize}
+		db := databasetest.Open(tb, direct, options)
+		if _, err := db.Migrate(tb.Context()); err != nil {
+			tb.Fatal(err)
+		}
+		side := db.Side
+		if address != direct {
+			db = databasetest.Open(tb, address, options)
+		}
+		return sessiontest.Pools{DB: db.Write, Reads: db.Read, Side: side}
+	}}
+}

@@ -1,0 +1,461 @@
+package sessiontest
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/graph-gophers/dataloader/v7"
+	"gorm.io/gorm"
+
+	"rollcall/session"
+	"rollcall/session/sessiontest/bank"
+	"rollcall/session/sessiontest/generated"
+)
+
+// Backend is a kind of database.
+type Backend struct {
+	Dialect string // "mysql", "postgres" or "sqlite", as gorm.DB.Name has it
+	// Open makes a new, empty database and opens it until the end of the test.
+	Open func(tb testing.TB, opt Options) Pools
+}
+
+// Options are what a test asks of its database.
+type Options struct {
+	PoolSize int // connections for reads, and as many for mutations; 0: 8
+	// Via returns the address to use in place of that of the database's server, for DB and Reads only; nil: the
+	// same. It is not used where the database has no server.
+	Via func(address string) string
+}
+
+// Pools are an open database.
+type Pools struct {
+	DB, Reads *gorm.DB
+	Side      *sql.DB
+}
+
+// Bank is the world of one test: a server over a database of its own.
+type Bank struct {
+	Pools
+	Dialect string
+	URL     string
+	Server  *httptest.Server
+	Log     *SafeBuffer // of the session
+	Events  chan int    // ids that counterChanged sends
+
+	tb    testing.TB
+	steps sync.Map // func(context.Context) (int, error) by name
+}
+
+// Accounts and counters that a new bank has, with ids from 1; each account has Balance.
+const (
+	Accounts = 32
+	Counters = 8
+	Balance  = 1000
+)
+
+// Setup changes a bank's server before it starts.
+type Setup struct {
+	Options
+	Extension func(*session.Extension) // changes the extension
+	Server    func(*handler.Server)    // is called before the session's extension is installed
+	Wrap      func(http.Handler) http.Handler
+	Listen    func(*httptest.Server) // is called before the server starts
+}
+
+// NewBank opens a database, fills it and serves it.
+func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
+	tb.Helper()
+	if setup.PoolSize == 0 {
+		setup.PoolSize = 8
+	}
+	b := &Bank{Pools: backend.Open(tb, setup.Options), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb}
+	b.fill()
+
+	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b}}))
+	srv.AddTransport(transport.Websocket{})
+	srv.AddTransport(transport.SSE{})
+	srv.AddTransport(transport.MultipartMixed{})
+	srv.AddTransport(transport.GET{})
+	srv.AddTransport(transport.POST{})
+	srv.Use(extension.Introspection{})
+	srv.SetRecoverFunc(func(_ context.Context, p any) error { return fmt.Errorf("panic: %v", p) })
+	if setup.Server != nil {
+		setup.Server(srv)
+	}
+	e := session.Extension{
+		DB: b.DB, Reads: b.Reads, Side: b.Side, Bind: bindLoader, Deadline: 30 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if backend.Dialect != "sqlite" {
+		e.Proof = &session.Proof{DB: b.Side, Dialect: backend.Dialect}
+	}
+	if setup.Extension != nil {
+		setup.Extension(&e)
+	}
+	srv.Use(e)
+	h := session.Handler(srv)
+	if setup.Wrap != nil {
+		h = setup.Wrap(h)
+	}
+	b.Server = httptest.NewUnstartedServer(h)
+	if setup.Listen != nil {
+		setup.Listen(b.Server)
+	}
+	b.Server.Start()
+	b.URL = b.Server.URL
+	tb.Cleanup(b.Server.Close)
+	return b
+}
+
+// fill creates the bank's tables and rows.
+func (b *Bank) fill() {
+	statements := []string{
+		"CREATE TABLE accounts (id INT PRIMARY KEY, balance INT NOT NULL)",
+		"CREATE TABLE counters (id INT PRIMARY KEY, value INT NOT NULL)",
+	}
+	if b.Dialect != "sqlite" && !b.DB.Migrator().HasTable("session_operations") {
+		statements = append(statements, session.ProofTable(b.Dialect))
+	}
+	for i := range Accounts {
+		statements = append(statements, fmt.Sprintf("INSERT INTO accounts VALUES (%d, %d)", i+1, Balance))
+	}
+	for i := range Counters {
+		statements = append(statements, fmt.Sprintf("INSERT INTO counters VALUES (%d, 0)", i+1))
+	}
+	for _, s := range statements {
+		b.Exec(s)
+	}
+}
+
+// Exec runs a statement beside the server, on the pool for mutations.
+func (b *Bank) Exec(statement string, args ...any) {
+	b.tb.Helper()
+	if err := b.DB.Exec(statement, args...).Error; err != nil {
+		b.tb.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// Counter reads a counter beside the server.
+func (b *Bank) Counter(id int) (value int) {
+	b.tb.Helper()
+	pool, _ := b.DB.DB()
+	query := "SELECT value FROM counters WHERE id = ?"
+	if b.Dialect == "postgres" {
+		query = "SELECT value FROM counters WHERE id = $1"
+	}
+	if err := pool.QueryRowContext(context.Background(), query, id).Scan(&value); err != nil {
+		b.tb.Fatal(err)
+	}
+	return value
+}
+
+// Total is the sum of all balances, read beside the server.
+func (b *Bank) Total() (sum int) {
+	b.tb.Helper()
+	pool, _ := b.DB.DB()
+	if err := pool.QueryRowContext(context.Background(), "SELECT SUM(balance) FROM accounts").Scan(&sum); err != nil {
+		b.tb.Fatal(err)
+	}
+	return sum
+}
+
+// InUse is how many connections are checked out.
+func (b *Bank) InUse() int {
+	reads, _ := b.Reads.DB()
+	writes, _ := b.DB.DB()
+	if reads == writes {
+		return reads.Stats().InUse
+	}
+	return reads.Stats().InUse + writes.Stats().InUse
+}
+
+// WantIdle fails unless every connection comes back, within a generous time.
+func (b *Bank) WantIdle() {
+	b.tb.Helper()
+	Eventually(b.tb, "all connections are back", func() bool { return b.InUse() == 0 })
+	for _, db := range []*gorm.DB{b.DB, b.Reads} {
+		if ops := session.Holding(db); len(ops) != 0 {
+			b.tb.Errorf("these operations hold a connection: %v", ops)
+		}
+	}
+}
+
+// Eventually waits until a condition holds. It fails after a time that only a hang exceeds.
+func Eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if condition() {
+			return
+		}
+	}
+	tb.Fatalf("it did not happen in 20 s that %s", what)
+}
+
+// Step adds a resolver that queries call as run(step: name). A step that returns an error is null, with the error.
+func (b *Bank) Step(name string, fn func(ctx context.Context) (int, error)) { b.steps.Store(name, fn) }
+
+// Answer is a GraphQL response.
+type Answer struct {
+	Status int
+	Data   map[string]any
+	Errors []struct {
+		Message    string
+		Path       []any
+		Extensions map[string]any
+	}
+	Raw string
+}
+
+// OK tells whether the answer is a success.
+func (a Answer) OK() bool { return a.Status == http.StatusOK && len(a.Errors) == 0 && a.Data != nil }
+
+// Code is the code of the first error.
+func (a Answer) Code() string {
+	if len(a.Errors) == 0 {
+		return ""
+	}
+	code, _ := a.Errors[0].Extensions["code"].(string)
+	return code
+}
+
+// Send posts an operation.
+func (b *Bank) Send(query string) Answer {
+	b.tb.Helper()
+	a, err := b.SendContext(context.Background(), query)
+	if err != nil {
+		b.tb.Error(err)
+	}
+	return a
+}
+
+// SendContext posts an operation as a client who may go away.
+func (b *Bank) SendContext(ctx context.Context, query string) (Answer, error) {
+	body, err := json.Marshal(map[string]string{"query": query})
+	if err != nil {
+		return Answer{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := b.Server.Client().Do(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Status: res.StatusCode, Raw: string(raw)}
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return a, fmt.Errorf("not JSON: %s", raw)
+	}
+	return a, nil
+}
+
+// Must is Send for an operation that has to succeed.
+func (b *Bank) Must(query string) Answer {
+	b.tb.Helper()
+	a := b.Send(query)
+	if !a.OK() {
+		b.tb.Fatalf("%s: want a success, got %d %s", query, a.Status, a.Raw)
+	}
+	return a
+}
+
+// WantNull fails unless the answer is data: null with one error.
+func WantNull(tb testing.TB, a Answer) {
+	tb.Helper()
+	if a.Data != nil || len(a.Errors) != 1 || !bytes.Contains([]byte(a.Raw), []byte(`"data":null`)) {
+		tb.Errorf("want data: null and one error, got %s", a.Raw)
+	}
+}
+
+// SafeBuffer is a bytes.Buffer for several goroutines.
+type SafeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *SafeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *SafeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+type resolver struct{ b *Bank }
+
+func (r resolver) Account() generated.AccountResolver           { return accountResolver(r) }
+func (r resolver) Counter() generated.CounterResolver           { return counterResolver(r) }
+func (r resolver) Mutation() generated.MutationResolver         { return mutationResolver(r) }
+func (r resolver) Query() generated.QueryResolver               { return queryResolver(r) }
+func (r resolver) Step() generated.StepResolver                 { return stepResolver(r) }
+func (r resolver) Subscription() generated.SubscriptionResolver { return subscriptionResolver(r) }
+
+type (
+	accountResolver      struct{ b *Bank }
+	counterResolver      struct{ b *Bank }
+	mutationResolver     struct{ b *Bank }
+	queryResolver        struct{ b *Bank }
+	stepResolver         struct{ b *Bank }
+	subscriptionResolver struct{ b *Bank }
+)
+
+func (b *Bank) run(ctx context.Context, name string) (*bank.Step, error) {
+	fn, ok := b.steps.Load(name)
+	if !ok {
+		return nil, fmt.Errorf("no step %s", name)
+	}
+	value, err := fn.(func(context.Context) (int, error))(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &bank.Step{Value: value, Loud: &bank.Loud{}}, nil
+}
+
+func (r queryResolver) Run(ctx context.Context, step string) (*bank.Step, error) {
+	return r.b.run(ctx, step)
+}
+
+func (r mutationResolver) Run(ctx context.Context, step string) (*bank.Step, error) {
+	return r.b.run(ctx, step)
+}
+
+func (r stepResolver) Run(ctx context.Context, _ *bank.Step, step string) (*bank.Step, error) {
+	return r.b.run(ctx, step)
+}
+
+func (r accountResolver) Run(ctx context.Context, _ *bank.Account, step string) (*bank.Step, error) {
+	return r.b.run(ctx, step)
+}
+
+func (stepResolver) Account(ctx context.Context, _ *bank.Step, id int) (*bank.Account, error) {
+	return account(ctx, id)
+}
+
+func account(ctx context.Context, id int) (*bank.Account, error) {
+	var a bank.Account
+	return &a, session.DB(ctx).Where("id = ?", id).Take(&a).Error
+}
+
+func (queryResolver) Account(ctx context.Context, id int) (*bank.Account, error) {
+	return account(ctx, id)
+}
+
+func (queryResolver) Accounts(ctx context.Context) (accounts []*bank.Account, err error) {
+	return accounts, session.DB(ctx).Order("id").Find(&accounts).Error
+}
+
+func (queryResolver) Counter(_ context.Context, id int) (*bank.Counter, error) {
+	return &bank.Counter{ID: id}, nil
+}
+
+func (counterResolver) Value(ctx context.Context, c *bank.Counter) (int, error) {
+	var stored bank.Counter
+	err := session.DB(ctx).Where("id = ?", c.ID).Take(&stored).Error
+	return stored.Value, err
+}
+
+func (accountResolver) Peer(ctx context.Context, _ *bank.Account, id int) (*bank.Account, error) {
+	return ctx.Value(loaderKey{}).(*dataloader.Loader[int, *bank.Account]).Load(ctx, id)()
+}
+
+// Transfer locks the accounts in the order given, so that opposite transfers are a deadlock.
+func (mutationResolver) Transfer(ctx context.Context, from, to, amount int) ([]*bank.Account, error) {
+	db := session.DB(ctx)
+	for id, change := range map[int]int{from: -amount, to: amount} {
+		if err := Add(db, "accounts", "balance", id, change); err != nil {
+			return nil, err
+		}
+	}
+	var accounts []*bank.Account
+	return accounts, db.Where("id IN ?", []int{from, to}).Order("id").Find(&accounts).Error
+}
+
+func (mutationResolver) Increment(ctx context.Context, id, by int) (*bank.Counter, error) {
+	if err := Add(session.DB(ctx), "counters", "value", id, by); err != nil {
+		return nil, err
+	}
+	return &bank.Counter{ID: id}, nil
+}
+
+// Add adds to a column of a row.
+func Add(db *gorm.DB, table, column string, id, by int) error {
+	return db.Exec(fmt.Sprintf("UPDATE %s SET %s = %s + ? WHERE id = ?", table, column, column), by, id).Error
+}
+
+// CounterChanged sends an event for each id in Events, whatever id it is asked for; id 0 is refused.
+func (r subscriptionResolver) CounterChanged(ctx context.Context, id int) (<-chan *bank.Counter, error) {
+	if id == 0 {
+		_ = session.DB(ctx).Find(&[]bank.Counter{})
+		return nil, fmt.Errorf("no counter 0")
+	}
+	events := make(chan *bank.Counter)
+	go func() {
+		defer close(events)
+		for {
+			select {
+			case id, ok := <-r.b.Events:
+				if !ok {
+					return
+				}
+				select {
+				case events <- &bank.Counter{ID: id}:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return events, nil
+}
+
+type loaderKey struct{}
+
+// Siblings is how many keys make the loader of peers send a batch.
+const Siblings = 20
+
+// bindLoader gives an operation a loader that sends its batch at the Siblings-th key.
+func bindLoader(ctx context.Context) context.Context {
+	load := func(_ context.Context, ids []int) []*dataloader.Result[*bank.Account] {
+		var accounts []*bank.Account
+		err := session.DB(ctx).Where("id IN ?", ids).Find(&accounts).Error
+		results := make([]*dataloader.Result[*bank.Account], len(ids))
+		for i, id := range ids {
+			results[i] = &dataloader.Result[*bank.Account]{Error: err}
+			for _, a := range accounts {
+				if a.ID == id {
+					results[i].Data = a
+				}
+			}
+		}
+		return results
+	}
+	loader := dataloader.NewBatchedLoader(load,
+		dataloader.WithWait[int, *bank.Account](time.Minute), dataloader.WithBatchCapacity[int, *bank.Account](Siblings))
+	return context.WithValue(ctx, loaderKey{}, loader)
+}
+
