@@ -26,6 +26,7 @@ type config struct {
 	Echo      bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows."`
 	Listen    string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Where to serve. Without a host: on every address; port 0: any that is free. Default: ${default}."`
 	Deadline  time.Duration `placeholder:"DURATION" default:"10s" help:"How long an operation may take. Default: ${default}."`
+	Proof     string        `name:"commit-proof" placeholder:"on|off" enum:"on,off" default:"on" help:"Whether each mutation stores its id, so that its fate is known even if the connection is lost while it is stored; SQLite needs none. Default: ${default}."`
 	MaxPage   int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
 	DoMigrate bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
 	Demo      bool          `help:"Load 1,000 users, 50 teams and 3,000 memberships before serving, if there are no users yet."`

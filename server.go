@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -103,7 +104,8 @@ const grace = 5 * time.Second
 
 // serve answers requests until ctx ends, then lets those in flight finish.
 func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
-	handler, err := newHandler(cfg, db, log)
+	proof := commitProof(cfg, db)
+	handler, err := newHandler(cfg, db, proof, log)
 	if err != nil {
 		return err
 	}
@@ -117,6 +119,9 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	if proof != nil {
+		go proof.SweepEvery(ctx, time.Hour, func(err error) { log.Warn("cannot sweep old operation ids", "error", err) })
 	}
 	announce(cfg, listener.Addr())
 
@@ -134,11 +139,22 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 		log.Warn("requests were still open at the end", "error", err)
 		_ = server.Close()
 	}
+	for _, op := range slices.Concat(session.Holding(db.Write), session.Holding(db.Read)) {
+		log.Warn("an operation still held a connection at the end", "operation", op.Name, "id", op.ID)
+	}
 	return nil
 }
 
+// commitProof is what lets the fate of a mutation be known whose connection is lost at COMMIT. SQLite has none.
+func commitProof(cfg config, db *database.Database) *session.Proof {
+	if cfg.Proof == "off" || db.Dialect() == "sqlite" {
+		return nil
+	}
+	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}
+}
+
 // newHandler routes the API and the Playground.
-func newHandler(cfg config, db *database.Database, log *slog.Logger) (http.Handler, error) {
+func newHandler(cfg config, db *database.Database, proof *session.Proof, log *slog.Logger) (http.Handler, error) {
 	page, err := graph.NewPlayground()
 	if err != nil {
 		return nil, err
@@ -147,6 +163,7 @@ func newHandler(cfg config, db *database.Database, log *slog.Logger) (http.Handl
 	mux.Handle("/", page)
 	mux.Handle("/query", graph.NewHandler(graph.Config{
 		Database: db,
+		Proof:    proof,
 		Deadline: cfg.Deadline,
 		MaxPage:  cfg.MaxPage,
 		Logger:   log,

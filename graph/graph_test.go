@@ -20,6 +20,7 @@ import (
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/graph"
+	"rollcall/session"
 )
 
 // directory is the API on one database, over real HTTP.
@@ -53,6 +54,7 @@ func newDirectory(tb testing.TB, db *database.Database) *directory {
 	db.Read.Config.Logger, db.Write.Config.Logger = d.sql, d.sql
 	server := httptest.NewServer(graph.NewHandler(graph.Config{
 		Database: db,
+		Proof:    proof(db),
 		Deadline: 20 * time.Second,
 		MaxPage:  100,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
@@ -60,6 +62,14 @@ func newDirectory(tb testing.TB, db *database.Database) *directory {
 	tb.Cleanup(server.Close)
 	d.url = server.URL
 	return d
+}
+
+// proof is the proof of commits that a server has by default.
+func proof(db *database.Database) *session.Proof {
+	if db.Dialect() == "sqlite" {
+		return nil
+	}
+	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}
 }
 
 type lockedWriter struct {

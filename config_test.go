@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// flags has for each flag two values other than its default, and how to read it.
+var flags = map[string]struct {
+	one, other string
+	value      func(config) any
+}{
+	"database":   {"sqlite:one.db", "sqlite:other.db", func(c config) any { return c.Database }},
+	"pool-size":  {"3", "4", func(c config) any { return c.PoolSize }},
+	"log-format": {"json", "text", func(c config) any { return c.LogFormat }},
+	"log-level":  {"debug", "error", func(c config) any { return c.LogLevel }},
+	"echo":       {"true", "false", func(c config) any { return c.Echo }},
+	"listen":     {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Listen }},
+	"deadline":   {"1s", "1m0s", func(c config) any { return c.Deadline }},
+	"max-page":   {"3", "4", func(c config) any { return c.MaxPage }},
+	"migrate":    {"true", "false", func(c config) any { return c.DoMigrate }},
+	"demo":       {"true", "false", func(c config) any { return c.Demo }},
+}
+
+func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
+	for name, flag := range flags {
+		variable := "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		t.Run(variable, func(t *testing.T) {
+			if got := fmt.Sprint(flag.value(parsed(t))); got == flag.one {
+				t.Fatalf("%s is the default: take another value", got)
+			}
+			if got := fmt.Sprint(flag.value(parsed(t, "--"+name+"="+flag.one))); got != flag.one {
+				t.Errorf("the flag %s gives %s", flag.one, got)
+			}
+			t.Setenv(variable, flag.one)
+			if got := fmt.Sprint(flag.value(parsed(t))); got != flag.one {
+				t.Errorf("the variable %s gives %s", flag.one, got)
+			}
+			if got := fmt.Sprint(flag.value(parsed(t, "--"+name+"="+flag.other))); got != flag.other {
+				t.Errorf("the flag %s and the variable %s give %s", flag.other, flag.one, got)
+			}
+		})
+	}
+}
+
+func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"serve", "--help"}, {"migrate", "--help"}} {
+		var out bytes.Buffer
+		if _, err := parse(args, &out, io.Discard); !errors.Is(err, errHelped) {
+			t.Fatalf("%q: %v", args, err)
+		}
+		told := map[string]bool{}
+		for _, line := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)(?:=\S+)? {2,}\S.*`).FindAllStringSubmatch(out.String(), -1) {
+			told[line[1]] = true
+			if _, known := flags[line[1]]; !known && line[1] != "help" {
+				t.Errorf("%q: the tests do not know --%s", args, line[1])
+			}
+		}
+		for name := range flags {
+			if !told[name] {
+				t.Errorf("%q says nothing about --%s:\n%s", args, name, &out)
+			}
+		}
+		if args[0] != "--help" {
+			continue
+		}
+		for _, command := range []string{"serve", "migrate", "version"} {
+			if !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(out.String()) {
+				t.Errorf("nothing about %s:\n%s", command, &out)
+			}
+		}
+	}
+}
+
+func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
+	for args, want := range map[string]string{
+		"--bogus":            "unknown flag --bogus",
+		"--databse=x":        `did you mean "--database"`,
+		"frobnicate":         "unexpected argument frobnicate",
+		"migrate now":        "unexpected argument now",
+		"--pool-size=0":      "--pool-size: 0 is too small: at least 1",
+		"--pool-size=many":   `--pool-size: expected a valid 64 bit int but got "many"`,
+		"--max-page=-1":      "--max-page: -1 is too small: at least 1",
+		"--deadline=0s":      "--deadline: 0s is too short",
+		"--deadline=5":       "--deadline: expected duration",
+		"--listen=":          "--listen: the address is missing",
+		"--log-format=xml":   `--log-format must be one of "text","json" but got "xml"`,
+		"--log-level=loud":   `--log-level must be one of "debug","info","warn","error" but got "loud"`,
+		"--demo=perhaps":     "--demo: bool value must be true",
+		"--database":         "--database: expected string value",
+		"ROLLCALL_DEMO=x":    "ROLLCALL_DEMO",
+		"ROLLCALL_LISTEN=":   "--listen: the address is missing",
+		"ROLLCALL_MAX_PAGE=": "ROLLCALL_MAX_PAGE",
+
+		"mysql://u:s3cret@h/x":             "unexpected argument (a URL",
+		"--databse=mysql://u:s3cret@h/x":   "--database",
+		"--database:mysql://u:s3cret@h/x":  "unknown flag (a URL",
+		"--pool-size=mysql://u:s3cret@h/x": "--pool-size",
+		"--database=mysql://u:s3 cret@h/x": "unexpected argument (a URL",
+	} {
+		t.Run(args, func(t *testing.T) {
+			arguments := strings.Fields(args)
+			if name, value, isVariable := strings.Cut(args, "="); isVariable && strings.HasPrefix(name, "ROLLCALL_") {
+				t.Setenv(name, value)
+				arguments = nil
+			}
+			_, err := parse(arguments, io.Discard, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want %q", err, want)
+			}
+			if err != nil && strings.Contains(err.Error(), "cret@") {
+				t.Errorf("the password is in %v", err)
+			}
+		})
+	}
+}
+
+func TestTheLogHasTheFormatAndTheLevelThatTheFlagsSay(t *testing.T) {
+	for i, least := range []string{"debug", "info", "warn", "error"} {
+		for format, want := range map[string]string{"text": `level=ERROR msg="a b" n=1`, "json": `"level":"ERROR","msg":"a b","n":1}`} {
+			var out, log bytes.Buffer
+			cfg, err := parse([]string{"--log-level", least, "--log-format", format}, &out, &log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+				cfg.logger().Log(context.Background(), level, "a b", "n", 1)
+			}
+			if lines := strings.Count(log.String(), "\n"); lines != 4-i || !strings.Contains(log.String(), want) || out.Len() > 0 {
+				t.Errorf("at %s: %q", least, &log)
+			}
+		}
+	}
+}
+
+func TestVersionTellsTheReleaseAndTouchesNothing(t *testing.T) {
+	if text := output(t, "version", "--database", "oracle:nowhere"); !strings.HasPrefix(text, "rollcall "+release+" ") || strings.Count(text, "\n") != 1 {
+		t.Errorf("got %q", text)
+	}
+}
+
+// parsed is a configuration that must be good.
+func parsed(tb testing.TB, args ...string) config {
+	tb.Helper()
+	cfg, err := parse(args, io.Discard, io.Discard)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cfg
+}
