@@ -17,16 +17,17 @@ var flags = map[string]struct {
 	one, other string
 	value      func(config) any
 }{
-	"database":   {"sqlite:one.db", "sqlite:other.db", func(c config) any { return c.Database }},
-	"pool-size":  {"3", "4", func(c config) any { return c.PoolSize }},
-	"log-format": {"json", "text", func(c config) any { return c.LogFormat }},
-	"log-level":  {"debug", "error", func(c config) any { return c.LogLevel }},
-	"echo":       {"true", "false", func(c config) any { return c.Echo }},
-	"listen":     {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Listen }},
-	"deadline":   {"1s", "1m0s", func(c config) any { return c.Deadline }},
-	"max-page":   {"3", "4", func(c config) any { return c.MaxPage }},
-	"migrate":    {"true", "false", func(c config) any { return c.DoMigrate }},
-	"demo":       {"true", "false", func(c config) any { return c.Demo }},
+	"database":     {"sqlite:one.db", "sqlite:other.db", func(c config) any { return c.Database }},
+	"pool-size":    {"3", "4", func(c config) any { return c.PoolSize }},
+	"log-format":   {"json", "text", func(c config) any { return c.LogFormat }},
+	"log-level":    {"debug", "error", func(c config) any { return c.LogLevel }},
+	"echo":         {"true", "false", func(c config) any { return c.Echo }},
+	"listen":       {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Listen }},
+	"deadline":     {"1s", "1m0s", func(c config) any { return c.Deadline }},
+	"max-page":     {"3", "4", func(c config) any { return c.MaxPage }},
+	"commit-proof": {"off", "on", func(c config) any { return c.Proof }},
+	"migrate":      {"true", "false", func(c config) any { return c.DoMigrate }},
+	"demo":         {"true", "false", func(c config) any { return c.Demo }},
 }
 
 func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {

@@ -1,0 +1,195 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+)
+
+var errBroken = errors.New("broken")
+
+// source is a fetch that records its batches.
+type source struct {
+	mu      sync.Mutex
+	batches [][]int
+	fetch   func(ctx context.Context, keys []int) (map[int]string, error)
+}
+
+func (s *source) read(ctx context.Context, keys []int) (map[int]string, error) {
+	s.mu.Lock()
+	sorted := slices.Clone(keys)
+	slices.Sort(sorted)
+	s.batches = append(s.batches, sorted)
+	s.mu.Unlock()
+	if s.fetch != nil {
+		return s.fetch(ctx, keys)
+	}
+	values := map[int]string{}
+	for _, k := range keys {
+		values[k] = fmt.Sprint(k)
+	}
+	return values, nil
+}
+
+// want fails unless the batches were these.
+func (s *source) want(t *testing.T, batches ...[]int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fmt.Sprint(s.batches) != fmt.Sprint(batches) {
+		t.Errorf("want the batches %v, got %v", batches, s.batches)
+	}
+}
+
+func newTestLoader(ctx context.Context, s *source) *Loader[int, string] {
+	_, set := NewSet(ctx)
+	return NewLoader(set, s.read)
+}
+
+// loadAll loads keys at once, as resolvers do, and returns their values and errors.
+func loadAll(l *Loader[int, string], keys ...int) ([]string, []error) {
+	values, errs := make([]string, len(keys)), make([]error, len(keys))
+	var wg sync.WaitGroup
+	for i, k := range keys {
+		wg.Go(func() { values[i], errs[i] = l.Load(context.Background(), k) })
+	}
+	wg.Wait()
+	return values, errs
+}
+
+func TestLoadsThatNoPlanForesawGoOutTogetherAndAreCounted(t *testing.T) {
+	s := &source{}
+	l := newTestLoader(t.Context(), s)
+	before := Fallbacks()
+	values, errs := loadAll(l, 1, 2, 3, 2)
+	if fmt.Sprint(values) != "[1 2 3 2]" || errors.Join(errs...) != nil {
+		t.Errorf("got %v, %v", values, errs)
+	}
+	s.want(t, []int{1, 2, 3})
+	if n := Fallbacks() - before; n != 1 {
+		t.Errorf("want one fallback, got %d", n)
+	}
+}
+
+func TestWhatIsLoadedIsKeptUntilTheSetIsCleared(t *testing.T) {
+	s := &source{}
+	l := newTestLoader(t.Context(), s)
+	loadAll(l, 1)
+	loadAll(l, 1)
+	l.Prime(t.Context(), 2, "two")
+	if values, _ := loadAll(l, 2); values[0] != "two" {
+		t.Errorf("got %v", values)
+	}
+	s.want(t, []int{1})
+	l.set.Clear()
+	loadAll(l, 1, 2)
+	s.want(t, []int{1}, []int{1, 2})
+}
+
+func TestAKeyWithoutARowHasNoValueAndNoError(t *testing.T) {
+	s := &source{fetch: func(context.Context, []int) (map[int]string, error) {
+		return map[int]string{3: "three", 1: "one", 9: "nobody asked"}, nil
+	}}
+	values, errs := loadAll(newTestLoader(t.Context(), s), 1, 2, 3)
+	if fmt.Sprint(values) != "[one  three]" || errors.Join(errs...) != nil {
+		t.Errorf("got %q, %v", values, errs)
+	}
+}
+
+func TestAnErrorIsNotKept(t *testing.T) {
+	fail := true
+	s := &source{}
+	s.fetch = func(context.Context, []int) (map[int]string, error) {
+		if fail {
+			return nil, errBroken
+		}
+		return map[int]string{1: "one"}, nil
+	}
+	l := newTestLoader(t.Context(), s)
+	if _, errs := loadAll(l, 1); !errors.Is(errs[0], errBroken) {
+		t.Errorf("got %v", errs)
+	}
+	fail = false
+	if values, errs := loadAll(l, 1); values[0] != "one" || errs[0] != nil {
+		t.Errorf("got %v, %v", values, errs)
+	}
+}
+
+func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing.T) {
+	s := &source{fetch: func(context.Context, []int) (map[int]string, error) { return nil, errBroken }}
+	l := newTestLoader(t.Context(), s)
+	waits := []func() (string, error){l.foresee(1), l.foresee(1), l.foresee(2)}
+	l.set.flush()
+	for _, wait := range waits {
+		if _, err := wait(); !errors.Is(err, errBroken) {
+			t.Errorf("the plan: got %v", err)
+		}
+	}
+	for _, key := range []int{1, 1, 2} {
+		if _, err := l.Load(t.Context(), key); !errors.Is(err, errBroken) {
+			t.Errorf("a resolver of %d: got %v", key, err)
+		}
+	}
+	s.want(t, []int{1, 2})
+	s.fetch = nil
+	if values, errs := loadAll(l, 1); values[0] != "1" || errs[0] != nil { // nobody was foreseen for that
+		t.Errorf("got %v, %v", values, errs)
+	}
+}
+
+func TestAPanicOrAnEndedGoroutineFailsItsBatchAlone(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		fetch func(context.Context, []int) (map[int]string, error)
+	}{
+		{"a panic", func(context.Context, []int) (map[int]string, error) { panic("no") }},
+		{"runtime.Goexit", func(context.Context, []int) (map[int]string, error) { runtime.Goexit(); return nil, nil }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			s := &source{fetch: c.fetch}
+			l := newTestLoader(t.Context(), s)
+			if _, errs := loadAll(l, 1, 2); errs[0] == nil || errs[1] == nil {
+				t.Errorf("got %v", errs)
+			}
+			s.fetch = nil
+			if values, errs := loadAll(l, 1); values[0] != "1" || errs[0] != nil {
+				t.Errorf("got %v, %v", values, errs)
+			}
+		})
+	}
+}
+
+func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
+	type key struct{}
+	s := &source{fetch: func(ctx context.Context, _ []int) (map[int]string, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return map[int]string{1: ctx.Value(key{}).(string)}, nil
+	}}
+	l := newTestLoader(context.WithValue(t.Context(), key{}, "the set's"), s)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	if v, err := l.Load(gone, 1); v != "the set's" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+}
+
+func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &source{fetch: func(ctx context.Context, _ []int) (map[int]string, error) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}}
+	l := newTestLoader(ctx, s)
+	wait := l.foresee(1)
+	l.set.flush()
+	cancel()
+	if _, err := wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
