@@ -35,6 +35,11 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 				return fmt.Errorf("batch: the schema has no field %s.%s", typ, name)
 			}
 		}
+		for _, c := range p.columns[typ] {
+			if c.field != "" && def.Fields.ForName(c.field) == nil {
+				return fmt.Errorf("batch: the schema has no field %s.%s", typ, c.field)
+			}
+		}
 		p.satisfied[typ] = []string{typ}
 		for _, abstract := range p.schema.GetImplements(def) {
 			p.satisfied[typ] = append(p.satisfied[typ], abstract.Name)

@@ -2,7 +2,7 @@ package batch
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -17,43 +17,205 @@ type Fetch[K comparable, V any] func(ctx context.Context, keys []K) (map[K]V, er
 // the set is cleared.
 type Loader[K comparable, V any] struct {
 	set   *Set
-	inner *dataloader.Loader[K, V]
-	cache *cache[K, V]
+	fetch Fetch[K, V]
+
+	mu       sync.Mutex
+	values   map[K]V
+	foreseen []K                       // the keys of the batch that a plan is gathering
+	failures map[K]*failure            // errors that resolvers are to see
+	others   *dataloader.Loader[K, V]  // batches what no plan foresaw; nil until there is such a thing
+	running  map[K]dataloader.Thunk[V] // what others is about to load
+}
+
+// failure is an error that was read for some resolvers, which have yet to see it.
+type failure struct {
+	err   error
+	unmet int // how many resolvers
 }
 
 // NewLoader returns a loader of the set.
 func NewLoader[K comparable, V any](set *Set, fetch Fetch[K, V]) *Loader[K, V] {
-	// A plan or the set's fallback ends a batch. dataloader's own timer is left far behind them.
-	const never = 24 * time.Hour
-	l := &Loader[K, V]{set: set, cache: &cache[K, V]{thunks: map[K]dataloader.Thunk[V]{}, failures: map[K]*failure{}}}
-	l.inner = dataloader.NewBatchedLoader(l.batch(fetch),
-		dataloader.WithWait[K, V](never), dataloader.WithCache[K, V](l.cache))
-	set.flushes = append(set.flushes, l.inner.Flush)
-	set.clears = append(set.clears, func() { l.inner.ClearAll() })
+	l := &Loader[K, V]{set: set, fetch: fetch}
+	set.loaders = append(set.loaders, l)
 	return l
 }
 
-// batch makes dataloader's form of a fetch. It runs under the set's context: the one that it is
-// given is that of whoever asked first, whose end is not the others'.
-func (l *Loader[K, V]) batch(fetch Fetch[K, V]) dataloader.BatchFunc[K, V] {
-	return func(_ context.Context, keys []K) []*dataloader.Result[V] {
-		values, err := recovered(func() (map[K]V, error) { return fetch(l.set.ctx, keys) })
-		results := make([]*dataloader.Result[V], len(keys))
-		for i, k := range keys {
-			results[i] = &dataloader.Result[V]{Data: values[k]}
-			if err != nil {
-				results[i].Error = dataloader.NewSkipCacheError(err)
-			}
-		}
-		return results
+// Load returns the value of key: from what is loaded already, or with the next batch.
+func (l *Loader[K, V]) Load(_ context.Context, key K) (V, error) {
+	l.mu.Lock()
+	if value, ok := l.values[key]; ok {
+		l.mu.Unlock()
+		return value, nil
+	}
+	if err := l.unmet(key); err != nil {
+		l.mu.Unlock()
+		var none V
+		return none, err
+	}
+	thunk := l.unforeseen(key)
+	l.mu.Unlock()
+	value, err := thunk()
+	if skip, ok := err.(*dataloader.SkipCacheError); ok { //nolint:errorlint // it is never wrapped
+		err = skip.Unwrap()
+	}
+	return value, err
+}
+
+// Prime stores a value that was read otherwise, unless key has one.
+func (l *Loader[K, V]) Prime(key K, value V) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.values[key]; !ok {
+		l.store(key, value)
 	}
 }
 
-// recovered calls read and makes an error of a panic or of runtime.Goexit.
+// store keeps a value. The caller holds the lock.
+func (l *Loader[K, V]) store(key K, value V) {
+	if l.values == nil {
+		l.values = map[K]V{}
+	}
+	l.values[key] = value
+}
+
+// unmet returns the error that is kept for a resolver of key, or nil. The caller holds the lock.
+func (l *Loader[K, V]) unmet(key K) error {
+	f := l.failures[key]
+	if f == nil {
+		return nil
+	}
+	if f.unmet--; f.unmet == 0 {
+		delete(l.failures, key)
+	}
+	return f.err
+}
+
+// foresee adds a key to the batch that a plan is gathering.
+func (l *Loader[K, V]) foresee(key K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.values[key]; !ok {
+		l.foreseen = append(l.foreseen, key)
+	}
+}
+
+// gathered returns the batch that a plan has gathered as something to run, or nil if it is empty.
+func (l *Loader[K, V]) gathered() func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.foreseen
+	if len(all) == 0 {
+		return nil
+	}
+	l.foreseen = nil
+	return func() { l.read(all) }
+}
+
+// read reads a batch of foreseen keys, each as often in all as resolvers will ask for it.
+func (l *Loader[K, V]) read(all []K) {
+	keys := distinct(all)
+	values, err := recovered(func() (map[K]V, error) { return l.fetch(l.set.ctx, keys) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		for _, k := range keys {
+			l.store(k, values[k])
+		}
+		return
+	}
+	if l.failures == nil {
+		l.failures = map[K]*failure{}
+	}
+	for _, k := range all {
+		if f := l.failures[k]; f != nil {
+			f.unmet++
+		} else {
+			l.failures[k] = &failure{err, 1}
+		}
+	}
+}
+
+// loaded returns the value of a key that was foreseen, if it could be read.
+func (l *Loader[K, V]) loaded(key K) (V, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	value, ok := l.values[key]
+	return value, ok
+}
+
+// clear forgets everything.
+func (l *Loader[K, V]) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.values, l.failures, l.running = nil, nil, nil
+}
+
+// unforeseen asks dataloader for a key that no plan foresaw. The caller holds the lock.
+func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
+	if thunk, ok := l.running[key]; ok {
+		return thunk
+	}
+	if l.others == nil {
+		const never = 24 * time.Hour // the set's fallback ends a batch, not dataloader's timer
+		l.others = dataloader.NewBatchedLoader(l.batch,
+			dataloader.WithWait[K, V](never), dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
+	}
+	if l.running == nil {
+		l.running = map[K]dataloader.Thunk[V]{}
+	}
+	thunk := l.others.Load(l.set.ctx, key)
+	l.running[key] = thunk
+	l.set.fallback.wait()
+	return thunk
+}
+
+// batch is a dataloader.BatchFunc. It keeps what it reads before anybody sees it.
+func (l *Loader[K, V]) batch(_ context.Context, keys []K) []*dataloader.Result[V] {
+	values, err := recovered(func() (map[K]V, error) { return l.fetch(l.set.ctx, keys) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	results := make([]*dataloader.Result[V], len(keys))
+	for i, k := range keys {
+		results[i] = &dataloader.Result[V]{Data: values[k], Error: err}
+		if err == nil && l.running[k] != nil { // not cleared meanwhile
+			l.store(k, values[k])
+		}
+		delete(l.running, k)
+	}
+	return results
+}
+
+// flush ends dataloader's batch.
+func (l *Loader[K, V]) flush() {
+	l.mu.Lock()
+	others := l.others
+	l.mu.Unlock()
+	if others != nil {
+		others.Flush()
+	}
+}
+
+// distinct returns keys without those that occur before.
+func distinct[K comparable](keys []K) []K {
+	seen := make(map[K]struct{}, len(keys))
+	kept := make([]K, 0, len(keys))
+	for _, k := range keys {
+		if _, ok := seen[k]; !ok {
+			seen[k] = struct{}{}
+			kept = append(kept, k)
+		}
+	}
+	return kept
+}
+
+var errGoexit = errors.New("batch: the fetch ended its goroutine")
+
+// recovered calls read and makes an error of a panic or of runtime.Goexit, which would otherwise
+// take the waiting resolvers with it.
 func recovered[V any](read func() (V, error)) (value V, err error) {
 	done := make(chan struct{})
-	err = fmt.Errorf("batch: the fetch ended its goroutine")
-	go func() { // Goexit would otherwise take the waiting loads with it
+	err = errGoexit
+	go func() {
 		defer close(done)
 		defer func() {
 			if p := recover(); p != nil {
@@ -64,109 +226,4 @@ func recovered[V any](read func() (V, error)) (value V, err error) {
 	}()
 	<-done
 	return value, err
-}
-
-// Load returns the value of key: from what is loaded already, or with the next batch.
-func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
-	if err := l.cache.failed(key); err != nil {
-		var none V
-		return none, err
-	}
-	thunk, hit := l.cache.Get(ctx, key)
-	if !hit {
-		thunk = l.inner.Load(ctx, key)
-		l.set.fallback.wait()
-	}
-	return unwrapped(thunk)
-}
-
-// foresee asks for key with the next batch, on behalf of a resolver that will. The function returned
-// waits for the value. If that is an error, the resolver will get the same one.
-func (l *Loader[K, V]) foresee(key K) func() (V, error) {
-	thunk := l.inner.Load(l.set.ctx, key)
-	return func() (V, error) {
-		value, err := unwrapped(thunk)
-		if err != nil {
-			l.cache.fail(key, err)
-		}
-		return value, err
-	}
-}
-
-// unwrapped waits for a value and takes dataloader's wrapping off its error.
-func unwrapped[V any](thunk dataloader.Thunk[V]) (V, error) {
-	value, err := thunk()
-	if skip, ok := err.(*dataloader.SkipCacheError); ok { //nolint:errorlint // it is never wrapped
-		err = skip.Unwrap()
-	}
-	return value, err
-}
-
-// Prime stores a value that was read otherwise, unless key has one.
-func (l *Loader[K, V]) Prime(ctx context.Context, key K, value V) { l.inner.Prime(ctx, key, value) }
-
-// cache holds one loader's values. An error is not kept, but for the resolvers that a plan read it for.
-type cache[K comparable, V any] struct {
-	mu       sync.Mutex
-	thunks   map[K]dataloader.Thunk[V]
-	failures map[K]*failure
-}
-
-// failure is an error that some resolvers have yet to see.
-type failure struct {
-	err   error
-	unmet int // how many
-}
-
-func (c *cache[K, V]) Get(_ context.Context, key K) (dataloader.Thunk[V], bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	thunk, ok := c.thunks[key]
-	return thunk, ok
-}
-
-func (c *cache[K, V]) Set(_ context.Context, key K, thunk dataloader.Thunk[V]) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.thunks[key] = thunk
-}
-
-func (c *cache[K, V]) Delete(_ context.Context, key K) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, ok := c.thunks[key]
-	delete(c.thunks, key)
-	return ok
-}
-
-func (c *cache[K, V]) Clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.thunks)
-	clear(c.failures)
-}
-
-// fail keeps an error for one more resolver.
-func (c *cache[K, V]) fail(key K, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if f := c.failures[key]; f != nil {
-		f.unmet++
-		return
-	}
-	c.failures[key] = &failure{err: err, unmet: 1}
-}
-
-// failed returns the error that is kept for a resolver, or nil.
-func (c *cache[K, V]) failed(key K) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f := c.failures[key]
-	if f == nil {
-		return nil
-	}
-	if f.unmet--; f.unmet == 0 {
-		delete(c.failures, key)
-	}
-	return f.err
 }

@@ -46,7 +46,7 @@ func (s *source) want(t *testing.T, batches ...[]int) {
 }
 
 func newTestLoader(ctx context.Context, s *source) *Loader[int, string] {
-	_, set := NewSet(ctx)
+	_, set := NewSet(ctx, NewPlan())
 	return NewLoader(set, s.read)
 }
 
@@ -80,7 +80,7 @@ func TestWhatIsLoadedIsKeptUntilTheSetIsCleared(t *testing.T) {
 	l := newTestLoader(t.Context(), s)
 	loadAll(l, 1)
 	loadAll(l, 1)
-	l.Prime(t.Context(), 2, "two")
+	l.Prime(2, "two")
 	if values, _ := loadAll(l, 2); values[0] != "two" {
 		t.Errorf("got %v", values)
 	}
@@ -122,12 +122,12 @@ func TestAnErrorIsNotKept(t *testing.T) {
 func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing.T) {
 	s := &source{fetch: func(context.Context, []int) (map[int]string, error) { return nil, errBroken }}
 	l := newTestLoader(t.Context(), s)
-	waits := []func() (string, error){l.foresee(1), l.foresee(1), l.foresee(2)}
-	l.set.flush()
-	for _, wait := range waits {
-		if _, err := wait(); !errors.Is(err, errBroken) {
-			t.Errorf("the plan: got %v", err)
-		}
+	for _, key := range []int{1, 1, 2} {
+		l.foresee(key)
+	}
+	l.set.read()
+	if _, ok := l.loaded(1); ok {
+		t.Error("the plan got a value")
 	}
 	for _, key := range []int{1, 1, 2} {
 		if _, err := l.Load(t.Context(), key); !errors.Is(err, errBroken) {
@@ -138,6 +138,24 @@ func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing
 	s.fetch = nil
 	if values, errs := loadAll(l, 1); values[0] != "1" || errs[0] != nil { // nobody was foreseen for that
 		t.Errorf("got %v, %v", values, errs)
+	}
+}
+
+func TestWhatWasForeseenIsReadOnceAndWithoutTheFallback(t *testing.T) {
+	s := &source{}
+	l := newTestLoader(t.Context(), s)
+	before := Fallbacks()
+	l.Prime(4, "four")
+	for _, key := range []int{3, 1, 3, 4} {
+		l.foresee(key)
+	}
+	l.set.read()
+	if values, errs := loadAll(l, 3, 1, 4); fmt.Sprint(values) != "[3 1 four]" || errors.Join(errs...) != nil {
+		t.Errorf("got %v, %v", values, errs)
+	}
+	s.want(t, []int{1, 3})
+	if n := Fallbacks() - before; n != 0 {
+		t.Errorf("%d fallbacks", n)
 	}
 }
 
@@ -186,10 +204,10 @@ func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {
 		return nil, context.Cause(ctx)
 	}}
 	l := newTestLoader(ctx, s)
-	wait := l.foresee(1)
-	l.set.flush()
+	l.foresee(1)
 	cancel()
-	if _, err := wait(); !errors.Is(err, context.Canceled) {
+	l.set.read()
+	if _, err := l.Load(t.Context(), 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

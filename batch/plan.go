@@ -10,19 +10,21 @@ import (
 
 // Plan knows which fields of a schema lead from objects to others, and how. It is made once.
 type Plan struct {
-	fields map[string]map[string][]Field // by type and field name
-	types  map[reflect.Type]string       // GraphQL types by the Go types bound to them
+	fields  map[string]map[string][]Field // by type and field name
+	types   map[reflect.Type]string       // GraphQL types by the Go types bound to them
+	columns map[string][]column           // by type, in the order in which they were declared
 
 	schema    *ast.Schema
 	satisfied map[string][]string // the type conditions of fragments that objects of a type meet
 }
 
-// Field is the declaration of one field, made by Relation, Relations or Path.
+// Field is the declaration of one field, made by Relation, Relations, Path or Column.
 type Field struct {
 	typ, name string
 	parent    reflect.Type
-	load      func(ctx context.Context, objects []any, args Args) (wait func() []any) // nil in a Path
-	follow    func(object any) []any                                                  // nil in a relation
+	load      func(ctx context.Context, objects []any, args Args) (loaded func() []any) // in a relation
+	follow    func(object any) []any                                                    // in a path
+	column    string                                                                    // in a column
 }
 
 // Args are the arguments of a field, by name: literals and variables as gqlparser gives them, for
@@ -32,10 +34,14 @@ type Args map[string]any
 // Root is the parent of the fields of Query.
 type Root struct{}
 
-// NewPlan returns the plan of a schema's relations.
+// NewPlan returns the plan of a schema's relations and columns.
 func NewPlan(fields ...Field) *Plan {
-	p := &Plan{fields: map[string]map[string][]Field{}, types: map[reflect.Type]string{}}
+	p := &Plan{fields: map[string]map[string][]Field{}, types: map[reflect.Type]string{}, columns: map[string][]column{}}
 	for _, f := range fields {
+		if f.column != "" {
+			p.columns[f.typ] = append(p.columns[f.typ], column{f.name, f.column})
+			continue
+		}
 		if p.fields[f.typ] == nil {
 			p.fields[f.typ] = map[string][]Field{}
 		}
@@ -65,16 +71,17 @@ func Relations[P any, K comparable, V any](
 ) Field {
 	load := func(ctx context.Context, objects []any, args Args) func() []any {
 		l := loader(ctx)
-		var waits []func() (V, error)
+		all := make([]K, 0, len(objects))
 		for _, object := range objects {
-			for _, k := range keys(object.(P), args) {
-				waits = append(waits, l.foresee(k))
-			}
+			all = append(all, keys(object.(P), args)...)
+		}
+		for _, k := range all {
+			l.foresee(k)
 		}
 		return func() []any {
-			values := make([]any, 0, len(waits))
-			for _, wait := range waits {
-				if v, err := wait(); err == nil {
+			values := make([]any, 0, len(all))
+			for _, k := range all {
+				if v, ok := l.loaded(k); ok {
 					values = appendObjects(values, v)
 				}
 			}
@@ -129,8 +136,8 @@ type run struct {
 
 // load is one relation of one selection on its way.
 type load struct {
-	field graphql.CollectedField
-	wait  func() []any
+	field  graphql.CollectedField
+	loaded func() []any
 }
 
 func (r *run) follow(level ...selection) {
@@ -139,15 +146,15 @@ func (r *run) follow(level ...selection) {
 		for _, s := range level {
 			r.gather(s)
 		}
-		r.set.flush()
+		r.set.read()
 		level = level[:0]
 		for _, l := range r.loads {
-			level = append(level, r.split(l.field, l.wait())...)
+			level = append(level, r.split(l.field, l.loaded())...)
 		}
 	}
 }
 
-// gather asks for every relation that is selected of some objects, without waiting for it.
+// gather collects the keys of every relation that is selected of some objects.
 func (r *run) gather(s selection) {
 	declared := r.fields[s.typ]
 	if declared == nil || len(s.objects) == 0 {

@@ -5,21 +5,31 @@ import (
 	"sync"
 )
 
-// Set is the loaders of one operation, or of a group of queries that are answered together.
+// Set is the loaders of one operation.
 type Set struct {
 	ctx      context.Context
-	flushes  []func()
-	clears   []func()
+	plan     *Plan
+	loaders  []loader
 	fallback fallback
 	roots    sync.Once // a query's root fields have been followed
+
+	columnsOnce sync.Once
+	columns     map[string][]string // by type
+}
+
+// loader is a Loader of whatever types.
+type loader interface {
+	gathered() func()
+	flush()
+	clear()
 }
 
 type contextKey struct{}
 
-// NewSet returns a set without loaders. Its batches run under the context returned, which carries
-// it, and which is also what goes on to the resolvers.
-func NewSet(ctx context.Context) (context.Context, *Set) {
-	s := &Set{}
+// NewSet returns a set without loaders, for the operation that ctx belongs to. Its batches run under the
+// context returned, which carries it, and which is also what goes on to the resolvers.
+func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
+	s := &Set{plan: plan}
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	s.fallback.flush = s.flush
 	return s.ctx, s
@@ -31,16 +41,34 @@ func fromContext(ctx context.Context) *Set {
 	return s
 }
 
-// flush sends every batch that is waiting.
+// read reads the batches that a plan has gathered, all at once.
+func (s *Set) read() {
+	var others sync.WaitGroup
+	var last func()
+	for _, l := range s.loaders {
+		if batch := l.gathered(); batch != nil {
+			if last != nil {
+				others.Go(last)
+			}
+			last = batch
+		}
+	}
+	if last != nil {
+		last()
+	}
+	others.Wait()
+}
+
+// flush sends the batches that no plan foresaw.
 func (s *Set) flush() {
-	for _, flush := range s.flushes {
-		flush()
+	for _, l := range s.loaders {
+		l.flush()
 	}
 }
 
 // Clear forgets everything that was loaded: a write may have changed it.
 func (s *Set) Clear() {
-	for _, clear := range s.clears {
-		clear()
+	for _, l := range s.loaders {
+		l.clear()
 	}
 }

@@ -52,16 +52,21 @@ func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
 func newDirectory(tb testing.TB, db *database.Database) *directory {
 	d := &directory{tb: tb, db: db, sql: &recorder{}, log: &bytes.Buffer{}}
 	db.Read.Config.Logger, db.Write.Config.Logger = d.sql, d.sql
+	d.maxPage(100)
+	return d
+}
+
+// maxPage serves the API anew, with pages of at most n items.
+func (d *directory) maxPage(n int) {
 	server := httptest.NewServer(graph.NewHandler(graph.Config{
-		Database: db,
-		Proof:    proof(db),
+		Database: d.db,
+		Proof:    proof(d.db),
 		Deadline: 20 * time.Second,
-		MaxPage:  100,
+		MaxPage:  n,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
 	}))
-	tb.Cleanup(server.Close)
+	d.tb.Cleanup(server.Close)
 	d.url = server.URL
-	return d
 }
 
 // proof is the proof of commits that a server has by default.

@@ -36,6 +36,7 @@ func NewHandler(cfg Config) http.Handler {
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof},
 	}))
+	plan := loader.Plan(cfg.MaxPage)
 	srv.AddTransport(transport.Options{})
 	srv.AddTransport(transport.GET{})
 	srv.AddTransport(transport.POST{})
@@ -43,13 +44,13 @@ func NewHandler(cfg Config) http.Handler {
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
 	srv.Use(extension.Introspection{})
-	srv.Use(loader.Plan(cfg.MaxPage))
+	srv.Use(plan)
 	srv.Use(session.Extension{
 		DB:             cfg.Database.Write,
 		Reads:          cfg.Database.Read,
 		Side:           cfg.Database.Side,
 		Proof:          cfg.Proof,
-		Bind:           loader.NewContext,
+		Bind:           loader.Bind(plan),
 		Deadline:       cfg.Deadline,
 		ErrorPresenter: present,
 		Logger:         cfg.Logger,

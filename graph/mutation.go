@@ -30,7 +30,7 @@ func (mutationResolver) CreateUser(ctx context.Context, input model.CreateUserIn
 	if err := db.Create(user).Error; err != nil {
 		return nil, err
 	}
-	loader.FromContext(ctx).Wrote(ctx, user)
+	loader.FromContext(ctx).Wrote(user)
 	return &model.UserPayload{User: user}, nil
 }
 
@@ -54,7 +54,7 @@ func (mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUserIn
 		if err := db.Model(user).Select(columns).Updates(user).Error; err != nil {
 			return nil, err
 		}
-		loader.FromContext(ctx).Wrote(ctx, user)
+		loader.FromContext(ctx).Wrote(user)
 	}
 	return &model.UserPayload{User: user}, nil
 }

@@ -36,9 +36,13 @@ type List struct {
 
 type contextKey struct{}
 
-// NewContext returns ctx with loaders for the operation whose session is in it.
-func NewContext(ctx context.Context) context.Context {
-	ctx, set := batch.NewSet(ctx)
+// Bind returns what a session.Extension is to bind: loaders for each operation, that follow a plan.
+func Bind(plan *batch.Plan) func(context.Context) context.Context {
+	return func(ctx context.Context) context.Context { return newContext(ctx, plan) }
+}
+
+func newContext(ctx context.Context, plan *batch.Plan) context.Context {
+	ctx, set := batch.NewSet(ctx, plan)
 	l := &Loaders{set: set}
 	l.UserByID = batch.NewLoader(set, usersByID)
 	l.UserByEmail = batch.NewLoader(set, usersByEmail)
@@ -60,7 +64,7 @@ func FromContext(ctx context.Context) *Loaders {
 	if l, ok := ctx.Value(contextKey{}).(*Loaders); ok {
 		return l
 	}
-	panic(errors.New("loader: no loaders in the context: set session.Extension.Bind to loader.NewContext"))
+	panic(errors.New("loader: no loaders in the context: set session.Extension.Bind to loader.Bind(plan)"))
 }
 
 // Clear forgets everything that was loaded: a write may have changed it.
@@ -69,9 +73,9 @@ func (l *Loaders) Clear() {
 }
 
 // Wrote is Clear after a write of a user, whose row is now as given.
-func (l *Loaders) Wrote(ctx context.Context, user *model.User) {
+func (l *Loaders) Wrote(user *model.User) {
 	l.Clear()
-	l.UserByID.Prime(ctx, user.ID, user)
+	l.UserByID.Prime(user.ID, user)
 }
 
 // perPage lets a batch of lists be read in groups that are asked for the same page.
@@ -122,16 +126,19 @@ func countAll(table any) func(context.Context, int64) (int, error) {
 // countBy reads how many rows of a table belong to each parent.
 func countBy(table, parent string) batch.Fetch[int64, int] {
 	return func(ctx context.Context, keys []int64) (map[int64]int, error) {
-		var rows []struct {
-			Parent int64
-			Count  int
-		}
-		err := session.DB(ctx).Table(table).Select(parent+" AS parent, COUNT(*) AS count").
-			Where(parent+" IN ?", keys).Group(parent).Find(&rows).Error
-		counts := make(map[int64]int, len(rows))
-		for _, r := range rows {
-			counts[r.Parent] = r.Count
-		}
+		counts := make(map[int64]int, len(keys))
+		err := in(keys, func(keys []int64) error {
+			var rows []struct {
+				Parent int64
+				Count  int
+			}
+			err := session.DB(ctx).Table(table).Select(parent+" AS parent, COUNT(*) AS count").
+				Where(parent+" IN ?", keys).Group(parent).Find(&rows).Error
+			for _, r := range rows {
+				counts[r.Parent] = r.Count
+			}
+			return err
+		})
 		return counts, err
 	}
 }

@@ -9,10 +9,25 @@ import (
 	"rollcall/model"
 )
 
-// Plan declares every field of the schema that reads rows: where its keys are, and which loader has them. A
-// page holds at most maxPage items.
+// Plan declares every field of the schema that reads rows: which columns it needs, or where its keys are and
+// which loader has them. A page holds at most maxPage items.
 func Plan(maxPage int) *batch.Plan {
 	fields := []batch.Field{
+		batch.Column("User", "", "id"),
+		batch.Column("User", "name", "name"),
+		batch.Column("User", "email", "email"),
+		batch.Column("User", "manager", "manager_id"),
+		batch.Column("User", "createdAt", "created_at"),
+		batch.Column("User", "updatedAt", "updated_at"),
+		batch.Column("Team", "", "id"),
+		batch.Column("Team", "name", "name"),
+		batch.Column("Team", "createdAt", "created_at"),
+		batch.Column("Team", "updatedAt", "updated_at"),
+		batch.Column("UserTeamEdge", "role", "role"),
+		batch.Column("UserTeamEdge", "joinedAt", "created_at AS joined_at"),
+		batch.Column("TeamMemberEdge", "role", "role"),
+		batch.Column("TeamMemberEdge", "joinedAt", "created_at AS joined_at"),
+
 		batch.Relation("Query", "user", userByID, idArg(model.TypeUser)),
 		batch.Relation("Query", "team", teamByID, idArg(model.TypeTeam)),
 		batch.Relation("Query", "node", userByID, idArg(model.TypeUser)),

@@ -10,19 +10,22 @@ import (
 )
 
 func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {
-	var users []*model.User
-	err := session.DB(ctx).Find(&users, ids).Error
-	byID := make(map[int64]*model.User, len(users))
-	for _, u := range users {
-		byID[u.ID] = u
-	}
+	byID := make(map[int64]*model.User, len(ids))
+	err := in(ids, func(ids []int64) error {
+		var users []*model.User
+		err := session.DB(ctx).Select(columns(ctx, "User", "")).Where("id IN ?", ids).Find(&users).Error
+		for _, u := range users {
+			byID[u.ID] = u
+		}
+		return err
+	})
 	return byID, err
 }
 
 func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User, error) {
+	byEmail := make(map[string]*model.User, len(emails))
 	var users []*model.User
-	err := session.DB(ctx).Where("email IN ?", emails).Find(&users).Error
-	byEmail := make(map[string]*model.User, len(users))
+	err := session.DB(ctx).Select(columns(ctx, "User", "", "email")).Where("email IN ?", emails).Find(&users).Error
 	for _, u := range users {
 		byEmail[u.Email] = u
 	}
@@ -31,9 +34,8 @@ func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User,
 
 // users reads a page of all users.
 func (l *Loaders) users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
-	var users []*model.User
-	err := session.DB(ctx).Where("id > ?", page.After).Order("id").Limit(page.First + 1).Find(&users).Error
-	return l.userConnection(ctx, nil, users, page), err
+	users, err := firstOfAll[*model.User](ctx, page, "SELECT "+list(columns(ctx, "User", ""))+" FROM users")
+	return l.userConnection(nil, users, page), err
 }
 
 // userCounts counts the reports of managers, and all users under 0.
@@ -57,7 +59,7 @@ func userCounts(ctx context.Context, managers []int64) (map[int64]int, error) {
 // reports reads the first users of each manager. A manager may have many: each is limited on its own.
 func (l *Loaders) reports(ctx context.Context, managers []int64, page model.Page) (map[int64]*model.UserConnection, error) {
 	users, err := firstOfEach[*model.User](ctx, managers, page,
-		"SELECT * FROM users WHERE manager_id = ? AND id > ? ORDER BY id LIMIT ?")
+		"SELECT "+list(columns(ctx, "User", "", "manager_id"))+" FROM users WHERE manager_id = ? AND id > ? ORDER BY id LIMIT ?")
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +69,15 @@ func (l *Loaders) reports(ctx context.Context, managers []int64, page model.Page
 	}
 	lists := make(map[int64]*model.UserConnection, len(managers))
 	for _, id := range managers {
-		lists[id] = l.userConnection(ctx, &id, byManager[id], page)
+		lists[id] = l.userConnection(&id, byManager[id], page)
 	}
 	return lists, nil
 }
 
-func (l *Loaders) userConnection(ctx context.Context, manager *int64, users []*model.User, page model.Page) *model.UserConnection {
+func (l *Loaders) userConnection(manager *int64, users []*model.User, page model.Page) *model.UserConnection {
 	edges := make([]*model.UserEdge, len(users))
 	for i, u := range users {
-		l.UserByID.Prime(ctx, u.ID, u)
+		l.UserByID.Prime(u.ID, u)
 		edges[i] = &model.UserEdge{User: u}
 	}
 	return &model.UserConnection{ManagerID: manager, Connection: model.NewConnection(edges, page.First)}
@@ -92,14 +94,14 @@ type member struct {
 // membersOfTeams reads the first members of each team. A team may have many: each is limited on its own.
 func (l *Loaders) membersOfTeams(ctx context.Context, teams []int64, page model.Page) (map[int64]*model.TeamMemberConnection, error) {
 	members, err := firstOfEach[*member](ctx, teams, page,
-		"SELECT u.*, m.team_id, m.role, m.created_at AS joined_at FROM memberships m JOIN users u ON u.id = m.user_id"+
-			" WHERE m.team_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?")
+		"SELECT "+list(columns(ctx, "User", "u."), columns(ctx, "TeamMemberEdge", "m.", "team_id"))+
+			" FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.team_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?")
 	if err != nil {
 		return nil, err
 	}
 	edges := map[int64][]*model.TeamMemberEdge{}
 	for _, m := range members {
-		l.UserByID.Prime(ctx, m.User.ID, &m.User)
+		l.UserByID.Prime(m.User.ID, &m.User)
 		edges[m.TeamID] = append(edges[m.TeamID], &model.TeamMemberEdge{User: &m.User, Role: m.Role, JoinedAt: m.JoinedAt})
 	}
 	lists := make(map[int64]*model.TeamMemberConnection, len(teams))
