@@ -59,31 +59,45 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 	return next(ctx)
 }
 
-// InterceptField follows what a root field of a mutation has returned.
+// InterceptField follows what a root field of a mutation has returned, each event of a subscription, and, with
+// the first of its resolvers, what was deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
-	result, err := next(ctx)
-	if err != nil || p.schema.Mutation == nil {
-		return result, err
+	set := fromContext(ctx)
+	if set == nil {
+		return next(ctx)
 	}
 	fc := graphql.GetFieldContext(ctx)
-	if fc.Object != p.schema.Mutation.Name {
-		return result, nil
+	if fc.Field.IsDeferred() {
+		set.resume(ctx, fc.Field)
 	}
-	if set := fromContext(ctx); set != nil {
-		r := run{Plan: p}
-		p.follow(ctx, set, r.split(fc.Field, appendObjects(nil, result))...)
+	result, err := next(ctx)
+	if err != nil || result == nil {
+		return result, err
+	}
+	switch {
+	case p.schema.Mutation != nil && fc.Object == p.schema.Mutation.Name:
+		p.follow(ctx, set, (&run{Plan: p}).split(fc.Field, appendObjects(nil, result))...)
+	case p.schema.Subscription != nil && fc.Object == p.schema.Subscription.Name:
+		return p.events(ctx, fc.Field, result), nil
 	}
 	return result, nil
 }
 
-// follow reads what is selected below some objects. A panic in a declaration is the operation's
-// error, as it would be in a resolver.
+// follow reads what is selected of some objects.
 func (p *Plan) follow(ctx context.Context, set *Set, level ...selection) {
+	p.run(ctx, set, func(r *run) { r.follow(level...) })
+}
+
+// run lets one run at a time follow the plan for a set. A panic in a declaration is the operation's error, as
+// it would be in a resolver.
+func (p *Plan) run(ctx context.Context, set *Set, follow func(*run)) {
+	set.following.Lock()
+	defer set.following.Unlock()
 	op := graphql.GetOperationContext(ctx)
 	defer func() {
 		if v := recover(); v != nil {
 			op.Error(ctx, op.Recover(ctx, v))
 		}
 	}()
-	(&run{Plan: p, ctx: ctx, op: op, set: set}).follow(level...)
+	follow(&run{Plan: p, ctx: ctx, op: op, set: set})
 }

@@ -140,43 +140,58 @@ type load struct {
 	loaded func() []any
 }
 
+// follow reads what is selected of some objects, level by level.
 func (r *run) follow(level ...selection) {
-	for len(level) > 0 {
-		r.loads = nil
-		for _, s := range level {
-			r.gather(s)
-		}
+	for _, s := range level {
+		r.gather(s)
+	}
+	r.descend()
+}
+
+// descend reads what was gathered, and whatever is below it.
+func (r *run) descend() {
+	for len(r.loads) > 0 {
 		r.set.read()
-		level = level[:0]
-		for _, l := range r.loads {
-			level = append(level, r.split(l.field, l.loaded())...)
+		loads := r.loads
+		r.loads = nil
+		for _, l := range loads {
+			for _, s := range r.split(l.field, l.loaded()) {
+				r.gather(s)
+			}
 		}
 	}
 }
 
 // gather collects the keys of every relation that is selected of some objects.
 func (r *run) gather(s selection) {
-	declared := r.fields[s.typ]
-	if declared == nil || len(s.objects) == 0 {
+	if r.fields[s.typ] == nil || len(s.objects) == 0 {
 		return
 	}
-	for _, selected := range graphql.CollectFields(r.op, s.fields, r.satisfied[s.typ]) {
-		if selected.IsDeferred() {
-			continue // it is resolved later, and may never be
+	var later []graphql.CollectedField
+	for _, f := range graphql.CollectFields(r.op, s.fields, r.satisfied[s.typ]) {
+		if f.IsDeferred() { // it is resolved later, and may never be
+			later = append(later, f)
+		} else {
+			r.gatherField(s, f)
 		}
-		for _, f := range declared[selected.Name] {
-			if f.load != nil {
-				args := Args(selected.ArgumentMap(r.op.Variables))
-				r.loads = append(r.loads, load{selected, f.load(r.ctx, s.objects, args)})
-				continue
-			}
-			var below []any
-			for _, object := range s.objects {
-				below = append(below, f.follow(object)...)
-			}
-			for _, next := range r.split(selected, below) {
-				r.gather(next)
-			}
+	}
+	r.set.postpone(s, later)
+}
+
+// gatherField is gather for one selected field.
+func (r *run) gatherField(s selection, selected graphql.CollectedField) {
+	for _, f := range r.fields[s.typ][selected.Name] {
+		if f.load != nil {
+			args := Args(selected.ArgumentMap(r.op.Variables))
+			r.loads = append(r.loads, load{selected, f.load(r.ctx, s.objects, args)})
+			continue
+		}
+		var below []any
+		for _, object := range s.objects {
+			below = append(below, f.follow(object)...)
+		}
+		for _, next := range r.split(selected, below) {
+			r.gather(next)
 		}
 	}
 }

@@ -11,7 +11,11 @@ type Set struct {
 	plan     *Plan
 	loaders  []loader
 	fallback fallback
-	roots    sync.Once // a query's root fields have been followed
+
+	roots      sync.Once  // a query's root fields have been followed
+	following  sync.Mutex // held by the run that is filling batches
+	deferredMu sync.Mutex
+	deferred   []*deferred
 
 	columnsOnce sync.Once
 	columns     map[string][]string // by type
@@ -32,6 +36,7 @@ func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
 	s := &Set{plan: plan}
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	s.fallback.flush = s.flush
+	s.announce()
 	return s.ctx, s
 }
 
