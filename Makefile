@@ -5,20 +5,27 @@ SHELL := bash
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
-.PHONY: help generate check-generated lint test race all-databases bench
+# The folders that have a gqlgen.yml, and those that gqlgen writes.
+GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml))
+GENERATED := $(wildcard graph/generated session/sessiontest/generated)
+
+.PHONY: help generate check-generated lint test race all-databases chaos bench
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
-generate: ## Write graph/generated anew, after a change of schema.graphqls or gqlgen.yml.
-	go tool gqlgen generate
+generate: ## Write the generated code anew, after a change of schema.graphqls or gqlgen.yml.
+	@for folder in $(GQLGEN); do echo "go tool gqlgen generate, in $$folder"; (cd $$folder && go tool gqlgen generate); done
 
-check-generated: ## Fail if graph/generated is not what `make generate` writes; change nothing.
-	@kept=$$(mktemp -d); mv graph/generated "$$kept"; \
-	trap 'rm -rf graph/generated; mv "$$kept/generated" graph; rmdir "$$kept"' EXIT; \
+check-generated: ## Fail if the generated code is not what `make generate` writes; change nothing.
+	@kept=$$(mktemp -d); tar c $(GENERATED) | tar x -C "$$kept"; \
+	trap 'rm -rf $(GENERATED); tar c -C "$$kept" $(GENERATED) | tar x; rm -rf "$$kept"' EXIT; \
+	rm -rf $(GENERATED); \
 	$(MAKE) --no-print-directory generate; \
-	diff -rq "$$kept/generated" graph/generated || \
-		{ echo 'graph/generated is out of date: run `make generate` and commit what it writes.' >&2; exit 1; }
+	for folder in $(GENERATED); do \
+		diff -rq "$$kept/$$folder" $$folder || \
+			{ echo "$$folder is out of date: run \`make generate\` and commit what it writes." >&2; exit 1; }; \
+	done
 
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml; the first time, build them in bin/ (minutes).
 	$(GOLANGCI_LINT) run
@@ -36,6 +43,10 @@ race: ## Run the tests under the race detector, which needs a C compiler.
 all-databases: export ROLLCALL_TEST_MYSQL ?= mysql://root@127.0.0.1:3306/
 all-databases: export ROLLCALL_TEST_POSTGRES ?= postgres://postgres@127.0.0.1:5432/test?sslmode=disable
 all-databases: race ## Run them so on SQLite, MariaDB and PostgreSQL, by default those on this machine.
+
+chaos: export ROLLCALL_CHAOS ?= 60s
+chaos: ## Run the session's chaos test for as long as ROLLCALL_CHAOS says (60s) on each database of `make test`.
+	go test -race -count=1 -timeout 0 -v -run '/.*/^Chaos' ./session
 
 bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./...

@@ -2,6 +2,8 @@ package graph_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -280,4 +282,30 @@ func described(t *testing.T, what string, v map[string]any) {
 	if d, _ := v["description"].(string); d == "" {
 		t.Errorf("%s has no description", what)
 	}
+}
+
+func TestADeferredFieldIsInTheOneAnswerWhateverTheClientAccepts(t *testing.T) {
+	onDemoData(t, func(t *testing.T, d *directory) {
+		for _, header := range []string{"", "Accept: multipart/mixed", "Accept: text/event-stream"} {
+			name, value, _ := strings.Cut(header, ": ")
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url,
+				strings.NewReader(`{"query": "{ user(id: \"User:42\") { id ... @defer { manager { name } } } }"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			if name != "" {
+				req.Header.Set(name, value)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if !strings.Contains(string(body), `"manager":{"name"`) || strings.Contains(string(body), "hasNext") {
+				t.Errorf("%s: got %s", header, body)
+			}
+		}
+	})
 }

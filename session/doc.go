@@ -1,6 +1,6 @@
 // Package session binds one GORM session to each GraphQL operation that gqlgen executes.
 //
-//	srv.Use(session.Extension{DB: db, Reads: reads, Bind: loader.NewContext})
+//	srv.Use(session.Extension{DB: db, Reads: reads, Bind: bindLoaders})
 //	http.Handle("/query", session.Handler(srv))
 //
 // and in a resolver, a loader or anything else that has the operation's context:

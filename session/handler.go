@@ -10,19 +10,22 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
 )
 
 // Handler wraps a GraphQL handler so that every session that a request opened is ended when the request is,
 // whatever became of its answer: a client that goes away leaves nothing behind. It panics if next is a
 // gqlgen server whose Extension is missing, or is not the last operation interceptor.
 func Handler(next http.Handler) http.Handler {
+	var transports []graphql.Transport
 	if server, ok := next.(*handler.Server); ok {
 		if err := checkOrder(server); err != nil {
 			panic(err)
 		}
+		transports = transportsOf(server)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r := &request{streams: takesParts(req)}
+		r := &request{streams: takesParts(transports, req)}
 		defer r.end()
 		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), requestKey{}, r)))
 	})
@@ -56,14 +59,26 @@ type request struct {
 	ends    []func()
 }
 
-// takesParts tells whether the transport of a request sends an answer in parts.
-func takesParts(r *http.Request) bool {
-	if r.Header.Get("Upgrade") != "" {
-		return true
+// transportsOf returns a server's transports, in the order in which it asks them.
+func transportsOf(server *handler.Server) []graphql.Transport {
+	field := reflect.ValueOf(server).Elem().FieldByName("transports")
+	return *(*[]graphql.Transport)(field.Addr().UnsafePointer())
+}
+
+// takesParts tells whether the transport that will serve a request sends an answer in parts. Any other one
+// would send the first part and leave the rest unsaid.
+func takesParts(transports []graphql.Transport, r *http.Request) bool {
+	if accept := strings.Join(r.Header.Values("Accept"), ","); r.Header.Get("Upgrade") == "" &&
+		!strings.Contains(accept, "multipart/mixed") && !strings.Contains(accept, "text/event-stream") {
+		return false
 	}
-	for _, accept := range r.Header.Values("Accept") {
-		if strings.Contains(accept, "multipart/mixed") || strings.Contains(accept, "text/event-stream") {
-			return true
+	for _, t := range transports {
+		if t.Supports(r) {
+			switch t.(type) {
+			case transport.MultipartMixed, *transport.MultipartMixed, transport.SSE, *transport.SSE, transport.Websocket, *transport.Websocket:
+				return true
+			}
+			return false
 		}
 	}
 	return false
