@@ -44,8 +44,7 @@ func (d *Database) Migrate(ctx context.Context) (applied int, err error) {
 		}
 		results, err := provider.Up(ctx)
 		applied = len(results)
-		var partial *goose.PartialError
-		if errors.As(err, &partial) {
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 			applied = len(partial.Applied)
 		}
 		return err

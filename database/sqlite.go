@@ -102,8 +102,7 @@ func sqliteCheck(ctx context.Context, p pools) error {
 
 // sqliteCode returns the primary result code of an error, or 0: https://sqlite.org/rescode.html
 func sqliteCode(err error) int {
-	var reported *driverSQLite.Error
-	if errors.As(err, &reported) {
+	if reported, ok := errors.AsType[*driverSQLite.Error](err); ok {
 		return reported.Code() & 0xff
 	}
 	return 0

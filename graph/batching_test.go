@@ -105,7 +105,7 @@ func underLoad(t *testing.T, d *directory, total int) {
 					query, want = named(batched[i].query, name), batched[i].statements
 				}
 				body, _ := json.Marshal(map[string]string{"query": query})
-				res, err := client.Post(d.url, "application/json", strings.NewReader(string(body))) //nolint:noctx // a test client
+				res, err := client.Post(d.url, "application/json", strings.NewReader(string(body)))
 				if err != nil {
 					t.Error(err)
 					continue

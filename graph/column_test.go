@@ -32,7 +32,8 @@ func TestOnlyTheColumnsThatAreSelectedAreRead(t *testing.T) {
 			{`{ user(id: "User:500") { id __typename } }`, []string{"id"}},
 			{`{ node(id: "User:500") { id ... on User { email } } }`, []string{"id, email"}},
 			{`{ users(first: 2, after: "VXNlcjo1MDA") { nodes { email manager { updatedAt } } } }`, []string{
-				"id, email, manager_id, updated_at", "id, email, manager_id, updated_at"}},
+				"id, email, manager_id, updated_at", "id, email, manager_id, updated_at",
+			}},
 			{`{ user(id: "User:500") { id teams(first: 1) { edges { role node { name } } } } }`, []string{"id", "id, name, role, user_id"}},
 			{`{ team(id: "Team:5") { id members(first: 1) { edges { joinedAt node { name } } } } }`, []string{"id", "id, name, created_at AS joined_at, team_id"}},
 			{`{ user(id: "User:1") { reports(first: 1) { nodes { name } } } }`, []string{"id, name", "id, name, manager_id"}},

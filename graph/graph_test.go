@@ -141,7 +141,7 @@ func (d *directory) send(query string, variables ...any) answer {
 	if err != nil {
 		d.tb.Fatal(err)
 	}
-	res, err := http.Post(d.url, "application/json", bytes.NewReader(body)) //nolint:noctx // a test client
+	res, err := http.Post(d.url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		d.tb.Error(err)
 		return answer{}

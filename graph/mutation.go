@@ -74,8 +74,10 @@ func (mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUserIn
 	}
 	if err := database.Translate(db.Delete(&model.User{}, id).Error); err != nil {
 		if model.CodeOf(err) == model.CodeConflict { // only reports refer to a user by now
-			return nil, &model.Error{Code: model.CodeConflict, Field: "id", Err: err,
-				Message: "the user has reports: give them another manager first"}
+			return nil, &model.Error{
+				Code: model.CodeConflict, Field: "id", Err: err,
+				Message: "the user has reports: give them another manager first",
+			}
 		}
 		return nil, err
 	}

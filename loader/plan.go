@@ -82,6 +82,7 @@ func of[L any](pick func(*Loaders) L) func(context.Context) L {
 func userByID(ctx context.Context) *batch.Loader[int64, *model.User] {
 	return FromContext(ctx).UserByID
 }
+
 func teamByID(ctx context.Context) *batch.Loader[int64, *model.Team] {
 	return FromContext(ctx).TeamByID
 }

@@ -131,6 +131,7 @@ func dropMySQL(admin *sql.DB, name string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = rows.Close() }()
 	var kills []string
 	for rows.Next() {
 		var kill string
