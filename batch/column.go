@@ -21,25 +21,22 @@ func Column(typ, name, from string) Field { return Field{typ: typ, name: name, c
 // each once: those of every field of the type that is selected anywhere in the operation, so that a row
 // that was read for one selection can serve any other. Outside an operation it is every column.
 func Columns(ctx context.Context, typ string) []string {
-	s := fromContext(ctx)
-	s.columnsOnce.Do(func() { s.columns = s.plan.selected(ctx) })
+	s := mustFromContext(ctx)
+	s.columnsOnce.Do(func() { s.columns = s.plan.selected(s.operations) })
 	return s.columns[typ]
 }
 
-// selected returns the columns of every type that an operation needs.
-func (p *Plan) selected(ctx context.Context) map[string][]string {
-	fields := map[string]map[string]bool{} // selected, by type and name
-	if graphql.HasOperationContext(ctx) {
-		op := graphql.GetOperationContext(ctx)
-		p.note(op, op.Operation.SelectionSet, fields)
-	} else {
-		fields = nil
+// selected returns the columns of every type that some operations need.
+func (p *Plan) selected(operations []*graphql.OperationContext) map[string][]string {
+	selected := selected{}
+	for _, op := range operations {
+		p.note(op, op.Operation.SelectionSet, selected, map[string]bool{})
 	}
 	columns := make(map[string][]string, len(p.columns))
 	for typ, all := range p.columns {
 		seen := make(map[string]bool, len(all))
 		for _, c := range all {
-			if (c.field == "" || fields == nil || fields[typ][c.field]) && !seen[c.name] {
+			if (c.field == "" || len(operations) == 0 || selected[typ][c.field]) && !seen[c.name] {
 				seen[c.name] = true
 				columns[typ] = append(columns[typ], c.name)
 			}
@@ -48,24 +45,51 @@ func (p *Plan) selected(ctx context.Context) map[string][]string {
 	return columns
 }
 
-// note marks the fields of a selection set, and of those below it, that are included.
-func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, fields map[string]map[string]bool) {
-	for _, f := range graphql.CollectFields(op, set, nil) {
-		if def := f.ObjectDefinition; def != nil {
-			mark(fields, def.Name, f.Name)
-			if def.IsAbstractType() {
-				for _, possible := range p.schema.GetPossibleTypes(def) {
-					mark(fields, possible.Name, f.Name)
-				}
+// selected tells the fields that are selected, by type and name.
+type selected map[string]map[string]bool
+
+// note marks the fields of a selection set, and of those below it, that are included. Each fragment is walked
+// through once, wherever it is spread.
+func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, fields selected, fragments map[string]bool) {
+	for _, s := range set {
+		switch s := s.(type) {
+		case *ast.Field:
+			if included(op, s.Directives) {
+				p.mark(fields, s)
+				p.note(op, s.SelectionSet, fields, fragments)
+			}
+		case *ast.InlineFragment:
+			if included(op, s.Directives) {
+				p.note(op, s.SelectionSet, fields, fragments)
+			}
+		case *ast.FragmentSpread:
+			if included(op, s.Directives) && !fragments[s.Name] {
+				fragments[s.Name] = true
+				p.note(op, op.Doc.Fragments.ForName(s.Name).SelectionSet, fields, fragments)
 			}
 		}
-		p.note(op, f.Selections, fields)
 	}
 }
 
-func mark(fields map[string]map[string]bool, typ, name string) {
-	if fields[typ] == nil {
-		fields[typ] = map[string]bool{}
+// mark marks a field of a type, or of all types that an abstract one may be.
+func (p *Plan) mark(fields selected, f *ast.Field) {
+	for _, typ := range p.schema.GetPossibleTypes(f.ObjectDefinition) {
+		if fields[typ.Name] == nil {
+			fields[typ.Name] = map[string]bool{}
+		}
+		fields[typ.Name][f.Name] = true
 	}
-	fields[typ][name] = true
+}
+
+// included evaluates @skip and @include, as gqlgen does.
+func included(op *graphql.OperationContext, directives ast.DirectiveList) bool {
+	for _, d := range directives {
+		if d.Name != "skip" && d.Name != "include" {
+			continue
+		}
+		if on, _ := d.Arguments.ForName("if").Value.Value(op.Variables); on == (d.Name == "skip") {
+			return false
+		}
+	}
+	return true
 }

@@ -2,10 +2,10 @@ package batch
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // deferred is what was put off together: fields of one selection's objects that have a label in common.
@@ -17,37 +17,38 @@ type deferred struct {
 
 // postpone puts fields of a selection off until the first of their resolvers runs.
 func (s *Set) postpone(objects selection, fields []graphql.CollectedField) {
+	if len(fields) == 0 {
+		return
+	}
 	groups := map[string]*deferred{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deferred == nil {
+		s.deferred = map[*ast.Field][]*deferred{}
+	}
 	for _, f := range fields {
 		label := f.Deferrables[0].Label
 		if groups[label] == nil {
 			groups[label] = &deferred{selection: objects}
 		}
 		groups[label].deferred = append(groups[label].deferred, f)
-	}
-	s.deferredMu.Lock()
-	defer s.deferredMu.Unlock()
-	for _, d := range groups {
-		s.deferred = append(s.deferred, d)
+		s.deferred[f.Field] = append(s.deferred[f.Field], groups[label])
 	}
 }
 
 // resume follows what was put off together with a field, whose resolver is about to run.
 func (s *Set) resume(ctx context.Context, field graphql.CollectedField) {
-	s.deferredMu.Lock()
-	all := slices.Clone(s.deferred)
-	s.deferredMu.Unlock()
+	s.mu.Lock()
+	all := s.deferred[field.Field]
+	s.mu.Unlock()
 	for _, d := range all {
-		if !slices.ContainsFunc(d.deferred, func(f graphql.CollectedField) bool { return f.Field == field.Field }) {
-			continue
-		}
 		d.once.Do(func() {
-			s.plan.run(ctx, s, func(r *run) {
+			s.run(ctx, func(r *run) {
 				for _, f := range d.deferred {
 					r.gatherField(d.selection, f)
 				}
-				r.descend()
 			})
 		})
 	}
+	s.report(ctx)
 }

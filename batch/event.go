@@ -5,66 +5,62 @@ import (
 	"reflect"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// A subscription's events are each answered in a set of their own, which is made before the event comes, while
-// gqlgen takes the event from the resolver's channel where no interceptor sees it. So the plan puts a
-// channel of its own between the two: it takes an event, waits for the set that the event is to be answered in,
-// follows the event's selections in it, and passes the event on.
+// Each event of a subscription is answered in a set of its own, while gqlgen takes it from the resolver's
+// channel where no interceptor sees it. So the plan puts a channel of its own between the two: before
+// gqlgen looks for the next event, the plan takes it, follows it in the set that it is answered in, and passes it on.
 
-// upcoming holds the set that the next event will be answered in.
-type upcoming chan *Set
-
-const statsName = "ReadPlan"
-
-// announce tells a subscription of the set that its next event will be answered in.
-func (s *Set) announce() {
-	if !graphql.HasOperationContext(s.ctx) {
-		return
-	}
-	op := graphql.GetOperationContext(s.ctx)
-	if op.Operation == nil || op.Operation.Operation != ast.Subscription {
-		return
-	}
-	if next, ok := op.Stats.GetExtension(statsName).(upcoming); ok {
-		select {
-		case <-next: // the one before had no event
-		default:
-		}
-		next <- s
-	}
+// events is the two channels of one subscription. Only the goroutine that asks for the answers uses it.
+type events struct {
+	field    graphql.CollectedField
+	from, to reflect.Value
+	last     *Set // the resolver's, or the last event's
+	ended    bool
 }
 
-// events returns a channel like source, a resolver's result, with each event followed before it is passed on.
-func (p *Plan) events(ctx context.Context, field graphql.CollectedField, source any) any {
+// events returns a channel in the place of source, a resolver's result.
+func (p *Plan) events(ctx context.Context, set *Set, field graphql.CollectedField, source any) any {
 	from := reflect.ValueOf(source)
-	if from.Kind() != reflect.Chan || from.Type().ChanDir()&reflect.RecvDir == 0 {
+	if p.eventContexts || from.Kind() != reflect.Chan || from.Type().ChanDir()&reflect.RecvDir == 0 {
 		return source
 	}
-	op := graphql.GetOperationContext(ctx)
-	next := make(upcoming, 1)
-	op.Stats.SetExtension(statsName, next)
 	elem := from.Type().Elem()
-	to := reflect.MakeChan(reflect.ChanOf(reflect.BothDir, elem), 0)
-	done := reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}
-	go func() {
-		defer to.Close()
-		for {
-			chosen, event, ok := reflect.Select([]reflect.SelectCase{done, {Dir: reflect.SelectRecv, Chan: from}})
-			if chosen == 0 || !ok {
-				return
-			}
-			select {
-			case set := <-next:
-				p.follow(set.ctx, set, (&run{Plan: p}).split(field, appendObjects(nil, event.Interface()))...)
-			case <-ctx.Done():
-				return
-			}
-			if chosen, _, _ := reflect.Select([]reflect.SelectCase{done, {Dir: reflect.SelectSend, Chan: to, Send: event}}); chosen == 0 {
-				return
-			}
-		}
-	}()
+	to := reflect.MakeChan(reflect.ChanOf(reflect.BothDir, elem), 1)
+	stats := &graphql.GetOperationContext(ctx).Stats
+	stats.SetExtension(p.ExtensionName(), &events{field: field, from: from, to: to, last: set})
 	return to.Convert(reflect.ChanOf(reflect.RecvDir, elem)).Interface()
+}
+
+// pass waits for the next event, follows it and passes it on.
+func (e *events) pass(ctx context.Context) {
+	if e.ended || e.to.Len() > 0 { // the one before was not asked for
+		return
+	}
+	done := reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}
+	chosen, event, ok := reflect.Select([]reflect.SelectCase{done, {Dir: reflect.SelectRecv, Chan: e.from}})
+	switch {
+	case chosen == 0:
+		return
+	case !ok:
+		e.ended = true
+		e.to.Close()
+		return
+	}
+	if set := fromContext(ctx); set != nil {
+		if set == e.last { // there is one for all events, which may have changed what it has
+			set.renew()
+		}
+		e.last = set
+		set.followBelow(ctx, e.field, event.Interface())
+	}
+	e.to.Send(event)
+}
+
+// renew makes a set as good as new.
+func (s *Set) renew() {
+	s.Clear()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deferred = nil
 }

@@ -12,6 +12,7 @@ import (
 // A Plan is itself the gqlgen extension that follows each operation's selections.
 var _ interface {
 	graphql.HandlerExtension
+	graphql.ResponseInterceptor
 	graphql.RootFieldInterceptor
 	graphql.FieldInterceptor
 } = &Plan{}
@@ -25,79 +26,102 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 		return errors.New("batch: the plan is nil: make one with NewPlan")
 	}
 	p.schema, p.satisfied = es.Schema(), map[string][]string{}
+	_, p.eventContexts = es.(graphql.ExecutableSchemaWithEventContext)
+	for typ, columns := range p.columns {
+		for _, c := range columns {
+			if _, err := p.object(typ, c.field); err != nil {
+				return err
+			}
+		}
+	}
 	for typ, fields := range p.fields {
-		def := p.schema.Types[typ]
-		if def == nil {
-			return fmt.Errorf("batch: the schema has no type %s", typ)
-		}
 		for name := range fields {
-			if def.Fields.ForName(name) == nil {
-				return fmt.Errorf("batch: the schema has no field %s.%s", typ, name)
+			def, err := p.object(typ, name)
+			if err != nil {
+				return err
 			}
-		}
-		for _, c := range p.columns[typ] {
-			if c.field != "" && def.Fields.ForName(c.field) == nil {
-				return fmt.Errorf("batch: the schema has no field %s.%s", typ, c.field)
+			p.satisfied[typ] = []string{typ}
+			for _, abstract := range p.schema.GetImplements(def) {
+				p.satisfied[typ] = append(p.satisfied[typ], abstract.Name)
 			}
-		}
-		p.satisfied[typ] = []string{typ}
-		for _, abstract := range p.schema.GetImplements(def) {
-			p.satisfied[typ] = append(p.satisfied[typ], abstract.Name)
 		}
 	}
 	return nil
 }
 
-// InterceptRootField follows a whole query before the first of its resolvers runs.
-func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
-	op, set := graphql.GetOperationContext(ctx), fromContext(ctx)
-	if set != nil && op.Operation.Operation == ast.Query {
-		set.roots.Do(func() {
-			p.follow(ctx, set, selection{p.schema.Query.Name, op.Operation.SelectionSet, []any{Root{}}})
-		})
+// object returns the object type that a declaration is for. The field may be "".
+func (p *Plan) object(typ, field string) (*ast.Definition, error) {
+	def := p.schema.Types[typ]
+	switch {
+	case def == nil:
+		return nil, fmt.Errorf("batch: the schema has no type %s", typ)
+	case def.Kind != ast.Object:
+		return nil, fmt.Errorf("batch: %s is not an object type: declare its fields for each of its types", typ)
+	case field != "" && def.Fields.ForName(field) == nil:
+		return nil, fmt.Errorf("batch: the schema has no field %s.%s", typ, field)
+	}
+	return def, nil
+}
+
+// InterceptResponse follows the next event of a subscription.
+func (p *Plan) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	if graphql.HasOperationContext(ctx) {
+		if e, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(p.ExtensionName()).(*events); ok {
+			e.pass(ctx)
+		}
 	}
 	return next(ctx)
 }
 
-// InterceptField follows what a root field of a mutation has returned, each event of a subscription, and, with
+// InterceptRootField follows a whole query before the first of its resolvers runs.
+func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Query {
+		if set := fromContext(ctx); set != nil {
+			set.followRoots(ctx)
+		}
+	}
+	return next(ctx)
+}
+
+// InterceptField follows what a root field has returned that has no declaration (in a mutation none has), and, with
 // the first of its resolvers, what was deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	fc := graphql.GetFieldContext(ctx)
+	deferred, operation := fc.Field.IsDeferred(), p.operation(fc.Object)
+	if !deferred && operation == "" {
+		return next(ctx)
+	}
 	set := fromContext(ctx)
 	if set == nil {
 		return next(ctx)
 	}
-	fc := graphql.GetFieldContext(ctx)
-	if fc.Field.IsDeferred() {
+	if deferred {
 		set.resume(ctx, fc.Field)
 	}
 	result, err := next(ctx)
 	if err != nil || result == nil {
 		return result, err
 	}
-	switch {
-	case p.schema.Mutation != nil && fc.Object == p.schema.Mutation.Name:
-		p.follow(ctx, set, (&run{Plan: p}).split(fc.Field, appendObjects(nil, result))...)
-	case p.schema.Subscription != nil && fc.Object == p.schema.Subscription.Name:
-		return p.events(ctx, fc.Field, result), nil
+	switch operation {
+	case ast.Subscription:
+		return p.events(ctx, set, fc.Field, result), nil
+	case ast.Mutation, ast.Query:
+		if p.fields[fc.Object][fc.Field.Name] == nil {
+			set.followBelow(ctx, fc.Field, result)
+		}
 	}
 	return result, nil
 }
 
-// follow reads what is selected of some objects.
-func (p *Plan) follow(ctx context.Context, set *Set, level ...selection) {
-	p.run(ctx, set, func(r *run) { r.follow(level...) })
-}
-
-// run lets one run at a time follow the plan for a set. A panic in a declaration is the operation's error, as
-// it would be in a resolver.
-func (p *Plan) run(ctx context.Context, set *Set, follow func(*run)) {
-	set.following.Lock()
-	defer set.following.Unlock()
-	op := graphql.GetOperationContext(ctx)
-	defer func() {
-		if v := recover(); v != nil {
-			op.Error(ctx, op.Recover(ctx, v))
-		}
-	}()
-	follow(&run{Plan: p, ctx: ctx, op: op, set: set})
+// operation returns which operation's root type it is, or "".
+func (p *Plan) operation(typ string) ast.Operation {
+	switch {
+	case p.schema.Query != nil && typ == p.schema.Query.Name:
+		return ast.Query
+	case p.schema.Mutation != nil && typ == p.schema.Mutation.Name:
+		return ast.Mutation
+	case p.schema.Subscription != nil && typ == p.schema.Subscription.Name:
+		return ast.Subscription
+	}
+	return ""
 }

@@ -25,6 +25,7 @@ type Loader[K comparable, V any] struct {
 	failures map[K]*failure            // errors that resolvers are to see
 	others   *dataloader.Loader[K, V]  // batches what no plan foresaw; nil until there is such a thing
 	running  map[K]dataloader.Thunk[V] // what others is about to load
+	clears   int                       // how often everything was forgotten
 }
 
 // failure is an error that was read for some resolvers, which have yet to see it.
@@ -40,25 +41,48 @@ func NewLoader[K comparable, V any](set *Set, fetch Fetch[K, V]) *Loader[K, V] {
 	return l
 }
 
-// Load returns the value of key: from what is loaded already, or with the next batch.
-func (l *Loader[K, V]) Load(_ context.Context, key K) (V, error) {
+// Load returns the value of key: from what is loaded already, or with the next batch, which it stops
+// waiting for when ctx ends.
+func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	l.mu.Lock()
 	if value, ok := l.values[key]; ok {
 		l.mu.Unlock()
 		return value, nil
 	}
+	var none V
 	if err := l.unmet(key); err != nil {
 		l.mu.Unlock()
-		var none V
 		return none, err
+	}
+	if !l.set.outlives(ctx) {
+		thunk := l.unforeseen(key)
+		l.mu.Unlock()
+		return thunk()
+	}
+	if ctx.Err() != nil {
+		l.mu.Unlock()
+		return none, context.Cause(ctx)
 	}
 	thunk := l.unforeseen(key)
 	l.mu.Unlock()
-	value, err := thunk()
-	if skip, ok := err.(*dataloader.SkipCacheError); ok { //nolint:errorlint // it is never wrapped
-		err = skip.Unwrap()
+	return within(ctx, thunk)
+}
+
+// within waits for a thunk until ctx ends.
+func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err error) {
+	done := make(chan struct{})
+	var loaded V
+	var failed error
+	go func() {
+		defer close(done)
+		loaded, failed = thunk()
+	}()
+	select {
+	case <-done:
+		return loaded, failed
+	case <-ctx.Done():
+		return value, context.Cause(ctx)
 	}
-	return value, err
 }
 
 // Prime stores a value that was read otherwise, unless key has one.
@@ -90,12 +114,14 @@ func (l *Loader[K, V]) unmet(key K) error {
 	return f.err
 }
 
-// foresee adds a key to the batch that a plan is gathering.
-func (l *Loader[K, V]) foresee(key K) {
+// foresee adds keys to the batch that a plan is gathering.
+func (l *Loader[K, V]) foresee(keys []K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.values[key]; !ok {
-		l.foreseen = append(l.foreseen, key)
+	for _, k := range keys {
+		if _, ok := l.values[k]; !ok {
+			l.foreseen = append(l.foreseen, k)
+		}
 	}
 }
 
@@ -103,23 +129,29 @@ func (l *Loader[K, V]) foresee(key K) {
 func (l *Loader[K, V]) gathered() func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := l.foreseen
+	all, clears := l.foreseen, l.clears
 	if len(all) == 0 {
 		return nil
 	}
 	l.foreseen = nil
-	return func() { l.read(all) }
+	keys := distinct(all)
+	return func() { l.read(keys, func(values map[K]V, err error) { l.keep(all, keys, clears, values, err) }) }
 }
 
-// read reads a batch of foreseen keys, each as often in all as resolvers will ask for it.
-func (l *Loader[K, V]) read(all []K) {
-	keys := distinct(all)
-	values, err := recovered(func() (map[K]V, error) { return l.fetch(l.set.ctx, keys) })
+// keep keeps what was read of foreseen keys, each as often in all as resolvers will ask for it, unless everything
+// was to be forgotten meanwhile.
+func (l *Loader[K, V]) keep(all, keys []K, clears int, values map[K]V, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if clears != l.clears {
+		return
+	}
 	if err == nil {
+		if l.values == nil {
+			l.values = make(map[K]V, len(keys))
+		}
 		for _, k := range keys {
-			l.store(k, values[k])
+			l.values[k] = values[k]
 		}
 		return
 	}
@@ -135,19 +167,28 @@ func (l *Loader[K, V]) read(all []K) {
 	}
 }
 
-// loaded returns the value of a key that was foreseen, if it could be read.
-func (l *Loader[K, V]) loaded(key K) (V, bool) {
+// loaded returns what is loaded of keys that were foreseen, or of the lists that are loaded, the elements, but no nil.
+func (l *Loader[K, V]) loaded(keys []K) []any {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	value, ok := l.values[key]
-	return value, ok
+	objects := make([]any, 0, len(keys))
+	for _, k := range keys {
+		if v, ok := l.values[k]; ok {
+			objects = appendObjects(objects, v)
+		}
+	}
+	return objects
 }
 
-// clear forgets everything.
+// clear forgets everything. Who waits for a batch is not to wait longer, and who comes later is not to be in it.
 func (l *Loader[K, V]) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.values, l.failures, l.running = nil, nil, nil
+	l.clears++
+	if l.others != nil {
+		l.others.Flush()
+	}
 }
 
 // unforeseen asks dataloader for a key that no plan foresaw. The caller holds the lock.
@@ -171,17 +212,30 @@ func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
 
 // batch is a dataloader.BatchFunc. It keeps what it reads before anybody sees it.
 func (l *Loader[K, V]) batch(_ context.Context, keys []K) []*dataloader.Result[V] {
-	values, err := recovered(func() (map[K]V, error) { return l.fetch(l.set.ctx, keys) })
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	clears := l.clears
+	l.mu.Unlock()
 	results := make([]*dataloader.Result[V], len(keys))
-	for i, k := range keys {
-		results[i] = &dataloader.Result[V]{Data: values[k], Error: err}
-		if err == nil && l.running[k] != nil { // not cleared meanwhile
-			l.store(k, values[k])
-		}
-		delete(l.running, k)
-	}
+	var alone sync.WaitGroup // the fetch may end its goroutine
+	alone.Go(func() {
+		l.read(keys, func(values map[K]V, err error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			all := make([]dataloader.Result[V], len(keys))
+			for i, k := range keys {
+				all[i].Data, all[i].Error = values[k], err
+				results[i] = &all[i]
+				if clears != l.clears {
+					continue
+				}
+				if err == nil {
+					l.store(k, values[k])
+				}
+				delete(l.running, k)
+			}
+		})
+	})
+	alone.Wait()
 	return results
 }
 
@@ -210,20 +264,15 @@ func distinct[K comparable](keys []K) []K {
 
 var errGoexit = errors.New("batch: the fetch ended its goroutine")
 
-// recovered calls read and makes an error of a panic or of runtime.Goexit, which would otherwise
-// take the waiting resolvers with it.
-func recovered[V any](read func() (V, error)) (value V, err error) {
-	done := make(chan struct{})
-	err = errGoexit
-	go func() {
-		defer close(done)
-		defer func() {
-			if p := recover(); p != nil {
-				err = &PanicError{Value: p, Stack: debug.Stack()}
-			}
-		}()
-		value, err = read()
+// read reads keys and hands over what came of it, even of a panic or of runtime.Goexit.
+func (l *Loader[K, V]) read(keys []K, then func(map[K]V, error)) {
+	var values map[K]V
+	err := errGoexit
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Value: p, Stack: debug.Stack()}
+		}
+		then(values, err)
 	}()
-	<-done
-	return value, err
+	values, err = l.fetch(l.set.ctx, keys)
 }

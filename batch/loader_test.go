@@ -122,12 +122,10 @@ func TestAnErrorIsNotKept(t *testing.T) {
 func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing.T) {
 	s := &source{fetch: func(context.Context, []int) (map[int]string, error) { return nil, errBroken }}
 	l := newTestLoader(t.Context(), s)
-	for _, key := range []int{1, 1, 2} {
-		l.foresee(key)
-	}
+	l.foresee([]int{1, 1, 2})
 	l.set.read()
-	if _, ok := l.loaded(1); ok {
-		t.Error("the plan got a value")
+	if got := l.loaded([]int{1}); len(got) > 0 {
+		t.Errorf("the plan got %v", got)
 	}
 	for _, key := range []int{1, 1, 2} {
 		if _, err := l.Load(t.Context(), key); !errors.Is(err, errBroken) {
@@ -146,9 +144,7 @@ func TestWhatWasForeseenIsReadOnceAndWithoutTheFallback(t *testing.T) {
 	l := newTestLoader(t.Context(), s)
 	before := Fallbacks()
 	l.Prime(4, "four")
-	for _, key := range []int{3, 1, 3, 4} {
-		l.foresee(key)
-	}
+	l.foresee([]int{3, 1, 3, 4})
 	l.set.read()
 	if values, errs := loadAll(l, 3, 1, 4); fmt.Sprint(values) != "[3 1 four]" || errors.Join(errs...) != nil {
 		t.Errorf("got %v, %v", values, errs)
@@ -183,18 +179,42 @@ func TestAPanicOrAnEndedGoroutineFailsItsBatchAlone(t *testing.T) {
 
 func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
 	type key struct{}
+	release := make(chan struct{})
 	s := &source{fetch: func(ctx context.Context, _ []int) (map[int]string, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return map[int]string{1: ctx.Value(key{}).(string)}, nil
+		<-release
+		return map[int]string{1: ctx.Value(key{}).(string)}, ctx.Err()
 	}}
 	l := newTestLoader(context.WithValue(t.Context(), key{}, "the set's"), s)
-	gone, cancel := context.WithCancel(context.Background())
-	cancel()
-	if v, err := l.Load(gone, 1); v != "the set's" || err != nil {
-		t.Errorf("got %q, %v", v, err)
+	gone, cancel := context.WithCancelCause(context.Background())
+	first := make(chan error)
+	go func() {
+		_, err := l.Load(gone, 1)
+		first <- err
+	}()
+	for !l.waits(1) {
+		runtime.Gosched()
 	}
+	cancel(errBroken)
+	if err := <-first; !errors.Is(err, errBroken) {
+		t.Errorf("the first caller got %v", err)
+	}
+	if _, err := l.Load(gone, 2); !errors.Is(err, errBroken) {
+		t.Errorf("a later caller got %v", err)
+	}
+	close(release)
+	for _, ctx := range []context.Context{t.Context(), gone} { // what is loaded needs no waiting
+		if v, err := l.Load(ctx, 1); v != "the set's" || err != nil {
+			t.Errorf("got %q, %v", v, err)
+		}
+	}
+	s.want(t, []int{1})
+}
+
+// waits tells whether a key was asked for that no plan foresaw.
+func (l *Loader[K, V]) waits(key K) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running[key] != nil
 }
 
 func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {
@@ -204,7 +224,7 @@ func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {
 		return nil, context.Cause(ctx)
 	}}
 	l := newTestLoader(ctx, s)
-	l.foresee(1)
+	l.foresee([]int{1})
 	cancel()
 	l.set.read()
 	if _, err := l.Load(t.Context(), 1); !errors.Is(err, context.Canceled) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -16,6 +15,8 @@ type Plan struct {
 
 	schema    *ast.Schema
 	satisfied map[string][]string // the type conditions of fragments that objects of a type meet
+
+	eventContexts bool // gqlgen takes a subscription's event before any interceptor can
 }
 
 // Field is the declaration of one field, made by Relation, Relations, Path or Column.
@@ -75,18 +76,8 @@ func Relations[P any, K comparable, V any](
 		for _, object := range objects {
 			all = append(all, keys(object.(P), args)...)
 		}
-		for _, k := range all {
-			l.foresee(k)
-		}
-		return func() []any {
-			values := make([]any, 0, len(all))
-			for _, k := range all {
-				if v, ok := l.loaded(k); ok {
-					values = appendObjects(values, v)
-				}
-			}
-			return values
-		}
+		l.foresee(all)
+		return func() []any { return l.loaded(all) }
 	}
 	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), load: load}
 }
@@ -115,108 +106,4 @@ func appendObjects(objects []any, value any) []any {
 		return objects
 	}
 	return append(objects, value)
-}
-
-// selection is objects of one type with what is selected of them.
-type selection struct {
-	typ     string
-	fields  ast.SelectionSet
-	objects []any
-}
-
-// run follows a plan from one level of objects down to where nothing more is to be loaded.
-type run struct {
-	*Plan
-	ctx context.Context
-	op  *graphql.OperationContext
-	set *Set
-
-	loads []load // of the level
-}
-
-// load is one relation of one selection on its way.
-type load struct {
-	field  graphql.CollectedField
-	loaded func() []any
-}
-
-// follow reads what is selected of some objects, level by level.
-func (r *run) follow(level ...selection) {
-	for _, s := range level {
-		r.gather(s)
-	}
-	r.descend()
-}
-
-// descend reads what was gathered, and whatever is below it.
-func (r *run) descend() {
-	for len(r.loads) > 0 {
-		r.set.read()
-		loads := r.loads
-		r.loads = nil
-		for _, l := range loads {
-			for _, s := range r.split(l.field, l.loaded()) {
-				r.gather(s)
-			}
-		}
-	}
-}
-
-// gather collects the keys of every relation that is selected of some objects.
-func (r *run) gather(s selection) {
-	if r.fields[s.typ] == nil || len(s.objects) == 0 {
-		return
-	}
-	var later []graphql.CollectedField
-	for _, f := range graphql.CollectFields(r.op, s.fields, r.satisfied[s.typ]) {
-		if f.IsDeferred() { // it is resolved later, and may never be
-			later = append(later, f)
-		} else {
-			r.gatherField(s, f)
-		}
-	}
-	r.set.postpone(s, later)
-}
-
-// gatherField is gather for one selected field.
-func (r *run) gatherField(s selection, selected graphql.CollectedField) {
-	for _, f := range r.fields[s.typ][selected.Name] {
-		if f.load != nil {
-			args := Args(selected.ArgumentMap(r.op.Variables))
-			r.loads = append(r.loads, load{selected, f.load(r.ctx, s.objects, args)})
-			continue
-		}
-		var below []any
-		for _, object := range s.objects {
-			below = append(below, f.follow(object)...)
-		}
-		for _, next := range r.split(selected, below) {
-			r.gather(next)
-		}
-	}
-}
-
-// split sorts the objects below a field by their types, of which there are several if the field's is an interface.
-func (r *run) split(f graphql.CollectedField, objects []any) []selection {
-	named := f.Definition.Type.Name()
-	def := r.schema.Types[named]
-	if def == nil || !def.IsCompositeType() || len(objects) == 0 {
-		return nil
-	}
-	if !def.IsAbstractType() {
-		return []selection{{named, f.Selections, objects}}
-	}
-	var split []selection
-next:
-	for _, o := range objects {
-		typ := r.types[reflect.TypeOf(o)]
-		for i := range split {
-			if split[i].typ == typ {
-				split[i].objects = append(split[i].objects, o)
-				continue next
-			}
-		}
-		split = append(split, selection{typ, f.Selections, []any{o}})
-	}
-	return split
 }

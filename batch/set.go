@@ -2,23 +2,36 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Set is the loaders of one operation.
+// Set is the loaders of one operation, or of a group of queries that are answered together.
 type Set struct {
-	ctx      context.Context
-	plan     *Plan
-	loaders  []loader
-	fallback fallback
+	ctx        context.Context
+	plan       *Plan
+	operations []*graphql.OperationContext // the group's, or the only one
+	loaders    []loader
+	fallback   fallback
 
-	roots      sync.Once  // a query's root fields have been followed
-	following  sync.Mutex // held by the run that is filling batches
-	deferredMu sync.Mutex
-	deferred   []*deferred
+	following sync.Mutex // held by the run that is filling batches
+
+	mu       sync.Mutex
+	roots    map[*graphql.OperationContext]*sync.Once // follows the root fields of a query, or of the group
+	deferred map[*ast.Field][]*deferred
+	broken   []broken
 
 	columnsOnce sync.Once
 	columns     map[string][]string // by type
+}
+
+// broken is the panic of a declaration, which its operation has yet to be told.
+type broken struct {
+	op  *graphql.OperationContext
+	err error
 }
 
 // loader is a Loader of whatever types.
@@ -33,11 +46,31 @@ type contextKey struct{}
 // NewSet returns a set without loaders, for the operation that ctx belongs to. Its batches run under the
 // context returned, which carries it, and which is also what goes on to the resolvers.
 func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
-	s := &Set{plan: plan}
-	s.ctx = context.WithValue(ctx, contextKey{}, s)
-	s.fallback.flush = s.flush
-	s.announce()
+	var operations []*graphql.OperationContext
+	if graphql.HasOperationContext(ctx) {
+		operations = append(operations, graphql.GetOperationContext(ctx))
+	}
+	s := NewGroup(ctx, plan, operations...)
 	return s.ctx, s
+}
+
+// NewGroup returns a set without loaders for queries that are followed together, level by level. Its batches run
+// under ctx, which has to last until the last of them is answered. Each runs under a context of its own
+// from Join; where that ends, that query alone fails.
+func NewGroup(ctx context.Context, plan *Plan, queries ...*graphql.OperationContext) *Set {
+	s := &Set{plan: plan, operations: queries, roots: map[*graphql.OperationContext]*sync.Once{}}
+	once := &sync.Once{}
+	for _, op := range queries {
+		s.roots[op] = once
+	}
+	s.ctx = s.Join(ctx)
+	s.fallback.flush = s.flush
+	return s
+}
+
+// Join returns ctx, of one query of a group, with the set.
+func (s *Set) Join(ctx context.Context) context.Context {
+	return context.WithValue(ctx, contextKey{}, s)
 }
 
 // fromContext returns the set of the operation that ctx belongs to, or nil.
@@ -46,22 +79,28 @@ func fromContext(ctx context.Context) *Set {
 	return s
 }
 
-// read reads the batches that a plan has gathered, all at once.
+func mustFromContext(ctx context.Context) *Set {
+	if s := fromContext(ctx); s != nil {
+		return s
+	}
+	panic(errors.New("batch: no set in the context: make one with NewSet for each operation, and pass its context on"))
+}
+
+// outlives tells whether the set's context may go on after ctx has ended.
+func (s *Set) outlives(ctx context.Context) bool {
+	return ctx.Done() != nil && ctx.Done() != s.ctx.Done()
+}
+
+// read reads the batches that a plan has gathered, all at once. Each has a goroutine to itself, which its
+// fetch may end.
 func (s *Set) read() {
-	var others sync.WaitGroup
-	var last func()
+	var all sync.WaitGroup
 	for _, l := range s.loaders {
 		if batch := l.gathered(); batch != nil {
-			if last != nil {
-				others.Go(last)
-			}
-			last = batch
+			all.Go(batch)
 		}
 	}
-	if last != nil {
-		last()
-	}
-	others.Wait()
+	all.Wait()
 }
 
 // flush sends the batches that no plan foresaw.
@@ -71,7 +110,8 @@ func (s *Set) flush() {
 	}
 }
 
-// Clear forgets everything that was loaded: a write may have changed it.
+// Clear forgets everything that was loaded: a write may have changed it. What is being read meanwhile reaches
+// those who wait for it, and is not kept.
 func (s *Set) Clear() {
 	for _, l := range s.loaders {
 		l.clear()

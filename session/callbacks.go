@@ -1,6 +1,9 @@
 package session
 
 import (
+	"strings"
+	"unicode"
+
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -49,15 +52,24 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 				return
 			}
 			defer pool.s.leave()
+			if controls(db, false) {
+				pool.s.dead = ErrTransaction // GORM's SavePoint and RollbackTo may swallow the error
+				_ = db.AddError(ErrTransaction)
+				return
+			}
 			runNoted(db, pool.s, run)
-		case ownPool:
-			if write && pool.s.mode != writing {
-				_ = db.AddError(ErrReadOnly)
+		case *ownPool:
+			if err := pool.admit(db, write); err != nil {
+				_ = db.AddError(err)
 				return
 			}
 			runNoted(db, pool.s, run)
 		default:
-			runOutside(db, run)
+			if err := astray(db); err != nil {
+				_ = db.AddError(err)
+				return
+			}
+			run(db)
 		}
 	}
 }
@@ -65,14 +77,27 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 // rowsWithin refuses open results on a connection that is shared.
 func rowsWithin(run func(*gorm.DB)) func(*gorm.DB) {
 	return func(db *gorm.DB) {
-		switch pool := db.Statement.ConnPool.(type) {
-		case *sharedPool:
+		pool, own := db.Statement.ConnPool.(*ownPool)
+		_, shared := db.Statement.ConnPool.(*sharedPool)
+		switch {
+		case db.Error != nil: // below
+		case shared:
 			_ = db.AddError(ErrRows)
-			db.Statement.Dest = failedRow(db.Statement.Context, ErrRows)
-		case ownPool:
-			runNoted(db, pool.s, run)
+		case own:
+			if err := pool.admit(db, false); err != nil {
+				_ = db.AddError(err)
+			} else {
+				runNoted(db, pool.s, run)
+			}
 		default:
-			runOutside(db, run)
+			if err := astray(db); err != nil {
+				_ = db.AddError(err)
+			} else {
+				run(db)
+			}
+		}
+		if db.Error != nil { // GORM's Row has no other way to tell, and would be nil
+			db.Statement.Dest = failedRow(db.Error)
 		}
 	}
 }
@@ -85,18 +110,38 @@ func runNoted(db *gorm.DB, s *Session, run func(*gorm.DB)) {
 	}
 }
 
-// runOutside runs a callback whose statement belongs to no session, unless it does so only because
-// PrepareStmt has replaced the session's pool.
-func runOutside(db *gorm.DB, run func(*gorm.DB)) {
-	switch db.Statement.ConnPool.(type) {
-	case *gorm.PreparedStmtDB, *gorm.PreparedStmtTX:
-		if _, err := FromContext(db.Statement.Context); err == nil {
-			_ = db.AddError(ErrPrepareStmt)
-			if rows, ok := db.Get("rows"); !ok || rows != true {
-				db.Statement.Dest = failedRow(db.Statement.Context, ErrPrepareStmt)
-			}
-			return
+// astray returns an error for a statement of a session that would run outside it, since PrepareStmt or a plugin
+// has put another pool in the place of the session's.
+func astray(db *gorm.DB) error {
+	switch pool := db.Config.ConnPool.(type) {
+	case *sharedPool:
+		return ErrConnection
+	case *gorm.PreparedStmtDB:
+		if _, ok := pool.ConnPool.(*sharedPool); ok {
+			return ErrPrepareStmt
 		}
 	}
-	run(db)
+	return nil
+}
+
+// controls tells whether raw SQL would begin, end or mark the transaction, which the statements of other
+// resolvers are in too. Savepoints are allowed where no others can come between.
+func controls(db *gorm.DB, savepoints bool) bool {
+	sql := db.Statement.SQL.String()
+	if sql == "" { // GORM has yet to write it
+		return false
+	}
+	words := append(strings.FieldsFunc(sql[:min(len(sql), 64)], func(r rune) bool { return !unicode.IsLetter(r) }), "", "")
+	switch strings.ToUpper(words[0]) {
+	case "BEGIN", "START", "COMMIT", "END", "ABORT":
+		return true
+	case "SAVEPOINT", "RELEASE":
+		return !savepoints
+	case "ROLLBACK":
+		return !savepoints || !strings.EqualFold(words[1], "TO")
+	case "ALTER", "CREATE", "DROP", "GRANT", "LOCK", "RENAME", "REVOKE", "TRUNCATE", "UNLOCK":
+		// https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html
+		return db.Name() == "mysql" && !strings.EqualFold(words[1], "TEMPORARY")
+	}
+	return false
 }

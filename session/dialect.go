@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -46,12 +47,16 @@ func classify(err error) severity {
 			return transient
 		}
 	case errors.As(err, &lite):
-		const busy, locked = 5, 6
-		if primary := lite.Code() & 0xff; primary == busy || primary == locked {
+		// https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
+		const busy, locked, noMemory, interrupted, io, full = 5, 6, 7, 9, 10, 13
+		switch lite.Code() & 0xff {
+		case busy, locked:
 			return transient
+		case noMemory, interrupted, io, full: // they may have rolled the transaction back
+			return fatal
 		}
-	case lost(err):
-		return fatal
+	case lost(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fatal // a statement's own context, shorter than the operation's, has ended more than the statement
 	}
 	return harmless
 }

@@ -28,7 +28,15 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	} else {
 		own = s.tx.tx
 	}
-	tx := s.db.Session(&gorm.Session{NewDB: true, Context: s.ctx})
-	tx.Statement.ConnPool = ownPool{s: s, ConnPool: own}
-	return fn(tx)
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel() // it closes what fn has left open, which the connection would wait for
+	tx := s.db.Session(&gorm.Session{NewDB: true, Context: ctx})
+	pool := &ownPool{s: s, ConnPool: own}
+	defer pool.ended.Store(true)
+	tx.Statement.ConnPool = pool
+	err := fn(tx)
+	if serverError(err) != "" { // of open rows, of which GORM does not tell
+		s.note(err)
+	}
+	return s.explain(err)
 }

@@ -17,8 +17,13 @@ var (
 	ErrPrepareStmt = errors.New("session: PrepareStmt takes statements past the operation's session; leave it out")
 	// ErrNoOperation is what Proof.Outcome returns for something that is not the id of an operation.
 	ErrNoOperation = errors.New("session: not the id of an operation")
-	// ErrTransaction is what Begin and Transaction get.
-	ErrTransaction = errors.New("session: a mutation is in a transaction already; use session.Do, and within it Transaction for a savepoint")
+	// ErrConnection is what DB and Connection get, and a statement that a plugin would run elsewhere.
+	ErrConnection = errors.New("session: this would take a connection past the operation's session; use session.Do")
+	// ErrDone is what the tx of session.Do gets after Do has returned.
+	ErrDone = errors.New("session: the tx of session.Do was used after Do returned")
+	// ErrTransaction is what Begin and Transaction get, and raw SQL that would end the transaction or mark it. A
+	// mutation in which such SQL was tried is not committed.
+	ErrTransaction = errors.New("session: the operation's transaction is not to be begun, ended or marked by a resolver (nor by what MySQL commits by itself, such as CREATE TABLE); use session.Do, and within it Transaction for a savepoint")
 )
 
 // ClosedError is what a statement gets after its session has ended.

@@ -26,6 +26,7 @@ func Handler(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r := &request{streams: takesParts(transports, req)}
+		r.ends = r.one[:0]
 		defer r.end()
 		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), requestKey{}, r)))
 	})
@@ -39,6 +40,9 @@ func checkOrder(server *handler.Server) error {
 	for i := range extensions.Len() {
 		if t := extensions.Index(i).Elem().Type(); t.Implements(interceptor) {
 			last = t
+			if t.Kind() == reflect.Pointer {
+				last = t.Elem()
+			}
 		}
 	}
 	switch want := reflect.TypeFor[Extension](); {
@@ -57,6 +61,7 @@ type request struct {
 	streams bool
 	mu      sync.Mutex
 	ends    []func()
+	one     [1]func() // room for the usual number
 }
 
 // transportsOf returns a server's transports, in the order in which it asks them.

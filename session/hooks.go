@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// AfterCommit has fn run once the operation's transaction is committed, before the answer is written. It
-// does not run if the transaction is rolled back. Hooks of two transactions that wrote the same
-// row run in the order in which these were committed.
+// AfterCommit has fn run once the mutation is committed, before the answer is written. It does not run if
+// the mutation is rolled back, nor in a query. Hooks run one after the other, those of two transactions that wrote
+// the same row in the order in which these were committed: so fn must be quick, and wait for no other
+// mutation. The operation's session is closed by then.
 func AfterCommit(ctx context.Context, fn func()) {
 	s := mustFromContext(ctx)
 	s.hooks.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 )
@@ -15,6 +16,7 @@ type sharedPool struct{ s *Session }
 var (
 	_ gorm.ConnPool         = &sharedPool{}
 	_ gorm.ConnPoolBeginner = &sharedPool{}
+	_ gorm.GetDBConnector   = &sharedPool{}
 )
 
 func (p *sharedPool) target() gorm.ConnPool {
@@ -33,8 +35,8 @@ func (p *sharedPool) QueryContext(ctx context.Context, query string, args ...any
 }
 
 // QueryRowContext is reached by Row alone, which has no error to return but the row's own.
-func (p *sharedPool) QueryRowContext(ctx context.Context, _ string, _ ...any) *sql.Row {
-	return failedRow(ctx, ErrRows)
+func (p *sharedPool) QueryRowContext(context.Context, string, ...any) *sql.Row {
+	return failedRow(ErrRows)
 }
 
 func (p *sharedPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
@@ -43,27 +45,58 @@ func (p *sharedPool) PrepareContext(context.Context, string) (*sql.Stmt, error) 
 
 // BeginTx refuses: GORM calls it for Begin and Transaction.
 func (p *sharedPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
-	return nil, ErrTransaction
+	return p, ErrTransaction
 }
+
+// GetDBConn refuses: GORM calls it for DB and Connection.
+func (p *sharedPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
 // ownPool is the gorm.ConnPool within Do: the session's connection, for one caller alone.
 type ownPool struct {
 	gorm.ConnPool
-	s *Session
+	s     *Session
+	ended atomic.Bool // Do has returned
+}
+
+var (
+	_ gorm.TxCommitter      = &ownPool{}
+	_ gorm.ConnPoolBeginner = &ownPool{}
+	_ gorm.GetDBConnector   = &ownPool{}
+)
+
+// admit tells why a statement can't run, if it can't. The caller of Do holds the slot.
+func (p *ownPool) admit(db *gorm.DB, write bool) error {
+	switch {
+	case p.ended.Load():
+		return ErrDone
+	case controls(db, true):
+		return ErrTransaction
+	case write && p.s.mode != writing:
+		return ErrReadOnly
+	case p.s.mode == pooled:
+		return p.s.cause()
+	}
+	return p.s.ready()
 }
 
 // Commit and Rollback mark the pool as being within a transaction, so that GORM makes
 // savepoints in it. Ending the transaction is the session's business.
-func (ownPool) Commit() error   { return ErrTransaction }
-func (ownPool) Rollback() error { return ErrTransaction }
+func (*ownPool) Commit() error   { return ErrTransaction }
+func (*ownPool) Rollback() error { return ErrTransaction }
 
-var _ gorm.TxCommitter = ownPool{}
+// BeginTx refuses: GORM calls it for Begin, but not for Transaction, which makes a savepoint.
+func (p *ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
+	return p, ErrTransaction
+}
+
+// GetDBConn refuses: GORM calls it for DB and Connection.
+func (*ownPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
 // failedRow returns a row whose Scan fails with err: database/sql has no other way to make one.
-func failedRow(ctx context.Context, err error) *sql.Row {
+func failedRow(err error) *sql.Row {
 	db := sql.OpenDB(failingConnector{err})
 	defer func() { _ = db.Close() }()
-	return db.QueryRowContext(ctx, "")
+	return db.QueryRowContext(context.Background(), "")
 }
 
 type failingConnector struct{ err error }

@@ -136,9 +136,15 @@ func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 	return Aborted, nil
 }
 
-// Sweep deletes the ids that are older than Keep and returns how many there were.
+// clocks is by how much the clocks of the database and of the process that made an id may differ. An id that
+// was swept while Outcome still answers for it would be taken for one that was never stored.
+const clocks = time.Hour
+
+// Sweep deletes the ids that are older than Keep, by an hour in which clocks may differ, and returns how many
+// there were.
 func (p *Proof) Sweep(ctx context.Context) (int64, error) {
-	result, err := p.DB.ExecContext(ctx, p.bind("DELETE FROM session_operations WHERE created_at < ?"), time.Now().UTC().Add(-p.keep()))
+	oldest := time.Now().UTC().Add(-p.keep() - clocks)
+	result, err := p.DB.ExecContext(ctx, p.bind("DELETE FROM session_operations WHERE created_at < ?"), oldest)
 	if err != nil {
 		return 0, err
 	}

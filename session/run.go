@@ -75,8 +75,11 @@ func (r *run) answer() *graphql.Response {
 	for attempt := 1; ; attempt++ {
 		response := r.attempt(attempt)
 		cause := r.session.failure()
-		if r.mode == pooled || classify(cause) != transient || !r.pause(attempt) {
+		if r.mode == pooled || classify(cause) != transient {
 			return response
+		}
+		if !r.pause(attempt) {
+			return r.failed(nil, fmt.Errorf("%w (%w)", context.Cause(r.ctx), cause))
 		}
 		r.logger().Debug("running the operation again", "operation", r.op.String(), "attempt", attempt+1, "error", cause)
 	}
@@ -129,6 +132,9 @@ func (r *run) execute() (response *graphql.Response) {
 	defer func() {
 		if p := recover(); p != nil {
 			response = r.failed(nil, r.oc.RecoverFunc(ctx, p))
+			if r.stream && r.more != nil { // what it deferred waits to be taken
+				go r.drain(r.more)
+			}
 		}
 	}()
 	if r.ctx.Err() != nil {
@@ -141,7 +147,10 @@ func (r *run) execute() (response *graphql.Response) {
 		ctx = r.Bind(ctx)
 	}
 	handler := r.next(ctx)
-	r.more = func(context.Context) *graphql.Response { return handler(ctx) }
+	if r.stream {
+		engine := ctx
+		r.more = func(context.Context) *graphql.Response { return handler(engine) }
+	}
 	return handler(ctx)
 }
 
@@ -173,6 +182,8 @@ func public(err error) *gqlerror.Error {
 	case errors.As(err, &late):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", late.Deadline)
 		shown.Extensions = map[string]any{"code": "TIMEOUT"}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		shown.Message = "the request was cancelled"
 	}
 	return shown
 }

@@ -28,6 +28,7 @@ type Session struct {
 	ctx  context.Context // the operation's: every statement runs under it
 	end  context.CancelCauseFunc
 	db   *gorm.DB // what DB returns
+	pool sharedPool
 	with *shared
 
 	proof     *Proof
@@ -65,21 +66,29 @@ func mustFromContext(ctx context.Context) *Session {
 // DB returns the GORM session of the operation that ctx belongs to. Its statements run under the
 // operation's context, and fail with a typed error once the session has ended. It panics
 // where no session is installed.
-func DB(ctx context.Context) *gorm.DB { return mustFromContext(ctx).db }
+func DB(ctx context.Context) *gorm.DB {
+	db := *mustFromContext(ctx).db // a copy, since GORM's Rollback and SavePoint keep their error in it
+	return &db
+}
 
 // newSession returns a session under parent, which may end it early. db is the pool of its mode.
 func newSession(parent context.Context, op Operation, id string, m mode, db *gorm.DB) *Session {
 	s := &Session{op: op, id: id, mode: m, with: sharedOf(db), slot: make(chan struct{}, 1)}
 	ctx, end := context.WithCancelCause(parent)
 	s.ctx, s.end = context.WithValue(ctx, contextKey{}, s), end
-	s.db = db.Session(&gorm.Session{NewDB: true, Context: s.ctx})
-	s.db.Statement.ConnPool = &sharedPool{s}
+	s.pool.s = s
+	s.db = db.Session(&gorm.Session{NewDB: true})
+	s.db.Config.ConnPool = &s.pool // Config is a copy; see astray
+	s.db.Statement = &gorm.Statement{DB: s.db, ConnPool: &s.pool, Context: s.ctx}
 	return s
 }
 
 // enter admits one statement. In a transaction it waits until no other is running, and begins the
 // transaction at the first. leave must follow where it returns nil.
 func (s *Session) enter(write bool) error {
+	if s.closed.Load() { // and a hook may be running, which the slot would wait for
+		return &ClosedError{s.op}
+	}
 	if write && s.mode != writing {
 		return ErrReadOnly
 	}
@@ -146,7 +155,12 @@ func (s *Session) note(err error) {
 
 // explain names the reason for the cancellation where err is but its consequence.
 func (s *Session) explain(err error) error {
-	if cause := s.cause(); err != nil && cause != nil && !errors.Is(err, cause) {
+	return because(s.cause(), err)
+}
+
+// because is err with its cause, if it has one.
+func because(cause, err error) error {
+	if err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w (%w)", cause, err)
 	}
 	return err
@@ -155,6 +169,9 @@ func (s *Session) explain(err error) error {
 // after is called when a statement has failed. In a transaction the caller holds the slot.
 func (s *Session) after(err error) error {
 	s.note(err)
+	if s.tx != nil && s.dead == nil && s.tx.ended() {
+		s.dead = err
+	}
 	if s.tx != nil && s.ctx.Err() != nil {
 		s.tx.abandon()
 	}
@@ -172,14 +189,16 @@ func (s *Session) commit() error {
 	}
 	s.closed.Store(true)
 	defer s.end(nil)
-	if err != nil || s.tx == nil {
+	if err != nil {
 		return errors.Join(err, s.rollback())
 	}
 	turn := s.hooks.queue(s.with)
-	err = s.tx.commit()
-	s.tx.release()
-	s.tx = nil
-	s.note(err)
+	if s.tx != nil {
+		err = s.tx.commit()
+		s.tx.release()
+		s.tx = nil
+		s.note(err)
+	}
 	turn(err == nil)
 	return err
 }
@@ -188,10 +207,14 @@ func (s *Session) commit() error {
 // at any time and more than once.
 func (s *Session) close() error {
 	s.closed.Store(true)
+	cancelled := s.ctx.Err() != nil
 	s.end(nil) // the statement that is running, if any, gives way
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
-	return s.rollback()
+	if err := s.rollback(); !cancelled {
+		return err
+	}
+	return nil // the cancellation may have cost the connection
 }
 
 // rollback ends the transaction, if one is open. The caller holds the slot.
@@ -202,8 +225,8 @@ func (s *Session) rollback() error {
 	err := s.tx.rollback()
 	s.tx.release()
 	s.tx = nil
-	if errors.Is(err, sql.ErrTxDone) || s.dead != nil || s.ctx.Err() != nil {
-		return nil // the server or the cancellation has ended it already
+	if errors.Is(err, sql.ErrTxDone) || s.dead != nil {
+		return nil //nolint:nilerr // it had ended already
 	}
 	return err
 }

@@ -19,27 +19,52 @@ import (
 func (r *run) part() *graphql.Response {
 	next := make(chan *graphql.Response, 1)
 	more := r.more
-	go func() { next <- more(r.ctx) }()
+	go func() { next <- r.take(more) }()
 	select {
 	case response := <-next:
-		if response == nil || response.HasNext == nil || !*response.HasNext {
+		if last(response) {
 			r.finish()
 		}
 		return response
 	case <-r.session.ctx.Done():
-		response := r.failed(nil, r.session.cause())
-		last := false
-		response.HasNext = &last
+		response := r.lastPart(r.session.cause())
 		r.finish()
-		go drain(next, more)
+		go func() {
+			if !last(<-next) {
+				r.drain(more)
+			}
+		}()
 		return response
 	}
 }
 
-// drain takes the parts that nobody waits for any more. They all come: their resolvers were cancelled.
-func drain(next <-chan *graphql.Response, more graphql.ResponseHandler) {
-	for response := <-next; response != nil; response = more(context.Background()) {
-		if response.HasNext != nil && !*response.HasNext {
+// last tells whether no part follows a response.
+func last(response *graphql.Response) bool {
+	return response == nil || response.HasNext == nil || !*response.HasNext
+}
+
+// lastPart is an answer's last part, which tells why there are no more.
+func (r *run) lastPart(err error) *graphql.Response {
+	response, hasNext := r.failed(nil, err), false
+	response.HasNext = &hasNext
+	return response
+}
+
+// take takes one part from the engine. A panic of a marshaller makes it the last one.
+func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response) {
+	defer func() {
+		if p := recover(); p != nil {
+			response = r.lastPart(r.oc.RecoverFunc(r.session.ctx, p))
+			go r.drain(more)
+		}
+	}()
+	return more(r.ctx)
+}
+
+// drain takes the parts that nobody waits for any more. They all come: their resolvers are cancelled.
+func (r *run) drain(more graphql.ResponseHandler) {
+	for {
+		if last(r.take(more)) {
 			return
 		}
 	}
@@ -89,7 +114,7 @@ func (r *run) subscribe() graphql.ResponseHandler {
 	if failure, panicked := r.within(func(ctx context.Context) *graphql.Response {
 		events = r.next(ctx)
 		return nil
-	}); panicked {
+	}, true); panicked {
 		return graphql.OneShot(failure)
 	}
 	return func(ctx context.Context) *graphql.Response {
@@ -97,15 +122,16 @@ func (r *run) subscribe() graphql.ResponseHandler {
 			return nil
 		}
 		r.ctx = ctx
-		response, panicked := r.within(events)
+		response, panicked := r.within(events, false)
 		r.done = response == nil || panicked
 		return response
 	}
 }
 
 // within calls a handler in a new session, which it ends. The deadline begins with the first statement: until
-// the event comes there is nothing to be late with.
-func (r *run) within(handler graphql.ResponseHandler) (response *graphql.Response, panicked bool) {
+// the event comes there is nothing to be late with. The context of a handler that lasts does not end with the session:
+// the resolver's goroutine, which sends the events, goes by it.
+func (r *run) within(handler graphql.ResponseHandler, lasts bool) (response *graphql.Response, panicked bool) {
 	s := newSession(r.ctx, r.op, newID(), pooled, r.db)
 	s.deadline = r.Deadline
 	r.session = s
@@ -116,6 +142,9 @@ func (r *run) within(handler graphql.ResponseHandler) (response *graphql.Respons
 		}
 	}()
 	ctx := s.ctx
+	if lasts {
+		ctx = context.WithValue(r.ctx, contextKey{}, s)
+	}
 	if r.Bind != nil {
 		ctx = r.Bind(ctx)
 	}
@@ -125,7 +154,7 @@ func (r *run) within(handler graphql.ResponseHandler) (response *graphql.Respons
 // inlineDeferred lets an operation answer as if it deferred nothing. The document is shared with other
 // operations, so that what has to change in it is copied.
 func inlineDeferred(oc *graphql.OperationContext) {
-	if !strings.Contains(oc.RawQuery, "@defer") {
+	if !strings.Contains(oc.RawQuery, "defer") { // it may stand as "@ defer"
 		return
 	}
 	doc := *oc.Doc

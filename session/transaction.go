@@ -75,7 +75,7 @@ func (t *transaction) begin() (err error) {
 func (t *transaction) commit() error {
 	if proof := t.s.proof; proof != nil {
 		if err := proof.insert(t.s.ctx, t.tx, t.s.id); err != nil {
-			return &CommitError{t.s.op, errors.Join(t.s.explain(err), t.rollback())}
+			return &CommitError{t.s.op, errors.Join(because(context.Cause(t.s.ctx), err), t.rollback())}
 		}
 	}
 	timer := time.AfterFunc(patience, t.cancel)
@@ -105,12 +105,24 @@ func (t *transaction) commit() error {
 
 // rollback takes back what the transaction has done.
 func (t *transaction) rollback() error {
+	t.abandon() // a cancellation amid open rows or at the proof has passed no callback
 	timer := time.AfterFunc(patience, t.cancel)
 	defer timer.Stop()
 	return t.tx.Rollback()
 }
 
-// abandon is called when the operation was cancelled during a statement. If the driver has closed the
+// ended tells whether SQLite has rolled the transaction back of its own accord, so that later statements would
+// be stored at once. It does so for ON CONFLICT ROLLBACK, a full disk or an interrupted write
+// (https://sqlite.org/lang_transaction.html), and its error does not always tell. In a transaction BEGIN fails.
+func (t *transaction) ended() bool {
+	if t.s.with.dialect != "sqlite" || t.s.mode != writing {
+		return false
+	}
+	_, err := t.tx.ExecContext(context.WithoutCancel(t.s.ctx), "BEGIN")
+	return err == nil
+}
+
+// abandon is called when the operation may have been cancelled during a statement. If the driver has closed the
 // connection for that, the server may go on with the statement, and keep its locks, until it looks.
 func (t *transaction) abandon() {
 	if t.kill == "" {

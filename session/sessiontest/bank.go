@@ -116,7 +116,10 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	}
 	b.Server.Start()
 	b.URL = b.Server.URL
-	tb.Cleanup(b.Server.Close)
+	tb.Cleanup(func() {
+		b.Server.Close()
+		b.WantIdle()
+	})
 	return b
 }
 
@@ -363,8 +366,10 @@ func (queryResolver) Account(ctx context.Context, id int) (*bank.Account, error)
 	return account(ctx, id)
 }
 
-func (queryResolver) Accounts(ctx context.Context) (accounts []*bank.Account, err error) {
-	return accounts, session.DB(ctx).Order("id").Find(&accounts).Error
+func (queryResolver) Accounts(ctx context.Context) ([]*bank.Account, error) {
+	var accounts []*bank.Account
+	err := session.DB(ctx).Order("id").Find(&accounts).Error
+	return accounts, err
 }
 
 func (queryResolver) Counter(_ context.Context, id int) (*bank.Counter, error) {
@@ -384,13 +389,15 @@ func (accountResolver) Peer(ctx context.Context, _ *bank.Account, id int) (*bank
 // Transfer locks the accounts in the order given, so that opposite transfers are a deadlock.
 func (mutationResolver) Transfer(ctx context.Context, from, to, amount int) ([]*bank.Account, error) {
 	db := session.DB(ctx)
-	for id, change := range map[int]int{from: -amount, to: amount} {
-		if err := Add(db, "accounts", "balance", id, change); err != nil {
-			return nil, err
-		}
+	if err := Add(db, "accounts", "balance", from, -amount); err != nil {
+		return nil, err
+	}
+	if err := Add(db, "accounts", "balance", to, amount); err != nil {
+		return nil, err
 	}
 	var accounts []*bank.Account
-	return accounts, db.Where("id IN ?", []int{from, to}).Order("id").Find(&accounts).Error
+	err := db.Where("id IN ?", []int{from, to}).Order("id").Find(&accounts).Error
+	return accounts, err
 }
 
 func (mutationResolver) Increment(ctx context.Context, id, by int) (*bank.Counter, error) {
@@ -405,11 +412,17 @@ func Add(db *gorm.DB, table, column string, id, by int) error {
 	return db.Exec(fmt.Sprintf("UPDATE %s SET %s = %s + ? WHERE id = ?", table, column, column), by, id).Error
 }
 
-// CounterChanged sends an event for each id in Events, whatever id it is asked for; id 0 is refused.
+// CounterChanged sends an event for each id in Events, whatever id it is asked for; id 0 is refused. A step
+// "subscribe", if there is one, is run first.
 func (r subscriptionResolver) CounterChanged(ctx context.Context, id int) (<-chan *bank.Counter, error) {
 	if id == 0 {
 		_ = session.DB(ctx).Find(&[]bank.Counter{})
 		return nil, fmt.Errorf("no counter 0")
+	}
+	if _, ok := r.b.steps.Load("subscribe"); ok {
+		if _, err := r.b.run(ctx, "subscribe"); err != nil {
+			return nil, err
+		}
 	}
 	events := make(chan *bank.Counter)
 	go func() {
@@ -458,4 +471,3 @@ func bindLoader(ctx context.Context) context.Context {
 		dataloader.WithWait[int, *bank.Account](time.Minute), dataloader.WithBatchCapacity[int, *bank.Account](Siblings))
 	return context.WithValue(ctx, loaderKey{}, loader)
 }
-

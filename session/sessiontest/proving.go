@@ -1,3 +1,354 @@
 package sessiontest
 
-var proving = []promise{}
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/session"
+)
+
+// proving: promise 13.
+var proving = []promise{
+	{name: "200 cuts at COMMIT and no wrong answer", test: cutCommits, absent: cannotBeCut},
+	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was aborted", test: unknownThenAborted, absent: cannotBeCut},
+	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was committed", test: unknownThenCommitted, absent: cannotBeCut},
+	{name: "Without a proof a lost COMMIT answers OUTCOME_UNKNOWN and no id is stored", test: cutWithoutProof, absent: cannotBeCut},
+	{name: "An operation whose outcome was asked for before its COMMIT is aborted for good", test: askedBefore, absent: cannotBeCut},
+	{name: "Each attempt at an operation has an id of its own", test: idsOfAttempts, absent: cannotBeCut},
+	{name: "An id that is too old has expired, and what is no id is no operation", test: idsOutOfRange, absent: cannotBeCut},
+	{name: "Sweeping deletes old ids only", test: sweeping, absent: cannotBeCut},
+}
+
+var cannotBeCut = map[string]string{"sqlite": "its COMMIT is a call within the process, so that its answer cannot be lost and needs no proof"}
+
+// marked adds the table marks to a bank, and the step "mark" which inserts the name of its operation there.
+func marked(b *Bank) *Bank {
+	b.tb.Helper()
+	b.Exec("CREATE TABLE marks (name VARCHAR(64) PRIMARY KEY)")
+	b.Step("mark", func(ctx context.Context) (int, error) {
+		op, _ := session.OperationFromContext(ctx)
+		return 1, session.DB(ctx).Exec("INSERT INTO marks VALUES (?)", op.Name).Error
+	})
+	return b
+}
+
+// marks reads the names of the operations that are stored.
+func marks(b *Bank) map[string]bool {
+	b.tb.Helper()
+	var names []string
+	if err := b.DB.Raw("SELECT name FROM marks").Scan(&names).Error; err != nil {
+		b.tb.Fatal(err)
+	}
+	stored := map[string]bool{}
+	for _, name := range names {
+		stored[name] = true
+	}
+	return stored
+}
+
+// proofOf returns the proof that a bank's server has, with this limit.
+func proofOf(b *Bank, within time.Duration) *session.Proof {
+	return &session.Proof{DB: b.Side, Dialect: b.Dialect, Within: within}
+}
+
+// operations returns the ids stored.
+func operations(b *Bank) (ids []string) {
+	b.tb.Helper()
+	if err := b.DB.Raw("SELECT id FROM session_operations ORDER BY id").Scan(&ids).Error; err != nil {
+		b.tb.Fatal(err)
+	}
+	return ids
+}
+
+// wantOutcome fails unless an id has this outcome, and goes on having it.
+func wantOutcome(tb testing.TB, proof *session.Proof, id string, want session.Outcome) {
+	tb.Helper()
+	for range 2 {
+		if got, err := proof.Outcome(tb.Context(), id); got != want || err != nil {
+			tb.Errorf("the outcome of %s: want %d, got %d, %v", id, want, got, err)
+		}
+	}
+}
+
+func cutCommits(t *testing.T, backend Backend) {
+	const cuts, workers = 200, 8
+	kinds := []cut{before, during, before, after}
+	var commits atomic.Int64
+	p := newProxy(t, backend.Dialect, func() cut { return kinds[int(commits.Add(1))%len(kinds)] })
+	b := marked(NewBank(t, backend, Setup{
+		Options:   Options{PoolSize: workers, Via: p.via},
+		Extension: func(e *session.Extension) { e.Proof.Within = 20 * time.Second },
+	}))
+
+	answers := make([]Answer, cuts)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < cuts; i += workers {
+				answers[i] = b.Send(fmt.Sprintf(`mutation M%d { increment(id: %d) { id } run(step: "mark") { value } }`, i, i%Counters+1))
+			}
+		})
+	}
+	wg.Wait()
+
+	if n := commits.Load(); n != cuts {
+		t.Errorf("want %d cuts, got %d", cuts, n)
+	}
+	stored := marks(b)
+	for i, a := range answers {
+		if a.OK() != stored[fmt.Sprintf("M%d", i)] {
+			t.Errorf("M%d: stored is %t, and the answer %s", i, !a.OK(), a.Raw)
+		}
+		if !a.OK() {
+			WantNull(t, a)
+			if a.Code() != "INTERNAL_SERVER_ERROR" {
+				t.Errorf("M%d: want the truth, got %s", i, a.Raw)
+			}
+		}
+	}
+	if len(stored) < cuts/4 || len(stored) > cuts/2 {
+		t.Errorf("of %d COMMITs the server answered %d and did not receive %d, but it stored %d", cuts, cuts/4, cuts/2, len(stored))
+	}
+	sum := 0
+	for id := range Counters {
+		sum += b.Counter(id + 1)
+	}
+	if sum != len(stored) {
+		t.Errorf("%d operations are stored, but %d increments", len(stored), sum)
+	}
+	b.WantIdle()
+}
+
+// wantUnknown fails unless an answer is OUTCOME_UNKNOWN. It returns the operation's id.
+func wantUnknown(tb testing.TB, a Answer) string {
+	tb.Helper()
+	WantNull(tb, a)
+	if a.Code() != "OUTCOME_UNKNOWN" {
+		tb.Fatalf("want OUTCOME_UNKNOWN, got %s", a.Raw)
+	}
+	id, _ := a.Errors[0].Extensions["operationId"].(string)
+	if uuid.Validate(id) != nil {
+		tb.Fatalf("want the operation's id, got %s", a.Raw)
+	}
+	return id
+}
+
+// In this one the server goes on holding the transaction open, as when the network fails silently.
+func unknownThenAborted(t *testing.T, backend Backend) {
+	p := newProxy(t, backend.Dialect, func() cut { return hold })
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) {
+		e.Side = nil // else MySQL is told to end the transaction
+		e.Proof.Within = 100 * time.Millisecond
+	}}))
+	id := wantUnknown(t, b.Send(`mutation M { run(step: "mark") { value } }`))
+	b.WantIdle()
+	if got, err := proofOf(b, 100*time.Millisecond).Outcome(t.Context(), id); got != session.Unknown || err == nil {
+		t.Errorf("while the transaction is open: want no outcome and an error, got %d, %v", got, err)
+	}
+	p.release()
+	wantOutcome(t, proofOf(b, 20*time.Second), id, session.Aborted)
+	if marks(b)["M"] {
+		t.Error("the outcome was Aborted, but the mutation is stored")
+	}
+}
+
+func unknownThenCommitted(t *testing.T, backend Backend) {
+	p := newProxy(t, backend.Dialect, func() cut { return after })
+	unreachable := sql.OpenDB(noServer{})
+	t.Cleanup(func() { _ = unreachable.Close() })
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) {
+		e.Proof = &session.Proof{DB: unreachable, Dialect: backend.Dialect, Within: 100 * time.Millisecond}
+	}}))
+	id := wantUnknown(t, b.Send(`mutation M { run(step: "mark") { value } }`))
+	b.WantIdle()
+	wantOutcome(t, proofOf(b, 20*time.Second), id, session.Committed)
+	if !marks(b)["M"] {
+		t.Error("the outcome was Committed, but the mutation is not stored")
+	}
+}
+
+// noServer is a database that cannot be reached.
+type noServer struct{}
+
+func (noServer) Connect(context.Context) (driver.Conn, error) {
+	return nil, errors.New("no server")
+}
+func (noServer) Driver() driver.Driver { return nil }
+
+func cutWithoutProof(t *testing.T, backend Backend) {
+	next := make(chan cut, 1)
+	p := newProxy(t, backend.Dialect, func() cut { return <-next })
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) { e.Proof = nil }}))
+	next <- pass
+	b.Must(`mutation Passed { run(step: "mark") { value } }`)
+	next <- before
+	wantUnknown(t, b.Send(`mutation Before { run(step: "mark") { value } }`))
+	next <- after
+	wantUnknown(t, b.Send(`mutation After { run(step: "mark") { value } }`))
+	if stored := marks(b); len(stored) != 2 || !stored["Passed"] || !stored["After"] {
+		t.Errorf("stored are %v", stored)
+	}
+	if ids := operations(b); len(ids) != 0 {
+		t.Errorf("these ids are stored: %v", ids)
+	}
+	b.WantIdle()
+}
+
+func askedBefore(t *testing.T, backend Backend) {
+	b := marked(NewBank(t, backend, Setup{}))
+	proof := proofOf(b, 20*time.Second)
+	var id string
+	b.Step("id", func(ctx context.Context) (int, error) {
+		op, _ := session.OperationFromContext(ctx)
+		id = op.ID
+		return 1, nil
+	})
+	b.Step("ask", func(context.Context) (int, error) {
+		wantOutcome(t, proof, id, session.Aborted)
+		return 1, nil
+	})
+	b.Must(`mutation Unasked { id: run(step: "id") { value } run(step: "mark") { value } }`)
+	wantOutcome(t, proof, id, session.Committed)
+
+	WantNull(t, b.Send(`mutation Asked { id: run(step: "id") { value } mark: run(step: "mark") { value } run(step: "ask") { value } }`))
+	wantOutcome(t, proof, id, session.Aborted)
+	if stored := marks(b); len(stored) != 1 || !stored["Unasked"] {
+		t.Errorf("stored are %v", stored)
+	}
+	b.WantIdle()
+}
+
+// transientFailure returns a statement that fails as if it had been a deadlock's victim.
+func transientFailure(dialect string) string {
+	if dialect == "postgres" {
+		return "DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '40P01'; END $$"
+	}
+	return "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'as if'"
+}
+
+func idsOfAttempts(t *testing.T, backend Backend) {
+	b := marked(NewBank(t, backend, Setup{}))
+	proof := proofOf(b, 20*time.Second)
+	var first string
+	attempts := 0
+	b.Step("fail once", func(ctx context.Context) (int, error) {
+		op, _ := session.OperationFromContext(ctx)
+		if attempts++; attempts == 1 {
+			first = op.ID
+			return 0, session.DB(ctx).Exec(transientFailure(b.Dialect)).Error
+		}
+		// Whoever asks for the first attempt must not stop the second.
+		wantOutcome(t, proof, first, session.Aborted)
+		return attempts, nil
+	})
+	b.Must(`mutation M { mark: run(step: "mark") { value } run(step: "fail once") { value } }`)
+	if attempts != 2 || !marks(b)["M"] {
+		t.Errorf("after %d attempts these are stored: %v", attempts, marks(b))
+	}
+	ids := operations(b)
+	if len(ids) != 2 || !slices.Contains(ids, first) {
+		t.Fatalf("want the first attempt's id, which was asked for, and another one, got %v", ids)
+	}
+	second := ids[0]
+	if second == first {
+		second = ids[1]
+	}
+	wantOutcome(t, proof, second, session.Committed)
+	wantOutcome(t, proof, first, session.Aborted)
+}
+
+// idMade returns the id of an operation that began then.
+func idMade(then time.Time) string {
+	id := uuid.Must(uuid.NewV7())
+	for i, ms := 5, then.UnixMilli(); i >= 0; i, ms = i-1, ms>>8 {
+		id[i] = byte(ms)
+	}
+	return id.String()
+}
+
+func idsOutOfRange(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	proof := proofOf(b, 20*time.Second)
+	old := idMade(time.Now().Add(-25 * time.Hour))
+	wantOutcome(t, proof, old, session.Expired)
+	for _, id := range []string{
+		"", "x", strings.Repeat("x", 1000), uuid.NewString(), strings.ToUpper(old), "{" + old + "}", " " + old,
+		idMade(time.Now().Add(time.Hour)),
+	} {
+		if got, err := proof.Outcome(t.Context(), id); got != session.Unknown || !errors.Is(err, session.ErrNoOperation) {
+			t.Errorf("%q: want ErrNoOperation, got %d, %v", id, got, err)
+		}
+	}
+	if ids := operations(b); len(ids) != 0 {
+		t.Errorf("these ids are stored: %v", ids)
+	}
+	recent := idMade(time.Now().Add(-23 * time.Hour))
+	wantOutcome(t, proof, recent, session.Aborted)
+	longer := proofOf(b, 20*time.Second)
+	longer.Keep = 48 * time.Hour
+	wantOutcome(t, longer, old, session.Aborted)
+	shorter := proofOf(b, 20*time.Second)
+	shorter.Keep = time.Hour
+	wantOutcome(t, shorter, recent, session.Expired)
+}
+
+func sweeping(t *testing.T, backend Backend) {
+	b := marked(NewBank(t, backend, Setup{}))
+	proof := proofOf(b, 20*time.Second)
+	b.Must(`mutation M { run(step: "mark") { value } }`)
+	kept := operations(b)
+	insert := func(age, behind time.Duration) string { // behind is how much the database's clock is
+		made := time.Now().UTC().Add(-age)
+		id := idMade(made)
+		b.Exec("INSERT INTO session_operations (id, state, created_at) VALUES (?, 1, ?)", id, made.Add(-behind))
+		return id
+	}
+	kept = append(kept, insert(23*time.Hour, 0), insert(24*time.Hour-10*time.Minute, 30*time.Minute))
+	insert(27*time.Hour, 0)
+	insert(1000*time.Hour, 0)
+
+	check := func() {
+		t.Helper()
+		slices.Sort(kept)
+		if ids := operations(b); !slices.Equal(ids, kept) {
+			t.Errorf("want these ids kept: %v, got %v", kept, ids)
+		}
+	}
+	if n, err := proof.Sweep(t.Context()); n != 2 || err != nil {
+		t.Errorf("want 2 ids swept, got %d, %v", n, err)
+	}
+	check()
+	for _, id := range kept {
+		wantOutcome(t, proof, id, session.Committed)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		proof.SweepEvery(ctx, time.Millisecond, func(err error) { t.Errorf("sweeping: %v", err) })
+	}()
+	for range 2 { // at once, and again
+		insert(27*time.Hour, 0)
+		Eventually(t, "the old id is swept", func() bool { return len(operations(b)) == len(kept) })
+	}
+	check()
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("SweepEvery goes on after its context has ended")
+	}
+}

@@ -1,0 +1,426 @@
+package batch_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/batch"
+	"rollcall/batch/batchtest"
+	"rollcall/batch/batchtest/generated"
+)
+
+// TestMain fails if the tests leave goroutines behind.
+func TestMain(m *testing.M) {
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	for range 500 {
+		if runtime.NumGoroutine() <= before {
+			os.Exit(code) //nolint:forbidigo // that is what TestMain does
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	stacks := make([]byte, 1<<20)
+	fmt.Fprintf(os.Stderr, "goroutines are left:\n%s\n", stacks[:runtime.Stack(stacks, true)])
+	os.Exit(1) //nolint:forbidigo // that is what TestMain does
+}
+
+// library serves authors and books that exist as soon as they are asked for: author 1 has the rival 11, the muse
+// 21, the editor 31 and the books 101, 102, …; magazine 1001 has the editor 1. Ids from 400 to 499 are missing.
+type library struct {
+	url       string
+	plan      *batch.Plan
+	published chan *batchtest.Book
+	fallbacks int // that the test is about; -1: some
+
+	// What a test may set before it asks.
+	fetch   func(ctx context.Context, relation string, keys []string) error // before a batch is read
+	key     func()                                                          // in the key of Author.editor
+	bind    func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
+	serving func(http.Handler) http.Handler
+
+	mu      sync.Mutex
+	batches []string
+	rivals  map[int]int
+}
+
+// shelf is the key of an author's books.
+type shelf struct{ author, first int }
+
+func (s shelf) String() string { return fmt.Sprintf("%d/%d", s.author, s.first) }
+
+// loaders are what a resolver loads by.
+type loaders struct {
+	set     *batch.Set
+	authors *batch.Loader[int, *batchtest.Author]
+	items   *batch.Loader[int, batchtest.Item]
+	books   *batch.Loader[shelf, []*batchtest.Book]
+}
+
+type loadersKey struct{}
+
+func from(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
+
+func authors(ctx context.Context) *batch.Loader[int, *batchtest.Author] { return from(ctx).authors }
+func items(ctx context.Context) *batch.Loader[int, batchtest.Item]      { return from(ctx).items }
+func books(ctx context.Context) *batch.Loader[shelf, []*batchtest.Book] { return from(ctx).books }
+
+func newLibrary() *library {
+	l := &library{published: make(chan *batchtest.Book), rivals: map[int]int{}}
+	l.bind = l.perEvent
+	l.plan = batch.NewPlan(
+		batch.Column("Author", "", "id"),
+		batch.Column("Author", "name", "name"),
+		batch.Column("Author", "rival", "rival_id"),
+		batch.Column("Book", "", "id"),
+		batch.Column("Book", "title", "title"),
+		batch.Column("Book", "author", "author_id"),
+		batch.Column("Magazine", "", "id"),
+		batch.Column("Magazine", "title", "title"),
+
+		batch.Relation("Query", "author", authors, func(_ batch.Root, args batch.Args) (int, bool) { return id(args["id"]), true }),
+		batch.Relations("Query", "authors", authors, func(_ batch.Root, args batch.Args) []int { return ids(args["ids"]) }),
+		batch.Relation("Query", "item", items, func(_ batch.Root, args batch.Args) (int, bool) { return id(args["id"]), true }),
+		batch.Relations("Query", "items", items, func(_ batch.Root, args batch.Args) []int { return ids(args["ids"]) }),
+		batch.Relation("Author", "rival", authors, func(a *batchtest.Author, _ batch.Args) (int, bool) { return a.Rival, true }),
+		batch.Relation("Author", "books", books, func(a *batchtest.Author, args batch.Args) (shelf, bool) {
+			first, err := graphql.UnmarshalInt(args["first"])
+			return shelf{a.ID, max(first, 1)}, err == nil || args["first"] == nil
+		}),
+		batch.Relation("Author", "editor", authors, func(a *batchtest.Author, _ batch.Args) (int, bool) {
+			if l.key != nil {
+				l.key()
+			}
+			return a.ID + 30, true
+		}),
+		batch.Relation("Book", "author", authors, func(b *batchtest.Book, _ batch.Args) (int, bool) { return b.Author, true }),
+		batch.Relation("Magazine", "editor", authors, func(m *batchtest.Magazine, _ batch.Args) (int, bool) { return m.Editor, true }),
+		batch.Path("Shelf", "books", func(s *batchtest.Shelf) []*batchtest.Book { return s.Books }),
+	)
+	return l
+}
+
+// serve starts the library's server, and ends it with the test, which fails if its fallbacks are not those that
+// it is about.
+func serve(t *testing.T) *library {
+	t.Helper()
+	l := newLibrary()
+	srv := handler.New(l.schema())
+	srv.AddTransport(transport.SSE{})
+	srv.AddTransport(transport.MultipartMixed{})
+	srv.AddTransport(transport.POST{})
+	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler { return l.bind(ctx, next) })
+	srv.Use(l.plan)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if l.serving != nil {
+			l.serving(srv).ServeHTTP(w, r)
+			return
+		}
+		srv.ServeHTTP(w, r)
+	}))
+	l.url = server.URL
+	before := batch.Fallbacks()
+	t.Cleanup(func() {
+		server.Close()
+		http.DefaultClient.CloseIdleConnections()
+		if n := int(batch.Fallbacks() - before); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) {
+			t.Errorf("want %d fallbacks, got %d", l.fallbacks, n)
+		}
+	})
+	return l
+}
+
+func (l *library) schema() graphql.ExecutableSchema {
+	return generated.NewExecutableSchema(generated.Config{Resolvers: resolver{l}})
+}
+
+// perEvent makes a set for each operation, and for each event of a subscription.
+func (l *library) perEvent(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	respond := next(l.context(ctx))
+	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
+		return respond
+	}
+	return func(ctx context.Context) *graphql.Response { return respond(l.context(ctx)) }
+}
+
+// perOperation makes a set for each operation and no more.
+func (l *library) perOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	return next(l.context(ctx))
+}
+
+// context returns ctx with a new set and its loaders.
+func (l *library) context(ctx context.Context) context.Context {
+	ctx, set := batch.NewSet(ctx, l.plan)
+	return l.with(ctx, set)
+}
+
+func (l *library) with(ctx context.Context, set *batch.Set) context.Context {
+	return context.WithValue(ctx, loadersKey{}, &loaders{
+		set:     set,
+		authors: batch.NewLoader(set, read(l, "authors", l.author)),
+		items:   batch.NewLoader(set, read(l, "items", l.item)),
+		books:   batch.NewLoader(set, read(l, "books", l.books)),
+	})
+}
+
+// read returns the batches of a relation.
+func read[K comparable, V any](l *library, relation string, one func(K) (V, bool)) batch.Fetch[K, V] {
+	return func(ctx context.Context, keys []K) (map[K]V, error) {
+		var names []string
+		for _, k := range keys {
+			names = append(names, fmt.Sprint(k))
+		}
+		slices.Sort(names)
+		l.mu.Lock()
+		l.batches = append(l.batches, fmt.Sprint(relation, names))
+		l.mu.Unlock()
+		if l.fetch != nil {
+			if err := l.fetch(ctx, relation, names); err != nil {
+				return nil, err
+			}
+		}
+		values := map[K]V{}
+		for _, k := range keys {
+			if v, ok := one(k); ok {
+				values[k] = v
+			}
+		}
+		return values, ctx.Err()
+	}
+}
+
+func (l *library) author(id int) (*batchtest.Author, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := &batchtest.Author{ID: id, Name: fmt.Sprint("A", id), Rival: id + 10}
+	if rival, ok := l.rivals[id]; ok {
+		a.Rival = rival
+	}
+	return a, id/100 != 4
+}
+
+func (l *library) item(id int) (batchtest.Item, bool) {
+	if id > 1000 {
+		return &batchtest.Magazine{ID: id, Title: fmt.Sprint("M", id), Editor: id - 1000}, true
+	}
+	return book(id), id/100 != 4
+}
+
+func (l *library) books(s shelf) ([]*batchtest.Book, bool) {
+	var all []*batchtest.Book
+	for i := range s.first {
+		all = append(all, book(100*s.author+1+i))
+	}
+	return all, s.author/100 != 4
+}
+
+func book(id int) *batchtest.Book {
+	return &batchtest.Book{ID: id, Title: fmt.Sprint("B", id), Author: id / 100}
+}
+
+// id is an argument's id; 0 if it is none.
+func id(arg any) int {
+	n, _ := graphql.UnmarshalIntID(arg)
+	return n
+}
+
+func ids(arg any) (all []int) {
+	for _, a := range arg.([]any) {
+		all = append(all, id(a))
+	}
+	return all
+}
+
+type (
+	resolver             struct{ *library }
+	queryResolver        struct{ *library }
+	mutationResolver     struct{ *library }
+	subscriptionResolver struct{ *library }
+	authorResolver       struct{}
+	bookResolver         struct{}
+	magazineResolver     struct{}
+)
+
+func (r resolver) Query() generated.QueryResolver               { return queryResolver(r) }
+func (r resolver) Mutation() generated.MutationResolver         { return mutationResolver(r) }
+func (r resolver) Subscription() generated.SubscriptionResolver { return subscriptionResolver(r) }
+func (resolver) Author() generated.AuthorResolver               { return authorResolver{} }
+func (resolver) Book() generated.BookResolver                   { return bookResolver{} }
+func (resolver) Magazine() generated.MagazineResolver           { return magazineResolver{} }
+
+func (queryResolver) Author(ctx context.Context, id int) (*batchtest.Author, error) {
+	return authors(ctx).Load(ctx, id)
+}
+
+func (queryResolver) Authors(ctx context.Context, ids []int) ([]*batchtest.Author, error) {
+	return each(ctx, authors(ctx), ids)
+}
+
+func (queryResolver) Item(ctx context.Context, id int) (batchtest.Item, error) {
+	return items(ctx).Load(ctx, id)
+}
+
+func (queryResolver) Items(ctx context.Context, ids []int) ([]batchtest.Item, error) {
+	return each(ctx, items(ctx), ids)
+}
+
+func each[V any](ctx context.Context, l *batch.Loader[int, V], ids []int) (all []V, err error) {
+	for _, id := range ids {
+		v, err := l.Load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func (r queryResolver) Latest(context.Context) ([]batchtest.Found, error) {
+	author, _ := r.author(1)
+	magazine, _ := r.item(1002)
+	return []batchtest.Found{author, book(301), magazine.(*batchtest.Magazine), nil, book(501)}, nil
+}
+
+func (queryResolver) Shelf(context.Context) (*batchtest.Shelf, error) {
+	return &batchtest.Shelf{Books: []*batchtest.Book{book(101), book(201)}}, nil
+}
+
+func (r mutationResolver) Oppose(ctx context.Context, author, rival int) (*batchtest.Author, error) {
+	r.mu.Lock()
+	r.rivals[author] = rival
+	r.mu.Unlock()
+	from(ctx).set.Clear()
+	a, _ := r.author(author)
+	return a, nil
+}
+
+func (r subscriptionResolver) Published(context.Context) (<-chan *batchtest.Book, error) {
+	return r.published, nil
+}
+
+func (authorResolver) Rival(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
+	return authors(ctx).Load(ctx, a.Rival)
+}
+
+func (authorResolver) Books(ctx context.Context, a *batchtest.Author, first *int) ([]*batchtest.Book, error) {
+	key := shelf{a.ID, 1}
+	if first != nil {
+		key.first = *first
+	}
+	return books(ctx).Load(ctx, key)
+}
+
+func (authorResolver) Muse(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
+	return authors(ctx).Load(ctx, a.ID+20)
+}
+
+func (authorResolver) Editor(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
+	return authors(ctx).Load(ctx, a.ID+30)
+}
+
+func (bookResolver) Author(ctx context.Context, b *batchtest.Book) (*batchtest.Author, error) {
+	return authors(ctx).Load(ctx, b.Author)
+}
+
+func (magazineResolver) Editor(ctx context.Context, m *batchtest.Magazine) (*batchtest.Author, error) {
+	return authors(ctx).Load(ctx, m.Editor)
+}
+
+// send posts an operation. An empty accept is for one answer in JSON.
+func (l *library) send(ctx context.Context, accept, query string) (*http.Response, error) {
+	body, err := json.Marshal(map[string]string{"query": query})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", accept)
+	return http.DefaultClient.Do(req)
+}
+
+// answer is an operation's answer.
+type answer struct {
+	Data   json.RawMessage
+	Errors []struct{ Message string }
+}
+
+func (l *library) ask(t *testing.T, query string) (a answer) {
+	t.Helper()
+	res, err := l.send(t.Context(), "", query)
+	if err != nil {
+		t.Error(err)
+		return a
+	}
+	defer func() { _ = res.Body.Close() }()
+	if err := json.NewDecoder(res.Body).Decode(&a); err != nil {
+		t.Error(err)
+	}
+	return a
+}
+
+// want fails unless the data is this and there are as many errors.
+func (a answer) want(t *testing.T, data string, errors int) {
+	t.Helper()
+	if string(a.Data) != data || len(a.Errors) != errors {
+		t.Errorf("want %s and %d errors, got %s and %v", data, errors, a.Data, a.Errors)
+	}
+}
+
+// wantBatches fails unless the batches since the last time were these, in whatever order.
+func (l *library) wantBatches(t *testing.T, batches ...string) {
+	t.Helper()
+	l.mu.Lock()
+	got := l.batches
+	l.batches = nil
+	l.mu.Unlock()
+	slices.Sort(got)
+	slices.Sort(batches)
+	if !slices.Equal(got, batches) {
+		t.Errorf("want the batches %q, got %q", batches, got)
+	}
+}
+
+// parts reads the parts of an answer, each with a line of JSON.
+type parts struct {
+	response *http.Response
+	lines    *bufio.Scanner
+}
+
+func (l *library) stream(ctx context.Context, t *testing.T, accept, query string) *parts {
+	t.Helper()
+	res, err := l.send(ctx, accept, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = res.Body.Close() })
+	return &parts{res, bufio.NewScanner(res.Body)}
+}
+
+// next returns the next line of JSON, or "" at the end.
+func (p *parts) next() string {
+	for p.lines.Scan() {
+		if line := strings.TrimPrefix(p.lines.Text(), "data: "); strings.HasPrefix(line, "{") {
+			return line
+		}
+	}
+	return ""
+}

@@ -1,0 +1,26 @@
+package session_test
+
+import (
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"testing"
+	"time"
+)
+
+// TestMain fails if goroutines go on after the last test. (go.uber.org/goleak would ignore those of the
+// runtime; here there are none but those that were there before.)
+func TestMain(m *testing.M) {
+	before := runtime.NumGoroutine()
+	if m.Run() != 0 {
+		return // its failures say more
+	}
+	http.DefaultClient.CloseIdleConnections()
+	for end := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+			panic("goroutines have outlived the tests")
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/session"
+	"rollcall/session/sessiontest/bank"
+)
+
+// hooking: promise 11.
+var hooking = []promise{
+	{name: "Hooks run once, after the commit and before the answer", test: hooksRunOnce},
+	{name: "Hooks of a mutation that wrote nothing run", test: hooksOfNothing},
+	{name: "The session in a hook is closed", test: sessionInHook},
+	{name: "A hook's panic changes nothing", test: hookPanics},
+	{name: "Hooks wait for those of an earlier commit", test: hooksWait},
+	{name: "Hooks run in the order of their commits", test: hooksInOrder},
+}
+
+func hooksRunOnce(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	var first, second counter
+	b.Step("hook", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, func() {
+			first.add()
+			// The row is stored, and its lock is free: so the transaction has ended.
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			if n, err := b.counterBeside(ctx); err != nil || n != 1 {
+				t.Errorf("in the hook the counter is %d, %v; want 1", n, err)
+			}
+			if _, err := b.Side.ExecContext(ctx, "UPDATE counters SET value = value + 10 WHERE id = 1"); err != nil {
+				t.Error(err)
+			}
+		})
+		session.AfterCommit(ctx, second.add)
+		if err := Add(session.DB(ctx), "counters", "value", 1, 1); err != nil {
+			return 0, err
+		}
+		if first.n.Load()+second.n.Load() != 0 {
+			return 0, errors.New("a hook ran while the transaction is open")
+		}
+		return 1, nil
+	})
+	b.Must(`mutation { run(step: "hook") { value } increment(id: 2) { value } }`)
+	if first.n.Load() != 1 || second.n.Load() != 1 {
+		t.Errorf("the hooks ran %d and %d times before the answer", first.n.Load(), second.n.Load())
+	}
+	if n := b.Counter(1); n != 11 {
+		t.Errorf("the counter is %d, want 11", n)
+	}
+	b.WantIdle()
+	if first.n.Load() != 1 || second.n.Load() != 1 {
+		t.Errorf("the hooks ran %d and %d times in the end", first.n.Load(), second.n.Load())
+	}
+}
+
+func hooksOfNothing(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	var hooks counter
+	b.Step("tell", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, hooks.add)
+		return 1, nil
+	})
+	b.Must(`mutation { run(step: "tell") { value } }`)
+	if n := hooks.n.Load(); n != 1 {
+		t.Errorf("the hook ran %d times", n)
+	}
+	b.Step("fail", func(context.Context) (int, error) { return 0, errors.New("it failed") })
+	WantNull(t, b.Send(`mutation { run(step: "tell") { value } b: run(step: "fail") { value } }`))
+	if n := hooks.n.Load(); n != 1 {
+		t.Errorf("the hook of a mutation that failed ran")
+	}
+}
+
+func sessionInHook(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	got := make(chan error, 1)
+	b.Step("hook", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, func() { got <- session.DB(ctx).Take(&bank.Account{}).Error })
+		return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
+	})
+	b.Must(`mutation { run(step: "hook") { value } }`)
+	var closed *session.ClosedError
+	if err := <-got; !errors.As(err, &closed) {
+		t.Errorf("want a ClosedError, got %v", err)
+	}
+}
+
+func hookPanics(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	var hooks counter
+	b.Step("panic later", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, func() { panic("a hook") })
+		session.AfterCommit(ctx, hooks.add)
+		return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
+	})
+	b.Must(`mutation { run(step: "panic later") { value } }`)
+	b.Must(`mutation { run(step: "panic later") { value } }`)
+	if n, h := b.Counter(1), hooks.n.Load(); n != 2 || h != 2 {
+		t.Errorf("the counter is %d and %d other hooks ran, want 2 and 2", n, h)
+	}
+}
+
+// order is what hooks write down.
+type order struct {
+	mu     sync.Mutex
+	values []int
+}
+
+func (o *order) add(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.values = append(o.values, n)
+}
+
+func (o *order) list() []int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.values)
+}
+
+// hooksWait holds the hook of a first commit until a second one has stored the same row.
+func hooksWait(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	var got order
+	began := make(chan struct{})
+	b.Step("first", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, func() {
+			close(began)
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			for n := 0; n != 2; {
+				var err error
+				if n, err = b.counterBeside(ctx); err != nil {
+					t.Errorf("the second commit does not come: %v", err)
+					break
+				}
+			}
+			for range 50 { // time enough for a hook that does not wait
+				_, _ = b.counterBeside(ctx)
+			}
+			got.add(1)
+		})
+		return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
+	})
+	b.Step("second", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, func() { got.add(2) })
+		return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
+	})
+	var clients sync.WaitGroup
+	clients.Go(func() { b.Send(`mutation { run(step: "first") { value } }`) })
+	<-began
+	b.Must(`mutation { run(step: "second") { value } }`)
+	clients.Wait()
+	if list := got.list(); !slices.Equal(list, []int{1, 2}) {
+		t.Errorf("the hooks ran in the order %v", list)
+	}
+}
+
+func hooksInOrder(t *testing.T, backend Backend) {
+	const clients, each = 16, 12
+	b := NewBank(t, backend, Setup{})
+	var got order
+	b.Step("count", func(ctx context.Context) (int, error) {
+		db := session.DB(ctx)
+		if err := Add(db, "counters", "value", 1, 1); err != nil {
+			return 0, err
+		}
+		var stored bank.Counter
+		err := db.Where("id = 1").Take(&stored).Error
+		session.AfterCommit(ctx, func() { got.add(stored.Value) })
+		return stored.Value, err
+	})
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for range each {
+				if a := b.Send(`mutation { run(step: "count") { value } }`); !a.OK() {
+					t.Errorf("want a success, got %s", a.Raw)
+				}
+			}
+		})
+	}
+	all.Wait()
+	want := make([]int, clients*each)
+	for i := range want {
+		want[i] = i + 1
+	}
+	if list := got.list(); !slices.Equal(list, want) {
+		t.Errorf("the hooks ran in the order %s", fmt.Sprint(list))
+	}
+}
