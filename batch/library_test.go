@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,7 @@ func TestMain(m *testing.M) {
 // 21, the editor 31 and the books 101, 102, …; magazine 1001 has the editor 1. Ids from 400 to 499 are missing.
 type library struct {
 	url       string
+	client    *http.Client
 	plan      *batch.Plan
 	published chan *batchtest.Book
 	fallbacks int // that the test is about; -1: some
@@ -127,6 +129,7 @@ func serve(t *testing.T) *library {
 	srv.AddTransport(transport.POST{})
 	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler { return l.bind(ctx, next) })
 	srv.Use(l.plan)
+	srv.SetRecoverFunc(quiet)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.serving != nil {
 			l.serving(srv).ServeHTTP(w, r)
@@ -134,17 +137,20 @@ func serve(t *testing.T) *library {
 		}
 		srv.ServeHTTP(w, r)
 	}))
-	l.url = server.URL
+	l.url, l.client = server.URL, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	before := batch.Fallbacks()
 	t.Cleanup(func() {
 		server.Close()
-		http.DefaultClient.CloseIdleConnections()
+		l.client.CloseIdleConnections()
 		if n := int(batch.Fallbacks() - before); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) {
 			t.Errorf("want %d fallbacks, got %d", l.fallbacks, n)
 		}
 	})
 	return l
 }
+
+// quiet is a RecoverFunc that prints no stack.
+func quiet(context.Context, any) error { return errors.New("internal system error") }
 
 func (l *library) schema() graphql.ExecutableSchema {
 	return generated.NewExecutableSchema(generated.Config{Resolvers: resolver{l}})
@@ -354,7 +360,7 @@ func (l *library) send(ctx context.Context, accept, query string) (*http.Respons
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", accept)
-	return http.DefaultClient.Do(req)
+	return l.client.Do(req)
 }
 
 // answer is an operation's answer.

@@ -90,6 +90,104 @@ func TestWhatIsLoadedIsKeptUntilTheSetIsCleared(t *testing.T) {
 	s.want(t, []int{1}, []int{1, 2})
 }
 
+// versions is a source whose value of every key is how many batches were read before; each begins with a channel
+// that lets it go on.
+func versions() (*source, chan chan struct{}) {
+	s := &source{}
+	begun := make(chan chan struct{})
+	s.fetch = func(_ context.Context, keys []int) (map[int]string, error) {
+		s.mu.Lock()
+		version := fmt.Sprint(len(s.batches) - 1)
+		s.mu.Unlock()
+		release := make(chan struct{})
+		begun <- release
+		<-release
+		values := map[int]string{}
+		for _, k := range keys {
+			values[k] = version
+		}
+		return values, nil
+	}
+	return s, begun
+}
+
+func TestWhatIsForeseenWhenTheSetIsClearedIsNotKept(t *testing.T) {
+	s, begun := versions()
+	l := newTestLoader(t.Context(), s)
+	l.foresee([]int{1})
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		l.set.read()
+	}()
+	old := <-begun
+	l.set.Clear()
+	close(old)
+	<-read
+	go func() { close(<-begun) }()
+	if v, err := l.Load(t.Context(), 1); v != "1" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+	s.want(t, []int{1}, []int{1})
+}
+
+func TestWhatIsOnItsWayWhenTheSetIsClearedReachesOnlyThoseWhoWaited(t *testing.T) {
+	s, begun := versions()
+	l := newTestLoader(t.Context(), s)
+	load := func() chan string {
+		loaded := make(chan string)
+		go func() {
+			v, err := l.Load(t.Context(), 1)
+			loaded <- fmt.Sprint(v, err)
+		}()
+		return loaded
+	}
+	before := load()
+	first := <-begun
+	l.set.Clear()
+	after := load()
+	second := <-begun
+	close(second)
+	if got := <-after; got != "1<nil>" {
+		t.Errorf("who came after got %s", got)
+	}
+	close(first)
+	if got := <-before; got != "0<nil>" {
+		t.Errorf("who had waited got %s", got)
+	}
+	if v, err := l.Load(t.Context(), 1); v != "1" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+	s.want(t, []int{1}, []int{1})
+}
+
+func TestAKeyThatIsAskedForOnBothSidesOfAClearIsInABatchOnce(t *testing.T) {
+	s := &source{}
+	l := newTestLoader(t.Context(), s)
+	var all sync.WaitGroup
+	load := func() {
+		all.Go(func() {
+			if v, err := l.Load(t.Context(), 1); v != "1" || err != nil {
+				t.Errorf("got %q, %v", v, err)
+			}
+		})
+	}
+	l.mu.Lock() // so that no batch goes out between
+	thunk := l.unforeseen(1)
+	l.mu.Unlock()
+	l.set.Clear()
+	load()
+	all.Wait()
+	if v, err := thunk(); v != "1" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+	for _, keys := range s.batches {
+		if len(keys) != 1 {
+			t.Errorf("a batch of %v", keys)
+		}
+	}
+}
+
 func TestAKeyWithoutARowHasNoValueAndNoError(t *testing.T) {
 	s := &source{fetch: func(context.Context, []int) (map[int]string, error) {
 		return map[int]string{3: "three", 1: "one", 9: "nobody asked"}, nil

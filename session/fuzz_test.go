@@ -319,12 +319,13 @@ func FuzzDeferInOneAnswer(f *testing.F) {
 		query := start + " ($yes: Boolean!, $no: Boolean!)" + mark +
 			" { __typename @include(if: $yes) @skip(if: $no) ..." + deferHere + " " + c.selection(root, 4) + " }" + strings.Join(c.fragments, "")
 
-		spelled := []string{" @defer", ` @defer(label: "l")`, " @defer(if: $yes)", " @defer(if: $no)", " @ defer", " @defer @include(if: true)"}
+		spelled := []string{"@defer", `@defer(label: "l")`, "@defer(if: $yes)", "@defer(if: $no)", "@ defer"}
+		others := []string{"", " @include(if: $yes)", "", " @skip(if: $yes)", "", " @skip(if: $no)"}
 		deferred, plain := query, query
 		for n := int(kind); strings.Contains(deferred, deferHere); n++ {
-			spelling := spelled[n%len(spelled)]
-			deferred = strings.Replace(deferred, deferHere, spelling, 1)
-			plain = strings.Replace(plain, deferHere, strings.Repeat(" ", len(spelling)), 1) // errors tell the column
+			spelling, other := " "+spelled[n%len(spelled)], others[n%len(others)]
+			deferred = strings.Replace(deferred, deferHere, spelling+other, 1)
+			plain = strings.Replace(plain, deferHere, strings.Repeat(" ", len(spelling))+other, 1) // errors tell the column
 		}
 		data, errs := ask(t, b, how, deferred)
 		wantData, wantErrs := ask(t, b, how, plain)

@@ -484,16 +484,9 @@ func cancelledCommitting(t *testing.T, backend Backend) {
 // cancelKey is where the context of a request has the function that cancels a request.
 type cancelKey struct{}
 
-func bystanders(t *testing.T, backend Backend) {
-	cancellable := func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithCancel(r.Context())
-			defer cancel()
-			next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, cancelKey{}, cancel)))
-		})
-	}
-	// There are few connections, so that one that a cancelled operation gives back is used again at once.
-	b := NewBank(t, backend, Setup{Options: Options{PoolSize: 2}, Wrap: cancellable})
+// cancelling adds steps that cancel their own operation: between statements, where the connection is as good as
+// before, and within one.
+func (b *Bank) cancelling() {
 	b.Step("between", func(ctx context.Context) (int, error) {
 		if err := session.DB(ctx).Find(&[]bank.Counter{}).Error; err != nil {
 			return 0, err
@@ -508,6 +501,19 @@ func bystanders(t *testing.T, backend Backend) {
 		time.AfterFunc(rand.N(2*time.Millisecond), ctx.Value(cancelKey{}).(context.CancelFunc))
 		return 0, b.Sleep(session.DB(ctx))
 	})
+}
+
+func bystanders(t *testing.T, backend Backend) {
+	cancellable := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, cancelKey{}, cancel)))
+		})
+	}
+	// There are few connections, so that one that a cancelled operation gives back is used again at once.
+	b := NewBank(t, backend, Setup{Options: Options{PoolSize: 2}, Wrap: cancellable})
+	b.cancelling()
 	const cancellers, cancellations, others = 4, 36, 4
 	var cancelling, going sync.WaitGroup
 	for n := range cancellers {

@@ -154,28 +154,24 @@ func wantClosed(tb testing.TB, ctx context.Context, name string, kind ast.Operat
 	}
 }
 
-func events(t *testing.T, backend Backend) {
-	type world struct {
-		ctx     context.Context
-		session *session.Session
-		loaders any
+// worlds are the contexts in which fields were resolved.
+type worlds struct {
+	mu   sync.Mutex
+	seen []context.Context
+}
+
+func (w *worlds) note(ctx context.Context, next graphql.Resolver) (any, error) {
+	if field := graphql.GetFieldContext(ctx).Field.Name; field == "value" || field == "counterChanged" {
+		w.mu.Lock()
+		w.seen = append(w.seen, ctx)
+		w.mu.Unlock()
 	}
-	var mu sync.Mutex
-	var seen []world
-	b := NewBank(t, backend, Setup{Server: func(srv *handler.Server) {
-		srv.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
-			if field := graphql.GetFieldContext(ctx).Field.Name; field == "value" || field == "counterChanged" {
-				s, err := session.FromContext(ctx)
-				if err != nil {
-					return nil, err
-				}
-				mu.Lock()
-				seen = append(seen, world{ctx, s, ctx.Value(loaderKey{})})
-				mu.Unlock()
-			}
-			return next(ctx)
-		})
-	}})
+	return next(ctx)
+}
+
+func events(t *testing.T, backend Backend) {
+	w := &worlds{}
+	b := NewBank(t, backend, Setup{Server: func(srv *handler.Server) { srv.AroundFields(w.note) }})
 	ctx, hangUp := context.WithCancel(t.Context())
 	defer hangUp()
 	s := b.stream(ctx, sse, `subscription Watch { counterChanged(id: 1) { value } }`)
@@ -192,19 +188,21 @@ func events(t *testing.T, backend Backend) {
 	}
 	hangUp()
 	b.WantIdle()
-	mu.Lock()
-	defer mu.Unlock()
-	if len(seen) != 4 {
-		t.Fatalf("want a session for the resolver and one for each of 3 events, got %d", len(seen))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.seen) != 4 {
+		t.Fatalf("want a session for the resolver and one for each of 3 events, got %d", len(w.seen))
 	}
-	for i, one := range seen {
-		for _, other := range seen[:i] {
-			if one.session == other.session || one.loaders == other.loaders {
+	for i, one := range w.seen {
+		for _, other := range w.seen[:i] {
+			s1, _ := session.FromContext(one)
+			s2, _ := session.FromContext(other)
+			if s1 == nil || s1 == s2 || one.Value(loaderKey{}) == other.Value(loaderKey{}) {
 				t.Errorf("session or loaders %d have served before", i)
 			}
 		}
-		if i < len(seen)-1 { // the last may be ending still
-			wantClosed(t, one.ctx, "Watch", ast.Subscription)
+		if i < len(w.seen)-1 { // the last may be ending still
+			wantClosed(t, one, "Watch", ast.Subscription)
 		}
 	}
 }

@@ -23,6 +23,10 @@ var proving = []promise{
 	{name: "200 cuts at COMMIT and no wrong answer", test: cutCommits, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was aborted", test: unknownThenAborted, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was committed", test: unknownThenCommitted, absent: cannotBeCut},
+	{name: "A transaction whose COMMIT was lost is ended on a server that does not notice", test: cutUnnoticed, absent: map[string]string{
+		"sqlite":   cannotBeCut["sqlite"],
+		"postgres": "the session does not end backends: the outcome is unknown until the server notices, as another test has it",
+	}},
 	{name: "Without a proof a lost COMMIT answers OUTCOME_UNKNOWN and no id is stored", test: cutWithoutProof, absent: cannotBeCut},
 	{name: "An operation whose outcome was asked for before its COMMIT is aborted for good", test: askedBefore, absent: cannotBeCut},
 	{name: "Each attempt at an operation has an id of its own", test: idsOfAttempts, absent: cannotBeCut},
@@ -161,6 +165,20 @@ func unknownThenAborted(t *testing.T, backend Backend) {
 	if marks(b)["M"] {
 		t.Error("the outcome was Aborted, but the mutation is stored")
 	}
+}
+
+func cutUnnoticed(t *testing.T, backend Backend) {
+	p := newProxy(t, backend.Dialect, func() cut { return hold })
+	b := marked(NewBank(t, backend, Setup{
+		Options:   Options{Via: p.via},
+		Extension: func(e *session.Extension) { e.Proof.Within = 20 * time.Second },
+	}))
+	a := b.Send(`mutation M { run(step: "mark") { value } }`)
+	WantNull(t, a)
+	if a.Code() != "INTERNAL_SERVER_ERROR" || marks(b)["M"] {
+		t.Errorf("want a refusal, got %s; stored is %v", a.Raw, marks(b))
+	}
+	b.WantIdle()
 }
 
 func unknownThenCommitted(t *testing.T, backend Backend) {

@@ -1,0 +1,109 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+
+	"rollcall/batch"
+)
+
+// group runs queries together, each under its context, in a set under ctx, and returns their answers to come.
+func (l *library) group(t *testing.T, ctx context.Context, members []context.Context, queries ...string) []chan *graphql.Response {
+	t.Helper()
+	exec := executor.New(l.schema())
+	exec.Use(l.plan)
+	exec.SetRecoverFunc(quiet)
+	var operations []*graphql.OperationContext
+	for _, query := range queries {
+		op, errs := exec.CreateOperationContext(graphql.StartOperationTrace(ctx), &graphql.RawParams{Query: query})
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		operations = append(operations, op)
+	}
+	set := batch.NewGroup(ctx, l.plan, operations...)
+	ctx = l.with(ctx, set)
+	var answers []chan *graphql.Response
+	for i, op := range operations {
+		answer := make(chan *graphql.Response)
+		answers = append(answers, answer)
+		go func() {
+			ctx := context.WithValue(set.Join(members[i]), loadersKey{}, from(ctx))
+			respond, ctx := exec.DispatchOperation(ctx, op)
+			answer <- respond(ctx)
+		}()
+	}
+	return answers
+}
+
+func TestTheQueriesOfAGroupAreReadTogether(t *testing.T) {
+	l := newLibrary()
+	members := []context.Context{t.Context(), t.Context(), t.Context()}
+	l.fetch = func(ctx context.Context, _ string, _ []string) error {
+		if got, want := columns(ctx), "[id name rival_id] [id] [id]"; got != want {
+			t.Errorf("want %s, got %s", want, got)
+		}
+		return nil
+	}
+	answers := l.group(t, t.Context(), members,
+		`query($id: ID = 1) { author(id: $id) { rival { name } } }`,
+		`query($id: ID = 2) { author(id: $id) { name rival { rival { id } } } }`,
+		`{ author(id: 3) { id } }`)
+	for i, want := range []string{`{"author":{"rival":{"name":"A11"}}}`, `{"author":{"name":"A2","rival":{"rival":{"id":"22"}}}}`, `{"author":{"id":"3"}}`} {
+		wantData(t, <-answers[i], want)
+	}
+	l.wantBatches(t, "authors[1 2 3]", "authors[11 12]", "authors[22]")
+}
+
+func TestTheEndOfOneQueryFailsNoOtherOfItsGroup(t *testing.T) {
+	for first := range 2 {
+		t.Run(fmt.Sprintf("query %d", first), func(t *testing.T) {
+			l := newLibrary()
+			before := batch.Fallbacks()
+			ended, end := context.WithCancelCause(t.Context())
+			members := []context.Context{t.Context(), t.Context()}
+			members[first] = ended
+			answered := make(chan struct{})
+			l.fetch = func(ctx context.Context, _ string, keys []string) error {
+				if slices.Contains(keys, "1") {
+					end(errBroken)
+					<-answered
+				}
+				return ctx.Err()
+			}
+			answers := l.group(t, t.Context(), members, `{ author(id: 1) { rival { name } } }`, `{ author(id: 2) { rival { name } } }`)
+			if a := <-answers[first]; len(a.Errors) != 1 || !errors.Is(a.Errors[0], errBroken) {
+				t.Errorf("the query that ended got %v and %s", a.Errors, a.Data)
+			}
+			close(answered)
+			wantData(t, <-answers[1-first], fmt.Sprintf(`{"author":{"rival":{"name":"A%d"}}}`, 12-first))
+			l.wantBatches(t, "authors[1 2]", "authors[11 12]")
+			if n := batch.Fallbacks() - before; n != 0 {
+				t.Errorf("%d fallbacks", n)
+			}
+		})
+	}
+}
+
+func TestAPanicInAKeyIsTheErrorOfItsQuery(t *testing.T) {
+	l := newLibrary()
+	l.key = func() { panic("no") }
+	answers := l.group(t, t.Context(), []context.Context{t.Context(), t.Context()}, `{ author(id: 1) { editor { name } } }`, `{ author(id: 2) { rival { name } } }`)
+	if a := <-answers[0]; len(a.Errors) != 1 || string(a.Data) != `{"author":{"editor":{"name":"A31"}}}` {
+		t.Errorf("got %v and %s", a.Errors, a.Data)
+	}
+	wantData(t, <-answers[1], `{"author":{"rival":{"name":"A12"}}}`)
+}
+
+func wantData(t *testing.T, a *graphql.Response, want string) {
+	t.Helper()
+	if string(a.Data) != want || len(a.Errors) > 0 {
+		t.Errorf("want %s, got %s and %v", want, a.Data, a.Errors)
+	}
+}
