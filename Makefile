@@ -6,10 +6,10 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # The folders that have a gqlgen.yml, and those that gqlgen writes.
-GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml))
-GENERATED := $(wildcard graph/generated session/sessiontest/generated)
+GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml batch/batchtest/gqlgen.yml))
+GENERATED := $(wildcard graph/generated session/sessiontest/generated batch/batchtest/generated)
 
-.PHONY: help generate check-generated lint test race all-databases chaos bench
+.PHONY: help generate check-generated lint test race all-databases chaos batching bench
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,10 @@ all-databases: race ## Run them so on SQLite, MariaDB and PostgreSQL, by default
 chaos: export ROLLCALL_CHAOS ?= 60s
 chaos: ## Run the session's chaos test for as long as ROLLCALL_CHAOS says (60s) on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Chaos' ./session
+
+batching: export ROLLCALL_BATCHING ?= 10000
+batching: ## Count the statements of ROLLCALL_BATCHING (10000) mixed operations on each database of `make test`.
+	go test -race -count=1 -timeout 0 -v -run TestStatementsNeverVaryUnderLoad ./graph
 
 bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./...

@@ -15,4 +15,6 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("batch: panic: %v", e.Value) }
 
 // LogValue tells a log where the panic came from.
-func (e *PanicError) LogValue() slog.Value { return slog.StringValue(e.Error() + "\n" + string(e.Stack)) }
+func (e *PanicError) LogValue() slog.Value {
+	return slog.StringValue(e.Error() + "\n" + string(e.Stack))
+}

@@ -17,8 +17,12 @@ func TestEachEventIsFollowedInItsSet(t *testing.T) {
 		what string
 		bind func(*library) func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
 	}{
-		{"a set for each event", func(l *library) func(context.Context, graphql.OperationHandler) graphql.ResponseHandler { return l.perEvent }},
-		{"one set for all events", func(l *library) func(context.Context, graphql.OperationHandler) graphql.ResponseHandler { return l.perOperation }},
+		{"a set for each event", func(l *library) func(context.Context, graphql.OperationHandler) graphql.ResponseHandler {
+			return l.perEvent
+		}},
+		{"one set for all events", func(l *library) func(context.Context, graphql.OperationHandler) graphql.ResponseHandler {
+			return l.perOperation
+		}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := serve(t)

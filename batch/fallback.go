@@ -16,8 +16,6 @@ func Fallbacks() int64 { return fallbacks.Load() }
 
 // fallback sends the batches of loads that no plan foresaw, as soon as none has been asked for for a moment.
 type fallback struct {
-	flush func()
-
 	mu     sync.Mutex
 	loads  int // since the last flush
 	last   time.Time
@@ -30,20 +28,20 @@ const (
 	yields = 16                     // to whatever resolver is ready to run and about to load
 )
 
-// wait tells that a load is waiting.
-func (f *fallback) wait() {
+// wait tells that a load of the set is waiting.
+func (f *fallback) wait(s *Set) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.loads++
 	f.last = time.Now()
 	if !f.active {
 		f.active = true
-		go f.watch()
+		go f.watch(s)
 	}
 }
 
 // watch waits until the loads have come to a rest and sends them.
-func (f *fallback) watch() {
+func (f *fallback) watch(s *Set) {
 	for seen := 0; ; {
 		time.Sleep(tick)
 		for range yields {
@@ -59,5 +57,5 @@ func (f *fallback) watch() {
 		f.mu.Unlock()
 	}
 	fallbacks.Add(1)
-	f.flush()
+	s.flush()
 }

@@ -127,7 +127,9 @@ func serve(t *testing.T) *library {
 	srv.AddTransport(transport.SSE{})
 	srv.AddTransport(transport.MultipartMixed{})
 	srv.AddTransport(transport.POST{})
-	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler { return l.bind(ctx, next) })
+	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+		return l.bind(ctx, next)
+	})
 	srv.Use(l.plan)
 	srv.SetRecoverFunc(quiet)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

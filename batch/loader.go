@@ -20,12 +20,21 @@ type Loader[K comparable, V any] struct {
 	fetch Fetch[K, V]
 
 	mu       sync.Mutex
-	values   map[K]V
-	foreseen []K                       // the keys of the batch that a plan is gathering
+	index    map[K]int                 // of a key's slot
+	slots    []slot[K, V]              // in the order in which they were asked for
+	sent     int                       // how many of them a plan has gathered before
 	failures map[K]*failure            // errors that resolvers are to see
 	others   *dataloader.Loader[K, V]  // batches what no plan foresaw; nil until there is such a thing
 	running  map[K]dataloader.Thunk[V] // what others is about to load
 	clears   int                       // how often everything was forgotten
+}
+
+// slot is where a key's value is, or is to be.
+type slot[K comparable, V any] struct {
+	key    K
+	value  V
+	loaded bool
+	unmet  int // how many resolvers are to ask for it
 }
 
 // failure is an error that was read for some resolvers, which have yet to see it.
@@ -45,7 +54,7 @@ func NewLoader[K comparable, V any](set *Set, fetch Fetch[K, V]) *Loader[K, V] {
 // waiting for when ctx ends.
 func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	l.mu.Lock()
-	if value, ok := l.values[key]; ok {
+	if value, ok := l.get(key); ok {
 		l.mu.Unlock()
 		return value, nil
 	}
@@ -89,20 +98,40 @@ func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err
 func (l *Loader[K, V]) Prime(key K, value V) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.values[key]; !ok {
-		l.store(key, value)
+	if _, ok := l.get(key); !ok {
+		l.put(key, value)
 	}
 }
 
-// store keeps a value. The caller holds the lock.
-func (l *Loader[K, V]) store(key K, value V) {
-	if l.values == nil {
-		l.values = map[K]V{}
+// get returns a value that is loaded. The caller holds the lock, here and below.
+func (l *Loader[K, V]) get(key K) (value V, ok bool) {
+	if i, ok := l.index[key]; ok && l.slots[i].loaded {
+		return l.slots[i].value, true
 	}
-	l.values[key] = value
+	return value, false
 }
 
-// unmet returns the error that is kept for a resolver of key, or nil. The caller holds the lock.
+// put keeps a value.
+func (l *Loader[K, V]) put(key K, value V) {
+	i, ok := l.index[key]
+	if !ok {
+		i = l.add(key)
+	}
+	l.slots[i].value, l.slots[i].loaded = value, true
+}
+
+// add gives a key a new slot.
+func (l *Loader[K, V]) add(key K) int {
+	if l.index == nil {
+		l.index = map[K]int{}
+	}
+	i := len(l.slots)
+	l.index[key] = i
+	l.slots = append(l.slots, slot[K, V]{key: key})
+	return i
+}
+
+// unmet returns the error that is kept for a resolver of key, or nil.
 func (l *Loader[K, V]) unmet(key K) error {
 	f := l.failures[key]
 	if f == nil {
@@ -114,14 +143,23 @@ func (l *Loader[K, V]) unmet(key K) error {
 	return f.err
 }
 
-// foresee adds keys to the batch that a plan is gathering.
+// foresee adds keys to the batch that a plan is gathering, each as often as resolvers will ask for it.
 func (l *Loader[K, V]) foresee(keys []K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.index == nil {
+		l.index = make(map[K]int, len(keys))
+		l.slots = make([]slot[K, V], 0, len(keys))
+	}
 	for _, k := range keys {
-		if _, ok := l.values[k]; !ok {
-			l.foreseen = append(l.foreseen, k)
+		i, ok := l.index[k]
+		if ok && l.slots[i].loaded {
+			continue
 		}
+		if !ok || i < l.sent { // an error is not kept
+			i = l.add(k)
+		}
+		l.slots[i].unmet++
 	}
 }
 
@@ -129,51 +167,60 @@ func (l *Loader[K, V]) foresee(keys []K) {
 func (l *Loader[K, V]) gathered() func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all, clears := l.foreseen, l.clears
-	if len(all) == 0 {
+	from, to, clears := l.sent, len(l.slots), l.clears
+	l.sent = to
+	keys := make([]K, 0, to-from)
+	for _, s := range l.slots[from:to] {
+		if !s.loaded {
+			keys = append(keys, s.key)
+		}
+	}
+	if len(keys) == 0 {
 		return nil
 	}
-	l.foreseen = nil
-	keys := distinct(all)
-	return func() { l.read(keys, func(values map[K]V, err error) { l.keep(all, keys, clears, values, err) }) }
+	return func() {
+		l.read(keys, func(values map[K]V, err error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if clears == l.clears {
+				l.keep(l.slots[from:to], values, err)
+			}
+		})
+	}
 }
 
-// keep keeps what was read of foreseen keys, each as often in all as resolvers will ask for it, unless everything
-// was to be forgotten meanwhile.
-func (l *Loader[K, V]) keep(all, keys []K, clears int, values map[K]V, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if clears != l.clears {
-		return
-	}
-	if err == nil {
-		if l.values == nil {
-			l.values = make(map[K]V, len(keys))
+// keep keeps what was read of foreseen keys.
+func (l *Loader[K, V]) keep(slots []slot[K, V], values map[K]V, err error) {
+	for i := range slots {
+		switch s := &slots[i]; {
+		case s.loaded: // otherwise
+		case err != nil:
+			l.fail(s.key, s.unmet, err)
+		default:
+			s.value, s.loaded = values[s.key], true
 		}
-		for _, k := range keys {
-			l.values[k] = values[k]
-		}
-		return
 	}
+}
+
+// fail keeps an error for a number of resolvers.
+func (l *Loader[K, V]) fail(key K, unmet int, err error) {
 	if l.failures == nil {
 		l.failures = map[K]*failure{}
 	}
-	for _, k := range all {
-		if f := l.failures[k]; f != nil {
-			f.unmet++
-		} else {
-			l.failures[k] = &failure{err, 1}
-		}
+	if f := l.failures[key]; f != nil {
+		f.unmet += unmet
+	} else {
+		l.failures[key] = &failure{err, unmet}
 	}
 }
 
-// loaded returns what is loaded of keys that were foreseen, or of the lists that are loaded, the elements, but no nil.
+// loaded returns the values of keys that were foreseen and are loaded: their elements where they are lists, and no nil.
 func (l *Loader[K, V]) loaded(keys []K) []any {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	objects := make([]any, 0, len(keys))
 	for _, k := range keys {
-		if v, ok := l.values[k]; ok {
+		if v, ok := l.get(k); ok {
 			objects = appendObjects(objects, v)
 		}
 	}
@@ -184,14 +231,14 @@ func (l *Loader[K, V]) loaded(keys []K) []any {
 func (l *Loader[K, V]) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.values, l.failures, l.running = nil, nil, nil
+	l.index, l.slots, l.sent, l.failures, l.running = nil, nil, 0, nil, nil
 	l.clears++
 	if l.others != nil {
 		l.others.Flush()
 	}
 }
 
-// unforeseen asks dataloader for a key that no plan foresaw. The caller holds the lock.
+// unforeseen asks dataloader for a key that no plan foresaw.
 func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
 	if thunk, ok := l.running[key]; ok {
 		return thunk
@@ -206,7 +253,7 @@ func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
 	}
 	thunk := l.others.Load(l.set.ctx, key)
 	l.running[key] = thunk
-	l.set.fallback.wait()
+	l.set.fallback.wait(l.set)
 	return thunk
 }
 
@@ -229,7 +276,7 @@ func (l *Loader[K, V]) batch(_ context.Context, keys []K) []*dataloader.Result[V
 					continue
 				}
 				if err == nil {
-					l.store(k, values[k])
+					l.put(k, values[k])
 				}
 				delete(l.running, k)
 			}
@@ -247,19 +294,6 @@ func (l *Loader[K, V]) flush() {
 	if others != nil {
 		others.Flush()
 	}
-}
-
-// distinct returns keys without those that occur before.
-func distinct[K comparable](keys []K) []K {
-	seen := make(map[K]struct{}, len(keys))
-	kept := make([]K, 0, len(keys))
-	for _, k := range keys {
-		if _, ok := seen[k]; !ok {
-			seen[k] = struct{}{}
-			kept = append(kept, k)
-		}
-	}
-	return kept
 }
 
 var errGoexit = errors.New("batch: the fetch ended its goroutine")

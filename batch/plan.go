@@ -58,11 +58,11 @@ func NewPlan(fields ...Field) *Plan {
 func Relation[P any, K comparable, V any](
 	typ, name string, loader func(context.Context) *Loader[K, V], key func(parent P, args Args) (K, bool),
 ) Field {
-	return Relations(typ, name, loader, func(parent P, args Args) []K {
+	return relation(typ, name, loader, func(keys []K, parent P, args Args) []K {
 		if k, ok := key(parent, args); ok {
-			return []K{k}
+			return append(keys, k)
 		}
-		return nil
+		return keys
 	})
 }
 
@@ -70,14 +70,22 @@ func Relation[P any, K comparable, V any](
 func Relations[P any, K comparable, V any](
 	typ, name string, loader func(context.Context) *Loader[K, V], keys func(parent P, args Args) []K,
 ) Field {
+	return relation(typ, name, loader, func(all []K, parent P, args Args) []K {
+		return append(all, keys(parent, args)...)
+	})
+}
+
+func relation[P any, K comparable, V any](
+	typ, name string, loader func(context.Context) *Loader[K, V], appendKeys func(keys []K, parent P, args Args) []K,
+) Field {
 	load := func(ctx context.Context, objects []any, args Args) func() []any {
 		l := loader(ctx)
-		all := make([]K, 0, len(objects))
+		keys := make([]K, 0, len(objects))
 		for _, object := range objects {
-			all = append(all, keys(object.(P), args)...)
+			keys = appendKeys(keys, object.(P), args)
 		}
-		l.foresee(all)
-		return func() []any { return l.loaded(all) }
+		l.foresee(keys)
+		return func() []any { return l.loaded(keys) }
 	}
 	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), load: load}
 }

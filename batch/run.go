@@ -10,6 +10,9 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
+// root is what the fields of Query are followed from.
+var root = []any{Root{}}
+
 // run follows a plan from one level of objects down to where nothing more is to be loaded.
 type run struct {
 	*Plan
@@ -36,48 +39,53 @@ type load struct {
 
 // followRoots follows the query of ctx, with those of its group, unless that was done.
 func (s *Set) followRoots(ctx context.Context) {
-	operations, op := s.operations, graphql.GetOperationContext(ctx)
-	s.mu.Lock()
-	once := s.roots[op]
-	if once == nil { // the set was made before the operation was known
-		once = &sync.Once{}
-		s.roots[op] = once
-	}
-	s.mu.Unlock()
-	if !slices.Contains(operations, op) {
-		operations = []*graphql.OperationContext{op}
-	}
-	follow := func() {
-		once.Do(func() {
-			s.run(ctx, func(r *run) {
-				for _, op := range operations {
-					r.gather(selection{op, s.plan.schema.Query.Name, op.Operation.SelectionSet, []any{Root{}}})
-				}
-			})
-		})
-	}
 	if s.outlives(ctx) { // the others of the group need it even if this one's time is up
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			follow()
+			s.followQueries(ctx)
 		}()
 		select {
 		case <-done:
 		case <-ctx.Done():
 		}
 	} else {
-		follow()
+		s.followQueries(ctx)
 	}
 	s.report(ctx)
+}
+
+func (s *Set) followQueries(ctx context.Context) {
+	once, operations, op := &s.roots, s.operations, graphql.GetOperationContext(ctx)
+	if !slices.Contains(operations, op) {
+		once, operations = s.latecomer(op), []*graphql.OperationContext{op}
+	}
+	once.Do(func() {
+		s.run(ctx, func(r *run) {
+			for _, op := range operations {
+				r.gather(selection{op, s.plan.schema.Query.Name, op.Operation.SelectionSet, root})
+			}
+		})
+	})
+}
+
+// latecomer returns what lets an operation be followed once that the set was made before.
+func (s *Set) latecomer(op *graphql.OperationContext) *sync.Once {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.late == nil {
+		s.late = map[*graphql.OperationContext]*sync.Once{}
+	}
+	if s.late[op] == nil {
+		s.late[op] = &sync.Once{}
+	}
+	return s.late[op]
 }
 
 // followBelow follows what a field has returned.
 func (s *Set) followBelow(ctx context.Context, field graphql.CollectedField, result any) {
 	s.run(ctx, func(r *run) {
-		for _, below := range r.split(graphql.GetOperationContext(ctx), field, appendObjects(nil, result)) {
-			r.gather(below)
-		}
+		r.gatherBelow(graphql.GetOperationContext(ctx), field, appendObjects(nil, result))
 	})
 	s.report(ctx)
 }
@@ -93,11 +101,8 @@ func (s *Set) run(ctx context.Context, gather func(*run)) {
 		loads := r.loads
 		r.loads = nil
 		for _, l := range loads {
-			if !r.leads(l.op, l.field) {
-				continue
-			}
-			for _, below := range r.split(l.op, l.field, l.loaded()) {
-				r.gather(below)
+			if r.leads(l.op, l.field) {
+				r.gatherBelow(l.op, l.field, l.loaded())
 			}
 		}
 	}
@@ -139,9 +144,7 @@ func (r *run) gatherField(s selection, selected graphql.CollectedField) {
 		for _, object := range s.objects {
 			below = append(below, f.follow(object)...)
 		}
-		for _, next := range r.split(s.op, selected, below) {
-			r.gather(next)
-		}
+		r.gatherBelow(s.op, selected, below)
 	}
 }
 
@@ -164,29 +167,30 @@ func (r *run) leads(op *graphql.OperationContext, f graphql.CollectedField) bool
 	return false
 }
 
-// split sorts the objects below a field by their types, of which there are several if the field's is an interface.
-func (r *run) split(op *graphql.OperationContext, f graphql.CollectedField, objects []any) []selection {
+// gatherBelow is gather for what is selected below a field. The objects are of several types if the field's is
+// an interface or a union.
+func (r *run) gatherBelow(op *graphql.OperationContext, f graphql.CollectedField, objects []any) {
 	named := f.Definition.Type.Name()
 	def := r.schema.Types[named]
-	if def == nil || !def.IsCompositeType() || len(objects) == 0 {
-		return nil
+	switch {
+	case def == nil || !def.IsCompositeType():
+		return
+	case !def.IsAbstractType():
+		r.gather(selection{op, named, f.Selections, objects})
+		return
 	}
-	if !def.IsAbstractType() {
-		return []selection{{op, named, f.Selections, objects}}
-	}
-	var split []selection
-next:
+	var types []string // in the order in which they occur
+	split := map[string][]any{}
 	for _, o := range objects {
 		typ := r.types[reflect.TypeOf(o)]
-		for i := range split {
-			if split[i].typ == typ {
-				split[i].objects = append(split[i].objects, o)
-				continue next
-			}
+		if split[typ] == nil {
+			types = append(types, typ)
 		}
-		split = append(split, selection{op, typ, f.Selections, []any{o}})
+		split[typ] = append(split[typ], o)
 	}
-	return split
+	for _, typ := range types {
+		r.gather(selection{op, typ, f.Selections, split[typ]})
+	}
 }
 
 // breaks keeps the panic of a declaration for its operation.
@@ -200,15 +204,18 @@ func (s *Set) breaks(op *graphql.OperationContext, err error) {
 func (s *Set) report(ctx context.Context) {
 	op := graphql.GetOperationContext(ctx)
 	s.mu.Lock()
-	var errs []error
-	s.broken = slices.DeleteFunc(s.broken, func(b broken) bool {
-		if b.op == op {
-			errs = append(errs, b.err)
+	all := s.broken
+	var others []broken
+	for _, b := range all {
+		if b.op != op {
+			others = append(others, b)
 		}
-		return b.op == op
-	})
+	}
+	s.broken = others
 	s.mu.Unlock()
-	for _, err := range errs {
-		op.Error(ctx, err)
+	for _, b := range all {
+		if b.op == op {
+			op.Error(ctx, b.err)
+		}
 	}
 }

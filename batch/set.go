@@ -18,9 +18,10 @@ type Set struct {
 	fallback   fallback
 
 	following sync.Mutex // held by the run that is filling batches
+	roots     sync.Once  // the root fields of the operations have been followed
 
 	mu       sync.Mutex
-	roots    map[*graphql.OperationContext]*sync.Once // follows the root fields of a query, or of the group
+	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
 	deferred map[*ast.Field][]*deferred
 	broken   []broken
 
@@ -58,13 +59,8 @@ func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
 // under ctx, which has to last until the last of them is answered. Each runs under a context of its own
 // from Join; where that ends, that query alone fails.
 func NewGroup(ctx context.Context, plan *Plan, queries ...*graphql.OperationContext) *Set {
-	s := &Set{plan: plan, operations: queries, roots: map[*graphql.OperationContext]*sync.Once{}}
-	once := &sync.Once{}
-	for _, op := range queries {
-		s.roots[op] = once
-	}
+	s := &Set{plan: plan, operations: queries}
 	s.ctx = s.Join(ctx)
-	s.fallback.flush = s.flush
 	return s
 }
 

@@ -45,7 +45,7 @@ func (p *sharedPool) PrepareContext(context.Context, string) (*sql.Stmt, error) 
 
 // BeginTx refuses: GORM calls it for Begin and Transaction.
 func (p *sharedPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
-	return p, ErrTransaction
+	return nil, ErrTransaction
 }
 
 // GetDBConn refuses: GORM calls it for DB and Connection.
@@ -85,8 +85,8 @@ func (*ownPool) Commit() error   { return ErrTransaction }
 func (*ownPool) Rollback() error { return ErrTransaction }
 
 // BeginTx refuses: GORM calls it for Begin, but not for Transaction, which makes a savepoint.
-func (p *ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
-	return p, ErrTransaction
+func (*ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
+	return nil, ErrTransaction
 }
 
 // GetDBConn refuses: GORM calls it for DB and Connection.

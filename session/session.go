@@ -65,7 +65,7 @@ func mustFromContext(ctx context.Context) *Session {
 
 // DB returns the GORM session of the operation that ctx belongs to. Its statements run under the
 // operation's context, and fail with a typed error once the session has ended. It panics
-// where no session is installed.
+// where no session is installed. GORM's Migrator is not for resolvers: its HasTable takes an error for a no.
 func DB(ctx context.Context) *gorm.DB {
 	db := *mustFromContext(ctx).db // a copy, since GORM's Rollback and SavePoint keep their error in it
 	return &db

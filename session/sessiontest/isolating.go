@@ -2,7 +2,6 @@ package sessiontest
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -351,13 +350,7 @@ func cannotWriteRaw(t *testing.T, backend Backend) {
 	})
 	b.Step("write in Do", func(ctx context.Context) (int, error) {
 		return 0, session.Do(ctx, func(tx *gorm.DB) error {
-			var rows *sql.Rows
-			rows, err := tx.Raw(write).Rows()
-			if err == nil {
-				rows.Next()
-				err = errors.Join(rows.Err(), rows.Close())
-			}
-			if number(err) != wants[b.Dialect] {
+			if err := closed(tx.Raw(write).Rows()); number(err) != wants[b.Dialect] {
 				t.Errorf("%s { %s } in Do: %v", kind, write, err)
 			}
 			return nil

@@ -227,12 +227,14 @@ var openResults = []finisher{
 	{"generic Rows", func(db *gorm.DB) error { return closed(gorm.G[parent](db).Select("*").Rows(db.Statement.Context)) }},
 }
 
-// closed closes rows and returns err.
+// closed reads and closes rows.
 func closed(rows *sql.Rows, err error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	defer func() { _ = rows.Close() }()
+	rows.Next()
+	return rows.Err()
 }
 
 // transactions are the session's business.

@@ -54,8 +54,10 @@ func innermost(t *testing.T, backend Backend) {
 		"alone":      {[]func(*handler.Server){install}, ""},
 		"after one":  {[]func(*handler.Server){operations, install}, ""},
 		"before one": {[]func(*handler.Server){install, operations}, "aroundOpFunc is installed after the session.Extension"},
-		"before outer": {[]func(*handler.Server){operations, install, func(srv *handler.Server) { srv.Use(outer{}) }},
-			"sessiontest.outer is installed after the session.Extension"},
+		"before outer": {
+			[]func(*handler.Server){operations, install, func(srv *handler.Server) { srv.Use(outer{}) }},
+			"sessiontest.outer is installed after the session.Extension",
+		},
 		"before others that run within it": {[]func(*handler.Server){install, func(srv *handler.Server) {
 			srv.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) })
 			srv.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response { return next(ctx) })

@@ -113,7 +113,7 @@ func thousandSiblings(t *testing.T, backend Backend) {
 func readingWhileWriting(t *testing.T, backend Backend) {
 	const siblings = 100
 	b := NewBank(t, backend, Setup{})
-	b.Step("start", func(ctx context.Context) (int, error) { return 1, nil })
+	b.Step("start", func(context.Context) (int, error) { return 1, nil })
 	together := expect(2 * siblings)
 	b.Step("read", func(ctx context.Context) (int, error) {
 		if err := together.arrive(ctx); err != nil {
@@ -312,11 +312,11 @@ func leftOpenByDo(t *testing.T, backend Backend) {
 		var kept *gorm.DB
 		err := session.Do(ctx, func(tx *gorm.DB) error {
 			kept = tx
-			rows, err := tx.Table("accounts").Rows()
+			rows, err := tx.Table("accounts").Rows() //nolint:sqlclosecheck // on purpose
 			if err != nil {
 				return err
 			}
-			rows.Next() // and no Close
+			rows.Next()
 			return rows.Err()
 		})
 		if err != nil {
