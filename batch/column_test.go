@@ -16,9 +16,11 @@ func TestColumnsAreThoseThatTheOperationNeedsAnywhere(t *testing.T) {
 		{"an interface's, for all its types", `{ author(id: 1) { id } item(id: 101) { title } }`, "[id] [id title] [id title]"},
 		{"an interface's beside a type's", `{ author(id: 1) { id } item(id: 1001) { ... on Book { title } title } }`, "[id] [id title] [id title]"},
 		{"fragments'", `{ author(id: 1) { ...A ...A } item(id: 101) { ... on Book { author { ...A } } } } fragment A on Author { ... { name } }`, "[id name] [id author_id] [id]"},
-		{"without what is skipped", `query($yes: Boolean = true, $no: Boolean! = false) { author(id: 1) {
+		{
+			"without what is skipped", `query($yes: Boolean = true, $no: Boolean! = false) { author(id: 1) {
 			id name @skip(if: $yes) ... @include(if: $no) { rival { id } } ...A @skip(if: true) } item(id: 101) { title @include(if: $yes) @skip(if: $no) } } fragment A on Author { name }`,
-			"[id] [id title] [id title]"},
+			"[id] [id title] [id title]",
+		},
 		{"a mutation's later fields'", `mutation { a: oppose(author: 1, rival: 2) { rival { id } } b: oppose(author: 1, rival: 2) { rival { name } } }`, "[id name rival_id] [id] [id]"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

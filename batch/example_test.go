@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 
@@ -32,7 +33,7 @@ func Example() {
 		return next(context.WithValue(ctx, exampleKey{}, batch.NewLoader(set, fetchAuthors)))
 	})
 
-	request := httptest.NewRequest("POST", "/", strings.NewReader(
+	request := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(
 		`{"query": "{ a: author(id: 1) { name rival { name } } b: author(id: 2) { name rival { name } } }"}`))
 	request.Header.Set("Content-Type", "application/json")
 	answer := httptest.NewRecorder()

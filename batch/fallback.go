@@ -2,7 +2,6 @@ package batch
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,10 +15,8 @@ func Fallbacks() int64 { return fallbacks.Load() }
 
 // fallback sends the batches of loads that no plan foresaw, as soon as none has been asked for for a moment.
 type fallback struct {
-	mu     sync.Mutex
-	loads  int // since the last flush
-	last   time.Time
-	active bool // watch is running
+	loads  atomic.Int64
+	active atomic.Bool // watch is running, and has yet to send what is waiting
 }
 
 const (
@@ -28,34 +25,29 @@ const (
 	yields = 16                     // to whatever resolver is ready to run and about to load
 )
 
-// wait tells that a load of the set is waiting.
+// wait tells that a load of the set is waiting in its batch.
 func (f *fallback) wait(s *Set) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.loads++
-	f.last = time.Now()
-	if !f.active {
-		f.active = true
+	f.loads.Add(1)
+	if f.active.CompareAndSwap(false, true) {
 		go f.watch(s)
 	}
 }
 
 // watch waits until the loads have come to a rest and sends them.
 func (f *fallback) watch(s *Set) {
-	for seen := 0; ; {
+	seen, since := int64(0), time.Now()
+	for {
+		if loads := f.loads.Load(); loads != seen {
+			seen, since = loads, time.Now()
+		} else if time.Since(since) >= quiet {
+			break
+		}
 		time.Sleep(tick)
 		for range yields {
 			runtime.Gosched()
 		}
-		f.mu.Lock()
-		if f.loads == seen && time.Since(f.last) >= quiet {
-			f.loads, f.active = 0, false
-			f.mu.Unlock()
-			break
-		}
-		seen = f.loads
-		f.mu.Unlock()
 	}
 	fallbacks.Add(1)
+	f.active.Store(false) // before the batches go out: whoever comes later needs another watch
 	s.flush()
 }

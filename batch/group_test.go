@@ -13,10 +13,15 @@ import (
 	"rollcall/batch"
 )
 
-// group runs queries together, each under its context, in a set under ctx, and returns their answers to come.
+// group runs queries of one root field together, each under its context, in a set under ctx, and returns their answers to come.
 func (l *library) group(t *testing.T, ctx context.Context, members []context.Context, queries ...string) []chan *graphql.Response {
 	t.Helper()
 	exec := executor.New(l.schema())
+	l.begun.Add(len(queries))
+	exec.AroundRootFields(func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+		l.begun.Done()
+		return next(ctx)
+	})
 	exec.Use(l.plan)
 	exec.SetRecoverFunc(quiet)
 	var operations []*graphql.OperationContext
@@ -72,6 +77,7 @@ func TestTheEndOfOneQueryFailsNoOtherOfItsGroup(t *testing.T) {
 			answered := make(chan struct{})
 			l.fetch = func(ctx context.Context, _ string, keys []string) error {
 				if slices.Contains(keys, "1") {
+					l.begun.Wait()
 					end(errBroken)
 					<-answered
 				}

@@ -57,6 +57,8 @@ type library struct {
 	bind    func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
 	serving func(http.Handler) http.Handler
 
+	begun sync.WaitGroup // the queries of a group
+
 	mu      sync.Mutex
 	batches []string
 	rivals  map[int]int

@@ -20,13 +20,12 @@ type Loader[K comparable, V any] struct {
 	fetch Fetch[K, V]
 
 	mu       sync.Mutex
-	index    map[K]int                 // of a key's slot
-	slots    []slot[K, V]              // in the order in which they were asked for
-	sent     int                       // how many of them a plan has gathered before
-	failures map[K]*failure            // errors that resolvers are to see
-	others   *dataloader.Loader[K, V]  // batches what no plan foresaw; nil until there is such a thing
-	running  map[K]dataloader.Thunk[V] // what others is about to load
-	clears   int                       // how often everything was forgotten
+	index    map[K]int                // of a key's slot
+	slots    []slot[K, V]             // in the order in which they were asked for
+	sent     int                      // how many of them a plan has gathered before
+	failures map[K]*failure           // errors that resolvers are to see
+	others   *dataloader.Loader[K, V] // batches what no plan foresaw; nil until there is such a thing
+	clears   int                      // how often everything was forgotten
 }
 
 // slot is where a key's value is, or is to be.
@@ -34,13 +33,14 @@ type slot[K comparable, V any] struct {
 	key    K
 	value  V
 	loaded bool
-	unmet  int // how many resolvers are to ask for it
+	unmet  int32               // how many resolvers a plan has foreseen
+	thunk  dataloader.Thunk[V] // what others is about to load, or nil
 }
 
 // failure is an error that was read for some resolvers, which have yet to see it.
 type failure struct {
 	err   error
-	unmet int // how many resolvers
+	unmet int32 // how many resolvers
 }
 
 // NewLoader returns a loader of the set.
@@ -117,7 +117,8 @@ func (l *Loader[K, V]) put(key K, value V) {
 	if !ok {
 		i = l.add(key)
 	}
-	l.slots[i].value, l.slots[i].loaded = value, true
+	s := &l.slots[i]
+	s.value, s.loaded, s.thunk = value, true, nil
 }
 
 // add gives a key a new slot.
@@ -169,9 +170,12 @@ func (l *Loader[K, V]) gathered() func() {
 	defer l.mu.Unlock()
 	from, to, clears := l.sent, len(l.slots), l.clears
 	l.sent = to
+	if from == to {
+		return nil
+	}
 	keys := make([]K, 0, to-from)
 	for _, s := range l.slots[from:to] {
-		if !s.loaded {
+		if s.unmet > 0 && !s.loaded {
 			keys = append(keys, s.key)
 		}
 	}
@@ -193,7 +197,7 @@ func (l *Loader[K, V]) gathered() func() {
 func (l *Loader[K, V]) keep(slots []slot[K, V], values map[K]V, err error) {
 	for i := range slots {
 		switch s := &slots[i]; {
-		case s.loaded: // otherwise
+		case s.unmet == 0 || s.loaded: // otherwise
 		case err != nil:
 			l.fail(s.key, s.unmet, err)
 		default:
@@ -203,7 +207,7 @@ func (l *Loader[K, V]) keep(slots []slot[K, V], values map[K]V, err error) {
 }
 
 // fail keeps an error for a number of resolvers.
-func (l *Loader[K, V]) fail(key K, unmet int, err error) {
+func (l *Loader[K, V]) fail(key K, unmet int32, err error) {
 	if l.failures == nil {
 		l.failures = map[K]*failure{}
 	}
@@ -231,7 +235,7 @@ func (l *Loader[K, V]) loaded(keys []K) []any {
 func (l *Loader[K, V]) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.index, l.slots, l.sent, l.failures, l.running = nil, nil, 0, nil, nil
+	l.index, l.slots, l.sent, l.failures = nil, nil, 0, nil
 	l.clears++
 	if l.others != nil {
 		l.others.Flush()
@@ -240,19 +244,23 @@ func (l *Loader[K, V]) clear() {
 
 // unforeseen asks dataloader for a key that no plan foresaw.
 func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
-	if thunk, ok := l.running[key]; ok {
+	i, ok := l.index[key]
+	if !ok {
+		i = l.add(key)
+	}
+	if thunk := l.slots[i].thunk; thunk != nil {
 		return thunk
 	}
 	if l.others == nil {
-		const never = 24 * time.Hour // the set's fallback ends a batch, not dataloader's timer
-		l.others = dataloader.NewBatchedLoader(l.batch,
-			dataloader.WithWait[K, V](never), dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
-	}
-	if l.running == nil {
-		l.running = map[K]dataloader.Thunk[V]{}
+		const (
+			never = 24 * time.Hour // the set's fallback ends a batch, not dataloader's timer
+			queue = 100            // before a load waits for dataloader to note it down
+		)
+		l.others = dataloader.NewBatchedLoader(l.batch, dataloader.WithWait[K, V](never),
+			dataloader.WithInputCapacity[K, V](queue), dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
 	}
 	thunk := l.others.Load(l.set.ctx, key)
-	l.running[key] = thunk
+	l.slots[i].thunk = thunk
 	l.set.fallback.wait(l.set)
 	return thunk
 }
@@ -272,13 +280,13 @@ func (l *Loader[K, V]) batch(_ context.Context, keys []K) []*dataloader.Result[V
 			for i, k := range keys {
 				all[i].Data, all[i].Error = values[k], err
 				results[i] = &all[i]
-				if clears != l.clears {
-					continue
-				}
-				if err == nil {
+				switch {
+				case clears != l.clears:
+				case err == nil:
 					l.put(k, values[k])
+				default:
+					l.slots[l.index[k]].thunk = nil
 				}
-				delete(l.running, k)
 			}
 		})
 	})

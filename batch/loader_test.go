@@ -312,7 +312,8 @@ func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
 func (l *Loader[K, V]) waits(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.running[key] != nil
+	i, ok := l.index[key]
+	return ok && l.slots[i].thunk != nil
 }
 
 func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {

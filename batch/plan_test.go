@@ -93,7 +93,7 @@ func TestEachRelationOfALevelIsOneBatch(t *testing.T) {
 }
 
 func TestBatchesNeverVaryUnderLoad(t *testing.T) {
-	const clients, rounds = 16, 3
+	const clients, rounds = 8, 2
 	for _, procs := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))

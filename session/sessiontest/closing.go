@@ -153,6 +153,11 @@ func cancelledBefore(t *testing.T, backend Backend) {
 		l := x.send(t, b, query)
 		wantCancelled(t, receive(t, "an answer", l.answer), "cancel")
 	}
+	for _, accept := range []string{parts, sse} {
+		answer := b.stream(t.Context(), accept, `query { run(step: "never") { value } }`).rest(t)
+		<-x.requests
+		wantCancelled(t, answer, "cancel")
+	}
 	if after := closed(); after != before {
 		t.Errorf("%d connections were taken", after-before)
 	}

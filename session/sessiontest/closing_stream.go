@@ -373,7 +373,7 @@ func wantGone(tb testing.TB) {
 	var left string
 	working := func() bool {
 		left = ""
-		for _, stack := range strings.Split(goroutines(), "\n\n") {
+		for stack := range strings.SplitSeq(goroutines(), "\n\n") {
 			for _, own := range []string{"rollcall/session.(", "rollcall/session.drain", "gqlgen/graphql."} {
 				if strings.Contains(stack, own) {
 					left = stack

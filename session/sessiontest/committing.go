@@ -32,6 +32,12 @@ var committing = slices.Concat([]promise{
 		},
 	},
 	{
+		name: "A mutation whose proof cannot be stored is never a success", test: proofFails,
+		absent: map[string]string{
+			"sqlite": "its COMMIT cannot be lost, so that there is no proof",
+		},
+	},
+	{
 		name: "A transaction that a swallowed error has aborted is never a success", test: abortedTransaction,
 		absent: map[string]string{
 			"mysql":  "a statement that fails leaves the rest of its transaction as it was",
@@ -168,6 +174,18 @@ func lostBeforeCommit(t *testing.T, backend Backend) {
 		}
 		b.wantNothing(hooks.n.Load())
 	})
+}
+
+// proofFails takes the table away. Were the mutation committed without its proof, whoever asks later would hear that it
+// was aborted.
+func proofFails(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	var hooks counter
+	b.write(&hooks)
+	b.Exec("ALTER TABLE session_operations RENAME TO taken_away")
+	wantRefused(t, b.Send(`mutation { run(step: "write") { value } }`), "INTERNAL_SERVER_ERROR")
+	b.Exec("ALTER TABLE taken_away RENAME TO session_operations")
+	b.wantNothing(hooks.n.Load())
 }
 
 func abortedTransaction(t *testing.T, backend Backend) {

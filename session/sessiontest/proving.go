@@ -188,7 +188,15 @@ func unknownThenCommitted(t *testing.T, backend Backend) {
 	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) {
 		e.Proof = &session.Proof{DB: unreachable, Dialect: backend.Dialect, Within: 100 * time.Millisecond}
 	}}))
-	id := wantUnknown(t, b.Send(`mutation M { run(step: "mark") { value } }`))
+	attempts := 0
+	b.Step("fail once", func(ctx context.Context) (int, error) {
+		if attempts++; attempts == 1 {
+			return 0, session.DB(ctx).Exec(transientFailure(b.Dialect)).Error
+		}
+		return attempts, nil
+	})
+	// The id is that of the attempt that reached its COMMIT.
+	id := wantUnknown(t, b.Send(`mutation M { mark: run(step: "mark") { value } run(step: "fail once") { value } }`))
 	b.WantIdle()
 	wantOutcome(t, proofOf(b, 20*time.Second), id, session.Committed)
 	if !marks(b)["M"] {
