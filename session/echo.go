@@ -25,9 +25,11 @@ func (e echo) LogMode(level logger.LogLevel) logger.Interface {
 func (e echo) Info(ctx context.Context, msg string, args ...any) {
 	e.log(ctx, slog.LevelInfo, msg, args)
 }
+
 func (e echo) Warn(ctx context.Context, msg string, args ...any) {
 	e.log(ctx, slog.LevelWarn, msg, args)
 }
+
 func (e echo) Error(ctx context.Context, msg string, args ...any) {
 	e.log(ctx, slog.LevelError, msg, args)
 }

@@ -351,7 +351,9 @@ func lateMidway(t *testing.T, backend Backend) {
 			for range 20 { // where the machine is busy, the deadline may pass before the moment comes
 				a := b.Send(midway)
 				b.wantFree(t)
-				WantNull(t, a)
+				if !strings.Contains(a.Raw, `"data":null`) {
+					t.Errorf("want data: null, got %s", a.Raw)
+				}
 				wantCancelled(t, a.Raw, "took longer than")
 				b.WantIdle()
 				if name == "in a resolver that takes no notice" && a.Code() != "TIMEOUT" {

@@ -144,7 +144,8 @@ func newChaos(t *testing.T, backend Backend) *chaos {
 	c.Server.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = chaosClients
 	c.Step("read", func(ctx context.Context) (int, error) {
 		var n int64
-		return 1, session.DB(ctx).Table("marks").Count(&n).Error
+		err := session.DB(ctx).Table("marks").Count(&n).Error
+		return int(n), err
 	})
 	c.Step("fail", func(context.Context) (int, error) { return 0, fmt.Errorf("a failure") })
 	c.Step("panic", func(context.Context) (int, error) { panic("in a step") })
@@ -332,18 +333,29 @@ func (c *chaos) mutate(ctx context.Context, name string, random *rand.Rand) {
 	}
 }
 
-// snapshot sees no transfer that is not complete.
+// snapshot sees transfers, and mutations, that are complete.
 func (c *chaos) snapshot(ctx context.Context) {
-	a, err := c.SendContext(ctx, `query @snapshot { accounts { balance } }`)
+	query := `query @snapshot { accounts { balance } run(step: "read") { value }`
+	for id := range Counters {
+		query += fmt.Sprintf(" c%d: counter(id: %d) { value }", id, id+1)
+	}
+	a, err := c.SendContext(ctx, query+" }")
 	if err != nil || !a.OK() {
 		return
 	}
-	sum := 0.0
+	value := func(of any, name string) int { return int(of.(map[string]any)[name].(float64)) }
+	sum, increments := 0, 0
 	for _, account := range a.Data["accounts"].([]any) {
-		sum += account.(map[string]any)["balance"].(float64)
+		sum += value(account, "balance")
+	}
+	for id := range Counters {
+		increments += value(a.Data[fmt.Sprintf("c%d", id)], "value")
 	}
 	if sum != Accounts*Balance {
-		c.tb.Errorf("a snapshot saw %v in the accounts instead of %d", sum, Accounts*Balance)
+		c.tb.Errorf("a snapshot saw %d in the accounts instead of %d", sum, Accounts*Balance)
+	}
+	if n := value(a.Data["run"], "value"); n != increments {
+		c.tb.Errorf("a snapshot saw %d mutations and %d increments", n, increments)
 	}
 }
 
