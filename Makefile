@@ -52,5 +52,6 @@ batching: export ROLLCALL_BATCHING ?= 10000
 batching: ## Count the statements of ROLLCALL_BATCHING (10000) mixed operations on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run TestStatementsNeverVaryUnderLoad ./graph
 
-bench: ## Run the benchmarks.
+bench: ## Run the benchmarks, and those beside rivals, which are a module of their own in bench/.
 	go test -run '^$$' -bench . -benchmem ./...
+	go -C bench test -bench . -benchmem ./...
