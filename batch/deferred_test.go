@@ -65,6 +65,16 @@ func TestEachDeferredGroupIsFollowedByItselfAndLater(t *testing.T) {
 	l.wantBatches(t, "authors[1 2]", "authors[11 12]", "authors[21 22]", "books[1/2 2/2]")
 }
 
+func TestGroupsWithOtherLabelsAreOtherGroups(t *testing.T) {
+	l := serve(t)
+	p := l.stream(t.Context(), t, mixed, `{ authors(ids: [1, 2]) { ... @defer(label: "one") { one: books(first: 1) { id } } ... @defer(label: "two") { two: books(first: 2) { id } } } }`)
+	p.next()
+	if got := incremental(t, p); len(got) != 4 {
+		t.Errorf("got %q", got)
+	}
+	l.wantBatches(t, "authors[1 2]", "books[1/1 2/1]", "books[1/2 2/2]")
+}
+
 func TestADeferredGroupWithinAnotherIsFollowedByItself(t *testing.T) {
 	l := serve(t)
 	p := l.stream(t.Context(), t, mixed, `{ authors(ids: [1, 2]) { id

@@ -80,8 +80,9 @@ func TestWhatIsLoadedIsKeptUntilTheSetIsCleared(t *testing.T) {
 	l := newTestLoader(t.Context(), s)
 	loadAll(l, 1)
 	loadAll(l, 1)
+	l.Prime(1, "one")
 	l.Prime(2, "two")
-	if values, _ := loadAll(l, 2); values[0] != "two" {
+	if values, _ := loadAll(l, 1, 2); values[0] != "1" || values[1] != "two" {
 		t.Errorf("got %v", values)
 	}
 	s.want(t, []int{1})

@@ -74,6 +74,11 @@ var planned = []struct {
 		`{"latest":[{"rival":{"name":"A11"}},{"author":{"name":"A3"}},{"editor":{"name":"A2"}},null,{"author":{"name":"A5"}}]}`,
 	},
 	{
+		"Such root fields are followed one after the other", `{ latest { ... on Book { author { rival { name } } } } shelf { books { author { rival { name } } } } }`,
+		[]string{"authors[3 5]", "authors[13 15]", "authors[1 2]", "authors[11 12]"},
+		`{"latest":[{},{"author":{"rival":{"name":"A13"}}},{},null,{"author":{"rival":{"name":"A15"}}}],"shelf":{"books":[{"author":{"rival":{"name":"A11"}}},{"author":{"rival":{"name":"A12"}}}]}}`,
+	},
+	{
 		"A path leads on without a batch", `{ shelf { books { author { name } } } }`,
 		[]string{"authors[1 2]"},
 		`{"shelf":{"books":[{"author":{"name":"A1"}},{"author":{"name":"A2"}}]}}`,

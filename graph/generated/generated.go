@@ -915,7 +915,7 @@ enum MutationOutcome {
   COMMITTED
   "Nothing of it is stored, and nothing ever will be: it may be sent again."
   ABORTED
-  "It cannot be told at the moment. Ask again."
+  "It cannot be told: at the moment, so ask again, or at all, where the server keeps no proof of commits."
   UNKNOWN
   "It is too long ago to be told: ids are kept for a day."
   EXPIRED
