@@ -14,6 +14,8 @@
 //	                             └──▶ one batch for each relation ──▶ …  ──▶ the resolvers run
 //
 // A mutation's root fields run one after the other; each is followed in the same way once its resolver has
-// returned. What no plan foresaw (a key that a resolver computes) is still loaded: the loads
-// that have come to a rest are sent together, after a moment, and counted by Fallbacks.
+// returned. So is a query's root field that has no declaration, an event of a subscription before it is
+// answered, and what is deferred together when the first of its resolvers runs. What no plan foresaw (a key
+// that a resolver computes) is still loaded: the loads that have come to a rest are sent together, after a
+// moment, and counted by Fallbacks.
 package batch

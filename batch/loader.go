@@ -157,8 +157,12 @@ func (l *Loader[K, V]) foresee(keys []K) {
 		if ok && l.slots[i].loaded {
 			continue
 		}
-		if !ok || i < l.sent { // an error is not kept
+		if !ok {
 			i = l.add(k)
+		} else if i < l.sent { // an error is not kept
+			waiting := l.slots[i].thunk
+			i = l.add(k)
+			l.slots[i].thunk = waiting
 		}
 		l.slots[i].unmet++
 	}
@@ -239,6 +243,7 @@ func (l *Loader[K, V]) clear() {
 	l.clears++
 	if l.others != nil {
 		l.others.Flush()
+		l.others = nil
 	}
 }
 
@@ -256,8 +261,11 @@ func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
 			never = 24 * time.Hour // the set's fallback ends a batch, not dataloader's timer
 			queue = 100            // before a load waits for dataloader to note it down
 		)
-		l.others = dataloader.NewBatchedLoader(l.batch, dataloader.WithWait[K, V](never),
-			dataloader.WithInputCapacity[K, V](queue), dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
+		clears := l.clears
+		l.others = dataloader.NewBatchedLoader(
+			func(_ context.Context, keys []K) []*dataloader.Result[V] { return l.batch(keys, clears) },
+			dataloader.WithWait[K, V](never), dataloader.WithInputCapacity[K, V](queue),
+			dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
 	}
 	thunk := l.others.Load(l.set.ctx, key)
 	l.slots[i].thunk = thunk
@@ -265,11 +273,9 @@ func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
 	return thunk
 }
 
-// batch is a dataloader.BatchFunc. It keeps what it reads before anybody sees it.
-func (l *Loader[K, V]) batch(_ context.Context, keys []K) []*dataloader.Result[V] {
-	l.mu.Lock()
-	clears := l.clears
-	l.mu.Unlock()
+// batch reads a batch of dataloader's, and keeps it before anybody sees it, unless everything was to be forgotten
+// since the first of its keys was asked for.
+func (l *Loader[K, V]) batch(keys []K, clears int) []*dataloader.Result[V] {
 	results := make([]*dataloader.Result[V], len(keys))
 	var alone sync.WaitGroup // the fetch may end its goroutine
 	alone.Go(func() {

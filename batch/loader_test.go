@@ -189,6 +189,48 @@ func TestAKeyThatIsAskedForOnBothSidesOfAClearIsInABatchOnce(t *testing.T) {
 	}
 }
 
+func TestAKeyThatAPlanForeseesWhileItIsWaitedForIsInABatchOnce(t *testing.T) {
+	s := &source{}
+	l := newTestLoader(t.Context(), s)
+	l.set.fallback.active.Store(true) // so that nothing is sent before it is asked for
+	wait := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.unforeseen(1)
+	}
+	wait()
+	l.foresee([]int{2})
+	l.set.read()
+	s.fetch = func(context.Context, []int) (map[int]string, error) { return nil, errBroken }
+	l.foresee([]int{1})
+	wait()
+	l.set.read()
+	wait()
+	l.set.flush()
+	for l.waits(1) {
+		runtime.Gosched()
+	}
+	s.want(t, []int{2}, []int{1}, []int{1})
+}
+
+func TestABatchThatFailsAfterTheSetWasClearedHarmsNobody(t *testing.T) {
+	s := &source{fetch: func(context.Context, []int) (map[int]string, error) { return nil, errBroken }}
+	l := newTestLoader(t.Context(), s)
+	l.set.fallback.active.Store(true) // so that nothing is sent before the set is cleared
+	failed := make(chan error)
+	go func() {
+		_, err := l.Load(t.Context(), 1)
+		failed <- err
+	}()
+	for !l.waits(1) {
+		runtime.Gosched()
+	}
+	l.set.Clear()
+	if err := <-failed; !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAKeyWithoutARowHasNoValueAndNoError(t *testing.T) {
 	s := &source{fetch: func(context.Context, []int) (map[int]string, error) {
 		return map[int]string{3: "three", 1: "one", 9: "nobody asked"}, nil

@@ -44,8 +44,9 @@ type loader interface {
 
 type contextKey struct{}
 
-// NewSet returns a set without loaders, for the operation that ctx belongs to. Its batches run under the
-// context returned, which carries it, and which is also what goes on to the resolvers.
+// NewSet returns a set without loaders, for the operation that ctx belongs to, or for one event of a
+// subscription. Its batches run under the context returned, which carries it, and which is also what goes on to the
+// resolvers.
 func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
 	var operations []*graphql.OperationContext
 	if graphql.HasOperationContext(ctx) {

@@ -17,7 +17,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	defer s.leave()
 	var own gorm.ConnPool
 	if s.mode == pooled {
-		conn, err := s.with.pool.Conn(s.ctx)
+		conn, err := s.with.conn(s.ctx)
 		if err != nil {
 			return s.explain(err)
 		}

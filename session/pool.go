@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"sync/atomic"
 
 	"gorm.io/gorm"
@@ -31,7 +32,10 @@ func (p *sharedPool) ExecContext(ctx context.Context, query string, args ...any)
 }
 
 func (p *sharedPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return p.target().QueryContext(ctx, query, args...)
+	if p.s.mode != pooled {
+		return p.s.tx.tx.QueryContext(ctx, query, args...)
+	}
+	return fresh(ctx, func() (*sql.Rows, error) { return p.s.with.pool.QueryContext(ctx, query, args...) })
 }
 
 // QueryRowContext is reached by Row alone, which has no error to return but the row's own.
@@ -91,6 +95,21 @@ func (*ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) 
 
 // GetDBConn refuses: GORM calls it for DB and Connection.
 func (*ownPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
+
+// mostStale bounds how many useless connections in a row an operation puts up with.
+const mostStale = 32
+
+// fresh calls fn until database/sql has a connection for it that works. Where operations wait for a small pool, and
+// others are cancelled, database/sql may hand on connections that pgx has closed, and gives up after three of
+// them. By the driver's word nothing was sent on such a connection.
+func fresh[T any](ctx context.Context, fn func() (T, error)) (result T, err error) {
+	for range mostStale {
+		if result, err = fn(); !errors.Is(err, driver.ErrBadConn) || ctx.Err() != nil {
+			break
+		}
+	}
+	return result, err
+}
 
 // failedRow returns a row whose Scan fails with err: database/sql has no other way to make one.
 func failedRow(err error) *sql.Row {

@@ -61,6 +61,11 @@ func (*shared) Name() string { return pluginName }
 // Initialize replaces the GORM callbacks that reach the database.
 func (*shared) Initialize(db *gorm.DB) error { return replaceCallbacks(db) }
 
+// conn takes a connection that works.
+func (s *shared) conn(ctx context.Context) (*sql.Conn, error) {
+	return fresh(ctx, func() (*sql.Conn, error) { return s.pool.Conn(ctx) })
+}
+
 func (s *shared) opened(session *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -46,7 +46,7 @@ func begin(s *Session) (*transaction, error) {
 
 func (t *transaction) begin() (err error) {
 	s := t.s
-	if t.conn, err = s.with.pool.Conn(s.ctx); err != nil {
+	if t.conn, err = s.with.conn(s.ctx); err != nil {
 		return err
 	}
 	s.with.opened(s)

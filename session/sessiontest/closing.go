@@ -475,7 +475,10 @@ func (b *Bank) proving() bool {
 func cancelledCommitting(t *testing.T, backend Backend) {
 	g := newCommitGate(t)
 	x := newExchange()
-	b := NewBank(t, backend, Setup{Options: Options{Via: g.via}, Wrap: x.wrap})
+	b := NewBank(t, backend, Setup{
+		Options: Options{Via: g.via}, Wrap: x.wrap,
+		Extension: func(e *session.Extension) { e.Proof = nil }, // which would find out, had COMMIT been given up
+	})
 	for n, e := range endings {
 		g.closed.Store(true)
 		l := x.send(t, b, `mutation { increment(id: 1) { value } }`)

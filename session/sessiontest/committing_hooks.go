@@ -83,7 +83,16 @@ func sessionInHook(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
 	got := make(chan error, 1)
 	b.Step("hook", func(ctx context.Context) (int, error) {
-		session.AfterCommit(ctx, func() { got <- session.DB(ctx).Take(&bank.Account{}).Error })
+		session.AfterCommit(ctx, func() {
+			tried := make(chan error, 1)
+			go func() { tried <- session.DB(ctx).Take(&bank.Account{}).Error }()
+			select {
+			case err := <-tried:
+				got <- err
+			case <-time.After(20 * time.Second):
+				got <- errors.New("it hangs")
+			}
+		})
 		return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
 	})
 	b.Must(`mutation { run(step: "hook") { value } }`)
