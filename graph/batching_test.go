@@ -68,7 +68,7 @@ func TestStatementsAreOnePerRelationAndLevel(t *testing.T) {
 // TestStatementsNeverVaryUnderLoad runs mixed operations 64 at a time and counts the statements of each by
 // its name. ROLLCALL_BATCHING is how many on each database; `make batching` sets it.
 func TestStatementsNeverVaryUnderLoad(t *testing.T) {
-	total := 600
+	total := 240
 	if s := os.Getenv("ROLLCALL_BATCHING"); s != "" {
 		var err error
 		if total, err = strconv.Atoi(s); err != nil {
