@@ -131,7 +131,13 @@ func (r benchMutation) Increment(ctx context.Context, id, by int) (*bank.Counter
 // idlePool opens GORM over a driver that answers every query with the row (1, 1000).
 func idlePool(tb testing.TB) *gorm.DB {
 	tb.Helper()
-	pool := sql.OpenDB(idleDriver{})
+	return poolOf(tb, idleDriver{})
+}
+
+// poolOf opens GORM over a connector.
+func poolOf(tb testing.TB, connector driver.Connector) *gorm.DB {
+	tb.Helper()
+	pool := sql.OpenDB(connector)
 	tb.Cleanup(func() { _ = pool.Close() })
 	db, err := gorm.Open(mysql.New(mysql.Config{Conn: pool, SkipInitializeWithVersion: true}),
 		&gorm.Config{SkipDefaultTransaction: true, DisableAutomaticPing: true, Logger: logger.Discard})
