@@ -170,7 +170,7 @@ func (d idleDriver) ExecContext(context.Context, string, []driver.NamedValue) (d
 
 func (d idleDriver) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
 	if strings.Contains(query, "CONNECTION_ID") {
-		return &idleRows{columns: []string{"id"}}, nil
+		return &idleRows{columns: []string{"kill"}}, nil
 	}
 	return &idleRows{columns: []string{"id", "balance"}}, nil
 }

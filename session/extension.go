@@ -93,6 +93,7 @@ func (e Extension) InterceptOperation(ctx context.Context, next graphql.Operatio
 	switch {
 	case oc.Operation.Operation == ast.Subscription:
 		r.mode, r.db = pooled, e.reads()
+		inlineDeferred(oc) // gqlgen never sends what an event defers
 		return r.subscribe()
 	case oc.Operation.Operation == ast.Mutation:
 		r.mode, r.db = writing, e.DB
@@ -102,7 +103,9 @@ func (e Extension) InterceptOperation(ctx context.Context, next graphql.Operatio
 		r.mode, r.db = pooled, e.reads()
 		r.stream = streams(ctx)
 	}
-	if !r.stream {
+	if r.stream {
+		r.labels = labelDeferred(oc)
+	} else {
 		inlineDeferred(oc)
 	}
 	return r.respond

@@ -2,17 +2,78 @@ package session_test
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gorm.io/gorm"
 
 	"rollcall/session"
 )
+
+// operateOnce sends one operation to a server whose session has these pools.
+func operateOnce(tb testing.TB, query string, e session.Extension) string {
+	tb.Helper()
+	srv := bankServer(benchResolver{db: func(ctx context.Context, _ *gorm.DB) *gorm.DB { return session.DB(ctx) }})
+	srv.Use(e)
+	req := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/", strings.NewReader(`{"query": "`+query+`"}`))
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	session.Handler(srv).ServeHTTP(w, req)
+	return w.Body.String()
+}
+
+// silentDriver has connections whose COMMIT is not answered until the server ends them.
+type silentDriver struct {
+	idleDriver
+	killed chan string
+}
+
+func (d silentDriver) Connect(context.Context) (driver.Conn, error) { return &d, nil }
+
+func (d silentDriver) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return d, nil }
+
+func (d silentDriver) Commit() error {
+	<-d.killed
+	return io.ErrUnexpectedEOF
+}
+
+// killer is the server's other end of a silentDriver.
+type killer struct {
+	idleDriver
+	killed chan string
+}
+
+func (k killer) Connect(context.Context) (driver.Conn, error) { return &k, nil }
+
+func (k killer) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
+	k.killed <- query
+	return driver.RowsAffected(0), nil
+}
+
+func TestACommitThatIsNotAnsweredIsEndedFromElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		killed := make(chan string, 1)
+		side := sql.OpenDB(killer{killed: killed})
+		defer func() { _ = side.Close() }()
+		begun := time.Now()
+		answer := operateOnce(t, `mutation { increment(id: 1) { id } }`,
+			session.Extension{DB: poolOf(t, silentDriver{killed: killed}), Side: side})
+		if !strings.Contains(answer, "OUTCOME_UNKNOWN") || !strings.Contains(answer, `"data":null`) {
+			t.Errorf("want an unknown outcome, got %s", answer)
+		}
+		if took := time.Since(begun); took < time.Second || took > time.Minute {
+			t.Errorf("want some patience, and some end of it, got %s", took)
+		}
+	})
+}
 
 // staleDriver has connections that are useless at first, as those are that an operation has left closed behind it in a
 // pool for which many wait. database/sql gives up after three of them.
@@ -35,15 +96,11 @@ func TestUselessConnectionsInThePoolHurtNoOperation(t *testing.T) {
 		`mutation { increment(id: 1) { id } }`,
 	} {
 		stale := &atomic.Int32{}
-		srv := bankServer(benchResolver{db: func(ctx context.Context, _ *gorm.DB) *gorm.DB { return session.DB(ctx) }})
-		srv.Use(session.Extension{DB: poolOf(t, staleDriver{stale: stale})})
+		pool := poolOf(t, staleDriver{stale: stale})
 		stale.Store(10)
-		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(`{"query": "`+query+`"}`))
-		req.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		session.Handler(srv).ServeHTTP(w, req)
-		if strings.Contains(w.Body.String(), "errors") || stale.Load() > 0 {
-			t.Errorf("%s: want a success after 10 useless connections, got %s", query, w.Body)
+		answer := operateOnce(t, query, session.Extension{DB: pool})
+		if strings.Contains(answer, "errors") || stale.Load() > 0 {
+			t.Errorf("%s: want a success after 10 useless connections, got %s", query, answer)
 		}
 	}
 }

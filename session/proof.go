@@ -14,7 +14,8 @@ import (
 // elsewhere: a duplicate means that the transaction was committed, a success that it never will be.
 type Proof struct {
 	// DB is the pool for tombstones. It must not be the pool of the transactions: these would wait for
-	// each other.
+	// each other. On MySQL the time zone of its connections, and of those of the transactions, is UTC (time_zone and
+	// the driver's loc), or Sweep deletes too early or too late by the difference.
 	DB *sql.DB
 	// Dialect is "mysql" or "postgres". SQLite, whose COMMIT cannot be lost, needs no proof.
 	Dialect string
@@ -31,7 +32,7 @@ type Outcome int
 const (
 	Unknown   Outcome = iota // it cannot be told now
 	Committed                // it is stored
-	Aborted                  // nothing of it is stored, or ever will be
+	Aborted                  // nothing of it is stored, or ever will be; if it ran without a proof, this is not known
 	Expired                  // it is too long ago to be told
 )
 

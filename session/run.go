@@ -20,7 +20,8 @@ type run struct {
 	op     Operation
 	mode   mode
 	db     *gorm.DB
-	stream bool // the transport takes an answer in parts
+	stream bool     // the transport takes an answer in parts
+	labels []string // of what is deferred in a stream
 	parent context.Context
 
 	ctx     context.Context // parent, until the operation's deadline

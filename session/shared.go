@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -98,12 +97,12 @@ func Holding(db *gorm.DB) []Operation {
 // mostKills bounds how many connections are remembered.
 const mostKills = 4096
 
-// killStatement returns the statement that kills a connection from another one: "" where the
-// driver itself tells the server of a cancellation (PostgreSQL) or is the server (SQLite). The server's
-// number of a connection is asked for once. The driver's connection is kept with it, so that
-// its address can't come to stand for another one.
+// killStatement returns the statement that ends a connection from another one: "" where the database
+// runs in this process. What names the connection on the server is asked for once. The driver's connection is
+// kept with it, so that its address can't come to stand for another one.
 func (s *shared) killStatement(ctx context.Context, conn *sql.Conn) (kill string, err error) {
-	if s.dialect != "mysql" {
+	query := killQuery(s.dialect)
+	if query == "" {
 		return "", nil
 	}
 	var key any
@@ -116,8 +115,7 @@ func (s *shared) killStatement(ctx context.Context, conn *sql.Conn) (kill string
 	if known {
 		return kill, nil
 	}
-	var id int64
-	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+	if err := conn.QueryRowContext(ctx, query).Scan(&kill); err != nil {
 		return "", err
 	}
 	s.mu.Lock()
@@ -125,6 +123,6 @@ func (s *shared) killStatement(ctx context.Context, conn *sql.Conn) (kill string
 	if len(s.kills) >= mostKills {
 		clear(s.kills)
 	}
-	s.kills[key] = fmt.Sprintf("KILL %d", id)
-	return s.kills[key], nil
+	s.kills[key] = kill
+	return kill, nil
 }

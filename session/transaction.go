@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +19,7 @@ type transaction struct {
 	cancel context.CancelFunc // ends even COMMIT and ROLLBACK
 	weight int64              // held of the gate
 	kill   string             // the statement that frees the server of this connection, or ""
-	killed bool
+	killed atomic.Bool
 }
 
 // patience is how long COMMIT, ROLLBACK and a kill may take: their end matters more than an
@@ -78,9 +79,7 @@ func (t *transaction) commit() error {
 			return &CommitError{t.s.op, errors.Join(because(context.Cause(t.s.ctx), err), t.rollback())}
 		}
 	}
-	timer := time.AfterFunc(patience, t.cancel)
-	err := t.tx.Commit()
-	timer.Stop()
+	err := t.patiently(t.tx.Commit)
 	if err == nil {
 		return nil
 	}
@@ -106,9 +105,22 @@ func (t *transaction) commit() error {
 // rollback takes back what the transaction has done.
 func (t *transaction) rollback() error {
 	t.abandon() // a cancellation amid open rows or at the proof has passed no callback
-	timer := time.AfterFunc(patience, t.cancel)
-	defer timer.Stop()
-	return t.tx.Rollback()
+	return t.patiently(t.tx.Rollback)
+}
+
+// patiently calls what ends the transaction, and ends the connection if it takes too long.
+func (t *transaction) patiently(end func() error) error {
+	ended := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(ended)
+		t.cancel()
+		t.free() // go-sql-driver's COMMIT and ROLLBACK heed no context
+	})
+	err := end()
+	if !timer.Stop() {
+		<-ended // the connection must not be another's by then
+	}
+	return err
 }
 
 // ended tells whether SQLite has rolled the transaction back of its own accord, so that later statements would
@@ -123,7 +135,7 @@ func (t *transaction) ended() bool {
 }
 
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the
-// connection for that, the server may go on with the statement, and keep its locks, until it looks.
+// connection for that, the server may go on with the statement, and keep its locks, until it looks. (pgx asks it to stop.)
 func (t *transaction) abandon() {
 	if t.kill == "" {
 		return
@@ -141,12 +153,11 @@ func (t *transaction) abandon() {
 }
 
 // free has the server end the connection, and with it the transaction. It is called only while the
-// connection is the session's and is broken on this side, so that no other operation can be using it.
+// connection is the session's and is of no more use, so that no other operation can be using it.
 func (t *transaction) free() {
-	if t.kill == "" || t.killed || t.s.with.side == nil {
+	if t.kill == "" || t.s.with.side == nil || t.killed.Swap(true) {
 		return
 	}
-	t.killed = true
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
 	defer cancel()
 	_, _ = t.s.with.side.ExecContext(ctx, t.kill) // it fails if the connection has ended already

@@ -23,10 +23,7 @@ var proving = []promise{
 	{name: "200 cuts at COMMIT and no wrong answer", test: cutCommits, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was aborted", test: unknownThenAborted, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was committed", test: unknownThenCommitted, absent: cannotBeCut},
-	{name: "A transaction whose COMMIT was lost is ended on a server that does not notice", test: cutUnnoticed, absent: map[string]string{
-		"sqlite":   cannotBeCut["sqlite"],
-		"postgres": "the session does not end backends: the outcome is unknown until the server notices, as another test has it",
-	}},
+	{name: "A transaction whose COMMIT was lost is ended on a server that does not notice", test: cutUnnoticed, absent: cannotBeCut},
 	{name: "Without a proof a lost COMMIT answers OUTCOME_UNKNOWN and no id is stored", test: cutWithoutProof, absent: cannotBeCut},
 	{name: "An operation whose outcome was asked for before its COMMIT is aborted for good", test: askedBefore, absent: cannotBeCut},
 	{name: "Each attempt at an operation has an id of its own", test: idsOfAttempts, absent: cannotBeCut},
@@ -152,7 +149,7 @@ func wantUnknown(tb testing.TB, a Answer) string {
 func unknownThenAborted(t *testing.T, backend Backend) {
 	p := newProxy(t, backend.Dialect, func() cut { return hold })
 	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) {
-		e.Side = nil // else MySQL is told to end the transaction
+		e.Side = nil // else the server is told to end the transaction
 		e.Proof.Within = 100 * time.Millisecond
 	}}))
 	id := wantUnknown(t, b.Send(`mutation M { run(step: "mark") { value } }`))
