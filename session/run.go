@@ -23,9 +23,9 @@ type run struct {
 	stream bool     // the transport takes an answer in parts
 	labels []string // of what is deferred in a stream
 	parent context.Context
+	until  time.Time     // the operation's deadline, if it has one
+	late   DeadlineError // why it ends then
 
-	ctx     context.Context // parent, until the operation's deadline
-	cancel  context.CancelFunc
 	next    graphql.OperationHandler
 	session *Session                // of the last attempt
 	more    graphql.ResponseHandler // the parts of a deferred answer, or nil
@@ -40,11 +40,8 @@ func (r *run) respond(context.Context) *graphql.Response {
 	case r.more != nil:
 		return r.part()
 	}
-	r.ctx, r.cancel = r.parent, func() {}
-	if r.Deadline > 0 {
-		late := &DeadlineError{r.op, r.Deadline, context.DeadlineExceeded}
-		r.ctx, r.cancel = context.WithTimeoutCause(r.parent, r.Deadline, late)
-	}
+	r.until = time.Now().Add(r.Deadline)
+	r.late = DeadlineError{r.op, r.Deadline, context.DeadlineExceeded}
 	response := r.answer()
 	if response.HasNext == nil || !*response.HasNext {
 		r.finish()
@@ -56,7 +53,14 @@ func (r *run) respond(context.Context) *graphql.Response {
 func (r *run) finish() {
 	r.done, r.more = true, nil
 	r.close(r.session)
-	r.cancel()
+}
+
+// context returns the parent context until the operation's deadline.
+func (r *run) context() (context.Context, context.CancelFunc) {
+	if r.Deadline == 0 {
+		return context.WithCancel(r.parent)
+	}
+	return context.WithDeadlineCause(r.parent, r.until, &r.late)
 }
 
 // close ends a session whose work is not to be kept.
@@ -79,23 +83,24 @@ func (r *run) answer() *graphql.Response {
 		if r.mode == pooled || classify(cause) != transient {
 			return response
 		}
-		if !r.pause(attempt) {
-			return r.failed(nil, fmt.Errorf("%w (%w)", context.Cause(r.ctx), cause))
+		if err := r.pause(attempt); err != nil {
+			return r.failed(nil, because(err, cause))
 		}
 		r.logger().Debug("running the operation again", "operation", r.op.String(), "attempt", attempt+1, "error", cause)
 	}
 }
 
 // pause waits a moment that grows with the attempts and is different for each, so that operations
-// that stood in each other's way do not meet again. It reports false once the operation's time is up.
-func (r *run) pause(attempt int) bool {
+// that stood in each other's way do not meet again. It returns why there is no time for that.
+func (r *run) pause(attempt int) error {
+	ctx, cancel := r.context()
+	defer cancel()
 	longest := min(time.Millisecond<<min(attempt, 10), 100*time.Millisecond)
 	select {
 	case <-time.After(rand.N(longest)):
-		return r.ctx.Err() == nil
-	case <-r.ctx.Done():
-		return false
+	case <-ctx.Done():
 	}
+	return context.Cause(ctx)
 }
 
 // attempt runs the operation once, in a new session with new loaders, and ends its transaction.
@@ -104,10 +109,11 @@ func (r *run) attempt(n int) *graphql.Response {
 	if n > 1 {
 		id = newID()
 	}
-	s := newSession(r.ctx, r.op, id, r.mode, r.db)
+	ctx, end := r.context()
+	s := newSession(ctx, end, r.op, id, r.mode, r.db)
 	s.proof, s.exclusive, s.stream = r.Proof, n > patientAttempts, r.stream
 	r.session = s
-	endWithRequest(r.ctx, func() { r.close(s) })
+	endWithRequest(r.parent, func() { r.close(s) })
 
 	response := r.execute()
 	switch {
@@ -138,7 +144,7 @@ func (r *run) execute() (response *graphql.Response) {
 			}
 		}
 	}()
-	if r.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return nil
 	}
 	if r.stream {

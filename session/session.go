@@ -26,15 +26,16 @@ type Session struct {
 	id   string // of this attempt at the operation, for the proof of its commit
 	mode mode
 	ctx  context.Context // the operation's: every statement runs under it
-	end  context.CancelCauseFunc
+	end  context.CancelFunc
 	db   *gorm.DB // what DB returns
 	pool sharedPool
 	with *shared
 
 	proof     *Proof
-	deadline  time.Duration // that begins with the first statement; 0: none of its own
-	exclusive bool          // the transaction wants to be the only one
-	stream    bool          // the answer goes out in parts
+	deadline  time.Duration // that begins with the first statement; 0: none but the context's
+	expire    context.CancelCauseFunc
+	exclusive bool // the transaction wants to be the only one
+	stream    bool // the answer goes out in parts
 
 	closed atomic.Bool
 	used   atomic.Bool
@@ -71,11 +72,10 @@ func DB(ctx context.Context) *gorm.DB {
 	return &db
 }
 
-// newSession returns a session under parent, which may end it early. db is the pool of its mode.
-func newSession(parent context.Context, op Operation, id string, m mode, db *gorm.DB) *Session {
-	s := &Session{op: op, id: id, mode: m, with: sharedOf(db), slot: make(chan struct{}, 1)}
-	ctx, end := context.WithCancelCause(parent)
-	s.ctx, s.end = context.WithValue(ctx, contextKey{}, s), end
+// newSession returns a session that lives as long as ctx, which end ends. db is the pool of its mode.
+func newSession(ctx context.Context, end context.CancelFunc, op Operation, id string, m mode, db *gorm.DB) *Session {
+	s := &Session{op: op, id: id, mode: m, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
+	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	s.pool.s = s
 	s.db = db.Session(&gorm.Session{NewDB: true})
 	s.db.Config.ConnPool = &s.pool // Config is a copy; see astray
@@ -93,7 +93,7 @@ func (s *Session) enter(write bool) error {
 		return ErrReadOnly
 	}
 	if s.deadline > 0 && !s.used.Swap(true) {
-		time.AfterFunc(s.deadline, func() { s.end(s.late(s.deadline)) })
+		time.AfterFunc(s.deadline, func() { s.expire(&DeadlineError{s.op, s.deadline, context.DeadlineExceeded}) })
 	}
 	if s.mode == pooled {
 		return s.cause()
@@ -114,11 +114,6 @@ func (s *Session) leave() {
 	if s.mode != pooled {
 		<-s.slot
 	}
-}
-
-// late is why an operation ends that takes too long.
-func (s *Session) late(deadline time.Duration) error {
-	return &DeadlineError{s.op, deadline, context.DeadlineExceeded}
 }
 
 // cause returns why nothing more can be done in the session, or nil.
@@ -188,7 +183,7 @@ func (s *Session) commit() error {
 		err = &DeadError{s.op, s.dead}
 	}
 	s.closed.Store(true)
-	defer s.end(nil)
+	defer s.end()
 	if err != nil {
 		return errors.Join(err, s.rollback())
 	}
@@ -208,7 +203,7 @@ func (s *Session) commit() error {
 func (s *Session) close() error {
 	s.closed.Store(true)
 	cancelled := s.ctx.Err() != nil
-	s.end(nil) // the statement that is running, if any, gives way
+	s.end() // the statement that is running, if any, gives way
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
 	if err := s.rollback(); !cancelled {

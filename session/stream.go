@@ -59,7 +59,7 @@ func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response) {
 			go r.drain(more)
 		}
 	}()
-	response = more(r.ctx)
+	response = more(r.session.ctx)
 	if response != nil && response.Label != "" {
 		label, _ := strconv.Atoi(response.Label)
 		response.Label = r.labels[label]
@@ -115,10 +115,8 @@ func (c *resolverContext) Deadline() (time.Time, bool) { return c.operation.Dead
 // subscribe runs a subscription: its resolver in a session of its own, then each event in another, so that
 // an event sees what is stored when it comes.
 func (r *run) subscribe() graphql.ResponseHandler {
-	r.cancel = func() {}
-	r.ctx = r.parent
 	var events graphql.ResponseHandler
-	if failure, panicked := r.within(func(ctx context.Context) *graphql.Response {
+	if failure, panicked := r.within(r.parent, func(ctx context.Context) *graphql.Response {
 		events = r.next(ctx)
 		return nil
 	}, true); panicked {
@@ -128,8 +126,7 @@ func (r *run) subscribe() graphql.ResponseHandler {
 		if r.done {
 			return nil
 		}
-		r.ctx = ctx
-		response, panicked := r.within(events, false)
+		response, panicked := r.within(ctx, events, false)
 		r.done = response == nil || panicked
 		return response
 	}
@@ -138,9 +135,10 @@ func (r *run) subscribe() graphql.ResponseHandler {
 // within calls a handler in a new session, which it ends. The deadline begins with the first statement: until
 // the event comes there is nothing to be late with. The context of a handler that lasts does not end with the session:
 // the resolver's goroutine, which sends the events, goes by it.
-func (r *run) within(handler graphql.ResponseHandler, lasts bool) (response *graphql.Response, panicked bool) {
-	s := newSession(r.ctx, r.op, newID(), pooled, r.db)
-	s.deadline = r.Deadline
+func (r *run) within(parent context.Context, handler graphql.ResponseHandler, lasts bool) (response *graphql.Response, panicked bool) {
+	ctx, cancel := context.WithCancelCause(parent)
+	s := newSession(ctx, func() { cancel(nil) }, r.op, newID(), pooled, r.db)
+	s.deadline, s.expire = r.Deadline, cancel
 	r.session = s
 	defer r.close(s)
 	defer func() {
@@ -148,9 +146,9 @@ func (r *run) within(handler graphql.ResponseHandler, lasts bool) (response *gra
 			response, panicked = r.failed(nil, r.oc.RecoverFunc(s.ctx, p)), true
 		}
 	}()
-	ctx := s.ctx
+	ctx = s.ctx
 	if lasts {
-		ctx = context.WithValue(r.ctx, contextKey{}, s)
+		ctx = context.WithValue(parent, contextKey{}, s)
 	}
 	if r.Bind != nil {
 		ctx = r.Bind(ctx)
