@@ -57,13 +57,13 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 				_ = db.AddError(ErrTransaction)
 				return
 			}
-			runNoted(db, pool.s, run)
+			runNoted(db, pool.s, pool.target(), run)
 		case *ownPool:
 			if err := pool.admit(db, write); err != nil {
 				_ = db.AddError(err)
 				return
 			}
-			runNoted(db, pool.s, run)
+			runNoted(db, pool.s, pool.target, run)
 		default:
 			if err := astray(db); err != nil {
 				_ = db.AddError(err)
@@ -87,7 +87,7 @@ func rowsWithin(run func(*gorm.DB)) func(*gorm.DB) {
 			if err := pool.admit(db, false); err != nil {
 				_ = db.AddError(err)
 			} else {
-				runNoted(db, pool.s, run)
+				runNoted(db, pool.s, pool.target, run)
 			}
 		default:
 			if err := astray(db); err != nil {
@@ -102,8 +102,11 @@ func rowsWithin(run func(*gorm.DB)) func(*gorm.DB) {
 	}
 }
 
-// runNoted runs a callback and lets the session learn of a fatal error.
-func runNoted(db *gorm.DB, s *Session, run func(*gorm.DB)) {
+// runNoted runs a callback on target and lets the session learn of a fatal error.
+func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB)) {
+	own := db.Statement.ConnPool
+	db.Statement.ConnPool = target
+	defer func() { db.Statement.ConnPool = own }()
 	run(db)
 	if db.Error != nil {
 		db.Error = s.after(db.Error)
@@ -127,7 +130,7 @@ func astray(db *gorm.DB) error {
 // controls tells whether raw SQL would begin, end or mark the transaction, which the statements of other
 // resolvers are in too. Savepoints are allowed where no others can come between.
 func controls(db *gorm.DB, savepoints bool) bool {
-	sql := db.Statement.SQL.String()
+	sql := uncommented(db.Statement.SQL.String())
 	if sql == "" { // GORM has yet to write it
 		return false
 	}
@@ -144,4 +147,21 @@ func controls(db *gorm.DB, savepoints bool) bool {
 		return db.Name() == "mysql" && !strings.EqualFold(words[1], "TEMPORARY")
 	}
 	return false
+}
+
+// uncommented is a statement without what comes before its first word.
+func uncommented(sql string) string {
+	for {
+		sql = strings.TrimLeftFunc(sql, func(r rune) bool { return r == ';' || r == '(' || unicode.IsSpace(r) })
+		var end string
+		switch {
+		case strings.HasPrefix(sql, "/*"):
+			end = "*/"
+		case strings.HasPrefix(sql, "--"), strings.HasPrefix(sql, "#"):
+			end = "\n"
+		default:
+			return sql
+		}
+		_, sql, _ = strings.Cut(sql, end)
+	}
 }

@@ -91,6 +91,9 @@ func ending(number string) bool {
 
 // lost tells whether err means that the connection has gone.
 func lost(err error) bool {
+	if err == nil {
+		return false
+	}
 	if number := serverError(err); number != "" {
 		return ending(number)
 	}

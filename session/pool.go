@@ -10,9 +10,31 @@ import (
 	"gorm.io/gorm"
 )
 
-// sharedPool is the gorm.ConnPool of a session. GORM reaches it within the callbacks that hold
-// the session's slot (see callbacks.go); whatever reaches it otherwise is refused.
-type sharedPool struct{ s *Session }
+// refusingPool is a gorm.ConnPool to hold, but not to use: a statement that GORM's callbacks did not admit would
+// run amid another one or after the session's end. The callbacks put another in its place (see runNoted).
+type refusingPool struct{}
+
+func (refusingPool) ExecContext(context.Context, string, ...any) (sql.Result, error) {
+	return nil, ErrConnection
+}
+
+func (refusingPool) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
+	return nil, ErrConnection
+}
+
+func (refusingPool) QueryRowContext(context.Context, string, ...any) *sql.Row {
+	return failedRow(ErrConnection)
+}
+
+func (refusingPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
+	return nil, ErrPrepareStmt
+}
+
+// sharedPool is the gorm.ConnPool of a session.
+type sharedPool struct {
+	refusingPool
+	s *Session
+}
 
 var (
 	_ gorm.ConnPool         = &sharedPool{}
@@ -20,31 +42,19 @@ var (
 	_ gorm.GetDBConnector   = &sharedPool{}
 )
 
+// target is where a statement runs that has been admitted.
 func (p *sharedPool) target() gorm.ConnPool {
 	if p.s.mode == pooled {
-		return p.s.with.pool
+		return freshPool{p.s.with.pool}
 	}
 	return p.s.tx.tx
 }
 
-func (p *sharedPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return p.target().ExecContext(ctx, query, args...)
-}
+// freshPool is a pool that no useless connection comes from.
+type freshPool struct{ *sql.DB }
 
-func (p *sharedPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if p.s.mode != pooled {
-		return p.s.tx.tx.QueryContext(ctx, query, args...)
-	}
-	return fresh(ctx, func() (*sql.Rows, error) { return p.s.with.pool.QueryContext(ctx, query, args...) })
-}
-
-// QueryRowContext is reached by Row alone, which has no error to return but the row's own.
-func (p *sharedPool) QueryRowContext(context.Context, string, ...any) *sql.Row {
-	return failedRow(ErrRows)
-}
-
-func (p *sharedPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
-	return nil, ErrPrepareStmt
+func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return fresh(ctx, func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) })
 }
 
 // BeginTx refuses: GORM calls it for Begin and Transaction.
@@ -57,12 +67,14 @@ func (p *sharedPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
 // ownPool is the gorm.ConnPool within Do: the session's connection, for one caller alone.
 type ownPool struct {
-	gorm.ConnPool
-	s     *Session
-	ended atomic.Bool // Do has returned
+	refusingPool
+	s      *Session
+	target gorm.ConnPool
+	ended  atomic.Bool // Do has returned
 }
 
 var (
+	_ gorm.ConnPool         = &ownPool{}
 	_ gorm.TxCommitter      = &ownPool{}
 	_ gorm.ConnPoolBeginner = &ownPool{}
 	_ gorm.GetDBConnector   = &ownPool{}

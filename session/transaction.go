@@ -160,7 +160,11 @@ func (t *transaction) free() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
 	defer cancel()
-	_, _ = t.s.with.side.ExecContext(ctx, t.kill) // it fails if the connection has ended already
+	for range 3 { // the side pool's connections may have been lost too
+		if _, err := t.s.with.side.ExecContext(ctx, t.kill); !lost(err) {
+			return // it fails if the connection has ended already
+		}
+	}
 }
 
 // release returns what the transaction holds.

@@ -119,6 +119,7 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	tb.Cleanup(func() {
 		b.Server.Close()
 		b.WantIdle()
+		b.stopGrinding()
 	})
 	return b
 }

@@ -255,6 +255,20 @@ func (b *Bank) Grind(db *gorm.DB) error {
 // grind is an expression of MySQL that takes minutes.
 const grind = "BENCHMARK(100000000000, MD5('x'))"
 
+// stopGrinding ends what was abandoned outside a transaction, which MySQL would go on with until its time limit.
+func (b *Bank) stopGrinding() {
+	if b.Dialect != "mysql" {
+		return
+	}
+	var ids []int64
+	if err := b.DB.Raw("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT%BENCHMARK(%' AND id <> CONNECTION_ID()").Find(&ids).Error; err != nil {
+		b.tb.Error(err)
+	}
+	for _, id := range ids {
+		_, _ = b.Side.ExecContext(context.Background(), fmt.Sprintf("KILL %d", id)) // it may have ended
+	}
+}
+
 // slowRows is a query that sends a row and then none for a minute and more. Two rows fill the server's buffer, but not
 // two buffers: what has sent the first was its last write for that time.
 func (b *Bank) slowRows() string {

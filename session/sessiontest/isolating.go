@@ -103,6 +103,7 @@ func noRawControl(t *testing.T, backend Backend) {
 		"RollbackTo": func(db *gorm.DB) { db.RollbackTo("here") },
 		"Exec":       func(db *gorm.DB) { db.Exec(" commit") },
 		"Find":       func(db *gorm.DB) { db.Raw("COMMIT").Find(&[]int{}) },
+		"a comment":  func(db *gorm.DB) { db.Exec("/* not */ -- now\n COMMIT") },
 	} {
 		b.Step("control", func(ctx context.Context) (int, error) {
 			if err := Add(session.DB(ctx), "counters", "value", 1, 1); err != nil {

@@ -253,6 +253,10 @@ var prepared = []finisher{
 	{"PrepareStmt, Row", func(db *gorm.DB) error { var n int; return preparing(db).Raw("SELECT 1").Row().Scan(&n) }},
 	{"PrepareStmt, Rows", func(db *gorm.DB) error { return closed(preparing(db).Raw("SELECT 1").Rows()) }},
 	{"PrepareStmt, Scan", func(db *gorm.DB) error { var n int; return preparing(db).Raw("SELECT 1").Scan(&n).Error }},
+	{"ConnPool.PrepareContext", func(db *gorm.DB) error {
+		_, err := db.Statement.ConnPool.PrepareContext(context.Background(), "SELECT 1")
+		return err
+	}},
 	{"PrepareStmt, another context", func(db *gorm.DB) error {
 		return preparing(db).WithContext(context.Background()).Find(&[]parent{}).Error
 	}},
@@ -275,6 +279,21 @@ var connections = []finisher{
 		tx := db.Where("id = 1")
 		tx.Statement.ConnPool = &sql.DB{} // as dbresolver does
 		return tx.Find(&[]parent{}).Error
+	}},
+}
+
+// raw go past GORM.
+var raw = []finisher{
+	{"ConnPool.ExecContext", func(db *gorm.DB) error {
+		_, err := db.Statement.ConnPool.ExecContext(context.Background(), "DELETE FROM children")
+		return err
+	}},
+	{"ConnPool.QueryContext", func(db *gorm.DB) error {
+		return closed(db.Statement.ConnPool.QueryContext(context.Background(), "SELECT 1"))
+	}},
+	{"ConnPool.QueryRowContext", func(db *gorm.DB) error {
+		var n int
+		return db.Statement.ConnPool.QueryRowContext(context.Background(), "SELECT 1").Scan(&n)
 	}},
 }
 
@@ -321,6 +340,7 @@ func finishers(t *testing.T, backend Backend) {
 			{[]finisher{{"Transaction", func(db *gorm.DB) error { return db.Transaction(func(*gorm.DB) error { return nil }) }}}, session.ErrTransaction},
 			{prepared, session.ErrPrepareStmt},
 			{connections, session.ErrConnection},
+			{raw, session.ErrConnection},
 			{[]finisher{
 				{"Commit", func(db *gorm.DB) error { return db.Commit().Error }},
 				{"Rollback", func(db *gorm.DB) error { return db.Rollback().Error }},
@@ -369,6 +389,7 @@ func finishersInDo(t *testing.T, backend Backend) {
 			{transactions, session.ErrTransaction},
 			{prepared, session.ErrPrepareStmt},
 			{connections, session.ErrConnection},
+			{raw, session.ErrConnection},
 			{[]finisher{
 				{"Commit", func(db *gorm.DB) error { return db.Commit().Error }},
 				{"Rollback", func(db *gorm.DB) error { return db.Rollback().Error }},
