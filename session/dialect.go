@@ -48,12 +48,10 @@ func classify(err error) severity {
 		}
 	case errors.As(err, &lite):
 		// https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
-		const busy, locked, noMemory, interrupted, io, full = 5, 6, 7, 9, 10, 13
-		switch lite.Code() & 0xff {
+		const busy, locked = 5, 6
+		switch lite.Code() & 0xff { // of others that roll back, transaction.ended tells
 		case busy, locked:
 			return transient
-		case noMemory, interrupted, io, full: // they may have rolled the transaction back
-			return fatal
 		}
 	case lost(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fatal // a statement's own context, shorter than the operation's, has ended more than the statement

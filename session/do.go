@@ -36,7 +36,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	tx.Statement.ConnPool = pool
 	err := fn(tx)
 	if serverError(err) != "" { // of open rows, of which GORM does not tell
-		s.note(err)
+		return s.after(err)
 	}
 	return s.explain(err)
 }

@@ -234,12 +234,13 @@ func rolledBackBySQLite(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
 	var hooks counter
 	b.write(&hooks)
+	var statement string
 	b.Step("swallow", func(ctx context.Context) (int, error) {
 		db := session.DB(ctx)
 		if db.Exec("INSERT OR ABORT INTO counters VALUES (1, 0)").Error == nil || Add(db, "counters", "value", 2, 1) != nil {
 			t.Error("want the first statement to fail, and the transaction to go on")
 		}
-		if db.Exec("INSERT OR ROLLBACK INTO counters VALUES (1, 0)").Error == nil {
+		if db.Exec(statement).Error == nil {
 			t.Error("want the statement to fail")
 		}
 		if wrong := wantDead(Add(db, "counters", "value", 3, 1)); wrong != nil {
@@ -247,8 +248,15 @@ func rolledBackBySQLite(t *testing.T, backend Backend) {
 		}
 		return 1, nil
 	})
-	WantNull(t, b.Send(`mutation { run(step: "write") { value } b: run(step: "swallow") { value } increment(id: 5) { id } }`))
-	b.wantNothing(hooks.n.Load())
+	b.Exec("CREATE TABLE big (bytes BLOB)")
+	b.Exec("PRAGMA max_page_count = 100")
+	for _, statement = range []string{
+		"INSERT OR ROLLBACK INTO counters VALUES (1, 0)",
+		"INSERT INTO big VALUES (zeroblob(1000000))", // the disk is full
+	} {
+		WantNull(t, b.Send(`mutation { run(step: "write") { value } b: run(step: "swallow") { value } increment(id: 5) { id } }`))
+		b.wantNothing(hooks.n.Load())
+	}
 }
 
 func deadlineEndsReruns(t *testing.T, backend Backend) {
