@@ -36,13 +36,20 @@ type List struct {
 
 type contextKey struct{}
 
-// Bind returns what a session.Extension is to bind: loaders for each operation, that follow a plan.
+// Bind returns what a session.Extension is to bind: loaders for each operation, or for a group of queries, that
+// follow a plan.
 func Bind(plan *batch.Plan) func(context.Context) context.Context {
 	return func(ctx context.Context) context.Context { return newContext(ctx, plan) }
 }
 
 func newContext(ctx context.Context, plan *batch.Plan) context.Context {
-	ctx, set := batch.NewSet(ctx, plan)
+	var set *batch.Set
+	if queries := session.GroupOf(ctx); queries != nil {
+		set = batch.NewGroup(ctx, plan, queries...)
+		ctx = set.Join(ctx)
+	} else {
+		ctx, set = batch.NewSet(ctx, plan)
+	}
 	l := &Loaders{set: set}
 	l.UserByID = batch.NewLoader(set, usersByID)
 	l.UserByEmail = batch.NewLoader(set, usersByEmail)

@@ -30,7 +30,7 @@ type Extension struct {
 	// nil, such a mutation is answered with an OutcomeUnknownError at once.
 	Proof *Proof
 	// Bind returns ctx with whatever lives and ends with the session, such as dataloaders. It is called
-	// once for each session, so once more when an operation is run again.
+	// once for each session, so once more when an operation is run again, and once for a Group (see GroupOf).
 	Bind func(ctx context.Context) context.Context
 	// Deadline is how long an operation may take, or in a subscription the answer to one event;
 	// 0 is no limit.
@@ -89,7 +89,7 @@ func (e Extension) logger() *slog.Logger {
 // InterceptOperation runs the operation in a session of its own, and a subscription in one for each event.
 func (e Extension) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	oc := graphql.GetOperationContext(ctx)
-	r := &run{Extension: e, oc: oc, op: newOperation(oc), next: next, parent: ctx}
+	r := &run{Extension: e, oc: oc, op: newOperation(ctx, oc), next: next, parent: ctx}
 	switch {
 	case oc.Operation.Operation == ast.Subscription:
 		r.mode, r.db = pooled, e.reads()
@@ -103,9 +103,12 @@ func (e Extension) InterceptOperation(ctx context.Context, next graphql.Operatio
 		r.mode, r.db = pooled, e.reads()
 		r.stream = streams(ctx)
 	}
-	if r.stream {
+	switch {
+	case GroupOf(ctx) != nil: // NewGroup has done it
+		r.stream = false
+	case r.stream:
 		r.labels = labelDeferred(oc)
-	} else {
+	default:
 		inlineDeferred(oc)
 	}
 	return r.respond

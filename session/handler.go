@@ -25,11 +25,22 @@ func Handler(next http.Handler) http.Handler {
 		transports = transportsOf(server)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r := &request{streams: takesParts(transports, req)}
-		r.ends = r.one[:0]
-		defer r.end()
-		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), requestKey{}, r)))
+		ctx, end := newRequest(req.Context(), takesParts(transports, req))
+		defer end()
+		next.ServeHTTP(w, req.WithContext(ctx))
 	})
+}
+
+// NewRequest returns ctx for a request, and what ends every session that the request has opened. Handler
+// calls it for HTTP requests. A transport that gets many requests on one connection calls it for each.
+func NewRequest(ctx context.Context) (context.Context, func()) {
+	return newRequest(ctx, streams(ctx))
+}
+
+func newRequest(ctx context.Context, streams bool) (context.Context, func()) {
+	r := &request{streams: streams}
+	r.ends = r.one[:0]
+	return context.WithValue(ctx, requestKey{}, r), r.end
 }
 
 // checkOrder looks at the extensions of a server, which gqlgen does not show.
@@ -89,9 +100,17 @@ func takesParts(transports []graphql.Transport, r *http.Request) bool {
 	return false
 }
 
+type partsKey struct{}
+
+// WithParts returns ctx for a transport that sends an answer in parts, as they come: what a query defers is
+// not waited for then. The transports of gqlgen that do are known.
+func WithParts(ctx context.Context) context.Context {
+	return context.WithValue(ctx, partsKey{}, true)
+}
+
 func streams(ctx context.Context) bool {
 	r, ok := ctx.Value(requestKey{}).(*request)
-	return ok && r.streams
+	return ok && r.streams || ctx.Value(partsKey{}) != nil
 }
 
 // endWithRequest has end called when the HTTP request is over.

@@ -26,8 +26,30 @@ func (o Operation) String() string {
 	return fmt.Sprintf("%s %s %s", o.Kind, o.Name, o.ID)
 }
 
-func newOperation(oc *graphql.OperationContext) Operation {
-	return Operation{ID: newID(), Name: oc.Operation.Name, Kind: oc.Operation.Operation}
+func newOperation(ctx context.Context, oc *graphql.OperationContext) Operation {
+	id, ok := ctx.Value(idKey{}).(string)
+	if !ok {
+		id = newID()
+	}
+	return Operation{ID: id, Name: oc.Operation.Name, Kind: oc.Operation.Operation}
+}
+
+type idKey struct{}
+
+// Identify gives the operation that is to run under ctx its id, so that a transport can tell it before and where
+// there is no operation, as with a syntax error. It is for one operation.
+func Identify(ctx context.Context) (context.Context, string) {
+	id := newID()
+	return context.WithValue(ctx, idKey{}, id), id
+}
+
+// OperationID returns the id of the operation that ctx belongs to, which may not have begun.
+func OperationID(ctx context.Context) (string, bool) {
+	if op, ok := OperationFromContext(ctx); ok {
+		return op.ID, true
+	}
+	id, ok := ctx.Value(idKey{}).(string)
+	return id, ok
 }
 
 func newID() string { return uuid.Must(uuid.NewV7FromReader(random{})).String() }

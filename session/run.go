@@ -150,9 +150,7 @@ func (r *run) execute() (response *graphql.Response) {
 	if r.stream {
 		ctx = context.WithoutCancel(ctx) // see stream.go
 	}
-	if r.Bind != nil {
-		ctx = r.Bind(ctx)
-	}
+	ctx = r.bind(ctx)
 	handler := r.next(ctx)
 	if r.stream {
 		engine := ctx

@@ -150,10 +150,7 @@ func (r *run) within(parent context.Context, handler graphql.ResponseHandler, la
 	if lasts {
 		ctx = context.WithValue(parent, contextKey{}, s)
 	}
-	if r.Bind != nil {
-		ctx = r.Bind(ctx)
-	}
-	return handler(ctx), false
+	return handler(r.bind(ctx)), false
 }
 
 // inlineDeferred lets an operation answer as if it deferred nothing.
