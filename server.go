@@ -166,6 +166,7 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, log *sl
 		Proof:    proof,
 		Deadline: cfg.Deadline,
 		MaxPage:  cfg.MaxPage,
+		MaxBatch: cfg.MaxBatch,
 		Logger:   log,
 	}))
 	return mux, nil

@@ -9,13 +9,13 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
-	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/database"
 	"rollcall/graph/generated"
 	"rollcall/loader"
 	"rollcall/session"
+	"rollcall/transport"
 )
 
 // Config is what the API needs.
@@ -24,8 +24,12 @@ type Config struct {
 	Proof    *session.Proof // of commits; nil: none
 	Deadline time.Duration  // of an operation; 0: none
 	MaxPage  int            // most items that a page may hold
+	MaxBatch int            // most operations that an array may hold; 0: no arrays
 	Logger   *slog.Logger
 }
+
+// maxBody is how many bytes a request's body may have.
+const maxBody = 1 << 20
 
 // documents is how many parsed and validated documents are kept.
 const documents = 1000
@@ -37,9 +41,7 @@ func NewHandler(cfg Config) http.Handler {
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof},
 	}))
 	plan := loader.Plan(cfg.MaxPage)
-	srv.AddTransport(transport.Options{})
-	srv.AddTransport(transport.GET{})
-	srv.AddTransport(transport.POST{})
+	srv.AddTransport(&transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch})
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](documents))
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })

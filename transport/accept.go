@@ -1,0 +1,106 @@
+package transport
+
+import (
+	"mime"
+	"strconv"
+	"strings"
+)
+
+// The media types of answers.
+const (
+	graphqlType   = "application/graphql-response+json"
+	jsonType      = "application/json"
+	multipartType = "multipart/mixed"
+	eventType     = "text/event-stream"
+)
+
+// accepted is how much a client wants each media type of an answer: 0 is not at all.
+type accepted struct {
+	graphql, json, multipart, events float64
+}
+
+// accept reads the Accept headers of a request (RFC 9110, section 12.5.1). A client without any takes JSON.
+func accept(headers []string) accepted {
+	header := strings.Join(headers, ",")
+	switch strings.TrimSpace(header) { // the usual ones
+	case "", "*/*", jsonType:
+		return accepted{json: 1}
+	case graphqlType:
+		return accepted{graphql: 1}
+	}
+	offers := []offer{{media: graphqlType}, {media: jsonType}, {media: multipartType}, {media: eventType}}
+	for part := range strings.SplitSeq(header, ",") {
+		media, options, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue // what is not understood is not offered
+		}
+		q := 1.0
+		if given, ok := options["q"]; ok {
+			if q, err = strconv.ParseFloat(given, 64); err != nil || q < 0 || q > 1 {
+				continue
+			}
+		}
+		for i := range offers {
+			offers[i].weigh(media, options["charset"], q)
+		}
+	}
+	a := accepted{offers[0].q, offers[1].q, offers[2].q, offers[3].q}
+	if offers[0].exact < 3 && a.json > 0 { // a client that takes anything knows JSON best
+		a.graphql = 0
+	}
+	if offers[2].exact < 3 { // a stream is for those who ask for it
+		a.multipart = 0
+	}
+	if offers[3].exact < 3 {
+		a.events = 0
+	}
+	return a
+}
+
+// offer is a media type and what the most exact range that covers it makes of it.
+type offer struct {
+	media string
+	exact int // 3: the type itself, 2: its group, 1: every type
+	q     float64
+}
+
+func (o *offer) weigh(media, charset string, q float64) {
+	group, _, _ := strings.Cut(o.media, "/")
+	exact := 0
+	switch media {
+	case o.media:
+		exact = 3
+	case group + "/*":
+		exact = 2
+	case "*/*":
+		exact = 1
+	}
+	if charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return
+	}
+	if exact > o.exact || exact == o.exact && exact > 0 && q > o.q {
+		o.exact, o.q = exact, q
+	}
+}
+
+// one is the media type for an answer in one piece: "" if the client takes none.
+func (a accepted) one() string {
+	switch {
+	case a.graphql > 0 && a.graphql >= a.json:
+		return graphqlType
+	case a.json > 0:
+		return jsonType
+	}
+	return ""
+}
+
+// parts is the media type for an answer in parts: "" if the client takes none.
+func (a accepted) parts() string {
+	switch {
+	case a.multipart > 0 && a.multipart >= a.events:
+		return multipartType
+	case a.events > 0:
+		return eventType
+	}
+	return ""
+}

@@ -1,0 +1,152 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/session"
+)
+
+// array tells whether JSON text begins as an array does.
+func array(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	return len(text) > 0 && text[0] == '['
+}
+
+// item is one operation of an array.
+type item struct {
+	ctx    context.Context
+	oc     *graphql.OperationContext
+	answer *graphql.Response // nil until it is there
+}
+
+// plain tells whether an item reads, and needs no transaction of its own.
+func (i *item) plain() bool {
+	return i.oc.Operation.Operation == ast.Query && i.oc.Operation.Directives.ForName("snapshot") == nil
+}
+
+// batch answers an array of operations. Plain queries that follow each other are a group, which runs at once and is read
+// together; what else there is runs alone, in its turn.
+func (x *exchange) batch(ctx context.Context, body []byte) {
+	items, refused := x.items(body)
+	if refused == nil && x.wanted.one() == "" {
+		refused = &refusal{status: http.StatusNotAcceptable, code: CodeNotAcceptable, message: "an array of operations is answered as " + jsonType + ": accept it"}
+	}
+	if refused != nil {
+		x.refuse(ctx, refused)
+		return
+	}
+	for i := 0; i < len(items); {
+		if items[i].answer != nil {
+			i++
+			continue
+		}
+		var group []*item
+		for ; i < len(items) && (items[i].answer != nil || items[i].plain()); i++ {
+			if items[i].answer == nil {
+				group = append(group, items[i])
+			}
+		}
+		if len(group) > 0 {
+			x.together(group)
+			continue
+		}
+		x.dispatch(items[i].ctx, items[i])
+		i++
+	}
+	ids := make([]string, len(items))
+	b := []byte{'['}
+	for i, one := range items {
+		ids[i], _ = session.OperationID(one.ctx)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendResponse(b, one.answer)
+	}
+	x.w.Header()[HeaderOperationID] = []string{strings.Join(ids, ", ")}
+	media := jsonType
+	if x.wanted.json == 0 {
+		media = graphqlType
+	}
+	x.send(media, http.StatusOK, append(b, ']'))
+}
+
+// items decodes an array. What is wrong with one of its operations is that one's answer.
+func (x *exchange) items(body []byte) ([]*item, *refusal) {
+	var texts []json.RawMessage
+	if err := json.Unmarshal(body, &texts); err != nil {
+		return nil, syntax(body)
+	}
+	switch {
+	case len(texts) == 0:
+		return nil, badRequest("the array is empty")
+	case x.MaxBatch == 0:
+		return nil, badRequest("one operation can be sent at a time, and no array of them")
+	case len(texts) > x.MaxBatch:
+		return nil, &refusal{
+			status: http.StatusBadRequest, code: CodeBatchTooLarge,
+			message: fmt.Sprintf("the array holds %d operations; at most %d are allowed", len(texts), x.MaxBatch),
+		}
+	}
+	items := make([]*item, len(texts))
+	for i, text := range texts {
+		ctx, _ := session.Identify(x.r.Context())
+		items[i] = &item{ctx: ctx}
+		params, refused := parse(text)
+		if refused != nil {
+			items[i].answer = x.exec.DispatchError(ctx, refused.list())
+			continue
+		}
+		oc, errs := x.operation(ctx, params)
+		switch {
+		case errs != nil:
+			items[i].answer = x.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
+		case oc.Operation.Operation == ast.Subscription:
+			items[i].answer = x.exec.DispatchError(ctx, streamRequired())
+		}
+		items[i].oc = oc
+	}
+	return items, nil
+}
+
+// together runs a group of queries.
+func (x *exchange) together(group []*item) {
+	if len(group) == 1 {
+		x.dispatch(group[0].ctx, group[0])
+		return
+	}
+	queries := make([]*graphql.OperationContext, len(group))
+	for i, one := range group {
+		queries[i] = one.oc
+	}
+	g := session.NewGroup(x.r.Context(), queries...)
+	defer g.Close()
+	var all sync.WaitGroup
+	for _, one := range group {
+		all.Go(func() { x.dispatch(g.Join(one.ctx), one) })
+	}
+	all.Wait()
+}
+
+// dispatch runs one operation. A panic that nobody else has recovered is its answer alone.
+func (x *exchange) dispatch(ctx context.Context, one *item) {
+	defer func() {
+		if p := recover(); p != nil {
+			one.answer = x.exec.DispatchError(ctx, gqlerror.List{gqlerror.Wrap(one.oc.RecoverFunc(ctx, p))})
+		}
+		if one.answer == nil {
+			one.answer = cancelled()
+		}
+	}()
+	respond, ctx := x.exec.DispatchOperation(ctx, one.oc)
+	one.answer = respond(ctx)
+}

@@ -1,0 +1,216 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/session"
+)
+
+// HTTP is GraphQL over HTTP, as in https://graphql.github.io/graphql-over-http: POST and GET, answered as
+// application/graphql-response+json, as application/json, in parts as multipart/mixed, or as events (the distinct
+// connections mode of https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md). A POST may hold an
+// array of operations, which is answered by an array in its order.
+type HTTP struct {
+	// MaxBody is how many bytes a body may have; 0 is no limit.
+	MaxBody int64
+	// MaxBatch is how many operations an array may hold; at 0 arrays are refused.
+	MaxBatch int
+	// KeepAlive is how long a stream may be silent before it gives a sign of life; 15 seconds where it is 0.
+	KeepAlive time.Duration
+	// WriteTimeout is how long one part of a stream may take to reach the client, who is cut off then; 30
+	// seconds where it is 0.
+	WriteTimeout time.Duration
+
+	once    sync.Once
+	closing chan struct{}
+}
+
+var _ graphql.Transport = &HTTP{}
+
+// HeaderOperationID is the header of an answer with the id of its operation, by which the log and errors name it
+// too. For an array there are as many ids, with commas between them.
+const HeaderOperationID = "Operation-Id"
+
+// methods are what an Allow header says.
+const methods = "GET, HEAD, POST, OPTIONS"
+
+// Supports takes every request but those for a WebSocket.
+func (*HTTP) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
+
+// Shutdown ends the streams that are open, and each later one at its first pause. They break off, so that clients know
+// to ask again.
+func (t *HTTP) Shutdown() { close(t.closed()) }
+
+func (t *HTTP) closed() chan struct{} {
+	t.once.Do(func() { t.closing = make(chan struct{}) })
+	return t.closing
+}
+
+// exchange is one HTTP request on its way to its answer.
+type exchange struct {
+	*HTTP
+	w      http.ResponseWriter
+	r      *http.Request
+	exec   graphql.GraphExecutor
+	wanted accepted
+}
+
+// Do answers a request.
+func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	x := &exchange{t, w, r, exec, accept(r.Header["Accept"])}
+	header := w.Header()
+	header["Vary"] = append(header["Vary"], "Accept")
+	header["Cache-Control"] = []string{"no-store"}
+	ctx, id := session.Identify(r.Context())
+	header[HeaderOperationID] = []string{id}
+
+	var params *graphql.RawParams
+	var refused *refusal
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		params, refused = parseURL(r.URL.RawQuery)
+	case http.MethodPost:
+		var body []byte
+		if body, refused = t.body(w, r); refused != nil {
+			break
+		}
+		if array(body) {
+			x.batch(ctx, body)
+			return
+		}
+		params, refused = parse(body)
+	case http.MethodOptions:
+		header.Set("Allow", methods)
+		w.WriteHeader(http.StatusNoContent)
+		return
+	default:
+		refused = &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "the method must be GET or POST", methods}
+	}
+	if refused == nil && x.wanted.one() == "" && x.wanted.parts() == "" {
+		refused = &refusal{status: http.StatusNotAcceptable, code: CodeNotAcceptable, message: fmt.Sprintf(
+			"the answer is %s or %s, or for what comes in parts %s or %s: accept one of them", graphqlType, jsonType, multipartType, eventType)}
+	}
+	if refused != nil {
+		x.refuse(ctx, refused)
+		return
+	}
+	x.operate(ctx, params)
+}
+
+// operation makes an operation of parameters. Where there are errors, it can't be run.
+func (x *exchange) operation(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
+	params.Headers = x.r.Header
+	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(ctx), End: graphql.Now()}
+	return x.exec.CreateOperationContext(ctx, params)
+}
+
+// operate runs one operation and writes its answer.
+func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
+	oc, errs := x.operation(ctx, params)
+	if errs != nil {
+		x.write(x.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs))
+		return
+	}
+	switch kind := oc.Operation.Operation; {
+	case kind == ast.Mutation && x.r.Method != http.MethodPost:
+		x.refuse(ctx, &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "a mutation must be sent by POST", "POST"})
+		return
+	case kind == ast.Subscription && x.wanted.parts() == "":
+		x.write(x.exec.DispatchError(ctx, streamRequired()))
+		return
+	case kind == ast.Subscription:
+		x.stream(x.exec.DispatchOperation(ctx, oc))
+		return
+	}
+	if x.wanted.parts() != "" && strings.Contains(oc.RawQuery, "defer") {
+		ctx = session.WithParts(ctx)
+		x.stream(x.exec.DispatchOperation(ctx, oc))
+		return
+	}
+	if x.r.Method != http.MethodPost {
+		x.w.Header()["Cache-Control"] = []string{"private, no-cache"} // a browser may keep it, but has to ask
+	}
+	respond, ctx := x.exec.DispatchOperation(ctx, oc)
+	x.write(respond(ctx))
+}
+
+func streamRequired() gqlerror.List {
+	return gqlerror.List{{
+		Message:    fmt.Sprintf("a subscription needs a stream: accept %s, or use a WebSocket", eventType),
+		Extensions: map[string]any{"code": CodeStreamRequired},
+	}}
+}
+
+// refuse answers what is not a well-formed request.
+func (x *exchange) refuse(ctx context.Context, refused *refusal) {
+	header := x.w.Header()
+	if refused.allow != "" {
+		header.Set("Allow", refused.allow)
+	}
+	media := x.wanted.one()
+	if media == "" {
+		media = jsonType
+	}
+	x.send(media, refused.status, appendResponse(nil, x.exec.DispatchError(ctx, refused.list())))
+}
+
+// write answers with one response, in the form that the client wants most. It may be an event.
+func (x *exchange) write(response *graphql.Response) {
+	media := x.wanted.one()
+	if media == "" {
+		x.stream(graphql.OneShot(response), x.r.Context())
+		return
+	}
+	if response == nil { // the client is gone, or the server is about to be
+		response = cancelled()
+	}
+	buffer := buffers.Get().(*[]byte)
+	*buffer = appendResponse((*buffer)[:0], response)
+	x.send(media, status(media, response), *buffer)
+	if cap(*buffer) <= mostKept {
+		buffers.Put(buffer)
+	}
+}
+
+// cancelled is the answer of an operation that has none.
+func cancelled() *graphql.Response {
+	return &graphql.Response{Errors: gqlerror.List{{Message: "the request was cancelled", Extensions: map[string]any{"code": "CANCELLED"}}}}
+}
+
+// The status of an answer with both data and errors.
+const statusPartialSuccess = 294
+
+// status is that of a response to a well-formed request. Under application/json it tells nothing.
+func status(media string, response *graphql.Response) int {
+	switch {
+	case media == jsonType:
+		return http.StatusOK
+	case response.Data == nil:
+		return http.StatusBadRequest
+	case len(response.Errors) > 0:
+		return statusPartialSuccess
+	}
+	return http.StatusOK
+}
+
+// contentTypes are the values of a Content-Type header.
+var contentTypes = map[string][]string{
+	graphqlType: {graphqlType + "; charset=utf-8"},
+	jsonType:    {jsonType + "; charset=utf-8"},
+}
+
+func (x *exchange) send(media string, status int, body []byte) {
+	header := x.w.Header()
+	header["Content-Type"] = contentTypes[media]
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body) // whoever does not read it is gone
+}

@@ -1,0 +1,202 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// Codes of errors about the request itself, in an error's extensions.code.
+const (
+	CodeBadRequest       = "BAD_REQUEST"            // it is not a well-formed GraphQL request
+	CodeMethodNotAllowed = "METHOD_NOT_ALLOWED"     // GET for a mutation, or another HTTP method
+	CodeNotAcceptable    = "NOT_ACCEPTABLE"         // no media type that the client accepts can hold the answer
+	CodeMediaType        = "UNSUPPORTED_MEDIA_TYPE" // the body is in a form that is not understood
+	CodeTooLarge         = "BODY_TOO_LARGE"
+	CodeBatchTooLarge    = "BATCH_TOO_LARGE"
+	CodeStreamRequired   = "STREAM_REQUIRED" // a subscription on a transport with one answer
+)
+
+// refusal is why a request is refused before there is an operation.
+type refusal struct {
+	status  int
+	code    string
+	message string
+	allow   string // the methods that are allowed, where it is the method that is not
+}
+
+func (r *refusal) Error() string { return r.message }
+
+// list is the refusal as a GraphQL response has it.
+func (r *refusal) list() gqlerror.List {
+	return gqlerror.List{{Message: r.message, Extensions: map[string]any{"code": r.code}}}
+}
+
+func badRequest(format string, args ...any) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: CodeBadRequest, message: fmt.Sprintf(format, args...)}
+}
+
+// body reads a request's body.
+func (t *HTTP) body(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	media, options, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset, given := options["charset"]
+	if err != nil || media != jsonType || given && !strings.EqualFold(charset, "utf-8") {
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent as Content-Type: application/json, in UTF-8"}
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent without a Content-Encoding"}
+	}
+	limited := r.Body
+	if t.MaxBody > 0 {
+		limited = http.MaxBytesReader(w, r.Body, t.MaxBody)
+	}
+	var read bytes.Buffer
+	if size := r.ContentLength; size > 0 && (t.MaxBody <= 0 || size <= t.MaxBody) {
+		read.Grow(int(size) + bytes.MinRead)
+	}
+	_, err = read.ReadFrom(limited)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", t.MaxBody)}
+	case err != nil:
+		return nil, badRequest("the body could not be read to its end")
+	}
+	return read.Bytes(), nil
+}
+
+// params are the parameters of a request, as they came.
+type params struct {
+	Query         *string         `json:"query"`
+	DocumentID    *string         `json:"documentId"`
+	OperationName *string         `json:"operationName"`
+	Variables     json.RawMessage `json:"variables"`
+	Extensions    json.RawMessage `json:"extensions"`
+}
+
+// parse decodes one request, as a POST has it.
+func parse(body []byte) (*graphql.RawParams, *refusal) {
+	if !object(body) {
+		if json.Valid(body) {
+			return nil, badRequest("the body must be a JSON object")
+		}
+		return nil, syntax(body)
+	}
+	var p params
+	if err := json.Unmarshal(body, &p); err != nil {
+		var mistyped *json.UnmarshalTypeError
+		if errors.As(err, &mistyped) && mistyped.Field != "" {
+			return nil, badRequest("%s must be a string", mistyped.Field)
+		}
+		return nil, syntax(body)
+	}
+	return p.raw()
+}
+
+// object tells whether JSON text begins as an object does.
+func object(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	return len(text) > 0 && text[0] == '{'
+}
+
+// syntax says where a body ceases to be JSON, and nothing of what it holds.
+func syntax(body []byte) *refusal {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return badRequest("the body is empty")
+	}
+	var wrong *json.SyntaxError
+	if err := json.Unmarshal(body, &json.RawMessage{}); errors.As(err, &wrong) {
+		return badRequest("the body is not JSON: it is wrong at byte %d", wrong.Offset)
+	}
+	return badRequest("the body is not JSON")
+}
+
+// raw are the parameters as gqlgen wants them. The id of a persisted document goes among the extensions.
+func (p *params) raw() (*graphql.RawParams, *refusal) {
+	raw := &graphql.RawParams{}
+	for _, m := range []struct {
+		name string
+		text json.RawMessage
+		to   *map[string]any
+	}{{"variables", p.Variables, &raw.Variables}, {"extensions", p.Extensions, &raw.Extensions}} {
+		if len(m.text) == 0 || string(m.text) == "null" {
+			continue
+		}
+		if !object(m.text) {
+			return nil, badRequest("%s must be an object", m.name)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(m.text))
+		decoder.UseNumber()
+		if err := decoder.Decode(m.to); err != nil {
+			return nil, badRequest("%s is not a JSON object", m.name)
+		}
+		if _, err := decoder.Token(); !errors.Is(err, io.EOF) { // in a URL
+			return nil, badRequest("%s must be one JSON object", m.name)
+		}
+	}
+	if p.Query != nil {
+		raw.Query = *p.Query
+	}
+	if p.OperationName != nil {
+		raw.OperationName = *p.OperationName
+	}
+	if p.DocumentID != nil {
+		if raw.Extensions == nil {
+			raw.Extensions = map[string]any{}
+		}
+		raw.Extensions[documentID] = *p.DocumentID
+	}
+	if p.Query == nil && raw.Extensions[documentID] == nil && raw.Extensions[persistedQuery] == nil {
+		return nil, badRequest("query is missing: it must be a string, the GraphQL document")
+	}
+	return raw, nil
+}
+
+// The extensions that name a document in place of its text.
+const (
+	documentID     = "documentId"
+	persistedQuery = "persistedQuery"
+)
+
+// parseURL decodes the parameters of a GET.
+func parseURL(query string) (*graphql.RawParams, *refusal) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, badRequest("the URL's query is not well-formed: separate its parameters by & and escape what is special in them")
+	}
+	var p params
+	for name, given := range values {
+		if len(given) > 1 {
+			switch name {
+			case "query", "documentId", "operationName", "variables", "extensions":
+				return nil, badRequest("%s is given more than once", name)
+			}
+		}
+		value := given[0]
+		if value == "" && name != "query" {
+			continue
+		}
+		switch name {
+		case "query":
+			p.Query = &value
+		case "documentId":
+			p.DocumentID = &value
+		case "operationName":
+			p.OperationName = &value
+		case "variables":
+			p.Variables = json.RawMessage(strings.TrimSpace(value))
+		case "extensions":
+			p.Extensions = json.RawMessage(strings.TrimSpace(value))
+		}
+	}
+	return p.raw()
+}

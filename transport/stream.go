@@ -1,0 +1,197 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// form is how a stream is written.
+type form struct {
+	media     []string // its Content-Type
+	opening   string   // before the first part
+	before    string   // each part
+	after     string   // each part
+	keepAlive string
+	closing   string // after the last part
+	payload   bool   // each part is within {"payload": …}
+}
+
+// events are server-sent events. EventSource takes no notice of one that has no data.
+var events = form{
+	media:  []string{eventType + "; charset=utf-8"},
+	before: "event: next\ndata: ", after: "\n\n",
+	keepAlive: ":\n\n", closing: "event: complete\ndata:\n\n",
+}
+
+// deferred is multipart/mixed for what is deferred, subscribed for a subscription:
+// https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
+var deferred = form{
+	media:   []string{multipartType + `; boundary="-"; deferSpec=20220824`},
+	opening: "---", before: "\r\nContent-Type: application/json; charset=utf-8\r\n\r\n", after: "\r\n---",
+	closing: "--\r\n",
+}
+
+var subscribed = form{
+	media:   []string{multipartType + `; boundary="-"; subscriptionSpec=1.0`},
+	opening: "---", before: deferred.before, after: deferred.after,
+	keepAlive: deferred.before + "{}" + deferred.after, closing: deferred.closing,
+	payload: true,
+}
+
+// stream writes the responses of an operation as they come. The first one alone decides the form: an answer that is whole
+// goes out in one piece to clients that take it so.
+func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) { //nolint:revive // in the order in which DispatchOperation returns them
+	ctx, cancel := context.WithCancel(ctx)
+	responses := make(chan *graphql.Response)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(responses)
+		for {
+			response := guarded(respond, ctx)
+			if response == nil {
+				return
+			}
+			select {
+			case responses <- response:
+			case <-ctx.Done():
+				for guarded(respond, ctx) != nil { // what is left ends the session
+				}
+				return
+			}
+		}
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	s := &partWriter{exchange: x, control: http.NewResponseController(x.w)}
+	s.run(ctx, responses)
+}
+
+// guarded takes one response. A panic that nobody else has recovered ends the stream, not the process.
+func guarded(respond graphql.ResponseHandler, ctx context.Context) (response *graphql.Response) { //nolint:revive // see stream
+	defer func() {
+		if p := recover(); p != nil {
+			oc := graphql.GetOperationContext(ctx)
+			_ = oc.RecoverFunc(ctx, p)
+			response = nil
+		}
+	}()
+	return respond(ctx)
+}
+
+// partWriter writes the parts of one answer.
+type partWriter struct {
+	*exchange
+	form    form
+	control *http.ResponseController
+	begun   bool
+	failed  bool // the client does not read
+}
+
+func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response) {
+	subscription := graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation.Operation == "subscription"
+	if subscription {
+		s.begin(subscription)
+	}
+	silence := s.KeepAlive
+	if silence == 0 {
+		silence = 15 * time.Second
+	}
+	alive := time.NewTicker(silence)
+	defer alive.Stop()
+	for first := true; !s.failed; {
+		select {
+		case response, ok := <-responses:
+			switch {
+			case !ok:
+				s.end()
+				return
+			case first && !subscription && response.HasNext == nil && s.wanted.one() != "":
+				s.write(response) // nothing was deferred
+				return
+			}
+			if !s.begun {
+				s.begin(subscription)
+			}
+			s.part(response, first || subscription)
+			first = false
+			alive.Reset(silence)
+		case <-alive.C:
+			if s.begun && s.form.keepAlive != "" {
+				s.out([]byte(s.form.keepAlive))
+			}
+		case <-s.closed():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *partWriter) begin(subscription bool) {
+	s.begun = true
+	switch media := s.wanted.parts(); {
+	case media == eventType:
+		s.form = events
+	case subscription:
+		s.form = subscribed
+	default:
+		s.form = deferred
+	}
+	header := s.w.Header()
+	header["Content-Type"] = s.form.media
+	header["X-Accel-Buffering"] = []string{"no"} // what nginx must not do
+	s.w.WriteHeader(http.StatusOK)
+	s.out([]byte(s.form.opening))
+}
+
+func (s *partWriter) part(r *graphql.Response, whole bool) {
+	b := []byte(s.form.before)
+	start := len(b)
+	switch {
+	case s.form.payload && r.Data == nil:
+		b = append(b, `{"payload":null`...)
+		b = appendMember(b, "errors", r.Errors)
+		b = append(b, '}')
+	case s.form.payload:
+		b = append(appendResponse(append(b, `{"payload":`...), r), '}')
+	case whole:
+		b = appendResponse(b, r)
+	default:
+		b = appendIncrement(b, r)
+	}
+	if bytes.IndexByte(b[start:], '\n') >= 0 { // only raw JSON that somebody else wrote
+		b = append(b[:start], bytes.ReplaceAll(b[start:], []byte("\n"), []byte(" "))...)
+	}
+	s.out(append(b, s.form.after...))
+}
+
+func (s *partWriter) end() {
+	if !s.begun {
+		s.write(cancelled())
+		return
+	}
+	s.out([]byte(s.form.closing))
+}
+
+// out writes at once, and gives up on a client that does not read.
+func (s *partWriter) out(b []byte) {
+	timeout := s.WriteTimeout
+	if timeout == 0 {
+		timeout = 30 * time.Second
+	}
+	_ = s.control.SetWriteDeadline(time.Now().Add(timeout)) // a recorder has none
+	if _, err := s.w.Write(b); err != nil {
+		s.failed = true
+		return
+	}
+	if err := s.control.Flush(); err != nil {
+		s.failed = true
+	}
+}
