@@ -29,6 +29,8 @@ type config struct {
 	Proof     string        `name:"commit-proof" placeholder:"on|off" enum:"on,off" default:"on" help:"Whether each mutation stores its id, so that its fate is known even if the connection is lost while it is stored; SQLite needs none. Default: ${default}."`
 	MaxPage   int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
 	MaxBatch  int           `placeholder:"N" default:"50" help:"Most operations that one request may hold, as an array; 0 allows no arrays. Default: ${default}."`
+	Documents string        `placeholder:"FILE" help:"Documents that clients may name by an id instead of sending them: a manifest of Relay, Apollo or GraphQL Code Generator."`
+	OnlyThese bool          `name:"documents-only" help:"Refuse every document that is not in --documents, so the Playground's too."`
 	DoMigrate bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
 	Demo      bool          `help:"Load 1,000 users, 50 teams and 3,000 memberships before serving, if there are no users yet."`
 
@@ -95,6 +97,8 @@ func (c config) check() error {
 		return fmt.Errorf("--max-page: %d is too small: at least 1", c.MaxPage)
 	case c.MaxBatch < 0:
 		return fmt.Errorf("--max-batch: %d is too small: at least 0", c.MaxBatch)
+	case c.OnlyThese && c.Documents == "":
+		return errors.New("--documents-only: there is no list of documents: give --documents=FILE")
 	case c.Deadline <= 0:
 		return fmt.Errorf("--deadline: %s is too short: give a duration such as 10s", c.Deadline)
 	}

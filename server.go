@@ -19,6 +19,7 @@ import (
 	"rollcall/database"
 	"rollcall/graph"
 	"rollcall/session"
+	"rollcall/transport"
 )
 
 func main() {
@@ -159,6 +160,10 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, log *sl
 	if err != nil {
 		return nil, err
 	}
+	documents, err := readDocuments(cfg.Documents)
+	if err != nil {
+		return nil, fmt.Errorf("--documents: %w", err)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", graph.NewHandler(graph.Config{
@@ -167,9 +172,28 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, log *sl
 		Deadline: cfg.Deadline,
 		MaxPage:  cfg.MaxPage,
 		MaxBatch: cfg.MaxBatch,
-		Logger:   log,
+
+		Documents:     documents,
+		DocumentsOnly: cfg.OnlyThese,
+		Logger:        log,
 	}))
 	return mux, nil
+}
+
+// readDocuments reads a manifest, if there is one.
+func readDocuments(file string) (map[string]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := transport.ReadManifest(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return documents, nil
 }
 
 // announce prints where the server is, and a query to try.

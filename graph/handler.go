@@ -26,6 +26,9 @@ type Config struct {
 	MaxPage  int            // most items that a page may hold
 	MaxBatch int            // most operations that an array may hold; 0: no arrays
 	Logger   *slog.Logger
+
+	Documents     map[string]string // that clients may name by these ids
+	DocumentsOnly bool              // no others are run
 }
 
 // maxBody is how many bytes a request's body may have.
@@ -46,6 +49,8 @@ func NewHandler(cfg Config) http.Handler {
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
 	srv.Use(extension.Introspection{})
+	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
+	srv.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](documents)})
 	srv.Use(plan)
 	srv.Use(session.Extension{
 		DB:             cfg.Database.Write,

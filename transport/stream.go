@@ -53,15 +53,12 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 		defer close(responses)
 		for {
 			response := guarded(respond, ctx)
-			if response == nil {
+			if response == nil { // if the client is gone too: what is left ends the session
 				return
 			}
 			select {
 			case responses <- response:
 			case <-ctx.Done():
-				for guarded(respond, ctx) != nil { // what is left ends the session
-				}
-				return
 			}
 		}
 	}()
