@@ -106,7 +106,7 @@ const grace = 5 * time.Second
 // serve answers requests until ctx ends, then lets those in flight finish.
 func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
 	proof := commitProof(cfg, db)
-	handler, err := newHandler(cfg, db, proof, log)
+	handler, api, err := newHandler(cfg, db, proof, log)
 	if err != nil {
 		return err
 	}
@@ -120,14 +120,25 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Protocols:         &http.Protocols{},
 	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	server.RegisterOnShutdown(api.Shutdown)
 	if proof != nil {
 		go proof.SweepEvery(ctx, time.Hour, func(err error) { log.Warn("cannot sweep old operation ids", "error", err) })
 	}
 	announce(cfg, listener.Addr())
 
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() {
+		if cfg.TLSCert != "" {
+			failed <- server.ServeTLS(listener, cfg.TLSCert, cfg.TLSKey)
+			return
+		}
+		failed <- server.Serve(listener)
+	}()
 	select {
 	case err := <-failed:
 		return err
@@ -155,18 +166,16 @@ func commitProof(cfg config, db *database.Database) *session.Proof {
 }
 
 // newHandler routes the API and the Playground.
-func newHandler(cfg config, db *database.Database, proof *session.Proof, log *slog.Logger) (http.Handler, error) {
+func newHandler(cfg config, db *database.Database, proof *session.Proof, log *slog.Logger) (http.Handler, *graph.API, error) {
 	page, err := graph.NewPlayground()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	documents, err := readDocuments(cfg.Documents)
 	if err != nil {
-		return nil, fmt.Errorf("--documents: %w", err)
+		return nil, nil, fmt.Errorf("--documents: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", page)
-	mux.Handle("/query", graph.NewHandler(graph.Config{
+	api := graph.NewHandler(graph.Config{
 		Database: db,
 		Proof:    proof,
 		Deadline: cfg.Deadline,
@@ -176,8 +185,12 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, log *sl
 		Documents:     documents,
 		DocumentsOnly: cfg.OnlyThese,
 		Logger:        log,
-	}))
-	return mux, nil
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	mux.Handle("/query", api)
+	h, err := web(cfg, mux)
+	return h, api, err
 }
 
 // readDocuments reads a manifest, if there is one.
@@ -199,6 +212,9 @@ func readDocuments(file string) (map[string]string, error) {
 // announce prints where the server is, and a query to try.
 func announce(cfg config, addr net.Addr) {
 	base := "http://" + reachable(addr)
+	if cfg.TLSCert != "" {
+		base = "https://" + reachable(addr)
+	}
 	_, _ = fmt.Fprintf(cfg.out, `Rollcall serves %s
   Playground  %s/
   API         %s/query

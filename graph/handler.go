@@ -37,14 +37,26 @@ const maxBody = 1 << 20
 // documents is how many parsed and validated documents are kept.
 const documents = 1000
 
+// API is the GraphQL API.
+type API struct {
+	http.Handler
+	streams *transport.HTTP
+}
+
+// Shutdown ends what is open for longer than an answer takes: streams. Their clients know to ask again.
+func (a *API) Shutdown() {
+	a.streams.Shutdown()
+}
+
 // NewHandler returns the GraphQL API.
-func NewHandler(cfg Config) http.Handler {
+func NewHandler(cfg Config) *API {
 	present := presenter{cfg.Logger, cfg.Deadline}.present
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof},
 	}))
 	plan := loader.Plan(cfg.MaxPage)
-	srv.AddTransport(&transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch})
+	api := &API{streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch}}
+	srv.AddTransport(api.streams)
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](documents))
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
@@ -62,5 +74,6 @@ func NewHandler(cfg Config) http.Handler {
 		ErrorPresenter: present,
 		Logger:         cfg.Logger,
 	})
-	return session.Handler(srv)
+	api.Handler = session.Handler(srv)
+	return api
 }

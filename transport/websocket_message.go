@@ -3,11 +3,11 @@ package transport
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
@@ -75,31 +75,40 @@ type socketReply struct {
 	Payload any    `json:"payload,omitempty"`
 }
 
-// socketResponse is a graphql.Response that says nothing of data where it has none.
-type socketResponse struct {
-	Errors     gqlerror.List   `json:"errors,omitempty"`
-	Data       json.RawMessage `json:"data,omitempty"`
-	Label      string          `json:"label,omitempty"`
-	Path       ast.Path        `json:"path,omitempty"`
-	HasNext    *bool           `json:"hasNext,omitempty"`
-	Extensions map[string]any  `json:"extensions,omitempty"`
+// encode is the message as JSON. Only what others have made can fail.
+func (r socketReply) encode() []byte {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(fmt.Errorf("a message of type %s cannot be sent as JSON: %w", r.Type, err))
+	}
+	return text
 }
 
-// result is one answer of an operation, or a part of it.
-func (s *socket) result(id string, response *graphql.Response) socketReply {
+// result is a response of an operation. Any but the first one of a query adds to it.
+func (s *socket) result(id string, response *graphql.Response, first bool) []byte {
 	kind := "next"
 	if s.legacy {
 		kind = "data"
 	}
-	return socketReply{id, kind, (*socketResponse)(response)}
+	text := append(appendMember([]byte{'{'}, "id", id), `,"type":"`+kind+`","payload":`...)
+	if first {
+		text = appendResponse(text, response)
+	} else {
+		text = appendIncrement(text, response)
+	}
+	return append(text, '}')
 }
 
 // failure tells an operation's errors, and that there is no more to come.
-func (s *socket) failure(id string, errs gqlerror.List) socketReply {
-	if s.legacy { // which wants one error; clients know the list too
-		return socketReply{id, "error", map[string]any{"message": errs.Error(), "errors": errs}}
+func (s *socket) failure(id string, errs gqlerror.List) []byte {
+	if _, err := json.Marshal(errs); err != nil { // for what was put into them
+		errs = gqlerror.List{internalError()}
 	}
-	return socketReply{id, "error", errs}
+	reply := socketReply{id, "error", errs}
+	if s.legacy { // which has one error; its clients take the list from there too
+		reply.Payload = map[string]any{"message": errs.Error(), "errors": errs}
+	}
+	return reply.encode()
 }
 
 // closeReason is text that fits into a close frame.

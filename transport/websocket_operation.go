@@ -3,7 +3,6 @@ package transport
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -121,7 +120,7 @@ func (s *socket) operate(op *socketOperation, params *graphql.RawParams) {
 }
 
 // answer sends all results of an operation. It returns the message that is to end it.
-func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphql.RawParams) (last socketReply) {
+func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphql.RawParams) (last []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			last = s.failure(op.id, gqlerror.List{s.recovered(ctx, p)})
@@ -138,33 +137,26 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 		s.lasts(op)
 	}
 	responses, ctx := s.exec.DispatchOperation(ctx, oc)
-	for op.ctx.Err() == nil {
+	for first := true; op.ctx.Err() == nil; first = false {
 		response := responses(ctx)
 		if response == nil {
 			break
 		}
-		if err := s.send(op, s.result(op.id, response)); err != nil {
-			panic(err)
-		}
+		s.send(op, s.result(op.id, response, first || subscription))
 		if !subscription && (response.HasNext == nil || !*response.HasNext) {
 			break
 		}
 	}
-	return socketReply{ID: op.id, Type: "complete"}
+	return socketReply{ID: op.id, Type: "complete"}.encode()
 }
 
-// send writes an operation's message, unless the client wants none. It fails if that has no form in JSON.
-func (s *socket) send(op *socketOperation, reply socketReply) error {
-	text, err := json.Marshal(reply)
-	if err != nil {
-		return fmt.Errorf("a response cannot be sent as JSON: %w", err)
-	}
+// send writes an operation's message, unless the client wants none.
+func (s *socket) send(op *socketOperation, text []byte) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if !op.stopped.Load() {
 		s.writeLocked(text)
 	}
-	return nil
 }
 
 // lasts marks an operation as one that need not end by itself.
@@ -177,13 +169,11 @@ func (s *socket) lasts(op *socketOperation) {
 }
 
 // conclude sends an operation's last message, from when on its id can be used again.
-func (s *socket) conclude(op *socketOperation, last socketReply) {
+func (s *socket) conclude(op *socketOperation, last []byte) {
 	s.mu.Lock()
 	s.forget(op)
 	s.mu.Unlock()
-	if s.send(op, last) != nil {
-		_ = s.send(op, s.failure(op.id, gqlerror.List{internalError()}))
-	}
+	s.send(op, last)
 	s.mu.Lock()
 	s.running--
 	if !op.endless {

@@ -145,7 +145,7 @@ func (s *socket) handle(text []byte) {
 		s.subscribe(m)
 	case s.legacy && kind == "stop":
 		if s.complete(m.id) {
-			s.write(socketReply{ID: m.id, Type: "complete"})
+			s.write(socketReply{ID: m.id, Type: "complete"}.encode())
 		}
 	case s.legacy && kind == "connection_terminate":
 		s.close(websocket.StatusNormalClosure, "")
@@ -156,7 +156,7 @@ func (s *socket) handle(text []byte) {
 		if m.payload != nil {
 			pong.Payload = m.payload
 		}
-		s.write(pong)
+		s.write(pong.encode())
 	case !s.legacy && kind == "pong":
 	default:
 		s.close(socketBadRequest, "Invalid message: unknown type")
@@ -192,7 +192,7 @@ func (s *socket) init(payload json.RawMessage) {
 	ctx, ack, err := s.Init(s.root, socketObject(payload))
 	if err != nil {
 		if s.legacy && !s.isClosing() {
-			s.write(socketReply{Type: "connection_error", Payload: &gqlerror.Error{Message: "Forbidden"}})
+			s.write(socketReply{Type: "connection_error", Payload: &gqlerror.Error{Message: "Forbidden"}}.encode())
 		}
 		s.close(socketForbidden, "Forbidden")
 		return
@@ -209,9 +209,9 @@ func (s *socket) acknowledge(ctx context.Context, payload map[string]any) {
 	if payload != nil {
 		ack.Payload = payload
 	}
-	s.write(ack)
+	s.write(ack.encode())
 	if s.legacy && s.PingInterval >= 0 {
-		s.write(socketReply{Type: "ka"})
+		s.write(socketReply{Type: "ka"}.encode())
 	}
 	s.idle()
 }
@@ -261,17 +261,13 @@ func (s *socket) ping() {
 			return
 		}
 		if s.legacy && s.isAcknowledged() {
-			s.write(socketReply{Type: "ka"})
+			s.write(socketReply{Type: "ka"}.encode())
 		}
 	}
 }
 
 // write sends a message, unless the socket is closing.
-func (s *socket) write(reply socketReply) {
-	text, err := json.Marshal(reply)
-	if err != nil { // Init's payload
-		panic(fmt.Errorf("a message of type %s cannot be sent as JSON: %w", reply.Type, err))
-	}
+func (s *socket) write(text []byte) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.writeLocked(text)

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/rs/cors"
+
+	"rollcall/transport"
+)
+
+// compressed are the media types that are worth compressing. Streams are not among them: each part is to go out at once.
+var compressed = []string{
+	"application/json", "application/graphql-response+json",
+	"text/html", "text/css", "text/javascript", "application/javascript", "application/x-javascript", "image/svg+xml",
+}
+
+// web wraps the server's handler with what browsers need: compression, and leave for pages from other origins.
+func web(cfg config, h http.Handler) (http.Handler, error) {
+	compress, err := gzhttp.NewWrapper(gzhttp.ContentTypes(compressed))
+	if err != nil {
+		return nil, err
+	}
+	h = compress(h)
+	if len(cfg.CORSOrigin) == 0 {
+		return h, nil
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: cfg.CORSOrigin,
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedHeaders: []string{"*"},
+		ExposedHeaders: []string{transport.HeaderOperationID, "Retry-After"},
+		MaxAge:         7200, // seconds; Chromium's limit
+	}).Handler(h), nil
+}
+
+// checkOrigins refuses what no browser sends as the origin of a page.
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host) {
+			return fmt.Errorf("--cors-origin: %q is not an origin: give one such as https://example.com, without a path, or *", origin)
+		}
+	}
+	return nil
+}
+
+// sameOrigin tells whether a page may open a WebSocket: one of this server's, or of an origin that is allowed.
+func (c config) sameOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || slices.Contains(c.CORSOrigin, "*") || slices.Contains(c.CORSOrigin, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host == r.Host
+}
