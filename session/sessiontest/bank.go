@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
@@ -69,6 +70,7 @@ const (
 // Setup changes a bank's server before it starts.
 type Setup struct {
 	Options
+	Transport graphql.Transport        // in place of gqlgen's
 	Extension func(*session.Extension) // changes the extension
 	Server    func(*handler.Server)    // is called before the session's extension is installed
 	Wrap      func(http.Handler) http.Handler
@@ -85,6 +87,9 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	b.fill()
 
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b}}))
+	if setup.Transport != nil {
+		srv.AddTransport(setup.Transport)
+	}
 	srv.AddTransport(transport.Websocket{})
 	srv.AddTransport(transport.SSE{})
 	srv.AddTransport(transport.MultipartMixed{})
