@@ -9,6 +9,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/database"
@@ -51,9 +52,15 @@ func (a *API) Shutdown() {
 // NewHandler returns the GraphQL API.
 func NewHandler(cfg Config) *API {
 	present := presenter{cfg.Logger, cfg.Deadline}.present
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{
+	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof},
-	}))
+	})
+	for id, text := range cfg.Documents {
+		if _, err := gqlparser.LoadQueryWithRules(schema.Schema(), text, nil); err != nil { // it is refused when it is asked for
+			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", err)
+		}
+	}
+	srv := handler.New(schema)
 	plan := loader.Plan(cfg.MaxPage)
 	api := &API{streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch}}
 	srv.AddTransport(api.streams)
