@@ -125,7 +125,6 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
-	server.RegisterOnShutdown(api.Shutdown)
 	if proof != nil {
 		go proof.SweepEvery(ctx, time.Hour, func(err error) { log.Warn("cannot sweep old operation ids", "error", err) })
 	}
@@ -147,7 +146,9 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 	log.Info("stopping: operations in flight may finish")
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Deadline+grace)
 	defer cancel()
-	if err := server.Shutdown(last); err != nil {
+	closed := make(chan error, 1)
+	go func() { closed <- api.Shutdown(last) }()
+	if err := errors.Join(server.Shutdown(last), <-closed); err != nil {
 		log.Warn("requests were still open at the end", "error", err)
 		_ = server.Close()
 	}
@@ -184,6 +185,7 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, log *sl
 
 		Documents:     documents,
 		DocumentsOnly: cfg.OnlyThese,
+		CheckOrigin:   cfg.sameOrigin,
 		Logger:        log,
 	})
 	mux := http.NewServeMux()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"time"
 
@@ -18,11 +19,13 @@ import (
 
 // Codes that the server gives besides the directory's own and gqlgen's.
 const (
-	codeTimeout  model.Code = "TIMEOUT"
-	codeInternal model.Code = "INTERNAL_SERVER_ERROR"
+	codeTimeout        model.Code = "TIMEOUT"
+	codeInternal       model.Code = "INTERNAL_SERVER_ERROR"
+	codeSlowSubscriber model.Code = "SLOW_SUBSCRIBER"
+	codeTooManyErrors  model.Code = "TOO_MANY_ERRORS"
 )
 
-// presenter turns the errors of resolvers into what a client may see.
+// presenter turns the errors of resolvers into what a client may see: with a code, and the operation's id.
 type presenter struct {
 	log      *slog.Logger
 	deadline time.Duration
@@ -31,9 +34,31 @@ type presenter struct {
 // present shows a model.Error as it is, a passed deadline as TIMEOUT, and anything unexpected as an
 // internal error whose cause is in the log under the operation's id.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
-	shown := graphql.DefaultErrorPresenter(ctx, err)
-	if shown.Err == nil { // made by gqlgen itself, about the request
-		return shown
+	shown := *graphql.DefaultErrorPresenter(ctx, err)
+	shown.Extensions = maps.Clone(shown.Extensions) // which may be somebody else's
+	p.fill(ctx, &shown)
+	shown.Err = nil
+	if shown.Extensions["operationId"] == nil {
+		if id, ok := session.OperationID(ctx); ok {
+			set(&shown, "operationId", id)
+		}
+	}
+	return &shown
+}
+
+// fill sets the message and the code.
+func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
+	if shown.Err == nil { // made by gqlgen itself
+		_, running := session.OperationFromContext(ctx)
+		switch {
+		case shown.Extensions["code"] != nil:
+		case running:
+			shown.Err = errors.New(shown.Message)
+			p.hide(ctx, shown)
+		default: // about the request
+			set(shown, "code", model.CodeBadUserInput)
+		}
+		return
 	}
 	var known *model.Error
 	var unknown *session.OutcomeUnknownError
@@ -52,16 +77,13 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	default:
 		p.hide(ctx, shown)
 	}
-	shown.Err = nil
-	return shown
 }
 
-// hide logs an internal error and leaves only the operation's id in the answer.
+// hide logs an internal error and leaves none of it in the answer.
 func (p presenter) hide(ctx context.Context, shown *gqlerror.Error) {
 	attrs := []any{"error", shown.Err, "path", shown.Path.String()}
 	if op, ok := session.OperationFromContext(ctx); ok {
 		attrs = append(attrs, "operation", op.Name, "id", op.ID)
-		set(shown, "operationId", op.ID)
 	}
 	level := slog.LevelError
 	if errors.Is(shown.Err, context.Canceled) { // the client is gone
@@ -82,4 +104,36 @@ func set(e *gqlerror.Error, key string, value any) {
 // recovered makes an internal error of a resolver's panic.
 func recovered(p any) error {
 	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+}
+
+// bounded is the gqlgen extension that bounds how many errors an answer holds.
+type bounded struct{}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.ResponseInterceptor
+} = bounded{}
+
+// mostErrors is how many errors an answer holds at most, besides one that tells of the rest.
+const mostErrors = 100
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (bounded) ExtensionName() string { return "BoundedErrors" }
+
+// Validate accepts every schema.
+func (bounded) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptResponse cuts the list of errors.
+func (bounded) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	response := next(ctx)
+	if response == nil || len(response.Errors) <= mostErrors {
+		return response
+	}
+	rest := &gqlerror.Error{Message: fmt.Sprintf("there are %d more errors", len(response.Errors)-mostErrors)}
+	set(rest, "code", codeTooManyErrors)
+	if id, ok := session.OperationID(ctx); ok {
+		set(rest, "operationId", id)
+	}
+	response.Errors = append(response.Errors[:mostErrors:mostErrors], rest)
+	return response
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/database"
+	"rollcall/event"
 	"rollcall/graph/generated"
 	"rollcall/loader"
 	"rollcall/session"
@@ -30,6 +31,11 @@ type Config struct {
 
 	Documents     map[string]string // that clients may name by these ids
 	DocumentsOnly bool              // no others are run
+
+	Events event.Broker // carries changes to subscriptions; nil: within this process
+
+	// CheckOrigin tells whether a page may open a WebSocket; nil: one of the same host may.
+	CheckOrigin func(*http.Request) bool
 }
 
 // maxBody is how many bytes a request's body may have.
@@ -42,18 +48,24 @@ const documents = 1000
 type API struct {
 	http.Handler
 	streams *transport.HTTP
+	sockets *transport.WebSocket
 }
 
-// Shutdown ends what is open for longer than an answer takes: streams. Their clients know to ask again.
-func (a *API) Shutdown() {
+// Shutdown ends what is open for longer than an answer takes: streams and sockets. Their clients know to ask again. It
+// returns once the sockets are closed, or with an error when ctx ends before.
+func (a *API) Shutdown(ctx context.Context) error {
 	a.streams.Shutdown()
+	return a.sockets.Shutdown(ctx)
 }
 
 // NewHandler returns the GraphQL API.
 func NewHandler(cfg Config) *API {
 	present := presenter{cfg.Logger, cfg.Deadline}.present
+	if cfg.Events == nil {
+		cfg.Events = &event.Local{}
+	}
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof},
+		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events},
 	})
 	for id, text := range cfg.Documents {
 		if _, err := gqlparser.LoadQueryWithRules(schema.Schema(), text, nil); err != nil { // it is refused when it is asked for
@@ -62,14 +74,23 @@ func NewHandler(cfg Config) *API {
 	}
 	srv := handler.New(schema)
 	plan := loader.Plan(cfg.MaxPage)
-	api := &API{streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch}}
+	api := &API{
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch},
+		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin},
+	}
+	srv.AddTransport(api.sockets)
 	srv.AddTransport(api.streams)
-	srv.SetQueryCache(lru.New[*ast.QueryDocument](documents))
+	parsed := lru.New[*ast.QueryDocument](documents)
+	srv.SetQueryCache(parsed)
+	srv.SetValidationRulesFn(validation)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
 	srv.Use(extension.Introspection{})
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](documents)})
+	srv.Use(&variables{documents: parsed})
+	srv.Use(bounded{})
+	srv.Use(events{})
 	srv.Use(plan)
 	srv.Use(session.Extension{
 		DB:             cfg.Database.Write,

@@ -16,7 +16,7 @@ import (
 type mutationResolver struct{ *Resolver }
 
 // CreateUser resolves Mutation.createUser.
-func (mutationResolver) CreateUser(ctx context.Context, input model.CreateUserInput) (*model.UserPayload, error) {
+func (r mutationResolver) CreateUser(ctx context.Context, input model.CreateUserInput) (*model.UserPayload, error) {
 	user, err := input.User()
 	if err != nil {
 		return nil, err
@@ -31,12 +31,13 @@ func (mutationResolver) CreateUser(ctx context.Context, input model.CreateUserIn
 		return nil, err
 	}
 	loader.FromContext(ctx).Wrote(user)
+	r.changed(ctx, model.UserCreated, user.ID)
 	return &model.UserPayload{User: user}, nil
 }
 
 // UpdateUser resolves Mutation.updateUser.
-func (mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUserInput) (*model.UserPayload, error) {
-	change, err := input.Change()
+func (r mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUserInput) (*model.UserPayload, error) {
+	change, err := input.Update()
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +56,13 @@ func (mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUserIn
 			return nil, err
 		}
 		loader.FromContext(ctx).Wrote(user)
+		r.changed(ctx, model.UserUpdated, user.ID)
 	}
 	return &model.UserPayload{User: user}, nil
 }
 
 // DeleteUser resolves Mutation.deleteUser.
-func (mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUserInput) (*model.DeleteUserPayload, error) {
+func (r mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUserInput) (*model.DeleteUserPayload, error) {
 	id, err := model.ParseIDOf(model.TypeUser, "id", input.ID)
 	if err != nil {
 		return nil, err
@@ -82,7 +84,13 @@ func (mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUserIn
 		return nil, err
 	}
 	loader.FromContext(ctx).Clear()
+	r.changed(ctx, model.UserDeleted, id)
 	return &model.DeleteUserPayload{DeletedUserID: model.UserID(id)}, nil
+}
+
+// changed lets subscribers know of a change, once it is committed.
+func (r mutationResolver) changed(ctx context.Context, kind model.UserChangeKind, user int64) {
+	session.AfterCommit(ctx, func() { r.Events.Publish(&model.UserChange{Kind: kind, UserID: user}) })
 }
 
 // locked returns db with its reads locking what they read: with "UPDATE" for this transaction alone, with

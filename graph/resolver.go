@@ -3,6 +3,7 @@
 package graph
 
 import (
+	"rollcall/event"
 	"rollcall/graph/generated"
 	"rollcall/model"
 	"rollcall/session"
@@ -12,6 +13,7 @@ import (
 type Resolver struct {
 	MaxPage int            // most items that a page may hold
 	Proof   *session.Proof // nil: what became of a mutation cannot be told
+	Events  event.Broker   // between mutations and subscriptions
 }
 
 var _ generated.ResolverRoot = &Resolver{}
@@ -21,6 +23,12 @@ func (r *Resolver) Query() generated.QueryResolver { return queryResolver{r} }
 
 // Mutation resolves the fields of Mutation.
 func (r *Resolver) Mutation() generated.MutationResolver { return mutationResolver{r} }
+
+// Subscription resolves the fields of Subscription.
+func (r *Resolver) Subscription() generated.SubscriptionResolver { return subscriptionResolver{r} }
+
+// UserChange resolves the relation of UserChange.
+func (r *Resolver) UserChange() generated.UserChangeResolver { return userChangeResolver{} }
 
 // User resolves the relations of User.
 func (r *Resolver) User() generated.UserResolver { return userResolver{r} }

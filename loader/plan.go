@@ -3,8 +3,6 @@ package loader
 import (
 	"context"
 
-	"github.com/99designs/gqlgen/graphql"
-
 	"rollcall/batch"
 	"rollcall/model"
 )
@@ -38,6 +36,9 @@ func Plan(maxPage int) *batch.Plan {
 		batch.Relation("Query", "users", of(func(l *Loaders) *batch.Loader[model.Page, *model.UserConnection] { return l.Users }), pageOf(model.TypeUser, maxPage)),
 		batch.Relation("Query", "teams", of(func(l *Loaders) *batch.Loader[model.Page, *model.TeamConnection] { return l.Teams }), pageOf(model.TypeTeam, maxPage)),
 
+		batch.Relation("UserChange", "user", userByID, func(c *model.UserChange, _ batch.Args) (int64, bool) {
+			return c.UserID, c.Kind != model.UserDeleted
+		}),
 		batch.Relation("User", "manager", userByID, managerOf),
 		batch.Relation("User", "reports", of(func(l *Loaders) *batch.Loader[List, *model.UserConnection] { return l.Reports }),
 			listOf(model.TypeUser, maxPage, func(u *model.User) int64 { return u.ID })),
@@ -104,7 +105,7 @@ func idArg(typ string) func(batch.Root, batch.Args) (int64, bool) {
 }
 
 func idOf(typ string, arg any) (int64, bool) {
-	s, err := graphql.UnmarshalID(arg)
+	s, err := model.UnmarshalID(arg)
 	if err != nil {
 		return 0, false
 	}
@@ -133,7 +134,7 @@ func idsArg(typ string, most int) func(batch.Root, batch.Args) []int64 {
 }
 
 func emailArg(_ batch.Root, args batch.Args) (string, bool) {
-	s, err := graphql.UnmarshalString(args["email"])
+	s, err := model.UnmarshalString(args["email"])
 	return model.NormalEmail(s), err == nil
 }
 
@@ -141,14 +142,14 @@ func emailArg(_ batch.Root, args batch.Args) (string, bool) {
 func pageArg(typ string, most int, args batch.Args) (page model.Page, ok bool) {
 	var in model.PageArgs
 	if arg := args["first"]; arg != nil {
-		first, err := graphql.UnmarshalInt(arg)
+		first, err := model.UnmarshalInt(arg)
 		if err != nil {
 			return page, false
 		}
 		in.First = &first
 	}
 	if arg := args["after"]; arg != nil {
-		after, err := graphql.UnmarshalString(arg)
+		after, err := model.UnmarshalString(arg)
 		if err != nil {
 			return page, false
 		}

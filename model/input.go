@@ -50,8 +50,8 @@ type UpdateUserInput struct {
 	ManagerID graphql.Omittable[*string] // set to nil: no manager
 }
 
-// UserChange is what an UpdateUserInput asks for, checked.
-type UserChange struct {
+// UserUpdate is what an UpdateUserInput asks for, checked.
+type UserUpdate struct {
 	ID          int64
 	Name, Email *string // nil: stays
 	SetManager  bool
@@ -59,7 +59,7 @@ type UserChange struct {
 }
 
 // Apply makes the change in u and returns the names of the columns that it sets.
-func (c UserChange) Apply(u *User) (columns []string) {
+func (c UserUpdate) Apply(u *User) (columns []string) {
 	if c.Name != nil {
 		u.Name = *c.Name
 		columns = append(columns, "name")
@@ -75,8 +75,8 @@ func (c UserChange) Apply(u *User) (columns []string) {
 	return columns
 }
 
-// Change checks the input and returns the change that it describes.
-func (in UpdateUserInput) Change() (c UserChange, err error) {
+// Update checks the input and returns the change that it describes.
+func (in UpdateUserInput) Update() (c UserUpdate, err error) {
 	if c.ID, err = ParseIDOf(TypeUser, "id", in.ID); err != nil {
 		return c, err
 	}

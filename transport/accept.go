@@ -36,7 +36,7 @@ func accept(headers []string) accepted {
 		}
 		q := 1.0
 		if given, ok := options["q"]; ok {
-			if q, err = strconv.ParseFloat(given, 64); err != nil || q < 0 || q > 1 {
+			if q, err = strconv.ParseFloat(given, 64); err != nil || !(q >= 0 && q <= 1) { // it may be NaN
 				continue
 			}
 		}

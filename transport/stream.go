@@ -56,6 +56,7 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 			if response == nil { // if the client is gone too: what is left ends the session
 				return
 			}
+			response.Data = bytes.Clone(response.Data) // gqlgen writes each event into one buffer
 			select {
 			case responses <- response:
 			case <-ctx.Done():
@@ -190,5 +191,7 @@ func (s *partWriter) out(b []byte) {
 	}
 	if err := s.control.Flush(); err != nil {
 		s.failed = true
+		return
 	}
+	_ = s.control.SetWriteDeadline(time.Time{}) // HTTP/2 would end even a stream that has nothing to write
 }

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +32,7 @@ const (
 	modern = "graphql-transport-ws"
 	legacy = "graphql-ws"
 	// hang is a time that only a hang exceeds.
-	hang = 20 * time.Second
+	hang = 10 * time.Second
 )
 
 // fields is a schema whose operations are served by functions, one for each root field.
@@ -102,17 +101,16 @@ type socketServer struct {
 }
 
 // serveSockets serves fields. At the end of the test it wants all goroutines gone.
-func serveSockets(tb testing.TB, ws *transport.WebSocket, f fields, setup ...func(*handler.Server)) *socketServer {
+func serveSockets(tb testing.TB, ws *transport.WebSocket, f fields, setup ...func(*handler.Server) http.Handler) *socketServer {
 	tb.Helper()
-	goroutines := runtime.NumGoroutine()
 	srv := handler.New(f)
 	srv.AddTransport(ws)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return gqlerror.Errorf("recovered: %v", p) })
 	var h http.Handler = srv
 	for _, fn := range setup {
-		fn(srv)
-		h = session.Handler(srv)
+		h = fn(srv)
 	}
+	goroutines := runtime.NumGoroutine()
 	server := httptest.NewServer(h)
 	tb.Cleanup(func() {
 		server.Close()
@@ -318,7 +316,7 @@ func (c capture) MutateOperationParameters(_ context.Context, params *graphql.Ra
 func TestAnOperationHasTheHeadersOfTheSocketAndExactNumbers(t *testing.T) {
 	seen := make(capture, 1)
 	ws := &transport.WebSocket{}
-	s := serveSockets(t, ws, nil, func(srv *handler.Server) { srv.Use(seen); useSession(t, srv, nil) })
+	s := serveSockets(t, ws, nil, func(srv *handler.Server) http.Handler { srv.Use(seen); return srv })
 	c := s.dialWith(&websocket.DialOptions{Subprotocols: []string{modern}, HTTPHeader: http.Header{"X-Who": {"me"}}})
 	c.send(`{"type":"connection_init"}`)
 	c.want(`{"type":"connection_ack"}`)
@@ -443,7 +441,7 @@ func TestASecondInitClosesTheSocket(t *testing.T) {
 
 func TestASecondOperationOfAnIDClosesTheSocket(t *testing.T) {
 	ended := make(chan struct{}, 1)
-	s := serveSockets(t, &transport.WebSocket{}, fields{"ticks": stream(nil, ended), "wait": stream(nil, ended)})
+	s := serveSockets(t, &transport.WebSocket{}, fields{"ticks": stream(nil, ended), "wait": stream(nil, nil)})
 	c := s.connect(modern)
 	c.subscribe("1", `subscription { ticks }`)
 	c.subscribe("1", `{ one }`)
@@ -613,34 +611,38 @@ func (breaking) MutateOperationParameters(_ context.Context, params *graphql.Raw
 	return nil
 }
 
+// broken is a handler of these responses, which panics in place of the next.
+func broken(responses ...*graphql.Response) func(context.Context) graphql.ResponseHandler {
+	return func(context.Context) graphql.ResponseHandler {
+		calls := 0
+		next := sequence(responses...)(nil)
+		return func(ctx context.Context) *graphql.Response {
+			if calls++; calls == len(responses)+1 {
+				panic("broken")
+			}
+			return next(ctx)
+		}
+	}
+}
+
 func TestAPanicIsAnErrorOfItsOperationOnly(t *testing.T) {
 	s := serveSockets(t, &transport.WebSocket{}, fields{
 		"one":   func(context.Context) graphql.ResponseHandler { panic("one") },
-		"other": func(context.Context) graphql.ResponseHandler { return func(context.Context) *graphql.Response { panic("other") } },
-		"write": sequence(&graphql.Response{Data: json.RawMessage(`{}`), Extensions: map[string]any{"bad": loud{}}}),
-		"ticks": func(context.Context) graphql.ResponseHandler {
-			responses := sequence(data(`{"ticks":1}`))(nil)
-			return func(ctx context.Context) *graphql.Response {
-				if r := responses(ctx); r != nil {
-					return r
-				}
-				panic("ticks")
-			}
-		},
-	}, func(srv *handler.Server) { srv.Use(breaking{}); useSession(t, srv, nil) })
+		"other": broken(),
+		"write": sequence(&graphql.Response{Errors: gqlerror.List{{Extensions: map[string]any{"bad": loud{}}}}}),
+		"ticks": broken(data(`{"ticks":1}`)),
+	}, func(srv *handler.Server) http.Handler { srv.Use(breaking{}); return srv })
 	c := s.connect(modern)
 	for _, query := range []string{`{ one }`, `{ other }`, `mutation { write }`} {
 		c.subscribe("1", query)
-		if text, err := c.read(); err != nil || !strings.Contains(text, "recovered: ") && !strings.Contains(text, "internal") {
+		if text, err := c.read(); err != nil || !strings.HasPrefix(text, `{"id":"1","type":"error","payload":[{"message":"recovered: `) {
 			t.Errorf("%s: got %s %v", query, text, err)
-		} else if strings.HasPrefix(text, `{"id":"1","type":"next"`) {
-			c.want(`{"id":"1","type":"complete"}`)
 		}
-		c.wantAlive()
+		c.wantAlive() // nothing comes after it
 	}
 	c.subscribe("1", `subscription { ticks }`)
 	c.want(`{"id":"1","type":"next","payload":{"data":{"ticks":1}}}`)
-	if text, err := c.read(); err != nil || !strings.Contains(text, "recovered: ticks") {
+	if text, err := c.read(); err != nil || !strings.Contains(text, "recovered: broken") {
 		t.Errorf("got %s %v", text, err)
 	}
 	c = s.connect(modern)
@@ -808,18 +810,21 @@ func TestOnlyARequestForAWebSocketIsOne(t *testing.T) {
 
 func TestShutdownAnswersWhatRunsAndStartsNothing(t *testing.T) {
 	started, release, ended := make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, 1)
+	events := make(chan string)
 	s := serveSockets(t, &transport.WebSocket{}, fields{
 		"wait": func(context.Context) graphql.ResponseHandler {
 			started <- struct{}{}
 			<-release
 			return graphql.OneShot(data(`{"wait":1}`))
 		},
-		"ticks": stream(nil, ended),
+		"ticks": stream(events, ended),
 	})
 	idle, busy, subscribed := s.connect(modern), s.connect(modern), s.connect(legacy)
 	busy.subscribe("1", `{ wait }`)
 	receive(t, "the query", started)
 	subscribed.send(`{"id":"1","type":"start","payload":{"query":"subscription{ticks}"}}`)
+	events <- "1"
+	subscribed.want(`{"id":"1","type":"data","payload":{"data":{"ticks":1}}}`)
 
 	down := make(chan error, 1)
 	go func() { down <- s.ws.Shutdown(t.Context()) }()
@@ -908,75 +913,95 @@ func TestTheOlderProtocolIsKeptAlive(t *testing.T) {
 	c.want(`{"type":"ka"}`, `{"type":"ka"}`)
 }
 
-// useSession installs sessions over a new database. Their contexts go to opened.
-func useSession(tb testing.TB, srv *handler.Server, opened func(context.Context)) {
-	tb.Helper()
+// sessions are those that operations have had.
+type sessions struct {
+	mu  sync.Mutex
+	all []context.Context
+}
+
+// serve gives a server sessions.
+func (s *sessions) serve(tb testing.TB) func(*handler.Server) http.Handler {
 	db := databasetest.New(tb, "sqlite")
-	srv.Use(session.Extension{DB: db.Write, Reads: db.Read, Bind: func(ctx context.Context) context.Context {
-		if opened != nil {
-			opened(ctx)
+	return func(srv *handler.Server) http.Handler {
+		srv.Use(session.Extension{DB: db.Write, Reads: db.Read, Bind: func(ctx context.Context) context.Context {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.all = append(s.all, ctx)
+			return ctx
+		}})
+		return session.Handler(srv)
+	}
+}
+
+// state tells of each session whether it is open, in the order in which they were opened.
+func (s *sessions) state() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	words := make([]string, len(s.all))
+	for i, ctx := range s.all {
+		words[i] = "open"
+		var closed *session.ClosedError
+		if errors.As(session.DB(ctx).Exec("SELECT 1").Error, &closed) {
+			words[i] = "closed"
 		}
-		return ctx
-	}})
+	}
+	return strings.Join(words, " ")
 }
 
 func TestEachEventHasASessionThatIsClosedBeforeItIsSent(t *testing.T) {
-	var mu sync.Mutex
-	var opened []context.Context
+	var opened sessions
 	events := make(chan string)
-	s := serveSockets(t, &transport.WebSocket{}, fields{"ticks": stream(events, nil)}, func(srv *handler.Server) {
-		useSession(t, srv, func(ctx context.Context) {
-			mu.Lock()
-			defer mu.Unlock()
-			opened = append(opened, ctx)
-		})
-	})
-	sessions := func() []context.Context {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(opened)
-	}
+	s := serveSockets(t, &transport.WebSocket{}, fields{"ticks": stream(events, nil)}, opened.serve(t))
 	c := s.connect(modern)
 	c.subscribe("1", `subscription { ticks }`)
+	want := "closed" // the subscription's own
 	for i := range 3 {
 		events <- fmt.Sprint(i)
 		c.want(fmt.Sprintf(`{"id":"1","type":"next","payload":{"data":{"ticks":%d}}}`, i))
-		eventually(t, "the next event has a session", func() bool { return len(sessions()) == i+3 }) // the first is the subscription's own
-		for j, ctx := range sessions() {
-			if open := j == i+2; j > 0 && open != (ctx.Err() == nil) {
-				t.Errorf("after event %d the session of event %d: %v", i, j-1, ctx.Err())
-			}
+		want += " closed"
+		if got := opened.state(); got != want && got != want+" open" { // the next event's, which is waited for
+			t.Errorf("after event %d: want %s, got %s", i, want, got)
 		}
 	}
 	c.send(`{"id":"1","type":"complete"}`)
-	eventually(t, "the last session is closed", func() bool {
-		for _, ctx := range sessions() {
-			if ctx.Err() == nil {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(t, "the last session is closed", func() bool { return !strings.Contains(opened.state(), "open") })
 }
 
 func TestAnOperationsSessionEndsWithItAndNotWithTheSocket(t *testing.T) {
-	var opened []context.Context // its messages are in order
-	s := serveSockets(t, &transport.WebSocket{}, fields{"write": sequence(data(`{"write":1}`))}, func(srv *handler.Server) {
-		useSession(t, srv, func(ctx context.Context) { opened = append(opened, ctx) })
-	})
+	var opened sessions
+	yes := true
+	s := serveSockets(t, &transport.WebSocket{}, fields{
+		"write": sequence(data(`{"write":1}`)),
+		"other": sequence(&graphql.Response{Data: json.RawMessage(`{}`), HasNext: &yes}), // and no more
+	}, opened.serve(t))
 	c := s.connect(modern)
-	for i, query := range []string{`{ one }`, `mutation { write }`, `{ one }`} {
+	want := ""
+	for _, query := range []string{`{ one }`, `mutation { write }`, `{ other }`, `{ one }`} {
 		c.subscribe("1", query)
-		for range 2 {
-			if _, err := c.read(); err != nil {
+		for text := ""; !strings.Contains(text, "complete"); {
+			var err error
+			if text, err = c.read(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if len(opened) != i+1 || opened[i].Err() == nil {
-			t.Errorf("%s: %d sessions, the last one open", query, len(opened))
+		want = strings.TrimSpace(want + " closed")
+		if got := opened.state(); got != want {
+			t.Errorf("%s: want %s, got %s", query, want, got)
 		}
 	}
 	c.wantAlive()
+}
+
+func TestALostSocketClosesTheSessionsOfItsOperations(t *testing.T) {
+	var opened sessions
+	events := make(chan string)
+	s := serveSockets(t, &transport.WebSocket{}, fields{"ticks": stream(events, nil), "write": stream(events, nil)}, opened.serve(t))
+	c := s.connect(modern)
+	c.subscribe("1", `subscription { ticks }`)
+	c.subscribe("2", `mutation { write }`)
+	eventually(t, "the operations run", func() bool { return strings.Count(opened.state(), "open") == 2 })
+	_ = c.conn.CloseNow()
+	eventually(t, "their sessions are closed", func() bool { return !strings.Contains(opened.state(), "open") })
 }
 
 // pipes listens for connections in memory.

@@ -1,0 +1,74 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/loader"
+	"rollcall/model"
+)
+
+type subscriptionResolver struct{ *Resolver }
+
+// UserChanged resolves Subscription.userChanged.
+func (r subscriptionResolver) UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error) {
+	switch {
+	case ids != nil && len(ids) == 0:
+		return nil, model.BadInput("ids", "ids: name a user, or leave it out for all users")
+	case len(ids) > r.MaxPage:
+		return nil, model.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), r.MaxPage)
+	}
+	users := make([]int64, len(ids))
+	for i, id := range ids {
+		var err error
+		if users[i], err = model.ParseIDOf(model.TypeUser, "ids", id); err != nil {
+			return nil, err
+		}
+	}
+	return r.Events.Subscribe(ctx, users)
+}
+
+type userChangeResolver struct{}
+
+// User resolves UserChange.user.
+func (userChangeResolver) User(ctx context.Context, c *model.UserChange) (*model.User, error) {
+	if c.Kind == model.UserDeleted {
+		return nil, nil
+	}
+	return loader.FromContext(ctx).UserByID.Load(ctx, c.UserID)
+}
+
+// events is the gqlgen extension that tells a subscriber which was too slow why there are no more events.
+type events struct{}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.ResponseInterceptor
+} = events{}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (events) ExtensionName() string { return "Events" }
+
+// Validate accepts every schema.
+func (events) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptResponse answers the end of a subscription that its client has not ended: see event.Broker.
+func (e events) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	response := next(ctx)
+	if response != nil || ctx.Err() != nil {
+		return response
+	}
+	oc := graphql.GetOperationContext(ctx) // only what was executed has no response
+	if oc.Operation.Operation != ast.Subscription || oc.Stats.GetExtension(e.ExtensionName()) != nil {
+		return nil
+	}
+	oc.Stats.SetExtension(e.ExtensionName(), "ended")
+	graphql.AddError(ctx, &model.Error{
+		Code:    codeSlowSubscriber,
+		Message: "the events were not read as fast as they came: subscribe again, and read what may have changed",
+	})
+	return &graphql.Response{Data: json.RawMessage("null"), Errors: graphql.GetErrors(ctx)}
+}

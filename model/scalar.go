@@ -1,0 +1,105 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// The built-in scalars are taken as the GraphQL specification says (§3.5), and are never converted: a number in quotes is
+// a string. A value comes as an int64, float64, string or bool from a document, and, in JSON, with json.Number.
+
+// MarshalInt writes an Int.
+func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
+
+// UnmarshalInt takes a whole number of 32 bits.
+func UnmarshalInt(v any) (int, error) {
+	n, ok := int64(0), true
+	switch v := v.(type) {
+	case int:
+		n = int64(v)
+	case int64:
+		n = v
+	case json.Number:
+		var err error
+		n, err = strconv.ParseInt(string(v), 10, 64)
+		ok = err == nil
+	default:
+		ok = false
+	}
+	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
+		return 0, unexpected("an Int (a whole number of 32 bits)", v)
+	}
+	return int(n), nil
+}
+
+// MarshalString writes a String.
+func MarshalString(s string) graphql.Marshaler { return graphql.MarshalString(s) }
+
+// UnmarshalString takes a string.
+func UnmarshalString(v any) (string, error) {
+	if s, ok := v.(string); ok {
+		return s, nil
+	}
+	return "", unexpected("a String", v)
+}
+
+// MarshalBoolean writes a Boolean.
+func MarshalBoolean(b bool) graphql.Marshaler { return graphql.MarshalBoolean(b) }
+
+// UnmarshalBoolean takes true or false.
+func UnmarshalBoolean(v any) (bool, error) {
+	if b, ok := v.(bool); ok {
+		return b, nil
+	}
+	return false, unexpected("a Boolean (true or false)", v)
+}
+
+// MarshalID writes an ID.
+func MarshalID(id string) graphql.Marshaler { return graphql.MarshalID(id) }
+
+// UnmarshalID takes a string or a whole number.
+func UnmarshalID(v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case int:
+		return strconv.Itoa(v), nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case json.Number:
+		if !strings.ContainsAny(string(v), ".eE") {
+			return string(v), nil
+		}
+	}
+	return "", unexpected("an ID (a string or a whole number)", v)
+}
+
+func unexpected(wanted string, v any) error {
+	return BadInput("", "expected %s, got %s", wanted, Describe(v))
+}
+
+// Describe says in GraphQL's words what an input value is.
+func Describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case json.Number:
+		return Clip(string(v))
+	case string:
+		return "the string " + strconv.Quote(Clip(v))
+	}
+	switch r := reflect.ValueOf(v); {
+	case r.Kind() == reflect.Map:
+		return "an object"
+	case r.Kind() == reflect.Slice:
+		return "a list"
+	default:
+		return fmt.Sprint(v)
+	}
+}
