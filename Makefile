@@ -9,7 +9,7 @@ GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml batch/batchtest/gqlgen.yml))
 GENERATED := $(wildcard graph/generated session/sessiontest/generated batch/batchtest/generated)
 
-.PHONY: help generate check-generated lint test race all-databases chaos batching bench
+.PHONY: help generate check-generated lint test race all-databases chaos batching bench e2e
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -55,3 +55,8 @@ batching: ## Count the statements of ROLLCALL_BATCHING (10000) mixed operations 
 bench: ## Run the benchmarks, and those beside rivals, which are a module of their own in bench/.
 	go test -run '^$$' -bench . -benchmem ./...
 	go -C bench test -bench . -benchmem ./...
+
+e2e: ## Run real clients (npm, a browser) against the server, on SQLite and on the MariaDB that ROLLCALL_TEST_MYSQL names.
+	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
+	go build -o e2e/bin/rollcall .
+	ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test

@@ -228,8 +228,10 @@ func TestWhatBecomesOfOneItemChangesNothingForTheOthers(t *testing.T) {
 
 func TestAPanicThatNobodyElseRecoversIsTheAnswerOfItsItem(t *testing.T) {
 	url := serveHTTP(t, &transport.HTTP{MaxBatch: 5}, fields{
-		"wait":  func(context.Context) graphql.ResponseHandler { panic("early") },
-		"other": func(context.Context) graphql.ResponseHandler { return func(context.Context) *graphql.Response { panic("late") } },
+		"wait": func(context.Context) graphql.ResponseHandler { panic("early") },
+		"other": func(context.Context) graphql.ResponseHandler {
+			return func(context.Context) *graphql.Response { panic("late") }
+		},
 		"write": func(context.Context) graphql.ResponseHandler { panic("in a mutation") },
 	})
 	items := post(t, url, runs("{ one }", "{ wait }", "{ other }", "mutation { write }", "{ one }")).items(5)

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,37 +50,49 @@ func (d Documents) MutateOperationParameters(_ context.Context, params *graphql.
 		text, ok = d.Trusted[strings.TrimPrefix(id, "sha256:")]
 	}
 	switch {
-	case id == "" && d.Only:
-		return refusedDocument(CodeDocumentRequired, "only documents that are listed can be run: send one's id instead of its text")
-	case id == "":
-		return nil
-	case ok:
+	case ok && id != "":
 		params.Query = text
 		delete(params.Extensions, documentID)
 		delete(params.Extensions, persistedQuery)
 		return nil
+	case d.Only && id == "":
+		return refusedDocument(CodeDocumentRequired, "only documents that are listed can be run: send one's id instead of its text")
 	case d.Only:
 		return refusedDocument(CodeDocumentNotListed, "the document is not among those that are listed")
-	case automatic || params.Query != "":
+	case automatic:
+		return checkAutomatic(params, id)
+	case id == "" || params.Query != "":
 		return nil
 	}
 	return refusedDocument(CodeDocumentNotFound, "there is no document of this id")
+}
+
+// checkAutomatic refuses what gqlgen's AutomaticPersistedQuery would refuse without a code.
+func checkAutomatic(params *graphql.RawParams, id string) *gqlerror.Error {
+	extension, _ := params.Extensions[persistedQuery].(map[string]any)
+	sum := sha256.Sum256([]byte(params.Query))
+	switch {
+	case id == "" || extension["version"] != json.Number("1"):
+		return refusedDocument(CodeBadRequest, "extensions.persistedQuery must be an object with version 1 and sha256Hash, a string")
+	case params.Query != "" && id != hex.EncodeToString(sum[:]):
+		return refusedDocument(CodeBadRequest, "extensions.persistedQuery.sha256Hash is not the hash of the query")
+	}
+	return nil
 }
 
 func refusedDocument(code, message string) *gqlerror.Error {
 	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
 }
 
-// named returns the id by which a request names its document, or "", and whether the text may follow.
+// named returns the id by which a request names its document, or "", and whether Apollo's clients do it, who may send the
+// text too.
 func named(params *graphql.RawParams) (id string, automatic bool) {
 	if id, ok := params.Extensions[documentID].(string); ok {
 		return id, false
 	}
-	if extension, ok := params.Extensions[persistedQuery].(map[string]any); ok {
-		id, _ := extension["sha256Hash"].(string)
-		return id, true
-	}
-	return "", false
+	extension, _ := params.Extensions[persistedQuery].(map[string]any)
+	id, _ = extension["sha256Hash"].(string)
+	return id, params.Extensions[persistedQuery] != nil
 }
 
 // apolloFormat is how Apollo's manifests begin.

@@ -92,9 +92,9 @@ func TestABrokenManifestIsRefusedWithAReason(t *testing.T) {
 		`{"a":""}`:                       `"a"`,
 		`{"format":"other","version":1}`: `"other"`,
 		`{"format":"apollo-persisted-query-manifest","version":2,"operations":[]}`: "version 2",
-		apollo + `{"id":"a"}]}`:                                      "operation 0",
-		apollo + `{"id":"a","body":"{ one }"},{"body":"{ one }"}]}`:  "operation 1",
-		apollo + `{"id":"a","body":"x"},{"id":"a","body":"y"}]}`:     `"a"`,
+		apollo + `{"id":"a"}]}`: "operation 0",
+		apollo + `{"id":"a","body":"{ one }"},{"body":"{ one }"}]}`: "operation 1",
+		apollo + `{"id":"a","body":"x"},{"id":"a","body":"y"}]}`:    `"a"`,
 		apollo + `3]}`: "",
 	} {
 		documents, err := transport.ReadManifest([]byte(text))

@@ -22,8 +22,9 @@ type form struct {
 
 // events are server-sent events. EventSource takes no notice of one that has no data.
 var events = form{
-	media:  []string{eventType + "; charset=utf-8"},
-	before: "event: next\ndata: ", after: "\n\n",
+	media:   []string{eventType + "; charset=utf-8"},
+	opening: ":\n\n", // something to send at once
+	before:  "event: next\ndata: ", after: "\n\n",
 	keepAlive: ":\n\n", closing: "event: complete\ndata:\n\n",
 }
 

@@ -1,0 +1,83 @@
+// Starts Rollcall for a test, as a user would.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after } from "node:test";
+
+const binary = process.env.ROLLCALL_E2E_BINARY;
+if (!binary) throw new Error("ROLLCALL_E2E_BINARY is not set: run `make e2e`");
+
+/**
+ * start serves a demo directory until the end of the tests of a file. The server has to end in good order then.
+ * Without ROLLCALL_E2E_DATABASE it is in SQLite.
+ * @param {string[]} flags
+ * @returns {Promise<{url: string, page: string, log: () => string, stop: () => Promise<void>}>}
+ */
+export async function start(...flags) {
+  const folder = await mkdtemp(join(tmpdir(), "rollcall-e2e-"));
+  const database = process.env.ROLLCALL_E2E_DATABASE ?? `sqlite:${join(folder, "directory.db")}`;
+  const child = spawn(binary, ["--listen=127.0.0.1:0", "--demo", "--migrate", `--database=${database}`, ...flags], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (text) => (log += text));
+  const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(signal ?? code)));
+  const page = await new Promise((resolve, reject) => {
+    createInterface(child.stdout).on("line", (line) => {
+      const found = /Playground\s+(\S+)/.exec(line);
+      if (found) resolve(found[1]);
+    });
+    ended.then((status) => reject(new Error(`the server ended with ${status}: ${log}`)));
+  });
+  let stopped;
+  const stop = () => {
+    stopped ??= (async () => {
+      child.kill("SIGTERM");
+      const status = await ended;
+      await rm(folder, { recursive: true });
+      if (status !== 0) throw new Error(`the server ended with ${status}: ${log}`);
+    })();
+    return stopped;
+  };
+  after(stop);
+  return { page, url: `${page}query`, log: () => log, stop };
+}
+
+/**
+ * post sends one GraphQL request by fetch.
+ * @param {string} url
+ * @param {unknown} body
+ * @param {Record<string, string>} headers
+ */
+export async function post(url, body, headers = {}) {
+  return fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+}
+
+/** rename changes a user's name, so that an event is sent. */
+export async function rename(url, id, name) {
+  const response = await post(url, {
+    query: "mutation($id: ID!, $name: String!) { updateUser(input: {id: $id, name: $name}) { user { name } } }",
+    variables: { id, name },
+  });
+  const { data, errors } = await response.json();
+  if (errors || data.updateUser.user.name !== name) throw new Error(JSON.stringify(errors ?? data));
+}
+
+/** within fails if a promise takes longer than a generous time, which only a hang exceeds. */
+export async function within(what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it took more than 20 s: ${what}`)), 20_000);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EventSource } from "eventsource";
+import { createClient } from "graphql-sse";
+import { rename, start, within } from "../server.js";
+
+const { url } = await start();
+
+/** all collects what a client gets of one operation. */
+function all(client, request, onNext = () => {}) {
+  return new Promise((resolve, reject) => {
+    const results = [];
+    client.subscribe(request, {
+      next: (result) => {
+        results.push(result);
+        onNext(results);
+      },
+      error: reject,
+      complete: () => resolve(results),
+    });
+  });
+}
+
+test("graphql-sse runs a query", async () => {
+  const client = createClient({ url });
+  const results = await within("a query", all(client, { query: '{ user(id: "User:42") { name } }' }));
+  assert.deepEqual(results, [{ data: { user: { name: "Kwame Weber" } } }]);
+  client.dispose();
+});
+
+test("graphql-sse shows the errors of a document that is not valid", async () => {
+  const client = createClient({ url });
+  const [result, ...more] = await within("an error", all(client, { query: "{ nobody }" }));
+  assert.equal(result.errors[0].extensions.code, "GRAPHQL_VALIDATION_FAILED");
+  assert.ok(!("data" in result));
+  assert.deepEqual(more, []);
+  client.dispose();
+});
+
+test("graphql-sse gets the events of a subscription in order, until it has enough", async () => {
+  const client = createClient({ url, retryAttempts: 0 });
+  const events = client.iterate({
+    query: 'subscription { userChanged(ids: ["User:7"]) { kind userId user { name } } }',
+  });
+  // The client does not tell when it has subscribed, so changes go on until one is seen.
+  const first = events.next();
+  let event;
+  first.then((result) => (event = result));
+  for (let i = 0; !event && i < 200; i++) {
+    await rename(url, "User:7", `Name ${i}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  event = await within("the first event", first);
+  assert.equal(event.value.data.userChanged.kind, "UPDATED");
+  assert.equal(event.value.data.userChanged.userId, "User:7");
+  await rename(url, "User:8", "of no interest");
+  await rename(url, "User:7", "The last");
+  for (;;) {
+    const { value } = await within("the last event", events.next());
+    assert.equal(value.data.userChanged.userId, "User:7");
+    if (value.data.userChanged.user.name === "The last") break;
+  }
+  await events.return();
+  client.dispose();
+});
+
+test("EventSource gets events, and the end of what ends", async () => {
+  const query = encodeURIComponent('{ user(id: "User:42") { name } }');
+  const source = new EventSource(`${url}?query=${query}`);
+  const results = [];
+  source.addEventListener("next", (event) => results.push(JSON.parse(event.data)));
+  await within("complete", new Promise((resolve) => source.addEventListener("complete", resolve)));
+  source.close();
+  assert.deepEqual(results, [{ data: { user: { name: "Kwame Weber" } } }]);
+});
+
+test("EventSource subscribes", async () => {
+  const query = encodeURIComponent("subscription { userChanged { kind userId user { name } } }");
+  const source = new EventSource(`${url}?query=${query}`);
+  const event = new Promise((resolve) => source.addEventListener("next", (e) => resolve(JSON.parse(e.data))));
+  await within("the stream to open", new Promise((resolve) => (source.onopen = resolve)));
+  await rename(url, "User:9", "Renamed");
+  assert.deepEqual((await within("the event", event)).data.userChanged, {
+    kind: "UPDATED",
+    userId: "User:9",
+    user: { name: "Renamed" },
+  });
+  source.close();
+});
