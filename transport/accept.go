@@ -17,6 +17,8 @@ const (
 // accepted is how much a client wants each media type of an answer: 0 is not at all.
 type accepted struct {
 	graphql, json, multipart, events float64
+
+	subscribed bool // multipart in the form that subscriptions have
 }
 
 // accept reads the Accept headers of a request (RFC 9110, section 12.5.1). A client without any takes JSON.
@@ -29,10 +31,14 @@ func accept(headers []string) accepted {
 		return accepted{graphql: 1}
 	}
 	offers := []offer{{media: graphqlType}, {media: jsonType}, {media: multipartType}, {media: eventType}}
+	subscribed := false
 	for part := range strings.SplitSeq(header, ",") {
-		media, options, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue // what is not understood is not offered
+		media, options := strings.ToLower(strings.TrimSpace(part)), map[string]string(nil)
+		var err error
+		if strings.Contains(part, ";") {
+			if media, options, err = mime.ParseMediaType(part); err != nil {
+				continue // what is not understood is not offered
+			}
 		}
 		q := 1.0
 		if given, ok := options["q"]; ok {
@@ -40,11 +46,14 @@ func accept(headers []string) accepted {
 				continue
 			}
 		}
+		if media == multipartType && options["subscriptionspec"] != "" {
+			subscribed = true
+		}
 		for i := range offers {
 			offers[i].weigh(media, options["charset"], q)
 		}
 	}
-	a := accepted{offers[0].q, offers[1].q, offers[2].q, offers[3].q}
+	a := accepted{offers[0].q, offers[1].q, offers[2].q, offers[3].q, subscribed}
 	if offers[0].exact < 3 && a.json > 0 { // a client that takes anything knows JSON best
 		a.graphql = 0
 	}
@@ -95,8 +104,10 @@ func (a accepted) one() string {
 }
 
 // parts is the media type for an answer in parts: "" if the client takes none.
-func (a accepted) parts() string {
+func (a accepted) parts(subscription bool) string {
 	switch {
+	case subscription && a.events > 0 && !a.subscribed:
+		return eventType
 	case a.multipart > 0 && a.multipart >= a.events:
 		return multipartType
 	case a.events > 0:

@@ -43,6 +43,13 @@ const HeaderOperationID = "Operation-Id"
 // methods are what an Allow header says.
 const methods = "GET, HEAD, POST, OPTIONS"
 
+// Values of headers, which are shared by all answers: none is ever written to.
+var (
+	onAccept = []string{"Accept"}
+	noStore  = []string{"no-store"}
+	private  = []string{"private, no-cache"} // a browser may keep it, but has to ask
+)
+
 // Supports takes every request but those for a WebSocket.
 func (*HTTP) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
 
@@ -68,8 +75,12 @@ type exchange struct {
 func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	x := &exchange{t, w, r, exec, accept(r.Header["Accept"])}
 	header := w.Header()
-	header["Vary"] = append(header["Vary"], "Accept")
-	header["Cache-Control"] = []string{"no-store"}
+	if header["Vary"] == nil {
+		header["Vary"] = onAccept
+	} else {
+		header.Add("Vary", onAccept[0])
+	}
+	header["Cache-Control"] = noStore
 	ctx, id := session.Identify(r.Context())
 	header[HeaderOperationID] = []string{id}
 
@@ -95,7 +106,7 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	default:
 		refused = &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "the method must be GET or POST", methods}
 	}
-	if refused == nil && x.wanted.one() == "" && x.wanted.parts() == "" {
+	if refused == nil && x.wanted.one() == "" && x.wanted.parts(false) == "" {
 		refused = &refusal{status: http.StatusNotAcceptable, code: CodeNotAcceptable, message: fmt.Sprintf(
 			"the answer is %s or %s, or for what comes in parts %s or %s: accept one of them", graphqlType, jsonType, multipartType, eventType)}
 	}
@@ -124,20 +135,20 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	case kind == ast.Mutation && x.r.Method != http.MethodPost:
 		x.refuse(ctx, &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "a mutation must be sent by POST", "POST"})
 		return
-	case kind == ast.Subscription && x.wanted.parts() == "":
+	case kind == ast.Subscription && x.wanted.parts(true) == "":
 		x.write(x.exec.DispatchError(ctx, streamRequired()))
 		return
 	case kind == ast.Subscription:
 		x.stream(x.exec.DispatchOperation(ctx, oc))
 		return
 	}
-	if x.wanted.parts() != "" && strings.Contains(oc.RawQuery, "defer") {
+	if x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer") {
 		ctx = session.WithParts(ctx)
 		x.stream(x.exec.DispatchOperation(ctx, oc))
 		return
 	}
 	if x.r.Method != http.MethodPost {
-		x.w.Header()["Cache-Control"] = []string{"private, no-cache"} // a browser may keep it, but has to ask
+		x.w.Header()["Cache-Control"] = private
 	}
 	respond, ctx := x.exec.DispatchOperation(ctx, oc)
 	x.write(respond(ctx))

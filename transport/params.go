@@ -47,9 +47,7 @@ func badRequest(format string, args ...any) *refusal {
 
 // body reads a request's body.
 func (t *HTTP) body(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
-	media, options, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset, given := options["charset"]
-	if err != nil || media != jsonType || given && !strings.EqualFold(charset, "utf-8") {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent as Content-Type: application/json, in UTF-8"}
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
@@ -63,15 +61,24 @@ func (t *HTTP) body(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	if size := r.ContentLength; size > 0 && (t.MaxBody <= 0 || size <= t.MaxBody) {
 		read.Grow(int(size) + bytes.MinRead)
 	}
-	_, err = read.ReadFrom(limited)
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", t.MaxBody)}
-	case err != nil:
+	if _, err := read.ReadFrom(limited); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", t.MaxBody)}
+		}
 		return nil, badRequest("the body could not be read to its end")
 	}
 	return read.Bytes(), nil
+}
+
+// isJSON tells whether a Content-Type is that of JSON in UTF-8.
+func isJSON(contentType string) bool {
+	if contentType == jsonType { // the usual one
+		return true
+	}
+	media, options, err := mime.ParseMediaType(contentType)
+	charset, given := options["charset"]
+	return err == nil && media == jsonType && (!given || strings.EqualFold(charset, "utf-8"))
 }
 
 // params are the parameters of a request, as they came.

@@ -135,7 +135,7 @@ func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response
 
 func (s *partWriter) begin(subscription bool) {
 	s.begun = true
-	switch media := s.wanted.parts(); {
+	switch media := s.wanted.parts(subscription); {
 	case media == eventType:
 		s.form = events
 	case subscription:

@@ -1,0 +1,329 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"rollcall/database/databasetest"
+	"rollcall/transport"
+)
+
+// ask sends a request, whose answer it does not decompress; headers are name, value, name, value.
+func (s *server) ask(client *http.Client, method, path, body string, headers ...string) (*http.Response, []byte) {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return res, text
+}
+
+func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
+	t.Parallel()
+	some := start(t, "--database", databasetest.URL(t, "sqlite"), "--cors-origin", "https://a.example,http://localhost:3000")
+	all := start(t, "--database", databasetest.URL(t, "sqlite"), "--cors-origin", "*")
+	none := start(t, "--database", databasetest.URL(t, "sqlite"))
+	for _, c := range []struct {
+		what    string
+		s       *server
+		origin  string
+		allowed string
+	}{
+		{"one of two", some, "https://a.example", "https://a.example"},
+		{"the other", some, "http://localhost:3000", "http://localhost:3000"},
+		{"another scheme", some, "http://a.example", ""},
+		{"another port", some, "http://localhost:3001", ""},
+		{"a subdomain", some, "https://b.a.example", ""},
+		{"a longer name", some, "https://a.example.evil", ""},
+		{"no page", some, "null", ""},
+		{"any", all, "https://b.example", "*"},
+		{"none", none, "https://a.example", ""},
+	} {
+		for _, method := range []string{http.MethodPost, http.MethodGet} {
+			res, _ := c.s.ask(http.DefaultClient, http.MethodOptions, "/query", "",
+				"Origin", c.origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "content-type,x-anything")
+			h := res.Header
+			if got := h.Get("Access-Control-Allow-Origin"); got != c.allowed || h.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("%s: a preflight from %s: %q", c.what, c.origin, got)
+			}
+			if c.allowed != "" && (h.Get("Access-Control-Allow-Methods") != method || h.Get("Access-Control-Allow-Headers") != "content-type,x-anything" || h.Get("Access-Control-Max-Age") != "7200") {
+				t.Errorf("%s: a preflight from %s: %v", c.what, c.origin, h)
+			}
+		}
+		res, text := c.s.ask(http.DefaultClient, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Origin", c.origin, "Content-Type", "application/json")
+		if got := res.Header.Get("Access-Control-Allow-Origin"); got != c.allowed || !strings.Contains(string(text), "Query") {
+			t.Errorf("%s: an answer to %s: %q %s", c.what, c.origin, got, text)
+		}
+		if exposed := res.Header.Get("Access-Control-Expose-Headers"); c.allowed != "" && exposed != "Operation-Id, Retry-After" || c.allowed == "" && exposed != "" {
+			t.Errorf("%s: exposed to %s: %q", c.what, c.origin, exposed)
+		}
+		if vary := strings.Join(res.Header.Values("Vary"), ", "); !strings.Contains(vary, "Accept") || c.s == some && !strings.Contains(vary, "Origin") {
+			t.Errorf("%s: Vary is %q", c.what, vary)
+		}
+	}
+	res, _ := some.ask(http.DefaultClient, http.MethodOptions, "/query", "", "Origin", "https://a.example", "Access-Control-Request-Method", http.MethodDelete)
+	if got := res.Header.Get("Access-Control-Allow-Methods"); got != "" {
+		t.Errorf("DELETE is allowed: %q", got)
+	}
+}
+
+func TestWhatIsNoOriginIsRefused(t *testing.T) {
+	for _, origin := range []string{
+		"a.example", "localhost:3000", "https://", "https://a.example/", "https://a.example/path", "https://a.example?a=b", "https://a.example#a",
+		"https://user@a.example", "null", "//a.example", "https://a.example,b.example", "https://a b.example", "https:a.example", "",
+	} {
+		_, err := parse([]string{"--cors-origin=" + origin}, io.Discard, io.Discard)
+		if err == nil && origin != "" || err != nil && !strings.Contains(err.Error(), "--cors-origin") {
+			t.Errorf("%q: %v", origin, err)
+		}
+	}
+	for _, origin := range []string{"*", "https://a.example", "http://localhost:3000", "http://[::1]:3000", "https://a.example,http://127.0.0.1", "capacitor://localhost"} {
+		if _, err := parse([]string{"--cors-origin", origin}, io.Discard, io.Discard); err != nil {
+			t.Errorf("%q: %v", origin, err)
+		}
+	}
+}
+
+func TestJSONIsCompressedAsTheClientAsks(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo")
+	const body = `{"query":"{ users(first: 100) { nodes { id name email } } }"}`
+	send := func(headers ...string) (*http.Response, []byte) {
+		return s.ask(http.DefaultClient, http.MethodPost, "/query", body, append(headers, "Content-Type", "application/json")...)
+	}
+	_, plain := send()
+	decoders := map[string]func([]byte) (io.Reader, error){
+		"gzip": func(text []byte) (io.Reader, error) { return gzip.NewReader(bytes.NewReader(text)) },
+		"zstd": func(text []byte) (io.Reader, error) {
+			return zstd.NewReader(bytes.NewReader(text), zstd.WithDecoderConcurrency(1))
+		},
+	}
+	for _, media := range []string{"application/json", "application/graphql-response+json"} {
+		for coding, decoder := range decoders {
+			res, text := send("Accept-Encoding", coding, "Accept", media)
+			if res.Header.Get("Content-Encoding") != coding || len(text) >= len(plain)/2 {
+				t.Errorf("%s as %s: %q, %d bytes of %d", media, coding, res.Header.Get("Content-Encoding"), len(text), len(plain))
+				continue
+			}
+			if vary := strings.Join(res.Header.Values("Vary"), ", "); !strings.Contains(vary, "Accept-Encoding") || !strings.Contains(vary+",", "Accept,") {
+				t.Errorf("Vary is %q", vary)
+			}
+			r, err := decoder(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, plain) {
+				t.Errorf("%s as %s: %v: %s", media, coding, err, got)
+			}
+		}
+	}
+	if res, text := send("Accept-Encoding", "br;q=1, identity"); res.Header.Get("Content-Encoding") != "" || !bytes.Equal(text, plain) {
+		t.Errorf("a coding that there is not: %q %s", res.Header.Get("Content-Encoding"), text)
+	}
+}
+
+// TestEachPartOfAStreamArrivesBeforeTheNextIsMade uses a handler of its own for what goes into the stream.
+func TestEachPartOfAStreamArrivesBeforeTheNextIsMade(t *testing.T) {
+	for _, media := range []string{"text/event-stream; charset=utf-8", `multipart/mixed; boundary="-"; deferSpec=20220824`} {
+		parts := make(chan string)
+		h, err := web(config{CORSOrigin: []string{"*"}}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			control := http.NewResponseController(w)
+			w.Header().Set("Content-Type", media)
+			for part := range parts {
+				if err := control.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+					t.Errorf("no deadline can be set: %v", err)
+				}
+				_, _ = io.WriteString(w, part)
+				if err := control.Flush(); err != nil {
+					t.Errorf("no flush: %v", err)
+				}
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewServer(h)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept-Encoding", "gzip, zstd")
+		first := strings.Repeat("a", 3000) + "\n" // more than what is too short to be compressed
+		go func() { parts <- first }()
+		res, err := s.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s is sent as %s", media, res.Header.Get("Content-Encoding"))
+		}
+		r := bufio.NewReader(res.Body)
+		for i := range 3 {
+			if got, err := r.ReadString('\n'); err != nil || i == 0 && got != first || i > 0 && got != fmt.Sprintf("%d\n", i) {
+				t.Fatalf("part %d: %q, %v", i, got, err)
+			}
+			if i < 2 {
+				parts <- fmt.Sprintf("%d\n", i+1)
+			}
+		}
+		close(parts)
+		_ = res.Body.Close()
+		cancel()
+		s.Close()
+	}
+}
+
+func TestHTTP2IsServedWithoutTLSToo(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	protocols := &http.Protocols{}
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	defer client.CloseIdleConnections()
+	res, text := s.ask(client, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Content-Type", "application/json")
+	if res.ProtoMajor != 2 || string(text) != `{"data":{"__typename":"Query"}}` || res.Header.Get(transport.HeaderOperationID) == "" {
+		t.Errorf("%s %s: %s", res.Proto, res.Status, text)
+	}
+	res, text = s.ask(client, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Content-Type", "application/json", "Accept", "text/event-stream")
+	if string(text) != "event: next\ndata: {\"data\":{\"__typename\":\"Query\"}}\n\nevent: complete\ndata:\n\n" {
+		t.Errorf("events: %s %q", res.Status, text)
+	}
+}
+
+// certificate makes a certificate for 127.0.0.1 that nobody has signed but itself. It returns the files' names.
+func certificate(tb testing.TB) (cert, key string, pool *x509.CertPool) {
+	tb.Helper()
+	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "rollcall"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &secret.PublicKey, secret)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(secret)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	write := func(name, kind string, bytes []byte) string {
+		file := filepath.Join(tb.TempDir(), name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		return file
+	}
+	pool = x509.NewCertPool()
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pool.AddCert(parsed)
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", private), pool
+}
+
+func TestHTTPSIsServedWithACertificateAndByHTTP2(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--tls-cert", cert, "--tls-key", key)
+	if !strings.HasPrefix(s.base, "https://") {
+		t.Errorf("it prints %s", s.base)
+	}
+	for version, negotiates := range map[int]bool{2: true, 1: false} {
+		client := &http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: negotiates,
+		}}
+		res, text := s.ask(client, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Content-Type", "application/json")
+		if res.ProtoMajor != version || res.TLS == nil || string(text) != `{"data":{"__typename":"Query"}}` {
+			t.Errorf("%s %s: %s", res.Proto, res.Status, text)
+		}
+		client.CloseIdleConnections()
+	}
+}
+
+func TestACertificateThatCannotBeUsedIsRefused(t *testing.T) {
+	t.Parallel()
+	cert, key, _ := certificate(t)
+	database := databasetest.URL(t, "sqlite")
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--tls-cert", cert}, []string{"--tls-cert", "--tls-key"}},
+		{[]string{"--tls-key", key}, []string{"--tls-cert", "--tls-key"}},
+		{[]string{"--tls-cert", cert + "x", "--tls-key", key}, []string{"--tls-cert", cert + "x"}},
+		{[]string{"--tls-cert", cert, "--tls-key", cert}, []string{"--tls-"}},
+	} {
+		if text := refusal(t, append(c.args, "--database", database)...); !contains(text, c.want...) {
+			t.Errorf("%q: %s", c.args, text)
+		}
+	}
+}
+
+func TestAPageMayOpenAWebSocketIfItsOriginMayUseTheAPI(t *testing.T) {
+	for _, c := range []struct {
+		origin  string
+		origins []string
+		want    bool
+	}{
+		{"", nil, true},
+		{"http://here.example:8080", nil, true},
+		{"http://there.example", nil, false},
+		{"http://here.example", nil, false},
+		{"null", nil, false},
+		{"%zz", nil, false},
+		{"http://there.example", []string{"http://there.example"}, true},
+		{"https://there.example", []string{"http://there.example"}, false},
+		{"https://there.example", []string{"*"}, true},
+	} {
+		r := &http.Request{Host: "here.example:8080", URL: &url.URL{}, Header: http.Header{}}
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		if got := (config{CORSOrigin: c.origins}).sameOrigin(r); got != c.want {
+			t.Errorf("%q with %q: %t", c.origin, c.origins, got)
+		}
+	}
+}
