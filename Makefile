@@ -56,7 +56,9 @@ bench: ## Run the benchmarks, and those beside rivals, which are a module of the
 	go test -run '^$$' -bench . -benchmem ./...
 	go -C bench test -bench . -benchmem ./...
 
-e2e: ## Run real clients (npm, a browser) against the server, on SQLite and on the MariaDB that ROLLCALL_TEST_MYSQL names.
+e2e: ## Run real clients and a browser against the server, on SQLite and on the MariaDB that ROLLCALL_TEST_MYSQL names, if any.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
 	go build -o e2e/bin/rollcall .
 	ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test
+	if [ "$${ROLLCALL_TEST_MYSQL:-}" ]; then \
+		ROLLCALL_E2E_MYSQL=$$ROLLCALL_TEST_MYSQL ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; fi

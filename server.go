@@ -110,6 +110,10 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 	if err != nil {
 		return err
 	}
+	encryption, err := cfg.encryption()
+	if err != nil {
+		return err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("--listen: %s is in use by another program: choose another port, or 0 for any", cfg.Listen)
@@ -121,6 +125,7 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Protocols:         &http.Protocols{},
+		TLSConfig:         encryption,
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
@@ -132,8 +137,8 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 
 	failed := make(chan error, 1)
 	go func() {
-		if cfg.TLSCert != "" {
-			failed <- server.ServeTLS(listener, cfg.TLSCert, cfg.TLSKey)
+		if encryption != nil {
+			failed <- server.ServeTLS(listener, "", "")
 			return
 		}
 		failed <- server.Serve(listener)

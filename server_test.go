@@ -495,7 +495,7 @@ func launch(tb testing.TB, program string, args ...string) *server {
 // ready reads the address that the server prints.
 func (s *server) ready() {
 	s.tb.Helper()
-	printed := regexp.MustCompile(`API +(http://\S+)/query\n`)
+	printed := regexp.MustCompile(`API +(https?://\S+)/query\n`)
 	eventually(s.tb, "the server prints its address", func() bool {
 		select {
 		case <-s.done:

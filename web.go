@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -35,6 +36,18 @@ func web(cfg config, h http.Handler) (http.Handler, error) {
 		ExposedHeaders: []string{transport.HeaderOperationID, "Retry-After"},
 		MaxAge:         7200, // seconds; Chromium's limit
 	}).Handler(h), nil
+}
+
+// encryption is how to serve HTTPS; nil: not at all.
+func (c config) encryption() (*tls.Config, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}}, nil
 }
 
 // checkOrigins refuses what no browser sends as the origin of a page.

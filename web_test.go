@@ -224,7 +224,7 @@ func TestHTTP2IsServedWithoutTLSToo(t *testing.T) {
 		t.Errorf("%s %s: %s", res.Proto, res.Status, text)
 	}
 	res, text = s.ask(client, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Content-Type", "application/json", "Accept", "text/event-stream")
-	if string(text) != "event: next\ndata: {\"data\":{\"__typename\":\"Query\"}}\n\nevent: complete\ndata:\n\n" {
+	if string(text) != ":\n\nevent: next\ndata: {\"data\":{\"__typename\":\"Query\"}}\n\nevent: complete\ndata:\n\n" {
 		t.Errorf("events: %s %q", res.Status, text)
 	}
 }

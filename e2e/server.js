@@ -1,24 +1,46 @@
 // Starts Rollcall for a test, as a user would.
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after } from "node:test";
+import mysql from "mysql2/promise";
 
 const binary = process.env.ROLLCALL_E2E_BINARY;
 if (!binary) throw new Error("ROLLCALL_E2E_BINARY is not set: run `make e2e`");
 
+/** database makes a new database: in SQLite, or on the server that ROLLCALL_E2E_MYSQL names, in the form of ROLLCALL_TEST_MYSQL. */
+async function database(folder) {
+  if (!process.env.ROLLCALL_E2E_MYSQL) return { address: `sqlite:${join(folder, "directory.db")}`, drop: async () => {} };
+  const address = new URL(process.env.ROLLCALL_E2E_MYSQL);
+  const name = `rollcall_e2e_${randomBytes(8).toString("hex")}`;
+  const execute = async (statement) => {
+    const connection = await mysql.createConnection({
+      host: address.hostname,
+      port: Number(address.port || 3306),
+      user: decodeURIComponent(address.username),
+      password: decodeURIComponent(address.password),
+    });
+    await connection.query(statement);
+    await connection.end();
+  };
+  await execute(`CREATE DATABASE ${name}`);
+  address.pathname = `/${name}`;
+  return { address: address.href, drop: () => execute(`DROP DATABASE ${name}`) };
+}
+
 /**
- * start serves a demo directory until the end of the tests of a file. The server has to end in good order then.
- * Without ROLLCALL_E2E_DATABASE it is in SQLite.
+ * start serves a demo directory, in a database of its own, until the end of the tests of a file. The server has to end in
+ * good order then.
  * @param {string[]} flags
  * @returns {Promise<{url: string, page: string, log: () => string, stop: () => Promise<void>}>}
  */
 export async function start(...flags) {
   const folder = await mkdtemp(join(tmpdir(), "rollcall-e2e-"));
-  const database = process.env.ROLLCALL_E2E_DATABASE ?? `sqlite:${join(folder, "directory.db")}`;
-  const child = spawn(binary, ["--listen=127.0.0.1:0", "--demo", "--migrate", `--database=${database}`, ...flags], {
+  const { address, drop } = await database(folder);
+  const child = spawn(binary, ["--listen=127.0.0.1:0", "--demo", "--migrate", `--database=${address}`, ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";
@@ -36,6 +58,7 @@ export async function start(...flags) {
     stopped ??= (async () => {
       child.kill("SIGTERM");
       const status = await ended;
+      await drop();
       await rm(folder, { recursive: true });
       if (status !== 0) throw new Error(`the server ended with ${status}: ${log}`);
     })();

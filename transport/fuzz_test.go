@@ -46,7 +46,7 @@ func wantAnswer(t *testing.T, recorded *httptest.ResponseRecorder, head bool) {
 		if !complete {
 			t.Fatalf("no end: %q", r.text)
 		}
-		for event := range strings.SplitSeq(strings.TrimSuffix(rest, "\n\n"), "\n\n") {
+		for event := range strings.SplitSeq(strings.TrimPrefix(strings.TrimSuffix(rest, "\n\n"), ":\n\n"), "\n\n") {
 			text, ok := strings.CutPrefix(event, "event: next\ndata: ")
 			if !ok || strings.Contains(text, "\n") {
 				t.Fatalf("no event: %q", event)

@@ -49,6 +49,7 @@ var deferredParts = []string{
 // asEvents are server-sent events up to the end.
 func asEvents(parts ...string) string {
 	var b strings.Builder
+	b.WriteString(":\n\n")
 	for _, p := range parts {
 		b.WriteString("event: next\ndata: " + p + "\n\n")
 	}
@@ -80,11 +81,30 @@ func TestASubscriptionIsSentAsEvents(t *testing.T) {
 	})
 }
 
+func TestASubscriptionComesInPartsOnlyToWhoKnowsTheirForm(t *testing.T) {
+	url := serveHTTP(t, &transport.HTTP{}, fields{"ticks": sequence(data(`{"ticks":1}`))})
+	for accept, media := range map[string]string{
+		multipartType: multipartType, // and nothing else
+		eventType + ", " + multipartType + ", " + jsonType:                                                     eventType,
+		multipartType + ", " + eventType + ";q=0.1":                                                            eventType,
+		multipartType + ";subscriptionSpec=1.0, " + eventType + ";q=0.1":                                       multipartType,
+		multipartType + `;boundary="graphql";subscriptionSpec=1.0,` + graphqlType + "," + jsonType + ";q=0.9":  multipartType,
+		multipartType + ";q=0, " + eventType:                                                                   eventType,
+		graphqlType + ", application/graphql+json, " + jsonType + ", " + eventType + ", " + multipartType + "": eventType,
+	} {
+		bothWays(t, url, `subscription { ticks }`, accept, func(method string, r reply) {
+			if r.media() != media || !strings.Contains(r.text, `{"data":{"ticks":1}}`) {
+				t.Errorf("%s by %s: want %s, got %s: %s", accept, method, media, r.media(), r.text)
+			}
+		})
+	}
+}
+
 func TestWhoTakesNothingButEventsGetsEveryAnswerAsOne(t *testing.T) {
 	url := serveHTTP(t, &transport.HTTP{}, outcomesServed)
 	for _, c := range outcomes[:len(outcomes)-1] { // without the subscription, which is served
 		r := post(t, url, c.body, "Accept", eventType)
-		events := strings.SplitAfter(r.text, "\n\n")
+		events := strings.SplitAfter(strings.TrimPrefix(r.text, ":\n\n"), "\n\n")
 		if len(events) != 3 || !strings.HasPrefix(events[0], "event: next\ndata: {") || events[1] != "event: complete\ndata:\n\n" || r.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s %q", c.what, r.Status, r.text)
 			continue
@@ -101,7 +121,7 @@ func TestASubscriptionThatFailsAtOnceIsAnEventToo(t *testing.T) {
 	b := newBank(t, sessiontest.Setup{})
 	const document = `subscription { counterChanged(id: 0) { value } }`
 	bothWays(t, b.URL, document, eventType, func(method string, r reply) {
-		if !strings.HasPrefix(r.text, `event: next`+"\n"+`data: {"errors":[{"message":"no counter 0"`) || strings.Contains(r.text, "data: {\"data") || !strings.HasSuffix(r.text, "\n\nevent: complete\ndata:\n\n") {
+		if !strings.HasPrefix(r.text, ":\n\nevent: next\n"+`data: {"errors":[{"message":"no counter 0"`) || strings.Contains(r.text, "data: {\"data") || !strings.HasSuffix(r.text, "\n\nevent: complete\ndata:\n\n") {
 			t.Errorf("%s: %s", method, r.text)
 		}
 	})
@@ -208,7 +228,7 @@ func (r *reading) rest() string {
 
 func TestEachPartIsSentBeforeTheNextOneIsMade(t *testing.T) {
 	for accept, form := range map[string]struct{ opening, before, after, closing string }{
-		eventType:     {"", "event: next\ndata: ", "\n\n", "event: complete\ndata:\n\n"},
+		eventType:     {":\n\n", "event: next\ndata: ", "\n\n", "event: complete\ndata:\n\n"},
 		multipartType: {"---", "\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{\"payload\":", "}\r\n---", "--\r\n"},
 	} {
 		events := make(chan string)
@@ -228,7 +248,7 @@ func TestEachPartIsSentBeforeTheNextOneIsMade(t *testing.T) {
 
 func TestASilentStreamGivesSignsOfLife(t *testing.T) {
 	for accept, c := range map[string]struct{ opening, sign, closing string }{
-		eventType:     {"", ":\n\n", "event: complete\ndata:\n\n"},
+		eventType:     {":\n\n", ":\n\n", "event: complete\ndata:\n\n"},
 		multipartType: {"---", "\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{}\r\n---", "--\r\n"},
 	} {
 		events := make(chan string)
@@ -324,7 +344,7 @@ func TestAStreamMayBeSilentForLongerThanAPartMayTakeToBeSent(t *testing.T) {
 	}
 	r := read(t, res)
 	silent <- "1"
-	r.want("event: next\ndata: {\"data\":{\"ticks\":1}}\n\n")
+	r.want(":\n\nevent: next\ndata: {\"data\":{\"ticks\":1}}\n\n")
 	<-time.After(4 * timeout)
 	silent <- "2"
 	r.want("event: next\ndata: {\"data\":{\"ticks\":2}}\n\n")
@@ -420,7 +440,7 @@ func (w witness) Write(p []byte) (int, error) {
 		what = "last part"
 	case strings.HasPrefix(text, "event: complete"), text == "--\r\n":
 		what = "end"
-	case text == "" || text == "---":
+	case text == ":\n\n" || text == "---":
 		return w.ResponseWriter.Write(p)
 	}
 	w.d.note(what + ", " + w.d.state())
