@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -19,23 +20,26 @@ type config struct {
 	Migrate struct{} `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
 	Version struct{} `cmd:"" help:"Print the version, then stop."`
 
-	Database   string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
-	PoolSize   int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations; SQLite has one for these. Default: ${default}."`
-	LogFormat  string        `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
-	LogLevel   string        `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
-	Echo       bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows."`
-	Listen     string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Where to serve. Without a host: on every address; port 0: any that is free. Default: ${default}."`
-	Deadline   time.Duration `placeholder:"DURATION" default:"10s" help:"How long an operation may take. Default: ${default}."`
-	Proof      string        `name:"commit-proof" placeholder:"on|off" enum:"on,off" default:"on" help:"Whether each mutation stores its id, so that its fate is known even if the connection is lost while it is stored; SQLite needs none. Default: ${default}."`
-	MaxPage    int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
-	MaxBatch   int           `placeholder:"N" default:"50" help:"Most operations that one request may hold, as an array; 0 allows no arrays. Default: ${default}."`
-	Documents  string        `placeholder:"FILE" help:"Documents that clients may name by an id instead of sending them: a manifest of Relay, Apollo or GraphQL Code Generator."`
-	OnlyThese  bool          `name:"documents-only" help:"Refuse every document that is not in --documents, so the Playground's too."`
-	CORSOrigin []string      `placeholder:"ORIGIN,..." help:"Origins whose pages may use the API, such as https://example.com; * is all."`
-	TLSCert    string        `placeholder:"FILE" help:"The certificate, in PEM, to serve HTTPS with; --tls-key goes with it."`
-	TLSKey     string        `placeholder:"FILE" help:"The certificate's private key, in PEM."`
-	DoMigrate  bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
-	Demo       bool          `help:"Load 1,000 users, 50 teams and 3,000 memberships before serving, if there are no users yet."`
+	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
+	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations; SQLite has one for these. Default: ${default}."`
+	LogFormat   string        `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
+	LogLevel    string        `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
+	Echo        bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows."`
+	Listen      string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Where to serve. Without a host: on every address, which needs --allow-anonymous; port 0: any that is free. Default: ${default}."`
+	Deadline    time.Duration `placeholder:"DURATION" default:"10s" help:"How long an operation may take. Default: ${default}."`
+	Proof       string        `name:"commit-proof" placeholder:"on|off" enum:"on,off" default:"on" help:"Whether each mutation stores its id, so that its fate is known even if the connection is lost while it is stored; SQLite needs none. Default: ${default}."`
+	MaxPage     int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
+	MaxBatch    int           `placeholder:"N" default:"50" help:"Most operations that one request may hold, as an array; 0 allows no arrays. Default: ${default}."`
+	Documents   string        `placeholder:"FILE" help:"Documents that clients may name by an id instead of sending them: a manifest of Relay, Apollo or GraphQL Code Generator."`
+	OnlyThese   bool          `name:"documents-only" help:"Refuse every document that is not in --documents, so the Playground's too."`
+	CORSOrigin  []string      `placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.com; * is all."`
+	TLSCert     string        `placeholder:"FILE" help:"The certificate, in PEM, to serve HTTPS with; --tls-key goes with it."`
+	TLSKey      string        `placeholder:"FILE" help:"The certificate's private key, in PEM."`
+	Concurrency int           `placeholder:"N" default:"128" help:"Most requests that run at once; four times as many may wait, and more are refused. Default: ${default}."`
+	Production  bool          `help:"Answer no introspection, and suggest nothing in errors."`
+	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
+	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
+	Demo        bool          `help:"Load 1,000 users, 50 teams and 3,000 memberships before serving, if there are no users yet."`
 
 	command string
 	out     io.Writer // addresses and results
@@ -94,6 +98,10 @@ func (c config) check() error {
 	switch {
 	case c.Listen == "": // to package net it is any port on every address
 		return errors.New("--listen: the address is missing: give one such as 127.0.0.1:8080")
+	case !c.Anonymous && !loopback(c.Listen):
+		return fmt.Errorf("--listen: other machines may reach %s, and whoever does can read and change the whole directory, since nobody has to log in: listen on 127.0.0.1, or add --allow-anonymous if that is meant", c.Listen)
+	case c.Concurrency < 1:
+		return fmt.Errorf("--concurrency: %d is too small: at least 1", c.Concurrency)
 	case c.PoolSize < 1:
 		return fmt.Errorf("--pool-size: %d is too small: at least 1", c.PoolSize)
 	case c.MaxPage < 1:
@@ -108,6 +116,15 @@ func (c config) check() error {
 		return fmt.Errorf("--deadline: %s is too short: give a duration such as 10s", c.Deadline)
 	}
 	return checkOrigins(c.CORSOrigin)
+}
+
+// loopback tells whether only this machine can reach an address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // Listen will say what is wrong with it
+	}
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 // logger returns the log that the flags ask for.

@@ -12,39 +12,52 @@ import (
 	"testing"
 )
 
-// flags has for each flag two values other than its default, and how to read it.
+// flags has for each flag two values other than its default, how to read it, and a flag that it needs.
 var flags = map[string]struct {
 	one, other string
 	value      func(config) any
+	with       string
 }{
-	"database":     {"sqlite:one.db", "sqlite:other.db", func(c config) any { return c.Database }},
-	"pool-size":    {"3", "4", func(c config) any { return c.PoolSize }},
-	"log-format":   {"json", "text", func(c config) any { return c.LogFormat }},
-	"log-level":    {"debug", "error", func(c config) any { return c.LogLevel }},
-	"echo":         {"true", "false", func(c config) any { return c.Echo }},
-	"listen":       {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Listen }},
-	"deadline":     {"1s", "1m0s", func(c config) any { return c.Deadline }},
-	"max-page":     {"3", "4", func(c config) any { return c.MaxPage }},
-	"commit-proof": {"off", "on", func(c config) any { return c.Proof }},
-	"migrate":      {"true", "false", func(c config) any { return c.DoMigrate }},
-	"demo":         {"true", "false", func(c config) any { return c.Demo }},
+	"database":        {"sqlite:one.db", "sqlite:other.db", func(c config) any { return c.Database }, ""},
+	"pool-size":       {"3", "4", func(c config) any { return c.PoolSize }, ""},
+	"log-format":      {"json", "text", func(c config) any { return c.LogFormat }, ""},
+	"log-level":       {"debug", "error", func(c config) any { return c.LogLevel }, ""},
+	"echo":            {"true", "false", func(c config) any { return c.Echo }, ""},
+	"listen":          {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Listen }, ""},
+	"deadline":        {"1s", "1m0s", func(c config) any { return c.Deadline }, ""},
+	"max-page":        {"3", "4", func(c config) any { return c.MaxPage }, ""},
+	"commit-proof":    {"off", "on", func(c config) any { return c.Proof }, ""},
+	"migrate":         {"true", "false", func(c config) any { return c.DoMigrate }, ""},
+	"demo":            {"true", "false", func(c config) any { return c.Demo }, ""},
+	"max-batch":       {"0", "4", func(c config) any { return c.MaxBatch }, ""},
+	"documents":       {"one.json", "other.json", func(c config) any { return c.Documents }, ""},
+	"documents-only":  {"true", "false", func(c config) any { return c.OnlyThese }, "--documents=a.json"},
+	"cors-origin":     {"https://a.example,http://b:1", "*", func(c config) any { return strings.Join(c.CORSOrigin, ",") }, ""},
+	"tls-cert":        {"one.pem", "other.pem", func(c config) any { return c.TLSCert }, "--tls-key=key.pem"},
+	"tls-key":         {"one.pem", "other.pem", func(c config) any { return c.TLSKey }, "--tls-cert=cert.pem"},
+	"concurrency":     {"3", "4", func(c config) any { return c.Concurrency }, ""},
+	"production":      {"true", "false", func(c config) any { return c.Production }, ""},
+	"allow-anonymous": {"true", "false", func(c config) any { return c.Anonymous }, ""},
 }
 
 func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
 	for name, flag := range flags {
 		variable := "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		t.Run(variable, func(t *testing.T) {
-			if got := fmt.Sprint(flag.value(parsed(t))); got == flag.one {
+			var with []string
+			if flag.with != "" {
+				with = append(with, flag.with)
+			} else if got := fmt.Sprint(flag.value(parsed(t))); got == flag.one {
 				t.Fatalf("%s is the default: take another value", got)
 			}
-			if got := fmt.Sprint(flag.value(parsed(t, "--"+name+"="+flag.one))); got != flag.one {
+			if got := fmt.Sprint(flag.value(parsed(t, append(with, "--"+name+"="+flag.one)...))); got != flag.one {
 				t.Errorf("the flag %s gives %s", flag.one, got)
 			}
 			t.Setenv(variable, flag.one)
-			if got := fmt.Sprint(flag.value(parsed(t))); got != flag.one {
+			if got := fmt.Sprint(flag.value(parsed(t, with...))); got != flag.one {
 				t.Errorf("the variable %s gives %s", flag.one, got)
 			}
-			if got := fmt.Sprint(flag.value(parsed(t, "--"+name+"="+flag.other))); got != flag.other {
+			if got := fmt.Sprint(flag.value(parsed(t, append(with, "--"+name+"="+flag.other)...))); got != flag.other {
 				t.Errorf("the flag %s and the variable %s give %s", flag.other, flag.one, got)
 			}
 		})
@@ -58,7 +71,7 @@ func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 			t.Fatalf("%q: %v", args, err)
 		}
 		told := map[string]bool{}
-		for _, line := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)(?:=\S+)? {2,}\S.*`).FindAllStringSubmatch(out.String(), -1) {
+		for _, line := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)(?:=\S+)?\n? {2,}\S.*`).FindAllStringSubmatch(out.String(), -1) {
 			told[line[1]] = true
 			if _, known := flags[line[1]]; !known && line[1] != "help" {
 				t.Errorf("%q: the tests do not know --%s", args, line[1])
@@ -92,6 +105,14 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--deadline=0s":      "--deadline: 0s is too short",
 		"--deadline=5":       "--deadline: expected duration",
 		"--listen=":          "--listen: the address is missing",
+		"--listen=:80":       "--listen: other machines may reach :80, and whoever does can read and change the whole directory",
+		"--listen=[::]:80":   "add --allow-anonymous if that is meant",
+		"--listen=a.b:80":    "--listen: other machines may reach a.b:80",
+		"--max-batch=-1":     "--max-batch: -1 is too small: at least 0",
+		"--concurrency=0":    "--concurrency: 0 is too small: at least 1",
+		"--documents-only":   "--documents-only: there is no list of documents",
+		"--tls-key=a.pem":    "--tls-cert and --tls-key: one is given without the other",
+		"--cors-origin=a.b":  `--cors-origin: "a.b" is not an origin`,
 		"--log-format=xml":   `--log-format must be one of "text","json" but got "xml"`,
 		"--log-level=loud":   `--log-level must be one of "debug","info","warn","error" but got "loud"`,
 		"--demo=perhaps":     "--demo: bool value must be true",

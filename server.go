@@ -191,6 +191,8 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, log *sl
 		Documents:     documents,
 		DocumentsOnly: cfg.OnlyThese,
 		CheckOrigin:   cfg.sameOrigin,
+		Concurrency:   cfg.Concurrency,
+		Production:    cfg.Production,
 		Logger:        log,
 	})
 	mux := http.NewServeMux()

@@ -31,12 +31,12 @@ import (
 	"rollcall/transport"
 )
 
-// ask sends a request, whose answer it does not decompress; headers are name, value, name, value.
-func (s *server) ask(client *http.Client, method, path, body string, headers ...string) (*http.Response, []byte) {
+// ask sends a request to the API, whose answer it does not decompress; headers are name, value, name, value.
+func (s *server) ask(client *http.Client, method, body string, headers ...string) (*http.Response, []byte) {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, s.base+"/query", strings.NewReader(body))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 		{"none", none, "https://a.example", ""},
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
-			res, _ := c.s.ask(http.DefaultClient, http.MethodOptions, "/query", "",
+			res, _ := c.s.ask(http.DefaultClient, http.MethodOptions, "",
 				"Origin", c.origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "content-type,x-anything")
 			h := res.Header
 			if got := h.Get("Access-Control-Allow-Origin"); got != c.allowed || h.Get("Access-Control-Allow-Credentials") != "" {
@@ -88,7 +88,7 @@ func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 				t.Errorf("%s: a preflight from %s: %v", c.what, c.origin, h)
 			}
 		}
-		res, text := c.s.ask(http.DefaultClient, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Origin", c.origin, "Content-Type", "application/json")
+		res, text := c.s.ask(http.DefaultClient, http.MethodPost, `{"query":"{ __typename }"}`, "Origin", c.origin, "Content-Type", "application/json")
 		if got := res.Header.Get("Access-Control-Allow-Origin"); got != c.allowed || !strings.Contains(string(text), "Query") {
 			t.Errorf("%s: an answer to %s: %q %s", c.what, c.origin, got, text)
 		}
@@ -99,7 +99,7 @@ func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 			t.Errorf("%s: Vary is %q", c.what, vary)
 		}
 	}
-	res, _ := some.ask(http.DefaultClient, http.MethodOptions, "/query", "", "Origin", "https://a.example", "Access-Control-Request-Method", http.MethodDelete)
+	res, _ := some.ask(http.DefaultClient, http.MethodOptions, "", "Origin", "https://a.example", "Access-Control-Request-Method", http.MethodDelete)
 	if got := res.Header.Get("Access-Control-Allow-Methods"); got != "" {
 		t.Errorf("DELETE is allowed: %q", got)
 	}
@@ -127,7 +127,7 @@ func TestJSONIsCompressedAsTheClientAsks(t *testing.T) {
 	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo")
 	const body = `{"query":"{ users(first: 100) { nodes { id name email } } }"}`
 	send := func(headers ...string) (*http.Response, []byte) {
-		return s.ask(http.DefaultClient, http.MethodPost, "/query", body, append(headers, "Content-Type", "application/json")...)
+		return s.ask(http.DefaultClient, http.MethodPost, body, append(headers, "Content-Type", "application/json")...)
 	}
 	_, plain := send()
 	decoders := map[string]func([]byte) (io.Reader, error){
@@ -219,11 +219,11 @@ func TestHTTP2IsServedWithoutTLSToo(t *testing.T) {
 	protocols.SetUnencryptedHTTP2(true)
 	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
 	defer client.CloseIdleConnections()
-	res, text := s.ask(client, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Content-Type", "application/json")
+	res, text := s.ask(client, http.MethodPost, `{"query":"{ __typename }"}`, "Content-Type", "application/json")
 	if res.ProtoMajor != 2 || string(text) != `{"data":{"__typename":"Query"}}` || res.Header.Get(transport.HeaderOperationID) == "" {
 		t.Errorf("%s %s: %s", res.Proto, res.Status, text)
 	}
-	res, text = s.ask(client, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Content-Type", "application/json", "Accept", "text/event-stream")
+	res, text = s.ask(client, http.MethodPost, `{"query":"{ __typename }"}`, "Content-Type", "application/json", "Accept", "text/event-stream")
 	if string(text) != ":\n\nevent: next\ndata: {\"data\":{\"__typename\":\"Query\"}}\n\nevent: complete\ndata:\n\n" {
 		t.Errorf("events: %s %q", res.Status, text)
 	}
@@ -275,7 +275,7 @@ func TestHTTPSIsServedWithACertificateAndByHTTP2(t *testing.T) {
 		client := &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: negotiates,
 		}}
-		res, text := s.ask(client, http.MethodPost, "/query", `{"query":"{ __typename }"}`, "Content-Type", "application/json")
+		res, text := s.ask(client, http.MethodPost, `{"query":"{ __typename }"}`, "Content-Type", "application/json")
 		if res.ProtoMajor != version || res.TLS == nil || string(text) != `{"data":{"__typename":"Query"}}` {
 			t.Errorf("%s %s: %s", res.Proto, res.Status, text)
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -27,8 +28,9 @@ const (
 
 // presenter turns the errors of resolvers into what a client may see: with a code, and the operation's id.
 type presenter struct {
-	log      *slog.Logger
-	deadline time.Duration
+	log        *slog.Logger
+	deadline   time.Duration
+	production bool // nothing is suggested
 }
 
 // present shows a model.Error as it is, a passed deadline as TIMEOUT, and anything unexpected as an
@@ -49,6 +51,9 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 // fill sets the message and the code.
 func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	if shown.Err == nil { // made by gqlgen itself
+		if p.production {
+			shown.Message, _, _ = strings.Cut(shown.Message, " Did you mean")
+		}
 		_, running := session.OperationFromContext(ctx)
 		switch {
 		case shown.Extensions["code"] != nil:

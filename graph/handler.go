@@ -32,6 +32,14 @@ type Config struct {
 	Documents     map[string]string // that clients may name by these ids
 	DocumentsOnly bool              // no others are run
 
+	Concurrency int  // requests that run at once, beside four times as many that wait; 0: any number
+	Production  bool // no introspection, and no suggestions in errors
+
+	// Viewer wraps the API with what finds out who sends a request and puts that into its context; nil: nobody does.
+	Viewer func(http.Handler) http.Handler
+	// SocketViewer does the same by the payload of a WebSocket's connection_init: see transport.WebSocket.Init.
+	SocketViewer func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
+
 	Events event.Broker // carries changes to subscriptions; nil: within this process
 
 	// CheckOrigin tells whether a page may open a WebSocket; nil: one of the same host may.
@@ -60,7 +68,7 @@ func (a *API) Shutdown(ctx context.Context) error {
 
 // NewHandler returns the GraphQL API.
 func NewHandler(cfg Config) *API {
-	present := presenter{cfg.Logger, cfg.Deadline}.present
+	present := presenter{cfg.Logger, cfg.Deadline, cfg.Production}.present
 	if cfg.Events == nil {
 		cfg.Events = &event.Local{}
 	}
@@ -74,9 +82,13 @@ func NewHandler(cfg Config) *API {
 	}
 	srv := handler.New(schema)
 	plan := loader.Plan(cfg.MaxPage)
+	var gate *transport.Gate
+	if cfg.Concurrency > 0 {
+		gate = transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
+	}
 	api := &API{
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch},
-		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate},
+		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
 	srv.AddTransport(api.sockets)
 	srv.AddTransport(api.streams)
@@ -85,7 +97,9 @@ func NewHandler(cfg Config) *API {
 	srv.SetValidationRulesFn(validation)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
-	srv.Use(extension.Introspection{})
+	if !cfg.Production {
+		srv.Use(extension.Introspection{})
+	}
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](documents)})
 	srv.Use(&variables{documents: parsed})
@@ -103,5 +117,8 @@ func NewHandler(cfg Config) *API {
 		Logger:         cfg.Logger,
 	})
 	api.Handler = session.Handler(srv)
+	if cfg.Viewer != nil {
+		api.Handler = cfg.Viewer(api.Handler)
+	}
 	return api
 }

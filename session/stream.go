@@ -70,11 +70,29 @@ func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response) {
 // drain takes the parts that nobody waits for any more. They all come: their resolvers are cancelled, and each has
 // a label of its own.
 func (r *run) drain(more graphql.ResponseHandler) {
-	for {
-		if last(r.take(more)) {
+	for panics := 0; panics < mostPanics; {
+		response, panicked := r.taken(more)
+		switch {
+		case panicked:
+			panics++ // the parts after it may be well
+		case last(response):
 			return
 		}
 	}
+}
+
+// mostPanics is with how many of them draining puts up: a handler may panic at every call.
+const mostPanics = 100
+
+// taken takes a part of which only the end matters.
+func (r *run) taken(more graphql.ResponseHandler) (response *graphql.Response, panicked bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			_ = r.oc.RecoverFunc(r.session.ctx, p)
+			panicked = true
+		}
+	}()
+	return more(r.session.ctx), false
 }
 
 // InterceptField shows the resolvers of a streamed answer the end of the operation.

@@ -33,16 +33,21 @@ func accept(headers []string) accepted {
 	offers := []offer{{media: graphqlType}, {media: jsonType}, {media: multipartType}, {media: eventType}}
 	subscribed := false
 	for part := range strings.SplitSeq(header, ",") {
-		media, options := strings.ToLower(strings.TrimSpace(part)), map[string]string(nil)
-		var err error
-		if strings.Contains(part, ";") {
+		media, rest, _ := strings.Cut(part, ";")
+		media = strings.ToLower(strings.TrimSpace(media))
+		weight, usual := strings.CutPrefix(strings.TrimSpace(rest), "q=")
+		var options map[string]string
+		if rest != "" && (!usual || strings.Contains(weight, ";")) {
+			var err error
 			if media, options, err = mime.ParseMediaType(part); err != nil {
 				continue // what is not understood is not offered
 			}
+			weight = options["q"]
 		}
 		q := 1.0
-		if given, ok := options["q"]; ok {
-			if q, err = strconv.ParseFloat(given, 64); err != nil || !(q >= 0 && q <= 1) { // it may be NaN
+		if weight != "" {
+			var err error
+			if q, err = strconv.ParseFloat(weight, 64); err != nil || !(q >= 0 && q <= 1) { // it may be NaN
 				continue
 			}
 		}
@@ -74,15 +79,14 @@ type offer struct {
 }
 
 func (o *offer) weigh(media, charset string, q float64) {
-	group, _, _ := strings.Cut(o.media, "/")
 	exact := 0
-	switch media {
-	case o.media:
+	switch {
+	case media == o.media:
 		exact = 3
-	case group + "/*":
-		exact = 2
-	case "*/*":
+	case media == "*/*":
 		exact = 1
+	case strings.HasSuffix(media, "/*") && strings.HasPrefix(o.media, media[:len(media)-1]):
+		exact = 2
 	}
 	if charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return

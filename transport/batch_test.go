@@ -107,31 +107,41 @@ func TestAnArrayHoldsNeitherNoneNorTooManyOperations(t *testing.T) {
 	}
 }
 
+type boundKey struct{}
+
 func TestTheQueriesOfAGroupShareOneSessionAndWhatIsBoundToIt(t *testing.T) {
 	var mu sync.Mutex
-	var bound []string
+	var groups []string            // the sessions that something was bound to
+	seen := map[any]int{}          // what was bound, by the number of queries that had it
+	operations := map[string]int{} // the queries' own sessions
 	b := newBank(t, sessiontest.Setup{Extension: func(e *session.Extension) {
-		load := e.Bind
 		e.Bind = func(ctx context.Context) context.Context {
 			op, _ := session.OperationFromContext(ctx)
 			mu.Lock()
 			defer mu.Unlock()
-			bound = append(bound, op.Name)
-			return load(ctx)
+			groups = append(groups, op.Name)
+			return context.WithValue(ctx, boundKey{}, new(int))
 		}
 	}})
-	// The loader sends its batch when it has been asked for a peer by each of them.
-	queries := make([]string, sessiontest.Siblings)
+	b.Step("tell", func(ctx context.Context) (int, error) {
+		op, _ := session.OperationFromContext(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		operations[op.Name]++
+		seen[ctx.Value(boundKey{})]++
+		return 7, session.DB(ctx).Find(&[]bank.Counter{}).Error
+	})
+	queries := make([]string, 20)
 	for i := range queries {
-		queries[i] = fmt.Sprintf(`{ account(id: 1) { peer(id: %d) { id balance } } }`, i+1)
+		queries[i] = fmt.Sprintf(`query Q%d { run(step: "tell") { value } }`, i)
 	}
 	for i, text := range post(t, b.URL, runs(queries...)).items(len(queries)) {
-		if want := fmt.Sprintf(`{"data":{"account":{"peer":{"id":"%d","balance":1000}}}}`, i+1); text != want {
-			t.Errorf("want %s, got %s", want, text)
+		if text != `{"data":{"run":{"value":7}}}` {
+			t.Errorf("query %d: %s", i, text)
 		}
 	}
-	if want := []string{fmt.Sprintf("(a group of %d)", len(queries))}; !slices.Equal(bound, want) {
-		t.Errorf("want one session, %q, got %q", want, bound)
+	if want := []string{"(a group of 20)"}; !slices.Equal(groups, want) || len(seen) != 1 || len(operations) != len(queries) {
+		t.Errorf("want one session, %q, with what is bound to it, and %d operations; got %q, %d and %v", want, len(queries), groups, len(seen), operations)
 	}
 }
 

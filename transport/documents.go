@@ -127,8 +127,7 @@ func ReadManifest(text []byte) (map[string]string, error) {
 	}
 	var documents map[string]string
 	if err := json.Unmarshal(text, &documents); err != nil || documents == nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return nil, fmt.Errorf("it is not JSON: %w, at byte %d", err, syntax.Offset)
 		}
 		return nil, errors.New("it must be a JSON object from ids to documents, or Apollo's manifest")

@@ -26,7 +26,7 @@ func wantAnswer(t *testing.T, recorded *httptest.ResponseRecorder, head bool) {
 	t.Helper()
 	r := reply{Response: recorded.Result(), tb: t, text: recorded.Body.String()}
 	_ = r.Body.Close()
-	if r.StatusCode != 200 && r.StatusCode != 294 && (r.StatusCode < 400 || r.StatusCode >= 500) {
+	if r.StatusCode != http.StatusOK && r.StatusCode != 294 && (r.StatusCode < 400 || r.StatusCode >= 500) {
 		t.Fatalf("status %d: %s", r.StatusCode, r.text)
 	}
 	if r.Header.Get("Operation-Id") == "" || r.Header.Get("Vary") != "Accept" || r.Header.Get("Cache-Control") == "" {

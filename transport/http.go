@@ -2,8 +2,10 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,9 +28,14 @@ type HTTP struct {
 	MaxBatch int
 	// KeepAlive is how long a stream may be silent before it gives a sign of life; 15 seconds where it is 0.
 	KeepAlive time.Duration
-	// WriteTimeout is how long one part of a stream may take to reach the client, who is cut off then; 30
-	// seconds where it is 0.
+	// WriteTimeout is how long an answer, or one part of a stream, may take to reach the client, who is cut off then;
+	// 30 seconds where it is 0.
 	WriteTimeout time.Duration
+
+	// ReadTimeout is how long a body may take to arrive; 30 seconds where it is 0.
+	ReadTimeout time.Duration
+	// Gate admits requests; nil: all.
+	Gate *Gate
 
 	once    sync.Once
 	closing chan struct{}
@@ -40,12 +47,20 @@ var _ graphql.Transport = &HTTP{}
 // too. For an array there are as many ids, with commas between them.
 const HeaderOperationID = "Operation-Id"
 
+func (t *HTTP) writeTimeout() time.Duration {
+	if t.WriteTimeout == 0 {
+		return 30 * time.Second
+	}
+	return t.WriteTimeout
+}
+
 // methods are what an Allow header says.
 const methods = "GET, HEAD, POST, OPTIONS"
 
 // Values of headers, which are shared by all answers: none is ever written to.
 var (
 	onAccept = []string{"Accept"}
+	noSniff  = []string{"nosniff"}
 	noStore  = []string{"no-store"}
 	private  = []string{"private, no-cache"} // a browser may keep it, but has to ask
 )
@@ -66,6 +81,7 @@ func (t *HTTP) closed() chan struct{} {
 type exchange struct {
 	*HTTP
 	w      http.ResponseWriter
+	within *http.ResponseController // time limits
 	r      *http.Request
 	exec   graphql.GraphExecutor
 	wanted accepted
@@ -73,7 +89,7 @@ type exchange struct {
 
 // Do answers a request.
 func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	x := &exchange{t, w, r, exec, accept(r.Header["Accept"])}
+	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"])}
 	header := w.Header()
 	if header["Vary"] == nil {
 		header["Vary"] = onAccept
@@ -81,21 +97,24 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 		header.Add("Vary", onAccept[0])
 	}
 	header["Cache-Control"] = noStore
+	header["X-Content-Type-Options"] = noSniff
 	ctx, id := session.Identify(r.Context())
 	header[HeaderOperationID] = []string{id}
+	header["X-Content-Type-Options"] = noSniff
 
 	var params *graphql.RawParams
 	var refused *refusal
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
+		_ = x.within.SetReadDeadline(time.Time{}) // the server's own would end a stream
 		params, refused = parseURL(r.URL.RawQuery)
 	case http.MethodPost:
 		var body []byte
-		if body, refused = t.body(w, r); refused != nil {
+		if body, refused = x.body(); refused != nil {
 			break
 		}
 		if array(body) {
-			x.batch(ctx, body)
+			x.admitted(ctx, func(func()) { x.batch(ctx, body) })
 			return
 		}
 		params, refused = parse(body)
@@ -114,7 +133,22 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 		x.refuse(ctx, refused)
 		return
 	}
-	x.operate(ctx, params)
+	x.admitted(ctx, func(leave func()) { x.operate(ctx, params, leave) })
+}
+
+// admitted lets a request run once the gate does. It may leave before it has run.
+func (x *exchange) admitted(ctx context.Context, run func(leave func())) {
+	leave, err := x.Gate.Enter(ctx)
+	switch {
+	case errors.Is(err, ErrOverloaded):
+		x.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		x.refuse(ctx, overloaded())
+	case err != nil:
+		x.write(cancelled())
+	default:
+		defer leave()
+		run(leave)
+	}
 }
 
 // operation makes an operation of parameters. Where there are errors, it can't be run.
@@ -125,7 +159,7 @@ func (x *exchange) operation(ctx context.Context, params *graphql.RawParams) (*g
 }
 
 // operate runs one operation and writes its answer.
-func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
+func (x *exchange) operate(ctx context.Context, params *graphql.RawParams, leave func()) {
 	oc, errs := x.operation(ctx, params)
 	if errs != nil {
 		x.write(x.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs))
@@ -139,7 +173,9 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 		x.write(x.exec.DispatchError(ctx, streamRequired()))
 		return
 	case kind == ast.Subscription:
-		x.stream(x.exec.DispatchOperation(ctx, oc))
+		respond, ctx := x.exec.DispatchOperation(ctx, oc)
+		leave()
+		x.stream(respond, ctx)
 		return
 	}
 	if x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer") {
@@ -222,6 +258,7 @@ var contentTypes = map[string][]string{
 func (x *exchange) send(media string, status int, body []byte) {
 	header := x.w.Header()
 	header["Content-Type"] = contentTypes[media]
+	_ = x.within.SetWriteDeadline(time.Now().Add(x.writeTimeout()))
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // whoever does not read it is gone
 }

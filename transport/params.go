@@ -9,7 +9,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -22,6 +24,7 @@ const (
 	CodeNotAcceptable    = "NOT_ACCEPTABLE"         // no media type that the client accepts can hold the answer
 	CodeMediaType        = "UNSUPPORTED_MEDIA_TYPE" // the body is in a form that is not understood
 	CodeTooLarge         = "BODY_TOO_LARGE"
+	CodeTimeout          = "TIMEOUT" // the body took too long to arrive
 	CodeBatchTooLarge    = "BATCH_TOO_LARGE"
 	CodeStreamRequired   = "STREAM_REQUIRED" // a subscription on a transport with one answer
 )
@@ -46,7 +49,8 @@ func badRequest(format string, args ...any) *refusal {
 }
 
 // body reads a request's body.
-func (t *HTTP) body(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+func (x *exchange) body() ([]byte, *refusal) {
+	r := x.r
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent as Content-Type: application/json, in UTF-8"}
 	}
@@ -54,22 +58,31 @@ func (t *HTTP) body(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent without a Content-Encoding"}
 	}
 	limited := r.Body
-	if t.MaxBody > 0 {
-		limited = http.MaxBytesReader(w, r.Body, t.MaxBody)
+	if x.MaxBody > 0 {
+		limited = http.MaxBytesReader(x.w, r.Body, x.MaxBody)
 	}
+	timeout := x.ReadTimeout
+	if timeout == 0 {
+		timeout = 30 * time.Second
+	}
+	_ = x.within.SetReadDeadline(time.Now().Add(timeout)) // a recorder has none
+	defer func() { _ = x.within.SetReadDeadline(time.Time{}) }()
 	var read bytes.Buffer
-	if size := r.ContentLength; size > 0 && (t.MaxBody <= 0 || size <= t.MaxBody) {
-		read.Grow(int(size) + bytes.MinRead)
-	}
+	read.Grow(int(min(max(r.ContentLength, 0), mostForeseen)) + bytes.MinRead)
 	if _, err := read.ReadFrom(limited); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", t.MaxBody)}
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", x.MaxBody)}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, &refusal{status: http.StatusRequestTimeout, code: CodeTimeout, message: fmt.Sprintf("the body took longer than %s to arrive", timeout)}
 		}
 		return nil, badRequest("the body could not be read to its end")
 	}
 	return read.Bytes(), nil
 }
+
+// mostForeseen is how many bytes of a body are believed in before they are there.
+const mostForeseen = 64 << 10
 
 // isJSON tells whether a Content-Type is that of JSON in UTF-8.
 func isJSON(contentType string) bool {

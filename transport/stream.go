@@ -68,7 +68,7 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 		cancel()
 		<-ended
 	}()
-	s := &partWriter{exchange: x, control: http.NewResponseController(x.w)}
+	s := &partWriter{exchange: x}
 	s.run(ctx, responses)
 }
 
@@ -87,10 +87,9 @@ func guarded(respond graphql.ResponseHandler, ctx context.Context) (response *gr
 // partWriter writes the parts of one answer.
 type partWriter struct {
 	*exchange
-	form    form
-	control *http.ResponseController
-	begun   bool
-	failed  bool // the client does not read
+	form   form
+	begun  bool
+	failed bool // the client does not read
 }
 
 func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response) {
@@ -181,18 +180,14 @@ func (s *partWriter) end() {
 
 // out writes at once, and gives up on a client that does not read.
 func (s *partWriter) out(b []byte) {
-	timeout := s.WriteTimeout
-	if timeout == 0 {
-		timeout = 30 * time.Second
-	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(timeout)) // a recorder has none
+	_ = s.within.SetWriteDeadline(time.Now().Add(s.writeTimeout())) // a recorder has none
 	if _, err := s.w.Write(b); err != nil {
 		s.failed = true
 		return
 	}
-	if err := s.control.Flush(); err != nil {
+	if err := s.within.Flush(); err != nil {
 		s.failed = true
 		return
 	}
-	_ = s.control.SetWriteDeadline(time.Time{}) // HTTP/2 would end even a stream that has nothing to write
+	_ = s.within.SetWriteDeadline(time.Time{}) // HTTP/2 would end even a stream that has nothing to write
 }

@@ -226,6 +226,16 @@ func (r *reading) rest() string {
 	return string(text)
 }
 
+// give sends a value, which must be taken.
+func give(tb testing.TB, to chan<- string, value string) {
+	tb.Helper()
+	select {
+	case to <- value:
+	case <-time.After(hang):
+		tb.Fatalf("nobody takes %s", value)
+	}
+}
+
 func TestEachPartIsSentBeforeTheNextOneIsMade(t *testing.T) {
 	for accept, form := range map[string]struct{ opening, before, after, closing string }{
 		eventType:     {":\n\n", "event: next\ndata: ", "\n\n", "event: complete\ndata:\n\n"},
@@ -236,7 +246,7 @@ func TestEachPartIsSentBeforeTheNextOneIsMade(t *testing.T) {
 		r := read(t, begin(t, http.MethodPost, url, run(`subscription { ticks }`), "Accept", accept)) // before any event
 		r.want(form.opening)
 		for i := range 3 {
-			events <- fmt.Sprint(i)
+			give(t, events, fmt.Sprint(i))
 			r.want(form.before + fmt.Sprintf(`{"data":{"ticks":%d}}`, i) + form.after)
 		}
 		close(events)
@@ -273,7 +283,7 @@ func TestAClientThatGoesAwayEndsItsStream(t *testing.T) {
 		events, ended := make(chan string), make(chan struct{}, 1)
 		url := serveHTTP(t, &transport.HTTP{}, fields{"ticks": stream(events, ended)})
 		res := begin(t, http.MethodPost, url, run(`subscription { ticks }`), "Accept", accept)
-		events <- "1"
+		give(t, events, "1")
 		_ = res.Body.Close()
 		receive(t, "the end of the subscription", ended)
 	}
@@ -343,10 +353,10 @@ func TestAStreamMayBeSilentForLongerThanAPartMayTakeToBeSent(t *testing.T) {
 		t.Errorf("not by HTTP/2, but %s", res.Proto)
 	}
 	r := read(t, res)
-	silent <- "1"
+	give(t, silent, "1")
 	r.want(":\n\nevent: next\ndata: {\"data\":{\"ticks\":1}}\n\n")
 	<-time.After(4 * timeout)
-	silent <- "2"
+	give(t, silent, "2")
 	r.want("event: next\ndata: {\"data\":{\"ticks\":2}}\n\n")
 	close(silent)
 	if rest := r.rest(); rest != "event: complete\ndata:\n\n" {
@@ -407,8 +417,7 @@ func (d *diary) state() string {
 	all := slices.Clone(d.sessions)
 	d.mu.Unlock()
 	for _, ctx := range all {
-		var closed *session.ClosedError
-		if !errors.As(session.DB(ctx).Exec("SELECT 1").Error, &closed) {
+		if _, closed := errors.AsType[*session.ClosedError](session.DB(ctx).Exec("SELECT 1").Error); !closed {
 			return "open"
 		}
 	}
@@ -507,7 +516,7 @@ func TestEachEventOfAStreamHasASessionThatIsClosedBeforeItIsWritten(t *testing.T
 		r := read(t, begin(t, http.MethodPost, server.URL, run(`subscription { ticks }`), "Accept", accept))
 		want := "closed" // the subscription's own
 		for i := range 3 {
-			events <- fmt.Sprint(i)
+			give(t, events, fmt.Sprint(i))
 			for line := ""; !strings.Contains(line, fmt.Sprintf(`{"ticks":%d}`, i)); {
 				var err error
 				if line, err = r.r.ReadString('}'); err != nil {

@@ -43,6 +43,8 @@ type WebSocket struct {
 	MaxOperations int
 	// MaxMessage is how many bytes a client's message may have; 0: 1 MiB. A longer one closes the socket with code 1009.
 	MaxMessage int64
+	// Gate admits operations; nil: all.
+	Gate *Gate
 	// CheckOrigin tells whether a page of the request's Origin may connect; nil: one of the same host may.
 	// Without an Origin the request is not a browser's.
 	CheckOrigin func(*http.Request) bool

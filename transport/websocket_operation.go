@@ -43,7 +43,7 @@ func (s *socket) subscribe(m socketMessage) {
 	params.Headers = s.header
 	params.ReadTime = graphql.TraceTiming{Start: received, End: graphql.Now()}
 	op, err := s.register(m.id)
-	var closes *socketRefusal
+	var closes *socketCloseError
 	var refuses *gqlerror.Error
 	switch {
 	case errors.As(err, &closes):
@@ -63,11 +63,11 @@ func (s *socket) register(id string) (*socketOperation, error) {
 	most := cmp.Or(s.MaxOperations, 100)
 	switch {
 	case s.state != socketAcknowledged:
-		return nil, &socketRefusal{socketUnauthorized, "Unauthorized"}
+		return nil, &socketCloseError{socketUnauthorized, "Unauthorized"}
 	case s.closing || s.draining:
 		return nil, nil
 	case previous != nil && !s.legacy:
-		return nil, &socketRefusal{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}
+		return nil, &socketCloseError{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}
 	case previous != nil: // the older protocol replaces it
 		s.forget(previous)
 		previous.stop()
@@ -111,6 +111,7 @@ func (s *socket) complete(id string) bool {
 func (s *socket) operate(op *socketOperation, params *graphql.RawParams) {
 	defer op.cancel()
 	ctx, end := session.NewRequest(op.ctx)
+	ctx, _ = session.Identify(ctx)
 	if !s.legacy { // whose clients know of no parts
 		ctx = session.WithParts(ctx)
 	}
@@ -126,6 +127,11 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 			last = s.failure(op.id, gqlerror.List{s.recovered(ctx, p)})
 		}
 	}()
+	leave, err := s.Gate.Enter(ctx)
+	if err != nil {
+		return s.failure(op.id, s.exec.DispatchError(ctx, notAdmitted(err)).Errors)
+	}
+	defer leave()
 	ctx = graphql.StartOperationTrace(ctx)
 	oc, errs := s.exec.CreateOperationContext(ctx, params)
 	ctx = graphql.WithOperationContext(ctx, oc)
@@ -137,6 +143,9 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 		s.lasts(op)
 	}
 	responses, ctx := s.exec.DispatchOperation(ctx, oc)
+	if subscription {
+		leave()
+	}
 	for first := true; op.ctx.Err() == nil; first = false {
 		response := responses(ctx)
 		if response == nil {

@@ -86,9 +86,9 @@ func (s *socket) serve() {
 	s.conn.SetReadLimit(-1) // read has its own, which closes without cutting off the client's message
 	for {
 		text, err := s.read()
-		var refused *socketRefusal
+		refused, ok := errors.AsType[*socketCloseError](err)
 		switch {
-		case errors.As(err, &refused):
+		case ok:
 			s.close(refused.code, refused.reason)
 			return
 		case err != nil:
@@ -101,13 +101,13 @@ func (s *socket) serve() {
 	}
 }
 
-// socketRefusal is why a socket is closed for what was read.
-type socketRefusal struct {
+// socketCloseError is why a socket is closed for what was read.
+type socketCloseError struct {
 	code   websocket.StatusCode
 	reason string
 }
 
-func (r *socketRefusal) Error() string { return fmt.Sprintf("%d: %s", r.code, r.reason) }
+func (r *socketCloseError) Error() string { return fmt.Sprintf("%d: %s", r.code, r.reason) }
 
 // read reads one message. No context may end it: the client would hear of no reason.
 func (s *socket) read() ([]byte, error) {
@@ -116,7 +116,7 @@ func (s *socket) read() ([]byte, error) {
 		return nil, err
 	}
 	if kind != websocket.MessageText {
-		return nil, &socketRefusal{socketBadRequest, "Invalid message: it is binary"}
+		return nil, &socketCloseError{socketBadRequest, "Invalid message: it is binary"}
 	}
 	most := cmp.Or(s.MaxMessage, 1<<20)
 	text, err := io.ReadAll(io.LimitReader(r, most+1))
@@ -124,9 +124,9 @@ func (s *socket) read() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case int64(len(text)) > most:
-		return nil, &socketRefusal{websocket.StatusMessageTooBig, fmt.Sprintf("Message longer than %d bytes", most)}
+		return nil, &socketCloseError{websocket.StatusMessageTooBig, fmt.Sprintf("Message longer than %d bytes", most)}
 	case !utf8.Valid(text): // RFC 6455, section 8.1
-		return nil, &socketRefusal{websocket.StatusInvalidFramePayloadData, "Invalid message: it is not UTF-8"}
+		return nil, &socketCloseError{websocket.StatusInvalidFramePayloadData, "Invalid message: it is not UTF-8"}
 	}
 	return text, nil
 }

@@ -940,8 +940,7 @@ func (s *sessions) state() string {
 	words := make([]string, len(s.all))
 	for i, ctx := range s.all {
 		words[i] = "open"
-		var closed *session.ClosedError
-		if errors.As(session.DB(ctx).Exec("SELECT 1").Error, &closed) {
+		if _, ok := errors.AsType[*session.ClosedError](session.DB(ctx).Exec("SELECT 1").Error); ok {
 			words[i] = "closed"
 		}
 	}
@@ -990,6 +989,26 @@ func TestAnOperationsSessionEndsWithItAndNotWithTheSocket(t *testing.T) {
 		}
 	}
 	c.wantAlive()
+}
+
+func TestAnOperationThatIsStoppedBetweenPartsLeavesNoSession(t *testing.T) {
+	var opened sessions
+	started, release := make(chan struct{}, 1), make(chan struct{})
+	yes := true
+	s := serveSockets(t, &transport.WebSocket{PingInterval: -1}, fields{"wait": func(context.Context) graphql.ResponseHandler {
+		return func(context.Context) *graphql.Response {
+			started <- struct{}{}
+			<-release
+			return &graphql.Response{Data: json.RawMessage(`{}`), HasNext: &yes}
+		}
+	}}, opened.serve(t))
+	c := s.connect(legacy)
+	c.send(`{"id":"1","type":"start","payload":{"query":"{wait}"}}`)
+	receive(t, "the operation", started)
+	c.send(`{"id":"1","type":"stop"}`)
+	c.want(`{"id":"1","type":"complete"}`)
+	close(release)
+	eventually(t, "the session is closed", func() bool { return opened.state() == "closed" })
 }
 
 func TestALostSocketClosesTheSessionsOfItsOperations(t *testing.T) {
