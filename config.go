@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,8 @@ type config struct {
 	TLSKey      string        `placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	Concurrency int           `placeholder:"N" default:"128" help:"Most requests that run at once; four times as many may wait, and more are refused. Default: ${default}."`
 	Production  bool          `help:"Answer no introspection, and suggest nothing in errors."`
+	Metrics     string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from the API. Default: nowhere."`
+	Shutdown    time.Duration `name:"shutdown-timeout" placeholder:"DURATION" help:"How long the server may take to end; what runs then is cancelled. Default: 5s more than the deadline."`
 	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
 	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
 	Demo        bool          `help:"Load 1,000 users, 50 teams and 3,000 memberships before serving, if there are no users yet."`
@@ -100,6 +103,8 @@ func (c config) check() error {
 		return errors.New("--listen: the address is missing: give one such as 127.0.0.1:8080")
 	case !c.Anonymous && !loopback(c.Listen):
 		return fmt.Errorf("--listen: other machines may reach %s, and whoever does can read and change the whole directory, since nobody has to log in: listen on 127.0.0.1, or add --allow-anonymous if that is meant", c.Listen)
+	case c.Shutdown < 0:
+		return fmt.Errorf("--shutdown-timeout: %s is too short: give a duration such as 15s", c.Shutdown)
 	case c.Concurrency < 1:
 		return fmt.Errorf("--concurrency: %d is too small: at least 1", c.Concurrency)
 	case c.PoolSize < 1:
@@ -116,6 +121,11 @@ func (c config) check() error {
 		return fmt.Errorf("--deadline: %s is too short: give a duration such as 10s", c.Deadline)
 	}
 	return checkOrigins(c.CORSOrigin)
+}
+
+// shutdownTimeout is by default long enough for every operation to meet its deadline.
+func (c config) shutdownTimeout() time.Duration {
+	return cmp.Or(c.Shutdown, c.Deadline+5*time.Second)
 }
 
 // loopback tells whether only this machine can reach an address.

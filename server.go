@@ -11,13 +11,13 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"rollcall/database"
 	"rollcall/graph"
+	"rollcall/metrics"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -100,16 +100,19 @@ func prepare(ctx context.Context, cfg config, db *database.Database) error {
 	return err
 }
 
-// grace is how much longer than an operation's deadline the end of the server may take.
-const grace = 5 * time.Second
-
 // serve answers requests until ctx ends, then lets those in flight finish.
 func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
 	proof := commitProof(cfg, db)
-	handler, api, err := newHandler(cfg, db, proof, log)
+	checks, counts := &health{db: db, log: log}, metrics.New(db.Pools())
+	handler, api, err := newHandler(cfg, db, proof, checks, counts, log)
 	if err != nil {
 		return err
 	}
+	closeMetrics, err := serveMetrics(ctx, cfg, counts, log)
+	if err != nil {
+		return err
+	}
+	defer closeMetrics()
 	encryption, err := cfg.encryption()
 	if err != nil {
 		return err
@@ -123,6 +126,10 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      cfg.Deadline + 30*time.Second, // those of the API's answers begin when they do
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Protocols:         &http.Protocols{},
 		TLSConfig:         encryption,
@@ -133,33 +140,15 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 	if proof != nil {
 		go proof.SweepEvery(ctx, time.Hour, func(err error) { log.Warn("cannot sweep old operation ids", "error", err) })
 	}
+	l := &life{Server: server, listener: listener, api: api, health: checks, db: db, log: log}
+	l.begin()
 	announce(cfg, listener.Addr())
-
-	failed := make(chan error, 1)
-	go func() {
-		if encryption != nil {
-			failed <- server.ServeTLS(listener, "", "")
-			return
-		}
-		failed <- server.Serve(listener)
-	}()
 	select {
-	case err := <-failed:
+	case err := <-l.served:
 		return err
 	case <-ctx.Done():
 	}
-	log.Info("stopping: operations in flight may finish")
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Deadline+grace)
-	defer cancel()
-	closed := make(chan error, 1)
-	go func() { closed <- api.Shutdown(last) }()
-	if err := errors.Join(server.Shutdown(last), <-closed); err != nil {
-		log.Warn("requests were still open at the end", "error", err)
-		_ = server.Close()
-	}
-	for _, op := range slices.Concat(session.Holding(db.Write), session.Holding(db.Read)) {
-		log.Warn("an operation still held a connection at the end", "operation", op.Name, "id", op.ID)
-	}
+	l.end(cfg.shutdownTimeout())
 	return nil
 }
 
@@ -171,8 +160,28 @@ func commitProof(cfg config, db *database.Database) *session.Proof {
 	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}
 }
 
-// newHandler routes the API and the Playground.
-func newHandler(cfg config, db *database.Database, proof *session.Proof, log *slog.Logger) (http.Handler, *graph.API, error) {
+// serveMetrics serves them on an address of their own, if there is one, until the function is called that it returns.
+func serveMetrics(ctx context.Context, cfg config, counts *metrics.Metrics, log *slog.Logger) (end func(), err error) {
+	if cfg.Metrics == "" {
+		return func() {}, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", counts)
+	server := &http.Server{
+		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	go func() { _ = server.Serve(listener) }()
+	_, _ = fmt.Fprintf(cfg.out, "Metrics are at http://%s/metrics\n", reachable(listener.Addr()))
+	return func() { _ = server.Close() }, nil
+}
+
+// newHandler routes the API, the Playground and the probes.
+func newHandler(cfg config, db *database.Database, proof *session.Proof, checks *health, counts *metrics.Metrics, log *slog.Logger) (http.Handler, *graph.API, error) {
 	page, err := graph.NewPlayground()
 	if err != nil {
 		return nil, nil, err
@@ -193,11 +202,16 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, log *sl
 		CheckOrigin:   cfg.sameOrigin,
 		Concurrency:   cfg.Concurrency,
 		Production:    cfg.Production,
+		Observe:       counts.Observe,
 		Logger:        log,
 	})
+	counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Streams, "transport", "http")
+	counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Sockets, "transport", "websocket")
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", api)
+	mux.HandleFunc("/healthz", checks.alive)
+	mux.HandleFunc("/readyz", checks.ready)
 	h, err := web(cfg, mux)
 	return h, api, err
 }

@@ -26,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/database"
 	"rollcall/database/databasetest"
 )
 
@@ -38,7 +39,11 @@ func TestMain(m *testing.M) {
 		}
 	}
 	before := runtime.NumGoroutine()
-	if m.Run() != 0 {
+	failed := m.Run() != 0
+	if folder, err := program(); err == nil {
+		_ = os.RemoveAll(folder)
+	}
+	if failed {
 		return
 	}
 	http.DefaultClient.CloseIdleConnections()
@@ -298,15 +303,7 @@ func TestEchoLogsEachStatementWithItsOperation(t *testing.T) {
 
 func TestTheProgram(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("server.go"); err != nil { // so that a change of main alone, which is not in the tests' binary, counts as one
-		t.Fatal(err)
-	}
-	program := filepath.Join(t.TempDir(), "rollcall")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".")
-	build.Env = append(build.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	program := built(t)
 
 	t.Run("ends with status 0 at a signal", func(t *testing.T) {
 		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -353,15 +350,37 @@ func TestTheProgram(t *testing.T) {
 	})
 }
 
+// program builds the program, once, in a folder of its own.
+var program = sync.OnceValues(func() (folder string, err error) {
+	if _, err := os.Stat("server.go"); err != nil { // so that a change of main alone, which is not in the tests' binary, counts as one
+		return "", err
+	}
+	if folder, err = os.MkdirTemp("", "rollcall-test-"); err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(folder, "rollcall"), ".")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		return folder, fmt.Errorf("%w\n%s", err, text)
+	}
+	return folder, nil
+})
+
+// built returns the path of the program.
+func built(tb testing.TB) string {
+	tb.Helper()
+	folder, err := program()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return filepath.Join(folder, "rollcall")
+}
+
 // finishesWhatIsInFlight ends the program while a mutation waits for a lock.
 func finishesWhatIsInFlight(t *testing.T, program, url string) {
 	s := launch(t, program, "--database", url, "--migrate", "--demo")
 	db := databasetest.Open(t, url)
-	lock := db.Write.Begin() // on SQLite this alone locks, since it is an IMMEDIATE one
-	t.Cleanup(func() { lock.Rollback() })
-	if err := lock.Exec("UPDATE users SET name = name WHERE id = 42").Error; err != nil {
-		t.Fatal(err)
-	}
+	release := lockUser42(t, db)
 
 	type result struct {
 		body string
@@ -377,18 +396,7 @@ func finishesWhatIsInFlight(t *testing.T, program, url string) {
 		answered <- result{body, err}
 	}()
 	<-reading // its body: the request is in flight
-	waiting := map[string]string{
-		"sqlite":   "SELECT 1", // it shows nobody who waits
-		"mysql":    "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
-		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-	}[db.Dialect()]
-	waits := func() bool {
-		var n int
-		if err := db.Side.QueryRowContext(t.Context(), waiting).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n > 0
-	}
+	waits := waitsForLock(t, db)
 	eventually(t, "the mutation waits", waits)
 
 	s.signal(syscall.SIGTERM)
@@ -408,7 +416,7 @@ func finishesWhatIsInFlight(t *testing.T, program, url string) {
 	}
 	eventually(t, "the mutation still waits", waits)
 
-	lock.Rollback()
+	release()
 	r := <-answered
 	if r.err != nil {
 		t.Fatal(r.err)
@@ -422,6 +430,34 @@ func finishesWhatIsInFlight(t *testing.T, program, url string) {
 	var stored string
 	if err := db.Side.QueryRowContext(t.Context(), "SELECT name FROM users WHERE id = 42").Scan(&stored); err != nil || stored != "In Flight" {
 		t.Errorf("stored is %q, %v", stored, err)
+	}
+}
+
+// lockUser42 locks a row until release is called, or the test ends.
+func lockUser42(tb testing.TB, db *database.Database) (release func()) {
+	tb.Helper()
+	lock := db.Write.Begin() // on SQLite this alone locks, since it is an IMMEDIATE one
+	release = func() { lock.Rollback() }
+	tb.Cleanup(release)
+	if err := lock.Exec("UPDATE users SET name = name WHERE id = 42").Error; err != nil {
+		tb.Fatal(err)
+	}
+	return release
+}
+
+// waitsForLock tells whether somebody waits for a lock.
+func waitsForLock(tb testing.TB, db *database.Database) func() bool {
+	query := map[string]string{
+		"sqlite":   "SELECT 1", // it shows nobody who waits
+		"mysql":    "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
+		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+	}[db.Dialect()]
+	return func() bool {
+		var n int
+		if err := db.Side.QueryRowContext(tb.Context(), query).Scan(&n); err != nil {
+			tb.Fatal(err)
+		}
+		return n > 0
 	}
 }
 

@@ -1,7 +1,10 @@
 package database
 
 import (
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
@@ -98,4 +101,25 @@ func sqliteConstraint(text string) string {
 	columns := text[strings.LastIndex(text, ": ")+len(": "):]
 	columns, _, _ = strings.Cut(columns, " (")
 	return columns
+}
+
+// Unreachable tells whether err means that the server can't be reached, or has closed the connection. What ends at a
+// deadline counts too, as far as the network says so: look for context.DeadlineExceeded first.
+func Unreachable(err error) bool {
+	var mysqlErr *driverMySQL.MySQLError
+	var postgresErr *pgconn.PgError
+	var network net.Error
+	switch {
+	case errors.As(err, &mysqlErr):
+		switch mysqlErr.Number {
+		case 1040, 1053, 1077, 1927, 4031: // too many connections, shutdown in progress, normal shutdown, killed, disconnected
+			return true
+		}
+		return false
+	case errors.As(err, &postgresErr): // connection exceptions, too many connections, shutdown or start in progress
+		code := postgresErr.Code
+		return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || code == "53300"
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, driverMySQL.ErrInvalidConn) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
 }

@@ -79,6 +79,13 @@ func Open(ctx context.Context, url string, opt Options) (*Database, error) {
 // Dialect returns "sqlite", "mysql" (MariaDB too) or "postgres".
 func (d *Database) Dialect() string { return d.dialect }
 
+// Pools returns the three pools by their names: "write", "read" and "side".
+func (d *Database) Pools() map[string]*sql.DB {
+	write, _ := d.Write.DB() // they are *sql.DBs
+	read, _ := d.Read.DB()
+	return map[string]*sql.DB{"write": write, "read": read, "side": d.Side}
+}
+
 // Close closes all three pools. It waits for the statements that run.
 func (d *Database) Close() error {
 	var errs []error

@@ -66,13 +66,16 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) }, opt)
 }
 
-// postgresPool returns a pool whose times are in UTC rather than in the program's own zone.
+// postgresPool returns a pool whose times are in UTC rather than in the program's own zone. A connection that was idle is
+// tried if it looks as if the server had closed it, and after a second in any case.
 func postgresPool(cfg *pgx.ConnConfig) *sql.DB {
 	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 		})
 		return nil
+	}), stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
+		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
 	}))
 }
 

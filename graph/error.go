@@ -21,6 +21,7 @@ import (
 // Codes that the server gives besides the directory's own and gqlgen's.
 const (
 	codeTimeout        model.Code = "TIMEOUT"
+	codeUnavailable    model.Code = "DATABASE_UNAVAILABLE"
 	codeInternal       model.Code = "INTERNAL_SERVER_ERROR"
 	codeSlowSubscriber model.Code = "SLOW_SUBSCRIBER"
 	codeTooManyErrors  model.Code = "TOO_MANY_ERRORS"
@@ -79,6 +80,10 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
 		set(shown, "code", codeTimeout)
+	case !errors.Is(err, context.Canceled) && database.Unreachable(err):
+		p.hide(ctx, shown)
+		shown.Message = "the database cannot be reached: try again later"
+		set(shown, "code", codeUnavailable)
 	default:
 		p.hide(ctx, shown)
 	}

@@ -8,14 +8,14 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/database"
 	"rollcall/event"
 	"rollcall/graph/generated"
+	"rollcall/limit"
 	"rollcall/loader"
+	"rollcall/model"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -27,6 +27,8 @@ type Config struct {
 	Deadline time.Duration  // of an operation; 0: none
 	MaxPage  int            // most items that a page may hold
 	MaxBatch int            // most operations that an array may hold; 0: no arrays
+	MaxDepth int            // most fields below each other in a document; 0: limit.DefaultDepth
+	MaxCost  int            // most that an operation may cost; 0: limit.DefaultCost
 	Logger   *slog.Logger
 
 	Documents     map[string]string // that clients may name by these ids
@@ -40,6 +42,8 @@ type Config struct {
 	// SocketViewer does the same by the payload of a WebSocket's connection_init: see transport.WebSocket.Init.
 	SocketViewer func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
 
+	Observe func(session.Operation, session.Report) // is told of each operation, once; nil: nobody is
+
 	Events event.Broker // carries changes to subscriptions; nil: within this process
 
 	// CheckOrigin tells whether a page may open a WebSocket; nil: one of the same host may.
@@ -49,8 +53,11 @@ type Config struct {
 // maxBody is how many bytes a request's body may have.
 const maxBody = 1 << 20
 
-// documents is how many parsed and validated documents are kept.
-const documents = 1000
+// documents is about how many bytes of parsed and validated documents are kept, and texts how many of persisted documents.
+const (
+	documents = 64 << 20
+	texts     = 16 << 20
+)
 
 // API is the GraphQL API.
 type API struct {
@@ -65,6 +72,12 @@ func (a *API) Shutdown(ctx context.Context) error {
 	a.streams.Shutdown()
 	return a.sockets.Shutdown(ctx)
 }
+
+// Streams returns how many answers over HTTP are open that come in parts.
+func (a *API) Streams() int { return a.streams.Streams() }
+
+// Sockets returns how many WebSockets are open.
+func (a *API) Sockets() int { return a.sockets.Sockets() }
 
 // NewHandler returns the GraphQL API.
 func NewHandler(cfg Config) *API {
@@ -92,7 +105,7 @@ func NewHandler(cfg Config) *API {
 	}
 	srv.AddTransport(api.sockets)
 	srv.AddTransport(api.streams)
-	parsed := lru.New[*ast.QueryDocument](documents)
+	parsed := limit.NewCache(documents, limit.Bytes)
 	srv.SetQueryCache(parsed)
 	srv.SetValidationRulesFn(validation)
 	srv.SetErrorPresenter(present)
@@ -101,8 +114,10 @@ func NewHandler(cfg Config) *API {
 		srv.Use(extension.Introspection{})
 	}
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
-	srv.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](documents)})
+	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
+	srv.Use(&limit.Documents{Cache: parsed, Rules: validation, Depth: cfg.MaxDepth})
 	srv.Use(&variables{documents: parsed})
+	srv.Use(&limit.Cost{Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage, MaxPage: cfg.MaxPage})
 	srv.Use(bounded{})
 	srv.Use(events{})
 	srv.Use(plan)
@@ -114,6 +129,7 @@ func NewHandler(cfg Config) *API {
 		Bind:           loader.Bind(plan),
 		Deadline:       cfg.Deadline,
 		ErrorPresenter: present,
+		Observe:        cfg.Observe,
 		Logger:         cfg.Logger,
 	})
 	api.Handler = session.Handler(srv)

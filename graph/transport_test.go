@@ -195,3 +195,33 @@ func FuzzIDAndCursor(f *testing.F) {
 		}
 	})
 }
+
+func TestTheHeaderNamesTheOperationsAsTheirErrorsAndTheLogDo(t *testing.T) {
+	onArrays(t, func(t *testing.T, d *directory) {
+		if err := d.db.Write.Exec("DROP TABLE memberships").Error; err != nil {
+			t.Fatal(err)
+		}
+		const good, broken = `{"query":"{ user(id: \"User:500\") { name } }"}`, `{"query":"{ user(id: \"User:500\") { teams { totalCount } } }"}`
+		for body, failing := range map[string]int{broken: 0, "[" + good + "," + broken + "," + good + "]": 1} {
+			res, err := http.Post(d.url, "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := strings.Split(res.Header.Get("Operation-Id"), ", ")
+			if len(ids) != 2*failing+1 {
+				t.Fatalf("the header names %q", ids)
+			}
+			for i, id := range ids {
+				told, logged := strings.Contains(string(text), `"operationId":"`+id+`"`), strings.Contains(d.log.String(), "id="+id)
+				if told != (i == failing) || logged != (i == failing) {
+					t.Errorf("operation %d, %s: told: %t, logged: %t: %s", i, id, told, logged, text)
+				}
+			}
+		}
+	})
+}

@@ -107,6 +107,7 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 	own := db.Statement.ConnPool
 	db.Statement.ConnPool = target
 	defer func() { db.Statement.ConnPool = own }()
+	s.statements.Add(1)
 	run(db)
 	if db.Error != nil {
 		db.Error = s.after(db.Error)

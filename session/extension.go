@@ -37,6 +37,9 @@ type Extension struct {
 	Deadline time.Duration
 	// ErrorPresenter shows the session's own errors; graphql.DefaultErrorPresenter where it is nil.
 	ErrorPresenter graphql.ErrorPresenterFunc
+	// Observe, unless it is nil, is told of each operation once: when its answer is complete, before that is
+	// written, or when it has been refused. An operation that is refused before it is known has no name and no kind.
+	Observe func(Operation, Report)
 	// Logger hears of failures that no answer tells; slog.Default() where it is nil.
 	Logger *slog.Logger
 }
@@ -44,6 +47,7 @@ type Extension struct {
 var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationInterceptor
+	graphql.ResponseInterceptor
 	graphql.FieldInterceptor
 } = Extension{}
 
@@ -89,7 +93,7 @@ func (e Extension) logger() *slog.Logger {
 // InterceptOperation runs the operation in a session of its own, and a subscription in one for each event.
 func (e Extension) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	oc := graphql.GetOperationContext(ctx)
-	r := &run{Extension: e, oc: oc, op: newOperation(ctx, oc), next: next, parent: ctx}
+	r := &run{Extension: e, oc: oc, op: newOperation(ctx, oc), next: next, parent: ctx, began: time.Now()}
 	switch {
 	case oc.Operation.Operation == ast.Subscription:
 		r.mode, r.db = pooled, e.reads()

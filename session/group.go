@@ -18,6 +18,7 @@ type Group struct {
 	once    sync.Once
 	session *Session        // nil until the first query needs it
 	bound   context.Context // what Bind has returned
+	first   *run            // which needed it first
 }
 
 type groupKey struct{}
@@ -43,6 +44,7 @@ func (g *Group) Close() {
 	g.once.Do(func() {}) // it will not be opened any more
 	if g.session != nil {
 		_ = g.session.close() // it has no transaction
+		g.first.observed()
 	}
 }
 
@@ -68,6 +70,8 @@ func (r *run) bind(ctx context.Context) context.Context {
 		within, end := context.WithCancel(g.ctx)
 		op := Operation{ID: newID(), Name: fmt.Sprintf("(a group of %d)", len(g.queries)), Kind: ast.Query}
 		g.session = newSession(within, end, op, op.ID, pooled, r.db)
+		g.session.statements, g.first = &r.tally.statements, r
+		r.tally.waits.Store(true)
 		g.bound = r.Bind(g.session.ctx)
 	})
 	if g.bound == nil {

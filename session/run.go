@@ -23,6 +23,8 @@ type run struct {
 	stream bool     // the transport takes an answer in parts
 	labels []string // of what is deferred in a stream
 	parent context.Context
+	began  time.Time
+	tally  tally
 	until  time.Time     // the operation's deadline, if it has one
 	late   DeadlineError // why it ends then
 
@@ -43,6 +45,7 @@ func (r *run) respond(context.Context) *graphql.Response {
 	r.until = time.Now().Add(r.Deadline)
 	r.late = DeadlineError{r.op, r.Deadline, context.DeadlineExceeded}
 	response := r.answer()
+	r.tally.add(response)
 	if response.HasNext == nil || !*response.HasNext {
 		r.finish()
 	}
@@ -53,6 +56,9 @@ func (r *run) respond(context.Context) *graphql.Response {
 func (r *run) finish() {
 	r.done, r.more = true, nil
 	r.close(r.session)
+	if !r.tally.waits.Load() {
+		r.observed()
+	}
 }
 
 // context returns the parent context until the operation's deadline.
@@ -112,17 +118,23 @@ func (r *run) attempt(n int) *graphql.Response {
 	ctx, end := r.context()
 	s := newSession(ctx, end, r.op, id, r.mode, r.db)
 	s.proof, s.exclusive, s.stream = r.Proof, n > patientAttempts, r.stream
+	s.statements = &r.tally.statements
 	r.session = s
-	endWithRequest(r.parent, func() { r.close(s) })
+	endWithRequest(r.parent, func() {
+		r.close(s)
+		r.observed()
+	})
 
 	response := r.execute()
+	var err error
+	defer func() { r.tally.attempted(n, err) }()
 	switch {
 	case response == nil:
 		response = r.failed(nil, s.cause())
 	case r.mode == writing && len(response.Errors) > 0:
 		response = r.failed(response, nil)
 	case r.mode == writing:
-		if err := s.commit(); err != nil {
+		if err = s.commit(); err != nil {
 			response = r.failed(nil, err)
 		}
 	}

@@ -37,6 +37,8 @@ type Session struct {
 	exclusive bool // the transaction wants to be the only one
 	stream    bool // the answer goes out in parts
 
+	statements *atomic.Int64 // that are run are counted here
+
 	closed atomic.Bool
 	used   atomic.Bool
 	slot   chan struct{} // holds one token: the right to use what follows

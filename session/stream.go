@@ -23,12 +23,14 @@ func (r *run) part() *graphql.Response {
 	go func() { next <- r.take(more) }()
 	select {
 	case response := <-next:
+		r.tally.add(response)
 		if last(response) {
 			r.finish()
 		}
 		return response
 	case <-r.session.ctx.Done():
 		response := r.lastPart(r.session.cause())
+		r.tally.add(response)
 		r.finish()
 		go func() {
 			if !last(<-next) {
@@ -134,10 +136,14 @@ func (c *resolverContext) Deadline() (time.Time, bool) { return c.operation.Dead
 // an event sees what is stored when it comes.
 func (r *run) subscribe() graphql.ResponseHandler {
 	var events graphql.ResponseHandler
+	r.tally.attempted(1, nil)
+	endWithRequest(r.parent, r.observed)
 	if failure, panicked := r.within(r.parent, func(ctx context.Context) *graphql.Response {
 		events = r.next(ctx)
 		return nil
 	}, true); panicked {
+		r.tally.add(failure)
+		r.observed()
 		return graphql.OneShot(failure)
 	}
 	return func(ctx context.Context) *graphql.Response {
@@ -145,7 +151,10 @@ func (r *run) subscribe() graphql.ResponseHandler {
 			return nil
 		}
 		response, panicked := r.within(ctx, events, false)
-		r.done = response == nil || panicked
+		r.tally.add(response)
+		if r.done = response == nil || panicked; r.done {
+			r.observed()
+		}
 		return response
 	}
 }
@@ -157,6 +166,7 @@ func (r *run) within(parent context.Context, handler graphql.ResponseHandler, la
 	ctx, cancel := context.WithCancelCause(parent)
 	s := newSession(ctx, func() { cancel(nil) }, r.op, newID(), pooled, r.db)
 	s.deadline, s.expire = r.Deadline, cancel
+	s.statements = &r.tally.statements
 	r.session = s
 	defer r.close(s)
 	defer func() {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -39,6 +40,7 @@ type HTTP struct {
 
 	once    sync.Once
 	closing chan struct{}
+	streams atomic.Int64
 }
 
 var _ graphql.Transport = &HTTP{}
@@ -71,6 +73,9 @@ func (*HTTP) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == 
 // Shutdown ends the streams that are open, and each later one at its first pause. They break off, so that clients know
 // to ask again.
 func (t *HTTP) Shutdown() { close(t.closed()) }
+
+// Streams returns how many streams are open.
+func (t *HTTP) Streams() int { return int(t.streams.Load()) }
 
 func (t *HTTP) closed() chan struct{} {
 	t.once.Do(func() { t.closing = make(chan struct{}) })
@@ -106,7 +111,9 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	var refused *refusal
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		_ = x.within.SetReadDeadline(time.Time{}) // the server's own would end a stream
+		if r.ContentLength == 0 {
+			_ = x.within.SetReadDeadline(time.Time{}) // the server's own would end a stream
+		}
 		params, refused = parseURL(r.URL.RawQuery)
 	case http.MethodPost:
 		var body []byte

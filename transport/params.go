@@ -66,7 +66,6 @@ func (x *exchange) body() ([]byte, *refusal) {
 		timeout = 30 * time.Second
 	}
 	_ = x.within.SetReadDeadline(time.Now().Add(timeout)) // a recorder has none
-	defer func() { _ = x.within.SetReadDeadline(time.Time{}) }()
 	var read bytes.Buffer
 	read.Grow(int(min(max(r.ContentLength, 0), mostForeseen)) + bytes.MinRead)
 	if _, err := read.ReadFrom(limited); err != nil {
@@ -78,6 +77,7 @@ func (x *exchange) body() ([]byte, *refusal) {
 		}
 		return nil, badRequest("the body could not be read to its end")
 	}
+	_ = x.within.SetReadDeadline(time.Time{}) // only now: the rest of a body that is refused may never come
 	return read.Bytes(), nil
 }
 

@@ -69,6 +69,11 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 		<-ended
 	}()
 	s := &partWriter{exchange: x}
+	defer func() {
+		if s.begun {
+			s.streams.Add(-1)
+		}
+	}()
 	s.run(ctx, responses)
 }
 
@@ -134,6 +139,7 @@ func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response
 
 func (s *partWriter) begin(subscription bool) {
 	s.begun = true
+	s.streams.Add(1)
 	switch media := s.wanted.parts(subscription); {
 	case media == eventType:
 		s.form = events

@@ -133,6 +133,13 @@ func (t *WebSocket) Shutdown(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// Sockets returns how many sockets are open.
+func (t *WebSocket) Sockets() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.sockets)
+}
+
 // socketsDone waits until all sockets have been served. It reports false if ctx ended before.
 func socketsDone(ctx context.Context, sockets []*socket) bool {
 	for _, s := range sockets {

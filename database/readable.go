@@ -1,0 +1,33 @@
+//go:build unix
+
+package database
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+)
+
+// readable tells, without waiting, whether something has come on a connection, be it its end. What is idle should have
+// nothing to say.
+func readable(conn net.Conn) bool {
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn()
+	}
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	something := true
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		something = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK && err != syscall.EINTR
+		return true
+	})
+	return something || err != nil
+}

@@ -1,0 +1,272 @@
+package limit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// DefaultCost is the most that an operation may cost where Cost does not say.
+const DefaultCost = 50_000
+
+// Cost is the gqlgen extension that refuses operations which may cost too much to run. Each object that the answer may
+// have costs 1, and each other value a tenth: a field costs that and what is below it, a list as often as it is long. What
+// fragments on several types select is added up. Introspection costs the same, but its lists count once: they are as long as
+// the schema has it.
+//
+// How long a list may be is told by an argument of it or, for the lists that are direct fields of a page, of the page: the
+// number in one of Sizes, or the number of elements in one of Lists. It is Page where none is given.
+//
+// A client that sends the extension {"cost": true} finds what its operation costs in the answer's extensions.cost.
+type Cost struct {
+	Most int // that an operation may cost; 0: DefaultCost
+
+	Sizes   []string // the names of arguments that hold a page's size, such as "first"
+	Lists   []string // the names of arguments that hold a list, with an item for each of its elements
+	Page    int      // the size of a page that no argument tells
+	MaxPage int      // the most items that a page may hold: longer ones will be refused, and cost nothing more; 0: no limit
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationContextMutator
+	graphql.ResponseInterceptor
+} = &Cost{}
+
+const costExtension = "Cost"
+
+// Costs is what an operation costs, and the most that it may.
+type Costs struct {
+	Requested int `json:"requested"`
+	Limit     int `json:"limit"`
+}
+
+// CostOf returns what an operation costs. It is zero where Cost has not seen it.
+func CostOf(oc *graphql.OperationContext) Costs {
+	costs, _ := oc.Stats.GetExtension(costExtension).(Costs)
+	return costs
+}
+
+// Refusal is the error that refuses what costs too much.
+func (c Costs) Refusal() *gqlerror.Error {
+	e := refuse(CodeCost, "it costs %d, and at most %d is allowed: ask for fewer or smaller pages", c.Requested, c.Limit)
+	e.Extensions["cost"] = c
+	return e
+}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (*Cost) ExtensionName() string { return costExtension }
+
+// Validate checks that the extension is set up.
+func (c *Cost) Validate(graphql.ExecutableSchema) error {
+	if c.Page <= 0 {
+		return errors.New("limit: Cost.Page is not set: it is the size of a page that no argument tells")
+	}
+	if c.Most == 0 {
+		c.Most = DefaultCost
+	}
+	return nil
+}
+
+// MutateOperationContext refuses an operation that costs too much.
+func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
+	p := pricing{Cost: c, variables: oc.Variables}
+	costs := Costs{(p.whole(oc.Operation.SelectionSet) + tenths - 1) / tenths, c.Most}
+	oc.Stats.SetExtension(costExtension, costs)
+	if costs.Requested > c.Most {
+		return costs.Refusal()
+	}
+	return nil
+}
+
+// InterceptResponse tells what the operation costs to clients that ask.
+func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	if graphql.HasOperationContext(ctx) {
+		if oc := graphql.GetOperationContext(ctx); oc.Extensions["cost"] == true && CostOf(oc).Limit > 0 {
+			graphql.RegisterExtension(ctx, "cost", CostOf(oc))
+		}
+	}
+	return next(ctx)
+}
+
+// Prices are counted in tenths.
+const tenths = 10
+
+// mostPrice is where prices end: far above what may be allowed, and exact in JSON.
+const mostPrice = 1 << 50
+
+// price is what selections cost: once for their object, and each time for an item of the lists among them that tell no size
+// of their own. So a fragment has one price, whatever the size of the page that it is spread in.
+type price struct{ once, each int }
+
+// pricing finds the price of one operation, that of each fragment once.
+type pricing struct {
+	*Cost
+	variables map[string]any
+	fragments map[string]price
+}
+
+// whole is the price of selections whose lists are all of the normal size or tell theirs.
+func (p *pricing) whole(selections ast.SelectionSet) int {
+	sum := p.set(selections)
+	return plus(sum.once, times(p.Page, sum.each))
+}
+
+func (p *pricing) set(selections ast.SelectionSet) (sum price) {
+	for _, selection := range selections {
+		var one price
+		switch s := selection.(type) {
+		case *ast.Field:
+			if p.included(s.Directives) {
+				one = p.field(s)
+			}
+		case *ast.InlineFragment:
+			if p.included(s.Directives) {
+				one = p.set(s.SelectionSet)
+			}
+		case *ast.FragmentSpread:
+			if p.included(s.Directives) {
+				one = p.fragment(s.Definition)
+			}
+		}
+		sum = price{plus(sum.once, one.once), plus(sum.each, one.each)}
+	}
+	return sum
+}
+
+func (p *pricing) fragment(fragment *ast.FragmentDefinition) price {
+	known, ok := p.fragments[fragment.Name]
+	if !ok {
+		known = p.set(fragment.SelectionSet)
+		if p.fragments == nil {
+			p.fragments = map[string]price{}
+		}
+		p.fragments[fragment.Name] = known
+	}
+	return known
+}
+
+func (p *pricing) field(field *ast.Field) price {
+	own := tenths
+	if len(field.SelectionSet) == 0 {
+		own = 1
+	}
+	list := field.Definition.Type.Elem != nil
+	switch {
+	case !list && own == 1:
+		return price{once: own}
+	case strings.HasPrefix(field.Name, "__") || strings.HasPrefix(field.ObjectDefinition.Name, "__"):
+		below := p.set(field.SelectionSet)
+		return price{once: plus(own, plus(below.once, below.each))}
+	}
+	size, told := p.size(field)
+	if !list {
+		below := p.set(field.SelectionSet)
+		return price{once: plus(own, plus(below.once, times(size, below.each)))}
+	}
+	item := plus(own, p.whole(field.SelectionSet))
+	if told {
+		return price{once: times(size, item)}
+	}
+	return price{each: item}
+}
+
+// size tells how many items a field has or, where it is not told, a page by default.
+func (p *pricing) size(field *ast.Field) (n int, told bool) {
+	for _, definition := range field.Definition.Arguments {
+		size, list := slices.Contains(p.Sizes, definition.Name), slices.Contains(p.Lists, definition.Name)
+		if !size && !list {
+			continue
+		}
+		value := p.value(field, definition)
+		if value == nil {
+			continue
+		}
+		given := number(value)
+		if list {
+			given = length(value)
+		}
+		n, told = max(n, given), true
+	}
+	switch {
+	case !told:
+		return p.Page, false
+	case p.MaxPage > 0:
+		n = min(n, p.MaxPage)
+	}
+	return n, true
+}
+
+// value is that of an argument, or nil.
+func (p *pricing) value(field *ast.Field, definition *ast.ArgumentDefinition) any {
+	literal := definition.DefaultValue
+	if argument := field.Arguments.ForName(definition.Name); argument != nil {
+		if argument.Value.Kind != ast.Variable {
+			literal = argument.Value
+		} else if value, given := p.variables[argument.Value.Raw]; given {
+			return value
+		}
+	}
+	if literal == nil {
+		return nil
+	}
+	value, err := literal.Value(p.variables)
+	if err != nil {
+		return nil
+	}
+	return value
+}
+
+// included tells whether @skip and @include leave a selection in.
+func (p *pricing) included(directives ast.DirectiveList) bool {
+	for _, directive := range directives {
+		leave := directive.Name == "include"
+		if !leave && directive.Name != "skip" {
+			continue
+		}
+		if argument := directive.Arguments.ForName("if"); argument != nil {
+			if value, err := argument.Value.Value(p.variables); err == nil && value == !leave {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// number is a page's size. What is none counts as the longest page.
+func number(value any) int {
+	switch n := value.(type) {
+	case int64:
+		return int(max(0, min(n, mostPrice)))
+	case json.Number:
+		if i, err := n.Int64(); err == nil {
+			return int(max(0, min(i, mostPrice)))
+		}
+	}
+	return mostPrice
+}
+
+// length is that of a list. One value stands for a list of one.
+func length(value any) int {
+	if list := reflect.ValueOf(value); list.Kind() == reflect.Slice {
+		return list.Len()
+	}
+	return 1
+}
+
+// plus and times end at mostPrice.
+func plus(a, b int) int { return min(a+b, mostPrice) }
+
+func times(a, b int) int {
+	if a > 0 && b > mostPrice/a {
+		return mostPrice
+	}
+	return a * b
+}

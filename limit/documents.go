@@ -1,0 +1,300 @@
+package limit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator/core"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+)
+
+// Defaults of Documents. Within them, to parse and validate a document takes some 100 ms and 50 MB at most.
+const (
+	DefaultTokens      = 10_000
+	DefaultNesting     = 50
+	DefaultLists       = 8
+	DefaultDirectives  = 100
+	DefaultDepth       = 15
+	DefaultSelections  = 5_000
+	DefaultRepetitions = 250_000
+	DefaultErrors      = 1_000
+)
+
+// mostErrorText is how many bytes the messages of a document's errors may have together: they quote it.
+const mostErrorText = 128 << 10
+
+// Documents is the gqlgen extension that refuses documents which would cost too much to parse, to validate or to follow.
+// What passes is parsed and validated here, and put into the server's cache, where the server finds it. It is to be
+// installed after the extensions that find a document by its id, and before all others that read documents.
+type Documents struct {
+	Cache graphql.Cache[*ast.QueryDocument] // the server's
+	Rules func() *rules.Rules               // the server's; nil: gqlparser's own
+
+	// Limits, each the default where it is 0.
+	Tokens     int // names, values, punctuators and comments
+	Nesting    int // of braces, brackets and parentheses
+	Lists      int // nesting of brackets
+	Directives int // uses of them
+	Depth      int // of fields, through fragments
+
+	// Selections is how many fields, fragments, arguments and values there may be, those of a fragment as often as it is
+	// spread. Each fragment counts by itself too, since it is validated by itself.
+	Selections int
+	// Repetitions is about how many steps it may take to see whether fields that share a name can be merged. It grows
+	// with the square of the number of such fields, and of fragments that are spread side by side.
+	Repetitions int
+	// Errors is how many errors the server's validation is left to find. A document with more is refused at the first too
+	// many.
+	Errors int
+
+	schema *ast.Schema
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+} = &Documents{}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (*Documents) ExtensionName() string { return "DocumentLimits" }
+
+// Validate checks that the extension is set up, and takes note of the schema.
+func (d *Documents) Validate(es graphql.ExecutableSchema) error {
+	if d.Cache == nil {
+		return errors.New("limit: Documents.Cache is nil: set it to the server's query cache")
+	}
+	if d.Rules == nil {
+		d.Rules = rules.NewDefaultRules
+	}
+	for _, limit := range []struct {
+		value  *int
+		normal int
+	}{
+		{&d.Tokens, DefaultTokens},
+		{&d.Nesting, DefaultNesting},
+		{&d.Lists, DefaultLists},
+		{&d.Directives, DefaultDirectives},
+		{&d.Depth, DefaultDepth},
+		{&d.Selections, DefaultSelections},
+		{&d.Repetitions, DefaultRepetitions},
+		{&d.Errors, DefaultErrors},
+	} {
+		if *limit.value == 0 {
+			*limit.value = limit.normal
+		}
+	}
+	d.schema = es.Schema()
+	return nil
+}
+
+// MutateOperationParameters refuses a document that is over a limit. What else may be wrong with it is for the server to
+// say, who parses and validates it again then.
+func (d *Documents) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	if _, known := d.Cache.Get(ctx, params.Query); known {
+		return nil
+	}
+	if refused := d.scan(params.Query); refused != nil {
+		return refused
+	}
+	doc, err := parser.ParseQuery(&ast.Source{Input: params.Query})
+	if err != nil || len(doc.Operations) == 0 {
+		return nil //nolint:nilerr // see above
+	}
+	if refused := d.measure(doc); refused != nil {
+		return refused
+	}
+	valid, refused := d.validate(doc)
+	if valid {
+		d.Cache.Add(ctx, params.Query, doc)
+	}
+	return refused
+}
+
+// tooMany is what validate panics with once it is to stop.
+type tooMany struct{}
+
+// validate tells whether a document is valid, or refuses it for the number of its errors.
+func (d *Documents) validate(doc *ast.QueryDocument) (valid bool, refused *gqlerror.Error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case tooMany:
+			refused = refuse(CodeErrors, "the document has more than %d errors, or they are longer than %d bytes", d.Errors, mostErrorText)
+		default:
+			panic(p)
+		}
+	}()
+	found, text := 0, 0
+	observers := &core.Events{}
+	for name, rule := range plain(d.Rules().GetInner()) {
+		rule(observers, func(options ...core.ErrorOption) {
+			e := &gqlerror.Error{Rule: name}
+			for _, option := range options {
+				option(e)
+			}
+			found++
+			text += len(e.Message)
+			if found > d.Errors || text > mostErrorText {
+				panic(tooMany{})
+			}
+		})
+	}
+	core.Walk(d.schema, doc, observers)
+	return found == 0, nil
+}
+
+// plain replaces the rules that suggest what may have been meant: nobody reads it here, and it is costly.
+func plain(all map[string]core.RuleFunc) map[string]core.RuleFunc {
+	for _, rule := range []core.Rule{
+		rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
+		rules.KnownArgumentNamesRuleWithoutSuggestions,
+		rules.KnownTypeNamesRuleWithoutSuggestions,
+		rules.ScalarLeafsRuleWithoutSuggestions,
+		rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	} {
+		delete(all, strings.TrimSuffix(rule.Name, "WithoutSuggestions"))
+		all[rule.Name] = rule.RuleFunc
+	}
+	return all
+}
+
+// measure refuses a document by its syntax tree.
+func (d *Documents) measure(doc *ast.QueryDocument) *gqlerror.Error {
+	m := newMeasure(doc, d.Selections)
+	var whole extent
+	for _, operation := range doc.Operations {
+		whole = m.beside(whole, m.operation(operation))
+	}
+	for _, fragment := range doc.Fragments {
+		whole = m.beside(whole, m.fragment(fragment))
+	}
+	switch {
+	case m.circle != nil:
+		err := gqlerror.ErrorPosf(m.circle.Position, "a fragment spreads itself, directly or through others")
+		errcode.Set(err, errcode.ValidationFailed)
+		return err
+	case whole.depth > d.Depth:
+		return refuse(CodeDepth, "the document is more than %d fields deep", d.Depth)
+	case whole.selections > d.Selections:
+		return refuse(CodeSelections, "the document has more than %d fields, arguments and values, with its fragments spread out", d.Selections)
+	}
+	r := repetitions{fragments: m.fragments}
+	for _, operation := range doc.Operations {
+		r.merge(operation.SelectionSet)
+	}
+	for _, fragment := range doc.Fragments {
+		r.merge(fragment.SelectionSet)
+	}
+	if r.steps > d.Repetitions {
+		return refuse(CodeRepetitions, "fields or fragments are repeated too often: to see whether they can be merged takes more than %d steps", d.Repetitions)
+	}
+	return nil
+}
+
+// extent is how far selections extend, with fragments spread out.
+type extent struct{ depth, selections int }
+
+// measure finds the extents of selections, that of each fragment once. Numbers end one above the limit.
+type measure struct {
+	fragments map[string]*ast.FragmentDefinition
+	known     map[*ast.FragmentDefinition]extent
+	open      map[*ast.FragmentDefinition]bool
+	circle    *ast.FragmentSpread // by which a fragment is within itself
+	most      int
+}
+
+func newMeasure(doc *ast.QueryDocument, most int) *measure {
+	m := &measure{
+		fragments: make(map[string]*ast.FragmentDefinition, len(doc.Fragments)),
+		known:     map[*ast.FragmentDefinition]extent{},
+		open:      map[*ast.FragmentDefinition]bool{},
+		most:      most,
+	}
+	for _, fragment := range slices.Backward(doc.Fragments) { // of two with one name the first counts
+		m.fragments[fragment.Name] = fragment
+	}
+	return m
+}
+
+// beside is the extent of a and b in one set.
+func (m *measure) beside(a, b extent) extent {
+	return extent{max(a.depth, b.depth), min(a.selections+b.selections, m.most+1)}
+}
+
+func (m *measure) operation(operation *ast.OperationDefinition) extent {
+	whole := m.set(operation.SelectionSet)
+	own := directives(operation.Directives)
+	for _, variable := range operation.VariableDefinitions {
+		own += 1 + values(variable.DefaultValue) + directives(variable.Directives)
+	}
+	return m.beside(whole, extent{selections: own})
+}
+
+func (m *measure) fragment(fragment *ast.FragmentDefinition) extent {
+	if known, ok := m.known[fragment]; ok {
+		return known
+	}
+	m.open[fragment] = true
+	whole := m.beside(m.set(fragment.SelectionSet), extent{selections: 1 + directives(fragment.Directives)})
+	delete(m.open, fragment)
+	m.known[fragment] = whole
+	return whole
+}
+
+func (m *measure) set(selections ast.SelectionSet) (whole extent) {
+	for _, selection := range selections {
+		var below extent
+		own := 1
+		switch s := selection.(type) {
+		case *ast.Field:
+			below = m.set(s.SelectionSet)
+			below.depth++
+			own += arguments(s.Arguments) + directives(s.Directives)
+		case *ast.InlineFragment:
+			below = m.set(s.SelectionSet)
+			own += directives(s.Directives)
+		case *ast.FragmentSpread:
+			own += directives(s.Directives)
+			switch fragment := m.fragments[s.Name]; {
+			case fragment == nil: // an error, for validation to find
+			case m.open[fragment]:
+				m.circle = s
+			default:
+				below = m.fragment(fragment)
+			}
+		}
+		whole = m.beside(whole, m.beside(below, extent{selections: own}))
+	}
+	return whole
+}
+
+func directives(list ast.DirectiveList) (n int) {
+	for _, directive := range list {
+		n += 1 + arguments(directive.Arguments)
+	}
+	return n
+}
+
+func arguments(list ast.ArgumentList) (n int) {
+	for _, argument := range list {
+		n += values(argument.Value)
+	}
+	return n
+}
+
+func values(value *ast.Value) (n int) {
+	if value == nil {
+		return 0
+	}
+	for _, child := range value.Children {
+		n += values(child.Value)
+	}
+	return 1 + n
+}

@@ -1,0 +1,52 @@
+package metrics_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/metrics"
+	"rollcall/session"
+)
+
+func TestAReportIsCountedOnce(t *testing.T) {
+	m := metrics.New(nil)
+	waiting := 3
+	m.Gauge("waiting", "How many wait.", func() int { return waiting }, "where", "here")
+	mutation := session.Operation{Kind: ast.Mutation}
+	m.Observe(mutation, session.Report{Result: session.ResultError, Attempts: 3, Statements: 7, Duration: 3 * time.Second, Unknown: true})
+	m.Observe(mutation, session.Report{Result: session.ResultOK, Attempts: 1, Statements: 2, Duration: time.Second})
+	m.Observe(session.Operation{Kind: ast.Subscription}, session.Report{Result: session.ResultOK, Attempts: 1, Statements: 1000, Duration: time.Hour})
+	m.Observe(session.Operation{}, session.Report{Result: session.ResultRefused})
+	waiting = 4
+
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	for _, line := range []string{
+		`rollcall_operations_total{result="error",type="mutation"} 1`,
+		`rollcall_operations_total{result="ok",type="mutation"} 1`,
+		`rollcall_operations_total{result="ok",type="subscription"} 1`,
+		`rollcall_operations_total{result="refused",type="unknown"} 1`,
+		`rollcall_operations_total{result="ok",type="query"} 0`,
+		`rollcall_operation_duration_seconds_sum{type="mutation"} 4`,
+		`rollcall_operation_duration_seconds_bucket{type="mutation",le="1"} 1`,
+		`rollcall_operation_statements_sum{type="mutation"} 9`,
+		`rollcall_operation_retries_total{type="mutation"} 2`,
+		`rollcall_unknown_outcomes_total 1`,
+		`waiting{where="here"} 4`,
+	} {
+		if !strings.Contains(w.Body.String(), line+"\n") {
+			t.Errorf("no %s in\n%s", line, w.Body)
+		}
+	}
+	if strings.Contains(w.Body.String(), `_seconds_count{type="subscription"}`) {
+		t.Error("a subscription's duration, which is its client's, is counted")
+	}
+}

@@ -1,0 +1,185 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"rollcall/transport"
+)
+
+func TestAGateLetsSoManyRunAndSoManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := transport.NewGate(2, 3, time.Minute)
+		var leaves []func()
+		for range 2 {
+			leave, err := gate.Enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaves = append(leaves, leave)
+		}
+		var waiting sync.WaitGroup
+		for range 3 {
+			waiting.Go(func() {
+				leave, err := gate.Enter(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				leave()
+			})
+		}
+		synctest.Wait()
+		if running, queued := gate.Running(); running != 2 || queued != 3 {
+			t.Errorf("want 2 running and 3 waiting, got %d and %d", running, queued)
+		}
+		if _, err := gate.Enter(t.Context()); !errors.Is(err, transport.ErrOverloaded) {
+			t.Errorf("beyond the queue: want ErrOverloaded, got %v", err)
+		}
+		for _, leave := range leaves {
+			leave()
+			leave() // which frees nobody else's place
+		}
+		waiting.Wait()
+		if running, queued := gate.Running(); running != 0 || queued != 0 {
+			t.Errorf("at the end %d run and %d wait", running, queued)
+		}
+	})
+}
+
+func TestNobodyWaitsAtAGateForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := transport.NewGate(1, 3, time.Minute)
+		leave, err := gate.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		begun := time.Now()
+		if _, err := gate.Enter(t.Context()); !errors.Is(err, transport.ErrOverloaded) || time.Since(begun) != time.Minute {
+			t.Errorf("want ErrOverloaded after a minute, got %v after %s", err, time.Since(begun))
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errSeen)
+		defer cancel()
+		if _, err := gate.Enter(ctx); !errors.Is(err, errSeen) {
+			t.Errorf("want the reason of the cancellation, got %v", err)
+		}
+	})
+}
+
+var errSeen = errors.New("gone")
+
+// occupied is a server with room for one request, which takes it until release is called.
+func occupied(t *testing.T, f fields) (gate *transport.Gate, url string, release func()) {
+	t.Helper()
+	gate = transport.NewGate(1, 0, time.Minute)
+	began, end := make(chan struct{}), make(chan struct{})
+	f["wait"] = func(context.Context) graphql.ResponseHandler {
+		close(began)
+		<-end
+		return graphql.OneShot(data(`{"wait":1}`))
+	}
+	url = serveHTTP(t, &transport.HTTP{Gate: gate, MaxBatch: 5}, f)
+	answered := make(chan reply, 1)
+	go func() { answered <- post(t, url, run(`{ wait }`)) }()
+	<-began
+	return gate, url, func() {
+		close(end)
+		if r := receive(t, "the answer", answered); r.StatusCode != http.StatusOK {
+			t.Errorf("who was let in got %d: %s", r.StatusCode, r.text)
+		}
+	}
+}
+
+func TestARequestBeyondWhatTheServerCanDoIsToldToComeBack(t *testing.T) {
+	_, url, release := occupied(t, fields{})
+	for what, send := range map[string]func() reply{
+		"POST":  func() reply { return post(t, url, run(`{ one }`)) },
+		"GET":   func() reply { return get(t, url, jsonType, "query", `{ one }`) },
+		"array": func() reply { return post(t, url, runs(`{ one }`, `{ one }`)) },
+		"event": func() reply { return get(t, url, eventType, "query", `subscription { ticks }`) },
+	} {
+		r := send()
+		if r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" || r.code() != transport.CodeOverloaded {
+			t.Errorf("%s: got %d %v: %s", what, r.StatusCode, r.Header, r.text)
+		}
+	}
+	release()
+	if r := post(t, url, run(`{ one }`)); r.StatusCode != http.StatusOK {
+		t.Errorf("afterwards: got %d: %s", r.StatusCode, r.text)
+	}
+}
+
+func TestASubscriptionTakesNobodysPlace(t *testing.T) {
+	ticks := make(chan string)
+	gate := transport.NewGate(1, 0, time.Minute)
+	url := serveHTTP(t, &transport.HTTP{Gate: gate}, fields{"ticks": stream(ticks, nil)})
+	res := begin(t, http.MethodPost, url, run(`subscription { ticks }`), "Accept", eventType)
+	defer func() { _ = res.Body.Close() }()
+	give(t, ticks, "1")
+	if r := post(t, url, run(`{ one }`)); r.StatusCode != http.StatusOK {
+		t.Errorf("beside a subscription: got %d: %s", r.StatusCode, r.text)
+	}
+	close(ticks)
+}
+
+func TestAnOperationOnASocketIsAdmittedToo(t *testing.T) {
+	gate, _, release := occupied(t, fields{})
+	s := serveSockets(t, &transport.WebSocket{Gate: gate}, fields{})
+	c := s.connect(modern)
+	c.subscribe("1", `{ one }`)
+	if text, err := c.read(); err != nil || !strings.Contains(text, `"type":"error"`) || !strings.Contains(text, transport.CodeOverloaded) {
+		t.Errorf("got %s, %v", text, err)
+	}
+	release()
+	c.subscribe("1", `{ one }`)
+	c.want(`{"id":"1","type":"next","payload":{"data":{"one":1}}}`, `{"id":"1","type":"complete"}`)
+}
+
+func TestABodyThatTakesTooLongIsRefused(t *testing.T) {
+	server := httptest.NewServer(newServer(&transport.HTTP{ReadTimeout: 50 * time.Millisecond}, fields{}))
+	defer server.Close()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(hang))
+	buffer := make([]byte, 1<<10)
+	n, err := conn.Read(buffer)
+	if got := string(buffer[:n]); err != nil || !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, transport.CodeTimeout) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A limit on reading or writing is a request's: the next one on the connection, and an operation that lasts, have their own.
+func TestALimitOfOneRequestIsNoneOfTheNext(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	slow := func(context.Context) graphql.ResponseHandler {
+		time.Sleep(4 * limit)
+		return graphql.OneShot(data(`{"wait":1}`))
+	}
+	url := serveHTTP(t, &transport.HTTP{ReadTimeout: limit, WriteTimeout: limit}, fields{"wait": slow})
+	for range 2 {
+		if r := post(t, url, run(`{ wait }`)); r.StatusCode != http.StatusOK || r.text != `{"data":{"wait":1}}` {
+			t.Errorf("got %d: %s", r.StatusCode, r.text)
+		}
+		if r := get(t, url, jsonType, "query", `{ wait }`); r.text != `{"data":{"wait":1}}` {
+			t.Errorf("got %d: %s", r.StatusCode, r.text)
+		}
+	}
+}
