@@ -140,8 +140,8 @@ func (r *run) gatherField(s selection, selected graphql.CollectedField) {
 			r.loads = append(r.loads, load{s.op, selected, f.load(r.ctx, s.objects, args)})
 			continue
 		}
-		var below []any
-		for _, object := range s.objects {
+		below := f.follow(s.objects[0])
+		for _, object := range s.objects[1:] {
 			below = append(below, f.follow(object)...)
 		}
 		r.gatherBelow(s.op, selected, below)

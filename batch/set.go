@@ -17,6 +17,10 @@ type Set struct {
 	loaders    []loader
 	fallback   fallback
 
+	// Room for the usual numbers.
+	one  [1]*graphql.OperationContext
+	some [16]loader
+
 	following sync.Mutex // held by the run that is filling batches
 	roots     sync.Once  // the root fields of the operations have been followed
 
@@ -48,11 +52,12 @@ type contextKey struct{}
 // subscription. Its batches run under the context returned, which carries it, and which is also what goes on to the
 // resolvers.
 func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
-	var operations []*graphql.OperationContext
+	s := &Set{plan: plan}
 	if graphql.HasOperationContext(ctx) {
-		operations = append(operations, graphql.GetOperationContext(ctx))
+		s.operations = append(s.one[:0], graphql.GetOperationContext(ctx))
 	}
-	s := NewGroup(ctx, plan, operations...)
+	s.loaders = s.some[:0]
+	s.ctx = s.Join(ctx)
 	return s.ctx, s
 }
 
