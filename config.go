@@ -111,6 +111,10 @@ func (c config) check() error {
 		return fmt.Errorf("--pool-size: %d is too small: at least 1", c.PoolSize)
 	case c.MaxPage < 1:
 		return fmt.Errorf("--max-page: %d is too small: at least 1", c.MaxPage)
+	case c.MaxDepth < 1:
+		return fmt.Errorf("--max-depth: %d is too small: at least 1", c.MaxDepth)
+	case c.MaxCost < 1:
+		return fmt.Errorf("--max-cost: %d is too small: at least 1", c.MaxCost)
 	case c.MaxBatch < 0:
 		return fmt.Errorf("--max-batch: %d is too small: at least 0", c.MaxBatch)
 	case c.OnlyThese && c.Documents == "":

@@ -110,6 +110,8 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--listen=:80":       "--listen: other machines may reach :80, and whoever does can read and change the whole directory",
 		"--listen=[::]:80":   "add --allow-anonymous if that is meant",
 		"--listen=a.b:80":    "--listen: other machines may reach a.b:80",
+		"--max-depth=0":      "--max-depth: 0 is too small: at least 1",
+		"--max-cost=0":       "--max-cost: 0 is too small: at least 1",
 		"--max-batch=-1":     "--max-batch: -1 is too small: at least 0",
 		"--concurrency=0":    "--concurrency: 0 is too small: at least 1",
 		"--documents-only":   "--documents-only: there is no list of documents",

@@ -196,6 +196,8 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, checks 
 		Deadline: cfg.Deadline,
 		MaxPage:  cfg.MaxPage,
 		MaxBatch: cfg.MaxBatch,
+		MaxDepth: cfg.MaxDepth,
+		MaxCost:  cfg.MaxCost,
 
 		Documents:     documents,
 		DocumentsOnly: cfg.OnlyThese,

@@ -57,7 +57,7 @@ func (l *life) begin() {
 	}
 	handler := l.Handler
 	l.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if l.health.stopping.Load() {
+		if l.health.stopping.Load() && r.ProtoMajor < 2 { // HTTP/2 has a message for that, which Shutdown sends
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)

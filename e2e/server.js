@@ -8,6 +8,8 @@ import { createInterface } from "node:readline";
 import { after } from "node:test";
 import mysql from "mysql2/promise";
 
+process.once("SIGTERM", () => process.exit(1)); // the runner's, for tests that take too long
+
 const binary = process.env.ROLLCALL_E2E_BINARY;
 if (!binary) throw new Error("ROLLCALL_E2E_BINARY is not set: run `make e2e`");
 
@@ -43,28 +45,39 @@ export async function start(...flags) {
   const child = spawn(binary, ["--listen=127.0.0.1:0", "--demo", "--migrate", `--database=${address}`, ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
   });
+  process.on("exit", () => child.kill("SIGKILL")); // were the tests to end early, it would be left
   let log = "";
   child.stderr.on("data", (text) => (log += text));
-  const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(signal ?? code)));
-  const page = await new Promise((resolve, reject) => {
+  const ended = new Promise((resolve) => {
+    child.on("error", resolve);
+    child.on("exit", (code, signal) => resolve(signal ?? code));
+  });
+  let stopped;
+  const stop = () => {
+    stopped ??= (async () => {
+      child.kill("SIGTERM");
+      let status;
+      try {
+        status = await within("the server's end", ended);
+      } finally {
+        child.kill("SIGKILL");
+        await ended;
+        await drop();
+        await rm(folder, { recursive: true });
+      }
+      if (status !== 0) throw new Error(`the server ended with ${status}: ${log}`);
+    })();
+    return stopped;
+  };
+  after(stop);
+  const served = new Promise((resolve, reject) => {
     createInterface(child.stdout).on("line", (line) => {
       const found = /Playground\s+(\S+)/.exec(line);
       if (found) resolve(found[1]);
     });
     ended.then((status) => reject(new Error(`the server ended with ${status}: ${log}`)));
   });
-  let stopped;
-  const stop = () => {
-    stopped ??= (async () => {
-      child.kill("SIGTERM");
-      const status = await ended;
-      await drop();
-      await rm(folder, { recursive: true });
-      if (status !== 0) throw new Error(`the server ended with ${status}: ${log}`);
-    })();
-    return stopped;
-  };
-  after(stop);
+  const page = await within("the server's start", served);
   return { page, url: `${page}query`, log: () => log, stop };
 }
 

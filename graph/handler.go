@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2"
@@ -100,7 +101,7 @@ func NewHandler(cfg Config) *API {
 		gate = transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
 	}
 	api := &API{
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: costTogether},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
 	srv.AddTransport(api.sockets)
@@ -137,4 +138,17 @@ func NewHandler(cfg Config) *API {
 		api.Handler = cfg.Viewer(api.Handler)
 	}
 	return api
+}
+
+// costTogether refuses an array whose operations cost more together than one of them may.
+func costTogether(operations []*graphql.OperationContext) *gqlerror.Error {
+	var all limit.Costs
+	for _, oc := range operations {
+		one := limit.CostOf(oc)
+		all.Requested, all.Limit = all.Requested+one.Requested, max(all.Limit, one.Limit)
+	}
+	if all.Requested > all.Limit {
+		return all.Refusal()
+	}
+	return nil
 }

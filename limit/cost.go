@@ -162,7 +162,7 @@ func (p *pricing) field(field *ast.Field) price {
 	switch {
 	case !list && own == 1:
 		return price{once: own}
-	case strings.HasPrefix(field.Name, "__") || strings.HasPrefix(field.ObjectDefinition.Name, "__"):
+	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
 		below := p.set(field.SelectionSet)
 		return price{once: plus(own, plus(below.once, below.each))}
 	}

@@ -138,10 +138,12 @@ func TestAnOperationThatCostsTooMuchIsRefused(t *testing.T) {
 
 func TestAnEnormousCostDoesNotOverflow(t *testing.T) {
 	s := newPricedServer(t, limit.Cost{})
-	query := nest(7, "page(first: 2147483647) { nodes {", "name", "} }")
-	oc, errs := s.ask(&graphql.RawParams{Query: "{" + query + each(200, " a#: page(first: 2147483647) { nodes { page(first: 2147483647) { nodes { name } } } }") + "}"})
-	if len(errs) != 1 || errs[0].Extensions["code"] != limit.CodeCost || limit.CostOf(oc).Requested != (1<<50+9)/10 {
-		t.Errorf("got %v, %d", errs, limit.CostOf(oc).Requested)
+	huge := nest(7, "page(first: 1073741824) { nodes {", "name", "} }")
+	for _, query := range []string{huge, each(200, " a#: page(first: 1073741824) { nodes { page(first: 1073741824) { nodes { name } } } }")} {
+		oc, errs := s.ask(&graphql.RawParams{Query: "{" + query + "}"})
+		if len(errs) != 1 || errs[0].Extensions["code"] != limit.CodeCost || limit.CostOf(oc).Requested != (1<<50+9)/10 {
+			t.Errorf("got %v, %d", errs, limit.CostOf(oc).Requested)
+		}
 	}
 }
 

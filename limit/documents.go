@@ -23,7 +23,7 @@ const (
 	DefaultDirectives  = 100
 	DefaultDepth       = 15
 	DefaultSelections  = 5_000
-	DefaultRepetitions = 250_000
+	DefaultRepetitions = 150_000
 	DefaultErrors      = 1_000
 )
 

@@ -240,6 +240,7 @@ func attacks() map[string]struct{ query, code string } {
 		"repeats in inline fragments":     {"{" + nest(45, "...{", strings.Repeat(" name", 100), "}") + "}", limit.CodeRepetitions},
 		"many fragments side by side":     {"{" + each(700, " ...F#") + "}" + each(700, " fragment F# on Query{name}"), limit.CodeRepetitions},
 		"one fragment in many operations": {each(600, " query Q#{...F}") + " fragment F on Query{" + each(100, " a#:name") + "}", limit.CodeSelections},
+		"two fragments of one name":       {each(600, " query Q#{...F}") + " fragment F on Query{" + each(100, " a#:name") + "} fragment F on Query{name}", limit.CodeSelections},
 		"one argument in many operations": {each(600, " query Q#{...F}") + " fragment F on Query{name(list:[[[" + strings.Repeat("1 ", 2_000) + "]]])}", limit.CodeSelections},
 		"a chain of fragments":            {chain + " fragment F700 on Query{name}", limit.CodeSelections},
 		"many directives":                 {"{name" + strings.Repeat(" @at", 3_000) + "}", limit.CodeDirectives},
@@ -294,12 +295,12 @@ func allocated() uint64 {
 
 func TestWhatIsJustWithinTheLimitsIsValidatedAtLittleCost(t *testing.T) {
 	for what, query := range map[string]string{
-		"repeated fields":                 "{" + strings.Repeat(" name", 500) + "}",
-		"repeated fields with a fragment": "{page{nodes{" + strings.Repeat(" self{...F}", 200) + "}}} fragment F on Query{name}",
-		"repeated fields in repeated":     "{" + strings.Repeat(" self{"+strings.Repeat(" name", 20)+"}", 22) + "}",
-		"wide repeated fields":            "{" + strings.Repeat(" self{"+each(45, " a#:name")+"}", 45) + "}",
+		"repeated fields":                 "{" + strings.Repeat(" name", 380) + "}",
+		"repeated fields with a fragment": "{page{nodes{" + strings.Repeat(" self{...F}", 155) + "}}} fragment F on Query{name}",
+		"repeated fields in repeated":     "{" + strings.Repeat(" self{"+strings.Repeat(" name", 18)+"}", 18) + "}",
+		"wide repeated fields":            "{" + strings.Repeat(" self{"+each(38, " a#:name")+"}", 38) + "}",
 		"fragments with many fields":      "{" + each(50, " ...F#") + "}" + strings.ReplaceAll(each(50, " fragment F# on Query{@}"), "@", each(20, " a#:name")),
-		"inline fragments":                "{" + nest(45, "...{", strings.Repeat(" name", 70), "}") + "}",
+		"inline fragments":                "{" + nest(45, "...{", strings.Repeat(" name", 55), "}") + "}",
 		"conflicts":                       "{" + strings.Repeat(" a:name a:names", 22) + "}",
 		"aliases":                         "{" + each(3_300, " a#:name") + "}",
 		"variables":                       "query(" + each(1_200, " $v#:Int") + "){" + "name(list:[[[" + each(1_200, " $v#") + "]]])}",

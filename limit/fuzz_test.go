@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -9,20 +10,48 @@ import (
 	"rollcall/limit"
 )
 
+// words are what a compact document is made of.
+var words = []string{
+	"{", "}", " name", " self{", " a:self{", " b:self{", "...{", "...on Query{", " ...F", " ...G", " ...H", "} fragment F on Query{", "} fragment G on Query{", "} fragment H on Query{",
+	"} query A{", " name(is:1)", " name(list:[[[1]]])", " name(in:{in:{}})", " @at", " @at(n:1)", " page(first:9){nodes{", " page{edges{node{", " thing{... on Cat{cat{", " a:name", " a:names",
+	" nothing", " nodes(ids:[1,2]){", " @skip(if:true)", " ...on Missing{", "#\n", " items{",
+}
+
+// unfold makes a document of a compact one: each byte is a word, once, four times, or up to 16,384 times.
+func unfold(compact string) string {
+	var text strings.Builder
+	for _, b := range []byte(compact) {
+		text.WriteString(strings.Repeat(words[int(b)%len(words)], 1<<(2*(int(b)/len(words)))))
+		if text.Len() > 1<<20 {
+			break
+		}
+	}
+	return text.String()
+}
+
 // FuzzDocuments sends a document to gqlgen through the limits. Whatever they let through is parsed, validated and priced in
 // bounded time and memory.
 func FuzzDocuments(f *testing.F) {
 	for _, attack := range attacks() {
-		f.Add(attack.query[:min(len(attack.query), 20_000)])
+		f.Add(attack.query[:min(len(attack.query), 2_000)], false)
 	}
-	f.Add(introspection)
-	f.Add(`query A($n: Int = 2, $ids: [ID!]! = ["a"]) { a: page(first: $n) { nodes { ...F } } ...on Query @include(if: true) { nodes(ids: $ids) { name(in: {in: {}}) } } } fragment F on Query { names }`)
-	f.Fuzz(func(t *testing.T, query string) {
+	for _, compact := range []string{"\x00\x02\x01", "\x00\x03\x08\x08\x01\x0b\x02\x02\x01", "\x00\x42\x80\x01", "\x00\x08\x09\x0b\x09\x09\x0c\x0a\x0a\x0d\xa2\x01"} {
+		f.Add(compact, true)
+	}
+	f.Add(introspection, false)
+	f.Add(`query A($n: Int = 2, $ids: [ID!]! = ["a"]) { a: page(first: $n) { nodes { ...F } } ...on Query @include(if: true) { nodes(ids: $ids) { name(in: {in: {}}) } } } fragment F on Query { names }`, false)
+	f.Fuzz(func(t *testing.T, query string, compact bool) {
+		if compact {
+			query = unfold(query)
+		}
 		s := newServer(t, limit.Documents{})
 		s.use(t, &limit.Cost{Sizes: []string{"first"}, Lists: []string{"ids"}, Page: 20, MaxPage: 100})
 		start, before := time.Now(), allocated()
 		oc, errs := s.ask(&graphql.RawParams{Query: query})
 		took, memory := time.Since(start), allocated()-before
+		if took > 100*time.Millisecond || memory > mostMemory {
+			t.Logf("took %s and %d bytes: %v, %.200s", took, memory, errs, query)
+		}
 		if took > mostTime || memory > mostMemory*4 { // the parser of what is invalid runs again
 			t.Errorf("took %s and %d bytes", took, memory)
 		}

@@ -45,6 +45,10 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		x.refuse(ctx, refused)
 		return
 	}
+	if err := x.refusedTogether(items); err != nil {
+		x.write(x.exec.DispatchError(ctx, gqlerror.List{err}))
+		return
+	}
 	for i := 0; i < len(items); {
 		if items[i].answer != nil {
 			i++
@@ -78,6 +82,20 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		media = graphqlType
 	}
 	x.send(media, http.StatusOK, append(b, ']'))
+}
+
+// refusedTogether is why the operations that can be run are too much as a whole, or nil.
+func (x *exchange) refusedTogether(items []*item) *gqlerror.Error {
+	if x.Together == nil {
+		return nil
+	}
+	var operations []*graphql.OperationContext
+	for _, one := range items {
+		if one.answer == nil {
+			operations = append(operations, one.oc)
+		}
+	}
+	return x.Together(operations)
 }
 
 // items decodes an array. What is wrong with one of its operations is that one's answer.

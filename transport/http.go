@@ -27,6 +27,9 @@ type HTTP struct {
 	MaxBody int64
 	// MaxBatch is how many operations an array may hold; at 0 arrays are refused.
 	MaxBatch int
+	// Together decides on the operations of an array as a whole, before any is run; an error refuses them all. Where it is
+	// nil, each is decided on alone.
+	Together func(operations []*graphql.OperationContext) *gqlerror.Error
 	// KeepAlive is how long a stream may be silent before it gives a sign of life; 15 seconds where it is 0.
 	KeepAlive time.Duration
 	// WriteTimeout is how long an answer, or one part of a stream, may take to reach the client, who is cut off then;

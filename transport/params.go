@@ -24,7 +24,8 @@ const (
 	CodeNotAcceptable    = "NOT_ACCEPTABLE"         // no media type that the client accepts can hold the answer
 	CodeMediaType        = "UNSUPPORTED_MEDIA_TYPE" // the body is in a form that is not understood
 	CodeTooLarge         = "BODY_TOO_LARGE"
-	CodeTimeout          = "TIMEOUT" // the body took too long to arrive
+	CodeNesting          = "VARIABLE_NESTING_LIMIT" // variables or extensions are nested too deep
+	CodeTimeout          = "TIMEOUT"                // the body took too long to arrive
 	CodeBatchTooLarge    = "BATCH_TOO_LARGE"
 	CodeStreamRequired   = "STREAM_REQUIRED" // a subscription on a transport with one answer
 )
@@ -154,6 +155,9 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 		if !object(m.text) {
 			return nil, badRequest("%s must be an object", m.name)
 		}
+		if depth(m.text) > mostNesting {
+			return nil, &refusal{status: http.StatusBadRequest, code: CodeNesting, message: fmt.Sprintf("%s are nested in more than %d levels", m.name, mostNesting)}
+		}
 		decoder := json.NewDecoder(bytes.NewReader(m.text))
 		decoder.UseNumber()
 		if err := decoder.Decode(m.to); err != nil {
@@ -180,6 +184,9 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 	}
 	return raw, nil
 }
+
+// mostNesting is how deep variables and extensions may be nested.
+const mostNesting = 50
 
 // The extensions that name a document in place of its text.
 const (

@@ -101,6 +101,10 @@ test("Apollo gets what is deferred in parts", async () => {
     }),
   );
   assert.equal(requests.length, 1);
+  const partial = states.find(({ dataState }) => dataState === "streaming");
+  assert.equal(partial?.data.user.name, "Kwame Weber");
+  assert.equal(partial.data.user.manager, undefined);
+  assert.equal(states.at(-1).dataState, "complete");
   assert.equal(states.at(-1).data.user.manager.name, "Fatima Haddad");
 });
 

@@ -28,6 +28,9 @@ async function open() {
     wrong.push(`outside: ${route.request().url()}`);
     return route.abort();
   });
+  page.on("websocket", (socket) => {
+    if (socket.url() !== url.replace(/^http/, "ws")) wrong.push(`outside: ${socket.url()}`);
+  });
   await page.goto(address);
   await page.waitForSelector(".CodeMirror");
   return { page, wrong };
@@ -52,8 +55,12 @@ test("the Playground loads with nothing from elsewhere, and runs a query", async
 
 test("the Playground shows the event of a subscription", async () => {
   const { page, wrong } = await open();
-  const sockets = [];
-  page.on("websocket", (socket) => sockets.push(socket));
+  let sockets = 0;
+  const received = new Set();
+  page.on("websocket", (socket) => {
+    sockets++;
+    socket.on("framereceived", ({ payload }) => received.add(JSON.parse(payload).type));
+  });
   await execute(page, 'subscription { userChanged(ids: ["User:50"]) { kind user { name } } }');
   let seen = false;
   const event = answerHas(page, "Seen in the Playground").then(() => (seen = true));
@@ -62,7 +69,8 @@ test("the Playground shows the event of a subscription", async () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   await within("the event", event);
-  assert.equal(sockets.length, 1);
+  assert.equal(sockets, 1);
+  assert.ok(received.has("data"), `this is not the old protocol: ${[...received]}`); // the new one has "next"
   assert.deepEqual(wrong, []);
   await page.close();
 });

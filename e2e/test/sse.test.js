@@ -64,26 +64,29 @@ test("graphql-sse gets the events of a subscription in order, until it has enoug
   client.dispose();
 });
 
-test("EventSource gets events, and the end of what ends", async () => {
-  const query = encodeURIComponent('{ user(id: "User:42") { name } }');
-  const source = new EventSource(`${url}?query=${query}`);
+/** source opens an EventSource until the end of a test. It would connect again and again. */
+function source(t, query) {
+  const opened = new EventSource(`${url}?query=${encodeURIComponent(query)}`);
+  t.after(() => opened.close());
+  return opened;
+}
+
+test("EventSource gets events, and the end of what ends", async (t) => {
+  const events = source(t, '{ user(id: "User:42") { name } }');
   const results = [];
-  source.addEventListener("next", (event) => results.push(JSON.parse(event.data)));
-  await within("complete", new Promise((resolve) => source.addEventListener("complete", resolve)));
-  source.close();
+  events.addEventListener("next", (event) => results.push(JSON.parse(event.data)));
+  await within("complete", new Promise((resolve) => events.addEventListener("complete", resolve)));
   assert.deepEqual(results, [{ data: { user: { name: "Kwame Weber" } } }]);
 });
 
-test("EventSource subscribes", async () => {
-  const query = encodeURIComponent("subscription { userChanged { kind userId user { name } } }");
-  const source = new EventSource(`${url}?query=${query}`);
-  const event = new Promise((resolve) => source.addEventListener("next", (e) => resolve(JSON.parse(e.data))));
-  await within("the stream to open", new Promise((resolve) => (source.onopen = resolve)));
+test("EventSource subscribes", async (t) => {
+  const events = source(t, "subscription { userChanged { kind userId user { name } } }");
+  const event = new Promise((resolve) => events.addEventListener("next", (e) => resolve(JSON.parse(e.data))));
+  await within("the stream to open", new Promise((resolve) => (events.onopen = resolve)));
   await rename(url, "User:9", "Renamed");
   assert.deepEqual((await within("the event", event)).data.userChanged, {
     kind: "UPDATED",
     userId: "User:9",
     user: { name: "Renamed" },
   });
-  source.close();
 });

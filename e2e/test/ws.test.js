@@ -6,6 +6,8 @@ import { rename, start, within } from "../server.js";
 
 const { url } = await start();
 const address = url.replace(/^http/, "ws");
+const silent = closing("graphql-transport-ws"); // takes 10 s, while other tests run
+silent.catch(() => {});
 const connect = (options = {}) => createClient({ url: address, webSocketImpl: WebSocket, retryAttempts: 0, ...options });
 
 /** first is the first result of an operation. */
@@ -30,6 +32,14 @@ for (const lazy of [true, false]) {
     await client.dispose();
   });
 }
+
+test("graphql-ws connects at once unless it is lazy", async () => {
+  let client;
+  await within("the acknowledgement", new Promise((resolve, reject) => {
+    client = connect({ lazy: false, onNonLazyError: reject, on: { connected: resolve } });
+  }));
+  await client.dispose();
+});
 
 test("graphql-ws shows the errors of a document that is not valid", async () => {
   const client = connect();
@@ -105,6 +115,11 @@ for (const [code, what, messages] of [
     assert.equal(got, code, reason);
   });
 }
+
+test("a socket is closed with 4408 for silence", async () => {
+  const [code, reason] = await silent;
+  assert.equal(code, 4408, reason);
+});
 
 test("a socket without a known subprotocol is closed with 4406", async () => {
   const [code] = await closing([]);
