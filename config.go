@@ -31,6 +31,8 @@ type config struct {
 	Proof       string        `name:"commit-proof" placeholder:"on|off" enum:"on,off" default:"on" help:"Whether each mutation stores its id, so that its fate is known even if the connection is lost while it is stored; SQLite needs none. Default: ${default}."`
 	MaxPage     int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
 	MaxBatch    int           `placeholder:"N" default:"50" help:"Most operations that one request may hold, as an array; 0 allows no arrays. Default: ${default}."`
+	MaxDepth    int           `placeholder:"N" default:"15" help:"Most fields below each other in a document. Default: ${default}."`
+	MaxCost     int           `placeholder:"N" default:"50000" help:"Most that an operation may cost, and an array of them: 1 for each object that it may return, a tenth for each other value. Default: ${default}."`
 	Documents   string        `placeholder:"FILE" help:"Documents that clients may name by an id instead of sending them: a manifest of Relay, Apollo or GraphQL Code Generator."`
 	OnlyThese   bool          `name:"documents-only" help:"Refuse every document that is not in --documents, so the Playground's too."`
 	CORSOrigin  []string      `placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.com; * is all."`

@@ -291,6 +291,7 @@ func (s *server) socket() <-chan error {
 	say(`{"id":"1","type":"subscribe","payload":` + request("subscription { userChanged { kind userId } }") + `}`)
 	ended := make(chan error, 1)
 	go func() {
+		defer func() { _ = conn.CloseNow() }()
 		for {
 			if _, _, err := conn.Read(context.Background()); err != nil {
 				ended <- err

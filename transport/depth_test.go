@@ -17,3 +17,16 @@ func TestTheDepthOfJSONIsThatOfItsArraysAndObjects(t *testing.T) {
 		}
 	}
 }
+
+func TestVariablesThatAreNestedTooDeepAreRefused(t *testing.T) {
+	nested := func(n int) *params {
+		query, text := "{ one }", `{"v":`+strings.Repeat("[", n-1)+strings.Repeat("]", n-1)+"}"
+		return &params{Query: &query, Variables: []byte(text)}
+	}
+	if _, refused := nested(mostNesting).raw(); refused != nil {
+		t.Errorf("at the limit: %v", refused)
+	}
+	if _, refused := nested(mostNesting + 1).raw(); refused == nil || refused.code != CodeNesting {
+		t.Errorf("one over: %v", refused)
+	}
+}

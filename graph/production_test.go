@@ -1,0 +1,126 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/database/databasetest"
+	"rollcall/graph"
+	"rollcall/limit"
+)
+
+// serve serves the API over the demo data in SQLite.
+func serve(t *testing.T, change func(*graph.Config)) string {
+	t.Helper()
+	db := databasetest.New(t, "sqlite")
+	if _, err := db.LoadDemo(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, MaxBatch: 50, Logger: slog.New(slog.DiscardHandler)}
+	change(&cfg)
+	server := httptest.NewServer(graph.NewHandler(cfg))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// sent posts a body and returns the answer's text.
+func sent(t *testing.T, url string, body any) string {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+func TestProductionAnswersNoIntrospectionAndSuggestsNothing(t *testing.T) {
+	for _, production := range []bool{false, true} {
+		url := serve(t, func(cfg *graph.Config) { cfg.Production = production })
+		for what, query := range map[string]string{
+			"a field":         `{ usrs { totalCount } }`,
+			"an argument":     `{ users(frst: 1) { totalCount } }`,
+			"an input field":  `mutation { createUser(input: {nam: "x", email: "a@b.c"}) { user { id } } }`,
+			"a type":          `{ node(id: "User:1") { ... on Usr { id } } }`,
+			"a variable type": `query ($n: Itn) { users(first: $n) { totalCount } }`,
+			"a directive":     `{ users @skp(if: true) { totalCount } }`,
+		} {
+			answer := sent(t, url, map[string]string{"query": query})
+			if !strings.Contains(answer, "GRAPHQL_VALIDATION_FAILED") {
+				t.Errorf("%s: got %s", what, answer)
+			}
+			if production && strings.Contains(answer, "id you mean") {
+				t.Errorf("%s is suggested: %s", what, answer)
+			}
+		}
+		suggests := strings.Contains(sent(t, url, map[string]string{"query": `{ usrs { totalCount } }`}), "Did you mean")
+		introspects := strings.Contains(sent(t, url, map[string]string{"query": `{ __schema { queryType { name } } }`}), `"Query"`)
+		if suggests == production || introspects == production {
+			t.Errorf("production %t: suggestions %t, introspection %t", production, suggests, introspects)
+		}
+		if answer := sent(t, url, map[string]string{"query": `{ __typename }`}); !strings.Contains(answer, `"Query"`) {
+			t.Errorf("got %s", answer)
+		}
+	}
+}
+
+func TestTheOperationsOfAnArrayCostTogetherNoMoreThanOneMay(t *testing.T) {
+	url := serve(t, func(cfg *graph.Config) { cfg.MaxCost = 30 })
+	item := map[string]string{"query": `{ users(first: 10) { nodes { id } } }`} // 1 for the page, 1.1 for each user
+	for n, refused := range map[int]bool{1: false, 2: false, 3: true} {
+		array := make([]any, n)
+		for i := range array {
+			array[i] = item
+		}
+		answer := sent(t, url, array)
+		if strings.Contains(answer, limit.CodeCost) != refused || strings.Contains(answer, `"User:1"`) == refused {
+			t.Errorf("%d operations: %s", n, answer)
+		}
+	}
+}
+
+// A browser lets a page of another origin send such a POST without asking.
+func TestAPostThatABrowserSendsUnaskedIsRefused(t *testing.T) {
+	url := serve(t, func(*graph.Config) {})
+	for _, contentType := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; a=application/json", ""} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"query": "mutation { deleteUser(input: {id: \"User:1000\"}) { deletedUserId } }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if contentType != "" {
+			req.Header.Set("Content-Type", contentType)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusUnsupportedMediaType {
+			t.Errorf("%q: got %d", contentType, res.StatusCode)
+		}
+	}
+	if answer := sent(t, url, map[string]string{"query": `{ user(id: "User:1000") { id } }`}); !strings.Contains(answer, "User:1000") {
+		t.Errorf("the user is gone: %s", answer)
+	}
+}
