@@ -32,7 +32,7 @@ type config struct {
 	MaxPage     int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
 	MaxBatch    int           `placeholder:"N" default:"50" help:"Most operations that one request may hold, as an array; 0 allows no arrays. Default: ${default}."`
 	MaxDepth    int           `placeholder:"N" default:"15" help:"Most fields below each other in a document. Default: ${default}."`
-	MaxCost     int           `placeholder:"N" default:"50000" help:"Most that an operation may cost, and an array of them: 1 for each object that it may return, a tenth for each other value. Default: ${default}."`
+	MaxCost     int           `placeholder:"N" default:"100000" help:"Most that an operation may cost, and an array of them: 1 for each object that it may return, a tenth for each other value. Default: ${default}."`
 	Documents   string        `placeholder:"FILE" help:"Documents that clients may name by an id instead of sending them: a manifest of Relay, Apollo or GraphQL Code Generator."`
 	OnlyThese   bool          `name:"documents-only" help:"Refuse every document that is not in --documents, so the Playground's too."`
 	CORSOrigin  []string      `placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.com; * is all."`

@@ -29,6 +29,8 @@ var flags = map[string]struct {
 	"commit-proof":     {"off", "on", func(c config) any { return c.Proof }, ""},
 	"migrate":          {"true", "false", func(c config) any { return c.DoMigrate }, ""},
 	"demo":             {"true", "false", func(c config) any { return c.Demo }, ""},
+	"max-depth":        {"3", "4", func(c config) any { return c.MaxDepth }, ""},
+	"max-cost":         {"3", "4", func(c config) any { return c.MaxCost }, ""},
 	"max-batch":        {"0", "4", func(c config) any { return c.MaxBatch }, ""},
 	"documents":        {"one.json", "other.json", func(c config) any { return c.Documents }, ""},
 	"documents-only":   {"true", "false", func(c config) any { return c.OnlyThese }, "--documents=a.json"},

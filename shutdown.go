@@ -81,7 +81,7 @@ func (l *life) end(timeout time.Duration) {
 
 	l.health.stopping.Store(true)
 	_ = l.listener.Close()
-	<-l.served // that it is closed
+	<-l.served //nolint:errcheck // that it is closed
 	sockets, hurry := context.WithCancel(context.Background())
 	defer hurry()
 	closed := make(chan struct{})

@@ -180,7 +180,7 @@ func TestAtSIGTERMNoRequestLosesItsAnswer(t *testing.T) {
 		if err := <-socketEnded; websocket.CloseStatus(err) != websocket.StatusGoingAway {
 			t.Errorf("the socket ended with %v", err)
 		}
-		<-eventsEnded // breaking off is an error or none, as HTTP's version has it
+		<-eventsEnded //nolint:errcheck // breaking off is an error or none, as HTTP's version has it
 		if text := events.String(); !strings.HasSuffix(text, "\n\n") || strings.Contains(text, "complete") {
 			t.Errorf("the stream breaks off within an event, or is said to be complete: …%q", text[max(0, len(text)-80):])
 		}

@@ -203,7 +203,7 @@ func TestAClientMayAskWhatItsOperationCosts(t *testing.T) {
 	d := newDirectory(t, db)
 	query := "{ users(first: 10) { nodes { name } } }"
 	a := d.postAs(map[string]any{"query": query, "extensions": map[string]any{"cost": true}}, "application/json")
-	if want := `{"data":{"users":{"nodes":[]}},"extensions":{"cost":{"requested":12,"limit":50000}}}`; a.raw != want {
+	if want := `{"data":{"users":{"nodes":[]}},"extensions":{"cost":{"requested":12,"limit":100000}}}`; a.raw != want {
 		t.Errorf("want %s, got %s", want, a.raw)
 	}
 	if a := d.send(query); strings.Contains(a.raw, "extensions") {

@@ -14,7 +14,7 @@ import (
 )
 
 // DefaultCost is the most that an operation may cost where Cost does not say.
-const DefaultCost = 50_000
+const DefaultCost = 100_000
 
 // Cost is the gqlgen extension that refuses operations which may cost too much to run. Each object that the answer may
 // have costs 1, and each other value a tenth: a field costs that and what is below it, a list as often as it is long. What

@@ -135,15 +135,20 @@ func (t *transaction) ended() bool {
 }
 
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the
-// connection for that, the server may go on with the statement, and keep its locks, until it looks. (pgx asks it to stop.)
+// connection for that, the server may go on with the statement, and keep its locks, until it looks. (pgx asks it to stop, in its own time.)
 func (t *transaction) abandon() {
 	if t.kill == "" {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
+	defer cancel()
 	valid := true
 	_ = t.conn.Raw(func(c any) error {
-		if v, ok := c.(driver.Validator); ok {
-			valid = v.IsValid()
+		switch c := c.(type) {
+		case driver.Validator:
+			valid = c.IsValid()
+		case driver.Pinger: // pgx's, which answers at once if it is closed
+			valid = !errors.Is(c.Ping(ctx), driver.ErrBadConn)
 		}
 		return nil
 	})
