@@ -1035,8 +1035,11 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// FuzzSocketMessage sends lines, as messages, after the acknowledgement. Whatever they are, the socket either lives on or
-// is closed with a code that they have earned.
+// greeting is a first message that lets a client in.
+const greeting = `{"type":"connection_init"}`
+
+// FuzzSocketMessage sends lines, as messages, after a first one. Whatever they are, the socket either lives on or is closed
+// with a code that they have earned.
 func FuzzSocketMessage(f *testing.F) {
 	for _, seed := range []string{
 		"", "{", "null", `{"type":"ping"}`, `{"type":"ping","payload":{"a":[1,{"b":null}]}}`, `{"type":"pong","payload":3}`,
@@ -1047,10 +1050,19 @@ func FuzzSocketMessage(f *testing.F) {
 		`{"id":"\ud800","type":"subscribe","payload":{"query":"{"}}`, "\xff", `{"type":"start","id":"1","payload":{"query":"{one}"}}`,
 		`{"type":"connection_terminate"}`, `{"type":"stop","id":"1"}`, strings.Repeat("[", 5000), strings.Repeat("x", 5000),
 	} {
-		f.Add(true, seed)
-		f.Add(false, seed)
+		f.Add(true, greeting, seed)
+		f.Add(false, greeting, seed)
 	}
-	ws := &transport.WebSocket{MaxMessage: 4000, PingInterval: -1, MaxOperations: 3}
+	for _, payload := range []string{"null", "3", `"x"`, "[]", "{}", `{"a":{"b":[1e400,"\ud800"]}}`, `{"a":1,"a":2}`, strings.Repeat(`{"a":`, 1000), "{"} {
+		f.Add(true, `{"type":"connection_init","payload":`+payload+"}", "")
+		f.Add(false, `{"type":"connection_init","payload":`+payload+"}", "")
+	}
+	ws := &transport.WebSocket{
+		MaxMessage: 4000, PingInterval: -1, MaxOperations: 3, InitTimeout: 500 * time.Millisecond,
+		Init: func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error) {
+			return ctx, payload, nil
+		},
+	}
 	srv := handler.New(fields{"ticks": stream(nil, nil)})
 	srv.AddTransport(ws)
 	listener := make(pipes)
@@ -1063,7 +1075,7 @@ func FuzzSocketMessage(f *testing.F) {
 		return here, nil
 	}}}
 	earned := map[websocket.StatusCode]bool{1007: true, 1009: true, 4400: true, 4429: true}
-	f.Fuzz(func(t *testing.T, old bool, lines string) {
+	f.Fuzz(func(t *testing.T, old bool, init, lines string) {
 		protocol, query := modern, "subscribe"
 		if old {
 			protocol, query = legacy, "start"
@@ -1075,8 +1087,16 @@ func FuzzSocketMessage(f *testing.F) {
 		conn.SetReadLimit(-1)
 		defer func() { _ = conn.CloseNow() }()
 		c := &client{t, conn}
+		if conn.Write(t.Context(), websocket.MessageText, []byte(init)) != nil {
+			return
+		}
+		if init == greeting {
+			if text, err := c.read(); err != nil || !strings.Contains(text, "connection_ack") {
+				t.Fatalf("not let in: %q, %v", text, err)
+			}
+		}
 		go func() { // a closed socket takes no more
-			messages := append([]string{`{"type":"connection_init"}`}, strings.Split(lines, "\n")...)
+			messages := strings.Split(lines, "\n")
 			messages = append(messages, `{"id":"last","type":"`+query+`","payload":{"query":"{"}}`)
 			for _, m := range messages {
 				if conn.Write(t.Context(), websocket.MessageText, []byte(m)) != nil {
@@ -1086,7 +1106,7 @@ func FuzzSocketMessage(f *testing.F) {
 		}()
 		for {
 			text, err := c.read()
-			if code := websocket.CloseStatus(err); err != nil && !earned[code] && (code != 4409 || old) && (code != 1000 || !old) {
+			if code := websocket.CloseStatus(err); err != nil && !earned[code] && (code != 4401 && code != 4408 || init == greeting) && (code != 4409 || old) && (code != 1000 || !old) {
 				t.Fatalf("%q: %v", lines, err)
 			}
 			if err != nil || strings.HasPrefix(text, `{"id":"last","type":"error"`) {
