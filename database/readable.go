@@ -23,11 +23,11 @@ func readable(conn net.Conn) bool {
 		return true
 	}
 	something := true
-	err = raw.Read(func(fd uintptr) bool {
+	// Control and not Read, which would wait for the read that pgx may have left running in the background.
+	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		something = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK && err != syscall.EINTR
-		return true
 	})
 	return something || err != nil
 }
