@@ -41,7 +41,7 @@ func attacks() map[string]struct{ query, code string } {
 		"managers of managers":       {`{ user(id: "User:1") {` + strings.Repeat("manager {", 14) + "name" + strings.Repeat("}", 16), limit.CodeDepth},
 		"unknown fields":             {"{" + numbered(4_900, " f%d") + "}", limit.CodeErrors},
 		"pages of pages of pages":    {"{ users(first: 100) { nodes { teams(first: 100) { nodes { members(first: 100) { nodes { name } } } } } } }", limit.CodeCost},
-		"many aliases of great cost": {"{" + numbered(400, " a%d: users(first: 100) { nodes { manager { name } } }") + "}", limit.CodeCost},
+		"many aliases of great cost": {"{" + numbered(550, " a%d: users(first: 100) { nodes { manager { name } } }") + "}", limit.CodeCost},
 		"many values of each item":   {"{ users(first: 100) { nodes { teams(first: 100) { nodes {" + numbered(1_000, " a%d: name") + "} } } } }", limit.CodeCost},
 	}
 }
