@@ -77,7 +77,13 @@ export async function start(...flags) {
     });
     ended.then((status) => reject(new Error(`the server ended with ${status}: ${log}`)));
   });
-  const page = await within("the server's start", served);
+  let page;
+  try {
+    page = await within("the server's start", served);
+  } catch (error) { // no test will run, so nothing after them either
+    await stop().catch(() => {});
+    throw error;
+  }
   return { page, url: `${page}query`, log: () => log, stop };
 }
 

@@ -45,6 +45,9 @@ func (r *run) respond(context.Context) *graphql.Response {
 	r.until = time.Now().Add(r.Deadline)
 	r.late = DeadlineError{r.op, r.Deadline, context.DeadlineExceeded}
 	response := r.answer()
+	if r.stream && !last(response) {
+		response.Data = withoutDeferred(r.oc, response.Data)
+	}
 	r.tally.add(response)
 	if response.HasNext == nil || !*response.HasNext {
 		r.finish()

@@ -64,6 +64,16 @@ test("graphql-sse gets the events of a subscription in order, until it has enoug
   client.dispose();
 });
 
+test("graphql-sse gets what is deferred in parts", async () => {
+  const client = createClient({ url });
+  const query = '{ user(id: "User:42") { name ... @defer { teams { totalCount } } } }'; // teams is never null
+  const results = await within("the parts", all(client, { query }));
+  assert.ok(results.length > 1);
+  assert.deepEqual(results[0].data, { user: { name: "Kwame Weber" } });
+  assert.deepEqual(results.at(-1).incremental[0].data, { teams: { totalCount: 3 } });
+  client.dispose();
+});
+
 /** source opens an EventSource until the end of a test. It would connect again and again. */
 function source(t, query) {
   const opened = new EventSource(`${url}?query=${encodeURIComponent(query)}`);

@@ -48,6 +48,7 @@ test("urql gets what is deferred in parts", async () => {
     }),
   );
   assert.ok(states.length > 1, "one part");
+  assert.equal(states[0].user.manager, undefined);
   assert.equal(states.at(-1).user.manager.name, "Fatima Haddad");
 });
 

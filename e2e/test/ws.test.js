@@ -87,6 +87,7 @@ test("graphql-ws gets what is deferred in parts", async () => {
     results.push(result);
   }
   assert.ok(results.length > 1);
+  assert.deepEqual(results[0].data, { user: { name: "Kwame Weber" } });
   assert.ok(JSON.stringify(results).includes("Fatima Haddad"));
   await client.dispose();
 });
