@@ -43,7 +43,7 @@ func (s *Set) resume(ctx context.Context, field graphql.CollectedField) {
 	s.mu.Unlock()
 	for _, d := range all {
 		d.once.Do(func() {
-			s.run(ctx, func(r *run) {
+			s.follow(ctx, func(r *run) {
 				for _, f := range d.deferred {
 					r.gatherField(d.selection, f)
 				}

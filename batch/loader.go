@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,11 +21,14 @@ type Loader[K comparable, V any] struct {
 	fetch Fetch[K, V]
 
 	mu       sync.Mutex
-	index    map[K]int                // of a key's slot
+	index    map[K]int                // of a key's slot; nil where there are few
 	slots    []slot[K, V]             // in the order in which they were asked for
-	sent     int                      // how many of them a plan has gathered before
+	next     int                      // the slot after the one that was found last
+	sent     int                      // how many of them a plan has gathered
+	batch    gathered[K]              // what it has gathered last
 	failures map[K]*failure           // errors that resolvers are to see
 	others   *dataloader.Loader[K, V] // batches what no plan foresaw; nil until there is such a thing
+	tracer   tracer[K, V]             // of others
 	clears   int                      // how often everything was forgotten
 }
 
@@ -35,6 +39,18 @@ type slot[K comparable, V any] struct {
 	loaded bool
 	unmet  int32               // how many resolvers a plan has foreseen
 	thunk  dataloader.Thunk[V] // what others is about to load, or nil
+}
+
+const (
+	few  = 8  // slots, which are looked through without an index
+	many = 64 // for which there is room when they are no longer few
+)
+
+// gathered is a batch that a plan has gathered.
+type gathered[K comparable] struct {
+	keys   []K
+	from   int // the first of its slots; sent is after the last
+	clears int // as it was then
 }
 
 // failure is an error that was read for some resolvers, which have yet to see it.
@@ -105,15 +121,44 @@ func (l *Loader[K, V]) Prime(key K, value V) {
 
 // get returns a value that is loaded. The caller holds the lock, here and below.
 func (l *Loader[K, V]) get(key K) (value V, ok bool) {
-	if i, ok := l.index[key]; ok && l.slots[i].loaded {
+	if i, ok := l.find(key); ok && l.slots[i].loaded {
 		return l.slots[i].value, true
 	}
 	return value, false
 }
 
+// find returns the slot of a key: mostly the next one, as keys are used in the order in which they were asked for.
+func (l *Loader[K, V]) find(key K) (int, bool) {
+	i, ok := l.next, true
+	if i >= len(l.slots) || l.slots[i].key != key || !l.slots[i].current() {
+		i, ok = l.lookUp(key)
+	}
+	if ok {
+		l.next = i + 1
+	}
+	return i, ok
+}
+
+// lookUp is find for whatever order.
+func (l *Loader[K, V]) lookUp(key K) (int, bool) {
+	if l.index != nil {
+		i, ok := l.index[key]
+		return i, ok
+	}
+	for i, s := range slices.Backward(l.slots) {
+		if s.key == key {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// current tells that the slot was not replaced by a later one of its key.
+func (s *slot[K, V]) current() bool { return s.loaded || s.thunk != nil }
+
 // put keeps a value.
 func (l *Loader[K, V]) put(key K, value V) {
-	i, ok := l.index[key]
+	i, ok := l.find(key)
 	if !ok {
 		i = l.add(key)
 	}
@@ -123,12 +168,23 @@ func (l *Loader[K, V]) put(key K, value V) {
 
 // add gives a key a new slot.
 func (l *Loader[K, V]) add(key K) int {
-	if l.index == nil {
-		l.index = map[K]int{}
-	}
 	i := len(l.slots)
-	l.index[key] = i
+	switch {
+	case l.slots == nil:
+		l.slots = make([]slot[K, V], 0, few)
+	case i == few:
+		l.slots = slices.Grow(l.slots, many-few)
+	}
 	l.slots = append(l.slots, slot[K, V]{key: key})
+	switch {
+	case l.index != nil:
+		l.index[key] = i
+	case i == few:
+		l.index = make(map[K]int, cap(l.slots))
+		for i, s := range l.slots {
+			l.index[s.key] = i
+		}
+	}
 	return i
 }
 
@@ -148,12 +204,11 @@ func (l *Loader[K, V]) unmet(key K) error {
 func (l *Loader[K, V]) foresee(keys []K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.index == nil {
-		l.index = make(map[K]int, len(keys))
+	if l.slots == nil {
 		l.slots = make([]slot[K, V], 0, len(keys))
 	}
 	for _, k := range keys {
-		i, ok := l.index[k]
+		i, ok := l.find(k)
 		if ok && l.slots[i].loaded {
 			continue
 		}
@@ -161,6 +216,7 @@ func (l *Loader[K, V]) foresee(keys []K) {
 			i = l.add(k)
 		} else if i < l.sent { // an error is not kept
 			waiting := l.slots[i].thunk
+			l.slots[i].thunk = nil
 			i = l.add(k)
 			l.slots[i].thunk = waiting
 		}
@@ -168,33 +224,34 @@ func (l *Loader[K, V]) foresee(keys []K) {
 	}
 }
 
-// gathered returns the batch that a plan has gathered as something to run, or nil if it is empty.
-func (l *Loader[K, V]) gathered() func() {
+// gather makes a batch of the keys that a plan has foreseen, unless there are none.
+func (l *Loader[K, V]) gather() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	from, to, clears := l.sent, len(l.slots), l.clears
-	l.sent = to
-	if from == to {
-		return nil
+	from := l.sent
+	l.sent = len(l.slots)
+	if from == l.sent {
+		return false
 	}
-	keys := make([]K, 0, to-from)
-	for _, s := range l.slots[from:to] {
+	keys := make([]K, 0, l.sent-from)
+	for _, s := range l.slots[from:] {
 		if s.unmet > 0 && !s.loaded {
 			keys = append(keys, s.key)
 		}
 	}
-	if len(keys) == 0 {
-		return nil
-	}
-	return func() {
-		l.read(keys, func(values map[K]V, err error) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if clears == l.clears {
-				l.keep(l.slots[from:to], values, err)
-			}
-		})
-	}
+	l.batch = gathered[K]{keys, from, l.clears}
+	return len(keys) > 0
+}
+
+// readGathered reads that batch.
+func (l *Loader[K, V]) readGathered() {
+	l.read(l.batch.keys, func(values map[K]V, err error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.batch.clears == l.clears {
+			l.keep(l.slots[l.batch.from:l.sent], values, err)
+		}
+	})
 }
 
 // keep keeps what was read of foreseen keys.
@@ -239,7 +296,7 @@ func (l *Loader[K, V]) loaded(keys []K) []any {
 func (l *Loader[K, V]) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.index, l.slots, l.sent, l.failures = nil, nil, 0, nil
+	l.index, l.slots, l.next, l.sent, l.failures = nil, nil, 0, 0, nil
 	l.clears++
 	if l.others != nil {
 		l.others.Flush()
@@ -249,7 +306,7 @@ func (l *Loader[K, V]) clear() {
 
 // unforeseen asks dataloader for a key that no plan foresaw.
 func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
-	i, ok := l.index[key]
+	i, ok := l.find(key)
 	if !ok {
 		i = l.add(key)
 	}
@@ -259,13 +316,14 @@ func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
 	if l.others == nil {
 		const (
 			never = 24 * time.Hour // the set's fallback ends a batch, not dataloader's timer
-			queue = 100            // before a load waits for dataloader to note it down
+			queue = 300            // before a load waits for dataloader to note it down
 		)
 		clears := l.clears
+		l.tracer.finish = func(dataloader.Thunk[V]) {}
 		l.others = dataloader.NewBatchedLoader(
-			func(_ context.Context, keys []K) []*dataloader.Result[V] { return l.batch(keys, clears) },
+			func(_ context.Context, keys []K) []*dataloader.Result[V] { return l.readOthers(keys, clears) },
 			dataloader.WithWait[K, V](never), dataloader.WithInputCapacity[K, V](queue),
-			dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
+			dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}), dataloader.WithTracer[K, V](&l.tracer))
 	}
 	thunk := l.others.Load(l.set.ctx, key)
 	l.slots[i].thunk = thunk
@@ -273,31 +331,44 @@ func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
 	return thunk
 }
 
-// batch reads a batch of dataloader's, and keeps it before anybody sees it, unless everything was to be forgotten
-// since the first of its keys was asked for.
-func (l *Loader[K, V]) batch(keys []K, clears int) []*dataloader.Result[V] {
+// readOthers reads a batch of dataloader's, and keeps it before anybody sees it, unless everything was to be
+// forgotten since the first of its keys was asked for.
+func (l *Loader[K, V]) readOthers(keys []K, clears int) []*dataloader.Result[V] {
 	results := make([]*dataloader.Result[V], len(keys))
-	var alone sync.WaitGroup // the fetch may end its goroutine
-	alone.Go(func() {
+	done := make(chan struct{})
+	go func() { // the fetch may end its goroutine
+		defer close(done)
 		l.read(keys, func(values map[K]V, err error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			all := make([]dataloader.Result[V], len(keys))
 			for i, k := range keys {
-				all[i].Data, all[i].Error = values[k], err
+				value := values[k]
+				all[i].Data, all[i].Error = value, err
 				results[i] = &all[i]
 				switch {
 				case clears != l.clears:
 				case err == nil:
-					l.put(k, values[k])
+					l.put(k, value)
 				default:
-					l.slots[l.index[k]].thunk = nil
+					failed, _ := l.find(k)
+					l.slots[failed].thunk = nil
 				}
 			}
 		})
-	})
-	alone.Wait()
+	}()
+	<-done
 	return results
+}
+
+// tracer traces nothing, like the one that it embeds, and does not allocate for each load.
+type tracer[K comparable, V any] struct {
+	dataloader.NoopTracer[K, V]
+	finish dataloader.TraceLoadFinishFunc[V]
+}
+
+func (t *tracer[K, V]) TraceLoad(ctx context.Context, _ K) (context.Context, dataloader.TraceLoadFinishFunc[V]) {
+	return ctx, t.finish
 }
 
 // flush ends dataloader's batch.

@@ -355,7 +355,7 @@ func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
 func (l *Loader[K, V]) waits(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i, ok := l.index[key]
+	i, ok := l.find(key)
 	return ok && l.slots[i].thunk != nil
 }
 

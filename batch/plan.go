@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -100,18 +101,25 @@ func Path[P, V any](typ, name string, follow func(parent P) V) Field {
 
 // appendObjects appends a value, or the elements of a slice, but no nil.
 func appendObjects(objects []any, value any) []any {
-	switch v := reflect.ValueOf(value); v.Kind() {
+	return appendValues(objects, reflect.ValueOf(value))
+}
+
+func appendValues(objects []any, v reflect.Value) []any {
+	switch v.Kind() {
 	case reflect.Invalid:
 		return objects
-	case reflect.Pointer, reflect.Interface, reflect.Map:
+	case reflect.Interface:
+		return appendValues(objects, v.Elem())
+	case reflect.Pointer, reflect.Map:
 		if v.IsNil() {
 			return objects
 		}
 	case reflect.Slice:
+		objects = slices.Grow(objects, v.Len())
 		for i := range v.Len() {
-			objects = appendObjects(objects, v.Index(i).Interface())
+			objects = appendValues(objects, v.Index(i))
 		}
 		return objects
 	}
-	return append(objects, value)
+	return append(objects, v.Interface())
 }

@@ -20,6 +20,7 @@ type run struct {
 	set *Set
 
 	loads []load // of the level
+	one   [1]load
 }
 
 // selection is objects of one type with what is selected of them.
@@ -61,7 +62,7 @@ func (s *Set) followQueries(ctx context.Context) {
 		once, operations = s.latecomer(op), []*graphql.OperationContext{op}
 	}
 	once.Do(func() {
-		s.run(ctx, func(r *run) {
+		s.follow(ctx, func(r *run) {
 			for _, op := range operations {
 				r.gather(selection{op, s.plan.schema.Query.Name, op.Operation.SelectionSet, root})
 			}
@@ -84,24 +85,26 @@ func (s *Set) latecomer(op *graphql.OperationContext) *sync.Once {
 
 // followBelow follows what a field has returned.
 func (s *Set) followBelow(ctx context.Context, field graphql.CollectedField, result any) {
-	s.run(ctx, func(r *run) {
+	s.follow(ctx, func(r *run) {
 		r.gatherBelow(graphql.GetOperationContext(ctx), field, appendObjects(nil, result))
 	})
 	s.report(ctx)
 }
 
-// run reads what gather gathers, and whatever is below it. One run at a time fills the set's batches.
-func (s *Set) run(ctx context.Context, gather func(*run)) {
+// follow reads what gather gathers, and whatever is below it. One run at a time fills the set's batches.
+func (s *Set) follow(ctx context.Context, gather func(*run)) {
 	s.following.Lock()
 	defer s.following.Unlock()
-	r := &run{Plan: s.plan, ctx: ctx, set: s}
+	r := &s.run
+	*r = run{Plan: s.plan, ctx: ctx, set: s}
+	r.loads = r.one[:0]
 	gather(r)
 	for len(r.loads) > 0 {
 		s.read()
 		loads := r.loads
 		r.loads = nil
 		for _, l := range loads {
-			if r.leads(l.op, l.field) {
+			if r.leads(l.field.Selections) {
 				r.gatherBelow(l.op, l.field, l.loaded())
 			}
 		}
@@ -136,8 +139,7 @@ func (r *run) gatherField(s selection, selected graphql.CollectedField) {
 	}()
 	for _, f := range r.fields[s.typ][selected.Name] {
 		if f.load != nil {
-			args := Args(selected.ArgumentMap(s.op.Variables))
-			r.loads = append(r.loads, load{s.op, selected, f.load(r.ctx, s.objects, args)})
+			r.loads = append(r.loads, load{s.op, selected, f.load(r.ctx, s.objects, arguments(s.op, selected))})
 			continue
 		}
 		below := f.follow(s.objects[0])
@@ -148,18 +150,23 @@ func (r *run) gatherField(s selection, selected graphql.CollectedField) {
 	}
 }
 
-// leads tells whether something may have to be loaded below a field.
-func (r *run) leads(op *graphql.OperationContext, f graphql.CollectedField) bool {
-	if len(f.Selections) == 0 {
-		return false
+// arguments returns the arguments of a field.
+func arguments(op *graphql.OperationContext, f graphql.CollectedField) Args {
+	if len(f.Definition.Arguments) == 0 {
+		return nil
 	}
-	def := r.schema.Types[f.Definition.Type.Name()]
-	for _, typ := range r.schema.GetPossibleTypes(def) {
-		if r.fields[typ.Name] == nil {
-			continue
+	return f.ArgumentMap(op.Variables)
+}
+
+// leads tells whether something may have to be loaded below what is selected: always, if fragments are.
+func (p *Plan) leads(set ast.SelectionSet) bool {
+	for _, s := range set {
+		f, ok := s.(*ast.Field)
+		if !ok {
+			return true
 		}
-		for _, below := range graphql.CollectFields(op, f.Selections, r.satisfied[typ.Name]) {
-			if r.fields[typ.Name][below.Name] != nil {
+		for _, typ := range p.schema.GetPossibleTypes(f.ObjectDefinition) {
+			if p.fields[typ.Name][f.Name] != nil {
 				return true
 			}
 		}

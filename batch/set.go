@@ -21,8 +21,10 @@ type Set struct {
 	one  [1]*graphql.OperationContext
 	some [16]loader
 
-	following sync.Mutex // held by the run that is filling batches
-	roots     sync.Once  // the root fields of the operations have been followed
+	following sync.Mutex     // held by the run that is filling batches
+	run       run            // that run
+	reading   sync.WaitGroup // its batches
+	roots     sync.Once      // the root fields of the operations have been followed
 
 	mu       sync.Mutex
 	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
@@ -41,7 +43,8 @@ type broken struct {
 
 // loader is a Loader of whatever types.
 type loader interface {
-	gathered() func()
+	gather() bool
+	readGathered()
 	flush()
 	clear()
 }
@@ -96,13 +99,16 @@ func (s *Set) outlives(ctx context.Context) bool {
 // read reads the batches that a plan has gathered, all at once. Each has a goroutine to itself, which its
 // fetch may end.
 func (s *Set) read() {
-	var all sync.WaitGroup
 	for _, l := range s.loaders {
-		if batch := l.gathered(); batch != nil {
-			all.Go(batch)
+		if l.gather() {
+			s.reading.Add(1)
+			go func() { //nolint:modernize // WaitGroup.Go allocates twice as much
+				defer s.reading.Done()
+				l.readGathered()
+			}()
 		}
 	}
-	all.Wait()
+	s.reading.Wait()
 }
 
 // flush sends the batches that no plan foresaw.
