@@ -68,8 +68,10 @@ func (t *tally) add(response *graphql.Response) {
 func (t *tally) attempted(n int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var unknown *OutcomeUnknownError
-	t.report.Attempts, t.report.Unknown = n, errors.As(err, &unknown)
+	t.report.Attempts, t.report.Unknown = n, false
+	if err != nil {
+		_, t.report.Unknown = errors.AsType[*OutcomeUnknownError](err)
+	}
 }
 
 // observed sends the report, once.
