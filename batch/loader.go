@@ -172,7 +172,7 @@ func (l *Loader[K, V]) add(key K) int {
 	switch {
 	case l.slots == nil:
 		l.slots = make([]slot[K, V], 0, few)
-	case i == few:
+	case i == few && i == cap(l.slots):
 		l.slots = slices.Grow(l.slots, many-few)
 	}
 	l.slots = append(l.slots, slot[K, V]{key: key})

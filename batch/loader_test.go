@@ -373,3 +373,41 @@ func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestKeysAreFoundInAnyOrderAndAgainAfterAnError(t *testing.T) {
+	for _, n := range []int{1, few, few + 1, many, 2 * many} {
+		t.Run(fmt.Sprintf("keys=%d", n), func(t *testing.T) {
+			broken := true
+			s := &source{}
+			s.fetch = func(_ context.Context, keys []int) (map[int]string, error) {
+				if broken {
+					return nil, errBroken
+				}
+				values := map[int]string{}
+				for _, k := range keys {
+					values[k] = fmt.Sprint(k)
+				}
+				return values, nil
+			}
+			l := newTestLoader(t.Context(), s)
+			keys := make([]int, n)
+			for i := range keys {
+				keys[i] = i + 1
+			}
+			load := func(want error) {
+				l.foresee(keys)
+				l.set.read()
+				for _, k := range slices.Backward(keys) {
+					if v, err := l.Load(t.Context(), k); !errors.Is(err, want) || err == nil && v != fmt.Sprint(k) {
+						t.Errorf("of %d got %q, %v", k, v, err)
+					}
+				}
+			}
+			load(errBroken)
+			broken = false
+			load(nil)
+			load(nil)
+			s.want(t, keys, keys)
+		})
+	}
+}
