@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -321,5 +322,31 @@ func TestMetricsCountWhatIsOpen(t *testing.T) {
 	eventually(t, "the event arrives", func() bool { return strings.Contains(text.String(), "CREATED") })
 	if got := open(); got != "2 1 0" {
 		t.Errorf("open are %s", got)
+	}
+}
+
+func TestRequestsWaitForOthersAndTooManyAreRefused(t *testing.T) {
+	url := databasetest.URL(t, "sqlite")
+	s := start(t, "--database", url, "--demo", "--concurrency", "1", "--metrics", "127.0.0.1:0")
+	release := lockUser42(t, databasetest.Open(t, url))
+	var answers sync.WaitGroup
+	for i := range 5 {
+		answers.Go(func() {
+			s.answer(fmt.Sprintf(`mutation { updateUser(input: {id: "User:42", name: "N%d"}) { user { id } } }`, i))
+		})
+	}
+	requests := func() [2]float64 {
+		m := s.metrics()
+		return [2]float64{m[`rollcall_requests{state="running"}`], m[`rollcall_requests{state="waiting"}`]}
+	}
+	eventually(t, "one runs and four wait", func() bool { return requests() == [2]float64{1, 4} })
+	res, body := s.ask(http.DefaultClient, http.MethodPost, request("{ __typename }"), "Content-Type", "application/json")
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "OVERLOADED") {
+		t.Errorf("%s %v %s", res.Status, res.Header, body)
+	}
+	release()
+	answers.Wait()
+	if got := requests(); got != [2]float64{} {
+		t.Errorf("at the end %v", got)
 	}
 }

@@ -209,6 +209,8 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, checks 
 	})
 	counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Streams, "transport", "http")
 	counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Sockets, "transport", "websocket")
+	counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Running, "state", "running")
+	counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Waiting, "state", "waiting")
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", api)

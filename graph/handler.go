@@ -81,6 +81,12 @@ func (a *API) Streams() int { return a.streams.Streams() }
 // Sockets returns how many WebSockets are open.
 func (a *API) Sockets() int { return a.sockets.Sockets() }
 
+// Running returns how many requests run, of those that Config.Concurrency admits.
+func (a *API) Running() int { return a.streams.Gate.Running() }
+
+// Waiting returns how many requests wait to be admitted.
+func (a *API) Waiting() int { return a.streams.Gate.Waiting() }
+
 // NewHandler returns the GraphQL API.
 func NewHandler(cfg Config) *API {
 	present := presenter{cfg.Logger, cfg.Deadline, cfg.Production}.present

@@ -69,12 +69,20 @@ func (g *Gate) leave() func() {
 	}
 }
 
-// Running returns how many requests run, and how many wait.
-func (g *Gate) Running() (running, waiting int) {
+// Running returns how many requests run.
+func (g *Gate) Running() int {
 	if g == nil {
-		return 0, 0
+		return 0
 	}
-	return len(g.slots), int(g.waiting.Load())
+	return len(g.slots)
+}
+
+// Waiting returns how many requests wait.
+func (g *Gate) Waiting() int {
+	if g == nil {
+		return 0
+	}
+	return int(g.waiting.Load())
 }
 
 // retryAfter is for how long a client that was not let in should stay away, in seconds.

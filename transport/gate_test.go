@@ -41,7 +41,7 @@ func TestAGateLetsSoManyRunAndSoManyWait(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if running, queued := gate.Running(); running != 2 || queued != 3 {
+		if running, queued := gate.Running(), gate.Waiting(); running != 2 || queued != 3 {
 			t.Errorf("want 2 running and 3 waiting, got %d and %d", running, queued)
 		}
 		if _, err := gate.Enter(t.Context()); !errors.Is(err, transport.ErrOverloaded) {
@@ -52,7 +52,7 @@ func TestAGateLetsSoManyRunAndSoManyWait(t *testing.T) {
 			leave() // which frees nobody else's place
 		}
 		waiting.Wait()
-		if running, queued := gate.Running(); running != 0 || queued != 0 {
+		if running, queued := gate.Running(), gate.Waiting(); running != 0 || queued != 0 {
 			t.Errorf("at the end %d run and %d wait", running, queued)
 		}
 	})
