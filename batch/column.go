@@ -7,15 +7,15 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// column is what one field of a type is read from.
-type column struct {
+// dependency is what one field of a type is read from.
+type dependency struct {
 	field string // "": needed whatever is selected
 	name  string
 }
 
 // Column declares that the field name of the type typ needs a column; with an empty name, that
 // every reader of the type does.
-func Column(typ, name, from string) Field { return Field{typ: typ, name: name, column: from} }
+func Column(typ, name, from string) Field { return Field{typ: typ, name: name, from: from} }
 
 // Columns returns the columns of a type that the operation of ctx needs, in the order of their declarations,
 // each once: those of every field of the type that is selected anywhere in the operation, so that a row

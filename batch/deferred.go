@@ -10,13 +10,13 @@ import (
 
 // deferred is what was put off together: fields of one selection's objects that have a label in common.
 type deferred struct {
-	selection
+	*selection
 	deferred []graphql.CollectedField
 	once     sync.Once
 }
 
 // postpone puts fields of a selection off until the first of their resolvers runs.
-func (s *Set) postpone(objects selection, fields []graphql.CollectedField) {
+func (s *Set) postpone(objects *selection, fields []graphql.CollectedField) {
 	if len(fields) == 0 {
 		return
 	}
@@ -29,7 +29,7 @@ func (s *Set) postpone(objects selection, fields []graphql.CollectedField) {
 	for _, f := range fields {
 		label := f.Deferrables[0].Label
 		if groups[label] == nil {
-			groups[label] = &deferred{selection: objects}
+			groups[label] = &deferred{selection: &selection{op: objects.op, typ: objects.typ, set: objects.set, objects: objects.objects}}
 		}
 		groups[label].deferred = append(groups[label].deferred, f)
 		s.deferred[f.Field] = append(s.deferred[f.Field], groups[label])

@@ -19,10 +19,10 @@ import (
 // An author's rival is the author with the id a.Rival. The relation is one declaration, a loader and its resolver.
 func Example() {
 	plan := batch.NewPlan(
-		batch.Relation("Author", "rival", authorByID, func(a *batchtest.Author, _ batch.Args) (int, bool) { return a.Rival, true }),
-		batch.Relation("Query", "author", authorByID, func(_ batch.Root, args batch.Args) (int, bool) {
+		batch.Relation("Author", "rival", authorByID, batch.Key(func(a *batchtest.Author) (int, bool) { return a.Rival, true })),
+		batch.Relation("Query", "author", authorByID, func(args batch.Args) func(batch.Root) (int, bool) {
 			id, err := graphql.UnmarshalIntID(args["id"])
-			return id, err == nil
+			return func(batch.Root) (int, bool) { return id, err == nil }
 		}),
 	)
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: exampleResolver{}}))

@@ -35,10 +35,13 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 		}
 	}
 	for typ, fields := range p.fields {
-		for name := range fields {
+		for name, declared := range fields {
 			def, err := p.object(typ, name)
 			if err != nil {
 				return err
+			}
+			if is := def.Fields.ForName(name).Type.Elem != nil; is != declared[0].list {
+				return fmt.Errorf("batch: whether %s.%s is a list, the schema and the declaration do not agree", typ, name)
 			}
 			p.satisfied[typ] = []string{typ}
 			for _, abstract := range p.schema.GetImplements(def) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -98,26 +99,47 @@ func newLibrary() *library {
 		batch.Column("Magazine", "", "id"),
 		batch.Column("Magazine", "title", "title"),
 
-		batch.Relation("Query", "author", authors, func(_ batch.Root, args batch.Args) (int, bool) { return id(args["id"]), true }),
-		batch.Relations("Query", "authors", authors, func(_ batch.Root, args batch.Args) []int { return ids(args["ids"]) }),
-		batch.Relation("Query", "item", items, func(_ batch.Root, args batch.Args) (int, bool) { return id(args["id"]), true }),
-		batch.Relations("Query", "items", items, func(_ batch.Root, args batch.Args) []int { return ids(args["ids"]) }),
-		batch.Relation("Author", "rival", authors, func(a *batchtest.Author, _ batch.Args) (int, bool) { return a.Rival, true }),
-		batch.Relation("Author", "books", books, func(a *batchtest.Author, args batch.Args) (shelf, bool) {
+		batch.Relation("Query", "author", authors, argument),
+		batch.Relations("Query", "authors", authors, elements),
+		batch.Relation("Query", "item", items, argument),
+		batch.Relations("Query", "items", items, elements),
+		batch.Relation("Author", "rival", authors, batch.Key(func(a *batchtest.Author) (int, bool) { return a.Rival, true })),
+		batch.Relation("Author", "books", books, func(args batch.Args) func(*batchtest.Author) (shelf, bool) {
 			first, err := graphql.UnmarshalInt(args["first"])
-			return shelf{a.ID, max(first, 1)}, err == nil || args["first"] == nil
+			if err != nil && args["first"] != nil {
+				return nil
+			}
+			return func(a *batchtest.Author) (shelf, bool) { return shelf{a.ID, max(first, 1)}, true }
 		}),
-		batch.Relation("Author", "editor", authors, func(a *batchtest.Author, _ batch.Args) (int, bool) {
+		batch.Relation("Author", "editor", authors, batch.Key(func(a *batchtest.Author) (int, bool) {
 			if l.key != nil {
 				l.key()
 			}
 			return a.ID + 30, true
-		}),
-		batch.Relation("Book", "author", authors, func(b *batchtest.Book, _ batch.Args) (int, bool) { return b.Author, true }),
-		batch.Relation("Magazine", "editor", authors, func(m *batchtest.Magazine, _ batch.Args) (int, bool) { return m.Editor, true }),
-		batch.Path("Shelf", "books", func(s *batchtest.Shelf) []*batchtest.Book { return s.Books }),
+		})),
+		batch.Relation("Book", "author", authors, batch.Key(func(b *batchtest.Book) (int, bool) { return b.Author, true })),
+		batch.Relation("Magazine", "editor", authors, batch.Key(func(m *batchtest.Magazine) (int, bool) { return m.Editor, true })),
+		batch.Paths("Shelf", "books", func(s *batchtest.Shelf) []*batchtest.Book { return s.Books }),
 	)
 	return l
+}
+
+// argument is the key in the argument id.
+func argument(args batch.Args) func(batch.Root) (int, bool) {
+	return func(batch.Root) (int, bool) { return id(args["id"]), true }
+}
+
+// elements is the keys in the argument ids.
+func elements(args batch.Args) func(batch.Root) iter.Seq2[int, bool] {
+	return func(batch.Root) iter.Seq2[int, bool] {
+		return func(yield func(int, bool) bool) {
+			for _, id := range ids(args["ids"]) {
+				if !yield(id, true) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // serve starts the library's server, and ends it with the test, which fails if its fallbacks are not those that

@@ -200,28 +200,25 @@ func (l *Loader[K, V]) unmet(key K) error {
 	return f.err
 }
 
-// foresee adds keys to the batch that a plan is gathering, each as often as resolvers will ask for it.
-func (l *Loader[K, V]) foresee(keys []K) {
+// foresee adds a key to the batch that a plan is gathering, once for each resolver that will ask for it. It returns the
+// key's slot.
+func (l *Loader[K, V]) foresee(key K) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.slots == nil {
-		l.slots = make([]slot[K, V], 0, len(keys))
+	i, ok := l.find(key)
+	if ok && l.slots[i].loaded {
+		return i
 	}
-	for _, k := range keys {
-		i, ok := l.find(k)
-		if ok && l.slots[i].loaded {
-			continue
-		}
-		if !ok {
-			i = l.add(k)
-		} else if i < l.sent { // an error is not kept
-			waiting := l.slots[i].thunk
-			l.slots[i].thunk = nil
-			i = l.add(k)
-			l.slots[i].thunk = waiting
-		}
-		l.slots[i].unmet++
+	if !ok {
+		i = l.add(key)
+	} else if i < l.sent { // an error is not kept
+		waiting := l.slots[i].thunk
+		l.slots[i].thunk = nil
+		i = l.add(key)
+		l.slots[i].thunk = waiting
 	}
+	l.slots[i].unmet++
+	return i
 }
 
 // gather makes a batch of the keys that a plan has foreseen, unless there are none.
@@ -277,19 +274,6 @@ func (l *Loader[K, V]) fail(key K, unmet int32, err error) {
 	} else {
 		l.failures[key] = &failure{err, unmet}
 	}
-}
-
-// loaded returns the values of keys that were foreseen and are loaded: their elements where they are lists, and no nil.
-func (l *Loader[K, V]) loaded(keys []K) []any {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	objects := make([]any, 0, len(keys))
-	for _, k := range keys {
-		if v, ok := l.get(k); ok {
-			objects = appendObjects(objects, v)
-		}
-	}
-	return objects
 }
 
 // clear forgets everything. Who waits for a batch is not to wait longer, and who comes later is not to be in it.

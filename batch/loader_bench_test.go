@@ -55,7 +55,7 @@ func BenchmarkBatchForeseen(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		ctx, set := NewSet(b.Context(), nil)
 		l := NewLoader(set, fetchRows)
-		l.foresee(keys)
+		foresee(l, keys...)
 		set.read()
 		for _, id := range keys {
 			r, err := l.Load(ctx, id)

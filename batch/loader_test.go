@@ -115,7 +115,7 @@ func versions() (*source, chan chan struct{}) {
 func TestWhatIsForeseenWhenTheSetIsClearedIsNotKept(t *testing.T) {
 	s, begun := versions()
 	l := newTestLoader(t.Context(), s)
-	l.foresee([]int{1})
+	foresee(l, 1)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -199,10 +199,10 @@ func TestAKeyThatAPlanForeseesWhileItIsWaitedForIsInABatchOnce(t *testing.T) {
 		l.unforeseen(1)
 	}
 	wait()
-	l.foresee([]int{2})
+	foresee(l, 2)
 	l.set.read()
 	s.fetch = func(context.Context, []int) (map[int]string, error) { return nil, errBroken }
-	l.foresee([]int{1})
+	foresee(l, 1)
 	wait()
 	l.set.read()
 	wait()
@@ -260,13 +260,23 @@ func TestAnErrorIsNotKept(t *testing.T) {
 	}
 }
 
+// foresee adds keys to a batch, as a plan does.
+func foresee[K comparable, V any](l *Loader[K, V], keys ...K) *waiting[K, V] {
+	w := newWaiting(l, len(keys))
+	for _, k := range keys {
+		w.foresee(k, true)
+	}
+	return w
+}
+
 func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing.T) {
 	s := &source{fetch: func(context.Context, []int) (map[int]string, error) { return nil, errBroken }}
 	l := newTestLoader(t.Context(), s)
-	l.foresee([]int{1, 1, 2})
+	w := foresee(l, 1, 1, 2)
 	l.set.read()
-	if got := l.loaded([]int{1}); len(got) > 0 {
-		t.Errorf("the plan got %v", got)
+	var got column
+	if complete := w.loaded(&got); complete || !slices.Equal(got.values, []any{nil, nil, nil}) {
+		t.Errorf("the plan got %v, complete: %t", got.values, complete)
 	}
 	for _, key := range []int{1, 1, 2} {
 		if _, err := l.Load(t.Context(), key); !errors.Is(err, errBroken) {
@@ -285,7 +295,7 @@ func TestWhatWasForeseenIsReadOnceAndWithoutTheFallback(t *testing.T) {
 	l := newTestLoader(t.Context(), s)
 	before := Fallbacks()
 	l.Prime(4, "four")
-	l.foresee([]int{3, 1, 3, 4})
+	foresee(l, 3, 1, 3, 4)
 	l.set.read()
 	if values, errs := loadAll(l, 3, 1, 4); fmt.Sprint(values) != "[3 1 four]" || errors.Join(errs...) != nil {
 		t.Errorf("got %v, %v", values, errs)
@@ -366,7 +376,7 @@ func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {
 		return nil, context.Cause(ctx)
 	}}
 	l := newTestLoader(ctx, s)
-	l.foresee([]int{1})
+	foresee(l, 1)
 	cancel()
 	l.set.read()
 	if _, err := l.Load(t.Context(), 1); !errors.Is(err, context.Canceled) {
@@ -395,7 +405,7 @@ func TestKeysAreFoundInAnyOrderAndAgainAfterAnError(t *testing.T) {
 				keys[i] = i + 1
 			}
 			load := func(want error) {
-				l.foresee(keys)
+				foresee(l, keys...)
 				l.set.read()
 				for _, k := range slices.Backward(keys) {
 					if v, err := l.Load(t.Context(), k); !errors.Is(err, want) || err == nil && v != fmt.Sprint(k) {

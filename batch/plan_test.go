@@ -267,7 +267,7 @@ func TestASetFromBeforeTheOperationServesAllOfARequest(t *testing.T) {
 }
 
 func TestAPlanRefusesWhatTheSchemaDoesNotHave(t *testing.T) {
-	key := func(batch.Root, batch.Args) (int, bool) { return 0, false }
+	key := batch.Key(func(batch.Root) (int, bool) { return 0, false })
 	for _, c := range []struct {
 		plan *batch.Plan
 		want string
@@ -277,6 +277,8 @@ func TestAPlanRefusesWhatTheSchemaDoesNotHave(t *testing.T) {
 		{batch.NewPlan(batch.Relation("Author", "cat", authors, key)), "no field Author.cat"},
 		{batch.NewPlan(batch.Relation("Item", "title", authors, key)), "Item is not an object type"},
 		{batch.NewPlan(batch.Path("Shelf", "nodes", func(batch.Root) any { return nil })), "no field Shelf.nodes"},
+		{batch.NewPlan(batch.Path("Shelf", "books", func(batch.Root) any { return nil })), "whether Shelf.books is a list"},
+		{batch.NewPlan(batch.Relation("Author", "rival", books, batch.Key(func(batch.Root) (shelf, bool) { return shelf{}, false }))), "whether Author.rival is a list"},
 		{batch.NewPlan(batch.Column("Reader", "", "id")), "no type Reader"},
 		{batch.NewPlan(batch.Column("Author", "cat", "cat")), "no field Author.cat"},
 	} {

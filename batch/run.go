@@ -10,9 +10,6 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// root is what the fields of Query are followed from.
-var root = []any{Root{}}
-
 // run follows a plan from one level of objects down to where nothing more is to be loaded.
 type run struct {
 	*Plan
@@ -23,19 +20,31 @@ type run struct {
 	one   [1]load
 }
 
-// selection is objects of one type with what is selected of them.
+// selection is objects of one type with what is selected of them. Where there is no object, it has nil.
 type selection struct {
 	op      *graphql.OperationContext
 	typ     string
-	fields  ast.SelectionSet
+	set     ast.SelectionSet
 	objects []any
+
+	answer *answer // that they are part of, or nil
+	fields []*field
 }
 
-// load is one relation of one selection on its way.
+// field is one field of a selection, in the order of the answer.
+type field struct {
+	graphql.CollectedField
+	value  func(b []byte, object any) []byte // appends what needs no column
+	column                                   // of what leads to other objects
+	list   bool
+	below  []selection // of the column's values: one, or one for each type that they have; none for numbers
+}
+
+// load is one field of one selection on its way.
 type load struct {
-	op     *graphql.OperationContext
-	field  graphql.CollectedField
-	loaded func() []any
+	*selection
+	*field
+	loading []loading
 }
 
 // followRoots follows the query of ctx, with those of its group, unless that was done.
@@ -64,10 +73,25 @@ func (s *Set) followQueries(ctx context.Context) {
 	once.Do(func() {
 		s.follow(ctx, func(r *run) {
 			for _, op := range operations {
-				r.gather(selection{op, s.plan.schema.Query.Name, op.Operation.SelectionSet, root})
+				r.gather(s.begin(op))
 			}
 		})
 	})
+}
+
+// begin returns the roots of a query.
+func (s *Set) begin(op *graphql.OperationContext) *selection {
+	roots := &selection{op: op, typ: s.plan.schema.Query.Name, set: op.Operation.SelectionSet, objects: []any{Root{}}}
+	if s.plan.answers {
+		roots.answer = &answer{roots: roots, complete: true}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.answers == nil {
+			s.answers = map[*graphql.OperationContext]*answer{}
+		}
+		s.answers[op] = roots.answer
+	}
+	return roots
 }
 
 // latecomer returns what lets an operation be followed once that the set was made before.
@@ -84,9 +108,15 @@ func (s *Set) latecomer(op *graphql.OperationContext) *sync.Once {
 }
 
 // followBelow follows what a field has returned.
-func (s *Set) followBelow(ctx context.Context, field graphql.CollectedField, result any) {
+func (s *Set) followBelow(ctx context.Context, selected graphql.CollectedField, result any) {
 	s.follow(ctx, func(r *run) {
-		r.gatherBelow(graphql.GetOperationContext(ctx), field, appendObjects(nil, result))
+		f := &field{CollectedField: selected}
+		if kind := reflect.ValueOf(result).Kind(); kind == reflect.Slice {
+			f.addList(result)
+		} else {
+			f.add(result)
+		}
+		r.gatherBelow(&selection{op: graphql.GetOperationContext(ctx)}, f)
 	})
 	s.report(ctx)
 }
@@ -104,23 +134,47 @@ func (s *Set) follow(ctx context.Context, gather func(*run)) {
 		loads := r.loads
 		r.loads = nil
 		for _, l := range loads {
-			if r.leads(l.field.Selections) {
-				r.gatherBelow(l.op, l.field, l.loaded())
+			if l.answer != nil || r.leads(l.Selections) {
+				r.loaded(l)
 			}
 		}
 	}
 }
 
+// loaded goes on with what a load has read.
+func (r *run) loaded(l load) {
+	for i, loading := range l.loading {
+		if i == 0 {
+			l.answer.needs(loading.loaded(&l.column))
+			continue
+		}
+		var other column
+		l.answer.needs(loading.loaded(&other))
+		l.answer.needs(l.merge(other))
+	}
+	r.gatherBelow(l.selection, l.field)
+}
+
 // gather collects the keys of every relation that is selected of some objects.
-func (r *run) gather(s selection) {
-	if r.fields[s.typ] == nil || len(s.objects) == 0 {
+func (r *run) gather(s *selection) {
+	if !slices.ContainsFunc(s.objects, func(object any) bool { return object != nil }) {
 		return
 	}
+	declared := r.fields[s.typ]
+	if declared == nil {
+		s.answer.needs(false)
+		return
+	}
+	collected := graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
 	var later []graphql.CollectedField
-	for _, f := range graphql.CollectFields(s.op, s.fields, r.satisfied[s.typ]) {
+	for _, f := range collected {
 		switch {
-		case r.fields[s.typ][f.Name] == nil:
+		case f.Name == "__typename":
+			s.add(&field{CollectedField: f, value: s.appendType})
+		case declared[f.Name] == nil:
+			s.answer.needs(false)
 		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, and may never be
+			s.answer.needs(false)
 			later = append(later, f)
 		default:
 			r.gatherField(s, f)
@@ -129,25 +183,56 @@ func (r *run) gather(s selection) {
 	r.set.postpone(s, later)
 }
 
+// add adds a field to the answer that the selection is part of.
+func (s *selection) add(f *field) {
+	if s.answer != nil {
+		s.fields = append(s.fields, f)
+	}
+}
+
 // gatherField is gather for one selected field. A panic in a declaration is an error of the operation, as it
 // would be in a resolver, and leaves the field to its resolvers.
-func (r *run) gatherField(s selection, selected graphql.CollectedField) {
+func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	defer func() {
 		if v := recover(); v != nil {
+			s.answer.needs(false)
 			r.set.breaks(s.op, s.op.RecoverFunc(r.ctx, v))
 		}
 	}()
-	for _, f := range r.fields[s.typ][selected.Name] {
-		if f.load != nil {
-			r.loads = append(r.loads, load{s.op, selected, f.load(r.ctx, s.objects, arguments(s.op, selected))})
-			continue
+	f := &field{CollectedField: selected}
+	l := load{selection: s, field: f}
+	for _, declared := range r.fields[s.typ][selected.Name] {
+		f.list = declared.list
+		switch {
+		case declared.value != nil:
+			f.value = declared.value
+		case declared.follow != nil:
+			if s.answer == nil && !r.leads(selected.Selections) {
+				continue
+			}
+			for _, object := range s.objects {
+				switch {
+				case object != nil:
+					declared.follow(&f.column, object)
+				case declared.list:
+					f.spans.begin(false, 0)
+				default:
+					f.add(nil)
+				}
+			}
+			r.gatherBelow(s, f)
+		default:
+			loading := declared.load(r.ctx, s.objects, arguments(s.op, selected))
+			s.answer.needs(loading != nil)
+			if loading != nil {
+				l.loading = append(l.loading, loading)
+			}
 		}
-		below := f.follow(s.objects[0])
-		for _, object := range s.objects[1:] {
-			below = append(below, f.follow(object)...)
-		}
-		r.gatherBelow(s.op, selected, below)
 	}
+	if len(l.loading) > 0 {
+		r.loads = append(r.loads, l)
+	}
+	s.add(f)
 }
 
 // arguments returns the arguments of a field.
@@ -166,7 +251,7 @@ func (p *Plan) leads(set ast.SelectionSet) bool {
 			return true
 		}
 		for _, typ := range p.schema.GetPossibleTypes(f.ObjectDefinition) {
-			if p.fields[typ.Name][f.Name] != nil {
+			if slices.ContainsFunc(p.fields[typ.Name][f.Name], func(f Field) bool { return f.value == nil }) {
 				return true
 			}
 		}
@@ -176,28 +261,38 @@ func (p *Plan) leads(set ast.SelectionSet) bool {
 
 // gatherBelow is gather for what is selected below a field. The objects are of several types if the field's is
 // an interface or a union.
-func (r *run) gatherBelow(op *graphql.OperationContext, f graphql.CollectedField, objects []any) {
+func (r *run) gatherBelow(s *selection, f *field) {
 	named := f.Definition.Type.Name()
 	def := r.schema.Types[named]
 	switch {
 	case def == nil || !def.IsCompositeType():
 		return
 	case !def.IsAbstractType():
-		r.gather(selection{op, named, f.Selections, objects})
-		return
+		f.below = []selection{{op: s.op, typ: named, set: f.Selections, objects: f.values, answer: s.answer}}
+	default:
+		f.below = r.byType(s, f)
 	}
-	var types []string // in the order in which they occur
-	split := map[string][]any{}
-	for _, o := range objects {
-		typ := r.types[reflect.TypeOf(o)]
-		if split[typ] == nil {
-			types = append(types, typ)
+	for i := range f.below {
+		r.gather(&f.below[i])
+	}
+}
+
+// byType splits the objects of a field by their types, in the order in which these occur.
+func (r *run) byType(s *selection, f *field) (split []selection) {
+	for i, object := range f.values {
+		if object == nil {
+			continue
 		}
-		split[typ] = append(split[typ], o)
+		typ, known := r.types[reflect.TypeOf(object)]
+		s.answer.needs(known)
+		of := slices.IndexFunc(split, func(s selection) bool { return s.typ == typ })
+		if of < 0 {
+			of = len(split)
+			split = append(split, selection{op: s.op, typ: typ, set: f.Selections, objects: make([]any, len(f.values)), answer: s.answer})
+		}
+		split[of].objects[i] = object
 	}
-	for _, typ := range types {
-		r.gather(selection{op, typ, f.Selections, split[typ]})
-	}
+	return split
 }
 
 // breaks keeps the panic of a declaration for its operation.

@@ -30,6 +30,7 @@ type Set struct {
 	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
 	deferred map[*ast.Field][]*deferred
 	broken   []broken
+	answers  map[*graphql.OperationContext]*answer
 
 	columnsOnce sync.Once
 	columns     map[string][]string // by type

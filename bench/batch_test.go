@@ -65,10 +65,10 @@ func BenchmarkBatchPlanned(b *testing.B) {
 		var loader *batch.Loader[int, *user] // of the operation
 		parents := users[:len(keys)]         // each is followed by its manager
 		plan := batch.NewPlan(
-			batch.Path("Query", "users", func(batch.Root) []*user { return parents }),
+			batch.Paths("Query", "users", func(batch.Root) []*user { return parents }),
 			batch.Relation("User", "manager",
 				func(context.Context) *batch.Loader[int, *user] { return loader },
-				func(u *user, _ batch.Args) (int, bool) { return u.id + 1, true }),
+				batch.Key(func(u *user) (int, bool) { return u.id + 1, true })),
 		)
 		schema := gqlparser.MustLoadSchema(&ast.Source{Input: `type Query { users: [User] } type User { id: ID! manager: User }`})
 		if err := plan.Validate(executable{schema: schema}); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/batch"
 	"rollcall/database"
 	"rollcall/event"
 	"rollcall/graph/generated"
@@ -88,7 +89,10 @@ func (a *API) Running() int { return a.streams.Gate.Running() }
 func (a *API) Waiting() int { return a.streams.Gate.Waiting() }
 
 // NewHandler returns the GraphQL API.
-func NewHandler(cfg Config) *API {
+func NewHandler(cfg Config) *API { return newHandler(cfg, (*batch.Plan).Answers) }
+
+// newHandler returns the API over the schema that answering makes of the generated one.
+func newHandler(cfg Config, answering func(*batch.Plan, graphql.ExecutableSchema) graphql.ExecutableSchema) *API {
 	present := presenter{cfg.Logger, cfg.Deadline, cfg.Production}.present
 	if cfg.Events == nil {
 		cfg.Events = &event.Local{}
@@ -101,8 +105,8 @@ func NewHandler(cfg Config) *API {
 			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", err)
 		}
 	}
-	srv := handler.New(schema)
 	plan := loader.Plan(cfg.MaxPage)
+	srv := handler.New(answering(plan, schema))
 	var gate *transport.Gate
 	if cfg.Concurrency > 0 {
 		gate = transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)

@@ -1,0 +1,188 @@
+package batch
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// answer is a query's data, once the plan has followed it: the tree of its selections, each with all its objects.
+type answer struct {
+	roots    *selection
+	complete bool // the plan covers everything that is selected, and nothing has failed
+}
+
+// needs notes whether something that the answer needs is there.
+func (a *answer) needs(there bool) {
+	if a != nil && !there {
+		a.complete = false
+	}
+}
+
+// resolved counts the queries whose answers resolvers have made although a schema was to be answered from a plan.
+var resolved atomic.Int64
+
+// Resolved returns how many queries were not answered from a plan but by resolvers, since something in them is not declared,
+// was deferred, or has failed.
+func Resolved() int64 { return resolved.Load() }
+
+// Answers returns a schema whose queries are answered from the plan where that covers them: from the
+// objects that it has read, in one pass, without resolvers and without field interceptors. Everything else, and whatever
+// has an error, is left to es, whose resolvers find what was read in the loaders; so the answers are the same.
+func (p *Plan) Answers(es graphql.ExecutableSchema) graphql.ExecutableSchema {
+	p.answers = true
+	if withEvents, ok := es.(graphql.ExecutableSchemaWithEventContext); ok {
+		return eventSchema{schema{es}, withEvents}
+	}
+	return schema{es}
+}
+
+type schema struct{ graphql.ExecutableSchema }
+
+// eventSchema is a schema of which gqlgen knows that the events of its subscriptions have contexts of their own.
+type eventSchema struct {
+	schema
+	events graphql.ExecutableSchemaWithEventContext
+}
+
+// ExecWithEventContext begins a subscription.
+func (s eventSchema) ExecWithEventContext(ctx context.Context) graphql.ResponseHandlerWithContext {
+	return s.events.ExecWithEventContext(ctx)
+}
+
+// Exec answers an operation.
+func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
+	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Query {
+		return s.ExecutableSchema.Exec(ctx)
+	}
+	var engine graphql.ResponseHandler
+	answered := false
+	return func(ctx context.Context) *graphql.Response {
+		switch {
+		case answered:
+			return nil
+		case engine != nil:
+			return engine(ctx)
+		}
+		if set := fromContext(ctx); set != nil {
+			if data := set.answer(ctx); data != nil {
+				answered = true
+				return &graphql.Response{Data: data}
+			}
+		}
+		resolved.Add(1)
+		engine = s.ExecutableSchema.Exec(ctx)
+		return engine(ctx)
+	}
+}
+
+// answer returns the data of the query of ctx, or nil where it is for the resolvers to find out.
+func (s *Set) answer(ctx context.Context) (data []byte) {
+	s.followRoots(ctx)
+	if ctx.Err() != nil { // it may be followed still, for its group
+		return nil
+	}
+	s.mu.Lock()
+	a := s.answers[graphql.GetOperationContext(ctx)]
+	s.mu.Unlock()
+	if a == nil || !a.complete {
+		return nil
+	}
+	defer func() {
+		if recover() != nil { // as it would in a resolver, which tells of it
+			data = nil
+		}
+	}()
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	if written := a.roots.appendTo((*buffer)[:0], 0); written != nil {
+		data = bytes.Clone(written)
+		if cap(written) <= mostKept {
+			*buffer = written
+		}
+	}
+	return data
+}
+
+// buffers are for answers in the making. Those above mostKept bytes are left to the garbage collector.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+const mostKept = 1 << 20
+
+// appendTo appends one object, or returns nil where it can't be without an error.
+func (s *selection) appendTo(b []byte, i int) []byte {
+	b = append(b, '{')
+	for n, f := range s.fields {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, f.Alias...)
+		b = append(b, '"', ':')
+		switch {
+		case f.value != nil:
+			b = f.value(b, s.objects[i])
+		case f.list:
+			b = f.appendList(b, f.spans[i])
+		default:
+			b = f.appendOne(b, i, f.Definition.Type)
+		}
+		if b == nil {
+			return nil
+		}
+	}
+	return append(b, '}')
+}
+
+func (f *field) appendList(b []byte, s span) []byte {
+	if s.from < 0 {
+		return appendNull(b, f.Definition.Type)
+	}
+	b = append(b, '[')
+	for i := s.from; i < s.to && b != nil; i++ {
+		if i > s.from {
+			b = append(b, ',')
+		}
+		b = f.appendOne(b, int(i), f.Definition.Type.Elem)
+	}
+	if b == nil {
+		return nil
+	}
+	return append(b, ']')
+}
+
+// appendOne appends one of the column's values.
+func (f *field) appendOne(b []byte, i int, typ *ast.Type) []byte {
+	for n := range f.below {
+		if f.below[n].objects[i] != nil {
+			return f.below[n].appendTo(b, i)
+		}
+	}
+	switch v := f.values[i].(type) {
+	case nil:
+		return appendNull(b, typ)
+	case int:
+		return strconv.AppendInt(b, int64(v), 10)
+	default:
+		return nil
+	}
+}
+
+// appendNull appends null where the type allows it.
+func appendNull(b []byte, typ *ast.Type) []byte {
+	if typ.NonNull {
+		return nil
+	}
+	return append(b, "null"...)
+}
+
+func (s *selection) appendType(b []byte, _ any) []byte {
+	b = append(b, '"')
+	b = append(b, s.typ...)
+	return append(b, '"')
+}
