@@ -134,7 +134,7 @@ func countAll(table any) func(context.Context, int64) (int, error) {
 func countBy(table, parent string) batch.Fetch[int64, int] {
 	return func(ctx context.Context, keys []int64) (map[int64]int, error) {
 		counts := make(map[int64]int, len(keys))
-		err := in(keys, func(keys []int64) error {
+		err := in(keys, func(_ string, keys []any) error {
 			var rows []struct {
 				Parent int64
 				Count  int

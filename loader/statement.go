@@ -2,8 +2,11 @@ package loader
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rollcall/batch"
@@ -11,23 +14,96 @@ import (
 	"rollcall/session"
 )
 
-// columns returns the columns of a type that the operation needs, and those that a statement needs besides,
-// each with the prefix of its table.
-func columns(ctx context.Context, typ, prefix string, besides ...string) []string {
+// columns returns the columns of a type that the operation needs, and those that a statement needs besides.
+func columns(ctx context.Context, typ string, besides ...string) []string {
 	names := slices.Clone(batch.Columns(ctx, typ))
 	for _, name := range besides {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	for i := range names {
-		names[i] = prefix + names[i]
+	return names
+}
+
+// list joins columns of a table for a statement.
+func list(table string, columns []string) string {
+	return table + strings.Join(columns, ", "+table)
+}
+
+// row tells where the columns of a row go, by their names.
+type row[R any] map[string]func(*R) any
+
+// joined adds to some columns those of a row within the row.
+func joined[R, Within any](within row[Within], of func(*R) *Within, others row[R]) row[R] {
+	for name, to := range within {
+		others[name] = func(r *R) any { return to(of(r)) }
+	}
+	return others
+}
+
+// names are columns as a select around the one that reads them knows them.
+func names(columns []string) []string {
+	var names []string
+	for _, column := range columns {
+		if _, as, renamed := strings.Cut(column, " AS "); renamed {
+			column = as
+		}
+		names = append(names, column)
 	}
 	return names
 }
 
-// list joins columns for a statement.
-func list(columns ...[]string) string { return strings.Join(slices.Concat(columns...), ", ") }
+// read reads rows that have some columns, in their order.
+func read[R any](ctx context.Context, r row[R], columns []string, query string, args []any) (all []*R, err error) {
+	into := make([]func(*R) any, len(columns))
+	for i, name := range names(columns) {
+		into[i] = r[name]
+	}
+	to := make([]any, len(columns))
+	var room []R
+	err = session.Query(ctx, query, args, func(rows *sql.Rows) error {
+		if len(room) == 0 {
+			room = make([]R, min(max(2*len(all), 4), 256))
+		}
+		next := &room[0]
+		room = room[1:]
+		for i, pointer := range into {
+			to[i] = pointer(next)
+		}
+		all = append(all, next)
+		return rows.Scan(to...)
+	})
+	return all, err
+}
+
+// integer scans a whole number, which database/sql does by way of a string.
+type integer struct{ *int64 }
+
+// Scan implements sql.Scanner.
+func (n integer) Scan(value any) (err error) {
+	switch v := value.(type) {
+	case int64:
+		*n.int64 = v
+	case []byte:
+		*n.int64, err = strconv.ParseInt(string(v), 10, 64)
+	default:
+		err = fmt.Errorf("loader: %T is not a whole number", value)
+	}
+	return err
+}
+
+// optionalInteger scans a whole number or NULL.
+type optionalInteger struct{ to **int64 }
+
+// Scan implements sql.Scanner.
+func (n optionalInteger) Scan(value any) error {
+	if value == nil {
+		*n.to = nil
+		return nil
+	}
+	*n.to = new(int64)
+	return integer{*n.to}.Scan(value)
+}
 
 // mostKeys bounds an IN list: SQLite takes 32,766 parameters.
 const mostKeys = 16384
@@ -35,15 +111,25 @@ const mostKeys = 16384
 // in calls read with the keys for an IN list: in order, and, so that a database sees few different
 // statements, as many as a power of two, the last one being repeated. Only more than mostKeys
 // take several calls.
-func in(keys []int64, read func(padded []int64) error) error {
+func in(keys []int64, read func(marks string, padded []any) error) error {
 	sorted := slices.Sorted(slices.Values(keys))
 	for chunk := range slices.Chunk(sorted, mostKeys) {
-		if err := read(padded(chunk, chunk[len(chunk)-1], mostKeys)); err != nil {
+		keys := padded(chunk, chunk[len(chunk)-1], mostKeys)
+		args := make([]any, len(keys), len(keys)+2) // and a page
+		for i, key := range keys {
+			args[i] = key
+		}
+		if err := read(marks(len(keys)), args); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// marks is a list of n placeholders.
+func marks(n int) string { return allMarks[:2*n-1] }
+
+var allMarks = strings.Repeat("?,", mostKeys)
 
 // padded returns keys with as many more as make a power of two, or most.
 func padded(keys []int64, with int64, most int) []int64 {
@@ -51,13 +137,9 @@ func padded(keys []int64, with int64, most int) []int64 {
 	return append(slices.Clone(keys), slices.Repeat([]int64{with}, n-len(keys))...)
 }
 
-// firstOfAll reads the first rows of a whole table, one more than the page holds. (GORM's Limit would write the
-// number into the statement: a different one for each size of a page.)
-func firstOfAll[R any](ctx context.Context, page model.Page, from string) ([]R, error) {
-	var rows []R
-	err := session.DB(ctx).Raw(from+" WHERE id > ? ORDER BY id LIMIT ?", page.After, page.First+1).Find(&rows).Error
-	return rows, err
-}
+// firstOfAll ends a statement that reads the first rows of a whole table. Its parameters are the id after which the
+// page begins, and the limit, one more than the page holds.
+const firstOfAll = " WHERE id > ? ORDER BY id LIMIT ?"
 
 const (
 	// mostArms is how many parents one statement serves: a UNION ALL of more arms is slower to plan than
@@ -69,18 +151,19 @@ const (
 
 // firstOfEach reads the first rows of several lists, one more of each than the page holds. one selects
 // the rows of one list; its parameters are the parent, the id after which the page begins, and the limit.
-func firstOfEach[R any](ctx context.Context, parents []int64, page model.Page, one string) ([]R, error) {
-	var all []R
-	const arm = "SELECT * FROM (" // SQLite takes no arms in parentheses
+func firstOfEach[R any](ctx context.Context, r row[R], columns []string, parents []int64, page model.Page, one string) ([]*R, error) {
+	var all []*R
+	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
 	for ids := range slices.Chunk(slices.Sorted(slices.Values(parents)), mostArms) {
 		ids = padded(ids, nobody, mostArms)
-		statement := strings.Repeat(" UNION ALL "+arm+one+") AS list", len(ids))
+		statement := strings.Repeat(arm+one+union, len(ids))
 		args := make([]any, 0, 3*len(ids))
+		var after, limit any = page.After, page.First + 1
 		for _, id := range ids {
-			args = append(args, id, page.After, page.First+1)
+			args = append(args, id, after, limit)
 		}
-		var rows []R
-		if err := session.DB(ctx).Raw(strings.TrimPrefix(statement, " UNION ALL "), args...).Find(&rows).Error; err != nil {
+		rows, err := read(ctx, r, columns, strings.TrimSuffix(statement, " UNION ALL "), args)
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, rows...)

@@ -2,17 +2,24 @@ package loader
 
 import (
 	"context"
-	"time"
+	"slices"
 
 	"rollcall/model"
-	"rollcall/session"
 )
+
+// teamRow is the columns of teams.
+var teamRow = row[model.Team]{
+	"id":         func(t *model.Team) any { return integer{&t.ID} },
+	"name":       func(t *model.Team) any { return &t.Name },
+	"created_at": func(t *model.Team) any { return &t.CreatedAt },
+	"updated_at": func(t *model.Team) any { return &t.UpdatedAt },
+}
 
 func teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) {
 	byID := make(map[int64]*model.Team, len(ids))
-	err := in(ids, func(ids []int64) error {
-		var teams []*model.Team
-		err := session.DB(ctx).Select(columns(ctx, "Team", "")).Where("id IN ?", ids).Find(&teams).Error
+	selected := columns(ctx, "Team")
+	err := in(ids, func(marks string, ids []any) error {
+		teams, err := read(ctx, teamRow, selected, "SELECT "+list("", selected)+" FROM teams WHERE id IN ("+marks+")", ids)
 		for _, t := range teams {
 			byID[t.ID] = t
 		}
@@ -23,7 +30,8 @@ func teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) 
 
 // teams reads a page of all teams.
 func (l *Loaders) teams(ctx context.Context, page model.Page) (*model.TeamConnection, error) {
-	teams, err := firstOfAll[*model.Team](ctx, page, "SELECT "+list(columns(ctx, "Team", ""))+" FROM teams")
+	selected := columns(ctx, "Team")
+	teams, err := read(ctx, teamRow, selected, "SELECT "+list("", selected)+" FROM teams"+firstOfAll, []any{page.After, page.First + 1})
 	edges := make([]*model.TeamEdge, len(teams))
 	for i, t := range teams {
 		l.TeamByID.Prime(t.ID, t)
@@ -32,36 +40,40 @@ func (l *Loaders) teams(ctx context.Context, page model.Page) (*model.TeamConnec
 	return &model.TeamConnection{Connection: model.NewConnection(edges, page.First)}, err
 }
 
-// userTeam is a team with the membership that led to it.
+// userTeam is an edge, the team that it leads to and the user whose it is.
 type userTeam struct {
-	model.Team `gorm:"embedded"`
-	UserID     int64
-	Role       model.Role
-	JoinedAt   time.Time
+	model.UserTeamEdge
+	team   model.Team
+	userID int64
 }
+
+var userTeamRow = joined(teamRow, func(r *userTeam) *model.Team { return &r.team }, row[userTeam]{
+	"user_id":   func(r *userTeam) any { return integer{&r.userID} },
+	"role":      func(r *userTeam) any { return (*string)(&r.Role) },
+	"joined_at": func(r *userTeam) any { return &r.JoinedAt },
+})
 
 // teamsOfUsers reads the first teams of each user. A user has few: numbering all of them costs less
 // than one limited select for each user.
 func (l *Loaders) teamsOfUsers(ctx context.Context, users []int64, page model.Page) (map[int64]*model.UserTeamConnection, error) {
-	selected := list(columns(ctx, "Team", "t."), columns(ctx, "UserTeamEdge", "m.", "user_id"))
-	var rows []*userTeam
-	err := in(users, func(users []int64) error {
-		var some []*userTeam
-		err := session.DB(ctx).Raw("SELECT * FROM (SELECT "+selected+`,
+	team, edge := columns(ctx, "Team"), columns(ctx, "UserTeamEdge", "user_id")
+	edges := make(map[int64][]*model.UserTeamEdge, len(users))
+	err := in(users, func(marks string, users []any) error {
+		all := slices.Concat(team, edge)
+		rows, err := read(ctx, userTeamRow, all, "SELECT "+list("", names(all))+" FROM (SELECT "+list("t.", team)+", "+list("m.", edge)+`,
 				ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY m.team_id) AS place
 			FROM memberships m JOIN teams t ON t.id = m.team_id
-			WHERE m.user_id IN ? AND m.team_id > ?) AS ranked
-			WHERE place <= ? ORDER BY user_id, place`, users, page.After, page.First+1).Find(&some).Error
-		rows = append(rows, some...)
+			WHERE m.user_id IN (`+marks+`) AND m.team_id > ?) AS ranked
+			WHERE place <= ? ORDER BY user_id, place`, append(users, page.After, page.First+1))
+		for _, r := range rows {
+			l.TeamByID.Prime(r.team.ID, &r.team)
+			r.Team = &r.team
+			edges[r.userID] = append(edges[r.userID], &r.UserTeamEdge)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
-	}
-	edges := map[int64][]*model.UserTeamEdge{}
-	for _, r := range rows {
-		l.TeamByID.Prime(r.Team.ID, &r.Team)
-		edges[r.UserID] = append(edges[r.UserID], &model.UserTeamEdge{Team: &r.Team, Role: r.Role, JoinedAt: r.JoinedAt})
 	}
 	lists := make(map[int64]*model.UserTeamConnection, len(users))
 	for _, id := range users {

@@ -3,17 +3,26 @@ package loader
 import (
 	"context"
 	"slices"
-	"time"
 
 	"rollcall/model"
 	"rollcall/session"
 )
 
+// userRow is the columns of users.
+var userRow = row[model.User]{
+	"id":         func(u *model.User) any { return integer{&u.ID} },
+	"name":       func(u *model.User) any { return &u.Name },
+	"email":      func(u *model.User) any { return &u.Email },
+	"manager_id": func(u *model.User) any { return optionalInteger{&u.ManagerID} },
+	"created_at": func(u *model.User) any { return &u.CreatedAt },
+	"updated_at": func(u *model.User) any { return &u.UpdatedAt },
+}
+
 func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {
 	byID := make(map[int64]*model.User, len(ids))
-	err := in(ids, func(ids []int64) error {
-		var users []*model.User
-		err := session.DB(ctx).Select(columns(ctx, "User", "")).Where("id IN ?", ids).Find(&users).Error
+	selected := columns(ctx, "User")
+	err := in(ids, func(marks string, ids []any) error {
+		users, err := read(ctx, userRow, selected, "SELECT "+list("", selected)+" FROM users WHERE id IN ("+marks+")", ids)
 		for _, u := range users {
 			byID[u.ID] = u
 		}
@@ -25,7 +34,7 @@ func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) 
 func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User, error) {
 	byEmail := make(map[string]*model.User, len(emails))
 	var users []*model.User
-	err := session.DB(ctx).Select(columns(ctx, "User", "", "email")).Where("email IN ?", emails).Find(&users).Error
+	err := session.DB(ctx).Select(columns(ctx, "User", "email")).Where("email IN ?", emails).Find(&users).Error
 	for _, u := range users {
 		byEmail[u.Email] = u
 	}
@@ -34,7 +43,8 @@ func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User,
 
 // users reads a page of all users.
 func (l *Loaders) users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
-	users, err := firstOfAll[*model.User](ctx, page, "SELECT "+list(columns(ctx, "User", ""))+" FROM users")
+	selected := columns(ctx, "User")
+	users, err := read(ctx, userRow, selected, "SELECT "+list("", selected)+" FROM users"+firstOfAll, []any{page.After, page.First + 1})
 	return l.userConnection(nil, users, page), err
 }
 
@@ -58,8 +68,9 @@ func userCounts(ctx context.Context, managers []int64) (map[int64]int, error) {
 
 // reports reads the first users of each manager. A manager may have many: each is limited on its own.
 func (l *Loaders) reports(ctx context.Context, managers []int64, page model.Page) (map[int64]*model.UserConnection, error) {
-	users, err := firstOfEach[*model.User](ctx, managers, page,
-		"SELECT "+list(columns(ctx, "User", "", "manager_id"))+" FROM users WHERE manager_id = ? AND id > ? ORDER BY id LIMIT ?")
+	selected := columns(ctx, "User", "manager_id")
+	users, err := firstOfEach(ctx, userRow, selected, managers, page,
+		"SELECT "+list("", selected)+" FROM users WHERE manager_id = ? AND id > ? ORDER BY id LIMIT ?")
 	if err != nil {
 		return nil, err
 	}
@@ -83,26 +94,32 @@ func (l *Loaders) userConnection(manager *int64, users []*model.User, page model
 	return &model.UserConnection{ManagerID: manager, Connection: model.NewConnection(edges, page.First)}
 }
 
-// member is a user with the membership that led to it.
+// member is an edge, the user whom it leads to and the team whose it is.
 type member struct {
-	model.User `gorm:"embedded"`
-	TeamID     int64
-	Role       model.Role
-	JoinedAt   time.Time
+	model.TeamMemberEdge
+	user   model.User
+	teamID int64
 }
+
+var memberRow = joined(userRow, func(m *member) *model.User { return &m.user }, row[member]{
+	"team_id":   func(m *member) any { return integer{&m.teamID} },
+	"role":      func(m *member) any { return (*string)(&m.Role) },
+	"joined_at": func(m *member) any { return &m.JoinedAt },
+})
 
 // membersOfTeams reads the first members of each team. A team may have many: each is limited on its own.
 func (l *Loaders) membersOfTeams(ctx context.Context, teams []int64, page model.Page) (map[int64]*model.TeamMemberConnection, error) {
-	members, err := firstOfEach[*member](ctx, teams, page,
-		"SELECT "+list(columns(ctx, "User", "u."), columns(ctx, "TeamMemberEdge", "m.", "team_id"))+
-			" FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.team_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?")
+	user, edge := columns(ctx, "User"), columns(ctx, "TeamMemberEdge", "team_id")
+	members, err := firstOfEach(ctx, memberRow, slices.Concat(user, edge), teams, page, "SELECT "+list("u.", user)+", "+list("m.", edge)+
+		" FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.team_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?")
 	if err != nil {
 		return nil, err
 	}
-	edges := map[int64][]*model.TeamMemberEdge{}
+	edges := make(map[int64][]*model.TeamMemberEdge, len(teams))
 	for _, m := range members {
-		l.UserByID.Prime(m.User.ID, &m.User)
-		edges[m.TeamID] = append(edges[m.TeamID], &model.TeamMemberEdge{User: &m.User, Role: m.Role, JoinedAt: m.JoinedAt})
+		l.UserByID.Prime(m.user.ID, &m.user)
+		m.User = &m.user
+		edges[m.teamID] = append(edges[m.teamID], &m.TeamMemberEdge)
 	}
 	lists := make(map[int64]*model.TeamMemberConnection, len(teams))
 	for _, id := range teams {

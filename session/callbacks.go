@@ -52,7 +52,7 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 				return
 			}
 			defer pool.s.leave()
-			if controls(db, false) {
+			if controls(db.Statement.SQL.String(), db.Name(), false) {
 				pool.s.dead = ErrTransaction // GORM's SavePoint and RollbackTo may swallow the error
 				_ = db.AddError(ErrTransaction)
 				return
@@ -130,8 +130,8 @@ func astray(db *gorm.DB) error {
 
 // controls tells whether raw SQL would begin, end or mark the transaction, which the statements of other
 // resolvers are in too. Savepoints are allowed where no others can come between.
-func controls(db *gorm.DB, savepoints bool) bool {
-	sql := uncommented(db.Statement.SQL.String())
+func controls(sql, dialect string, savepoints bool) bool {
+	sql = uncommented(sql)
 	if sql == "" { // GORM has yet to write it
 		return false
 	}
@@ -145,7 +145,7 @@ func controls(db *gorm.DB, savepoints bool) bool {
 		return !savepoints || !strings.EqualFold(words[1], "TO")
 	case "ALTER", "CREATE", "DROP", "GRANT", "LOCK", "RENAME", "REVOKE", "TRUNCATE", "UNLOCK":
 		// https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html
-		return db.Name() == "mysql" && !strings.EqualFold(words[1], "TEMPORARY")
+		return dialect == "mysql" && !strings.EqualFold(words[1], "TEMPORARY")
 	}
 	return false
 }

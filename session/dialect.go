@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -118,14 +117,16 @@ func duplicate(err error) bool {
 
 // numbered turns the placeholders of a statement into PostgreSQL's.
 func numbered(query string) string {
-	var b strings.Builder
-	for n, part := range strings.Split(query, "?") {
-		if n > 0 {
-			fmt.Fprintf(&b, "$%d", n)
+	b := make([]byte, 0, len(query)+len(query)/2)
+	for n := 1; ; n++ {
+		before, after, found := strings.Cut(query, "?")
+		b = append(b, before...)
+		if !found {
+			return string(b)
 		}
-		b.WriteString(part)
+		b = strconv.AppendInt(append(b, '$'), int64(n), 10)
+		query = after
 	}
-	return b.String()
 }
 
 // snapshotOptions returns how a transaction begins that sees one state of the database.

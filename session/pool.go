@@ -85,7 +85,7 @@ func (p *ownPool) admit(db *gorm.DB, write bool) error {
 	switch {
 	case p.ended.Load():
 		return ErrDone
-	case controls(db, true):
+	case controls(db.Statement.SQL.String(), db.Name(), true):
 		return ErrTransaction
 	case write && p.s.mode != writing:
 		return ErrReadOnly
