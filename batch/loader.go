@@ -61,9 +61,15 @@ type failure struct {
 
 // NewLoader returns a loader of the set.
 func NewLoader[K comparable, V any](set *Set, fetch Fetch[K, V]) *Loader[K, V] {
-	l := &Loader[K, V]{set: set, fetch: fetch}
-	set.loaders = append(set.loaders, l)
+	l := &Loader[K, V]{}
+	l.Join(set, fetch)
 	return l
+}
+
+// Join makes a loader of the set of a Loader that is part of something else: many loaders are so made at once.
+func (l *Loader[K, V]) Join(set *Set, fetch Fetch[K, V]) {
+	l.set, l.fetch = set, fetch
+	set.loaders = append(set.loaders, l)
 }
 
 // Load returns the value of key: from what is loaded already, or with the next batch, which it stops

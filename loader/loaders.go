@@ -12,18 +12,18 @@ import (
 
 // Loaders are the directory's relations, for one operation.
 type Loaders struct {
-	UserByID      *batch.Loader[int64, *model.User] // nil where there is none
-	UserByEmail   *batch.Loader[string, *model.User]
-	TeamByID      *batch.Loader[int64, *model.Team]
-	Users         *batch.Loader[model.Page, *model.UserConnection]
-	Teams         *batch.Loader[model.Page, *model.TeamConnection]
-	Reports       *batch.Loader[List, *model.UserConnection]
-	TeamsOfUser   *batch.Loader[List, *model.UserTeamConnection]
-	MembersOfTeam *batch.Loader[List, *model.TeamMemberConnection]
-	ReportCount   *batch.Loader[int64, int] // by manager; 0: all users
-	TeamCount     *batch.Loader[int64, int] // by user
-	MemberCount   *batch.Loader[int64, int] // by team
-	AllTeamsCount *batch.Loader[int64, int] // of 0
+	UserByID      batch.Loader[int64, *model.User] // nil where there is none
+	UserByEmail   batch.Loader[string, *model.User]
+	TeamByID      batch.Loader[int64, *model.Team]
+	Users         batch.Loader[model.Page, *model.UserConnection]
+	Teams         batch.Loader[model.Page, *model.TeamConnection]
+	Reports       batch.Loader[List, *model.UserConnection]
+	TeamsOfUser   batch.Loader[List, *model.UserTeamConnection]
+	MembersOfTeam batch.Loader[List, *model.TeamMemberConnection]
+	ReportCount   batch.Loader[int64, int] // by manager; 0: all users
+	TeamCount     batch.Loader[int64, int] // by user
+	MemberCount   batch.Loader[int64, int] // by team
+	AllTeamsCount batch.Loader[int64, int] // of 0
 
 	set *batch.Set
 }
@@ -43,28 +43,40 @@ func Bind(plan *batch.Plan) func(context.Context) context.Context {
 }
 
 func newContext(ctx context.Context, plan *batch.Plan) context.Context {
-	var set *batch.Set
+	l := &Loaders{}
+	ctx = context.WithValue(ctx, contextKey{}, l) // for what loaders read, too
 	if queries := session.GroupOf(ctx); queries != nil {
-		set = batch.NewGroup(ctx, plan, queries...)
-		ctx = set.Join(ctx)
+		l.set = batch.NewGroup(ctx, plan, queries...)
+		ctx = l.set.Join(ctx)
 	} else {
-		ctx, set = batch.NewSet(ctx, plan)
+		ctx, l.set = batch.NewSet(ctx, plan)
 	}
-	l := &Loaders{set: set}
-	l.UserByID = batch.NewLoader(set, usersByID)
-	l.UserByEmail = batch.NewLoader(set, usersByEmail)
-	l.TeamByID = batch.NewLoader(set, teamsByID)
-	l.Users = batch.NewLoader(set, each(l.users))
-	l.Teams = batch.NewLoader(set, each(l.teams))
-	l.Reports = batch.NewLoader(set, perPage(l.reports))
-	l.TeamsOfUser = batch.NewLoader(set, perPage(l.teamsOfUsers))
-	l.MembersOfTeam = batch.NewLoader(set, perPage(l.membersOfTeams))
-	l.ReportCount = batch.NewLoader(set, userCounts)
-	l.TeamCount = batch.NewLoader(set, countBy("memberships", "user_id"))
-	l.MemberCount = batch.NewLoader(set, countBy("memberships", "team_id"))
-	l.AllTeamsCount = batch.NewLoader(set, each(countAll(&model.Team{})))
-	return context.WithValue(ctx, contextKey{}, l)
+	l.UserByID.Join(l.set, usersByID)
+	l.UserByEmail.Join(l.set, usersByEmail)
+	l.TeamByID.Join(l.set, teamsByID)
+	l.Users.Join(l.set, readUsers)
+	l.Teams.Join(l.set, readTeams)
+	l.Reports.Join(l.set, readReports)
+	l.TeamsOfUser.Join(l.set, readTeamsOfUsers)
+	l.MembersOfTeam.Join(l.set, readMembersOfTeams)
+	l.ReportCount.Join(l.set, userCounts)
+	l.TeamCount.Join(l.set, countTeams)
+	l.MemberCount.Join(l.set, countMembers)
+	l.AllTeamsCount.Join(l.set, countAllTeams)
+	return ctx
 }
+
+// How lists and numbers are read.
+var (
+	readUsers          = each(users)
+	readTeams          = each(teams)
+	readReports        = perPage(reports)
+	readTeamsOfUsers   = perPage(teamsOfUsers)
+	readMembersOfTeams = perPage(membersOfTeams)
+	countTeams         = countBy("memberships", "user_id")
+	countMembers       = countBy("memberships", "team_id")
+	countAllTeams      = each(countAll(&model.Team{}))
+)
 
 // FromContext returns the loaders of the operation that ctx belongs to.
 func FromContext(ctx context.Context) *Loaders {

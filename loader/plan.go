@@ -21,9 +21,9 @@ func Plan(maxPage int) *batch.Plan {
 		batch.Relation("User", "manager", userByID, batch.Key(managerOf)).From("manager_id"),
 		moment("User", "createdAt", func(u *model.User) time.Time { return u.CreatedAt }).From("created_at"),
 		moment("User", "updatedAt", func(u *model.User) time.Time { return u.UpdatedAt }).From("updated_at"),
-		batch.Relation("User", "reports", of(func(l *Loaders) *batch.Loader[List, *model.UserConnection] { return l.Reports }),
+		batch.Relation("User", "reports", of(func(l *Loaders) *batch.Loader[List, *model.UserConnection] { return &l.Reports }),
 			listOf(model.TypeUser, maxPage, func(u *model.User) int64 { return u.ID })),
-		batch.Relation("User", "teams", of(func(l *Loaders) *batch.Loader[List, *model.UserTeamConnection] { return l.TeamsOfUser }),
+		batch.Relation("User", "teams", of(func(l *Loaders) *batch.Loader[List, *model.UserTeamConnection] { return &l.TeamsOfUser }),
 			listOf(model.TypeTeam, maxPage, func(u *model.User) int64 { return u.ID })),
 
 		batch.Column("Team", "", "id"),
@@ -31,7 +31,7 @@ func Plan(maxPage int) *batch.Plan {
 		text("Team", "name", func(t *model.Team) string { return t.Name }).From("name"),
 		moment("Team", "createdAt", func(t *model.Team) time.Time { return t.CreatedAt }).From("created_at"),
 		moment("Team", "updatedAt", func(t *model.Team) time.Time { return t.UpdatedAt }).From("updated_at"),
-		batch.Relation("Team", "members", of(func(l *Loaders) *batch.Loader[List, *model.TeamMemberConnection] { return l.MembersOfTeam }),
+		batch.Relation("Team", "members", of(func(l *Loaders) *batch.Loader[List, *model.TeamMemberConnection] { return &l.MembersOfTeam }),
 			listOf(model.TypeUser, maxPage, func(t *model.Team) int64 { return t.ID })),
 
 		batch.Relation("Query", "user", userByID, idArg(model.TypeUser)),
@@ -40,14 +40,14 @@ func Plan(maxPage int) *batch.Plan {
 		batch.Relation("Query", "node", teamByID, nodeArg(model.TypeTeam)),
 		batch.Relations("Query", "nodes", userByID, nodesArg(model.TypeUser, maxPage)),
 		batch.Relations("Query", "nodes", teamByID, nodesArg(model.TypeTeam, maxPage)),
-		batch.Relation("Query", "userByEmail", of(func(l *Loaders) *batch.Loader[string, *model.User] { return l.UserByEmail }), emailArg),
-		batch.Relation("Query", "users", of(func(l *Loaders) *batch.Loader[model.Page, *model.UserConnection] { return l.Users }), pageOf(model.TypeUser, maxPage)),
-		batch.Relation("Query", "teams", of(func(l *Loaders) *batch.Loader[model.Page, *model.TeamConnection] { return l.Teams }), pageOf(model.TypeTeam, maxPage)),
+		batch.Relation("Query", "userByEmail", of(func(l *Loaders) *batch.Loader[string, *model.User] { return &l.UserByEmail }), emailArg),
+		batch.Relation("Query", "users", of(func(l *Loaders) *batch.Loader[model.Page, *model.UserConnection] { return &l.Users }), pageOf(model.TypeUser, maxPage)),
+		batch.Relation("Query", "teams", of(func(l *Loaders) *batch.Loader[model.Page, *model.TeamConnection] { return &l.Teams }), pageOf(model.TypeTeam, maxPage)),
 
-		batch.Relation("UserConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return l.ReportCount }), always((*model.UserConnection).CountKey)),
-		batch.Relation("TeamConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return l.AllTeamsCount }), always((*model.TeamConnection).CountKey)),
-		batch.Relation("UserTeamConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return l.TeamCount }), always((*model.UserTeamConnection).CountKey)),
-		batch.Relation("TeamMemberConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return l.MemberCount }), always((*model.TeamMemberConnection).CountKey)),
+		batch.Relation("UserConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return &l.ReportCount }), always((*model.UserConnection).CountKey)),
+		batch.Relation("TeamConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return &l.AllTeamsCount }), always((*model.TeamConnection).CountKey)),
+		batch.Relation("UserTeamConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return &l.TeamCount }), always((*model.UserTeamConnection).CountKey)),
+		batch.Relation("TeamMemberConnection", "totalCount", of(func(l *Loaders) *batch.Loader[int64, int] { return &l.MemberCount }), always((*model.TeamMemberConnection).CountKey)),
 
 		text("UserTeamEdge", "role", func(e *model.UserTeamEdge) model.Role { return e.Role }).From("role"),
 		moment("UserTeamEdge", "joinedAt", func(e *model.UserTeamEdge) time.Time { return e.JoinedAt }).From("created_at AS joined_at"),
@@ -131,11 +131,11 @@ func of[L any](pick func(*Loaders) L) func(context.Context) L {
 }
 
 func userByID(ctx context.Context) *batch.Loader[int64, *model.User] {
-	return FromContext(ctx).UserByID
+	return &FromContext(ctx).UserByID
 }
 
 func teamByID(ctx context.Context) *batch.Loader[int64, *model.Team] {
-	return FromContext(ctx).TeamByID
+	return &FromContext(ctx).TeamByID
 }
 
 func managerOf(u *model.User) (int64, bool) {

@@ -29,12 +29,12 @@ func teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) 
 }
 
 // teams reads a page of all teams.
-func (l *Loaders) teams(ctx context.Context, page model.Page) (*model.TeamConnection, error) {
+func teams(ctx context.Context, page model.Page) (*model.TeamConnection, error) {
 	selected := columns(ctx, "Team")
 	teams, err := read(ctx, teamRow, selected, "SELECT "+list("", selected)+" FROM teams"+firstOfAll, []any{page.After, page.First + 1})
-	edges := make([]*model.TeamEdge, len(teams))
+	loaders, edges := FromContext(ctx), make([]*model.TeamEdge, len(teams))
 	for i, t := range teams {
-		l.TeamByID.Prime(t.ID, t)
+		loaders.TeamByID.Prime(t.ID, t)
 		edges[i] = &model.TeamEdge{Team: t}
 	}
 	return &model.TeamConnection{Connection: model.NewConnection(edges, page.First)}, err
@@ -55,9 +55,9 @@ var userTeamRow = joined(teamRow, func(r *userTeam) *model.Team { return &r.team
 
 // teamsOfUsers reads the first teams of each user. A user has few: numbering all of them costs less
 // than one limited select for each user.
-func (l *Loaders) teamsOfUsers(ctx context.Context, users []int64, page model.Page) (map[int64]*model.UserTeamConnection, error) {
+func teamsOfUsers(ctx context.Context, users []int64, page model.Page) (map[int64]*model.UserTeamConnection, error) {
 	team, edge := columns(ctx, "Team"), columns(ctx, "UserTeamEdge", "user_id")
-	edges := make(map[int64][]*model.UserTeamEdge, len(users))
+	loaders, edges := FromContext(ctx), make(map[int64][]*model.UserTeamEdge, len(users))
 	err := in(users, func(marks string, users []any) error {
 		all := slices.Concat(team, edge)
 		rows, err := read(ctx, userTeamRow, all, "SELECT "+list("", names(all))+" FROM (SELECT "+list("t.", team)+", "+list("m.", edge)+`,
@@ -66,7 +66,7 @@ func (l *Loaders) teamsOfUsers(ctx context.Context, users []int64, page model.Pa
 			WHERE m.user_id IN (`+marks+`) AND m.team_id > ?) AS ranked
 			WHERE place <= ? ORDER BY user_id, place`, append(users, page.After, page.First+1))
 		for _, r := range rows {
-			l.TeamByID.Prime(r.team.ID, &r.team)
+			loaders.TeamByID.Prime(r.team.ID, &r.team)
 			r.Team = &r.team
 			edges[r.userID] = append(edges[r.userID], &r.UserTeamEdge)
 		}

@@ -42,10 +42,10 @@ func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User,
 }
 
 // users reads a page of all users.
-func (l *Loaders) users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
+func users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
 	selected := columns(ctx, "User")
 	users, err := read(ctx, userRow, selected, "SELECT "+list("", selected)+" FROM users"+firstOfAll, []any{page.After, page.First + 1})
-	return l.userConnection(nil, users, page), err
+	return userConnection(ctx, nil, users, page), err
 }
 
 // userCounts counts the reports of managers, and all users under 0.
@@ -67,7 +67,7 @@ func userCounts(ctx context.Context, managers []int64) (map[int64]int, error) {
 }
 
 // reports reads the first users of each manager. A manager may have many: each is limited on its own.
-func (l *Loaders) reports(ctx context.Context, managers []int64, page model.Page) (map[int64]*model.UserConnection, error) {
+func reports(ctx context.Context, managers []int64, page model.Page) (map[int64]*model.UserConnection, error) {
 	selected := columns(ctx, "User", "manager_id")
 	users, err := firstOfEach(ctx, userRow, selected, managers, page,
 		"SELECT "+list("", selected)+" FROM users WHERE manager_id = ? AND id > ? ORDER BY id LIMIT ?")
@@ -80,15 +80,15 @@ func (l *Loaders) reports(ctx context.Context, managers []int64, page model.Page
 	}
 	lists := make(map[int64]*model.UserConnection, len(managers))
 	for _, id := range managers {
-		lists[id] = l.userConnection(&id, byManager[id], page)
+		lists[id] = userConnection(ctx, &id, byManager[id], page)
 	}
 	return lists, nil
 }
 
-func (l *Loaders) userConnection(manager *int64, users []*model.User, page model.Page) *model.UserConnection {
-	edges := make([]*model.UserEdge, len(users))
+func userConnection(ctx context.Context, manager *int64, users []*model.User, page model.Page) *model.UserConnection {
+	loaders, edges := FromContext(ctx), make([]*model.UserEdge, len(users))
 	for i, u := range users {
-		l.UserByID.Prime(u.ID, u)
+		loaders.UserByID.Prime(u.ID, u)
 		edges[i] = &model.UserEdge{User: u}
 	}
 	return &model.UserConnection{ManagerID: manager, Connection: model.NewConnection(edges, page.First)}
@@ -108,16 +108,16 @@ var memberRow = joined(userRow, func(m *member) *model.User { return &m.user }, 
 })
 
 // membersOfTeams reads the first members of each team. A team may have many: each is limited on its own.
-func (l *Loaders) membersOfTeams(ctx context.Context, teams []int64, page model.Page) (map[int64]*model.TeamMemberConnection, error) {
+func membersOfTeams(ctx context.Context, teams []int64, page model.Page) (map[int64]*model.TeamMemberConnection, error) {
 	user, edge := columns(ctx, "User"), columns(ctx, "TeamMemberEdge", "team_id")
 	members, err := firstOfEach(ctx, memberRow, slices.Concat(user, edge), teams, page, "SELECT "+list("u.", user)+", "+list("m.", edge)+
 		" FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.team_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?")
 	if err != nil {
 		return nil, err
 	}
-	edges := make(map[int64][]*model.TeamMemberEdge, len(teams))
+	loaders, edges := FromContext(ctx), make(map[int64][]*model.TeamMemberEdge, len(teams))
 	for _, m := range members {
-		l.UserByID.Prime(m.user.ID, &m.user)
+		loaders.UserByID.Prime(m.user.ID, &m.user)
 		m.User = &m.user
 		edges[m.teamID] = append(edges[m.teamID], &m.TeamMemberEdge)
 	}
