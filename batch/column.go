@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -11,6 +12,7 @@ import (
 type dependency struct {
 	field string // "": needed whatever is selected
 	name  string
+	index int // among the plan's
 }
 
 // Column declares that the field name of the type typ needs a column; with an empty name, that
@@ -22,62 +24,66 @@ func Column(typ, name, from string) Field { return Field{typ: typ, name: name, f
 // that was read for one selection can serve any other. Outside an operation it is every column.
 func Columns(ctx context.Context, typ string) []string {
 	s := mustFromContext(ctx)
-	s.columnsOnce.Do(func() { s.columns = s.plan.selected(s.operations) })
-	return s.columns[typ]
-}
-
-// selected returns the columns of every type that some operations need.
-func (p *Plan) selected(operations []*graphql.OperationContext) map[string][]string {
-	selected := selected{}
-	for _, op := range operations {
-		p.note(op, op.Operation.SelectionSet, selected, map[string]bool{})
-	}
-	columns := make(map[string][]string, len(p.columns))
-	for typ, all := range p.columns {
-		seen := make(map[string]bool, len(all))
-		for _, c := range all {
-			if (c.field == "" || len(operations) == 0 || selected[typ][c.field]) && !seen[c.name] {
-				seen[c.name] = true
-				columns[typ] = append(columns[typ], c.name)
-			}
+	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })
+	declared := s.plan.columns[typ]
+	columns := make([]string, 0, len(declared)+2) // a reader may need others
+	for _, d := range declared {
+		if (d.field == "" || s.needed[d.index]) && !slices.Contains(columns, d.name) {
+			columns = append(columns, d.name)
 		}
 	}
 	return columns
 }
 
-// selected tells the fields that are selected, by type and name.
-type selected map[string]map[string]bool
-
-// note marks the fields of a selection set, and of those below it, that are included. Each fragment is walked
-// through once, wherever it is spread.
-func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, fields selected, fragments map[string]bool) {
-	for _, s := range set {
-		switch s := s.(type) {
-		case *ast.Field:
-			if included(op, s.Directives) {
-				p.mark(fields, s)
-				p.note(op, s.SelectionSet, fields, fragments)
-			}
-		case *ast.InlineFragment:
-			if included(op, s.Directives) {
-				p.note(op, s.SelectionSet, fields, fragments)
-			}
-		case *ast.FragmentSpread:
-			if included(op, s.Directives) && !fragments[s.Name] {
-				fragments[s.Name] = true
-				p.note(op, op.Doc.Fragments.ForName(s.Name).SelectionSet, fields, fragments)
+// depend finds the fields of the schema that columns are declared for, those of interfaces included.
+func (p *Plan) depend() {
+	p.needs = map[*ast.FieldDefinition][]int{}
+	for typ, declared := range p.columns {
+		def := p.schema.Types[typ]
+		for _, of := range append(p.schema.GetImplements(def), def) {
+			for _, d := range declared {
+				if field := of.Fields.ForName(d.field); field != nil {
+					p.needs[field] = append(p.needs[field], d.index)
+				}
 			}
 		}
 	}
 }
 
-// mark marks a field of a type, or of all types that an abstract one may be.
-func (p *Plan) mark(fields selected, f *ast.Field) {
-	for _, typ := range p.schema.GetPossibleTypes(f.ObjectDefinition) {
-		if fields[typ.Name] == nil {
-			fields[typ.Name] = map[string]bool{}
+// needed tells of each dependency whether some operations have it.
+func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
+	needed := make([]bool, p.dependencies)
+	for _, op := range operations {
+		p.note(op, op.Operation.SelectionSet, needed, map[string]bool{})
+	}
+	for i := range needed {
+		needed[i] = needed[i] || len(operations) == 0
+	}
+	return needed
+}
+
+// note marks what the fields of a selection set, and of those below it, depend on, as far as they are included. Each
+// fragment is walked through once, wherever it is spread.
+func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) {
+	for _, s := range set {
+		switch s := s.(type) {
+		case *ast.Field:
+			if included(op, s.Directives) {
+				for _, i := range p.needs[s.Definition] {
+					needed[i] = true
+				}
+				p.note(op, s.SelectionSet, needed, fragments)
+			}
+		case *ast.InlineFragment:
+			if included(op, s.Directives) {
+				p.note(op, s.SelectionSet, needed, fragments)
+			}
+		case *ast.FragmentSpread:
+			if included(op, s.Directives) && !fragments[s.Name] {
+				fragments[s.Name] = true
+				p.note(op, op.Doc.Fragments.ForName(s.Name).SelectionSet, needed, fragments)
+			}
 		}
-		fields[typ.Name][f.Name] = true
 	}
 }
 

@@ -34,6 +34,7 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 			}
 		}
 	}
+	p.depend()
 	for typ, fields := range p.fields {
 		for name, declared := range fields {
 			def, err := p.object(typ, name)

@@ -20,7 +20,13 @@ type Loader[K comparable, V any] struct {
 	set   *Set
 	fetch Fetch[K, V]
 
-	mu       sync.Mutex
+	mu              sync.Mutex
+	*contents[K, V]     // nil until it is used: an operation uses few of its loaders
+	clears          int // how often everything was forgotten
+}
+
+// contents is what a loader has, and is about to.
+type contents[K comparable, V any] struct {
 	index    map[K]int                // of a key's slot; nil where there are few
 	slots    []slot[K, V]             // in the order in which they were asked for
 	next     int                      // the slot after the one that was found last
@@ -29,7 +35,6 @@ type Loader[K comparable, V any] struct {
 	failures map[K]*failure           // errors that resolvers are to see
 	others   *dataloader.Loader[K, V] // batches what no plan foresaw; nil until there is such a thing
 	tracer   tracer[K, V]             // of others
-	clears   int                      // how often everything was forgotten
 }
 
 // slot is where a key's value is, or is to be.
@@ -76,6 +81,7 @@ func (l *Loader[K, V]) Join(set *Set, fetch Fetch[K, V]) {
 // waiting for when ctx ends.
 func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	l.mu.Lock()
+	l.open()
 	if value, ok := l.get(key); ok {
 		l.mu.Unlock()
 		return value, nil
@@ -116,10 +122,18 @@ func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err
 	}
 }
 
+// open gives the loader room. The caller holds the lock.
+func (l *Loader[K, V]) open() {
+	if l.contents == nil {
+		l.contents = &contents[K, V]{}
+	}
+}
+
 // Prime stores a value that was read otherwise, unless key has one.
 func (l *Loader[K, V]) Prime(key K, value V) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.open()
 	if _, ok := l.get(key); !ok {
 		l.put(key, value)
 	}
@@ -211,6 +225,7 @@ func (l *Loader[K, V]) unmet(key K) error {
 func (l *Loader[K, V]) foresee(key K) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.open()
 	i, ok := l.find(key)
 	if ok && l.slots[i].loaded {
 		return i
@@ -231,6 +246,9 @@ func (l *Loader[K, V]) foresee(key K) int {
 func (l *Loader[K, V]) gather() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.contents == nil {
+		return false
+	}
 	from := l.sent
 	l.sent = len(l.slots)
 	if from == l.sent {
@@ -286,8 +304,11 @@ func (l *Loader[K, V]) fail(key K, unmet int32, err error) {
 func (l *Loader[K, V]) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.index, l.slots, l.next, l.sent, l.failures = nil, nil, 0, 0, nil
 	l.clears++
+	if l.contents == nil {
+		return
+	}
+	l.index, l.slots, l.next, l.sent, l.failures = nil, nil, 0, 0, nil
 	if l.others != nil {
 		l.others.Flush()
 		l.others = nil
@@ -296,6 +317,7 @@ func (l *Loader[K, V]) clear() {
 
 // unforeseen asks dataloader for a key that no plan foresaw.
 func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
+	l.open()
 	i, ok := l.find(key)
 	if !ok {
 		i = l.add(key)
@@ -363,8 +385,11 @@ func (t *tracer[K, V]) TraceLoad(ctx context.Context, _ K) (context.Context, dat
 
 // flush ends dataloader's batch.
 func (l *Loader[K, V]) flush() {
+	var others *dataloader.Loader[K, V]
 	l.mu.Lock()
-	others := l.others
+	if l.contents != nil {
+		others = l.others
+	}
 	l.mu.Unlock()
 	if others != nil {
 		others.Flush()

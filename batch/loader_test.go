@@ -365,6 +365,7 @@ func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
 func (l *Loader[K, V]) waits(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.open()
 	i, ok := l.find(key)
 	return ok && l.slots[i].thunk != nil
 }

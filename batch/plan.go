@@ -15,6 +15,9 @@ type Plan struct {
 	types   map[reflect.Type]string       // GraphQL types by the Go types bound to them
 	columns map[string][]dependency       // by type, in the order in which they were declared
 
+	dependencies int                            // how many columns are declared
+	needs        map[*ast.FieldDefinition][]int // the dependencies of the schema's fields, by their index
+
 	schema    *ast.Schema
 	satisfied map[string][]string // the type conditions of fragments that objects of a type meet
 
@@ -45,7 +48,8 @@ func NewPlan(fields ...Field) *Plan {
 	p := &Plan{fields: map[string]map[string][]Field{}, types: map[reflect.Type]string{}, columns: map[string][]dependency{}}
 	for _, f := range fields {
 		if f.from != "" {
-			p.columns[f.typ] = append(p.columns[f.typ], dependency{f.name, f.from})
+			p.columns[f.typ] = append(p.columns[f.typ], dependency{f.name, f.from, p.dependencies})
+			p.dependencies++
 		}
 		if f.parent == nil {
 			continue

@@ -92,6 +92,7 @@ type waiting[K comparable, V any] struct {
 func newWaiting[K comparable, V any](l *Loader[K, V], positions int) *waiting[K, V] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.open()
 	if l.slots == nil {
 		l.slots = make([]slot[K, V], 0, positions)
 	}

@@ -32,8 +32,8 @@ type Set struct {
 	broken   []broken
 	answers  map[*graphql.OperationContext]*answer
 
-	columnsOnce sync.Once
-	columns     map[string][]string // by type
+	neededOnce sync.Once
+	needed     []bool // dependencies, by their index
 }
 
 // broken is the panic of a declaration, which its operation has yet to be told.

@@ -132,7 +132,8 @@ func astray(db *gorm.DB) error {
 // resolvers are in too. Savepoints are allowed where no others can come between.
 func controls(sql, dialect string, savepoints bool) bool {
 	sql = uncommented(sql)
-	if sql == "" { // GORM has yet to write it
+	const usual = "SELECT"
+	if sql == "" || len(sql) > len(usual) && strings.EqualFold(sql[:len(usual)], usual) { // "": GORM has yet to write it
 		return false
 	}
 	words := append(strings.FieldsFunc(sql[:min(len(sql), 64)], func(r rune) bool { return !unicode.IsLetter(r) }), "", "")

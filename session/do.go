@@ -30,7 +30,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel() // it closes what fn has left open, which the connection would wait for
-	tx := s.db.Session(&gorm.Session{NewDB: true, Context: ctx})
+	tx := s.gorm().Session(&gorm.Session{NewDB: true, Context: ctx})
 	pool := &ownPool{s: s, target: own}
 	defer pool.ended.Store(true)
 	tx.Statement.ConnPool = pool

@@ -33,11 +33,11 @@ func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) er
 	if err != nil {
 		err = s.after(err)
 	}
-	s.db.Logger.Trace(s.ctx, began, func() (string, int64) {
-		if filter, ok := s.db.Logger.(gorm.ParamsFilter); ok {
+	s.base.Logger.Trace(s.ctx, began, func() (string, int64) {
+		if filter, ok := s.base.Logger.(gorm.ParamsFilter); ok {
 			query, args = filter.ParamsFilter(s.ctx, query, args...)
 		}
-		return s.db.Explain(query, args...), n
+		return s.base.Explain(query, args...), n
 	}, err)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,9 @@ type Session struct {
 	mode mode
 	ctx  context.Context // the operation's: every statement runs under it
 	end  context.CancelFunc
-	db   *gorm.DB // what DB returns
+	base *gorm.DB // the pool of its mode
+	once sync.Once
+	db   *gorm.DB // what DB returns, once it was asked for
 	pool sharedPool
 	with *shared
 
@@ -70,18 +73,25 @@ func mustFromContext(ctx context.Context) *Session {
 // operation's context, and fail with a typed error once the session has ended. It panics
 // where no session is installed. GORM's Migrator is not for resolvers: its HasTable takes an error for a no.
 func DB(ctx context.Context) *gorm.DB {
-	db := *mustFromContext(ctx).db // a copy, since GORM's Rollback and SavePoint keep their error in it
+	db := *mustFromContext(ctx).gorm() // a copy, since GORM's Rollback and SavePoint keep their error in it
 	return &db
+}
+
+// gorm returns the GORM session that DB returns copies of.
+func (s *Session) gorm() *gorm.DB {
+	s.once.Do(func() {
+		s.db = s.base.Session(&gorm.Session{NewDB: true})
+		s.db.Config.ConnPool = &s.pool // Config is a copy; see astray
+		s.db.Statement = &gorm.Statement{DB: s.db, ConnPool: &s.pool, Context: s.ctx}
+	})
+	return s.db
 }
 
 // newSession returns a session that lives as long as ctx, which end ends. db is the pool of its mode.
 func newSession(ctx context.Context, end context.CancelFunc, op Operation, id string, m mode, db *gorm.DB) *Session {
-	s := &Session{op: op, id: id, mode: m, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
+	s := &Session{op: op, id: id, mode: m, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	s.pool.s = s
-	s.db = db.Session(&gorm.Session{NewDB: true})
-	s.db.Config.ConnPool = &s.pool // Config is a copy; see astray
-	s.db.Statement = &gorm.Statement{DB: s.db, ConnPool: &s.pool, Context: s.ctx}
 	return s
 }
 
