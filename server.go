@@ -42,6 +42,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	log := cfg.logger()
+	tuneMemory(log)
 	db, err := open(ctx, cfg, log)
 	if err != nil {
 		return err

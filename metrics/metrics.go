@@ -2,6 +2,7 @@
 package metrics
 
 import (
+	"cmp"
 	"database/sql"
 	"net/http"
 
@@ -22,11 +23,21 @@ type Metrics struct {
 	statements *prometheus.HistogramVec
 	retries    *prometheus.CounterVec
 	unknown    prometheus.Counter
+	kinds      map[ast.Operation]kind
+}
+
+// kind is the metrics of the operations of one type, which are looked up once.
+type kind struct {
+	results    map[session.Result]prometheus.Counter
+	durations  prometheus.Observer
+	statements prometheus.Observer
+	retries    prometheus.Counter
 }
 
 // New returns metrics of operations, of the process, and of what database/sql tells of the pools, by their names.
 func New(pools map[string]*sql.DB) *Metrics {
 	m := &Metrics{
+		kinds:    map[ast.Operation]kind{},
 		registry: prometheus.NewRegistry(),
 		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_operations_total",
@@ -51,13 +62,17 @@ func New(pools map[string]*sql.DB) *Metrics {
 			Help: "Mutations of which it could not be told in time whether they were stored.",
 		}),
 	}
-	for _, kind := range []ast.Operation{ast.Query, ast.Mutation} { // from 0 on, or the first one would be no increase
-		m.durations.WithLabelValues(string(kind))
-		m.statements.WithLabelValues(string(kind))
-		m.retries.WithLabelValues(string(kind))
-		for _, result := range []session.Result{session.ResultOK, session.ResultPartial, session.ResultError, session.ResultRefused} {
-			m.operations.WithLabelValues(string(kind), string(result))
+	for _, typ := range []ast.Operation{ast.Query, ast.Mutation} { // from 0 on, or the first one would be no increase
+		k := kind{
+			results:    map[session.Result]prometheus.Counter{},
+			durations:  m.durations.WithLabelValues(string(typ)),
+			statements: m.statements.WithLabelValues(string(typ)),
+			retries:    m.retries.WithLabelValues(string(typ)),
 		}
+		for _, result := range []session.Result{session.ResultOK, session.ResultPartial, session.ResultError, session.ResultRefused} {
+			k.results[result] = m.operations.WithLabelValues(string(typ), string(result))
+		}
+		m.kinds[typ] = k
 	}
 	m.operations.WithLabelValues("unknown", string(session.ResultRefused))
 	m.registry.MustRegister(m.operations, m.durations, m.statements, m.retries, m.unknown,
@@ -65,6 +80,10 @@ func New(pools map[string]*sql.DB) *Metrics {
 			Name: "rollcall_batching_fallbacks_total",
 			Help: "Batches that no read plan foresaw.",
 		}, func() float64 { return float64(batch.Fallbacks()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rollcall_resolved_queries_total",
+			Help: "Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.",
+		}, func() float64 { return float64(batch.Resolved()) }),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for name, pool := range pools {
@@ -75,20 +94,21 @@ func New(pools map[string]*sql.DB) *Metrics {
 
 // Observe counts an operation, for session.Extension.
 func (m *Metrics) Observe(op session.Operation, r session.Report) {
-	kind := string(op.Kind)
-	if kind == "" {
-		kind = "unknown"
-	}
-	m.operations.WithLabelValues(kind, string(r.Result)).Inc()
 	if r.Unknown {
 		m.unknown.Inc()
 	}
-	if r.Result == session.ResultRefused || op.Kind == ast.Subscription { // lasts as long as its client wants
+	k, timed := m.kinds[op.Kind]
+	if !timed { // a subscription lasts as long as its client wants
+		m.operations.WithLabelValues(cmp.Or(string(op.Kind), "unknown"), string(r.Result)).Inc()
 		return
 	}
-	m.durations.WithLabelValues(kind).Observe(r.Duration.Seconds())
-	m.statements.WithLabelValues(kind).Observe(float64(r.Statements))
-	m.retries.WithLabelValues(kind).Add(float64(max(r.Attempts, 1) - 1))
+	k.results[r.Result].Inc()
+	if r.Result == session.ResultRefused {
+		return
+	}
+	k.durations.Observe(r.Duration.Seconds())
+	k.statements.Observe(float64(r.Statements))
+	k.retries.Add(float64(max(r.Attempts, 1) - 1))
 }
 
 // Gauge adds a number that is asked for whenever the metrics are read. Labels are name, value, name, value.
