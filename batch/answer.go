@@ -13,7 +13,7 @@ import (
 
 // answer is a query's data, once the plan has followed it: the tree of its selections, each with all its objects.
 type answer struct {
-	roots    *selection
+	roots    selection
 	complete bool // the plan covers everything that is selected, and nothing has failed
 }
 
@@ -87,9 +87,7 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 	if ctx.Err() != nil { // it may be followed still, for its group
 		return nil
 	}
-	s.mu.Lock()
-	a := s.answers[graphql.GetOperationContext(ctx)]
-	s.mu.Unlock()
+	a := s.answerOf(graphql.GetOperationContext(ctx))
 	if a == nil || !a.complete {
 		return nil
 	}
@@ -109,6 +107,17 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 	return data
 }
 
+func (s *Set) answerOf(op *graphql.OperationContext) *answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.answers {
+		if a.roots.op == op {
+			return a
+		}
+	}
+	return nil
+}
+
 // buffers are for answers in the making. Those above mostKept bytes are left to the garbage collector.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -117,7 +126,8 @@ const mostKept = 1 << 20
 // appendTo appends one object, or returns nil where it can't be without an error.
 func (s *selection) appendTo(b []byte, i int) []byte {
 	b = append(b, '{')
-	for n, f := range s.fields {
+	for n := range s.fields {
+		f := &s.fields[n]
 		if n > 0 {
 			b = append(b, ',')
 		}

@@ -10,6 +10,9 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
+// root is what the fields of Query are followed from.
+var root = []any{Root{}}
+
 // run follows a plan from one level of objects down to where nothing more is to be loaded.
 type run struct {
 	*Plan
@@ -28,7 +31,7 @@ type selection struct {
 	objects []any
 
 	answer *answer // that they are part of, or nil
-	fields []*field
+	fields []field // that are followed, or answered
 }
 
 // field is one field of a selection, in the order of the answer.
@@ -81,17 +84,14 @@ func (s *Set) followQueries(ctx context.Context) {
 
 // begin returns the roots of a query.
 func (s *Set) begin(op *graphql.OperationContext) *selection {
-	roots := &selection{op: op, typ: s.plan.schema.Query.Name, set: op.Operation.SelectionSet, objects: []any{Root{}}}
+	a := &answer{roots: selection{op: op, typ: s.plan.schema.Query.Name, set: op.Operation.SelectionSet, objects: root}, complete: true}
 	if s.plan.answers {
-		roots.answer = &answer{roots: roots, complete: true}
+		a.roots.answer = a
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.answers == nil {
-			s.answers = map[*graphql.OperationContext]*answer{}
-		}
-		s.answers[op] = roots.answer
+		s.answers = append(s.answers, a)
 	}
-	return roots
+	return &a.roots
 }
 
 // latecomer returns what lets an operation be followed once that the set was made before.
@@ -166,11 +166,12 @@ func (r *run) gather(s *selection) {
 		return
 	}
 	collected := graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
+	s.fields = make([]field, 0, len(collected)) // whose addresses stay
 	var later []graphql.CollectedField
 	for _, f := range collected {
 		switch {
 		case f.Name == "__typename":
-			s.add(&field{CollectedField: f, value: s.appendType})
+			s.fields = append(s.fields, field{CollectedField: f, value: s.appendType})
 		case declared[f.Name] == nil:
 			s.answer.needs(false)
 		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, and may never be
@@ -183,13 +184,6 @@ func (r *run) gather(s *selection) {
 	r.set.postpone(s, later)
 }
 
-// add adds a field to the answer that the selection is part of.
-func (s *selection) add(f *field) {
-	if s.answer != nil {
-		s.fields = append(s.fields, f)
-	}
-}
-
 // gatherField is gather for one selected field. A panic in a declaration is an error of the operation, as it
 // would be in a resolver, and leaves the field to its resolvers.
 func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
@@ -199,7 +193,8 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			r.set.breaks(s.op, s.op.RecoverFunc(r.ctx, v))
 		}
 	}()
-	f := &field{CollectedField: selected}
+	s.fields = append(s.fields, field{CollectedField: selected})
+	f := &s.fields[len(s.fields)-1]
 	l := load{selection: s, field: f}
 	for _, declared := range r.fields[s.typ][selected.Name] {
 		f.list = declared.list
@@ -232,7 +227,6 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	if len(l.loading) > 0 {
 		r.loads = append(r.loads, l)
 	}
-	s.add(f)
 }
 
 // arguments returns the arguments of a field.

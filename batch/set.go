@@ -30,7 +30,7 @@ type Set struct {
 	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
 	deferred map[*ast.Field][]*deferred
 	broken   []broken
-	answers  map[*graphql.OperationContext]*answer
+	answers  []*answer
 
 	neededOnce sync.Once
 	needed     []bool // dependencies, by their index
