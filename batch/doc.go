@@ -13,6 +13,8 @@
 //	                             │
 //	                             └──▶ one batch for each relation ──▶ …  ──▶ the resolvers run
 //
+// Plan.Answers goes one step further: it writes the answer of a query from what was read, without resolvers.
+//
 // A mutation's root fields run one after the other; each is followed in the same way once its resolver has
 // returned. So is a query's root field that has no declaration, an event of a subscription before it is
 // answered, and what is deferred together when the first of its resolvers runs. What no plan foresaw (a key
