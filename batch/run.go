@@ -165,9 +165,8 @@ func (r *run) gather(s *selection) {
 		s.answer.needs(false)
 		return
 	}
-	collected := graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
 	var later []graphql.CollectedField
-	for _, f := range collected {
+	for _, f := range r.collect(s) {
 		switch {
 		case f.Name == "__typename":
 			s.add(&field{CollectedField: f, value: s.appendType})
@@ -181,6 +180,17 @@ func (r *run) gather(s *selection) {
 		}
 	}
 	r.set.postpone(s, later)
+}
+
+// collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; the
+// resolver above does so too, and tells of it.
+func (r *run) collect(s *selection) []graphql.CollectedField {
+	defer func() {
+		if recover() != nil {
+			s.answer.needs(false)
+		}
+	}()
+	return graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
 }
 
 // add adds a field to the answer that the selection is part of.
