@@ -13,13 +13,17 @@ import (
 	"rollcall/batch"
 )
 
-// group runs queries of one root field together, each under its context, in a set under ctx, and returns their answers to come.
+// group runs queries together, each under its context, in a set under ctx, and returns their answers to come.
 func (l *library) group(t *testing.T, ctx context.Context, members []context.Context, queries ...string) []chan *graphql.Response {
 	t.Helper()
 	exec := executor.New(l.schema())
 	l.begun.Add(len(queries))
-	exec.AroundRootFields(func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	exec.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		l.begun.Done()
+		return next(ctx)
+	})
+	exec.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
+		l.fields.Add(1)
 		return next(ctx)
 	})
 	exec.Use(l.plan)
@@ -48,28 +52,30 @@ func (l *library) group(t *testing.T, ctx context.Context, members []context.Con
 }
 
 func TestTheQueriesOfAGroupAreReadTogether(t *testing.T) {
-	l := newLibrary()
-	members := []context.Context{t.Context(), t.Context(), t.Context()}
-	l.fetch = func(ctx context.Context, _ string, _ []string) error {
-		if got, want := columns(ctx), "[id name rival_id] [id] [id]"; got != want {
-			t.Errorf("want %s, got %s", want, got)
+	for _, l := range []*library{newLibrary(), newFromPlan()} {
+		members := []context.Context{t.Context(), t.Context(), t.Context()}
+		l.fetch = func(ctx context.Context, _ string, _ []string) error {
+			if got, want := columns(ctx), "[id name rival_id] [id] [id]"; got != want {
+				t.Errorf("want %s, got %s", want, got)
+			}
+			return nil
 		}
-		return nil
+		answers := l.group(t, t.Context(), members,
+			`query($id: ID = 1) { author(id: $id) { rival { id } } }`,
+			`query($id: ID = 2) { author(id: $id) { name rival { rival { id } } } }`,
+			`{ author(id: 3) { id } }`)
+		for i, want := range []string{`{"author":{"rival":{"id":"11"}}}`, `{"author":{"name":"A2","rival":{"rival":{"id":"22"}}}}`, `{"author":{"id":"3"}}`} {
+			wantData(t, <-answers[i], want)
+		}
+		l.wantBatches(t, "authors[1 2 3]", "authors[11 12]", "authors[22]")
+		l.wantResolvers(t, !l.answers)
 	}
-	answers := l.group(t, t.Context(), members,
-		`query($id: ID = 1) { author(id: $id) { rival { id } } }`,
-		`query($id: ID = 2) { author(id: $id) { name rival { rival { id } } } }`,
-		`{ author(id: 3) { id } }`)
-	for i, want := range []string{`{"author":{"rival":{"id":"11"}}}`, `{"author":{"name":"A2","rival":{"rival":{"id":"22"}}}}`, `{"author":{"id":"3"}}`} {
-		wantData(t, <-answers[i], want)
-	}
-	l.wantBatches(t, "authors[1 2 3]", "authors[11 12]", "authors[22]")
 }
 
 func TestTheEndOfOneQueryFailsNoOtherOfItsGroup(t *testing.T) {
-	for first := range 2 {
-		t.Run(fmt.Sprintf("query %d", first), func(t *testing.T) {
-			l := newLibrary()
+	for i, l := range []*library{newLibrary(), newLibrary(), newFromPlan(), newFromPlan()} {
+		first := i % 2
+		t.Run(fmt.Sprintf("query %d, from the plan: %t", first, l.answers), func(t *testing.T) {
 			before := batch.Fallbacks()
 			ended, end := context.WithCancelCause(t.Context())
 			members := []context.Context{t.Context(), t.Context()}

@@ -13,8 +13,10 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,13 +46,16 @@ func TestMain(m *testing.M) {
 }
 
 // library serves authors and books that exist as soon as they are asked for: author 1 has the rival 11, the muse
-// 21, the editor 31 and the books 101, 102, …; magazine 1001 has the editor 1. Ids from 400 to 499 are missing.
+// 21, the editor 31 and the books 101, 102, …; magazine 1001 has the editor 1. Ids from 400 to 499 are missing, and
+// the books of author 55 are null.
 type library struct {
 	url       string
 	client    *http.Client
 	plan      *batch.Plan
 	published chan *batchtest.Book
-	fallbacks int // that the test is about; -1: some
+	fallbacks int          // that the test is about; -1: some
+	answers   bool         // queries are answered from the plan
+	fields    atomic.Int32 // that resolvers were asked for
 
 	// What a test may set before it asks.
 	fetch   func(ctx context.Context, relation string, keys []string) error // before a batch is read
@@ -86,10 +91,14 @@ func authors(ctx context.Context) *batch.Loader[int, *batchtest.Author] { return
 func items(ctx context.Context) *batch.Loader[int, batchtest.Item]      { return from(ctx).items }
 func books(ctx context.Context) *batch.Loader[shelf, []*batchtest.Book] { return from(ctx).books }
 
-func newLibrary() *library {
+// ways are how queries may be answered.
+var ways = map[string]func(*testing.T, ...batch.Field) *library{"by resolvers": serve, "from the plan": serveFromPlan}
+
+// newLibrary returns a library that declares more than its relations.
+func newLibrary(more ...batch.Field) *library {
 	l := &library{published: make(chan *batchtest.Book), rivals: map[int]int{}}
 	l.bind = l.perEvent
-	l.plan = batch.NewPlan(
+	l.plan = batch.NewPlan(append([]batch.Field{
 		batch.Column("Author", "", "id"),
 		batch.Column("Author", "name", "name"),
 		batch.Column("Author", "rival", "rival_id"),
@@ -120,8 +129,26 @@ func newLibrary() *library {
 		batch.Relation("Book", "author", authors, batch.Key(func(b *batchtest.Book) (int, bool) { return b.Author, true })),
 		batch.Relation("Magazine", "editor", authors, batch.Key(func(m *batchtest.Magazine) (int, bool) { return m.Editor, true })),
 		batch.Paths("Shelf", "books", func(s *batchtest.Shelf) []*batchtest.Book { return s.Books }),
-	)
+	}, more...)...)
 	return l
+}
+
+// newFromPlan returns a library whose queries are answered from its plan.
+func newFromPlan(more ...batch.Field) *library {
+	l := newLibrary(append([]batch.Field{
+		value("Author", "id", func(a *batchtest.Author) string { return strconv.Itoa(a.ID) }),
+		value("Author", "name", func(a *batchtest.Author) string { return a.Name }),
+		value("Book", "id", func(b *batchtest.Book) string { return strconv.Itoa(b.ID) }),
+		value("Book", "title", func(b *batchtest.Book) string { return b.Title }),
+		value("Magazine", "id", func(m *batchtest.Magazine) string { return strconv.Itoa(m.ID) }),
+		value("Magazine", "title", func(m *batchtest.Magazine) string { return m.Title }),
+	}, more...)...)
+	l.answers = true
+	return l
+}
+
+func value[P any](typ, name string, of func(P) string) batch.Field {
+	return batch.Value(typ, name, func(b []byte, p P) []byte { return strconv.AppendQuote(b, of(p)) })
 }
 
 // argument is the key in the argument id.
@@ -144,15 +171,29 @@ func elements(args batch.Args) func(batch.Root) iter.Seq2[int, bool] {
 
 // serve starts the library's server, and ends it with the test, which fails if its fallbacks are not those that
 // it is about.
-func serve(t *testing.T) *library {
+func serve(t *testing.T, more ...batch.Field) *library {
 	t.Helper()
-	l := newLibrary()
+	return newLibrary(more...).serve(t)
+}
+
+// serveFromPlan is serve with queries that are answered from the plan.
+func serveFromPlan(t *testing.T, more ...batch.Field) *library {
+	t.Helper()
+	return newFromPlan(more...).serve(t)
+}
+
+func (l *library) serve(t *testing.T) *library {
+	t.Helper()
 	srv := handler.New(l.schema())
 	srv.AddTransport(transport.SSE{})
 	srv.AddTransport(transport.MultipartMixed{})
 	srv.AddTransport(transport.POST{})
 	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 		return l.bind(ctx, next)
+	})
+	srv.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
+		l.fields.Add(1)
+		return next(ctx)
 	})
 	srv.Use(l.plan)
 	srv.SetRecoverFunc(quiet)
@@ -179,7 +220,11 @@ func serve(t *testing.T) *library {
 func quiet(context.Context, any) error { return errors.New("internal system error") }
 
 func (l *library) schema() graphql.ExecutableSchema {
-	return generated.NewExecutableSchema(generated.Config{Resolvers: resolver{l}})
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver{l}})
+	if l.answers {
+		return l.plan.Answers(schema)
+	}
+	return schema
 }
 
 // perEvent makes a set for each operation, and for each event of a subscription.
@@ -256,6 +301,9 @@ func (l *library) item(id int) (batchtest.Item, bool) {
 
 func (l *library) books(s shelf) ([]*batchtest.Book, bool) {
 	var all []*batchtest.Book
+	if s.author == 55 {
+		return nil, true
+	}
 	for i := range s.first {
 		all = append(all, book(100*s.author+1+i))
 	}

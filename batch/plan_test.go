@@ -84,12 +84,14 @@ var planned = []struct {
 }
 
 func TestEachRelationOfALevelIsOneBatch(t *testing.T) {
-	for _, op := range planned {
-		t.Run(op.what, func(t *testing.T) {
-			l := serve(t)
-			l.ask(t, op.query).want(t, op.data, 0)
-			l.wantBatches(t, op.batches...)
-		})
+	for way, serve := range ways {
+		for _, op := range planned {
+			t.Run(way+"/"+op.what, func(t *testing.T) {
+				l := serve(t)
+				l.ask(t, op.query).want(t, op.data, 0)
+				l.wantBatches(t, op.batches...)
+			})
+		}
 	}
 }
 
@@ -107,10 +109,13 @@ func TestRootFieldsThatOnlyTheirResolversKnowAreFollowedOneAfterTheOther(t *test
 
 func TestBatchesNeverVaryUnderLoad(t *testing.T) {
 	const clients, rounds = 8, 2
-	for _, procs := range []int{1, 2, 8} {
-		t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-			l := serve(t)
+	for _, c := range []struct {
+		procs int
+		way   string
+	}{{1, "by resolvers"}, {2, "by resolvers"}, {8, "by resolvers"}, {1, "from the plan"}, {8, "from the plan"}} {
+		t.Run(fmt.Sprintf("%s, GOMAXPROCS=%d", c.way, c.procs), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.procs))
+			l := ways[c.way](t)
 			var want []string
 			var all sync.WaitGroup
 			for range rounds {
@@ -255,15 +260,20 @@ func TestTheEndOfOneOperationFailsNoOther(t *testing.T) {
 }
 
 func TestASetFromBeforeTheOperationServesAllOfARequest(t *testing.T) {
-	l := serve(t)
-	l.bind = func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler { return next(ctx) }
-	l.serving = func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(l.context(r.Context())))
+	for way, serve := range ways {
+		t.Run(way, func(t *testing.T) {
+			l := serve(t)
+			l.bind = func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler { return next(ctx) }
+			l.serving = func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(w, r.WithContext(l.context(r.Context())))
+				})
+			}
+			l.ask(t, `{ author(id: 1) { rival { name } } }`).want(t, `{"author":{"rival":{"name":"A11"}}}`, 0)
+			l.wantBatches(t, "authors[1]", "authors[11]")
+			l.wantResolvers(t, !l.answers)
 		})
 	}
-	l.ask(t, `{ author(id: 1) { rival { name } } }`).want(t, `{"author":{"rival":{"name":"A11"}}}`, 0)
-	l.wantBatches(t, "authors[1]", "authors[11]")
 }
 
 func TestAPlanRefusesWhatTheSchemaDoesNotHave(t *testing.T) {

@@ -165,7 +165,7 @@ func (r *run) gather(s *selection) {
 		s.answer.needs(false)
 		return
 	}
-	collected := graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
+	collected := r.collect(s)
 	s.fields = make([]field, 0, len(collected)) // whose addresses stay
 	var later []graphql.CollectedField
 	for _, f := range collected {
@@ -182,6 +182,17 @@ func (r *run) gather(s *selection) {
 		}
 	}
 	r.set.postpone(s, later)
+}
+
+// collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; the
+// resolver above does so too, and tells of it.
+func (r *run) collect(s *selection) []graphql.CollectedField {
+	defer func() {
+		if recover() != nil {
+			s.answer.needs(false)
+		}
+	}()
+	return graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
 }
 
 // gatherField is gather for one selected field. A panic in a declaration is an error of the operation, as it

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"rollcall/batch"
 	"rollcall/model"
 )
@@ -192,10 +194,7 @@ func parseID(arg any) (typ string, id int64, err error) {
 // nodesArg is the keys in the argument ids, each if it is of a type.
 func nodesArg(typ string, most int) func(batch.Args) func(batch.Root) iter.Seq2[int64, bool] {
 	return func(args batch.Args) func(batch.Root) iter.Seq2[int64, bool] {
-		list, ok := args["ids"].([]any)
-		if !ok {
-			list = []any{args["ids"]} // GraphQL takes one value for a list of one
-		}
+		list := graphql.CoerceList(args["ids"]) // GraphQL takes one value for a list of one
 		if len(list) > most {
 			return nil
 		}

@@ -1,0 +1,124 @@
+package graph_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/database/databasetest"
+	"rollcall/graph"
+)
+
+// resolvedFields are those that only resolvers answer.
+var resolvedFields = []string{"Query.mutationOutcome", "Query.__schema", "Query.__type"}
+
+// TestThePlanCoversEveryField asks for every field of every type that a query reaches, one by one. A field that fails here
+// lacks a declaration in loader/plan.go.
+func TestThePlanCoversEveryField(t *testing.T) {
+	db := databasetest.New(t, "sqlite")
+	if _, err := db.LoadDemo(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	p := newPair(db, func(*graph.Config) {})
+	reached := reach(t)
+	if len(reached) < 50 {
+		t.Errorf("only %d fields are reached", len(reached))
+	}
+	for name, query := range reached {
+		a := p.api.ask(t.Context(), operation{Query: query}, "application/json")
+		var data any
+		if err := json.Unmarshal([]byte(a.answers[0].data), &data); err != nil || a.failed() {
+			t.Fatalf("%s: %s gives %s", name, query, a.body)
+		}
+		if !slices.Contains(leaves(data), "wanted") {
+			t.Errorf("%s: %s finds nothing: %s", name, query, a.body)
+		}
+		if byResolvers := a.resolved > 0; byResolvers != slices.Contains(resolvedFields, name) {
+			t.Errorf("%s: is it resolved? %t", name, byResolvers)
+		}
+	}
+}
+
+// leaves are the keys in a value.
+func leaves(value any) (keys []string) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, below := range v {
+			keys = append(append(keys, key), leaves(below)...)
+		}
+	case []any:
+		for _, below := range v {
+			keys = append(keys, leaves(below)...)
+		}
+	}
+	return keys
+}
+
+// reach returns a query for each field of each type, which calls it "wanted".
+func reach(t *testing.T) map[string]string {
+	t.Helper()
+	queries := map[string]string{}
+	type way struct {
+		to        *ast.Definition
+		from, end string // of the query
+	}
+	ways := []way{{to: schema.Query, from: "{ ", end: " }"}}
+	seen := map[*ast.Definition]bool{}
+	for len(ways) > 0 {
+		w := ways[0]
+		ways = ways[1:]
+		if seen[w.to] {
+			continue
+		}
+		seen[w.to] = true
+		for _, typ := range schema.GetPossibleTypes(w.to) {
+			if typ != w.to {
+				ways = append(ways, way{typ, w.from + "... on " + typ.Name + " { ", " }" + w.end})
+			}
+		}
+		queries[w.to.Name+".__typename"] = w.from + "wanted: __typename" + w.end
+		for _, f := range w.to.Fields {
+			below := schema.Types[f.Type.Name()]
+			field, end := f.Name+required(t, f), w.end
+			if below.IsCompositeType() {
+				if !strings.HasPrefix(f.Name, "__") {
+					ways = append(ways, way{below, w.from + field + " { ", " }" + w.end})
+				}
+				end = " { __typename }" + w.end
+			}
+			queries[w.to.Name+"."+f.Name] = w.from + "wanted: " + field + end
+		}
+	}
+	return queries
+}
+
+// required are the arguments that a field can't do without, such that it finds something in the demo data.
+func required(t *testing.T, f *ast.FieldDefinition) string {
+	t.Helper()
+	if f.Name == "mutationOutcome" {
+		return `(operationId: "0197f3a0-0000-7000-8000-000000000000")`
+	}
+	values := map[string]string{"id": `"User:2"`, "ids": `["User:2"]`, "email": `"kwame.mensah.2@example.com"`, "name": `"User"`}
+	if f.Name == "team" {
+		values["id"] = `"Team:2"`
+	}
+	var all []string
+	for _, a := range f.Arguments {
+		if !a.Type.NonNull {
+			continue
+		}
+		if values[a.Name] == "" {
+			t.Fatalf("say what the argument %s of %s may be", a.Name, f.Name)
+		}
+		all = append(all, fmt.Sprintf("%s: %s", a.Name, values[a.Name]))
+	}
+	if all == nil {
+		return ""
+	}
+	return "(" + strings.Join(all, ", ") + ")"
+}

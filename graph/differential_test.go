@@ -1,0 +1,475 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/batch"
+	"rollcall/database"
+	"rollcall/database/databasetest"
+	"rollcall/graph"
+	"rollcall/graph/generated"
+	"rollcall/session"
+)
+
+var schema = generated.NewExecutableSchema(generated.Config{}).Schema()
+
+// pair is the API on one database twice: as it is, and as gqlgen's engine alone answers it, from resolvers.
+type pair struct {
+	db          *database.Database
+	api, engine *counted
+}
+
+// counted is an API that counts what its last request has cost.
+type counted struct {
+	http.Handler
+	statements atomic.Int64
+}
+
+func newPair(db *database.Database, change func(*graph.Config)) *pair {
+	p := &pair{db: db, api: &counted{}, engine: &counted{}}
+	serve := func(c *counted, handler func(graph.Config) *graph.API) {
+		cfg := graph.Config{
+			Database: db, Proof: proof(db), Deadline: time.Minute, MaxPage: 100, MaxBatch: 10, MaxDepth: 30, MaxCost: 1 << 40,
+			Logger:  slog.New(slog.DiscardHandler),
+			Observe: func(_ session.Operation, r session.Report) { c.statements.Add(r.Statements) },
+		}
+		change(&cfg)
+		c.Handler = handler(cfg)
+	}
+	serve(p.api, graph.NewHandler)
+	serve(p.engine, graph.NewEngineHandler)
+	return p
+}
+
+// asked is what came of a request.
+type asked struct {
+	status     int
+	kind       string
+	body       string
+	answers    []compared
+	statements int64 // that were run
+	fallbacks  int64 // batches that no plan foresaw
+	resolved   int64 // operations that resolvers have answered
+}
+
+// compared is what has to be the same in an answer.
+type compared struct {
+	data, extensions string
+	errors           []string // sorted
+}
+
+func (c compared) String() string {
+	return fmt.Sprintf("data: %s\nextensions: %s\nerrors: %s", c.data, c.extensions, strings.Join(c.errors, "\n        "))
+}
+
+// ask sends a request: an operation, or an array of them.
+func (c *counted) ask(ctx context.Context, body any, accept string) (a asked) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(text))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", accept)
+	res := httptest.NewRecorder()
+	statements, fallbacks, resolved := c.statements.Load(), batch.Fallbacks(), batch.Resolved()
+	c.ServeHTTP(res, req)
+	a = asked{
+		status: res.Code, kind: res.Header().Get("Content-Type"), body: res.Body.String(),
+		statements: c.statements.Load() - statements, fallbacks: batch.Fallbacks() - fallbacks, resolved: batch.Resolved() - resolved,
+	}
+	a.answers, err = parse(res.Body.Bytes())
+	if err != nil {
+		a.body = fmt.Sprintf("not JSON (%v): %s", err, a.body)
+	}
+	return a
+}
+
+// parse takes an answer, or an array of them, apart.
+func parse(body []byte) (all []compared, err error) {
+	type response struct {
+		Data, Extensions json.RawMessage
+		Errors           []struct {
+			Path       []any
+			Message    string
+			Extensions map[string]any
+		}
+	}
+	var responses []response
+	if bytes.HasPrefix(body, []byte("[")) {
+		err = json.Unmarshal(body, &responses)
+	} else {
+		responses = make([]response, 1)
+		err = json.Unmarshal(body, &responses[0])
+	}
+	for _, r := range responses {
+		c := compared{data: string(r.Data), extensions: string(r.Extensions)}
+		if last := len(r.Errors) - 1; last >= 100 { // which of them are shown is left to chance
+			r.Errors = r.Errors[last:]
+		}
+		for _, e := range r.Errors {
+			_, identified := e.Extensions["operationId"]
+			delete(e.Extensions, "operationId")
+			c.errors = append(c.errors, fmt.Sprint(e.Path, " ", e.Extensions, " ", e.Message, " ", identified))
+		}
+		slices.Sort(c.errors)
+		all = append(all, c)
+	}
+	return all, err
+}
+
+// failed tells whether there is an error in any of the answers.
+func (a asked) failed() bool {
+	return slices.ContainsFunc(a.answers, func(c compared) bool { return len(c.errors) > 0 })
+}
+
+// difference says what is different in an answer that should be as the engine's; "" is nothing.
+func difference(api, engine asked) string {
+	switch {
+	case api.status != engine.status || api.kind != engine.kind:
+		return fmt.Sprintf("want the status %d and %s, got %d and %s", engine.status, engine.kind, api.status, api.kind)
+	case fmt.Sprint(api.answers) != fmt.Sprint(engine.answers) || len(api.answers) == 0:
+		return fmt.Sprintf("want\n%v\ngot\n%v\nwhole: %.300s", engine.answers, api.answers, api.body)
+	case api.statements > engine.statements:
+		return fmt.Sprintf("want %d statements, got %d", engine.statements, api.statements)
+	case api.fallbacks > engine.fallbacks:
+		return fmt.Sprintf("want %d fallbacks, got %d", engine.fallbacks, api.fallbacks)
+	}
+	return ""
+}
+
+// hostile adds rows whose answers are hard to write, and some that have none.
+func hostile(t *testing.T, db *database.Database) {
+	t.Helper()
+	names := []string{
+		`"quotes' and \ backslashes\"`, "\x01\b\f\n\r\t\x1f\x7f", "🦊\U0010ffff\u0000"[:8], "line\u2028paragraph\u2029<&>", strings.Repeat("ü", 255),
+		"a zero time", `\u0041 {"a":[]}`, "", "\ufffd\ufeff", "last",
+	}
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if err := db.Write.Exec(sql, args...).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	at, zero := "2024-05-06 07:08:09.123456", "0001-01-01 00:00:00"
+	for i, name := range names { // each is managed by the one before, and the first two by nobody
+		id, created := 1001+i, at
+		manager := any(id - 1)
+		if i < 2 {
+			manager = nil
+		}
+		if name == "a zero time" {
+			created = zero
+		}
+		exec("INSERT INTO users (id, name, email, manager_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+			id, name, fmt.Sprintf("hostile%d@example.com", i), manager, created, at)
+	}
+	exec("INSERT INTO teams (id, name, created_at, updated_at) VALUES (51, ?, ?, ?), (52, 'nobody is in it', ?, ?), (53, 'a zero time', ?, ?)", names[0], at, at, at, at, at, zero)
+	exec("INSERT INTO memberships (team_id, user_id, role, created_at) VALUES (51, 1001, 'OWNER', ?), (51, 1003, 'MEMBER', ?), (51, 1006, 'MEMBER', ?), (53, 1002, 'OWNER', ?)", at, zero, at, at)
+	if db.Dialect() == "sqlite" {
+		exec(`UPDATE users SET name = CAST(x'6180c328ff62' AS TEXT) WHERE id = 1008`)
+		exec(`UPDATE users SET name = CAST(x'610062' AS TEXT) WHERE id = 1009`)
+	}
+}
+
+// onHostileData runs fn on every database with the demo data and hostile rows.
+func onHostileData(t *testing.T, fn func(t *testing.T, db *database.Database)) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		if _, err := db.LoadDemo(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		hostile(t, db)
+		fn(t, db)
+	})
+}
+
+// differentials is how many operations are compared on a database, or a share of that. ROLLCALL_DIFFERENTIAL sets it, for
+// each database.
+func differentials(t *testing.T, db *database.Database, share int) int {
+	t.Helper()
+	total := 800
+	if db.Dialect() != "sqlite" {
+		total = 200
+	}
+	if s := os.Getenv("ROLLCALL_DIFFERENTIAL"); s != "" {
+		var err error
+		if total, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return max(1, total/share)
+}
+
+// seeds returns where the seeds of a test begin: ROLLCALL_SEED, to repeat a failure, or anywhere.
+func seeds(t *testing.T) uint64 {
+	t.Helper()
+	if s := os.Getenv("ROLLCALL_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	return rand.Uint64N(1 << 40)
+}
+
+// tally counts what a differential test has seen.
+type tally struct{ operations, planned, failed, refused int }
+
+// compare asks both for the operation of a seed.
+func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *tally) {
+	t.Helper()
+	op := generate(schema, seed, snapshot)
+	accept := []string{"application/json", "application/graphql-response+json", "*/*"}[seed%3]
+	engine, api := p.engine.ask(t.Context(), op, accept), p.api.ask(t.Context(), op, accept)
+	if d := difference(api, engine); d != "" {
+		t.Errorf("ROLLCALL_SEED=%d ROLLCALL_DIFFERENTIAL=1: %s\n%s", seed, d, op)
+	}
+	seen.operations++
+	switch {
+	case len(api.answers) == 1 && api.answers[0].data == "":
+		seen.refused++
+	case api.failed():
+		seen.failed++
+	case api.resolved == 0:
+		seen.planned++
+	case op.asIs:
+		t.Errorf("ROLLCALL_SEED=%d: resolvers have answered what the plan covers: %s", seed, op)
+	}
+}
+
+// TestAnAnswerIsTheSameAsTheEngines compares operations made at random.
+func TestAnAnswerIsTheSameAsTheEngines(t *testing.T) {
+	onHostileData(t, func(t *testing.T, db *database.Database) {
+		p, seed, seen := newPair(db, func(*graph.Config) {}), seeds(t), &tally{}
+		for i := range differentials(t, db, 1) {
+			p.compare(t, seed+uint64(i), true, seen)
+			if t.Failed() {
+				return
+			}
+		}
+		t.Logf("%+v", *seen)
+		if n := seen.operations; n > 100 && (seen.planned < n/3 || seen.failed < n/50 || seen.refused > n/3) {
+			t.Errorf("the operations are not mixed well: %+v", *seen)
+		}
+	})
+}
+
+// TestAnAnswerWithErrorsOfTheDatabaseIsTheSameAsTheEngines compares operations of which some statements fail.
+func TestAnAnswerWithErrorsOfTheDatabaseIsTheSameAsTheEngines(t *testing.T) {
+	onHostileData(t, func(t *testing.T, db *database.Database) {
+		p, seed := newPair(db, func(*graph.Config) {}), seeds(t)
+		for _, c := range []struct{ spoil, mend string }{
+			{"memberships RENAME TO gone", "gone RENAME TO memberships"},
+			{"teams RENAME TO gone", "gone RENAME TO teams"},
+			{"users RENAME TO gone", "gone RENAME TO users"},
+			{"users RENAME COLUMN email TO gone", "users RENAME COLUMN gone TO email"},
+			{"users RENAME COLUMN manager_id TO gone", "users RENAME COLUMN gone TO manager_id"},
+			{"teams RENAME COLUMN name TO gone", "teams RENAME COLUMN gone TO name"},
+			{"memberships RENAME COLUMN created_at TO gone", "memberships RENAME COLUMN gone TO created_at"},
+		} {
+			t.Run(c.spoil, func(t *testing.T) {
+				alter(t, db, c.spoil)
+				defer alter(t, db, c.mend)
+				seen := &tally{}
+				for i := range differentials(t, db, 8) {
+					// An error ends a transaction of PostgreSQL's, so it is left to chance which siblings have one.
+					p.compare(t, seed+uint64(i), db.Dialect() != "postgres", seen)
+					if t.Failed() {
+						return
+					}
+				}
+				p.compareArrays(t, seed, differentials(t, db, 80))
+				t.Logf("%+v", *seen)
+			})
+		}
+	})
+}
+
+func alter(t *testing.T, db *database.Database, what string) {
+	t.Helper()
+	if err := db.Write.Exec("ALTER TABLE " + what).Error; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compareArrays asks both for arrays of the operations of seeds.
+func (p *pair) compareArrays(t *testing.T, seed uint64, arrays int) {
+	t.Helper()
+	for range arrays {
+		seed += 10
+		var operations []operation
+		for j := range 1 + seed%5 {
+			operations = append(operations, generate(schema, seed+j, false))
+		}
+		engine, api := p.engine.ask(t.Context(), operations, "application/json"), p.api.ask(t.Context(), operations, "application/json")
+		if d := difference(api, engine); d != "" || len(api.answers) != len(operations) {
+			t.Errorf("ROLLCALL_SEED=%d: %s\n%v", seed-10, d, operations)
+			return
+		}
+		for j, c := range api.answers {
+			if operations[j].asIs && c.errors == nil {
+				continue
+			}
+			api.resolved--
+		}
+		if api.resolved > 0 {
+			t.Errorf("ROLLCALL_SEED=%d: resolvers have answered %d too many: %v", seed-10, api.resolved, operations)
+		}
+	}
+}
+
+func TestAnArrayIsAnsweredAsByTheEngine(t *testing.T) {
+	onHostileData(t, func(t *testing.T, db *database.Database) {
+		newPair(db, func(*graph.Config) {}).compareArrays(t, seeds(t), differentials(t, db, 10))
+	})
+}
+
+// gqlgen panics where the variable of a @skip or @include is null.
+func TestAConditionThatIsNullFailsItsOperationAlone(t *testing.T) {
+	onHostileData(t, func(t *testing.T, db *database.Database) {
+		p := newPair(db, func(*graph.Config) {})
+		operations := []operation{
+			{Query: `query($v: Boolean = true) { user(id: "User:1") { name @include(if: $v) } team(id: "Team:1") { name } }`, Variables: map[string]any{"v": nil}},
+			{Query: `query($v: Boolean = true) { users(first: 2) { nodes { id ... @skip(if: $v) { name } } } }`, Variables: map[string]any{"v": nil}},
+			{Query: `{ user(id: "User:2") { name } }`},
+		}
+		for _, body := range []any{operations, operations[0], operations[1]} {
+			engine, api := p.engine.ask(t.Context(), body, "application/json"), p.api.ask(t.Context(), body, "application/json")
+			if d := difference(api, engine); d != "" || !api.failed() {
+				t.Errorf("%s: got %s", d, api.body)
+			}
+		}
+	})
+}
+
+// slowly makes every statement on memberships last until it is cancelled.
+func slowly(t *testing.T, db *database.Database) {
+	t.Helper()
+	alter(t, db, "memberships RENAME TO gone")
+	if err := db.Write.Exec("CREATE VIEW memberships AS " + map[string]string{
+		"sqlite":   "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT gone.* FROM gone, n WHERE n.x < 0",
+		"mysql":    "SELECT gone.* FROM gone WHERE SLEEP(30) = 0",
+		"postgres": "SELECT gone.* FROM gone, pg_sleep(30)",
+	}[db.Dialect()]).Error; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// slow are operations that read something before, and beside, what is slow. (Not on a snapshot, where it is left to chance which
+// of two comes first.)
+var slow = []any{
+	operation{Query: `{ a: user(id: "User:500") { name manager { name } } users(first: 3) { nodes { name teams(first: 2) { nodes { name } } } } }`},
+	operation{Query: `{ team(id: "Team:7") { id members(first: 1) { totalCount edges { node { manager { name } } } } } bad: user(id: "Team:1") { id } }`},
+	operation{Query: `query @snapshot { users(first: 2) { nodes { teams { totalCount } } } }`},
+	[]operation{{Query: `{ user(id: "User:500") { teams { nodes { name } } } }`}, {Query: `{ user(id: "User:501") { name } }`}},
+}
+
+func TestALateOperationIsAnsweredAsByTheEngine(t *testing.T) {
+	onHostileData(t, func(t *testing.T, db *database.Database) {
+		slowly(t, db)
+		p := newPair(db, func(cfg *graph.Config) { cfg.Deadline = 300 * time.Millisecond })
+		for i, op := range slow {
+			engine, api := p.engine.ask(t.Context(), op, "application/json"), p.api.ask(t.Context(), op, "application/json")
+			if d := difference(api, engine); d != "" {
+				t.Errorf("operation %d: %s", i, d)
+			}
+			if !strings.Contains(api.body, `"TIMEOUT"`) || strings.Contains(api.body, `"INTERNAL`) {
+				t.Errorf("operation %d: got %s", i, api.body)
+			}
+		}
+	})
+}
+
+func TestACancelledOperationIsAnsweredAsByTheEngine(t *testing.T) {
+	onHostileData(t, func(t *testing.T, db *database.Database) {
+		slowly(t, db)
+		p := newPair(db, func(*graph.Config) {})
+		for i, op := range slow {
+			cancelled := func(c *counted) asked {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer time.AfterFunc(200*time.Millisecond, cancel).Stop()
+				return c.ask(ctx, op, "application/json")
+			}
+			engine, api := cancelled(p.engine), cancelled(p.api)
+			if d := difference(api, engine); d != "" {
+				t.Errorf("operation %d: %s", i, d)
+			}
+			if !strings.Contains(api.body, `"INTERNAL_SERVER_ERROR"`) { // nobody is there to read it
+				t.Errorf("operation %d: got %s", i, api.body)
+			}
+		}
+	})
+}
+
+// TestManyAtOnceAreAnsweredAsByTheEngine compares while others run, some of which are cancelled or late at any moment.
+func TestManyAtOnceAreAnsweredAsByTheEngine(t *testing.T) {
+	onHostileData(t, func(t *testing.T, db *database.Database) {
+		p, seed := newPair(db, func(*graph.Config) {}), seeds(t)
+		late := newPair(db, func(cfg *graph.Config) { cfg.Deadline = 3 * time.Millisecond })
+		const clients = 8
+		var all sync.WaitGroup
+		for client := range clients {
+			all.Go(func() {
+				for i := range differentials(t, db, 4*clients) {
+					seed := seed + uint64(i*clients+client)
+					op := generate(schema, seed, true)
+					engine := p.engine.ask(t.Context(), op, "application/json")
+					for what, api := range map[string]asked{
+						"":          p.api.ask(t.Context(), op, "application/json"),
+						"late":      late.api.ask(t.Context(), op, "application/json"),
+						"cancelled": p.api.askFor(t.Context(), time.Duration(i%40)*100*time.Microsecond, op),
+					} {
+						if d := broken(what, api, engine); d != "" {
+							t.Errorf("ROLLCALL_SEED=%d, %s: %s\n%s", seed, what, d, op)
+						}
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// askFor is ask by a client that goes away after a time.
+func (c *counted) askFor(ctx context.Context, patience time.Duration, body any) asked {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer time.AfterFunc(patience, cancel).Stop()
+	return c.ask(ctx, body, "application/json")
+}
+
+// broken says what is wrong with an answer that may have been broken off for a reason: it is the engine's, or none, or has
+// errors that tell the reason.
+func broken(why string, api, engine asked) string {
+	if fmt.Sprint(api.answers) == fmt.Sprint(engine.answers) || why == "cancelled" && api.body == "" {
+		return ""
+	}
+	code := map[string]string{"late": "code:TIMEOUT", "cancelled": "code:INTERNAL_SERVER_ERROR"}[why]
+	if code == "" || len(api.answers) != 1 {
+		return fmt.Sprintf("want %v, got %s", engine.answers, api.body)
+	}
+	told := false
+	for _, e := range api.answers[0].errors {
+		told = told || strings.Contains(e, code) || strings.Contains(e, "TOO_MANY_ERRORS")
+	}
+	if !told {
+		return fmt.Sprintf("want %v, or the reason in an error, got %s", engine.answers, api.body)
+	}
+	return ""
+}

@@ -1,0 +1,365 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/model"
+)
+
+// operation is a query that was made at random.
+type operation struct {
+	Query     string         `json:"query"`
+	Name      string         `json:"operationName,omitempty"`
+	Variables map[string]any `json:"variables,omitempty"`
+
+	asIs bool // nothing in it is for the resolvers, unless it has an error
+}
+
+func (o operation) String() string {
+	text, _ := json.Marshal(o.Variables)
+	return o.Query + "\nvariables: " + string(text)
+}
+
+// generator makes one operation on a schema. What it makes is mostly valid.
+type generator struct {
+	*rand.Rand
+	schema    *ast.Schema
+	snapshot  bool // it may be one on a snapshot
+	special   bool // it has what only resolvers answer
+	fields    int  // that may still be selected
+	meanings  map[string]string
+	fragments []fragment
+	declared  []string
+	values    map[string]any
+}
+
+// fragment is a fragment whose text is complete.
+type fragment struct {
+	name, text string
+	on         *ast.Definition
+	depth      int
+	size       int // how many objects it was made for
+}
+
+// generate makes the operation of a seed.
+func generate(schema *ast.Schema, seed uint64, snapshot bool) operation {
+	g := &generator{
+		Rand: rand.New(rand.NewPCG(seed, 7)), schema: schema, snapshot: snapshot,
+		fields: 40, meanings: map[string]string{}, values: map[string]any{},
+	}
+	g.fields = 3 + g.IntN(g.fields)
+	set := g.selection(schema.Query, 2+g.IntN(6), 1)
+	op := operation{Query: set, Variables: g.values, asIs: !g.special}
+	if len(g.declared) > 0 || g.one(2) {
+		op.Name = "Q"
+		op.Query = "query Q"
+		if len(g.declared) > 0 {
+			op.Query += "(" + strings.Join(g.declared, ", ") + ")"
+		}
+		if g.snapshot && g.one(6) {
+			op.Query += " @snapshot"
+		}
+		op.Query += " " + set
+	}
+	for _, f := range g.fragments {
+		op.Query += "\n" + f.text
+	}
+	return op
+}
+
+// one is true once in n times.
+func (g *generator) one(n int) bool { return g.IntN(n) == 0 }
+
+func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
+
+// selection is what is selected of size objects.
+func (g *generator) selection(typ *ast.Definition, depth, size int) string {
+	var parts []string
+	var again []func() string // fields selected once more, with whatever below them
+	for n := 1 + g.IntN(6); n > 0; n-- {
+		switch {
+		case g.fields <= 0:
+			n = 0
+		case len(again) > 0 && g.one(6):
+			parts = append(parts, pick(g, again...)())
+		case g.one(10):
+			parts = append(parts, g.alias("__typename", pick(g, "", "", "name", "t"))+g.directives())
+		case depth > 0 && g.one(6):
+			parts = append(parts, g.inline(typ, depth, size))
+		case depth > 0 && g.one(7):
+			parts = append(parts, g.spread(typ, depth, size))
+		case typ == g.schema.Query && g.one(25):
+			parts = append(parts, g.introspection())
+		default:
+			if field := g.field(typ, depth, size); field != nil {
+				parts = append(parts, field())
+				again = append(again, field)
+			}
+		}
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "__typename")
+	}
+	return "{ " + strings.Join(parts, " ") + " }"
+}
+
+// field chooses a field and returns what selects it.
+func (g *generator) field(typ *ast.Definition, depth, size int) func() string {
+	g.fields--
+	var fields ast.FieldList
+	for _, f := range typ.Fields {
+		leaf := !g.schema.Types[f.Type.Name()].IsCompositeType()
+		if !strings.HasPrefix(f.Name, "__") && (leaf || depth > 0) && (f.Name != "mutationOutcome" || g.one(12)) {
+			fields = append(fields, f)
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	f := pick(g, fields...)
+	g.special = g.special || f.Name == "mutationOutcome"
+	arguments, items := g.arguments(typ, f, size)
+	alias := g.alias(f.Name+arguments, pick(g, "", "", "", "a", "b", "name", "id", "nodes", "_0"))
+	below := g.schema.Types[f.Type.Name()]
+	return func() string {
+		text := alias + g.directives()
+		if below.IsCompositeType() {
+			text += " " + g.selection(below, depth-1, size*items)
+		}
+		return text
+	}
+}
+
+// alias gives a field a name in the answer that it has wherever it has these arguments, and that no other has, so that fields
+// can be merged.
+func (g *generator) alias(field, wish string) string {
+	name, _, _ := strings.Cut(field, "(")
+	if wish == "" {
+		wish = name
+	}
+	for i := 0; g.meanings[wish] != "" && g.meanings[wish] != field; i++ {
+		wish = fmt.Sprintf("%s%d", name, i)
+	}
+	g.meanings[wish] = field
+	if wish == name {
+		return field
+	}
+	return wish + ": " + field
+}
+
+// inline is an inline fragment.
+func (g *generator) inline(typ *ast.Definition, depth, size int) string {
+	if g.one(3) {
+		return "..." + g.deferring() + g.directives() + " " + g.selection(typ, depth, size)
+	}
+	on := g.condition(typ)
+	return "... on " + on.Name + g.deferring() + g.directives() + " " + g.selection(on, depth, size)
+}
+
+// condition is a type that objects of typ may have, or could have beyond an interface.
+func (g *generator) condition(typ *ast.Definition) *ast.Definition {
+	all := []*ast.Definition{typ}
+	if typ.IsAbstractType() {
+		all = append(all, g.schema.GetPossibleTypes(typ)...)
+	} else {
+		all = append(all, g.schema.GetImplements(typ)...)
+	}
+	return pick(g, all...)
+}
+
+// spread spreads a fragment, mostly one that there is.
+func (g *generator) spread(typ *ast.Definition, depth, size int) string {
+	on := g.condition(typ)
+	for _, f := range g.fragments {
+		if f.on == on && f.depth <= depth && size <= 3*f.size && !g.one(4) {
+			return "..." + f.name + g.deferring() + g.directives()
+		}
+	}
+	f := fragment{on: on, depth: depth, size: size}
+	set := g.selection(on, depth, size)
+	f.name = fmt.Sprintf("F%d", len(g.fragments))
+	f.text = "fragment " + f.name + " on " + on.Name + " " + set
+	g.fragments = append(g.fragments, f)
+	return "..." + f.name + g.directives()
+}
+
+func (g *generator) introspection() string {
+	g.special = true
+	return pick(g, `__schema { queryType { name } }`, `__type(name: "User") { name kind fields { name } }`, `none: __type(name: "Nothing") { name }`)
+}
+
+func (g *generator) deferring() string {
+	if !g.one(12) {
+		return ""
+	}
+	return pick(g, " @defer", " @defer(if: false)")
+}
+
+func (g *generator) directives() string {
+	if !g.one(9) {
+		return ""
+	}
+	condition := func(mostly bool) string {
+		value := mostly != g.one(4)
+		if g.one(2) {
+			return fmt.Sprint(value)
+		}
+		return g.variable("Boolean!", value)
+	}
+	switch g.IntN(3) {
+	case 0:
+		return " @skip(if: " + condition(false) + ")"
+	case 1:
+		return " @include(if: " + condition(true) + ")"
+	default:
+		return " @skip(if: " + condition(false) + ") @include(if: " + condition(true) + ")"
+	}
+}
+
+// arguments are a field's, of which there will be size. It says how many items its page has, about.
+func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size int) (text string, items int) {
+	var all []string
+	items = 1
+	for _, a := range f.Arguments {
+		value := g.argument(f, a, size)
+		_, left := value.(omitted)
+		switch n, _ := value.(int); {
+		case a.Name == "first" && n > 0 && n <= 100:
+			items = n
+		case a.Name == "first" && (left || value == nil):
+			items = model.DefaultPage
+		}
+		if !left {
+			all = append(all, a.Name+": "+g.value(a.Type, value))
+		}
+	}
+	if typ == g.schema.Query && strings.HasSuffix(f.Name, "odes") {
+		items = 3
+	}
+	if len(all) == 0 {
+		return "", items
+	}
+	return "(" + strings.Join(all, ", ") + ")", items
+}
+
+// omitted is the value of an argument that is left out.
+type omitted struct{}
+
+// argument chooses a value for an argument, good or bad.
+func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition, size int) any {
+	cursors := []any{omitted{}, omitted{}, omitted{}, nil}
+	for _, typ := range []string{model.TypeUser, model.TypeTeam} {
+		for _, id := range []int64{1, 3, 40, 500, 995, 1003} {
+			cursors = append(cursors, model.EncodeCursor(typ, id))
+		}
+	}
+	users := []any{"User:1", "User:2", "User:11", "User:500", "User:1000", "User:1001", "User:1002", "User:1004", "User:1005", "User:1009", "User:1011", "User:99999"}
+	teams := []any{"Team:1", "Team:7", "Team:50", "Team:51", "Team:52", "Team:53", "Team:999"}
+	bad := []any{"User:0", "User:01", "Team:-1", "Role:1", "nonsense", "", 42, "User:99999999999999999999", "Us\"er\u2028:1"}
+	switch a.Name {
+	case "first":
+		switch {
+		case g.one(40):
+			return pick[any](g, 101, -1, 1<<31-1, 1<<40)
+		case size <= 2 && g.one(8):
+			return pick[any](g, 20, 30, 100, omitted{}, nil)
+		case size < 10 && g.one(6):
+			return pick[any](g, omitted{}, nil, 8)
+		case size > 60:
+			return pick[any](g, 0, 1)
+		}
+		return g.IntN(4)
+	case "after":
+		switch {
+		case g.one(40):
+			return pick[any](g, "nonsense", "", "VXNlcjox=")
+		case g.one(3):
+			return pick(g, cursors...)
+		}
+		typ := model.TypeUser
+		if f.Name == "teams" {
+			typ = model.TypeTeam
+		}
+		return pick[any](g, omitted{}, model.EncodeCursor(typ, int64(g.IntN(6))), model.EncodeCursor(typ, 45), model.EncodeCursor(typ, 996))
+	case "id":
+		switch {
+		case g.one(30):
+			return pick(g, bad...)
+		case f.Name == "team" && !g.one(20):
+			return pick(g, teams...)
+		case f.Name == "user" && !g.one(20):
+			return pick(g, users...)
+		}
+		return pick(g, append(users, teams...)...)
+	case "ids":
+		ids := make([]any, g.IntN(6))
+		for i := range ids {
+			ids[i] = pick(g, append(users, teams...)...)
+			if g.one(50) {
+				ids[i] = pick(g, bad...)
+			}
+		}
+		if g.one(60) {
+			return pick(g, append(users, teams...)...) // one for a list of one
+		}
+		return ids
+	case "email":
+		return pick[any](g, "ada.moreau.1@example.com", " ADA.Moreau.1@example.COM", "kwame.mensah.2@example.com", "hostile1@example.com", "nobody@example.com", "", "\"'\\;é\u2028")
+	case "operationId":
+		return pick[any](g, "nonsense", "0197f3a0-0000-7000-8000-000000000000", 7)
+	default:
+		panic("say what values the argument " + a.Name + " takes")
+	}
+}
+
+// value writes a value as a literal or as a variable.
+func (g *generator) value(typ *ast.Type, value any) string {
+	list, isList := value.([]any)
+	switch {
+	case g.one(3):
+		return g.variable(typ.String(), value)
+	case isList:
+		var elements []string
+		for _, v := range list {
+			elements = append(elements, g.value(typ.Elem, v))
+		}
+		return "[" + strings.Join(elements, " ") + "]"
+	}
+	return literal(value)
+}
+
+func literal(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// variable declares a variable with a value, given or by default.
+func (g *generator) variable(typ string, value any) string {
+	name := fmt.Sprintf("v%d", len(g.declared))
+	nullable := strings.TrimSuffix(typ, "!")
+	switch g.IntN(4) {
+	case 0: // the default is meant
+		g.declared = append(g.declared, "$"+name+": "+nullable+" = "+literal(value))
+		if g.one(20) {
+			g.values[name], g.special = nil, true
+		}
+	case 1: // the default is not meant
+		other := map[string]string{"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`}[nullable]
+		g.declared = append(g.declared, "$"+name+": "+nullable+" = "+other)
+		g.values[name] = value
+	default:
+		g.declared = append(g.declared, "$"+name+": "+typ)
+		if value != nil || !g.one(2) {
+			g.values[name] = value
+		}
+	}
+	return "$" + name
+}
