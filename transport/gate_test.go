@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,5 +183,47 @@ func TestALimitOfOneRequestIsNoneOfTheNext(t *testing.T) {
 		if r := get(t, url, jsonType, "query", `{ wait }`); r.text != `{"data":{"wait":1}}` {
 			t.Errorf("got %d: %s", r.StatusCode, r.text)
 		}
+	}
+}
+
+func TestWhatIsUnsentIsBounded(t *testing.T) {
+	gate := transport.NewGate(1, 0, time.Minute)
+	gate.MostUnsent = 250 << 10
+	var cut []int
+	send := func(i, bytes int) func() { return gate.Send(bytes, func() { cut = append(cut, i) }) }
+	send(0, 1<<10) // too little to count
+	first := send(1, 100<<10)
+	send(2, 100<<10)
+	first()
+	send(3, 100<<10)
+	if len(cut) > 0 {
+		t.Errorf("cut off are %v although there is room", cut)
+	}
+	send(4, 100<<10)
+	send(5, 500<<10) // alone it may be longer
+	if want := []int{2, 3, 4}; !slices.Equal(cut, want) {
+		t.Errorf("want %v cut off, got %v", want, cut)
+	}
+}
+
+// long has an answer that no buffer between the server and its client takes.
+func long(context.Context) graphql.ResponseHandler {
+	return graphql.OneShot(data(`{"wait":"` + strings.Repeat("x", 16<<20) + `"}`))
+}
+
+func TestASlowReaderTakesNobodysPlaceAndIsCutOffForAnother(t *testing.T) {
+	gate := transport.NewGate(1, 0, time.Minute)
+	gate.MostUnsent = 20 << 20
+	url := serveHTTP(t, &transport.HTTP{Gate: gate, MaxBatch: 2}, fields{"wait": long})
+	for what, body := range map[string]string{"alone": run(`{ wait }`), "in an array": runs(`{ wait }`)} {
+		slow := begin(t, http.MethodPost, url, body)
+		if r := post(t, url, run(`{ one }`)); r.StatusCode != http.StatusOK {
+			t.Errorf("%s: beside it got %d: %s", what, r.StatusCode, r.text)
+		}
+		another := begin(t, http.MethodPost, url, body)
+		if n, err := io.Copy(io.Discard, slow.Body); err == nil {
+			t.Errorf("%s: a slow reader got all of %d bytes", what, n)
+		}
+		_, _ = slow.Body.Close(), another.Body.Close()
 	}
 }
