@@ -21,8 +21,8 @@ const CodeOverloaded = "OVERLOADED"
 var ErrOverloaded = errors.New("transport: too many requests are running and waiting")
 
 // Gate lets so many requests run at once, and so many more wait for that. An array of operations is one request. A
-// request leaves when its answer is ready to be sent, and a subscription once it has begun, so that a client that reads
-// slowly takes nobody's place. Its zero value lets nobody in; a nil Gate lets everybody in.
+// request leaves when its answer, or the first part of it, is ready to be sent, and a subscription once it has begun, so
+// that a client that reads slowly takes nobody's place. Its zero value lets nobody in; a nil Gate lets everybody in.
 type Gate struct {
 	// MostUnsent is about how many bytes of answers may be on their way to clients; 0: 64 MiB. It bounds the memory that
 	// clients take who do not read.

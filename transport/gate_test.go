@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/transport"
 )
@@ -134,6 +135,31 @@ func TestASubscriptionTakesNobodysPlace(t *testing.T) {
 		t.Errorf("beside a subscription: got %d: %s", r.StatusCode, r.text)
 	}
 	close(ticks)
+}
+
+func TestWhoWaitsForWhatWasDeferredTakesNobodysPlace(t *testing.T) {
+	late := make(chan struct{})
+	gate := transport.NewGate(1, 0, time.Minute)
+	more, all := true, false
+	url := serveHTTP(t, &transport.HTTP{Gate: gate}, fields{"one": func(context.Context) graphql.ResponseHandler {
+		part := 0
+		return func(context.Context) *graphql.Response {
+			switch part++; part {
+			case 1:
+				return &graphql.Response{Data: []byte(`{"one":1}`), HasNext: &more}
+			case 2:
+				<-late
+				return &graphql.Response{Data: []byte(`{"other":2}`), Path: ast.Path{}, HasNext: &all}
+			}
+			return nil
+		}
+	}})
+	res := begin(t, http.MethodPost, url, run(deferring), "Accept", eventType)
+	defer func() { _ = res.Body.Close() }()
+	if r := post(t, url, run(`{ other }`)); r.StatusCode != http.StatusOK {
+		t.Errorf("beside the first part: got %d: %s", r.StatusCode, r.text)
+	}
+	close(late)
 }
 
 func TestAnOperationOnASocketIsAdmittedToo(t *testing.T) {

@@ -191,8 +191,11 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 		return
 	}
 	if x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer") {
-		ctx = session.WithParts(ctx)
-		x.stream(x.exec.DispatchOperation(ctx, oc))
+		respond, ctx := x.exec.DispatchOperation(session.WithParts(ctx), oc)
+		x.stream(func(ctx context.Context) *graphql.Response {
+			defer x.leave() // the parts after the first one wait for a client who may read slowly
+			return respond(ctx)
+		}, ctx)
 		return
 	}
 	if x.r.Method != http.MethodPost {

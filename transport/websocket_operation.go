@@ -156,10 +156,8 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 		if response == nil {
 			break
 		}
+		leave() // what follows waits for a client who may read slowly
 		last := !subscription && (response.HasNext == nil || !*response.HasNext)
-		if last {
-			leave()
-		}
 		s.send(op, s.result(op.id, response, first || subscription))
 		if last {
 			break
