@@ -61,7 +61,11 @@ The URL of a database is one of
 	mysql://user:password@host:port/name?tls=true
 	postgres://user:password@host:port/name?sslmode=verify-full
 
-MySQL and MariaDB take tls, tls-ca=FILE, tls-cert=FILE and tls-key=FILE.`
+MySQL and MariaDB take tls, tls-ca=FILE, tls-cert=FILE and tls-key=FILE.
+
+Besides the limits below these are fixed: a body of 1 MiB, headers of 64 KiB; in a document 10,000 tokens and lines, nesting of
+50 (of lists 8), 100 directives, 5,000 selections and values, and about 380 repeats of one field; variables in 50 levels; 100
+operations at a time on one WebSocket; 10 s for headers to arrive, 30 s for a body or for a client to read, two minutes idle.`
 
 // errHelped is what parse returns after it has printed the help that was asked for.
 var errHelped = errors.New("help was printed")

@@ -477,6 +477,7 @@ func failsOnOneLine(tb testing.TB, program string, args ...string) {
 type server struct {
 	tb       testing.TB
 	base     string // http://127.0.0.1:port
+	pid      int    // of its own process
 	out, log writings
 	signal   func(os.Signal)
 	done     chan struct{}
@@ -511,6 +512,7 @@ func launch(tb testing.TB, program string, args ...string) *server {
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
+	s.pid = cmd.Process.Pid
 	s.signal = func(sig os.Signal) {
 		if err := cmd.Process.Signal(sig); err != nil {
 			tb.Fatal(err)

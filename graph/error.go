@@ -27,6 +27,9 @@ const (
 	codeTooManyErrors  model.Code = "TOO_MANY_ERRORS"
 )
 
+// mostMessage is how many bytes of a message about a request are shown.
+const mostMessage = 500
+
 // presenter turns the errors of resolvers into what a client may see: with a code, and the operation's id.
 type presenter struct {
 	log        *slog.Logger
@@ -54,6 +57,9 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	if shown.Err == nil { // made by gqlgen itself
 		if p.production {
 			shown.Message, _, _ = strings.Cut(shown.Message, " Did you mean")
+		}
+		if len(shown.Message) > mostMessage { // it quotes the request
+			shown.Message = strings.ToValidUTF8(shown.Message[:mostMessage], "") + "…"
 		}
 		_, running := session.OperationFromContext(ctx)
 		switch {

@@ -119,7 +119,8 @@ func newHandler(cfg Config, answering func(*batch.Plan, graphql.ExecutableSchema
 	srv.AddTransport(api.streams)
 	parsed := limit.NewCache(documents, limit.Bytes)
 	srv.SetQueryCache(parsed)
-	srv.SetValidationRulesFn(validation)
+	rules := rulesOf(cfg.Production)
+	srv.SetValidationRulesFn(rules)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
 	if !cfg.Production {
@@ -127,9 +128,12 @@ func newHandler(cfg Config, answering func(*batch.Plan, graphql.ExecutableSchema
 	}
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
-	srv.Use(&limit.Documents{Cache: parsed, Rules: validation, Depth: cfg.MaxDepth})
+	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Depth: cfg.MaxDepth})
 	srv.Use(&variables{documents: parsed})
-	srv.Use(&limit.Cost{Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage, MaxPage: cfg.MaxPage})
+	srv.Use(&limit.Cost{
+		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage,
+		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
+	})
 	srv.Use(bounded{})
 	srv.Use(events{})
 	srv.Use(plan)
@@ -149,6 +153,13 @@ func newHandler(cfg Config, answering func(*batch.Plan, graphql.ExecutableSchema
 		api.Handler = cfg.Viewer(api.Handler)
 	}
 	return api
+}
+
+// tooLong refuses a page of more than most items before anything is read.
+func tooLong(most int) func(argument string, items int) error {
+	return func(argument string, items int) error {
+		return model.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, most)
+	}
 }
 
 // costTogether refuses an array whose operations cost more together than one of them may.

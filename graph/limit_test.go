@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,62 +19,48 @@ import (
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
-	"rollcall/limit"
+	"rollcall/graph/graphtest"
 )
 
-// attacks are documents that cost a server far more than their bytes, each with its refusal.
-func attacks() map[string]struct{ query, code string } {
-	doubling := "{ node(id: 1) { ...F0 } }"
-	for i := range 24 {
-		doubling += fmt.Sprintf(" fragment F%d on User { ...F%d ...F%d }", i, i+1, i+1)
-	}
-	return map[string]struct{ query, code string }{
-		"fields without end":         {strings.Repeat("{a", 400_000), limit.CodeNesting},
-		"a deep list":                {"{nodes(ids:" + strings.Repeat("[", 1_000_000), limit.CodeLists},
-		"a deep object":              {"mutation{createUser(input:" + strings.Repeat("{a:", 300_000), limit.CodeNesting},
-		"deep inline fragments":      {"{" + strings.Repeat("...{", 200_000), limit.CodeNesting},
-		"doubling fragments":         {doubling + " fragment F24 on User { id }", limit.CodeSelections},
-		"a circle of fragments":      {"{ ...F } fragment F on Query { ...G } fragment G on Query { ...F }", "GRAPHQL_VALIDATION_FAILED"},
-		"10,000 aliases":             {"{" + numbered(10_000, " a%d: __typename") + "}", limit.CodeTokens},
-		"repeated fields":            {"{" + strings.Repeat(" __typename", 4_900) + "}", limit.CodeRepetitions},
-		"many directives":            {"{ __typename" + strings.Repeat(" @skip(if: false)", 101) + "}", limit.CodeDirectives},
-		"managers of managers":       {`{ user(id: "User:1") {` + strings.Repeat("manager {", 14) + "name" + strings.Repeat("}", 16), limit.CodeDepth},
-		"unknown fields":             {"{" + numbered(4_900, " f%d") + "}", limit.CodeErrors},
-		"pages of pages of pages":    {"{ users(first: 100) { nodes { teams(first: 100) { nodes { members(first: 100) { nodes { name } } } } } } }", limit.CodeCost},
-		"many aliases of great cost": {"{" + numbered(550, " a%d: users(first: 100) { nodes { manager { name } } }") + "}", limit.CodeCost},
-		"many values of each item":   {"{ users(first: 100) { nodes { teams(first: 100) { nodes {" + numbered(1_000, " a%d: name") + "} } } } }", limit.CodeCost},
-	}
+// operation is what a client sends.
+type operation struct {
+	Query      string         `json:"query,omitempty"`
+	Variables  any            `json:"variables,omitempty"`
+	Extensions map[string]any `json:"extensions,omitempty"`
 }
 
-func numbered(n int, format string) string {
-	var text strings.Builder
-	for i := range n {
-		fmt.Fprintf(&text, format, i)
-	}
-	return text.String()
-}
-
-// The transports by which a document may come, each with the error that it is answered with.
-var ways = map[string]func(d *directory, query string) answer{
-	"POST": func(d *directory, query string) answer {
-		return d.postAs(map[string]any{"query": query}, "application/json")
+// The transports by which an operation may come.
+var ways = map[string]func(*directory, operation) answer{
+	"POST": func(d *directory, o operation) answer { return d.postAs(o, "application/json") },
+	"GET": func(d *directory, o operation) answer {
+		return d.do(http.MethodGet, d.url+"?"+o.values(d.tb).Encode(), nil, "application/json")
 	},
-	"GET": func(d *directory, query string) answer {
-		return d.do(http.MethodGet, d.url+"?"+url.Values{"query": {query}}.Encode(), nil, "application/json")
-	},
-	"array": func(d *directory, query string) answer {
-		return d.postAs([]any{map[string]any{"query": query}}, "application/json")
-	},
-	"events": func(d *directory, query string) answer {
-		return d.postAs(map[string]any{"query": query}, "text/event-stream")
-	},
-	"hash": func(d *directory, query string) answer {
-		sum := sha256.Sum256([]byte(query))
+	"array":     func(d *directory, o operation) answer { return d.postAs([]operation{o}, "application/json") },
+	"events":    func(d *directory, o operation) answer { return d.postAs(o, "text/event-stream") },
+	"multipart": func(d *directory, o operation) answer { return d.postAs(o, "multipart/mixed") },
+	"hash": func(d *directory, o operation) answer {
+		sum := sha256.Sum256([]byte(o.Query))
 		named := map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": hex.EncodeToString(sum[:])}}
-		d.postAs(map[string]any{"query": query, "extensions": named}, "application/json")
-		return d.postAs(map[string]any{"extensions": named}, "application/json")
+		maps.Copy(named, o.Extensions)
+		d.postAs(operation{Query: o.Query, Variables: o.Variables, Extensions: named}, "application/json")
+		return d.postAs(operation{Variables: o.Variables, Extensions: named}, "application/json")
 	},
-	"WebSocket": (*directory).overSocket,
+	"WebSocket":       func(d *directory, o operation) answer { return d.overSocket("graphql-transport-ws", "subscribe", o) },
+	"older WebSocket": func(d *directory, o operation) answer { return d.overSocket("graphql-ws", "start", o) },
+}
+
+// values are the parameters of a GET.
+func (o operation) values(tb testing.TB) url.Values {
+	tb.Helper()
+	values := url.Values{"query": {o.Query}}
+	for name, value := range map[string]any{"variables": o.Variables, "extensions": o.Extensions} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		values.Set(name, string(text))
+	}
+	return values
 }
 
 func (d *directory) postAs(body any, accept string) answer {
@@ -86,7 +72,7 @@ func (d *directory) postAs(body any, accept string) answer {
 	return d.do(http.MethodPost, d.url, bytes.NewReader(text), accept)
 }
 
-// do returns the only answer to a request, also from an array or from an event.
+// do returns the only answer to a request, also from an array, an event or a part.
 func (d *directory) do(method, to string, body io.Reader, accept string) (a answer) {
 	d.tb.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, to, body)
@@ -108,6 +94,9 @@ func (d *directory) do(method, to string, body io.Reader, accept string) (a answ
 	if _, event, ok := strings.Cut(a.raw, "data: "); ok {
 		a.raw, _, _ = strings.Cut(event, "\n")
 	}
+	if _, part, ok := strings.Cut(a.raw, "\r\n\r\n"); ok {
+		a.raw, _, _ = strings.Cut(part, "\r\n")
+	}
 	a.raw = strings.TrimSuffix(strings.TrimPrefix(a.raw, "["), "]")
 	if err := json.Unmarshal([]byte(a.raw), &a); err != nil {
 		a.Errors = nil // told by a.code
@@ -115,11 +104,11 @@ func (d *directory) do(method, to string, body io.Reader, accept string) (a answ
 	return a
 }
 
-func (d *directory) overSocket(query string) (a answer) {
+func (d *directory) overSocket(protocol, begin string, o operation) (a answer) {
 	d.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	socket, _, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	socket, _, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{Subprotocols: []string{protocol}})
 	if err != nil {
 		d.tb.Fatal(err)
 	}
@@ -127,7 +116,7 @@ func (d *directory) overSocket(query string) (a answer) {
 	socket.SetReadLimit(1 << 20)
 	for _, message := range []any{
 		map[string]any{"type": "connection_init"},
-		map[string]any{"type": "subscribe", "id": "1", "payload": map[string]any{"query": query}},
+		map[string]any{"type": begin, "id": "1", "payload": o},
 	} {
 		if err := wsjson.Write(ctx, socket, message); err != nil {
 			d.tb.Fatal(err)
@@ -139,18 +128,23 @@ func (d *directory) overSocket(query string) (a answer) {
 			Payload json.RawMessage `json:"payload"`
 		}
 		if err := wsjson.Read(ctx, socket, &message); err != nil {
-			d.tb.Fatal(err)
-		}
-		switch message.Type {
-		case "error":
-			a.raw = string(message.Payload)
-			if err := json.Unmarshal(message.Payload, &a.Errors); err != nil {
-				d.tb.Fatal(err)
-			}
+			d.tb.Error(err)
 			return a
-		case "next":
-			d.tb.Fatalf("got %s", message.Payload)
 		}
+		a.raw = string(message.Payload)
+		var to any
+		switch {
+		case message.Type == "next" || message.Type == "data" || message.Type == "error" && protocol == "graphql-ws":
+			to = &a
+		case message.Type == "error":
+			to = &a.Errors
+		default:
+			continue
+		}
+		if err := json.Unmarshal(message.Payload, to); err != nil {
+			d.tb.Error(err)
+		}
+		return a
 	}
 }
 
@@ -162,14 +156,14 @@ func TestAttacksAreRefusedOnEveryTransport(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			at := *d
 			at.tb = t
-			for what, attack := range attacks() {
-				if way == "GET" && len(attack.query) > 300_000 {
-					attack.query = attack.query[:300_000] // headers have a limit of their own
+			for what, attack := range graphtest.Attacks() {
+				if way == "GET" && len(attack.Query) > 300_000 {
+					attack.Query = attack.Query[:300_000] // headers have a limit of their own
 				}
 				start := time.Now()
 				statements := d.sql.during(func() {
-					if a := send(&at, attack.query); a.code(t) != attack.code {
-						t.Errorf("%s: want %s, got %.300s", what, attack.code, a.raw)
+					if a := send(&at, operation{Query: attack.Query}); a.code(t) != attack.Code {
+						t.Errorf("%s: want %s, got %.300s", what, attack.Code, a.raw)
 					}
 				})
 				if took := time.Since(start); took > 5*time.Second || len(statements) > 0 {
@@ -189,8 +183,8 @@ func TestWhatClientsUsuallyAskCostsLessThanIsAllowed(t *testing.T) {
 		"{ users(first: 20) { nodes { id name teams(first: 5) { nodes { id name members(first: 10) { nodes { id name manager { id name } } } } } } } }",
 		"{ users(first: 1000) { nodes { id name email manager { id name } teams { nodes { id name } } } } }",
 		"{ users(first: 1000) { edges { cursor node { id name email createdAt updatedAt } } } }",
-		"{" + numbered(100, ` a%d: user(id: "User:1%[1]d") { id name manager { id name } }`) + "}",
-		"mutation {" + numbered(100, ` a%d: createUser(input: {name: "A", email: "a%[1]d@example.com"}) { user { id teams { nodes { name } } } }`) + "}",
+		"{" + graphtest.Numbered(100, ` a%d: user(id: "User:1%[1]d") { id name manager { id name } }`) + "}",
+		"mutation {" + graphtest.Numbered(100, ` a%d: createUser(input: {name: "A", email: "a%[1]d@example.com"}) { user { id teams { nodes { name } } } }`) + "}",
 	} {
 		if a := d.send(query); len(a.Errors) > 0 {
 			t.Errorf("%.100s: got %.300s", query, a.raw)

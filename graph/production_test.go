@@ -65,6 +65,10 @@ func TestProductionAnswersNoIntrospectionAndSuggestsNothing(t *testing.T) {
 			"a type":          `{ node(id: "User:1") { ... on Usr { id } } }`,
 			"a variable type": `query ($n: Itn) { users(first: $n) { totalCount } }`,
 			"a directive":     `{ users @skp(if: true) { totalCount } }`,
+			"a variable":      `query ($first: Int) { users(first: $frst) { totalCount } }`,
+			"an enum value":   `{ __type(name: "User") { fields(includeDeprecated: treu) { name } } }`,
+			"a fragment":      `{ ...Usrs } fragment Users on Query { users { totalCount } }`,
+			"a selection":     `{ users }`,
 		} {
 			answer := sent(t, url, map[string]string{"query": query})
 			if !strings.Contains(answer, "GRAPHQL_VALIDATION_FAILED") {
@@ -75,9 +79,15 @@ func TestProductionAnswersNoIntrospectionAndSuggestsNothing(t *testing.T) {
 			}
 		}
 		suggests := strings.Contains(sent(t, url, map[string]string{"query": `{ usrs { totalCount } }`}), "Did you mean")
-		introspects := strings.Contains(sent(t, url, map[string]string{"query": `{ __schema { queryType { name } } }`}), `"Query"`)
-		if suggests == production || introspects == production {
-			t.Errorf("production %t: suggestions %t, introspection %t", production, suggests, introspects)
+		if suggests == production {
+			t.Errorf("production %t: suggestions %t", production, suggests)
+		}
+		for _, query := range []string{`{ __schema { queryType { name } } }`, `{ __type(name: "Query") { name } }`, `{ ...F } fragment F on Query { ... { a: __type(name: "Query") { name } } }`} {
+			answer := sent(t, url, map[string]string{"query": query})
+			introspects, refused := strings.Contains(answer, `"Query"`), strings.Contains(answer, `"GRAPHQL_VALIDATION_FAILED"`)
+			if introspects == production || refused != production {
+				t.Errorf("production %t: %s", production, answer)
+			}
 		}
 		if answer := sent(t, url, map[string]string{"query": `{ __typename }`}); !strings.Contains(answer, `"Query"`) {
 			t.Errorf("got %s", answer)

@@ -195,6 +195,27 @@ func scalar(name string, value any) (err error) {
 	return err
 }
 
+// rulesOf returns the rules for documents of a server.
+func rulesOf(production bool) func() *rules.Rules {
+	if production {
+		return withoutIntrospection
+	}
+	return validation
+}
+
+// withoutIntrospection returns the rules for documents where the schema is nobody's business.
+func withoutIntrospection() *rules.Rules {
+	all := validation()
+	all.AddRule("NoIntrospection", func(observers *core.Events, addError core.AddErrFunc) {
+		observers.OnField(func(_ *core.Walker, field *ast.Field) {
+			if field.Name == "__schema" || field.Name == "__type" {
+				addError(core.Message("there is no introspection here"), core.At(field.Position))
+			}
+		})
+	})
+	return all
+}
+
 // validation returns the rules for documents: those of the specification, and what gqlparser forgets of them.
 func validation() *rules.Rules {
 	all := rules.NewDefaultRules()

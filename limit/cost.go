@@ -17,9 +17,9 @@ import (
 const DefaultCost = 100_000
 
 // Cost is the gqlgen extension that refuses operations which may cost too much to run. Each object that the answer may
-// have costs 1, and each other value a tenth: a field costs that and what is below it, a list as often as it is long. What
-// fragments on several types select is added up. Introspection costs the same, but its lists count once: they are as long as
-// the schema has it.
+// have costs 1, and each other value a tenth: a field costs that and what is below it, a list as often as it is long. A name
+// in the answer that is longer than 64 bytes costs a tenth for each 64. What fragments on several types select is added up.
+// In introspection each list counts as long as the longest of its name in the schema.
 //
 // How long a list may be is told by an argument of it or, for the lists that are direct fields of a page, of the page: the
 // number in one of Sizes, or the number of elements in one of Lists. It is Page where none is given.
@@ -31,7 +31,11 @@ type Cost struct {
 	Sizes   []string // the names of arguments that hold a page's size, such as "first"
 	Lists   []string // the names of arguments that hold a list, with an item for each of its elements
 	Page    int      // the size of a page that no argument tells
-	MaxPage int      // the most items that a page may hold: longer ones will be refused, and cost nothing more; 0: no limit
+	MaxPage int      // the most items that a page may hold: longer ones cost nothing more; 0: no limit
+	// TooLong is the error that refuses a page or a list of more than MaxPage items; nil: somebody else refuses it.
+	TooLong func(argument string, items int) error
+
+	introspection map[string]int // the length of the longest list, by its name
 }
 
 var _ interface {
@@ -65,21 +69,49 @@ func (c Costs) Refusal() *gqlerror.Error {
 func (*Cost) ExtensionName() string { return costExtension }
 
 // Validate checks that the extension is set up.
-func (c *Cost) Validate(graphql.ExecutableSchema) error {
+func (c *Cost) Validate(es graphql.ExecutableSchema) error {
 	if c.Page <= 0 {
 		return errors.New("limit: Cost.Page is not set: it is the size of a page that no argument tells")
 	}
 	if c.Most == 0 {
 		c.Most = DefaultCost
 	}
+	c.introspection = longest(es.Schema())
 	return nil
 }
 
-// MutateOperationContext refuses an operation that costs too much.
+// longest returns the lengths of the longest lists of introspection.
+func longest(schema *ast.Schema) map[string]int {
+	lengths := map[string]int{"types": len(schema.Types), "directives": len(schema.Directives)}
+	note := func(list string, length int) { lengths[list] = max(lengths[list], length) }
+	for _, def := range schema.Types {
+		fields := "fields"
+		if def.Kind == ast.InputObject {
+			fields = "inputFields"
+		}
+		note(fields, len(def.Fields))
+		note("interfaces", len(def.Interfaces))
+		note("possibleTypes", len(schema.PossibleTypes[def.Name]))
+		note("enumValues", len(def.EnumValues))
+		for _, field := range def.Fields {
+			note("args", len(field.Arguments))
+		}
+	}
+	for _, directive := range schema.Directives {
+		note("args", len(directive.Arguments))
+		note("locations", len(directive.Locations))
+	}
+	return lengths
+}
+
+// MutateOperationContext refuses an operation that costs too much, or has too long a page.
 func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
 	p := pricing{Cost: c, variables: oc.Variables}
 	costs := Costs{(p.whole(oc.Operation.SelectionSet) + tenths - 1) / tenths, c.Most}
 	oc.Stats.SetExtension(costExtension, costs)
+	if p.tooLong != nil {
+		return p.tooLong
+	}
 	if costs.Requested > c.Most {
 		return costs.Refusal()
 	}
@@ -99,6 +131,9 @@ func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 // Prices are counted in tenths.
 const tenths = 10
 
+// paidName is how many bytes of a name in the answer cost a tenth.
+const paidName = 64
+
 // mostPrice is where prices end: far above what may be allowed, and exact in JSON.
 const mostPrice = 1 << 50
 
@@ -111,6 +146,7 @@ type pricing struct {
 	*Cost
 	variables map[string]any
 	fragments map[string]price
+	tooLong   *gqlerror.Error // refuses the first list that is
 }
 
 // whole is the price of selections whose lists are all of the normal size or tell theirs.
@@ -155,16 +191,21 @@ func (p *pricing) fragment(fragment *ast.FragmentDefinition) price {
 
 func (p *pricing) field(field *ast.Field) price {
 	own := tenths
-	if len(field.SelectionSet) == 0 {
+	leaf := len(field.SelectionSet) == 0
+	if leaf {
 		own = 1
 	}
+	own += len(field.Alias) / paidName
 	list := field.Definition.Type.Elem != nil
 	switch {
-	case !list && own == 1:
+	case !list && leaf:
 		return price{once: own}
 	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
-		below := p.set(field.SelectionSet)
-		return price{once: plus(own, plus(below.once, below.each))}
+		one := plus(own, p.set(field.SelectionSet).once)
+		if list {
+			one = times(p.introspection[field.Name], one)
+		}
+		return price{once: one}
 	}
 	size, told := p.size(field)
 	if !list {
@@ -192,6 +233,10 @@ func (p *pricing) size(field *ast.Field) (n int, told bool) {
 		given := number(value)
 		if list {
 			given = length(value)
+		}
+		if p.MaxPage > 0 && given > p.MaxPage && p.TooLong != nil && p.tooLong == nil {
+			p.tooLong = gqlerror.WrapIfUnwrapped(p.TooLong(definition.Name, given))
+			p.tooLong.Locations = []gqlerror.Location{{Line: field.Position.Line, Column: field.Position.Column}}
 		}
 		n, told = max(n, given), true
 	}

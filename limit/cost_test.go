@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -25,6 +26,10 @@ func newPricedServer(tb testing.TB, cost limit.Cost) *server {
 
 func TestAnOperationCostsItsObjectsAndATenthForEachValue(t *testing.T) {
 	s := newPricedServer(t, limit.Cost{MaxPage: 100, Most: 1 << 40})
+	types, fields := len(newSchema().ast.Types), 0
+	for _, def := range newSchema().ast.Types {
+		fields = max(fields, len(def.Fields)) // no input object has more
+	}
 	for _, c := range []struct {
 		query string
 		cost  int
@@ -62,13 +67,18 @@ func TestAnOperationCostsItsObjectsAndATenthForEachValue(t *testing.T) {
 		{`{ page(first: 10) { ...P } } fragment P on Page { nodes { ...Q } } fragment Q on Query { self { name } }`, 1 + 10*2 + 1},
 		{`{ a: page(first: 10) { ...P } b: page(first: 50) { ...P } } fragment P on Page { nodes { self { name } } }`, 2 + 60*2 + 6},
 		{`{ thing { ... on Cat { cat { id } } ... on Dog { dog { id } } } }`, 4},
+		{`{ ` + strings.Repeat("a", 63) + `: name }`, 1},
+		{`{ page(first: 10) { nodes { ` + strings.Repeat("a", 640) + `: name } } }`, 1 + 10*(1+1) + 1},
+		{`{ ` + strings.Repeat("a", 640) + `: self { name } }`, 3},
+		{`{ __schema { types { kind } } }`, 1 + (types*11+9)/10},
+		{`{ __schema { types { fields { name } } } }`, 1 + (types*(10+fields*11)+9)/10},
 		{introspection, 0},
 	} {
 		if got := s.cost(t, c.query); c.cost != 0 && got != c.cost {
 			t.Errorf("%s: want %d, got %d", c.query, c.cost, got)
 		}
 	}
-	if cost := s.cost(t, introspection); cost < 50 || cost > 500 {
+	if cost := s.cost(t, introspection); cost < 5_000 || cost > limit.DefaultCost/2 {
 		t.Errorf("introspection costs %d", cost)
 	}
 }
@@ -133,6 +143,28 @@ func TestAnOperationThatCostsTooMuchIsRefused(t *testing.T) {
 	text, err := json.Marshal(errs[0].Extensions)
 	if err != nil || string(text) != `{"code":"COST_LIMIT","cost":{"requested":103,"limit":101}}` {
 		t.Errorf("got %s", text)
+	}
+}
+
+func TestAPageThatIsTooLongIsRefusedWhateverItCosts(t *testing.T) {
+	s := newPricedServer(t, limit.Cost{MaxPage: 100, Most: 120, TooLong: func(argument string, items int) error {
+		return fmt.Errorf("%s: %d", argument, items)
+	}})
+	const nodes = `{ self { nodes(ids: ["`
+	for query, want := range map[string]string{
+		`{ page(first: 100) { nodes { name } } }`:                                     "",
+		`{ page(first: 101) { total } }`:                                              "first: 101",
+		`{ page(last: 1000) { nodes { a: name } edges { node { a: name } } } }`:       "last: 1000",
+		`{ page(first: 101) @skip(if: true) { total } name }`:                         "",
+		`{ self { ...F } } fragment F on Query { page(first: 2147483647) { total } }`: "first: 2147483647",
+		nodes + strings.Repeat(`a", "`, 100) + `"]) { name } } }`:                     "ids: 101",
+		nodes + strings.Repeat(`a", "`, 99) + `"]) { name } } }`:                      "",
+	} {
+		_, errs := s.ask(&graphql.RawParams{Query: query})
+		switch {
+		case want == "" && errs != nil, want != "" && (len(errs) != 1 || errs[0].Message != want || len(errs[0].Locations) != 1):
+			t.Errorf("%.80s: want %q, got %v", query, want, errs)
+		}
 	}
 }
 

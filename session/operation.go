@@ -15,7 +15,7 @@ import (
 // Operation names one GraphQL operation in logs and errors.
 type Operation struct {
 	ID   string // unique; a UUID of version 7 (RFC 9562), so that it tells when the operation began
-	Name string // as the client called it, or ""
+	Name string // as the client called it, or ""; of a long name the first bytes
 	Kind ast.Operation
 }
 
@@ -31,8 +31,12 @@ func newOperation(ctx context.Context, oc *graphql.OperationContext) Operation {
 	if !ok {
 		id = newID()
 	}
-	return Operation{ID: id, Name: oc.Operation.Name, Kind: oc.Operation.Operation}
+	name := oc.Operation.Name
+	return Operation{ID: id, Name: name[:min(len(name), mostName)], Kind: oc.Operation.Operation} // GraphQL's names are ASCII
 }
+
+// mostName is how many bytes of a name a log shall hold.
+const mostName = 100
 
 type idKey struct{}
 

@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,13 +20,28 @@ const CodeOverloaded = "OVERLOADED"
 // ErrOverloaded is why a Gate does not let a request in.
 var ErrOverloaded = errors.New("transport: too many requests are running and waiting")
 
-// Gate lets so many requests run at once, and so many more wait for that. An array of operations is one request, and a
-// subscription leaves once it has begun. Its zero value lets nobody in; a nil Gate lets everybody in.
+// Gate lets so many requests run at once, and so many more wait for that. An array of operations is one request. A
+// request leaves when its answer, or the first part of it, is ready to be sent, and a subscription once it has begun, so
+// that a client that reads slowly takes nobody's place. Its zero value lets nobody in; a nil Gate lets everybody in.
 type Gate struct {
+	// MostUnsent is about how many bytes of answers may be on their way to clients; 0: 64 MiB. It bounds the memory that
+	// clients take who do not read.
+	MostUnsent int
+
 	slots    chan struct{}
 	waiting  atomic.Int64
 	queue    int64
 	patience time.Duration
+
+	mu     sync.Mutex
+	sends  []*sending // the oldest first
+	unsent int        // bytes of them
+}
+
+// sending is an answer on its way.
+type sending struct {
+	bytes int
+	cut   func()
 }
 
 // NewGate returns a gate for running requests at once, with room for queue more, each of which waits for at most
@@ -66,6 +84,40 @@ func (g *Gate) leave() func() {
 		if !left.Swap(true) {
 			<-g.slots
 		}
+	}
+}
+
+// mostUncounted is how many bytes of an answer are not worth to be counted: the buffers of its connection take as many.
+const mostUncounted = 16 << 10
+
+// Send counts an answer until sent is called. If there are too many bytes, those answers are cut off that have been on
+// their way for longest: their clients are the slowest. A cut must not wait for anything, and is not called after sent.
+func (g *Gate) Send(bytes int, cut func()) (sent func()) {
+	if g == nil || bytes <= mostUncounted {
+		return func() {}
+	}
+	one := &sending{bytes, cut}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sends = append(g.sends, one)
+	g.unsent += bytes
+	for g.unsent > cmp.Or(g.MostUnsent, 64<<20) && len(g.sends) > 1 {
+		oldest := g.sends[0]
+		g.forget(oldest)
+		oldest.cut()
+	}
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.forget(one)
+	}
+}
+
+// forget takes an answer off the count, unless that has been done. The caller holds mu.
+func (g *Gate) forget(one *sending) {
+	if i := slices.Index(g.sends, one); i >= 0 {
+		g.sends = slices.Delete(g.sends, i, i+1)
+		g.unsent -= one.bytes
 	}
 }
 

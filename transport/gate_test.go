@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/transport"
 )
@@ -134,6 +137,31 @@ func TestASubscriptionTakesNobodysPlace(t *testing.T) {
 	close(ticks)
 }
 
+func TestWhoWaitsForWhatWasDeferredTakesNobodysPlace(t *testing.T) {
+	late := make(chan struct{})
+	gate := transport.NewGate(1, 0, time.Minute)
+	more, all := true, false
+	url := serveHTTP(t, &transport.HTTP{Gate: gate}, fields{"one": func(context.Context) graphql.ResponseHandler {
+		part := 0
+		return func(context.Context) *graphql.Response {
+			switch part++; part {
+			case 1:
+				return &graphql.Response{Data: []byte(`{"one":1}`), HasNext: &more}
+			case 2:
+				<-late
+				return &graphql.Response{Data: []byte(`{"other":2}`), Path: ast.Path{}, HasNext: &all}
+			}
+			return nil
+		}
+	}})
+	res := begin(t, http.MethodPost, url, run(deferring), "Accept", eventType)
+	defer func() { _ = res.Body.Close() }()
+	if r := post(t, url, run(`{ other }`)); r.StatusCode != http.StatusOK {
+		t.Errorf("beside the first part: got %d: %s", r.StatusCode, r.text)
+	}
+	close(late)
+}
+
 func TestAnOperationOnASocketIsAdmittedToo(t *testing.T) {
 	gate, _, release := occupied(t, fields{})
 	s := serveSockets(t, &transport.WebSocket{Gate: gate}, fields{})
@@ -181,5 +209,47 @@ func TestALimitOfOneRequestIsNoneOfTheNext(t *testing.T) {
 		if r := get(t, url, jsonType, "query", `{ wait }`); r.text != `{"data":{"wait":1}}` {
 			t.Errorf("got %d: %s", r.StatusCode, r.text)
 		}
+	}
+}
+
+func TestWhatIsUnsentIsBounded(t *testing.T) {
+	gate := transport.NewGate(1, 0, time.Minute)
+	gate.MostUnsent = 250 << 10
+	var cut []int
+	send := func(i, bytes int) func() { return gate.Send(bytes, func() { cut = append(cut, i) }) }
+	send(0, 1<<10) // too little to count
+	first := send(1, 100<<10)
+	send(2, 100<<10)
+	first()
+	send(3, 100<<10)
+	if len(cut) > 0 {
+		t.Errorf("cut off are %v although there is room", cut)
+	}
+	send(4, 100<<10)
+	send(5, 500<<10) // alone it may be longer
+	if want := []int{2, 3, 4}; !slices.Equal(cut, want) {
+		t.Errorf("want %v cut off, got %v", want, cut)
+	}
+}
+
+// long has an answer that no buffer between the server and its client takes.
+func long(context.Context) graphql.ResponseHandler {
+	return graphql.OneShot(data(`{"wait":"` + strings.Repeat("x", 16<<20) + `"}`))
+}
+
+func TestASlowReaderTakesNobodysPlaceAndIsCutOffForAnother(t *testing.T) {
+	gate := transport.NewGate(1, 0, time.Minute)
+	gate.MostUnsent = 20 << 20
+	url := serveHTTP(t, &transport.HTTP{Gate: gate, MaxBatch: 2}, fields{"wait": long})
+	for what, body := range map[string]string{"alone": run(`{ wait }`), "in an array": runs(`{ wait }`)} {
+		slow := begin(t, http.MethodPost, url, body)
+		if r := post(t, url, run(`{ one }`)); r.StatusCode != http.StatusOK {
+			t.Errorf("%s: beside it got %d: %s", what, r.StatusCode, r.text)
+		}
+		another := begin(t, http.MethodPost, url, body)
+		if n, err := io.Copy(io.Discard, slow.Body); err == nil {
+			t.Errorf("%s: a slow reader got all of %d bytes", what, n)
+		}
+		_, _ = slow.Body.Close(), another.Body.Close()
 	}
 }

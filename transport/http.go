@@ -70,8 +70,8 @@ var (
 	private  = []string{"private, no-cache"} // a browser may keep it, but has to ask
 )
 
-// Supports takes every request but those for a WebSocket.
-func (*HTTP) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
+// Supports takes every request but those for a WebSocket. Other upgrades may be offered, as to HTTP/2, and are not taken up.
+func (*HTTP) Supports(r *http.Request) bool { return !(*WebSocket)(nil).Supports(r) }
 
 // Shutdown ends the streams that are open, and each later one at its first pause. They break off, so that clients know
 // to ask again.
@@ -93,11 +93,12 @@ type exchange struct {
 	r      *http.Request
 	exec   graphql.GraphExecutor
 	wanted accepted
+	leave  func() // the gate
 }
 
 // Do answers a request.
 func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"])}
+	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"]), func() {}}
 	header := w.Header()
 	if header["Vary"] == nil {
 		header["Vary"] = onAccept
@@ -124,7 +125,7 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 			break
 		}
 		if array(body) {
-			x.admitted(ctx, func(func()) { x.batch(ctx, body) })
+			x.admitted(ctx, func() { x.batch(ctx, body) })
 			return
 		}
 		params, refused = parse(body)
@@ -143,11 +144,11 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 		x.refuse(ctx, refused)
 		return
 	}
-	x.admitted(ctx, func(leave func()) { x.operate(ctx, params, leave) })
+	x.admitted(ctx, func() { x.operate(ctx, params) })
 }
 
-// admitted lets a request run once the gate does. It may leave before it has run.
-func (x *exchange) admitted(ctx context.Context, run func(leave func())) {
+// admitted lets a request run once the gate does.
+func (x *exchange) admitted(ctx context.Context, run func()) {
 	leave, err := x.Gate.Enter(ctx)
 	switch {
 	case errors.Is(err, ErrOverloaded):
@@ -157,7 +158,8 @@ func (x *exchange) admitted(ctx context.Context, run func(leave func())) {
 		x.write(cancelled())
 	default:
 		defer leave()
-		run(leave)
+		x.leave = leave
+		run()
 	}
 }
 
@@ -169,7 +171,7 @@ func (x *exchange) operation(ctx context.Context, params *graphql.RawParams) (*g
 }
 
 // operate runs one operation and writes its answer.
-func (x *exchange) operate(ctx context.Context, params *graphql.RawParams, leave func()) {
+func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	oc, errs := x.operation(ctx, params)
 	if errs != nil {
 		x.write(x.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs))
@@ -184,13 +186,16 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams, leave
 		return
 	case kind == ast.Subscription:
 		respond, ctx := x.exec.DispatchOperation(ctx, oc)
-		leave()
+		x.leave()
 		x.stream(respond, ctx)
 		return
 	}
 	if x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer") {
-		ctx = session.WithParts(ctx)
-		x.stream(x.exec.DispatchOperation(ctx, oc))
+		respond, ctx := x.exec.DispatchOperation(session.WithParts(ctx), oc)
+		x.stream(func(ctx context.Context) *graphql.Response {
+			defer x.leave() // the parts after the first one wait for a client who may read slowly
+			return respond(ctx)
+		}, ctx)
 		return
 	}
 	if x.r.Method != http.MethodPost {
@@ -266,6 +271,9 @@ var contentTypes = map[string][]string{
 }
 
 func (x *exchange) send(media string, status int, body []byte) {
+	x.leave()
+	sent := x.Gate.Send(len(body), func() { _ = x.within.SetWriteDeadline(time.Unix(1, 0)) })
+	defer sent()
 	header := x.w.Header()
 	header["Content-Type"] = contentTypes[media]
 	_ = x.within.SetWriteDeadline(time.Now().Add(x.writeTimeout()))

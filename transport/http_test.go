@@ -372,6 +372,18 @@ func TestOtherMethodsAreRefusedWithThoseThatAreAllowed(t *testing.T) {
 	}
 }
 
+// Clients offer HTTP/2 in this way, and go on with HTTP/1.1 where the offer is not taken up.
+func TestAnOfferOfAnotherProtocolIsNotTakenUp(t *testing.T) {
+	server := httptest.NewServer(newServer(&transport.HTTP{}, fields{}))
+	defer server.Close()
+	for _, protocol := range []string{"h2c", "TLS/1.0, HTTP/2.0"} {
+		r := post(t, server.URL, run(`{ one }`), "Connection", "Upgrade, HTTP2-Settings", "Upgrade", protocol, "HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")
+		if r.StatusCode != http.StatusOK || r.text != `{"data":{"one":1}}` {
+			t.Errorf("%s: got %s: %s", protocol, r.Status, r.text)
+		}
+	}
+}
+
 func TestABodyOfAFormThatIsNotUnderstoodIsRefused(t *testing.T) {
 	url := serveHTTP(t, &transport.HTTP{}, nil)
 	for _, c := range []struct {

@@ -60,6 +60,9 @@ func (x *exchange) body() ([]byte, *refusal) {
 	}
 	limited := r.Body
 	if x.MaxBody > 0 {
+		if r.ContentLength > x.MaxBody {
+			return nil, x.tooLarge()
+		}
 		limited = http.MaxBytesReader(x.w, r.Body, x.MaxBody)
 	}
 	timeout := x.ReadTimeout
@@ -71,7 +74,7 @@ func (x *exchange) body() ([]byte, *refusal) {
 	read.Grow(int(min(max(r.ContentLength, 0), mostForeseen)) + bytes.MinRead)
 	if _, err := read.ReadFrom(limited); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", x.MaxBody)}
+			return nil, x.tooLarge()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, &refusal{status: http.StatusRequestTimeout, code: CodeTimeout, message: fmt.Sprintf("the body took longer than %s to arrive", timeout)}
@@ -80,6 +83,10 @@ func (x *exchange) body() ([]byte, *refusal) {
 	}
 	_ = x.within.SetReadDeadline(time.Time{}) // only now: the rest of a body that is refused may never come
 	return read.Bytes(), nil
+}
+
+func (x *exchange) tooLarge() *refusal {
+	return &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", x.MaxBody)}
 }
 
 // mostForeseen is how many bytes of a body are believed in before they are there.

@@ -36,12 +36,14 @@ func (s *socket) subscribe(m socketMessage) {
 	}
 	received := graphql.Now()
 	params, refused := parse(m.payload)
-	if refused != nil {
+	switch {
+	case refused == nil:
+		params.Headers = s.header
+		params.ReadTime = graphql.TraceTiming{Start: received, End: graphql.Now()}
+	case refused.code == CodeBadRequest:
 		s.close(socketBadRequest, "Invalid message: "+refused.message)
 		return
 	}
-	params.Headers = s.header
-	params.ReadTime = graphql.TraceTiming{Start: received, End: graphql.Now()}
 	op, err := s.register(m.id)
 	var closes *socketCloseError
 	var refuses *gqlerror.Error
@@ -51,7 +53,7 @@ func (s *socket) subscribe(m socketMessage) {
 	case errors.As(err, &refuses):
 		s.write(s.failure(m.id, gqlerror.List{refuses}))
 	case op != nil:
-		s.work.Go(func() { s.operate(op, params) })
+		s.work.Go(func() { s.operate(op, params, refused) })
 	}
 }
 
@@ -108,25 +110,28 @@ func (s *socket) complete(id string) bool {
 }
 
 // operate runs an operation to its end.
-func (s *socket) operate(op *socketOperation, params *graphql.RawParams) {
+func (s *socket) operate(op *socketOperation, params *graphql.RawParams, refused *refusal) {
 	defer op.cancel()
 	ctx, end := session.NewRequest(op.ctx)
 	ctx, _ = session.Identify(ctx)
 	if !s.legacy { // whose clients know of no parts
 		ctx = session.WithParts(ctx)
 	}
-	last := s.answer(ctx, op, params)
+	last := s.answer(ctx, op, params, refused)
 	end()
 	s.conclude(op, last)
 }
 
-// answer sends all results of an operation. It returns the message that is to end it.
-func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphql.RawParams) (last []byte) {
+// answer sends all results of an operation that is not refused. It returns the message that is to end it.
+func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphql.RawParams, refused *refusal) (last []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			last = s.failure(op.id, gqlerror.List{s.recovered(ctx, p)})
 		}
 	}()
+	if refused != nil { // over a limit, which is no reason to end the others
+		return s.failure(op.id, s.exec.DispatchError(ctx, refused.list()).Errors)
+	}
 	leave, err := s.Gate.Enter(ctx)
 	if err != nil {
 		return s.failure(op.id, s.exec.DispatchError(ctx, notAdmitted(err)).Errors)
@@ -151,8 +156,10 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 		if response == nil {
 			break
 		}
+		leave() // what follows waits for a client who may read slowly
+		last := !subscription && (response.HasNext == nil || !*response.HasNext)
 		s.send(op, s.result(op.id, response, first || subscription))
-		if !subscription && (response.HasNext == nil || !*response.HasNext) {
+		if last {
 			break
 		}
 	}
@@ -161,6 +168,8 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 
 // send writes an operation's message, unless the client wants none.
 func (s *socket) send(op *socketOperation, text []byte) {
+	sent := s.Gate.Send(len(text), func() { go func() { _ = s.conn.CloseNow() }() }) // with all its other answers
+	defer sent()
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if !op.stopped.Load() {
