@@ -9,7 +9,7 @@ GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml batch/batchtest/gqlgen.yml))
 GENERATED := $(wildcard graph/generated session/sessiontest/generated batch/batchtest/generated)
 
-.PHONY: help generate check-generated lint test race all-databases chaos batching soak bench e2e
+.PHONY: help generate check-generated lint test race all-databases chaos batching soak differential bench e2e
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,10 @@ batching: ## Count the statements of ROLLCALL_BATCHING (10000) mixed operations 
 soak: export ROLLCALL_TEST_SOAK ?= 60s
 soak: ## Beset the server with idle, slow and hostile clients for ROLLCALL_TEST_SOAK (60s) on each database of `make test`.
 	go test -count=1 -timeout 0 -v -run TestANormalClientIsServedUnderSiege .
+
+differential: export ROLLCALL_DIFFERENTIAL ?= 5000
+differential: ## Compare the answers to ROLLCALL_DIFFERENTIAL (5000) random queries with those of resolvers, on each database of `make test`.
+	go test -race -count=1 -timeout 0 -v -run Engine ./graph
 
 bench: ## Run the benchmarks, and those beside rivals, which are a module of their own in bench/.
 	go test -run '^$$' -bench . -benchmem ./...

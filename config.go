@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -136,6 +137,12 @@ func (c config) check() error {
 // shutdownTimeout is by default long enough for every operation to meet its deadline.
 func (c config) shutdownTimeout() time.Duration {
 	return cmp.Or(c.Shutdown, c.Deadline+5*time.Second)
+}
+
+// garbageSet tells whether how often garbage is collected was chosen by Go's own variable.
+func garbageSet() bool {
+	_, set := os.LookupEnv("GOGC")
+	return set
 }
 
 // loopback tells whether only this machine can reach an address.

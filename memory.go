@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"os"
 	"runtime/debug"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -15,7 +14,7 @@ const garbage = 400
 // tuneMemory sets how the garbage is collected: seldom, but often enough not to exceed what a container may have. The
 // variables GOGC and GOMEMLIMIT beat both; /metrics shows what holds.
 func tuneMemory(log *slog.Logger) {
-	if os.Getenv("GOGC") == "" {
+	if !garbageSet() {
 		debug.SetGCPercent(garbage)
 	}
 	if _, err := memlimit.Set(); err != nil {

@@ -30,7 +30,7 @@ func TestThePlanCoversEveryField(t *testing.T) {
 		t.Errorf("only %d fields are reached", len(reached))
 	}
 	for name, query := range reached {
-		a := p.api.ask(t.Context(), operation{Query: query}, "application/json")
+		a := p.api.ask(t.Context(), randomOperation{Query: query}, "application/json")
 		var data any
 		if err := json.Unmarshal([]byte(a.answers[0].data), &data); err != nil || a.failed() {
 			t.Fatalf("%s: %s gives %s", name, query, a.body)

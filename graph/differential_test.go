@@ -313,7 +313,7 @@ func (p *pair) compareArrays(t *testing.T, seed uint64, arrays int) {
 	t.Helper()
 	for range arrays {
 		seed += 10
-		var operations []operation
+		var operations []randomOperation
 		for j := range 1 + seed%5 {
 			operations = append(operations, generate(schema, seed+j, false))
 		}
@@ -344,7 +344,7 @@ func TestAnArrayIsAnsweredAsByTheEngine(t *testing.T) {
 func TestAConditionThatIsNullFailsItsOperationAlone(t *testing.T) {
 	onHostileData(t, func(t *testing.T, db *database.Database) {
 		p := newPair(db, func(*graph.Config) {})
-		operations := []operation{
+		operations := []randomOperation{
 			{Query: `query($v: Boolean = true) { user(id: "User:1") { name @include(if: $v) } team(id: "Team:1") { name } }`, Variables: map[string]any{"v": nil}},
 			{Query: `query($v: Boolean = true) { users(first: 2) { nodes { id ... @skip(if: $v) { name } } } }`, Variables: map[string]any{"v": nil}},
 			{Query: `{ user(id: "User:2") { name } }`},
@@ -374,10 +374,10 @@ func slowly(t *testing.T, db *database.Database) {
 // slow are operations that read something before, and beside, what is slow. (Not on a snapshot, where it is left to chance which
 // of two comes first.)
 var slow = []any{
-	operation{Query: `{ a: user(id: "User:500") { name manager { name } } users(first: 3) { nodes { name teams(first: 2) { nodes { name } } } } }`},
-	operation{Query: `{ team(id: "Team:7") { id members(first: 1) { totalCount edges { node { manager { name } } } } } bad: user(id: "Team:1") { id } }`},
-	operation{Query: `query @snapshot { users(first: 2) { nodes { teams { totalCount } } } }`},
-	[]operation{{Query: `{ user(id: "User:500") { teams { nodes { name } } } }`}, {Query: `{ user(id: "User:501") { name } }`}},
+	randomOperation{Query: `{ a: user(id: "User:500") { name manager { name } } users(first: 3) { nodes { name teams(first: 2) { nodes { name } } } } }`},
+	randomOperation{Query: `{ team(id: "Team:7") { id members(first: 1) { totalCount edges { node { manager { name } } } } } bad: user(id: "Team:1") { id } }`},
+	randomOperation{Query: `query @snapshot { users(first: 2) { nodes { teams { totalCount } } } }`},
+	[]randomOperation{{Query: `{ user(id: "User:500") { teams { nodes { name } } } }`}, {Query: `{ user(id: "User:501") { name } }`}},
 }
 
 func TestALateOperationIsAnsweredAsByTheEngine(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"rollcall/model"
 )
 
-// operation is a query that was made at random.
-type operation struct {
+// randomOperation is a query that was made at random.
+type randomOperation struct {
 	Query     string         `json:"query"`
 	Name      string         `json:"operationName,omitempty"`
 	Variables map[string]any `json:"variables,omitempty"`
@@ -20,7 +20,7 @@ type operation struct {
 	asIs bool // nothing in it is for the resolvers, unless it has an error
 }
 
-func (o operation) String() string {
+func (o randomOperation) String() string {
 	text, _ := json.Marshal(o.Variables)
 	return o.Query + "\nvariables: " + string(text)
 }
@@ -47,14 +47,14 @@ type fragment struct {
 }
 
 // generate makes the operation of a seed.
-func generate(schema *ast.Schema, seed uint64, snapshot bool) operation {
+func generate(schema *ast.Schema, seed uint64, snapshot bool) randomOperation {
 	g := &generator{
 		Rand: rand.New(rand.NewPCG(seed, 7)), schema: schema, snapshot: snapshot,
 		fields: 40, meanings: map[string]string{}, values: map[string]any{},
 	}
 	g.fields = 3 + g.IntN(g.fields)
 	set := g.selection(schema.Query, 2+g.IntN(6), 1)
-	op := operation{Query: set, Variables: g.values, asIs: !g.special}
+	op := randomOperation{Query: set, Variables: g.values, asIs: !g.special}
 	if len(g.declared) > 0 || g.one(2) {
 		op.Name = "Q"
 		op.Query = "query Q"

@@ -10,9 +10,9 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"rollcall/batch"
 	"rollcall/database"
 	"rollcall/event"
 	"rollcall/graph/generated"
@@ -89,10 +89,10 @@ func (a *API) Running() int { return a.streams.Gate.Running() }
 func (a *API) Waiting() int { return a.streams.Gate.Waiting() }
 
 // NewHandler returns the GraphQL API.
-func NewHandler(cfg Config) *API { return newHandler(cfg, (*batch.Plan).Answers) }
+func NewHandler(cfg Config) *API { return newHandler(cfg, true) }
 
-// newHandler returns the API over the schema that answering makes of the generated one.
-func newHandler(cfg Config, answering func(*batch.Plan, graphql.ExecutableSchema) graphql.ExecutableSchema) *API {
+// newHandler returns the API with its queries answered from the read plan, or by the resolvers alone.
+func newHandler(cfg Config, planned bool) *API {
 	present := presenter{cfg.Logger, cfg.Deadline, cfg.Production}.present
 	if cfg.Events == nil {
 		cfg.Events = &event.Local{}
@@ -100,13 +100,12 @@ func newHandler(cfg Config, answering func(*batch.Plan, graphql.ExecutableSchema
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events},
 	})
-	for id, text := range cfg.Documents {
-		if _, err := gqlparser.LoadQueryWithRules(schema.Schema(), text, nil); err != nil { // it is refused when it is asked for
-			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", err)
-		}
-	}
+	cfg.checkDocuments(schema.Schema())
 	plan := loader.Plan(cfg.MaxPage)
-	srv := handler.New(answering(plan, schema))
+	if planned {
+		schema = plan.Answers(schema)
+	}
+	srv := handler.New(schema)
 	var gate *transport.Gate
 	if cfg.Concurrency > 0 {
 		gate = transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
@@ -159,6 +158,15 @@ func newHandler(cfg Config, answering func(*batch.Plan, graphql.ExecutableSchema
 func tooLong(most int) func(argument string, items int) error {
 	return func(argument string, items int) error {
 		return model.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, most)
+	}
+}
+
+// checkDocuments warns of listed documents that are refused when they are asked for.
+func (cfg Config) checkDocuments(schema *ast.Schema) {
+	for id, text := range cfg.Documents {
+		if _, err := gqlparser.LoadQueryWithRules(schema, text, nil); err != nil {
+			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", err)
+		}
 	}
 }
 

@@ -70,6 +70,19 @@ func TestAUserIsFoundByEmailInAnyCase(t *testing.T) {
 	})
 }
 
+func TestNoDatabaseIsAskedForAnEmailThatNobodyCanHave(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		for what, email := range map[string]string{"null character": "a\x00@example.com", "very long": strings.Repeat("a", 2_000) + "@example.com"} {
+			d.wantStatements(t, 0, func() {
+				a := d.send(`query($email: String!) { userByEmail(email: $email) { id } }`, "email", email)
+				if len(a.Errors) > 0 || a.at(t, "userByEmail") != nil {
+					t.Errorf("%s: got %.200s", what, a.raw)
+				}
+			})
+		}
+	})
+}
+
 func TestPagesFollowEachOtherAndCoverTheListOnce(t *testing.T) {
 	onDemoData(t, func(t *testing.T, d *directory) {
 		for _, list := range []struct {

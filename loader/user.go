@@ -33,6 +33,10 @@ func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) 
 
 func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User, error) {
 	byEmail := make(map[string]*model.User, len(emails))
+	emails = slices.DeleteFunc(slices.Clone(emails), func(email string) bool { return !model.StorableEmail(email) })
+	if len(emails) == 0 {
+		return byEmail, nil
+	}
 	var users []*model.User
 	err := session.DB(ctx).Select(columns(ctx, "User", "email")).Where("email IN ?", emails).Find(&users).Error
 	for _, u := range users {

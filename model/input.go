@@ -151,5 +151,10 @@ func checkEmail(email string) (string, error) {
 	return email, nil
 }
 
+// StorableEmail tells whether somebody may have an email address, however odd: no database is asked for others.
+func StorableEmail(email string) bool {
+	return len(email) <= utf8.UTFMax*maxEmail && utf8.ValidString(email) && !strings.ContainsRune(email, 0)
+}
+
 // NormalEmail returns an email address in the form in which it is stored and compared.
 func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
