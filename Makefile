@@ -9,7 +9,7 @@ GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml batch/batchtest/gqlgen.yml))
 GENERATED := $(wildcard graph/generated session/sessiontest/generated batch/batchtest/generated)
 
-.PHONY: help generate check-generated lint test race all-databases chaos batching soak differential bench e2e
+.PHONY: help generate check-generated lint test race all-databases chaos batching soak differential bench benchmarks e2e
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -60,9 +60,13 @@ differential: export ROLLCALL_DIFFERENTIAL ?= 5000
 differential: ## Compare the answers to ROLLCALL_DIFFERENTIAL (5000) random queries with those of resolvers, on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run Engine ./graph
 
-bench: ## Run the benchmarks, and those beside rivals, which are a module of their own in bench/.
+bench: DATABASE ?= sqlite:
+bench: ## Compare the server with one written by hand, on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.
+	cd bench && go run . --database='$(DATABASE)' $(BENCH)
+
+benchmarks: ## Run the benchmarks, and those beside other libraries.
 	go test -run '^$$' -bench . -benchmem ./...
-	go -C bench test -bench . -benchmem ./...
+	go -C bench test -run '^$$' -bench . -benchmem ./...
 
 e2e: ## Run real clients and a browser against the server, on SQLite and on the MariaDB that ROLLCALL_TEST_MYSQL names, if any.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error

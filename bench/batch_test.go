@@ -1,5 +1,4 @@
-// Package bench measures Rollcall beside others. It is a module of its own, for what only it depends on.
-package bench
+package main
 
 import (
 	"context"

@@ -1,0 +1,94 @@
+// Bench compares Rollcall with a server that is written by hand (bench/raw): both answer the same requests from
+// the same data, in turns, and what that costs each is printed as a table and drawn. Its tests are benchmarks beside other
+// libraries. It is a module of its own, for what only it depends on.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"rollcall/bench/workload"
+)
+
+type config struct {
+	Database    string        `placeholder:"URL" default:"sqlite:" help:"sqlite: for files of its own, or the URL of a server on which databases may be created, such as mysql://root@127.0.0.1:3306/. Default: ${default}."`
+	Rounds      int           `placeholder:"N" default:"5" help:"How often each server is measured with each workload, in turns. Default: ${default}."`
+	Round       time.Duration `placeholder:"DURATION" default:"2s" help:"About how long raw takes for a round; Rollcall answers as many requests. Default: ${default}."`
+	Connections int           `placeholder:"N" default:"16" help:"Clients at a time. Default: ${default}."`
+	Workload    []string      `placeholder:"NAME" help:"Only these workloads, without the growth curve: point, list, nested, deep, aliases, mutation, typename."`
+	Plots       string        `placeholder:"FOLDER" help:"Where to write comparison.svg and growth.svg. Default: nowhere."`
+	Quick       bool          `help:"One short round of each, to see that it works; its figures mean nothing."`
+}
+
+// sizes are the pages of the growth curve.
+var sizes = []int{10, 50, 250, 1000}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var cfg config
+	kong.Parse(&cfg,
+		kong.Name("bench"),
+		kong.Description("Compare Rollcall with a server written by hand: CPU, memory, statements and latency. It needs Linux, and a machine that does nothing else; then the ratios count."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
+	)
+	if cfg.Quick {
+		cfg.Rounds, cfg.Round = 1, 50*time.Millisecond
+	}
+	if err := run(ctx, cfg); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, cfg config) error {
+	folder, err := os.MkdirTemp("", "rollcall-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	b, err := begin(ctx, cfg, folder)
+	if err != nil {
+		return err
+	}
+	defer b.end()
+
+	var growth, all []comparison
+	for _, first := range sizes { // before a mutation, which each server is sent as many of as it can answer
+		if len(cfg.Workload) > 0 {
+			break
+		}
+		c, err := b.compare(ctx, workload.Nested(first), min(cfg.Rounds, 3))
+		if err != nil {
+			return fmt.Errorf("growth: %w", err)
+		}
+		growth = append(growth, c)
+	}
+	for _, w := range workload.All() {
+		if len(cfg.Workload) > 0 && !slices.Contains(cfg.Workload, w.Name) {
+			continue
+		}
+		c, err := b.compare(ctx, w, cfg.Rounds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.Name, err)
+		}
+		all = append(all, c)
+	}
+	printTable(b.about, all)
+	if len(cfg.Workload) > 0 {
+		return nil
+	}
+	printGrowth(growth)
+	if cfg.Plots == "" {
+		return nil
+	}
+	return draw(cfg.Plots, b.about, all, growth)
+}

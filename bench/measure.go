@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"rollcall/bench/workload"
+)
+
+// cost is what one request costs a server: medians of the rounds.
+type cost struct {
+	cpu         float64 // microseconds
+	allocations float64
+	statements  float64
+	bytes       int
+	p50, p99    time.Duration
+	alone       time.Duration // the median of one client alone
+	resident    int           // bytes, after the workload
+}
+
+// comparison is what a workload costs both.
+type comparison struct {
+	workload.Workload
+	raw, rollcall cost
+}
+
+func (c comparison) ratio() float64 { return c.rollcall.cpu / c.raw.cpu }
+
+// compare makes sure that both servers answer alike, then measures them in turns.
+func (b *bench) compare(ctx context.Context, w workload.Workload, rounds int) (c comparison, err error) {
+	if err := b.same(ctx, w); err != nil {
+		return c, err
+	}
+	requests, err := b.calibrate(ctx, w)
+	if err != nil {
+		return c, err
+	}
+	var raw, rollcall []cost
+	for round := range rounds {
+		progress("%s (%s): round %d of %d, %d requests each", w.Name, w.What, round+1, rounds, requests)
+		for _, s := range []struct {
+			*server
+			to *[]cost
+		}{{b.raw, &raw}, {b.rollcall, &rollcall}} {
+			one, err := b.measure(ctx, s.server, w, requests, uint64(round))
+			if err != nil {
+				return c, err
+			}
+			*s.to = append(*s.to, one)
+		}
+	}
+	return comparison{w, median(raw), median(rollcall)}, nil
+}
+
+// samples is how many answers are compared.
+const samples = 20
+
+// same fails if the servers do not give the same data, byte for byte.
+func (b *bench) same(ctx context.Context, w workload.Workload) error {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range samples {
+		body := request(w, random)
+		want, err := ask(ctx, http.DefaultClient, b.raw, body)
+		if err != nil {
+			return err
+		}
+		got, err := ask(ctx, http.DefaultClient, b.rollcall, body)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, want) {
+			return fmt.Errorf("the servers do not agree:\nraw      %.2000s\nrollcall %.2000s", want, got)
+		}
+	}
+	return nil
+}
+
+// calibrate warms both servers up, and returns how many requests raw answers in a round.
+func (b *bench) calibrate(ctx context.Context, w workload.Workload) (requests int, err error) {
+	n := 2 * b.Connections
+	for {
+		began := time.Now()
+		if _, err := b.measure(ctx, b.raw, w, n, 0); err != nil {
+			return 0, err
+		}
+		if took := time.Since(began); took >= b.Round/4 || took >= time.Second {
+			requests = max(int(float64(n)*float64(b.Round)/float64(took)), b.Connections)
+			break
+		}
+		n *= 2
+	}
+	_, err = b.measure(ctx, b.rollcall, w, max(requests/4, b.Connections), 0)
+	return requests, err
+}
+
+// measure sends requests, and then some of one client alone.
+func (b *bench) measure(ctx context.Context, s *server, w workload.Workload, requests int, seed uint64) (c cost, err error) {
+	before, err := s.cpu()
+	if err != nil {
+		return c, err
+	}
+	allocated, ran, err := s.counters(ctx)
+	if err != nil {
+		return c, err
+	}
+	latencies, size, err := load(ctx, s, w, b.Connections, requests, seed)
+	if err != nil {
+		return c, err
+	}
+	after, err := s.cpu()
+	if err != nil {
+		return c, err
+	}
+	allocations, statements, err := s.counters(ctx)
+	if err != nil {
+		return c, err
+	}
+	alone, _, err := load(ctx, s, w, 1, min(requests, 300), seed)
+	if err != nil {
+		return c, err
+	}
+	resident, err := s.resident()
+	n := float64(len(latencies))
+	return cost{
+		cpu:         float64((after - before).Microseconds()) / n,
+		allocations: (allocations - allocated) / n,
+		statements:  (statements - ran) / n,
+		bytes:       size / len(latencies),
+		p50:         latencies[len(latencies)/2],
+		p99:         latencies[len(latencies)*99/100],
+		alone:       alone[len(alone)/2],
+		resident:    resident,
+	}, err
+}
+
+// load sends requests by so many clients, and returns how long each took, in order of that, and the bytes of all answers.
+func load(ctx context.Context, s *server, w workload.Workload, clients, requests int, seed uint64) (latencies []time.Duration, size int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
+	defer client.CloseIdleConnections()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for i := range clients {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(seed, uint64(i)))
+			var own []time.Duration
+			bytes := 0
+			for range max(requests/clients, 1) {
+				body := request(w, random)
+				began := time.Now()
+				answer, err := ask(ctx, client, s, body)
+				if err != nil {
+					cancel(err)
+					return
+				}
+				own = append(own, time.Since(began))
+				bytes += len(answer)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			latencies, size = append(latencies, own...), size+bytes
+		})
+	}
+	all.Wait()
+	slices.Sort(latencies)
+	return latencies, size, context.Cause(ctx)
+}
+
+func request(w workload.Workload, random *rand.Rand) []byte {
+	body, err := json.Marshal(map[string]any{"query": w.Query, "variables": w.Variables(random)})
+	if err != nil {
+		panic(err) // of strings and numbers it can't
+	}
+	return body
+}
+
+// ask returns an answer without errors.
+func ask(ctx context.Context, client *http.Client, s *server, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.api, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK || bytes.HasPrefix(answer, []byte(`{"errors"`)) {
+		return nil, fmt.Errorf("%s: %s: %.500s", s.api, res.Status, answer)
+	}
+	return answer, nil
+}
+
+func median(costs []cost) cost {
+	m := costs[len(costs)-1] // statements and bytes are the same in all, and memory counts at the end
+	m.cpu = middle(costs, func(c cost) float64 { return c.cpu })
+	m.allocations = middle(costs, func(c cost) float64 { return c.allocations })
+	m.p50 = time.Duration(middle(costs, func(c cost) float64 { return float64(c.p50) }))
+	m.p99 = time.Duration(middle(costs, func(c cost) float64 { return float64(c.p99) }))
+	m.alone = time.Duration(middle(costs, func(c cost) float64 { return float64(c.alone) }))
+	return m
+}
+
+func middle(costs []cost, of func(cost) float64) float64 {
+	var all []float64
+	for _, c := range costs {
+		all = append(all, of(c))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// printTable prints what each workload costs, as Markdown.
+func printTable(about string, all []comparison) {
+	fmt.Printf("CPU is that of the server's process, user and system, for one request (%s). Pairs are raw / Rollcall.\n\n", about)
+	fmt.Println("| Workload | raw | Rollcall | Ratio | p50 | p99 | p50 alone | Allocations | Statements | Bytes | Memory |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
+	for _, c := range all {
+		a, b := c.raw, c.rollcall
+		fmt.Printf("| %s: %s | %.0f µs | %.0f µs | **%.2f** | %s / %s | %s / %s | %s / %s (%.2f) | %.0f / %.0f | %.0f / %.0f | %d | %d / %d MiB |\n",
+			c.Name, c.What, a.cpu, b.cpu, c.ratio(), short(a.p50), short(b.p50), short(a.p99), short(b.p99),
+			short(a.alone), short(b.alone), float64(b.alone)/float64(a.alone), a.allocations, b.allocations,
+			a.statements, b.statements, b.bytes, a.resident>>20, b.resident>>20)
+	}
+}
+
+func short(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return fmt.Sprintf("%.2f ms", d.Seconds()*1e3)
+	}
+	return fmt.Sprintf("%.0f ms", d.Seconds()*1e3)
+}
+
+// printGrowth prints what a user costs in pages of several sizes.
+func printGrowth(all []comparison) {
+	fmt.Println("\n| Nested, `first` | raw, for each user | Rollcall, for each user | Ratio |")
+	fmt.Println("|---|---|---|---|")
+	for i, c := range all {
+		n := float64(sizes[i])
+		fmt.Printf("| %d | %.1f µs | %.1f µs | %.2f |\n", sizes[i], c.raw.cpu/n, c.rollcall.cpu/n, c.ratio())
+	}
+}
+
+//go:embed *.svg.tmpl
+var templates embed.FS
+
+// bar is one pair of the comparison; widths are of 100.
+type bar struct {
+	Name, Raw, Rollcall, Ratio string
+	Y                          int
+	RawWidth, RollcallWidth    float64
+}
+
+// point is one of a curve; X and Y are of the drawing.
+type point struct {
+	X, Y        float64
+	Label, Size string
+}
+
+// draw writes the plots.
+func draw(folder, about string, all, growth []comparison) error {
+	var bars []bar
+	for i, c := range all {
+		most := math.Max(c.raw.cpu, c.rollcall.cpu)
+		bars = append(bars, bar{
+			c.Name + ": " + c.What, fmt.Sprintf("%.0f µs", c.raw.cpu), fmt.Sprintf("%.0f µs", c.rollcall.cpu), fmt.Sprintf("%.2f ×", c.ratio()),
+			70 + 52*i, 300 * c.raw.cpu / most, 300 * c.rollcall.cpu / most,
+		})
+	}
+	if err := write(filepath.Join(folder, "comparison.svg"), map[string]any{"About": about, "Bars": bars, "Height": 80 + 52*len(bars)}); err != nil {
+		return err
+	}
+	most := 0.0
+	for i, c := range growth {
+		most = math.Max(most, math.Max(c.raw.cpu, c.rollcall.cpu)/float64(sizes[i]))
+	}
+	curve := func(of func(comparison) float64) (points []point) {
+		for i, c := range growth {
+			each := of(c) / float64(sizes[i])
+			points = append(points, point{
+				90 + 500*math.Log(float64(sizes[i])/float64(sizes[0]))/math.Log(float64(sizes[len(sizes)-1])/float64(sizes[0])),
+				260 - 190*each/most, fmt.Sprintf("%.0f", each), fmt.Sprint(sizes[i]),
+			})
+		}
+		return points
+	}
+	return write(filepath.Join(folder, "growth.svg"), map[string]any{
+		"About": about,
+		"Raw":   curve(func(c comparison) float64 { return c.raw.cpu }), "Rollcall": curve(func(c comparison) float64 { return c.rollcall.cpu }),
+	})
+}
+
+// write fills the template that has a file's name.
+func write(file string, data any) error {
+	t, err := template.ParseFS(templates, filepath.Base(file)+".tmpl")
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	if err := t.Execute(&text, data); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text.String()), 0o644)
+}
