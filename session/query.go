@@ -19,6 +19,9 @@ func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) er
 	}
 	defer s.leave()
 	if controls(query, s.with.dialect, false) {
+		if s.mode != pooled {
+			s.dead = ErrTransaction // whoever tries is not to be believed that the error was told
+		}
 		return ErrTransaction
 	}
 	if s.with.dialect == "postgres" {

@@ -194,6 +194,13 @@ var moments = map[string]func(b *Bank, reached func()) func(context.Context) (in
 	"in a statement": func(b *Bank, reached func()) func(context.Context) (int, error) {
 		return b.during(reached, b.Grind)
 	},
+	"in a statement of Query": func(b *Bank, reached func()) func(context.Context) (int, error) {
+		return func(ctx context.Context) (int, error) {
+			return b.during(reached, func(*gorm.DB) error {
+				return session.Query(ctx, "SELECT "+b.ground(), nil, func(*sql.Rows) error { return nil })
+			})(ctx)
+		}
+	},
 	"between statements": func(_ *Bank, reached func()) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) {
 			reached()
@@ -245,11 +252,13 @@ func (b *Bank) Sleep(db *gorm.DB) error {
 
 // Grind is Sleep, save that MySQL does not look whether the client is there.
 func (b *Bank) Grind(db *gorm.DB) error {
-	if b.Dialect != "mysql" {
-		return b.Sleep(db)
-	}
 	var out []struct{ Slept string }
-	return db.Raw("SELECT " + grind + " AS slept").Find(&out).Error
+	return db.Raw("SELECT " + b.ground() + " AS slept").Find(&out).Error
+}
+
+// ground is the expression of Grind.
+func (b *Bank) ground() string {
+	return map[string]string{"mysql": grind, "postgres": "CAST(pg_sleep(60) AS text)", "sqlite": endless}[b.Dialect]
 }
 
 // grind is an expression of MySQL that takes minutes.
