@@ -9,7 +9,7 @@ import (
 
 // garbage is how much of it may be there, in percent of what lives, before it is collected. Answers leave much behind and
 // keep nothing, so collecting less often costs little memory.
-const garbage = 400
+const garbage = 200
 
 // tuneMemory sets how the garbage is collected: seldom, but often enough not to exceed what a container may have. The
 // variables GOGC and GOMEMLIMIT beat both; /metrics shows what holds.

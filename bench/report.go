@@ -47,9 +47,9 @@ var templates embed.FS
 
 // bar is one pair of the comparison; widths are of 100.
 type bar struct {
-	Name, Raw, Rollcall, Ratio string
-	Y                          int
-	RawWidth, RollcallWidth    float64
+	Name, What, Raw, Rollcall, Ratio string
+	Y                                int
+	RawWidth, RollcallWidth          float64
 }
 
 // point is one of a curve; X and Y are of the drawing.
@@ -64,11 +64,11 @@ func draw(folder, about string, all, growth []comparison) error {
 	for i, c := range all {
 		most := math.Max(c.raw.cpu, c.rollcall.cpu)
 		bars = append(bars, bar{
-			c.Name + ": " + c.What, fmt.Sprintf("%.0f µs", c.raw.cpu), fmt.Sprintf("%.0f µs", c.rollcall.cpu), fmt.Sprintf("%.2f ×", c.ratio()),
+			c.Name, html(c.What), fmt.Sprintf("%.0f µs", c.raw.cpu), fmt.Sprintf("%.0f µs", c.rollcall.cpu), fmt.Sprintf("%.2f ×", c.ratio()),
 			70 + 52*i, 300 * c.raw.cpu / most, 300 * c.rollcall.cpu / most,
 		})
 	}
-	if err := write(filepath.Join(folder, "comparison.svg"), map[string]any{"About": about, "Bars": bars, "Height": 80 + 52*len(bars)}); err != nil {
+	if err := write(filepath.Join(folder, "comparison.svg"), map[string]any{"About": html(about), "Bars": bars, "Height": 80 + 52*len(bars)}); err != nil {
 		return err
 	}
 	most := 0.0
@@ -86,10 +86,13 @@ func draw(folder, about string, all, growth []comparison) error {
 		return points
 	}
 	return write(filepath.Join(folder, "growth.svg"), map[string]any{
-		"About": about,
+		"About": html(about),
 		"Raw":   curve(func(c comparison) float64 { return c.raw.cpu }), "Rollcall": curve(func(c comparison) float64 { return c.rollcall.cpu }),
 	})
 }
+
+// html escapes a text: text/template, unlike html/template, knows no SVG but leaves the units as they are.
+func html(text string) string { return template.HTMLEscapeString(text) }
 
 // write fills the template that has a file's name.
 func write(file string, data any) error {

@@ -28,7 +28,7 @@ import (
 type config struct {
 	Database string `required:"" placeholder:"URL" help:"Where the directory is."`
 	PoolSize int    `default:"16" help:"Most connections for reads, and as many for writes."`
-	GC       int    `default:"400" help:"The garbage collector's GOGC."`
+	GC       int    `default:"200" help:"The garbage collector's GOGC."`
 }
 
 // server answers requests from two pools.
