@@ -75,6 +75,7 @@ func probed(w http.ResponseWriter, r *http.Request, reason string) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
 	status, text := http.StatusOK, "ok"
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:

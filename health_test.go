@@ -34,7 +34,7 @@ func (s *server) probe(path string) (int, string) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
-	if err != nil || res.Header.Get("Cache-Control") != "no-store" {
+	if err != nil || res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 		s.tb.Errorf("%s: %v %v", path, err, res.Header)
 	}
 	return res.StatusCode, strings.TrimSpace(string(text))

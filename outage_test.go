@@ -223,14 +223,27 @@ func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 }
 
 // noticesSilence pauses the database. Nobody hears of that; probes find out, and wait no longer than they have to.
+// Queries are answered at their deadline, and nothing is left of them.
 func noticesSilence(t *testing.T, s *server, d *databaseServer) {
 	t.Helper()
+	const deadline = time.Second
+	hasty := launch(t, built(t), "--database", d.url, "--deadline", deadline.String(), "--metrics", "127.0.0.1:0")
+	hasty.answer("{ users { totalCount } }")
 	resume := d.pause()
 	defer resume()
 	time.Sleep(readyFor)
-	var probes sync.WaitGroup
-	for range 20 {
-		probes.Go(func() {
+	var asked sync.WaitGroup
+	for i := range 20 {
+		asked.Go(func() {
+			c := newClient(hasty.base, i%2 == 0)
+			defer c.CloseIdleConnections()
+			began := time.Now()
+			a, err := c.send("{ users(first: 5) { nodes { name } } }")
+			if took := time.Since(began); err != nil || a.code() != "TIMEOUT" || took > deadline+2*time.Second {
+				t.Errorf("answered with %q, %v after %s", a.code(), err, took)
+			}
+		})
+		asked.Go(func() {
 			began := time.Now()
 			status, text := s.probe("/readyz")
 			if took := time.Since(began); status != http.StatusServiceUnavailable || text != unanswered || took > 2*time.Second {
@@ -238,9 +251,15 @@ func noticesSilence(t *testing.T, s *server, d *databaseServer) {
 			}
 		})
 	}
-	probes.Wait()
+	asked.Wait()
 	resume()
 	s.becomes(http.StatusOK, "ok")
+	hasty.becomes(http.StatusOK, "ok")
+	hasty.answer("{ users { totalCount } }")
+	eventually(t, "no connection is in use", func() bool {
+		m := hasty.metrics()
+		return m[`go_sql_in_use_connections{db_name="read"}`] == 0 && m[`go_sql_in_use_connections{db_name="side"}`] == 0
+	})
 }
 
 // becomes waits until /readyz is answered so.

@@ -109,21 +109,20 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 	if err != nil {
 		return err
 	}
+	encryption, err := cfg.encryption()
+	if err != nil {
+		return err
+	}
+	listener, err := listenOn(ctx, "--listen", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
 	closeMetrics, err := serveMetrics(ctx, cfg, counts, log)
 	if err != nil {
 		return err
 	}
 	defer closeMetrics()
-	encryption, err := cfg.encryption()
-	if err != nil {
-		return err
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("--listen: %s is in use by another program: choose another port, or 0 for any", cfg.Listen)
-	} else if err != nil {
-		return fmt.Errorf("--listen: %w", err)
-	}
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -166,9 +165,9 @@ func serveMetrics(ctx context.Context, cfg config, counts *metrics.Metrics, log 
 	if cfg.Metrics == "" {
 		return func() {}, nil
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Metrics)
+	listener, err := listenOn(ctx, "--metrics", cfg.Metrics)
 	if err != nil {
-		return nil, fmt.Errorf("--metrics: %w", err)
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", counts)
@@ -179,6 +178,17 @@ func serveMetrics(ctx context.Context, cfg config, counts *metrics.Metrics, log 
 	go func() { _ = server.Serve(listener) }()
 	_, _ = fmt.Fprintf(cfg.out, "Metrics are at http://%s/metrics\n", reachable(listener.Addr()))
 	return func() { _ = server.Close() }, nil
+}
+
+// listenOn listens on the address that a flag gives.
+func listenOn(ctx context.Context, flag, address string) (*net.TCPListener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s: %s is in use by another program: choose another port, or 0 for any", flag, address)
+	} else if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return listener.(*net.TCPListener), nil // as those of tcp are
 }
 
 // newHandler routes the API, the Playground and the probes.

@@ -203,9 +203,23 @@ func TestARefusalNamesTheFlagOnOneLineWithoutThePassword(t *testing.T) {
 		{[]string{"--database", "sqlite:" + t.TempDir() + "/no/rollcall.db"}, []string{"--database", "does not exist"}},
 		{[]string{"--database", sqlite, "--listen", taken}, []string{"--listen", taken, "in use"}},
 		{[]string{"--database", sqlite, "--listen", "here"}, []string{"--listen", "here"}},
+		{[]string{"--database", sqlite, "--metrics", taken}, []string{"--metrics", taken, "in use"}},
 	} {
 		if text := refusal(t, c.args...); !contains(text, c.want...) {
 			t.Errorf("%q: %s", c.args, text)
+		}
+	}
+}
+
+func TestASignalEndsAStartThatWaitsForTheDatabase(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"mysql://u@%s/x", "postgres://u@%s/x"} {
+		cfg := parsed(t, "--database", fmt.Sprintf(url, listen(t))) // where nobody says anything
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		began := time.Now()
+		if err := run(ctx, cfg); !errors.Is(err, context.Canceled) || time.Since(began) > 3*time.Second {
+			t.Errorf("%s: ended after %s with %v", url, time.Since(began), err)
 		}
 	}
 }

@@ -49,8 +49,8 @@ func TestANormalClientIsServedUnderSiege(t *testing.T) {
 }
 
 const (
-	// mostMemory is what the server may take, in MiB. It takes about 40 alone and has been seen to take 460 under siege, of which
-	// most is what the garbage collector has yet to find: an attack may take 50 to refuse.
+	// mostMemory is what the server may take, in MiB. It takes about 40 alone and has been seen to take 650 under siege, two
+	// thirds of which may be garbage that is not yet collected.
 	mostMemory = 768
 	// leeway is how much longer than the server's limits say a client may last, on a busy machine.
 	leeway = 30 * time.Second
@@ -127,7 +127,7 @@ func (g *siege) wantPeace(t *testing.T, before, during map[string]float64) {
 	const goroutines, files = "go_goroutines", "process_open_fds"
 	if !soon(func() bool {
 		after = g.s.metrics()
-		return after[goroutines] <= before[goroutines]+10 && after[files] <= before[files]+50 && // the pools keep connections
+		return after[goroutines] <= before[goroutines]+50 && after[files] <= before[files]+50 && // the pools keep connections
 			after[`rollcall_requests{state="running"}`]+after[`rollcall_requests{state="waiting"}`] == 0 &&
 			after[`rollcall_open_streams{transport="http"}`]+after[`rollcall_open_streams{transport="websocket"}`] == 0
 	}) {

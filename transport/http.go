@@ -73,8 +73,8 @@ var (
 // Supports takes every request but those for a WebSocket. Other upgrades may be offered, as to HTTP/2, and are not taken up.
 func (*HTTP) Supports(r *http.Request) bool { return !(*WebSocket)(nil).Supports(r) }
 
-// Shutdown ends the streams that are open, and each later one at its first pause. They break off, so that clients know
-// to ask again.
+// Shutdown ends the subscriptions that are open, and each later one at its first pause. They break off, so that clients
+// know to ask again. Queries and mutations are answered to their end.
 func (t *HTTP) Shutdown() { close(t.closed()) }
 
 // Streams returns how many streams are open.

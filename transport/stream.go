@@ -99,7 +99,9 @@ type partWriter struct {
 
 func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response) {
 	subscription := graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation.Operation == "subscription"
+	var closed <-chan struct{} // what has an end of its own is answered: a mutation may be stored by now
 	if subscription {
+		closed = s.closed()
 		s.begin(subscription)
 	}
 	silence := s.KeepAlive
@@ -129,7 +131,7 @@ func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response
 			if s.begun && s.form.keepAlive != "" {
 				s.out([]byte(s.form.keepAlive))
 			}
-		case <-s.closed():
+		case <-closed:
 			return
 		case <-ctx.Done():
 			return
