@@ -2,7 +2,6 @@ package graph_test
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -43,7 +42,7 @@ func inProcess(b *testing.B, query string) {
 	if _, err := db.LoadDemo(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, Concurrency: 128, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, Concurrency: 128, Logger: slog.New(slog.DiscardHandler)}
 	for way, api := range map[string]http.Handler{"plan": graph.NewHandler(cfg), "resolvers": graph.NewEngineHandler(cfg)} {
 		b.Run(way, func(b *testing.B) {
 			body, err := json.Marshal(map[string]any{"query": query})

@@ -60,7 +60,7 @@ func queryOwnWrites(t *testing.T, backend Backend) {
 	const value = "SELECT value FROM counters WHERE id = ?"
 	b.Step("write", func(ctx context.Context) (int, error) { return 0, Add(session.DB(ctx), "counters", "value", 1, 5) })
 	b.Step("read", func(ctx context.Context) (int, error) { return queried(ctx, value, 1) })
-	b.Step("outside", func(ctx context.Context) (n int, err error) {
+	b.Step("outside", func(context.Context) (n int, err error) {
 		return n, b.Reads.WithContext(context.Background()).Raw(value, 1).Scan(&n).Error
 	})
 	a := b.Must(`mutation { w: run(step: "write") { value } read: run(step: "read") { value } outside: run(step: "outside") { value } }`)
@@ -111,7 +111,7 @@ func queryFailingRows(t *testing.T, backend Backend) {
 			return queried(ctx, "SELECT count(*) FROM accounts")
 		})
 		for _, kind := range kinds {
-			if n := b.Must(kind+` { run(step: "fail") { value } }`).value("run"); n != float64(Accounts) {
+			if n := b.Must(kind + ` { run(step: "fail") { value } }`).value("run"); n != float64(Accounts) {
 				t.Errorf("%s in a %s: a later statement read %v", what, kind, n)
 			}
 			b.WantIdle()
@@ -122,11 +122,11 @@ func queryFailingRows(t *testing.T, backend Backend) {
 func queryAfterEnd(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
 	for _, kind := range kinds {
-		var ended context.Context
-		b.Step("keep", func(ctx context.Context) (int, error) { ended = ctx; return 1, nil })
+		ended := make(chan context.Context, 1)
+		b.Step("keep", func(ctx context.Context) (int, error) { ended <- ctx; return 1, nil })
 		b.Must(kind + ` { run(step: "keep") { value } }`)
 		var closed *session.ClosedError
-		if _, err := queried(ended, "SELECT 1"); !errors.As(err, &closed) {
+		if _, err := queried(<-ended, "SELECT 1"); !errors.As(err, &closed) {
 			t.Errorf("after a %s: want a ClosedError, got %v", kind, err)
 		}
 	}
