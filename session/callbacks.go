@@ -53,8 +53,7 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 			}
 			defer pool.s.leave()
 			if controls(db.Statement.SQL.String(), db.Name(), false) {
-				pool.s.dead = ErrTransaction // GORM's SavePoint and RollbackTo may swallow the error
-				_ = db.AddError(ErrTransaction)
+				_ = db.AddError(pool.s.refuse())
 				return
 			}
 			runNoted(db, pool.s, pool.target(), run)

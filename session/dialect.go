@@ -115,8 +115,11 @@ func duplicate(err error) bool {
 	return errors.As(err, &my) && my.Number == 1062 || errors.As(err, &pg) && pg.SQLState() == "23505"
 }
 
-// numbered turns the placeholders of a statement into PostgreSQL's.
-func numbered(query string) string {
+// numbered turns the placeholders of a statement into PostgreSQL's, where that is the dialect.
+func numbered(dialect, query string) string {
+	if dialect != "postgres" {
+		return query
+	}
 	b := make([]byte, 0, len(query)+len(query)/2)
 	for n := 1; ; n++ {
 		before, after, found := strings.Cut(query, "?")

@@ -8,7 +8,7 @@ import (
 
 // Do runs fn with the operation's connection for itself: no other resolver's statement runs
 // meanwhile. It serves what leaves a result open (Rows, Scan) and savepoints (tx.Transaction). tx must
-// not be used after fn returns, nor session.DB within it, which would wait for fn to end.
+// not be used after fn returns, nor session.DB or session.Query within it, which would wait for fn to end.
 func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s := mustFromContext(ctx)
 	if err := s.enter(false); err != nil {

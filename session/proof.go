@@ -71,10 +71,7 @@ func (p *Proof) keep() time.Duration {
 }
 
 func (p *Proof) bind(query string) string {
-	if p.Dialect == "postgres" {
-		return numbered(query)
-	}
-	return query
+	return numbered(p.Dialect, query)
 }
 
 // insert marks an attempt as committed, from within its transaction.

@@ -3,15 +3,17 @@ package session
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"gorm.io/gorm"
 )
 
 // Query runs one read in the operation's session and calls row for each of its rows, which row may Scan: a read that is run
-// often costs much less so than by GORM, which looks into its destination's type for each row and column. A
-// placeholder is a ? in every dialect. row must not use the session, which would wait for it in a transaction. GORM's
-// logger is told of the statement, and errors are those that GORM's statements have.
+// often costs much less so than by GORM, which looks into its destination's type for each row and column. Every ? is a
+// placeholder, in every dialect. An error of row ends the reading and nothing else. row must not use the session, which
+// would wait for it in a transaction. GORM's logger is told of the statement, and errors are those that GORM's
+// statements have.
 func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) error) error {
 	s := mustFromContext(ctx)
 	if err := s.enter(false); err != nil {
@@ -19,43 +21,45 @@ func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) er
 	}
 	defer s.leave()
 	if controls(query, s.with.dialect, false) {
-		if s.mode != pooled {
-			s.dead = ErrTransaction // whoever tries is not to be believed that the error was told
-		}
-		return ErrTransaction
+		return s.refuse()
 	}
-	if s.with.dialect == "postgres" {
-		query = numbered(query)
-	}
-	began, n := time.Now(), int64(0)
 	s.statements.Add(1)
-	err := each(s.ctx, s.pool.target(), query, args, func(rows *sql.Rows) error {
-		n++
-		return row(rows)
-	})
-	if err != nil {
-		err = s.after(err)
-	}
+	began, text := time.Now(), numbered(s.with.dialect, query)
+	n, err := s.each(text, args, row)
 	s.base.Logger.Trace(s.ctx, began, func() (string, int64) {
+		text, args := text, args
 		if filter, ok := s.base.Logger.(gorm.ParamsFilter); ok {
-			query, args = filter.ParamsFilter(s.ctx, query, args...)
+			text, args = filter.ParamsFilter(s.ctx, text, args...)
 		}
-		return s.base.Explain(query, args...), n
+		return s.base.Explain(text, args...), n
 	}, err)
 	return err
 }
 
-// each calls row for each row of a result.
-func each(ctx context.Context, pool gorm.ConnPool, query string, args []any, row func(*sql.Rows) error) error {
-	rows, err := pool.QueryContext(ctx, query, args...)
+// each calls row for each row of a result and returns for how many. In a transaction the caller holds the slot.
+func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n int64, err error) {
+	rows, err := s.pool.target().QueryContext(s.ctx, query, args...)
 	if err != nil {
-		return err
+		return 0, s.after(err)
 	}
-	defer func() { _ = rows.Close() }() // Err has told of what matters
+	defer func() {
+		failed := rows.Close() // of rows that row has not read, even if it panicked
+		if failed == nil {
+			failed = rows.Err()
+		}
+		if failed != nil {
+			_ = s.after(failed)
+			if !errors.Is(err, failed) {
+				err = errors.Join(err, failed)
+			}
+		}
+		err = s.explain(err)
+	}()
 	for rows.Next() {
+		n++
 		if err := row(rows); err != nil {
-			return err
+			return n, err
 		}
 	}
-	return rows.Err()
+	return n, nil
 }

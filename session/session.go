@@ -160,6 +160,15 @@ func (s *Session) note(err error) {
 	}
 }
 
+// refuse returns ErrTransaction, after which a mutation is not committed: a resolver may swallow it, and GORM's SavePoint
+// and RollbackTo do. In a transaction the caller holds the slot.
+func (s *Session) refuse() error {
+	if s.mode != pooled {
+		s.dead = ErrTransaction
+	}
+	return ErrTransaction
+}
+
 // explain names the reason for the cancellation where err is but its consequence.
 func (s *Session) explain(err error) error {
 	return because(s.cause(), err)

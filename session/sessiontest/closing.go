@@ -192,14 +192,13 @@ var moments = map[string]func(b *Bank, reached func()) func(context.Context) (in
 		}
 	},
 	"in a statement": func(b *Bank, reached func()) func(context.Context) (int, error) {
-		return b.during(reached, b.Grind)
+		return b.during(reached, func(ctx context.Context) error { return b.Grind(session.DB(ctx)) })
 	},
-	"in a statement of Query": func(b *Bank, reached func()) func(context.Context) (int, error) {
-		return func(ctx context.Context) (int, error) {
-			return b.during(reached, func(*gorm.DB) error {
-				return session.Query(ctx, "SELECT "+b.ground(), nil, func(*sql.Rows) error { return nil })
-			})(ctx)
-		}
+	"in a Query": func(b *Bank, reached func()) func(context.Context) (int, error) {
+		return b.during(reached, func(ctx context.Context) error { return session.Query(ctx, b.grinding(), nil, ignore) })
+	},
+	"amid the rows of a Query": func(b *Bank, reached func()) func(context.Context) (int, error) {
+		return b.amid(reached)
 	},
 	"between statements": func(_ *Bank, reached func()) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) {
@@ -225,8 +224,18 @@ var moments = map[string]func(b *Bank, reached func()) func(context.Context) (in
 	},
 }
 
+// amid is a step that is among the rows of a session.Query.
+func (b *Bank) amid(reached func()) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) {
+		return 0, session.Query(ctx, b.slowRows(), nil, func(*sql.Rows) error {
+			reached()
+			return nil
+		})
+	}
+}
+
 // during is a step that runs a statement, of which reached tells.
-func (b *Bank) during(reached func(), statement func(*gorm.DB) error) func(context.Context) (int, error) {
+func (b *Bank) during(reached func(), statement func(context.Context) error) func(context.Context) (int, error) {
 	return func(ctx context.Context) (int, error) {
 		go func() { // the statement has the step's goroutine to itself
 			for !b.Busy() && ctx.Err() == nil {
@@ -234,7 +243,7 @@ func (b *Bank) during(reached func(), statement func(*gorm.DB) error) func(conte
 			}
 			reached()
 		}()
-		return 0, statement(session.DB(ctx))
+		return 0, statement(ctx)
 	}
 }
 
@@ -245,20 +254,26 @@ const endless = "(SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION A
 // there while it sleeps.
 func (b *Bank) Sleep(db *gorm.DB) error {
 	var out []struct{ Slept string }
-	return db.Raw("SELECT " + map[string]string{
+	return db.Raw(b.sleeping()).Find(&out).Error
+}
+
+func (b *Bank) sleeping() string {
+	return "SELECT " + map[string]string{
 		"mysql": "SLEEP(60)", "postgres": "CAST(pg_sleep(60) AS text)", "sqlite": endless,
-	}[b.Dialect] + " AS slept").Find(&out).Error
+	}[b.Dialect] + " AS slept"
 }
 
 // Grind is Sleep, save that MySQL does not look whether the client is there.
 func (b *Bank) Grind(db *gorm.DB) error {
 	var out []struct{ Slept string }
-	return db.Raw("SELECT " + b.ground() + " AS slept").Find(&out).Error
+	return db.Raw(b.grinding()).Find(&out).Error
 }
 
-// ground is the expression of Grind.
-func (b *Bank) ground() string {
-	return map[string]string{"mysql": grind, "postgres": "CAST(pg_sleep(60) AS text)", "sqlite": endless}[b.Dialect]
+func (b *Bank) grinding() string {
+	if b.Dialect != "mysql" {
+		return b.sleeping()
+	}
+	return "SELECT " + grind + " AS slept"
 }
 
 // grind is an expression of MySQL that takes minutes.
@@ -399,8 +414,14 @@ func cancelledReading(t *testing.T, backend Backend) {
 	x := newExchange()
 	b := NewBank(t, backend, Setup{Wrap: x.wrap})
 	steps := map[string]func(reached func()) func(context.Context) (int, error){
-		"in a resolver":  func(reached func()) func(context.Context) (int, error) { return moments["in a resolver"](b, reached) },
-		"in a statement": func(reached func()) func(context.Context) (int, error) { return b.during(reached, b.Sleep) },
+		"in a resolver": func(reached func()) func(context.Context) (int, error) { return moments["in a resolver"](b, reached) },
+		"in a statement": func(reached func()) func(context.Context) (int, error) {
+			return b.during(reached, func(ctx context.Context) error { return b.Sleep(session.DB(ctx)) })
+		},
+		"in a Query": func(reached func()) func(context.Context) (int, error) {
+			return b.during(reached, func(ctx context.Context) error { return session.Query(ctx, b.sleeping(), nil, ignore) })
+		},
+		"amid the rows of a Query": b.amid,
 	}
 	for _, operation := range []string{"query", "query @snapshot"} {
 		for name, step := range steps {
@@ -417,6 +438,7 @@ func cancelledReading(t *testing.T, backend Backend) {
 						Eventually(t, "no abandoned statement runs", func() bool { return !b.Busy() })
 					} else {
 						b.killAll()
+						b.stopGrinding()
 					}
 				})
 			}

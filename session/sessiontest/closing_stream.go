@@ -135,9 +135,10 @@ func refusedSubscription(t *testing.T, backend Backend) {
 func wantClosed(tb testing.TB, ctx context.Context, name string, kind ast.Operation) {
 	tb.Helper()
 	uses := map[string]func() error{
-		"Find": func() error { return session.DB(ctx).Find(&[]struct{ ID int }{}).Error },
-		"Raw":  func() error { return session.DB(ctx).Raw("SELECT 1").Find(&[]struct{ ID int }{}).Error },
-		"Do":   func() error { return session.Do(ctx, func(*gorm.DB) error { return nil }) },
+		"Find":  func() error { return session.DB(ctx).Find(&[]struct{ ID int }{}).Error },
+		"Raw":   func() error { return session.DB(ctx).Raw("SELECT 1").Find(&[]struct{ ID int }{}).Error },
+		"Do":    func() error { return session.Do(ctx, func(*gorm.DB) error { return nil }) },
+		"Query": func() error { return session.Query(ctx, "SELECT 1", nil, ignore) },
 	}
 	if kind == ast.Mutation {
 		uses["Exec"] = func() error { return Add(session.DB(ctx), "counters", "value", 1, 1) }

@@ -102,17 +102,21 @@ func (b *Bank) obstruct(ctx context.Context) (free func(), err error) {
 
 // collide runs into what obstructs, and waits for it as briefly as it can.
 func collide(tx *gorm.DB) error {
-	switch tx.Name() {
-	case "mysql": // MySQL takes it for 1 second, MariaDB for none
-		if err := tx.Exec("SET SESSION innodb_lock_wait_timeout = 0").Error; err != nil {
-			return err
-		}
-	case "postgres":
-		if err := tx.Exec("SET LOCAL lock_timeout = '1ms'").Error; err != nil {
-			return err
-		}
+	if err := hurry(tx); err != nil {
+		return err
 	}
 	return Add(tx, "counters", "value", 8, 1)
+}
+
+// hurry has a transaction wait for locks as briefly as it can.
+func hurry(tx *gorm.DB) error {
+	switch tx.Name() {
+	case "mysql": // MySQL takes it for 1 second, MariaDB for none
+		return tx.Exec("SET SESSION innodb_lock_wait_timeout = 0").Error
+	case "postgres":
+		return tx.Exec("SET LOCAL lock_timeout = '1ms'").Error
+	}
+	return nil
 }
 
 // impatient lets no connection wait for SQLite's lock.

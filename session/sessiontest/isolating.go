@@ -349,6 +349,12 @@ func cannotWriteRaw(t *testing.T, backend Backend) {
 		}
 		return 0, nil
 	})
+	b.Step("write by Query", func(ctx context.Context) (int, error) {
+		if err := session.Query(ctx, write, nil, ignore); number(err) != wants[b.Dialect] {
+			t.Errorf("%s { %s } by Query: %v", kind, write, err)
+		}
+		return 0, nil
+	})
 	b.Step("write in Do", func(ctx context.Context) (int, error) {
 		return 0, session.Do(ctx, func(tx *gorm.DB) error {
 			if err := closed(tx.Raw(write).Rows()); number(err) != wants[b.Dialect] {
@@ -360,6 +366,7 @@ func cannotWriteRaw(t *testing.T, backend Backend) {
 	for _, kind = range kinds[1:] {
 		for _, write = range writes {
 			b.Must(kind + ` { run(step: "write") { value } }`)
+			b.Must(kind + ` { run(step: "write by Query") { value } }`)
 			b.Must(kind + ` { run(step: "write in Do") { value } }`)
 		}
 	}

@@ -13,7 +13,7 @@ type promise struct {
 // Run tries every promise on a database.
 func Run(t *testing.T, backend Backend) {
 	var all []promise
-	for _, group := range [][]promise{opening, closing, committing, proving, sharing, querying, grouping, isolating, surviving} {
+	for _, group := range [][]promise{opening, closing, committing, proving, querying, sharing, grouping, isolating, surviving} {
 		all = append(all, group...)
 	}
 	for _, p := range all {
