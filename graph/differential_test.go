@@ -202,9 +202,9 @@ func onHostileData(t *testing.T, fn func(t *testing.T, db *database.Database)) {
 // each database.
 func differentials(t *testing.T, db *database.Database, share int) int {
 	t.Helper()
-	total := 800
+	total := 400
 	if db.Dialect() != "sqlite" {
-		total = 200
+		total = 100
 	}
 	if s := os.Getenv("ROLLCALL_DIFFERENTIAL"); s != "" {
 		var err error
