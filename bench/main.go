@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -23,7 +24,7 @@ type config struct {
 	Round       time.Duration `placeholder:"DURATION" default:"2s" help:"About how long raw takes for a round; Rollcall answers as many requests. Default: ${default}."`
 	Connections int           `placeholder:"N" default:"16" help:"Clients at a time. Default: ${default}."`
 	Workload    []string      `placeholder:"NAME" help:"Only these workloads, without the growth curve: point, list, nested, deep, aliases, mutation, typename."`
-	Plots       string        `placeholder:"FOLDER" help:"Where to write comparison.svg and growth.svg. Default: nowhere."`
+	Plots       string        `placeholder:"FOLDER" help:"Where to write comparison.svg, growth.svg and figures.json. Default: nowhere."`
 	Quick       bool          `help:"One short round of each, to see that it works; its figures mean nothing."`
 }
 
@@ -90,5 +91,5 @@ func run(ctx context.Context, cfg config) error {
 	if cfg.Plots == "" {
 		return nil
 	}
-	return draw(cfg.Plots, b.about, all, growth)
+	return errors.Join(store(cfg.Plots, b.about, all, growth), draw(cfg.Plots, b.about, all, growth))
 }

@@ -31,7 +31,7 @@ func TestBothServersAnswerAlikeWithAsManyStatements(t *testing.T) {
 	}
 }
 
-func TestPlotsAreDrawn(t *testing.T) {
+func TestFiguresAreDrawnAndStored(t *testing.T) {
 	var all []comparison
 	for i := range sizes {
 		all = append(all, comparison{workload.Nested(sizes[i]), cost{cpu: 100 * float64(i+1)}, cost{cpu: 150 * float64(i+1)}})
@@ -40,7 +40,10 @@ func TestPlotsAreDrawn(t *testing.T) {
 	if err := draw(folder, "a <machine>", all, all); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"comparison.svg", "growth.svg"} {
+	if err := store(folder, "a <machine>", all, all); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"comparison.svg", "growth.svg", "figures.json"} {
 		if text, err := os.ReadFile(filepath.Join(folder, name)); err != nil || len(text) < 1000 {
 			t.Errorf("%s: %v, %d bytes", name, err, len(text))
 		}

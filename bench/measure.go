@@ -19,6 +19,7 @@ import (
 type cost struct {
 	cpu         float64 // microseconds
 	allocations float64
+	collections float64 // of garbage
 	statements  float64
 	bytes       int
 	p50, p99    time.Duration
@@ -103,11 +104,11 @@ func (b *bench) calibrate(ctx context.Context, w workload.Workload) (requests in
 
 // measure sends requests, and then some of one client alone.
 func (b *bench) measure(ctx context.Context, s *server, w workload.Workload, requests int, seed uint64) (c cost, err error) {
-	before, err := s.cpu()
+	before, err := s.counts(ctx)
 	if err != nil {
 		return c, err
 	}
-	allocated, ran, err := s.counters(ctx)
+	began, err := s.cpu()
 	if err != nil {
 		return c, err
 	}
@@ -115,11 +116,11 @@ func (b *bench) measure(ctx context.Context, s *server, w workload.Workload, req
 	if err != nil {
 		return c, err
 	}
-	after, err := s.cpu()
+	ended, err := s.cpu()
 	if err != nil {
 		return c, err
 	}
-	allocations, statements, err := s.counters(ctx)
+	after, err := s.counts(ctx)
 	if err != nil {
 		return c, err
 	}
@@ -130,9 +131,10 @@ func (b *bench) measure(ctx context.Context, s *server, w workload.Workload, req
 	resident, err := s.resident()
 	n := float64(len(latencies))
 	return cost{
-		cpu:         float64((after - before).Microseconds()) / n,
-		allocations: (allocations - allocated) / n,
-		statements:  (statements - ran) / n,
+		cpu:         float64((ended - began).Microseconds()) / n,
+		allocations: (after.allocations - before.allocations) / n,
+		collections: (after.collections - before.collections) / n,
+		statements:  (after.statements - before.statements) / n,
 		bytes:       size / len(latencies),
 		p50:         latencies[len(latencies)/2],
 		p99:         latencies[len(latencies)*99/100],
@@ -209,6 +211,7 @@ func median(costs []cost) cost {
 	m := costs[len(costs)-1] // statements and bytes are the same in all, and memory counts at the end
 	m.cpu = middle(costs, func(c cost) float64 { return c.cpu })
 	m.allocations = middle(costs, func(c cost) float64 { return c.allocations })
+	m.collections = middle(costs, func(c cost) float64 { return c.collections })
 	m.p50 = time.Duration(middle(costs, func(c cost) float64 { return float64(c.p50) }))
 	m.p99 = time.Duration(middle(costs, func(c cost) float64 { return float64(c.p99) }))
 	m.alone = time.Duration(middle(costs, func(c cost) float64 { return float64(c.alone) }))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -13,15 +14,15 @@ import (
 
 // printTable prints what each workload costs, as Markdown.
 func printTable(about string, all []comparison) {
-	fmt.Printf("CPU is that of the server's process, user and system, for one request (%s). Pairs are raw / Rollcall.\n\n", about)
-	fmt.Println("| Workload | raw | Rollcall | Ratio | p50 | p99 | p50 alone | Allocations | Statements | Bytes | Memory |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Printf("CPU is that of the server's process, user and system, for one request (%s). Pairs are raw / Rollcall; collections of garbage are those in 1,000 requests.\n\n", about)
+	fmt.Println("| Workload | raw | Rollcall | Ratio | p50 | p99 | p50 alone | Allocations | Collections | Statements | Bytes | Memory |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, c := range all {
 		a, b := c.raw, c.rollcall
-		fmt.Printf("| %s: %s | %.0f µs | %.0f µs | **%.2f** | %s / %s | %s / %s | %s / %s (%.2f) | %.0f / %.0f | %.0f / %.0f | %d | %d / %d MiB |\n",
+		fmt.Printf("| %s: %s | %.0f µs | %.0f µs | **%.2f** | %s / %s | %s / %s | %s / %s (%.2f) | %.0f / %.0f | %.1f / %.1f | %.0f / %.0f | %d | %d / %d MiB |\n",
 			c.Name, c.What, a.cpu, b.cpu, c.ratio(), short(a.p50), short(b.p50), short(a.p99), short(b.p99),
 			short(a.alone), short(b.alone), float64(b.alone)/float64(a.alone), a.allocations, b.allocations,
-			a.statements, b.statements, b.bytes, a.resident>>20, b.resident>>20)
+			1e3*a.collections, 1e3*b.collections, a.statements, b.statements, b.bytes, a.resident>>20, b.resident>>20)
 	}
 }
 
@@ -40,6 +41,30 @@ func printGrowth(all []comparison) {
 		n := float64(sizes[i])
 		fmt.Printf("| %d | %.1f µs | %.1f µs | %.2f |\n", sizes[i], c.raw.cpu/n, c.rollcall.cpu/n, c.ratio())
 	}
+}
+
+// store writes all figures as JSON, for other drawings.
+func store(folder, about string, all, growth []comparison) error {
+	figures := func(c cost) map[string]any {
+		return map[string]any{
+			"cpuMicroseconds": c.cpu, "allocations": c.allocations, "collections": c.collections, "statements": c.statements,
+			"bytes": c.bytes, "residentBytes": c.resident, "p50Milliseconds": c.p50.Seconds() * 1e3, "p99Milliseconds": c.p99.Seconds() * 1e3,
+			"p50AloneMilliseconds": c.alone.Seconds() * 1e3,
+		}
+	}
+	list := func(of []comparison) (list []map[string]any) {
+		for _, c := range of {
+			list = append(list, map[string]any{
+				"workload": c.Name, "what": c.What, "cpuRatio": c.ratio(), "raw": figures(c.raw), "rollcall": figures(c.rollcall),
+			})
+		}
+		return list
+	}
+	text, err := json.MarshalIndent(map[string]any{"about": about, "comparison": list(all), "growth": list(growth)}, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "figures.json"), append(text, '\n'), 0o644)
 }
 
 //go:embed *.svg.tmpl

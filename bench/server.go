@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +23,7 @@ import (
 
 	mysql "github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"golang.org/x/sys/unix"
 
 	"rollcall/bench/workload"
 	"rollcall/database"
@@ -48,25 +51,27 @@ func begin(ctx context.Context, cfg config, folder string) (_ *bench, err error)
 			return nil, fmt.Errorf("go build %s: %w", program.name, err)
 		}
 	}
-	kind := "SQLite"
+	kind, env := "", []string(nil)
 	for _, s := range []struct {
 		to   **server
 		name string
 		args []string
 	}{
-		{&b.raw, "raw", nil},
 		{&b.rollcall, "rollcall", []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--max-page=1000", "--max-cost=10000000"}},
+		{&b.raw, "raw", nil},
 	} {
 		progress("loading %d users and %d teams for %s", workload.Users, workload.Teams, s.name)
-		owned, dialect, err := b.database(ctx, folder, s.name)
-		if err != nil {
+		var owned string
+		if owned, kind, err = b.database(ctx, folder, s.name); err != nil {
 			return nil, fmt.Errorf("--database: %w", err)
 		}
-		kind = dialect
-		if *s.to, err = launch(filepath.Join(folder, s.name), append(s.args, "--database="+owned)); err != nil {
+		if *s.to, err = launch(filepath.Join(folder, s.name), append(s.args, "--database="+owned), env); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 		b.ends = append(b.ends, (*s.to).end)
+		if env, err = b.rollcall.collector(ctx); err != nil {
+			return nil, err
+		}
 	}
 	b.about = fmt.Sprintf("%s, %d connections, %d cores, %s", kind, cfg.Connections, runtime.NumCPU(), runtime.Version())
 	return b, nil
@@ -85,8 +90,8 @@ func build(ctx context.Context, file, module, pkg string) error {
 
 // end ends the servers and drops their databases.
 func (b *bench) end() {
-	for i := len(b.ends) - 1; i >= 0; i-- {
-		b.ends[i]()
+	for _, end := range slices.Backward(b.ends) {
+		end()
 	}
 	b.ends = nil
 }
@@ -153,9 +158,11 @@ type server struct {
 	done    chan struct{}
 }
 
-// launch starts a server and waits until it has printed where it is.
-func launch(program string, args []string) (*server, error) {
+// launch starts a server and waits until it has printed where it is. env beats our environment, of which
+// what configures Rollcall is left out.
+func launch(program string, args, env []string) (*server, error) {
 	cmd := exec.Command(program, args...) //nolint:noctx // it ends by a signal, not by a kill
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROLLCALL_") }), env...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the terminal is ours to pass on
 	out, err := cmd.StdoutPipe()
@@ -202,20 +209,12 @@ func (s *server) end() {
 	}
 }
 
-// tick is the unit of CPU time in /proc/PID/stat: it is the same on every Linux that Go runs on.
-const tick = 10 * time.Millisecond
-
-// cpu returns how much CPU time the process has had, in user mode and in the kernel.
+// cpu returns how much CPU time the process has had, in user mode and in the kernel. Linux has a clock of that for each
+// process, see clock_getcpuclockid(3); /proc/PID/stat counts in steps of 10 ms only.
 func (s *server) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	user, _ := strconv.Atoi(fields[11]) // see proc_pid_stat(5): fields 14 and 15
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * tick, nil
+	var t unix.Timespec
+	err := unix.ClockGettime(int32(^s.process.Pid)<<3|2, &t)
+	return time.Duration(t.Nano()), err
 }
 
 // resident returns how much memory the process has, in bytes.
@@ -228,29 +227,50 @@ func (s *server) resident() (int, error) {
 	return pages * os.Getpagesize(), err
 }
 
-// counters returns how many objects the process has allocated, and how many statements it has run.
-func (s *server) counters(ctx context.Context) (allocations, statements float64, err error) {
+// collector returns the settings of the process's garbage collector, as variables for another.
+func (s *server) collector(ctx context.Context) ([]string, error) {
+	values, err := s.values(ctx)
+	setting := func(metric string) string {
+		if n := values[metric]; n < math.MaxInt64 {
+			return fmt.Sprintf("%.0f", n)
+		}
+		return "off"
+	}
+	return []string{"GOGC=" + setting("go_gc_gogc_percent"), "GOMEMLIMIT=" + setting("go_gc_gomemlimit_bytes")}, err
+}
+
+// counts is what a process has done since it began.
+type counts struct{ allocations, collections, statements float64 }
+
+func (s *server) counts(ctx context.Context) (counts, error) {
+	values, err := s.values(ctx)
+	return counts{
+		allocations: values["go_memstats_mallocs_total"],
+		collections: values["go_gc_duration_seconds_count"],
+		statements:  values["raw_statements_total"] + values["rollcall_operation_statements_sum"],
+	}, err
+}
+
+// values returns the metrics of the process, those with labels added up.
+func (s *server) values(ctx context.Context) (map[string]float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.metrics, nil)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
+	values := map[string]float64{}
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), " ")
+		name, _, _ = strings.Cut(name, "{")
 		n, _ := strconv.ParseFloat(value, 64)
-		switch {
-		case name == "go_memstats_mallocs_total":
-			allocations = n
-		case name == "raw_statements_total", strings.HasPrefix(name, "rollcall_operation_statements_sum"):
-			statements += n
-		}
+		values[name] += n
 	}
-	return allocations, statements, lines.Err()
+	return values, lines.Err()
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"rollcall/model"
 )
@@ -16,9 +17,9 @@ type user struct {
 }
 
 func (u *user) scan(rows *sql.Rows) error {
-	var id int64
+	var id integer
 	err := rows.Scan(&id, &u.Name, &u.Email)
-	u.ID = model.UserID(id)
+	u.ID = model.UserID(int64(id))
 	return err
 }
 
@@ -75,7 +76,7 @@ func (s *server) users(ctx context.Context, after int64, first int) (users []*me
 	err = s.query(ctx, s.reads, "SELECT id, name, manager_id FROM users WHERE id > ? ORDER BY id LIMIT ?", []any{after, first}, func(rows *sql.Rows) error {
 		m := &member{}
 		err := m.scan(rows)
-		users, keys = append(users, m), append(keys, m.id)
+		users, keys = append(users, m), append(keys, int64(m.id))
 		return err
 	})
 	return users, keys, err
@@ -102,7 +103,7 @@ func (s *server) nested(ctx context.Context, variables json.RawMessage) (any, er
 	if err != nil {
 		return nil, err
 	}
-	var managers map[int64]*named
+	var managers map[integer]*named
 	done := make(chan error, 1)
 	go func() { // both relations at once
 		var err error
@@ -119,7 +120,7 @@ func (s *server) nested(ctx context.Context, variables json.RawMessage) (any, er
 	data.Users.Nodes = make([]nestedUser, len(users))
 	for i, u := range users {
 		n := &data.Users.Nodes[i]
-		n.managed = managed{model.UserID(u.id), u.name, managers[u.manager.Int64]}
+		n.managed = managed{model.UserID(int64(u.id)), u.name, managers[u.manager]}
 		n.Teams.Nodes = names(teams[u.id])
 	}
 	return &data, nil
@@ -158,8 +159,8 @@ func (s *server) deep(ctx context.Context, variables json.RawMessage) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	var ids []int64
-	seen := map[int64]bool{}
+	var ids []integer
+	seen := map[integer]bool{}
 	for _, of := range teams {
 		for _, t := range of {
 			if !seen[t.id] {
@@ -181,12 +182,12 @@ func (s *server) deep(ctx context.Context, variables json.RawMessage) (any, erro
 	data.Users.Nodes = make([]deepUser, len(users))
 	for i, u := range users {
 		n := &data.Users.Nodes[i]
-		n.ID, n.Name, n.Teams.Nodes = model.UserID(u.id), u.name, make([]deepTeam, len(teams[u.id]))
+		n.ID, n.Name, n.Teams.Nodes = model.UserID(int64(u.id)), u.name, make([]deepTeam, len(teams[u.id]))
 		for k, t := range teams[u.id] {
 			d := &n.Teams.Nodes[k]
 			d.named, d.Members.Nodes = t.named, make([]managed, len(members[t.id]))
 			for j, m := range members[t.id] {
-				d.Members.Nodes[j] = managed{model.UserID(m.id), m.name, managers[m.manager.Int64]}
+				d.Members.Nodes[j] = managed{model.UserID(int64(m.id)), m.name, managers[m.manager]}
 			}
 		}
 	}
@@ -199,16 +200,16 @@ func (s *server) aliases(ctx context.Context, variables json.RawMessage) (any, e
 		return nil, err
 	}
 	keys := make([]any, 0, len(ids))
-	asked := make(map[string]int64, len(ids))
+	asked := make(map[string]integer, len(ids))
 	for alias, id := range ids {
 		key, err := model.ParseIDOf(model.TypeUser, "id", id)
 		if err != nil {
 			return nil, err
 		}
-		asked[alias], keys = key, append(keys, key)
+		asked[alias], keys = integer(key), append(keys, key)
 	}
 	in, keys := marks(keys)
-	users := make(map[int64]*member, len(ids))
+	users := make(map[integer]*member, len(ids))
 	var all []*member
 	if err := s.query(ctx, s.reads, "SELECT id, name, manager_id FROM users WHERE id IN ("+in+")", keys, func(rows *sql.Rows) error {
 		m := &member{}
@@ -222,7 +223,7 @@ func (s *server) aliases(ctx context.Context, variables json.RawMessage) (any, e
 	data := make(map[string]*managed, len(ids)) // encoding/json sorts them
 	for alias, id := range asked {
 		if u := users[id]; u != nil {
-			data[alias] = &managed{model.UserID(u.id), u.name, managers[u.manager.Int64]}
+			data[alias] = &managed{model.UserID(int64(u.id)), u.name, managers[u.manager]}
 		} else {
 			data[alias] = nil
 		}
@@ -239,13 +240,20 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 	if err != nil {
 		return nil, err
 	}
-	tx, err := s.writes.BeginTx(ctx, nil)
+	const update = "UPDATE users SET name = ?, updated_at = ? WHERE id = ?"
+	for _, query := range []string{update, teamsOf("?")} {
+		if _, err := s.writes.prepare(ctx, query); err != nil {
+			return nil, err
+		}
+	}
+	begun, err := s.writes.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = tx.Rollback() }() // nothing, after COMMIT
+	defer func() { _ = begun.Rollback() }() // nothing, after COMMIT
+	tx := transaction{begun, s.writes}
 	s.statements.Inc()
-	result, err := tx.ExecContext(ctx, s.bound("UPDATE users SET name = ?, updated_at = CURRENT_TIMESTAMP WHERE id = ?"), v.Name, id)
+	result, err := tx.ExecContext(ctx, update, v.Name, time.Now().UTC().Truncate(time.Microsecond), id)
 	if err != nil {
 		return nil, err
 	}
@@ -265,6 +273,6 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 			User updated `json:"user"`
 		} `json:"updateUser"`
 	}
-	answer.UpdateUser.User = updated{named{v.ID, v.Name}, nodes[named]{names(teams[id])}}
+	answer.UpdateUser.User = updated{named{v.ID, v.Name}, nodes[named]{names(teams[integer(id)])}}
 	return &answer, tx.Commit()
 }

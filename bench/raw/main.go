@@ -1,19 +1,19 @@
 // Raw answers the workloads as a server does that is written by hand for them: net/http, encoding/json and database/sql, with
 // one statement for each relation of a level. It is no GraphQL server: it knows each document by its text. The pools
-// and their settings are Rollcall's.
+// and their settings are Rollcall's; how garbage is collected GOGC and GOMEMLIMIT say.
 package main
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,14 +27,11 @@ import (
 
 type config struct {
 	Database string `required:"" placeholder:"URL" help:"Where the directory is."`
-	PoolSize int    `default:"16" help:"Most connections for reads, and as many for writes."`
-	GC       int    `default:"200" help:"The garbage collector's GOGC."`
 }
 
 // server answers requests from two pools.
 type server struct {
-	reads, writes *sql.DB
-	dialect       string
+	reads, writes *pool
 	statements    prometheus.Counter
 }
 
@@ -59,14 +56,14 @@ func main() {
 }
 
 func run(ctx context.Context, cfg config) error {
-	debug.SetGCPercent(cfg.GC)
-	db, err := database.Open(ctx, cfg.Database, database.Options{PoolSize: cfg.PoolSize, Deadline: 10 * time.Second})
+	db, err := database.Open(ctx, cfg.Database, database.Options{Deadline: 10 * time.Second})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
 	s := &server{
-		reads: db.Pools()["read"], writes: db.Pools()["write"], dialect: db.Dialect(),
+		reads:      &pool{DB: db.Pools()["read"], dialect: db.Dialect()},
+		writes:     &pool{DB: db.Pools()["write"], dialect: db.Dialect()},
 		statements: prometheus.NewCounter(prometheus.CounterOpts{Name: "raw_statements_total", Help: "Statements that were run."}),
 	}
 	prometheus.MustRegister(s.statements)
@@ -95,10 +92,13 @@ func (s *server) handler() http.Handler {
 		operations[w.Query] = by[w.Name]
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
+		buffer := buffers.Get().(*bytes.Buffer)
+		defer buffers.Put(buffer)
+		buffer.Reset()
+		_, err := buffer.ReadFrom(r.Body)
 		var req request
 		if err == nil {
-			err = json.Unmarshal(body, &req)
+			err = json.Unmarshal(buffer.Bytes(), &req)
 		}
 		answer := operations[req.Query]
 		if err != nil || answer == nil {
@@ -106,20 +106,26 @@ func (s *server) handler() http.Handler {
 			return
 		}
 		data, err := answer(r.Context(), req.Variables)
+		if err == nil {
+			buffer.Reset()
+			err = json.NewEncoder(buffer).Encode(response{data})
+		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		text, err := json.Marshal(struct {
-			Data any `json:"data"`
-		}{data})
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
+		buffer.Truncate(buffer.Len() - 1) // the encoder's newline
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(text)
+		w.Header().Set("Content-Length", strconv.Itoa(buffer.Len())) // or net/http sends it in chunks
+		_, _ = w.Write(buffer.Bytes())
 	})
+}
+
+// buffers are for requests, then for their answers.
+var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
+
+type response struct {
+	Data any `json:"data"`
 }
 
 func typename(context.Context, json.RawMessage) (any, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,7 @@ type querier interface {
 // query calls scan for each row.
 func (s *server) query(ctx context.Context, from querier, query string, args []any, scan func(*sql.Rows) error) (err error) {
 	s.statements.Inc()
-	rows, err := from.QueryContext(ctx, s.bound(query), args...)
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -31,19 +32,24 @@ func (s *server) query(ctx context.Context, from querier, query string, args []a
 	return rows.Err()
 }
 
-// bound writes placeholders as the database wants them.
-func (s *server) bound(query string) string {
-	if s.dialect != "postgres" {
-		return query
+// integer scans a whole number, which database/sql does by way of a string; NULL is 0.
+type integer int64
+
+// Scan implements sql.Scanner.
+func (n *integer) Scan(value any) (err error) {
+	switch v := value.(type) {
+	case int64:
+		*n = integer(v)
+	case []byte:
+		var i int64
+		i, err = strconv.ParseInt(string(v), 10, 64)
+		*n = integer(i)
+	case nil:
+		*n = 0
+	default:
+		err = fmt.Errorf("%T is not a whole number", value)
 	}
-	var b strings.Builder
-	for n, part := range strings.Split(query, "?") {
-		if n > 0 {
-			b.WriteString("$" + strconv.Itoa(n))
-		}
-		b.WriteString(part)
-	}
-	return b.String()
+	return err
 }
 
 // marks is a list of n placeholders, as many as a power of two, so that few statements are prepared; keys are repeated.
@@ -60,9 +66,9 @@ func marks(keys []any) (string, []any) {
 
 // member is a user with the id of its manager.
 type member struct {
-	id      int64
+	id      integer
 	name    string
-	manager sql.NullInt64
+	manager integer // 0: none
 }
 
 func (m *member) scan(rows *sql.Rows) error { return rows.Scan(&m.id, &m.name, &m.manager) }
@@ -77,13 +83,13 @@ type nodes[N any] struct {
 }
 
 // managers reads the managers of users.
-func (s *server) managers(ctx context.Context, users []*member) (map[int64]*named, error) {
-	all := map[int64]*named{}
+func (s *server) managers(ctx context.Context, users []*member) (map[integer]*named, error) {
+	all := map[integer]*named{}
 	var keys []any
 	for _, u := range users {
-		if _, known := all[u.manager.Int64]; u.manager.Valid && !known {
-			all[u.manager.Int64] = nil
-			keys = append(keys, u.manager.Int64)
+		if _, known := all[u.manager]; u.manager != 0 && !known {
+			all[u.manager] = nil
+			keys = append(keys, int64(u.manager))
 		}
 	}
 	if len(keys) == 0 {
@@ -91,10 +97,10 @@ func (s *server) managers(ctx context.Context, users []*member) (map[int64]*name
 	}
 	in, keys := marks(keys)
 	return all, s.query(ctx, s.reads, "SELECT id, name FROM users WHERE id IN ("+in+")", keys, func(rows *sql.Rows) error {
-		var id int64
+		var id integer
 		u := &named{}
 		err := rows.Scan(&id, &u.Name)
-		u.ID, all[id] = model.UserID(id), u
+		u.ID, all[id] = model.UserID(int64(id)), u
 		return err
 	})
 }
@@ -102,37 +108,42 @@ func (s *server) managers(ctx context.Context, users []*member) (map[int64]*name
 // team is a team and its id as a key.
 type team struct {
 	named
-	id int64
+	id integer
+}
+
+// teamsOf reads the first teams of as many users as marks has placeholders.
+func teamsOf(marks string) string {
+	return `SELECT user_id, id, name FROM (SELECT m.user_id, t.id, t.name,
+			ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY m.team_id) AS place
+		FROM memberships m JOIN teams t ON t.id = m.team_id WHERE m.user_id IN (` + marks + `)) AS ranked
+		WHERE place <= ? ORDER BY user_id, place`
 }
 
 // teams reads the first teams of users.
-func (s *server) teams(ctx context.Context, from querier, users []any, first int) (map[int64][]team, error) {
+func (s *server) teams(ctx context.Context, from querier, users []any, first int) (map[integer][]team, error) {
 	in, keys := marks(users)
-	all := make(map[int64][]team, len(users))
-	return all, s.query(ctx, from, `SELECT user_id, id, name FROM (SELECT m.user_id, t.id, t.name,
-			ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY m.team_id) AS place
-		FROM memberships m JOIN teams t ON t.id = m.team_id WHERE m.user_id IN (`+in+`)) AS ranked
-		WHERE place <= ? ORDER BY user_id, place`, append(keys, first), func(rows *sql.Rows) error {
-		var user int64
+	all := make(map[integer][]team, len(users))
+	return all, s.query(ctx, from, teamsOf(in), append(keys, first), func(rows *sql.Rows) error {
+		var user integer
 		var t team
 		err := rows.Scan(&user, &t.id, &t.Name)
-		t.ID = model.TeamID(t.id)
+		t.ID = model.TeamID(int64(t.id))
 		all[user] = append(all[user], t)
 		return err
 	})
 }
 
 // members reads the first members of teams.
-func (s *server) members(ctx context.Context, teams []int64, first int) (byTeam map[int64][]*member, all []*member, err error) {
+func (s *server) members(ctx context.Context, teams []integer, first int) (byTeam map[integer][]*member, all []*member, err error) {
 	const one = "SELECT * FROM (SELECT m.team_id, u.id, u.name, u.manager_id FROM memberships m JOIN users u ON u.id = m.user_id" +
 		" WHERE m.team_id = ? ORDER BY m.user_id LIMIT ?) AS list"
 	args := make([]any, 0, 2*len(teams))
 	for _, id := range teams {
-		args = append(args, id, first)
+		args = append(args, int64(id), first)
 	}
-	byTeam = make(map[int64][]*member, len(teams))
+	byTeam = make(map[integer][]*member, len(teams))
 	err = s.query(ctx, s.reads, one+strings.Repeat(" UNION ALL "+one, len(teams)-1), args, func(rows *sql.Rows) error {
-		var team int64
+		var team integer
 		m := &member{}
 		err := rows.Scan(&team, &m.id, &m.name, &m.manager)
 		byTeam[team], all = append(byTeam[team], m), append(all, m)
