@@ -38,7 +38,7 @@ func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) er
 
 // each calls row for each row of a result and returns for how many. In a transaction the caller holds the slot.
 func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n int64, err error) {
-	rows, err := s.pool.target().QueryContext(s.ctx, query, args...)
+	rows, err := s.open(query, args)
 	if err != nil {
 		return 0, s.after(err)
 	}
@@ -62,4 +62,12 @@ func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n i
 		}
 	}
 	return n, nil
+}
+
+// open runs a statement where the session's run.
+func (s *Session) open(query string, args []any) (*sql.Rows, error) {
+	if s.mode == pooled && s.with.dialect == "sqlite" {
+		return s.with.prepared.query(s.ctx, s.with.pool, query, args)
+	}
+	return s.pool.target().QueryContext(s.ctx, query, args...)
 }

@@ -14,11 +14,12 @@ import (
 
 // shared is what the sessions on one pool have in common. It is GORM's plugin too, and is found by that.
 type shared struct {
-	pool    *sql.DB
-	side    *sql.DB // nil: nothing is killed
-	dialect string
-	gate    *semaphore.Weighted // a mutation's transaction holds 1 of it, an exclusive one everything
-	commits queue
+	pool     *sql.DB
+	side     *sql.DB // nil: nothing is killed
+	dialect  string
+	gate     *semaphore.Weighted // a mutation's transaction holds 1 of it, an exclusive one everything
+	commits  queue
+	prepared prepared
 
 	mu      sync.Mutex
 	holding map[*Session]bool // sessions that have a connection

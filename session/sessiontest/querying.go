@@ -25,6 +25,7 @@ import (
 // querying: promises of session.Query. That its statements end with their operation is among those of closing.
 var querying = []promise{
 	{name: "Query's rows come in order, with any number of placeholders", test: rowsInOrder},
+	{name: "Query runs more different statements than any database keeps", test: manyTexts},
 	{name: "Query is in its mutation's transaction", test: queriesOwnWrites},
 	{name: "Query sees the one state of its snapshot", test: queriesOneState},
 	{name: "Query and other statements take turns on a transaction's connection", test: takeTurns},
@@ -556,4 +557,27 @@ func queryWithoutSession(t *testing.T, _ Backend) {
 	if !strings.Contains(said, "install session.Extension") || said != panicOf(func() { session.DB(t.Context()) }) {
 		t.Errorf("Query says %q", said)
 	}
+}
+
+// manyTexts runs each statement twice, since some are kept from the first time on.
+func manyTexts(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	const texts = 300
+	b.Step("sum", func(ctx context.Context) (sum int, err error) {
+		for i := range 2 * texts {
+			err = errors.Join(err, session.Query(ctx, fmt.Sprintf("SELECT %d + id FROM accounts WHERE id = ?", i/2), []any{1}, func(rows *sql.Rows) error {
+				var n int
+				err := rows.Scan(&n)
+				sum += n
+				return err
+			}))
+		}
+		return sum, err
+	})
+	for range 2 {
+		if got, want := b.Must(`{ run(step: "sum") { value } }`).value("run"), float64(texts*(texts-1)+2*texts); got != want {
+			t.Errorf("want the sum %v, got %v", want, got)
+		}
+	}
+	b.WantIdle()
 }
