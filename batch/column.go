@@ -21,7 +21,7 @@ func Column(typ, name, from string) Field { return Field{typ: typ, name: name, f
 
 // Columns returns the columns of a type that the operation of ctx needs, in the order of their declarations,
 // each once: those of every field of the type that is selected anywhere in the operation, so that a row
-// that was read for one selection can serve any other. Outside an operation it is every column.
+// that was read for one selection can serve any other. Outside an operation it is every column. The slice is the caller's.
 func Columns(ctx context.Context, typ string) []string {
 	s := mustFromContext(ctx)
 	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })

@@ -29,7 +29,8 @@ func (s *Set) postpone(objects *selection, fields []graphql.CollectedField) {
 	for _, f := range fields {
 		label := f.Deferrables[0].Label
 		if groups[label] == nil {
-			groups[label] = &deferred{selection: &selection{op: objects.op, typ: objects.typ, set: objects.set, objects: objects.objects}}
+			own := selection{op: objects.op, typ: objects.typ, set: objects.set, objects: objects.objects} // of no answer
+			groups[label] = &deferred{selection: &own}
 		}
 		groups[label].deferred = append(groups[label].deferred, f)
 		s.deferred[f.Field] = append(s.deferred[f.Field], groups[label])

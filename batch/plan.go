@@ -87,7 +87,7 @@ func Relation[P any, K comparable, V any](
 		}
 		return w
 	}
-	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), load: load, list: reflect.TypeFor[V]().Kind() == reflect.Slice}
+	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), load: load, list: isList[V]()}
 }
 
 // Relations is Relation for a field that is a list with a key for each of its elements.

@@ -46,6 +46,9 @@ func isNil(value any) bool {
 	}
 }
 
+// isList tells whether each value of a type is an object's whole list.
+func isList[V any]() bool { return reflect.TypeFor[V]().Kind() == reflect.Slice }
+
 // addList appends a slice as one object's list.
 func (c *column) addList(slice any) {
 	v := reflect.ValueOf(slice)
@@ -96,10 +99,7 @@ func newWaiting[K comparable, V any](l *Loader[K, V], positions int) *waiting[K,
 	if l.slots == nil {
 		l.slots = make([]slot[K, V], 0, positions)
 	}
-	return &waiting[K, V]{
-		Loader: l, slots: make([]int32, 0, positions), forgot: l.clears,
-		list: reflect.TypeFor[V]().Kind() == reflect.Slice,
-	}
+	return &waiting[K, V]{Loader: l, slots: make([]int32, 0, positions), forgot: l.clears, list: isList[V]()}
 }
 
 // foresee adds a position: with a key, or with nothing to load.

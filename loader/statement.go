@@ -16,7 +16,7 @@ import (
 
 // columns returns the columns of a type that the operation needs, and those that a statement needs besides.
 func columns(ctx context.Context, typ string, besides ...string) []string {
-	names := slices.Clone(batch.Columns(ctx, typ))
+	names := batch.Columns(ctx, typ)
 	for _, name := range besides {
 		if !slices.Contains(names, name) {
 			names = append(names, name)

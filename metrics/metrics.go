@@ -19,9 +19,6 @@ import (
 type Metrics struct {
 	registry   *prometheus.Registry
 	operations *prometheus.CounterVec
-	durations  *prometheus.HistogramVec
-	statements *prometheus.HistogramVec
-	retries    *prometheus.CounterVec
 	unknown    prometheus.Counter
 	kinds      map[ast.Operation]kind
 }
@@ -43,31 +40,31 @@ func New(pools map[string]*sql.DB) *Metrics {
 			Name: "rollcall_operations_total",
 			Help: "Operations that have ended, by type (query, mutation, subscription; unknown: refused before it could be told) and result (ok, partial: data and errors, error: no data, refused: not run).",
 		}, []string{"type", "result"}),
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "rollcall_operation_duration_seconds",
-			Help:    "How long queries and mutations took until their answer was complete.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"type"}),
-		statements: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "rollcall_operation_statements",
-			Help:    "How many SQL statements queries and mutations ran, in all attempts.",
-			Buckets: []float64{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 144},
-		}, []string{"type"}),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_operation_retries_total",
-			Help: "How often queries and mutations were run again after a conflict in the database.",
-		}, []string{"type"}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rollcall_unknown_outcomes_total",
 			Help: "Mutations of which it could not be told in time whether they were stored.",
 		}),
 	}
+	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "rollcall_operation_duration_seconds",
+		Help:    "How long queries and mutations took until their answer was complete.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}, []string{"type"})
+	statements := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "rollcall_operation_statements",
+		Help:    "How many SQL statements queries and mutations ran, in all attempts.",
+		Buckets: []float64{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 144},
+	}, []string{"type"})
+	retries := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rollcall_operation_retries_total",
+		Help: "How often queries and mutations were run again after a conflict in the database.",
+	}, []string{"type"})
 	for _, typ := range []ast.Operation{ast.Query, ast.Mutation} { // from 0 on, or the first one would be no increase
 		k := kind{
 			results:    map[session.Result]prometheus.Counter{},
-			durations:  m.durations.WithLabelValues(string(typ)),
-			statements: m.statements.WithLabelValues(string(typ)),
-			retries:    m.retries.WithLabelValues(string(typ)),
+			durations:  durations.WithLabelValues(string(typ)),
+			statements: statements.WithLabelValues(string(typ)),
+			retries:    retries.WithLabelValues(string(typ)),
 		}
 		for _, result := range []session.Result{session.ResultOK, session.ResultPartial, session.ResultError, session.ResultRefused} {
 			k.results[result] = m.operations.WithLabelValues(string(typ), string(result))
@@ -75,7 +72,7 @@ func New(pools map[string]*sql.DB) *Metrics {
 		m.kinds[typ] = k
 	}
 	m.operations.WithLabelValues("unknown", string(session.ResultRefused))
-	m.registry.MustRegister(m.operations, m.durations, m.statements, m.retries, m.unknown,
+	m.registry.MustRegister(m.operations, durations, statements, retries, m.unknown,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "rollcall_batching_fallbacks_total",
 			Help: "Batches that no read plan foresaw.",

@@ -109,7 +109,6 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	header["X-Content-Type-Options"] = noSniff
 	ctx, id := session.Identify(r.Context())
 	header[HeaderOperationID] = []string{id}
-	header["X-Content-Type-Options"] = noSniff
 
 	var params *graphql.RawParams
 	var refused *refusal
