@@ -105,12 +105,28 @@ func (s *Set) read() {
 			s.reading.Add(1)
 			go func() { //nolint:modernize // WaitGroup.Go allocates twice as much
 				defer s.reading.Done()
+				deepen()
 				l.readGathered()
 			}()
 		}
 	}
 	s.reading.Wait()
 }
+
+// stack is about how many bytes of stack a statement takes (of a database within the process: SQLite).
+const stack = 14 << 10
+
+// deepen gives a new goroutine that much stack at once. It begins with less, and would be moved to twice as much again and
+// again, each time with every call that it is in.
+//
+//go:noinline
+func deepen() byte {
+	var room [stack]byte
+	return last(&room)
+}
+
+//go:noinline
+func last(room *[stack]byte) byte { return room[stack-1] }
 
 // flush sends the batches that no plan foresaw.
 func (s *Set) flush() {

@@ -63,7 +63,7 @@ func read[R any](ctx context.Context, r row[R], columns []string, query string, 
 	var room []R
 	err = session.Query(ctx, query, args, func(rows *sql.Rows) error {
 		if len(room) == 0 {
-			room = make([]R, min(max(2*len(all), 4), 256))
+			room = make([]R, min(max(len(all), 1), 256))
 		}
 		next := &room[0]
 		room = room[1:]

@@ -119,15 +119,16 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 		}
 		params, refused = parseURL(r.URL.RawQuery)
 	case http.MethodPost:
-		var body []byte
-		if body, refused = x.body(); refused != nil {
+		body := buffers.Get().(*[]byte)
+		if refused = x.body(body); refused != nil {
 			break
 		}
-		if array(body) {
-			x.admitted(ctx, func() { x.batch(ctx, body) })
+		if array(*body) {
+			x.admitted(ctx, func() { x.batch(ctx, *body) })
 			return
 		}
-		params, refused = parse(body)
+		params, refused = parse(*body)
+		keep(body)
 	case http.MethodOptions:
 		header.Set("Allow", methods)
 		w.WriteHeader(http.StatusNoContent)
@@ -237,9 +238,7 @@ func (x *exchange) write(response *graphql.Response) {
 	buffer := buffers.Get().(*[]byte)
 	*buffer = appendResponse((*buffer)[:0], response)
 	x.send(media, status(media, response), *buffer)
-	if cap(*buffer) <= mostKept {
-		buffers.Put(buffer)
-	}
+	keep(buffer)
 }
 
 // cancelled is the answer of an operation that has none.

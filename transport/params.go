@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -49,19 +49,19 @@ func badRequest(format string, args ...any) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: CodeBadRequest, message: fmt.Sprintf(format, args...)}
 }
 
-// body reads a request's body.
-func (x *exchange) body() ([]byte, *refusal) {
+// body reads a request's body into a buffer.
+func (x *exchange) body(into *[]byte) *refusal {
 	r := x.r
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent as Content-Type: application/json, in UTF-8"}
+		return &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent as Content-Type: application/json, in UTF-8"}
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent without a Content-Encoding"}
+		return &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent without a Content-Encoding"}
 	}
 	limited := r.Body
 	if x.MaxBody > 0 {
 		if r.ContentLength > x.MaxBody {
-			return nil, x.tooLarge()
+			return x.tooLarge()
 		}
 		limited = http.MaxBytesReader(x.w, r.Body, x.MaxBody)
 	}
@@ -70,19 +70,20 @@ func (x *exchange) body() ([]byte, *refusal) {
 		timeout = 30 * time.Second
 	}
 	_ = x.within.SetReadDeadline(time.Now().Add(timeout)) // a recorder has none
-	var read bytes.Buffer
+	read := bytes.NewBuffer((*into)[:0])
 	read.Grow(int(min(max(r.ContentLength, 0), mostForeseen)) + bytes.MinRead)
 	if _, err := read.ReadFrom(limited); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return nil, x.tooLarge()
+			return x.tooLarge()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, &refusal{status: http.StatusRequestTimeout, code: CodeTimeout, message: fmt.Sprintf("the body took longer than %s to arrive", timeout)}
+			return &refusal{status: http.StatusRequestTimeout, code: CodeTimeout, message: fmt.Sprintf("the body took longer than %s to arrive", timeout)}
 		}
-		return nil, badRequest("the body could not be read to its end")
+		return badRequest("the body could not be read to its end")
 	}
 	_ = x.within.SetReadDeadline(time.Time{}) // only now: the rest of a body that is refused may never come
-	return read.Bytes(), nil
+	*into = read.Bytes()
+	return nil
 }
 
 func (x *exchange) tooLarge() *refusal {
@@ -104,14 +105,23 @@ func isJSON(contentType string) bool {
 
 // params are the parameters of a request, as they came.
 type params struct {
-	Query         *string         `json:"query"`
-	DocumentID    *string         `json:"documentId"`
-	OperationName *string         `json:"operationName"`
-	Variables     json.RawMessage `json:"variables"`
-	Extensions    json.RawMessage `json:"extensions"`
+	Query         *string `json:"query"`
+	DocumentID    *string `json:"documentId"`
+	OperationName *string `json:"operationName"`
+	Variables     text    `json:"variables"`
+	Extensions    text    `json:"extensions"`
 }
 
-// parse decodes one request, as a POST has it.
+// text is JSON within a body: it is the body's as long as that is kept.
+type text []byte
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *text) UnmarshalJSON(b []byte) error {
+	*t = b
+	return nil
+}
+
+// parse decodes one request, as a POST has it. Nothing of the body is kept.
 func parse(body []byte) (*graphql.RawParams, *refusal) {
 	if !object(body) {
 		if json.Valid(body) {
@@ -153,7 +163,7 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 	raw := &graphql.RawParams{}
 	for _, m := range []struct {
 		name string
-		text json.RawMessage
+		text text
 		to   *map[string]any
 	}{{"variables", p.Variables, &raw.Variables}, {"extensions", p.Extensions, &raw.Extensions}} {
 		if len(m.text) == 0 || string(m.text) == "null" {
@@ -165,13 +175,8 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 		if depth(m.text) > mostNesting {
 			return nil, &refusal{status: http.StatusBadRequest, code: CodeNesting, message: fmt.Sprintf("%s are nested in more than %d levels", m.name, mostNesting)}
 		}
-		decoder := json.NewDecoder(bytes.NewReader(m.text))
-		decoder.UseNumber()
-		if err := decoder.Decode(m.to); err != nil {
+		if err := decode(m.text, m.to); err != nil {
 			return nil, badRequest("%s is not a JSON object", m.name)
-		}
-		if _, err := decoder.Token(); !errors.Is(err, io.EOF) { // in a URL
-			return nil, badRequest("%s must be one JSON object", m.name)
 		}
 	}
 	if p.Query != nil {
@@ -190,6 +195,32 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 		return nil, badRequest("query is missing: it must be a string, the GraphQL document")
 	}
 	return raw, nil
+}
+
+// decoder is a JSON decoder of one text after another. It leaves numbers as they are written.
+type decoder struct {
+	bytes.Reader
+	*json.Decoder
+}
+
+var decoders = sync.Pool{New: func() any {
+	d := &decoder{}
+	d.Decoder = json.NewDecoder(&d.Reader)
+	d.UseNumber()
+	return d
+}}
+
+// decode decodes JSON text, which must be valid.
+func decode(valid text, to *map[string]any) error {
+	d := decoders.Get().(*decoder)
+	d.Reset(valid)
+	if err := d.Decode(to); err != nil {
+		return err // it would repeat that
+	}
+	if len(valid) <= mostForeseen {
+		decoders.Put(d)
+	}
+	return nil
 }
 
 // mostNesting is how deep variables and extensions may be nested.
@@ -226,10 +257,16 @@ func parseURL(query string) (*graphql.RawParams, *refusal) {
 			p.DocumentID = &value
 		case "operationName":
 			p.OperationName = &value
-		case "variables":
-			p.Variables = json.RawMessage(strings.TrimSpace(value))
-		case "extensions":
-			p.Extensions = json.RawMessage(strings.TrimSpace(value))
+		case "variables", "extensions":
+			given := text(strings.TrimSpace(value))
+			if len(given) > 0 && !json.Valid(given) {
+				return nil, badRequest("%s is not a JSON object", name)
+			}
+			if name == "variables" {
+				p.Variables = given
+			} else {
+				p.Extensions = given
+			}
 		}
 	}
 	return p.raw()

@@ -7,8 +7,15 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// buffers are for answers. Those above mostKept bytes are left to the garbage collector.
+// buffers are for bodies and answers.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// keep gives a buffer back. Those above mostKept bytes are left to the garbage collector.
+func keep(buffer *[]byte) {
+	if cap(*buffer) <= mostKept {
+		buffers.Put(buffer)
+	}
+}
 
 const mostKept = 1 << 20
 
