@@ -6,12 +6,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/database"
 	"rollcall/event"
@@ -110,8 +108,12 @@ func newHandler(cfg Config, planned bool) *API {
 	if cfg.Concurrency > 0 {
 		gate = transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
 	}
+	cost := &limit.Cost{
+		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage,
+		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
+	}
 	api := &API{
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: costTogether},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: cost.Together},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
 	srv.AddTransport(api.sockets)
@@ -129,10 +131,7 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
 	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Depth: cfg.MaxDepth})
 	srv.Use(&variables{documents: parsed})
-	srv.Use(&limit.Cost{
-		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage,
-		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
-	})
+	srv.Use(cost)
 	srv.Use(bounded{})
 	srv.Use(events{})
 	srv.Use(plan)
@@ -168,17 +167,4 @@ func (cfg Config) checkDocuments(schema *ast.Schema) {
 			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", err)
 		}
 	}
-}
-
-// costTogether refuses an array whose operations cost more together than one of them may.
-func costTogether(operations []*graphql.OperationContext) *gqlerror.Error {
-	var all limit.Costs
-	for _, oc := range operations {
-		one := limit.CostOf(oc)
-		all.Requested, all.Limit = all.Requested+one.Requested, max(all.Limit, one.Limit)
-	}
-	if all.Requested > all.Limit {
-		return all.Refusal()
-	}
-	return nil
 }

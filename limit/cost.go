@@ -44,29 +44,33 @@ var _ interface {
 	graphql.ResponseInterceptor
 } = &Cost{}
 
-const costExtension = "Cost"
-
 // Costs is what an operation costs, and the most that it may.
 type Costs struct {
 	Requested int `json:"requested"`
 	Limit     int `json:"limit"`
 }
 
-// CostOf returns what an operation costs. It is zero where Cost has not seen it.
-func CostOf(oc *graphql.OperationContext) Costs {
-	costs, _ := oc.Stats.GetExtension(costExtension).(Costs)
+// Of returns what an operation costs, which must be valid.
+func (c *Cost) Of(oc *graphql.OperationContext) Costs {
+	costs, _ := c.of(oc)
 	return costs
 }
 
-// Refusal is the error that refuses what costs too much.
-func (c Costs) Refusal() *gqlerror.Error {
+// of returns that, and the error that refuses the first list that is too long.
+func (c *Cost) of(oc *graphql.OperationContext) (Costs, *gqlerror.Error) {
+	p := pricing{Cost: c, variables: oc.Variables}
+	return Costs{(p.whole(oc.Operation.SelectionSet) + tenths - 1) / tenths, c.Most}, p.tooLong
+}
+
+// refusal is the error that refuses what costs too much.
+func (c Costs) refusal() *gqlerror.Error {
 	e := refuse(CodeCost, "it costs %d, and at most %d is allowed: ask for fewer or smaller pages", c.Requested, c.Limit)
 	e.Extensions["cost"] = c
 	return e
 }
 
 // ExtensionName names the extension in gqlgen's statistics.
-func (*Cost) ExtensionName() string { return costExtension }
+func (*Cost) ExtensionName() string { return "Cost" }
 
 // Validate checks that the extension is set up.
 func (c *Cost) Validate(es graphql.ExecutableSchema) error {
@@ -106,14 +110,27 @@ func longest(schema *ast.Schema) map[string]int {
 
 // MutateOperationContext refuses an operation that costs too much, or has too long a page.
 func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
-	p := pricing{Cost: c, variables: oc.Variables}
-	costs := Costs{(p.whole(oc.Operation.SelectionSet) + tenths - 1) / tenths, c.Most}
-	oc.Stats.SetExtension(costExtension, costs)
-	if p.tooLong != nil {
-		return p.tooLong
+	costs, tooLong := c.of(oc)
+	if oc.Extensions["cost"] == true {
+		oc.Stats.SetExtension(c.ExtensionName(), costs)
+	}
+	if tooLong != nil {
+		return tooLong
 	}
 	if costs.Requested > c.Most {
-		return costs.Refusal()
+		return costs.refusal()
+	}
+	return nil
+}
+
+// Together refuses valid operations that cost more together than one of them may.
+func (c *Cost) Together(operations []*graphql.OperationContext) *gqlerror.Error {
+	all := Costs{Limit: c.Most}
+	for _, oc := range operations {
+		all.Requested = plus(all.Requested, c.Of(oc).Requested)
+	}
+	if all.Requested > all.Limit {
+		return all.refusal()
 	}
 	return nil
 }
@@ -121,8 +138,8 @@ func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationCo
 // InterceptResponse tells what the operation costs to clients that ask.
 func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
-		if oc := graphql.GetOperationContext(ctx); oc.Extensions["cost"] == true && CostOf(oc).Limit > 0 {
-			graphql.RegisterExtension(ctx, "cost", CostOf(oc))
+		if costs, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(c.ExtensionName()).(Costs); ok {
+			graphql.RegisterExtension(ctx, "cost", costs)
 		}
 	}
 	return next(ctx)

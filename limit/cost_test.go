@@ -21,6 +21,7 @@ func newPricedServer(tb testing.TB, cost limit.Cost) *server {
 	s := newServer(tb, limit.Documents{})
 	cost.Sizes, cost.Lists, cost.Page = []string{"first", "last"}, []string{"ids"}, 20
 	s.use(tb, &cost)
+	s.price = &cost
 	return s
 }
 
@@ -91,10 +92,13 @@ func (s *server) cost(tb testing.TB, query string, variables ...any) int {
 		vars[variables[i].(string)] = variables[i+1]
 	}
 	oc, errs := s.ask(&graphql.RawParams{Query: query, Variables: vars})
-	if errs != nil && errs[0].Extensions["code"] != invalid {
+	if errs == nil {
+		return s.price.Of(oc).Requested
+	}
+	if errs[0].Extensions["code"] != invalid {
 		tb.Errorf("%s: got %v", query, errs)
 	}
-	return limit.CostOf(oc).Requested
+	return 0
 }
 
 func TestVariablesTellHowManyItemsThereAre(t *testing.T) {
@@ -134,7 +138,7 @@ func TestAnOperationThatCostsTooMuchIsRefused(t *testing.T) {
 	}
 	oc, errs := s.ask(&graphql.RawParams{Query: `{ page(first: 101) { nodes { name @include(if: false) } total } }`})
 	want := limit.Costs{Requested: 103, Limit: 101}
-	if len(errs) != 1 || errs[0].Extensions["code"] != limit.CodeCost || errs[0].Extensions["cost"] != want || limit.CostOf(oc) != want {
+	if len(errs) != 1 || errs[0].Extensions["code"] != limit.CodeCost || errs[0].Extensions["cost"] != want || s.price.Of(oc) != want {
 		t.Fatalf("got %v", errs)
 	}
 	if errs[0].Message != "it costs 103, and at most 101 is allowed: ask for fewer or smaller pages" {
@@ -173,8 +177,8 @@ func TestAnEnormousCostDoesNotOverflow(t *testing.T) {
 	huge := nest(7, "page(first: 1073741824) { nodes {", "name", "} }")
 	for _, query := range []string{huge, each(200, " a#: page(first: 1073741824) { nodes { page(first: 1073741824) { nodes { name } } } }")} {
 		oc, errs := s.ask(&graphql.RawParams{Query: "{" + query + "}"})
-		if len(errs) != 1 || errs[0].Extensions["code"] != limit.CodeCost || limit.CostOf(oc).Requested != (1<<50+9)/10 {
-			t.Errorf("got %v, %d", errs, limit.CostOf(oc).Requested)
+		if len(errs) != 1 || errs[0].Extensions["code"] != limit.CodeCost || s.price.Of(oc).Requested != (1<<50+9)/10 {
+			t.Errorf("got %v, %d", errs, s.price.Of(oc).Requested)
 		}
 	}
 }
@@ -192,8 +196,8 @@ func TestFragmentsThatDoubleAreCountedOnceEach(t *testing.T) {
 	core.Walk(newSchema().ast, doc, &core.Events{})
 	oc := &graphql.OperationContext{Doc: doc, Operation: doc.Operations[0]}
 	cost := &limit.Cost{Page: 20, Most: 1 << 60}
-	if err := cost.MutateOperationContext(t.Context(), oc); err != nil || limit.CostOf(oc).Requested != (want+9)/10 {
-		t.Errorf("want %d, got %v, %v", (want+9)/10, limit.CostOf(oc), err)
+	if err := cost.MutateOperationContext(t.Context(), oc); err != nil || cost.Of(oc).Requested != (want+9)/10 {
+		t.Errorf("want %d, got %v, %v", (want+9)/10, cost.Of(oc), err)
 	}
 }
 

@@ -54,7 +54,8 @@ func newSchema() schema {
 type server struct {
 	*executor.Executor
 	cache     *limit.Cache[*ast.QueryDocument]
-	validated int // how often documents were
+	validated int         // how often documents were
+	price     *limit.Cost // where there is one
 }
 
 func newServer(tb testing.TB, documents limit.Documents) *server {

@@ -45,7 +45,8 @@ func FuzzDocuments(f *testing.F) {
 			query = unfold(query)
 		}
 		s := newServer(t, limit.Documents{})
-		s.use(t, &limit.Cost{Sizes: []string{"first"}, Lists: []string{"ids"}, Page: 20, MaxPage: 100})
+		cost := &limit.Cost{Sizes: []string{"first"}, Lists: []string{"ids"}, Page: 20, MaxPage: 100}
+		s.use(t, cost)
 		start, before := time.Now(), allocated()
 		oc, errs := s.ask(&graphql.RawParams{Query: query})
 		took, memory := time.Since(start), allocated()-before
@@ -55,8 +56,8 @@ func FuzzDocuments(f *testing.F) {
 		if took > mostTime || memory > mostMemory*4 { // the parser of what is invalid runs again
 			t.Errorf("took %s and %d bytes", took, memory)
 		}
-		if errs == nil && (oc.Operation == nil || limit.CostOf(oc).Requested < 0) {
-			t.Errorf("got %v", limit.CostOf(oc))
+		if errs == nil && (oc.Operation == nil || cost.Of(oc).Requested < 0) {
+			t.Errorf("got %v", oc.Operation)
 		}
 		if len(errs) > limit.DefaultErrors {
 			t.Errorf("%d errors", len(errs))

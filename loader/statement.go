@@ -41,14 +41,19 @@ func joined[R, Within any](within row[Within], of func(*R) *Within, others row[R
 	return others
 }
 
+// known is a column as a select around the one that reads it knows it.
+func known(column string) string {
+	if _, as, renamed := strings.Cut(column, " AS "); renamed {
+		return as
+	}
+	return column
+}
+
 // names are columns as a select around the one that reads them knows them.
 func names(columns []string) []string {
-	var names []string
-	for _, column := range columns {
-		if _, as, renamed := strings.Cut(column, " AS "); renamed {
-			column = as
-		}
-		names = append(names, column)
+	names := make([]string, len(columns))
+	for i, column := range columns {
+		names[i] = known(column)
 	}
 	return names
 }
@@ -56,8 +61,8 @@ func names(columns []string) []string {
 // read reads rows that have some columns, in their order.
 func read[R any](ctx context.Context, r row[R], columns []string, query string, args []any) (all []*R, err error) {
 	into := make([]func(*R) any, len(columns))
-	for i, name := range names(columns) {
-		into[i] = r[name]
+	for i, column := range columns {
+		into[i] = r[known(column)]
 	}
 	to := make([]any, len(columns))
 	var room []R
@@ -112,7 +117,8 @@ const mostKeys = 16384
 // statements, as many as a power of two, the last one being repeated. Only more than mostKeys
 // take several calls.
 func in(keys []int64, read func(marks string, padded []any) error) error {
-	sorted := slices.Sorted(slices.Values(keys))
+	sorted := slices.Clone(keys)
+	slices.Sort(sorted)
 	for chunk := range slices.Chunk(sorted, mostKeys) {
 		keys := padded(chunk, chunk[len(chunk)-1], mostKeys)
 		args := make([]any, len(keys), len(keys)+2) // and a page
