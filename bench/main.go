@@ -23,7 +23,7 @@ type config struct {
 	Rounds      int           `placeholder:"N" default:"5" help:"How often each server is measured with each workload, in turns. Default: ${default}."`
 	Round       time.Duration `placeholder:"DURATION" default:"2s" help:"About how long raw takes for a round; Rollcall answers as many requests. Default: ${default}."`
 	Connections int           `placeholder:"N" default:"16" help:"Clients at a time. Default: ${default}."`
-	Workload    []string      `placeholder:"NAME" help:"Only these workloads, without the growth curve: point, list, nested, deep, aliases, mutation, typename."`
+	Workload    []string      `placeholder:"NAME" enum:"point,list,nested,deep,aliases,mutation,typename" help:"Only these workloads, without the growth curve: point, list, nested, deep, aliases, mutation, typename."`
 	Plots       string        `placeholder:"FOLDER" help:"Where to write comparison.svg, growth.svg and figures.json. Default: nowhere."`
 	Quick       bool          `help:"One short round of each, to see that it works; its figures mean nothing."`
 }
@@ -51,6 +51,11 @@ func main() {
 }
 
 func run(ctx context.Context, cfg config) error {
+	if cfg.Plots != "" { // now, and not when everything has been measured
+		if err := os.MkdirAll(cfg.Plots, 0o755); err != nil {
+			return fmt.Errorf("--plots: %w", err)
+		}
+	}
 	folder, err := os.MkdirTemp("", "rollcall-bench-")
 	if err != nil {
 		return err
