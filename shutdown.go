@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,7 +29,7 @@ const (
 )
 
 // errStopped is why operations are cancelled that outlive the time for shutting down.
-var errStopped = errors.New("the server has stopped")
+var errStopped = fmt.Errorf("the server has stopped: %w", context.Canceled)
 
 // life is a server's from its first request to its last answer:
 //

@@ -384,7 +384,7 @@ func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 		if took := time.Since(began); err != nil || took > timeout+500*time.Millisecond {
 			t.Errorf("ended after %s with %v\n%s", took, err, &s.log)
 		}
-		if r := <-answered; r.err != nil || r.code() == "" || r.code() == "OUTCOME_UNKNOWN" || string(r.Data) != "null" {
+		if r := <-answered; r.err != nil || r.code() != "CANCELLED" || string(r.Data) != "null" {
 			t.Errorf("answered with %v %s %v", r.err, r.Data, r.Errors)
 		}
 		if log := s.log.String(); !contains(log, "still running", "operation=Late", "id=") || strings.Contains(log, "could not be ended") {

@@ -410,7 +410,7 @@ func TestACancelledOperationIsAnsweredAsByTheEngine(t *testing.T) {
 			if d := difference(api, engine); d != "" {
 				t.Errorf("operation %d: %s", i, d)
 			}
-			if !strings.Contains(api.body, `"INTERNAL_SERVER_ERROR"`) { // nobody is there to read it
+			if !strings.Contains(api.body, `"CANCELLED"`) || strings.Contains(api.body, `"INTERNAL`) { // nobody is there to read it
 				t.Errorf("operation %d: got %s", i, api.body)
 			}
 		}
@@ -460,7 +460,7 @@ func broken(why string, api, engine asked) string {
 	if fmt.Sprint(api.answers) == fmt.Sprint(engine.answers) || why == "cancelled" && api.body == "" {
 		return ""
 	}
-	code := map[string]string{"late": "code:TIMEOUT", "cancelled": "code:INTERNAL_SERVER_ERROR"}[why]
+	code := map[string]string{"late": "code:TIMEOUT", "cancelled": "code:CANCELLED"}[why]
 	if code == "" || len(api.answers) != 1 {
 		return fmt.Sprintf("want %v, got %s", engine.answers, api.body)
 	}

@@ -20,6 +20,7 @@ import (
 
 // Codes that the server gives besides the directory's own and gqlgen's.
 const (
+	codeCancelled      model.Code = "CANCELLED"
 	codeTimeout        model.Code = "TIMEOUT"
 	codeUnavailable    model.Code = "DATABASE_UNAVAILABLE"
 	codeInternal       model.Code = "INTERNAL_SERVER_ERROR"
@@ -37,8 +38,8 @@ type presenter struct {
 	production bool // nothing is suggested
 }
 
-// present shows a model.Error as it is, a passed deadline as TIMEOUT, and anything unexpected as an
-// internal error whose cause is in the log under the operation's id.
+// present shows a model.Error as it is, a passed deadline as TIMEOUT, what was cancelled as CANCELLED, and anything
+// unexpected as an internal error whose cause is in the log under the operation's id.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	shown := *graphql.DefaultErrorPresenter(ctx, err)
 	shown.Extensions = maps.Clone(shown.Extensions) // which may be somebody else's
@@ -86,7 +87,11 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
 		set(shown, "code", codeTimeout)
-	case !errors.Is(err, context.Canceled) && database.Unreachable(err):
+	case errors.Is(err, context.Canceled):
+		p.log.DebugContext(ctx, "operation cancelled", "path", shown.Path.String(), "error", err)
+		shown.Message = "the request was cancelled"
+		set(shown, "code", codeCancelled)
+	case database.Unreachable(err):
 		p.hide(ctx, shown)
 		shown.Message = "the database cannot be reached: try again later"
 		set(shown, "code", codeUnavailable)
@@ -101,11 +106,7 @@ func (p presenter) hide(ctx context.Context, shown *gqlerror.Error) {
 	if op, ok := session.OperationFromContext(ctx); ok {
 		attrs = append(attrs, "operation", op.Name, "id", op.ID)
 	}
-	level := slog.LevelError
-	if errors.Is(shown.Err, context.Canceled) { // the client is gone
-		level = slog.LevelDebug
-	}
-	p.log.Log(ctx, level, "operation failed", attrs...)
+	p.log.ErrorContext(ctx, "operation failed", attrs...)
 	shown.Message = "internal server error"
 	set(shown, "code", codeInternal)
 }

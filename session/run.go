@@ -204,6 +204,7 @@ func public(err error) *gqlerror.Error {
 		shown.Extensions = map[string]any{"code": "TIMEOUT"}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		shown.Message = "the request was cancelled"
+		shown.Extensions = map[string]any{"code": "CANCELLED"}
 	}
 	return shown
 }
