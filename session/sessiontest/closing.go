@@ -311,8 +311,8 @@ func (b *Bank) Busy() bool {
 	switch b.Dialect {
 	case "mysql":
 		return b.count("SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND (info LIKE 'SELECT SLEEP(60)%' OR info LIKE 'SELECT BENCHMARK%')") > 0
-	case "postgres":
-		return b.count("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT CAST(pg_sleep(60)%'") > 0
+	case "postgres": // which lets a cancellation pass that comes before the statement is executed
+		return b.count("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep' AND query LIKE 'SELECT CAST(pg_sleep(60)%'") > 0
 	}
 	return strings.Contains(goroutines(), "sqlite3_step")
 }
