@@ -84,7 +84,7 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		}
 	case errors.As(err, &unknown):
 		p.log.ErrorContext(ctx, "outcome unknown", "operation", unknown.Operation.Name, "id", unknown.ID, "error", err)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), expired(ctx) && database.Unreachable(err):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
 		set(shown, "code", codeTimeout)
 	case errors.Is(err, context.Canceled):
@@ -98,6 +98,12 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	default:
 		p.hide(ctx, shown)
 	}
+}
+
+// expired tells whether an operation's deadline has passed, which the network may find out before the context does.
+func expired(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // hide logs an internal error and leaves none of it in the answer.

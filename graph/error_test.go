@@ -1,9 +1,14 @@
 package graph
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -24,3 +29,22 @@ func TestAnErrorThatNamesAnAttemptKeepsItsID(t *testing.T) {
 		t.Errorf("shown %v, changed %v", shown.Extensions, shared.Extensions)
 	}
 }
+
+func TestADeadlineThatTheNetworkFindsOutFirstIsATimeout(t *testing.T) {
+	present := presenter{log: slog.New(slog.DiscardHandler), deadline: time.Second}.present
+	unreachable := &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	for code, left := range map[string]time.Duration{"TIMEOUT": 0, "DATABASE_UNAVAILABLE": time.Hour} {
+		ctx := late{t.Context(), time.Now().Add(left)}
+		if shown := present(ctx, gqlerror.Wrap(unreachable)); fmt.Sprint(shown.Extensions["code"]) != code {
+			t.Errorf("%s before the deadline: want %s, got %v", left, code, shown.Extensions)
+		}
+	}
+}
+
+// late is a context with a deadline, which it has yet to notice.
+type late struct {
+	context.Context
+	deadline time.Time
+}
+
+func (l late) Deadline() (time.Time, bool) { return l.deadline, true }
