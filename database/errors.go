@@ -35,6 +35,12 @@ func Translate(err error) error {
 	return &conflict
 }
 
+// BreaksReference reports whether err is a driver's word that a foreign key would not hold.
+func BreaksReference(err error) bool {
+	kind, _ := violationOf(err)
+	return kind == foreignKeyViolation
+}
+
 func uniqueConflict(constraint string) *model.Error {
 	switch constraint {
 	case "users_email_key", "users.email":

@@ -58,6 +58,11 @@ type UserUpdate struct {
 	ManagerID   *int64 // with SetManager
 }
 
+// Moves reports whether the change gives u a manager, and another one than u has.
+func (c UserUpdate) Moves(u *User) bool {
+	return c.ManagerID != nil && (u.ManagerID == nil || *u.ManagerID != *c.ManagerID)
+}
+
 // Apply makes the change in u and returns the names of the columns that it sets.
 func (c UserUpdate) Apply(u *User) (columns []string) {
 	if c.Name != nil {
