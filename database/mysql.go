@@ -101,7 +101,8 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database.
+// mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
+// characters, and has no MD5 any more. Of a cluster each node has locks of its own.
 func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, func() error, error) {
 	cfg = cfg.Clone()
 	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
@@ -112,7 +113,7 @@ func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, fu
 	pool := mysqlPool(base, mysqlSession)
 	release, err := hold(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
-		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', MD5(DATABASE())), 600)").Scan(&got)
+		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(LEFT(CONCAT('rollcall.', SHA2(DATABASE(), 256)), 64), 600)").Scan(&got)
 		if err == nil && got.Int64 != 1 {
 			err = errors.New("another process has been changing the database's schema for ten minutes")
 		}
