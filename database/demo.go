@@ -23,18 +23,23 @@ const (
 // 50 teams, every team with an owner. The data are always the same. It reports whether it loaded them.
 func (d *Database) LoadDemo(ctx context.Context) (loaded bool, err error) {
 	err = d.maintain(ctx, func(*sql.DB) error {
-		for range attempts {
-			loaded, err = d.loadDemo(ctx)
-			if kind, _ := violationOf(err); kind != uniqueViolation && !deadlocked(err) {
-				break
-			}
-		}
+		loaded, err = d.loadDemo(ctx)
 		return err
 	})
 	return loaded && err == nil, err
 }
 
 func (d *Database) loadDemo(ctx context.Context) (loaded bool, err error) {
+	for range attempts {
+		loaded, err = d.tryLoadDemo(ctx)
+		if kind, _ := violationOf(err); kind != uniqueViolation && !deadlocked(err) {
+			break
+		}
+	}
+	return loaded, err
+}
+
+func (d *Database) tryLoadDemo(ctx context.Context) (loaded bool, err error) {
 	err = d.Write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var first []model.User
 		if err := tx.Limit(1).Find(&first).Error; err != nil || len(first) > 0 {

@@ -45,27 +45,33 @@ func (d *Database) Migrate(ctx context.Context) (applied int, err error) {
 		return 0, err
 	}
 	err = d.maintain(ctx, func(pool *sql.DB) error {
-		provider, err := d.provider(pool)
-		if err != nil {
-			return err
-		}
-		for range attempts {
-			var results []*goose.MigrationResult
-			results, err = provider.Up(ctx)
-			if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-				results = partial.Applied
-			}
-			applied += len(results)
-			if !deadlocked(err) {
-				break
-			}
-		}
-		return migrationFailure(ctx, err)
+		applied, err = d.up(ctx, pool)
+		return err
 	})
 	if err == nil {
 		err = d.CheckSchema(ctx)
 	}
 	return applied, err
+}
+
+// up runs the migrations that are pending.
+func (d *Database) up(ctx context.Context, pool *sql.DB) (applied int, err error) {
+	provider, err := d.provider(pool)
+	if err != nil {
+		return 0, err
+	}
+	for range attempts {
+		var results []*goose.MigrationResult
+		results, err = provider.Up(ctx)
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+			results = partial.Applied
+		}
+		applied += len(results)
+		if !deadlocked(err) {
+			break
+		}
+	}
+	return applied, migrationFailure(ctx, err)
 }
 
 // attempts are how often a migration, or the loading of demo data, is begun that is a deadlock with that of another process. No lock
@@ -79,7 +85,7 @@ func migrationFailure(ctx context.Context, err error) error {
 	}
 	what := "the schema's versions cannot be read or written"
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-		what = fmt.Sprintf("migration %d has failed", partial.Failed.Source.Version)
+		what, err = fmt.Sprintf("migration %d has failed", partial.Failed.Source.Version), partial.Err
 	}
 	reason, denied := reported(err)
 	if denied {
@@ -170,7 +176,7 @@ func (d *Database) flaw(ctx context.Context) (string, error) {
 		case !exists && (table != "session_operations" || d.dialect != "sqlite"):
 			return fmt.Sprintf("the table %s is missing: restore the database from a backup", table), nil
 		case what != "":
-			return fmt.Sprintf("the table %s %s: run ALTER TABLE %[1]s %s", table, what, mend), nil
+			return fmt.Sprintf("the table %[1]s %[2]s: run ALTER TABLE %[1]s %[3]s", table, what, mend), nil
 		}
 	}
 	return "", nil
