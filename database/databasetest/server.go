@@ -2,6 +2,7 @@ package databasetest
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
 	"net"
@@ -80,7 +81,7 @@ func Start(tb testing.TB, kind string, flags ...string) *Server {
 		tb.Fatalf("there is no server of the kind %q", kind)
 	}
 	s.command = append(s.command, flags...)
-	setup := exec.Command(install[0], install[1:]...)
+	setup := exec.CommandContext(tb.Context(), install[0], install[1:]...)
 	setup.SysProcAttr, setup.Dir = s.as, folder
 	if text, err := setup.CombinedOutput(); err != nil {
 		tb.Fatalf("%v\n%s", err, text)
@@ -97,7 +98,7 @@ func Start(tb testing.TB, kind string, flags ...string) *Server {
 func (s *Server) Start() {
 	s.tb.Helper()
 	var log bytes.Buffer
-	s.process = exec.Command(s.command[0], s.command[1:]...)
+	s.process = exec.CommandContext(context.Background(), s.command[0], s.command[1:]...) // until Kill
 	s.process.SysProcAttr, s.process.Dir = s.as, "/"
 	s.process.Stdout, s.process.Stderr = &log, &log
 	s.process.WaitDelay = time.Second
@@ -195,7 +196,7 @@ func unprivileged(tb testing.TB, name, folder string) *syscall.Credential {
 // freePort returns one that nobody listens on.
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
