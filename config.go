@@ -57,7 +57,7 @@ type config struct {
 
 const description = `A directory of users, served over GraphQL.
 
-Each flag can be given as a variable too: --pool-size as ROLLCALL_POOL_SIZE. A flag beats its variable.
+Each flag can be given as a variable too: --pool-size as ROLLCALL_POOL_SIZE. A flag beats its variable; an empty one is unset.
 
 The URL of a database is one of
 
@@ -178,7 +178,7 @@ func checkVariables(known []string) error {
 			continue
 		}
 		nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(a, name), distance(b, name)) })
-		if distance(nearest, name) > len(name)/3 {
+		if distance(nearest, name) > max(2, len(name)/6) {
 			return fmt.Errorf("%s: there is no such variable: rollcall --help lists the flags, each of which has one; unset what is not meant for rollcall", name)
 		}
 		return fmt.Errorf("%s: there is no such variable: did you mean %s?", name, nearest)
