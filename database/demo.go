@@ -37,46 +37,30 @@ func (d *Database) LoadDemo(ctx context.Context) (loaded bool, err error) {
 // node's in a cluster.
 func (d *Database) loadDemo(ctx context.Context) (loaded bool, err error) {
 	err = d.maintain(ctx, func(*sql.DB) error {
-		loaded, err = d.loadDemo(ctx)
-		return err
+		return d.Write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			var first []model.User
+			if err := tx.Limit(1).Find(&first).Error; err != nil || len(first) > 0 {
+				return err
+			}
+			loaded = true
+			users, teams, memberships := demoDirectory()
+			for _, rows := range []any{users, teams, memberships} {
+				if err := tx.CreateInBatches(rows, demoBatch).Error; err != nil {
+					return err
+				}
+			}
+			if d.dialect != "postgres" {
+				return nil
+			}
+			for _, table := range []string{"users", "teams"} { // explicit ids leave the sequences behind
+				if err := tx.Exec(fmt.Sprintf("SELECT setval(pg_get_serial_sequence('%s', 'id'), max(id)) FROM %[1]s", table)).Error; err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 	return loaded && err == nil, err
-}
-
-func (d *Database) loadDemo(ctx context.Context) (loaded bool, err error) {
-	for range attempts {
-		loaded, err = d.tryLoadDemo(ctx)
-		if kind, _ := violationOf(err); kind != uniqueViolation && !deadlocked(err) {
-			break
-		}
-	}
-	return loaded, err
-}
-
-func (d *Database) tryLoadDemo(ctx context.Context) (loaded bool, err error) {
-	err = d.Write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		var first []model.User
-		if err := tx.Limit(1).Find(&first).Error; err != nil || len(first) > 0 {
-			return err
-		}
-		loaded = true
-		users, teams, memberships := demoDirectory()
-		for _, rows := range []any{users, teams, memberships} {
-			if err := tx.CreateInBatches(rows, demoBatch).Error; err != nil {
-				return err
-			}
-		}
-		if d.dialect != "postgres" {
-			return nil
-		}
-		for _, table := range []string{"users", "teams"} { // explicit ids leave the sequences behind
-			if err := tx.Exec(fmt.Sprintf("SELECT setval(pg_get_serial_sequence('%s', 'id'), max(id)) FROM %[1]s", table)).Error; err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return loaded, err
 }
 
 func demoDirectory() (users []model.User, teams []model.Team, memberships []model.Membership) {

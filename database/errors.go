@@ -99,13 +99,6 @@ func violationOf(err error) (violation, string) {
 	return noViolation, ""
 }
 
-// deadlocked reports whether a transaction has met another one, and may succeed when it is run again: a deadlock, a wait for a lock
-// that took too long, and on a cluster a commit of the same rows through another node.
-func deadlocked(err error) bool {
-	mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err)
-	return ok && (mysqlErr.Number == 1213 || mysqlErr.Number == 1205) // ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT
-}
-
 // reported returns what a server says of an error, and whether that is that the user has not the right to do it.
 func reported(err error) (text string, denied bool) {
 	if mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err); ok {

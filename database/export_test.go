@@ -27,8 +27,5 @@ func (d *Database) MigrateWithoutALock(ctx context.Context) error {
 	return err
 }
 
-// LoadDemoWithoutALock is LoadDemo there.
-func (d *Database) LoadDemoWithoutALock(ctx context.Context) (bool, error) { return d.loadDemo(ctx) }
-
 // Tables are those that CheckSchema looks at.
 var Tables = tables

@@ -67,15 +67,15 @@ func (d *Database) up(ctx context.Context, pool *sql.DB) (applied int, err error
 			results = partial.Applied
 		}
 		applied += len(results)
-		if !deadlocked(err) {
+		if !overtaken(err) {
 			break
 		}
 	}
 	return applied, migrationFailure(ctx, err)
 }
 
-// attempts are how often a migration, or the loading of demo data, is begun that is a deadlock with that of another process. No lock
-// keeps those apart that came through two nodes of one cluster.
+// attempts are how often migrations are begun that run into those of another process. No lock keeps those apart that came through
+// two nodes of one cluster.
 const attempts = 10
 
 // migrationFailure turns an error of goose's into a sentence for people.
@@ -132,7 +132,7 @@ func (d *Database) version(ctx context.Context) (version int64, err error) {
 }
 
 // tables are those that the migrations create, and goose's.
-var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations"}
+var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks"}
 
 // tablesAndFlaws return the names of the tables that are there, each with what is wrong with it, or with "". A table with a flaw
 // may come twice. SQLite's tables are all alike.
