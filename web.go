@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,8 +48,10 @@ func (c config) encryption() (*tls.Config, error) {
 		return nil, nil
 	}
 	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
+	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
 		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+	} else if err != nil {
+		return nil, fmt.Errorf("--tls-cert and --tls-key: %s and %s are not a certificate and its private key in PEM: %w", c.TLSCert, c.TLSKey, err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{certificate}}, nil
 }

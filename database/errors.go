@@ -99,6 +99,21 @@ func violationOf(err error) (violation, string) {
 	return noViolation, ""
 }
 
+// reported returns what a server says of an error, and whether that is that the user has not the right to do it.
+func reported(err error) (text string, denied bool) {
+	if mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err); ok {
+		switch mysqlErr.Number {
+		case 1044, 1142, 1143, 1227: // access denied to the database, the table, the column, the operation
+			denied = true
+		}
+		return mysqlErr.Message, denied
+	}
+	if postgresErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return postgresErr.Message, postgresErr.Code == postgresNoPrivilege
+	}
+	return err.Error(), false
+}
+
 // mysqlConstraint takes the key from "Duplicate entry '…' for key '…'", where MySQL, and not MariaDB,
 // puts the table before it. It reads from the end, since the entry is a user's text.
 func mysqlConstraint(text string) string {

@@ -14,8 +14,7 @@ import (
 // elsewhere: a duplicate means that the transaction was committed, a success that it never will be.
 type Proof struct {
 	// DB is the pool for tombstones. It must not be the pool of the transactions: these would wait for
-	// each other. On MySQL the time zone of its connections, and of those of the transactions, is UTC (time_zone and
-	// the driver's loc), or Sweep deletes too early or too late by the difference.
+	// each other. On MySQL the driver's loc is UTC, or Sweep deletes too early or too late by the difference.
 	DB *sql.DB
 	// Dialect is "mysql" or "postgres". SQLite, whose COMMIT cannot be lost, needs no proof.
 	Dialect string
@@ -42,18 +41,19 @@ const (
 	stateCommitted = 1
 )
 
-// ProofTable returns the statement that creates the table session_operations, which the
-// application's migrations are to run.
+// ProofTable returns the statement that creates the table session_operations, which the application's migrations are to run.
+// Nothing in it is left to the server's defaults, least of all whether the table is transactional.
 func ProofTable(dialect string) string {
-	created := "datetime(6)"
+	created, options := "datetime(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))",
+		" ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin"
 	if dialect == "postgres" {
-		created = "timestamptz(6)"
+		created, options = "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)", ""
 	}
 	return fmt.Sprintf(`CREATE TABLE session_operations (
     id varchar(64) NOT NULL PRIMARY KEY,
     state smallint NOT NULL,
-    created_at %s NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
-)`, created)
+    created_at %s
+)%s`, created, options)
 }
 
 func (p *Proof) within() time.Duration {
