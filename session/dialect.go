@@ -108,11 +108,13 @@ func refused(err error) bool {
 	return strings.Contains(err.Error(), "commit unexpectedly resulted in rollback")
 }
 
-// duplicate tells whether err is the violation of a unique key.
-func duplicate(err error) bool {
-	var my *mysql.MySQLError
-	var pg interface{ SQLState() string }
-	return errors.As(err, &my) && my.Number == 1062 || errors.As(err, &pg) && pg.SQLState() == "23505"
+// unlessStored returns the clause by which an INSERT leaves a row with the same key as it is. It waits for whoever
+// is inserting or deleting one.
+func unlessStored(dialect string) string {
+	if dialect == "postgres" {
+		return "ON CONFLICT (id) DO NOTHING"
+	}
+	return "ON DUPLICATE KEY UPDATE id = id" // unlike IGNORE, which hides other errors
 }
 
 // numbered turns the placeholders of a statement into PostgreSQL's, where that is the dialect.

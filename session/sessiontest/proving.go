@@ -26,6 +26,8 @@ var proving = []promise{
 	{name: "A transaction whose COMMIT was lost is ended on a server that does not notice", test: cutUnnoticed, absent: cannotBeCut},
 	{name: "Without a proof a lost COMMIT answers OUTCOME_UNKNOWN and no id is stored", test: cutWithoutProof, absent: cannotBeCut},
 	{name: "An operation whose outcome was asked for before its COMMIT is aborted for good", test: askedBefore, absent: cannotBeCut},
+	{name: "An outcome that was told stays, whatever settings the connection has on which it was asked for", test: toldForGood, absent: cannotBeCut},
+	{name: "Several who ask for one outcome at once hear the same", test: askedAtOnce, absent: cannotBeCut},
 	{name: "Each attempt at an operation has an id of its own", test: idsOfAttempts, absent: cannotBeCut},
 	{name: "An id that is too old has expired, and what is no id is no operation", test: idsOutOfRange, absent: cannotBeCut},
 	{name: "Sweeping deletes old ids only", test: sweeping, absent: cannotBeCut},
@@ -252,6 +254,140 @@ func askedBefore(t *testing.T, backend Backend) {
 	b.WantIdle()
 }
 
+// settings are what a server may set its connections to.
+var settings = map[string][]string{
+	"mysql": {
+		"autocommit = 0", "transaction_isolation = 'REPEATABLE-READ'", "transaction_isolation = 'SERIALIZABLE'",
+		"transaction_isolation = 'READ-UNCOMMITTED'", "sql_mode = ''", "time_zone = '+13:00'",
+	},
+	"postgres": {
+		"default_transaction_isolation = 'repeatable read'", "default_transaction_isolation = 'serializable'",
+		"default_transaction_deferrable = on", "timezone = 'Pacific/Kiritimati'",
+	},
+}
+
+// sideConfigured sets up every connection of a bank's side pool and returns what closes these connections.
+func sideConfigured(b *Bank, setting string) (ended func()) {
+	b.tb.Helper()
+	var all []*sql.Conn
+	for range b.Side.Stats().MaxOpenConnections {
+		conn, err := b.Side.Conn(context.Background())
+		if err != nil {
+			b.tb.Fatal(err)
+		}
+		all = append(all, conn)
+		if _, err := conn.ExecContext(context.Background(), "SET SESSION "+sessionVariable(b, conn, setting)); err != nil {
+			b.tb.Fatal(err)
+		}
+	}
+	for _, conn := range all {
+		_ = conn.Close()
+	}
+	return func() {
+		b.Side.SetMaxIdleConns(0)
+		Eventually(b.tb, "the connections are closed", func() bool { return b.Side.Stats().OpenConnections == 0 })
+		b.Side.SetMaxIdleConns(len(all))
+	}
+}
+
+// sessionVariable is a setting by the name that the server has for it: MariaDB before 11.1 has tx_isolation.
+func sessionVariable(b *Bank, conn *sql.Conn, setting string) string {
+	if b.Dialect == "mysql" && strings.HasPrefix(setting, "transaction_isolation") {
+		var name, value string
+		err := conn.QueryRowContext(context.Background(), "SHOW VARIABLES LIKE 'tx_isolation'").Scan(&name, &value)
+		if err == nil {
+			return strings.Replace(setting, "transaction_isolation", name, 1)
+		}
+	}
+	return setting
+}
+
+func toldForGood(t *testing.T, backend Backend) {
+	b := marked(NewBank(t, backend, Setup{}))
+	proof := proofOf(b, 20*time.Second)
+	insert := "INSERT INTO session_operations (id, state) VALUES (?, 1)"
+	for _, setting := range settings[b.Dialect] {
+		ended := sideConfigured(b, setting)
+		never, stored := idMade(time.Now()), idMade(time.Now())
+		b.Exec(insert, stored)
+		wantOutcome(t, proof, never, session.Aborted)
+		wantOutcome(t, proof, stored, session.Committed)
+		old := idMade(time.Now().Add(-27 * time.Hour))
+		b.Exec(insert, old)
+		if n, err := proof.Sweep(t.Context()); n != 1 || err != nil {
+			t.Errorf("%s: want 1 id swept, got %d, %v", setting, n, err)
+		}
+		ended()
+		if err := b.DB.Exec(insert, never).Error; err == nil {
+			t.Errorf("%s: an attempt that was said to be aborted could be committed", setting)
+		}
+		wantOutcome(t, proof, never, session.Aborted)
+		wantOutcome(t, proof, stored, session.Committed)
+		if slices.Contains(operations(b), old) {
+			t.Errorf("%s: an id that was swept is there again", setting)
+		}
+	}
+}
+
+// askedAtOnce has many ask, by two pools, while the attempt's transaction is open and when there was none.
+func askedAtOnce(t *testing.T, backend Backend) {
+	b := marked(NewBank(t, backend, Setup{}))
+	sideConfigured(b, settings[b.Dialect][0])
+	const each = 12
+	ask := func(id string) <-chan session.Outcome {
+		t.Helper()
+		outcomes := make(chan session.Outcome, 2*each)
+		pool, err := b.DB.DB()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pool := range []*sql.DB{b.Side, pool} {
+			proof := &session.Proof{DB: pool, Dialect: b.Dialect, Within: 20 * time.Second}
+			for range each {
+				go func() {
+					outcome, err := proof.Outcome(context.Background(), id)
+					if err != nil {
+						t.Errorf("asked at once: %v", err)
+					}
+					outcomes <- outcome
+				}()
+			}
+		}
+		return outcomes
+	}
+	want := func(outcomes <-chan session.Outcome, want session.Outcome) {
+		t.Helper()
+		for range 2 * each {
+			if got := <-outcomes; got != want {
+				t.Errorf("want the outcome %d, got %d", want, got)
+			}
+		}
+	}
+	for range 10 {
+		want(ask(idMade(time.Now())), session.Aborted)
+	}
+	for end, outcome := range map[string]session.Outcome{"COMMIT": session.Committed, "ROLLBACK": session.Aborted} {
+		id := idMade(time.Now())
+		conn, err := b.Side.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range []string{"BEGIN", fmt.Sprintf("INSERT INTO session_operations (id, state) VALUES ('%s', 1)", id)} {
+			if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		outcomes := ask(id)
+		Eventually(t, "somebody waits", func() bool { return b.Side.Stats().WaitCount > 0 })
+		time.Sleep(50 * time.Millisecond) // for the others, which may also come later
+		if _, err := conn.ExecContext(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		want(outcomes, outcome)
+	}
+}
+
 // transientFailure returns a statement that fails as if it had been a deadlock's victim.
 func transientFailure(dialect string) string {
 	if dialect == "postgres" {
@@ -331,14 +467,14 @@ func sweeping(t *testing.T, backend Backend) {
 	proof := proofOf(b, 20*time.Second)
 	b.Must(`mutation M { run(step: "mark") { value } }`)
 	kept := operations(b)
-	insert := func(age, behind time.Duration) string { // behind is how much the database's clock is
+	insert := func(age, behind time.Duration) string { // behind is how much the database's clock or time zone is
 		made := time.Now().UTC().Add(-age)
 		id := idMade(made)
 		b.Exec("INSERT INTO session_operations (id, state, created_at) VALUES (?, 1, ?)", id, made.Add(-behind))
 		return id
 	}
-	kept = append(kept, insert(23*time.Hour, 0), insert(24*time.Hour-10*time.Minute, 30*time.Minute))
-	insert(27*time.Hour, 0)
+	kept = append(kept, insert(23*time.Hour, 0), insert(24*time.Hour-10*time.Minute, 12*time.Hour))
+	insert(27*time.Hour, -14*time.Hour)
 	insert(1000*time.Hour, 0)
 
 	check := func() {
