@@ -71,8 +71,8 @@ func (e *CommitError) Error() string {
 
 func (e *CommitError) Unwrap() error { return e.Err }
 
-// OutcomeUnknownError is what a mutation gets whose connection was lost at COMMIT, where it could not be
-// learned in time whether it was stored. Proof.Outcome can tell later, by the ID.
+// OutcomeUnknownError is what a mutation gets whose COMMIT was not answered, or with an error that may not have
+// prevented it, where it could not be learned in time whether it was stored. Proof.Outcome can tell later, by the ID.
 type OutcomeUnknownError struct {
 	Operation Operation
 	ID        string // of the attempt

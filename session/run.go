@@ -197,7 +197,7 @@ func public(err error) *gqlerror.Error {
 	var late *DeadlineError
 	switch {
 	case errors.As(err, &unknown):
-		shown.Message = "the connection to the database was lost: it is not known whether the mutation was stored"
+		shown.Message = "the database has not confirmed the commit: it is not known whether the mutation was stored"
 		shown.Extensions = map[string]any{"code": "OUTCOME_UNKNOWN", "operationId": unknown.ID}
 	case errors.As(err, &late):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", late.Deadline)

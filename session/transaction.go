@@ -86,6 +86,7 @@ func (t *transaction) commit() error {
 	if refused(err) {
 		return &CommitError{t.s.op, err}
 	}
+	defer t.discard()
 	if t.s.proof == nil {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
@@ -105,7 +106,17 @@ func (t *transaction) commit() error {
 // rollback takes back what the transaction has done.
 func (t *transaction) rollback() error {
 	t.abandon() // a cancellation amid open rows or at the proof has passed no callback
-	return t.patiently(t.tx.Rollback)
+	err := t.patiently(t.tx.Rollback)
+	if err != nil {
+		t.discard()
+	}
+	return err
+}
+
+// discard closes a connection on which the server may have left the transaction open. In a pool it would go on to hold
+// its locks, and MySQL would store it at the next BEGIN.
+func (t *transaction) discard() {
+	_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // patiently calls what ends the transaction, and ends the connection if it takes too long.

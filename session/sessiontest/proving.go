@@ -21,6 +21,9 @@ import (
 // proving: promise 13.
 var proving = []promise{
 	{name: "200 cuts at COMMIT and no wrong answer", test: cutCommits, absent: cannotBeCut},
+	{name: "An error at COMMIT is a refusal only if nothing can have been stored", test: errorsAtCommit, absent: cannotBeCut},
+	{name: "Without a proof an error at COMMIT that is no refusal answers OUTCOME_UNKNOWN", test: errorsWithoutProof, absent: cannotBeCut},
+	{name: "A transaction that the server has left open is never stored by whoever gets its connection", test: leftOpen, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was aborted", test: unknownThenAborted, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was committed", test: unknownThenCommitted, absent: cannotBeCut},
 	{name: "A transaction whose COMMIT was lost is ended on a server that does not notice", test: cutUnnoticed, absent: cannotBeCut},
@@ -131,6 +134,125 @@ func cutCommits(t *testing.T, backend Backend) {
 		t.Errorf("%d operations are stored, but %d increments", len(stored), sum)
 	}
 	b.WantIdle()
+}
+
+// doubtful are errors after which a COMMIT may have been stored, or which are conflicts.
+var doubtful = map[string][]string{
+	// Shutdown, lock refused, interrupted, killed, disconnected; node not ready, error during commit, unknown error, lock
+	// wait timeout, read only, XA; an observer's, and one of Galera's own: https://dev.mysql.com/doc/mysql-errors/9.0/en/
+	"mysql": {"1053", "1192", "1317", "1927", "4031", "1047", "1180", "1105", "1205", "1290", "1399", "3100", "1878"},
+	// https://www.postgresql.org/docs/current/errcodes-appendix.html
+	"postgres": {"08000", "08006", "08P01", "57P01", "57P03", "57014", "40003", "53100", "58030", "25006", "XX000"},
+}
+
+// certain are errors by which a database says that a COMMIT has stored nothing: conflicts, after which it is run again, and others.
+var certain = map[string]struct{ conflicts, others []string }{
+	"mysql":    {conflicts: []string{"1213", "3101"}},
+	"postgres": {[]string{"40001", "40P01"}, []string{"23503", "23505", "23514", "22012", "P0001", "40002"}},
+}
+
+func errorsAtCommit(t *testing.T, backend Backend) {
+	next := make(chan cut, 1)
+	p := newProxy(t, backend.Dialect, func() cut {
+		select {
+		case what := <-next:
+			return what
+		default:
+			return pass
+		}
+	})
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}}))
+	stored := 0
+	for _, p.number = range slices.Concat(doubtful[b.Dialect], certain[b.Dialect].conflicts, certain[b.Dialect].others) {
+		for _, what := range []cut{deny, grant} {
+			if what == grant && !slices.Contains(doubtful[b.Dialect], p.number) {
+				continue
+			}
+			next <- what
+			name := fmt.Sprintf("M%d_%s", what, p.number)
+			a := b.Send(`mutation ` + name + ` { increment(id: 1) { value } run(step: "mark") { value } }`)
+			again := slices.Contains(append([]string{"1205", "55P03"}, certain[b.Dialect].conflicts...), p.number)
+			if want := what == grant || again; a.OK() != want || a.Code() == "OUTCOME_UNKNOWN" {
+				t.Errorf("%s, of which the server stored %t: got %s", name, what == grant, a.Raw)
+			}
+			if a.OK() {
+				stored++
+			}
+			if marks(b)[name] != a.OK() || b.Counter(1) != stored {
+				t.Errorf("%s: stored is %t, the counter is %d after %d mutations, and the answer %s", name, marks(b)[name], b.Counter(1), stored, a.Raw)
+			}
+			b.WantIdle()
+		}
+	}
+}
+
+func errorsWithoutProof(t *testing.T, backend Backend) {
+	next := make(chan cut, 1)
+	p := newProxy(t, backend.Dialect, func() cut {
+		select {
+		case what := <-next:
+			return what
+		default:
+			return pass
+		}
+	})
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}, Extension: func(e *session.Extension) { e.Proof = nil }}))
+	for _, p.number = range doubtful[b.Dialect] {
+		for _, what := range []cut{deny, grant} {
+			next <- what
+			name := fmt.Sprintf("M%d_%s", what, p.number)
+			wantUnknown(t, b.Send(`mutation `+name+` { run(step: "mark") { value } }`))
+			if got := marks(b)[name]; got != (what == grant) {
+				t.Errorf("%s: stored is %t", name, got)
+			}
+		}
+	}
+	for _, p.number = range certain[b.Dialect].conflicts {
+		next <- deny
+		b.Must(`mutation Again` + p.number + ` { run(step: "mark") { value } }`)
+	}
+	for _, p.number = range certain[b.Dialect].others {
+		next <- deny
+		a := b.Send(`mutation Refused` + p.number + ` { run(step: "mark") { value } }`)
+		if WantNull(t, a); a.Code() != "INTERNAL_SERVER_ERROR" {
+			t.Errorf("%s: want a refusal, got %s", p.number, a.Raw)
+		}
+	}
+}
+
+// leftOpen has a server answer what ends a transaction with an error, and go on with the transaction. MySQL would store
+// it at the next BEGIN on its connection.
+func leftOpen(t *testing.T, backend Backend) {
+	for _, withProof := range []bool{true, false} {
+		var next cut
+		p := newProxy(t, backend.Dialect, func() cut { return next })
+		p.undo = func() cut { return next }
+		p.number = map[string]string{"mysql": "1047", "postgres": "XX000"}[backend.Dialect]
+		b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 1}, Extension: func(e *session.Extension) {
+			e.Side = nil // else the connection is killed
+			if !withProof {
+				e.Proof = nil
+			} else {
+				e.Proof.Within = 100 * time.Millisecond
+			}
+		}}))
+		b.Step("fail", func(context.Context) (int, error) { return 0, errors.New("it failed") })
+		next = leave
+		id := wantUnknown(t, b.Send(`mutation Committed { increment(id: 1) { value } run(step: "mark") { value } }`))
+		next = pass
+		b.Must(`mutation Next { increment(id: 2) { value } }`)
+		if withProof {
+			wantOutcome(t, proofOf(b, 20*time.Second), id, session.Aborted)
+		}
+		next = leave
+		WantNull(t, b.Send(`mutation RolledBack { increment(id: 1) { value } run(step: "mark") { value } fail: run(step: "fail") { value } }`))
+		WantNull(t, b.Send(`mutation Empty { fail: run(step: "fail") { value } }`))
+		next = pass
+		b.Must(`mutation Last { increment(id: 2) { value } }`)
+		if stored := marks(b); len(stored) != 0 || b.Counter(1) != 0 || b.Counter(2) != 2 {
+			t.Errorf("with a proof %t: what was refused is stored: %v", withProof, stored)
+		}
+	}
 }
 
 // wantUnknown fails unless an answer is OUTCOME_UNKNOWN. It returns the operation's id.
