@@ -121,7 +121,7 @@ func (r *run) attempt(n int) *graphql.Response {
 	ctx, end := r.context()
 	s := newSession(ctx, end, r.op, id, r.mode, r.db)
 	s.proof, s.exclusive, s.stream = r.Proof, n > patientAttempts, r.stream
-	s.statements = &r.tally.statements
+	s.statements, s.logger = &r.tally.statements, r.logger()
 	r.session = s
 	endWithRequest(r.parent, func() {
 		r.close(s)

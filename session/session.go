@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ type Session struct {
 	exclusive bool // the transaction wants to be the only one
 	stream    bool // the answer goes out in parts
 
+	logger     *slog.Logger
 	statements *atomic.Int64 // that are run are counted here
 
 	closed atomic.Bool
@@ -208,7 +210,7 @@ func (s *Session) commit() error {
 	if err != nil {
 		return errors.Join(err, s.rollback())
 	}
-	turn := s.hooks.queue(s.with)
+	turn := s.hooks.queue(s)
 	if s.tx != nil {
 		err = s.tx.commit()
 		s.tx.release()
