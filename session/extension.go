@@ -32,8 +32,8 @@ type Extension struct {
 	// Bind returns ctx with whatever lives and ends with the session, such as dataloaders. It is called
 	// once for each session, so once more when an operation is run again, and once for a Group (see GroupOf).
 	Bind func(ctx context.Context) context.Context
-	// Deadline is how long an operation may take, or in a subscription the answer to one event;
-	// 0 is no limit.
+	// Deadline is how long an operation may take, or in a subscription the answer to one event, and until when what loses
+	// conflicts is run again. 0 is no limit; then it is run ten times at most, and not again once a minute has passed.
 	Deadline time.Duration
 	// ErrorPresenter shows the session's own errors; graphql.DefaultErrorPresenter where it is nil.
 	ErrorPresenter graphql.ErrorPresenterFunc

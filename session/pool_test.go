@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 
 	"rollcall/session"
@@ -71,6 +72,34 @@ func TestACommitThatIsNotAnsweredIsEndedFromElsewhere(t *testing.T) {
 		}
 		if took := time.Since(begun); took < time.Second || took > time.Minute {
 			t.Errorf("want some patience, and some end of it, got %s", took)
+		}
+	})
+}
+
+// waitingDriver has connections whose statements wait for a lock until the server gives up, which is after 50 s by MySQL's default.
+type waitingDriver struct {
+	idleDriver
+	waited *atomic.Int32
+}
+
+func (d waitingDriver) Connect(context.Context) (driver.Conn, error) { return &d, nil }
+
+func (d waitingDriver) ExecContext(ctx context.Context, _ string, _ []driver.NamedValue) (driver.Result, error) {
+	d.waited.Add(1)
+	select {
+	case <-time.After(50 * time.Second):
+		return nil, &mysql.MySQLError{Number: 1205}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestWithoutADeadlineNothingIsRunAgainAfterAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waited := &atomic.Int32{}
+		answer := operateOnce(t, `mutation { increment(id: 1) { id } }`, session.Extension{DB: poolOf(t, waitingDriver{waited: waited})})
+		if !strings.Contains(answer, `"data":null`) || waited.Load() != 2 {
+			t.Errorf("want an error after 2 attempts, got %s after %d", answer, waited.Load())
 		}
 	})
 }

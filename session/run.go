@@ -83,6 +83,12 @@ func (r *run) close(s *Session) {
 // is run alone.
 const patientAttempts = 4
 
+// maxAttempts and maxRerunning bound an operation without a deadline.
+const (
+	maxAttempts  = 10
+	maxRerunning = time.Minute
+)
+
 // answer runs the operation until it succeeds, fails for good or runs out of time. Nothing
 // has been written to the client meanwhile.
 func (r *run) answer() *graphql.Response {
@@ -91,6 +97,9 @@ func (r *run) answer() *graphql.Response {
 		cause := r.session.failure()
 		if r.mode == pooled || classify(cause) != transient {
 			return response
+		}
+		if r.Deadline == 0 && (attempt == maxAttempts || time.Since(r.began) > maxRerunning) {
+			return r.failed(nil, fmt.Errorf("session: %s has lost conflicts in %d attempts: %w", r.op, attempt, cause))
 		}
 		if err := r.pause(attempt); err != nil {
 			return r.failed(nil, because(err, cause))
