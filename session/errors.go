@@ -21,6 +21,8 @@ var (
 	ErrConnection = errors.New("session: this would take a connection past the operation's session; use session.Do")
 	// ErrDone is what the tx of session.Do gets after Do has returned.
 	ErrDone = errors.New("session: the tx of session.Do was used after Do returned")
+	// ErrNested is what DB, Query and Do get within Do or within a row of Query, which would wait for them as they for it.
+	ErrNested = errors.New("session: the session was used within session.Do, or for a row of session.Query, which holds its connection until it returns; within Do use its tx, and read the rows before more is asked")
 	// ErrTransaction is what Begin and Transaction get, and raw SQL that would end the transaction or mark it. A
 	// mutation in which such SQL was tried is not committed.
 	ErrTransaction = errors.New("session: the operation's transaction is not to be begun, ended or marked by a resolver (nor by what MySQL commits by itself, such as CREATE TABLE); use session.Do, and within it Transaction for a savepoint")

@@ -46,6 +46,7 @@ type Session struct {
 
 	closed atomic.Bool
 	used   atomic.Bool
+	doing  atomic.Int32  // calls of Do that have not returned
 	slot   chan struct{} // holds one token: the right to use what follows
 	tx     *transaction  // nil until the first statement, and after the end
 	dead   error         // the first fatal error
@@ -110,12 +111,13 @@ func (s *Session) enter(write bool) error {
 		time.AfterFunc(s.deadline, func() { s.expire(&DeadlineError{s.op, s.deadline, context.DeadlineExceeded}) })
 	}
 	if s.mode == pooled {
+		if s.doing.Load() > 0 && nested() {
+			return ErrNested
+		}
 		return s.cause()
 	}
-	select {
-	case s.slot <- struct{}{}:
-	case <-s.ctx.Done():
-		return s.cause()
+	if err := s.wait(); err != nil {
+		return err
 	}
 	if err := s.ready(); err != nil {
 		<-s.slot

@@ -1,0 +1,63 @@
+package session
+
+import (
+	"reflect"
+	"runtime"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// longWait is how long a statement waits for Do before the log tells.
+const longWait = 5 * time.Second
+
+// wait takes the slot. It returns an error instead if the caller itself is what the slot's holder waits for.
+func (s *Session) wait() error {
+	select {
+	case s.slot <- struct{}{}:
+		return nil
+	default:
+	}
+	if nested() {
+		return ErrNested
+	}
+	warning := time.AfterFunc(longWait, func() {
+		if s.doing.Load() > 0 {
+			s.logger.Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
+		}
+	})
+	defer warning.Stop()
+	select {
+	case s.slot <- struct{}{}:
+		return nil
+	case <-s.ctx.Done():
+		return s.cause()
+	}
+}
+
+// lend calls what Do was given. (Do itself is on the stack of those who wait for another one, too.)
+func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
+
+// nested tells whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
+// statement. That is on the stack, where nobody else's is.
+func nested() bool {
+	holders := []string{nameOf(lend), nameOf((*Session).each), nameOf(runNoted)}
+	callers := make([]uintptr, 64)
+	for skip := 2; ; skip += len(callers) {
+		n := runtime.Callers(skip, callers)
+		frames := runtime.CallersFrames(callers[:n])
+		for more := n > 0; more; {
+			var frame runtime.Frame
+			if frame, more = frames.Next(); slices.Contains(holders, frame.Function) {
+				return true
+			}
+		}
+		if n < len(callers) {
+			return false
+		}
+	}
+}
+
+// nameOf returns a function's name as a stack has it.
+func nameOf(fn any) string { return runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name() }
