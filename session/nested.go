@@ -9,8 +9,11 @@ import (
 	"gorm.io/gorm"
 )
 
-// longWait is how long a statement waits for Do before the log tells.
-const longWait = 5 * time.Second
+// How long a statement waits for its turn before it looks whether it waits for itself, and before the log tells of it.
+const (
+	shortWait = 100 * time.Millisecond // others' statements are shorter, and the look takes longer than some of them
+	longWait  = 5 * time.Second
+)
 
 // wait takes the slot. It returns an error instead if the caller itself is what the slot's holder waits for.
 func (s *Session) wait() error {
@@ -19,20 +22,26 @@ func (s *Session) wait() error {
 		return nil
 	default:
 	}
-	if nested() {
-		return ErrNested
-	}
-	warning := time.AfterFunc(longWait, func() {
-		if s.doing.Load() > 0 {
+	looked := false
+	timer := time.NewTimer(shortWait)
+	defer timer.Stop()
+	for {
+		select {
+		case s.slot <- struct{}{}:
+			return nil
+		case <-s.ctx.Done():
+			return s.cause()
+		case <-timer.C:
+		}
+		switch {
+		case !looked && nested():
+			return ErrNested
+		case !looked:
+			looked = true
+			timer.Reset(longWait)
+		case s.doing.Load() > 0:
 			s.logger.Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
 		}
-	})
-	defer warning.Stop()
-	select {
-	case s.slot <- struct{}{}:
-		return nil
-	case <-s.ctx.Done():
-		return s.cause()
 	}
 }
 
