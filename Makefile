@@ -78,9 +78,8 @@ benchmarks: ## Run the benchmarks, and those beside other libraries.
 	go test -run '^$$' -bench . -benchmem ./...
 	go -C bench test -run '^$$' -bench . -benchmem ./...
 
-e2e: ## Run real clients and a browser against the server, on SQLite and on the MariaDB that ROLLCALL_TEST_MARIADB names, if any.
+e2e: ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
 	go build -o e2e/bin/rollcall .
-	ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test
-	if [ "$${ROLLCALL_TEST_MARIADB:-}" ]; then \
-		ROLLCALL_E2E_MYSQL=$$ROLLCALL_TEST_MARIADB ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; fi
+	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
+		ROLLCALL_E2E_MYSQL=$$server ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; done
