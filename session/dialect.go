@@ -158,17 +158,3 @@ func snapshotOptions(dialect string) *sql.TxOptions {
 	}
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }
-
-// killQuery returns the query by which a connection learns the statement that ends it from elsewhere, or "". MySQL
-// never gives a connection's number again; PostgreSQL's is a process's, which the system may give to another one.
-func killQuery(dialect string) string {
-	switch dialect {
-	case "mysql":
-		return "SELECT CONCAT('KILL ', CONNECTION_ID())"
-	case "postgres":
-		return `SELECT 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ' || pid ||
-			' AND extract(epoch FROM backend_start) = ' || extract(epoch FROM backend_start)
-			FROM pg_stat_activity WHERE pid = pg_backend_pid()`
-	}
-	return ""
-}

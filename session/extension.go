@@ -24,7 +24,8 @@ type Extension struct {
 	// Reads is the pool of queries, best of connections that cannot write; DB where it is nil.
 	Reads *gorm.DB
 	// Side is a small pool of its own from which connections are killed whose operation was cancelled
-	// during a statement. Where it is nil, MySQL keeps the locks of such a statement until that has ended.
+	// during a statement. Where it is nil, or MySQL allows no GET_LOCK, the locks of such a statement are kept until it has
+	// ended.
 	Side *sql.DB
 	// Proof finds out what became of a mutation whose connection was lost at COMMIT. Where it is
 	// nil, such a mutation is answered with an OutcomeUnknownError at once.

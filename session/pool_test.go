@@ -63,6 +63,7 @@ type killer struct {
 
 func (k killer) Connect(context.Context) (driver.Conn, error) { return &k, nil }
 
+// (GET_LOCK and the name of the server are what idleDriver answers.)
 func (k killer) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
 	k.killed <- query
 	return driver.RowsAffected(0), nil
