@@ -19,6 +19,8 @@ var (
 	ErrNoOperation = errors.New("session: not the id of an operation")
 	// ErrConnection is what DB and Connection get, and a statement that a plugin would run elsewhere.
 	ErrConnection = errors.New("session: this would take a connection past the operation's session; use session.Do")
+	// ErrOutside is what a statement of the pool itself gets that has the context of a mutation or of a query with @snapshot.
+	ErrOutside = errors.New("session: this statement belongs to an operation by its context, and would run outside the operation's transaction; use session.DB(ctx), or another context for what is to stay whatever becomes of the operation")
 	// ErrDone is what the tx of session.Do gets after Do has returned.
 	ErrDone = errors.New("session: the tx of session.Do was used after Do returned")
 	// ErrNested is what DB, Query and Do get within Do or within a row of Query, which would wait for them as they for it.
