@@ -83,6 +83,12 @@ func (r *run) close(s *Session) {
 // is run alone.
 const patientAttempts = 4
 
+// maxAttempts and maxRerunning bound an operation without a deadline.
+const (
+	maxAttempts  = 10
+	maxRerunning = time.Minute
+)
+
 // answer runs the operation until it succeeds, fails for good or runs out of time. Nothing
 // has been written to the client meanwhile.
 func (r *run) answer() *graphql.Response {
@@ -91,6 +97,9 @@ func (r *run) answer() *graphql.Response {
 		cause := r.session.failure()
 		if r.mode == pooled || classify(cause) != transient {
 			return response
+		}
+		if r.Deadline == 0 && (attempt == maxAttempts || time.Since(r.began) > maxRerunning) {
+			return r.failed(nil, fmt.Errorf("session: %s has lost conflicts in %d attempts: %w", r.op, attempt, cause))
 		}
 		if err := r.pause(attempt); err != nil {
 			return r.failed(nil, because(err, cause))
@@ -121,7 +130,7 @@ func (r *run) attempt(n int) *graphql.Response {
 	ctx, end := r.context()
 	s := newSession(ctx, end, r.op, id, r.mode, r.db)
 	s.proof, s.exclusive, s.stream = r.Proof, n > patientAttempts, r.stream
-	s.statements = &r.tally.statements
+	s.statements, s.logger = &r.tally.statements, r.logger()
 	r.session = s
 	endWithRequest(r.parent, func() {
 		r.close(s)
@@ -197,7 +206,7 @@ func public(err error) *gqlerror.Error {
 	var late *DeadlineError
 	switch {
 	case errors.As(err, &unknown):
-		shown.Message = "the connection to the database was lost: it is not known whether the mutation was stored"
+		shown.Message = "the database has not confirmed the commit: it is not known whether the mutation was stored"
 		shown.Extensions = map[string]any{"code": "OUTCOME_UNKNOWN", "operationId": unknown.ID}
 	case errors.As(err, &late):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", late.Deadline)
