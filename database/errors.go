@@ -249,9 +249,6 @@ func Unavailable(err error) string {
 // Unreachable reports whether err means that the server can't be reached, or has closed the connection.
 func Unreachable(err error) bool { return faultOf(err) == faultUnreachable }
 
-// ReadOnly reports whether err is the refusal of a write, be it for the sake of the database, of its pool or of its transaction.
-func ReadOnly(err error) bool { return faultOf(err) == faultReadOnly }
-
 // OverTime reports whether the server has ended a statement since that took too long.
 func OverTime(err error) bool {
 	mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err)

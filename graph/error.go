@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/database"
@@ -85,7 +84,7 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		}
 	case errors.As(err, &unknown):
 		p.log.ErrorContext(ctx, "outcome unknown", "operation", unknown.Operation.Name, "id", unknown.ID, "error", err)
-	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err), expired(ctx, leeway) && database.Cancelled(err):
+	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err), expired(ctx, leeway) && (database.OverTime(err) || database.Cancelled(err)):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
 		set(shown, "code", codeTimeout)
 	case errors.Is(err, context.Canceled):
@@ -96,7 +95,7 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		p.hide(ctx, shown)
 		shown.Message = "a part of the operation took longer than the database allows"
 		set(shown, "code", codeTimeout)
-	case database.Unavailable(err) != "" && !(database.ReadOnly(err) && reads(ctx)):
+	case database.Unavailable(err) != "":
 		p.hide(ctx, shown)
 		shown.Message = database.Unavailable(err) + ": try again later"
 		set(shown, "code", codeUnavailable)
@@ -113,12 +112,6 @@ const leeway = 100 * time.Millisecond
 func expired(ctx context.Context, within time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && time.Until(deadline) <= within
-}
-
-// reads reports whether an operation must not write, so that it is to blame for a write that is refused.
-func reads(ctx context.Context) bool {
-	op, ok := session.OperationFromContext(ctx)
-	return ok && op.Kind != ast.Mutation
 }
 
 // hide logs an internal error and leaves none of it in the answer.
