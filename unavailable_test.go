@@ -156,18 +156,22 @@ const moved = "the database's file has been deleted or replaced, and the server 
 
 func TestNothingIsWrittenOnceSQLitesFilesAreDeletedOrReplaced(t *testing.T) {
 	t.Parallel()
-	for name, do := range map[string]func(t *testing.T, path, other string){
-		"the log is deleted": func(t *testing.T, path, _ string) {
+	for name, c := range map[string]struct {
+		do   func(t *testing.T, path, other string)
+		kept bool // what was stored before is there after the end
+	}{
+		"the log is deleted": {func(t *testing.T, path, _ string) {
 			removed(t, path+"-wal")
 			removed(t, path+"-shm")
-		},
-		"the log's index is deleted": func(t *testing.T, path, _ string) { removed(t, path+"-shm") },
-		"everything is deleted": func(t *testing.T, path, _ string) {
+		}, true},
+		"the log's index is deleted": {func(t *testing.T, path, _ string) { removed(t, path+"-shm") }, true},
+		"everything is deleted": {func(t *testing.T, path, _ string) {
 			for _, each := range []string{"", "-wal", "-shm", "-lock"} {
 				removed(t, path+each)
 			}
-		},
-		"the file is replaced": func(t *testing.T, path, other string) { renamed(t, other, path) },
+		}, false},
+		"the file is replaced": {func(t *testing.T, path, other string) { renamed(t, other, path) }, false},
+		"the log is replaced":  {func(t *testing.T, path, other string) { renamed(t, other, path+"-wal") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,7 +180,7 @@ func TestNothingIsWrittenOnceSQLitesFilesAreDeletedOrReplaced(t *testing.T) {
 			s := launch(t, built(t), "--database", "sqlite:"+path, "--demo")
 			only(t, "at first", s.creates(), "")
 			only(t, "at first", s.reads(), "")
-			do(t, path, other)
+			c.do(t, path, other)
 			before := written(t, path)
 			only(t, "afterwards", s.creates(), "DATABASE_UNAVAILABLE")
 			s.becomesUnready(moved)
@@ -185,8 +189,15 @@ func TestNothingIsWrittenOnceSQLitesFilesAreDeletedOrReplaced(t *testing.T) {
 			if err := s.wait(); err != nil {
 				t.Error(err)
 			}
-			if after := written(t, path); after != before {
+			if after := written(t, path); !c.kept && after != before {
 				t.Errorf("there was %s, and now there is %s", before, after)
+			}
+			if !c.kept {
+				return
+			}
+			var users int64
+			if err := databasetest.Open(t, "sqlite:"+path).Read.Table("users").Count(&users).Error; err != nil || users != 1000+busy {
+				t.Errorf("there are %d users, want the %d that were acknowledged: %v", users, 1000+busy, err)
 			}
 		})
 	}

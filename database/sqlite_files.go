@@ -26,6 +26,7 @@ func (*MovedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
 
 // sqliteFiles watches the files of an open database.
 type sqliteFiles struct {
+	path   string
 	known  map[string]os.FileInfo // what was opened, by path
 	held   *sql.DB                // one connection that stays: SQLite removes the log and its index with the last one
 	looked atomic.Int64           // when they were last found well, in Unix nanoseconds
@@ -36,7 +37,7 @@ const lookPause = 100 * time.Millisecond
 
 // openFiles opens the connection that stays, and notes what it has opened.
 func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, error) {
-	f := &sqliteFiles{known: map[string]os.FileInfo{}, held: held}
+	f := &sqliteFiles{path: path, known: map[string]os.FileInfo{}, held: held}
 	held.SetMaxOpenConns(1)
 	var n int
 	if err := held.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master").Scan(&n); err != nil { // this opens the log
@@ -65,11 +66,15 @@ func (f *sqliteFiles) look() error {
 	return nil
 }
 
-// close closes the connection that stays, except if its files have moved: as the last one it would delete the log that is
-// there by now, which may be that of another database.
+// close closes the connection that stays. As the last one it moves what is in the log to the database's file, also from a log that has been
+// deleted. But it deletes whatever log there is by that name: where the database has gone, or another file has come, it is left to the end
+// of the process.
 func (f *sqliteFiles) close() error {
-	if f.look() != nil {
-		return nil
+	for path, known := range f.known {
+		now, err := os.Stat(path)
+		if err == nil && !os.SameFile(now, known) || err != nil && path == f.path {
+			return nil
+		}
 	}
 	return f.held.Close()
 }
