@@ -86,6 +86,7 @@ const patientAttempts = 4
 // answer runs the operation until it succeeds, fails for good or runs out of time. Nothing
 // has been written to the client meanwhile.
 func (r *run) answer() *graphql.Response {
+	defer func() { r.session.answered() }()
 	moved := false // to another connection, which is tried once
 	for attempt := 1; ; attempt++ {
 		response := r.attempt(attempt)
@@ -94,7 +95,6 @@ func (r *run) answer() *graphql.Response {
 		case r.mode != pooled && severity == misplaced && !moved:
 			moved = true
 		case r.mode == pooled || severity != transient:
-			r.session.answered()
 			return response
 		default:
 			if err := r.pause(attempt, cause); err != nil {
