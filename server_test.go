@@ -463,7 +463,7 @@ func lockUser42(tb testing.TB, db *database.Database) (release func()) {
 func waitsForLock(tb testing.TB, db *database.Database) func() bool {
 	query := map[string]string{
 		"sqlite":   "SELECT 1", // it shows nobody who waits
-		"mysql":    "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
+		"mysql":    "SELECT count(*) FROM " + databasetest.Processlist + " WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
 		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
 	}[db.Dialect()]
 	return func() bool {
