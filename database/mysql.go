@@ -40,7 +40,7 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 	if err != nil {
 		return nil, openErrorf("the MySQL URL cannot be used: %v", err)
 	}
-	renewal := &renewal{}
+	renewal := newRenewal()
 	writing := func() *sql.DB { return mysqlPool(renewal.mysql(base, true), mysqlSession, mysqlIsolation) }
 	p := pools{
 		write: writing(),

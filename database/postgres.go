@@ -48,7 +48,7 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 	if opt.Deadline > 0 {
 		read.RuntimeParams["statement_timeout"] = strconv.FormatInt(max(opt.Deadline.Milliseconds(), 1), 10)
 	}
-	renewal := &renewal{}
+	renewal := newRenewal()
 	writing := func() *sql.DB { return postgresPool(renewal.postgres(cfg, true)) }
 	p := pools{
 		write: writing(),

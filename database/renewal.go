@@ -16,7 +16,13 @@ import (
 type renewal struct {
 	opened  atomic.Int64 // in Unix nanoseconds: connections that were opened before are not used again
 	waiting atomic.Bool  // for the end of the pause
-	refused atomic.Bool  // a write has been refused, and Check has not found since that one is accepted
+	refused atomic.Bool  // a write has been refused, or none been tried, and Check has not found since that one is accepted
+}
+
+func newRenewal() *renewal {
+	r := &renewal{}
+	r.refused.Store(true) // until a write has been tried
+	return r
 }
 
 // renewalPause is how often all connections may be replaced: a database that goes on to refuse gets no flood of new ones.

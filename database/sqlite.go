@@ -47,7 +47,7 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 		p.close()
 		return nil, sqliteFailure(ctx, path, err)
 	}
-	d := &Database{dialect: "sqlite", renewal: &renewal{}, held: files.Load().close, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+	d := &Database{dialect: "sqlite", renewal: newRenewal(), held: files.Load().close, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
 		return sqliteMaintenance(ctx, path, write)
 	}}
 	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: pool}) }, opt)
