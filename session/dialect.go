@@ -21,10 +21,14 @@ const (
 	harmless  severity = iota // the transaction goes on, as far as the server allows
 	fatal                     // the transaction has ended
 	transient                 // it has ended, and running the operation again may well succeed
+	misplaced                 // it is of no use on this connection; on another one the operation may succeed
 )
 
+// SQLite's result codes: https://sqlite.org/rescode.html
+const sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteFull, sqliteConstraint = 5, 6, 8, 13, 19
+
 // classify tells what err means for a transaction, by the number that the driver gives.
-// After MySQL's 1213 and 1020 the server has ended the transaction, but *sql.Tx would go on
+// After MySQL's 1213, 1020 and 3101 the server has ended the transaction, but *sql.Tx would go on
 // and each statement would commit by itself; 1205 ends a statement and is treated the same.
 func classify(err error) severity {
 	var my *mysql.MySQLError
@@ -40,23 +44,59 @@ func classify(err error) severity {
 		switch my.Number {
 		case 1213, 1205, 1020, 3101: // deadlock, lock wait timeout, record has changed since last read, certification failed
 			return transient
+		case 1047, 3032, 1665: // Galera not ready, offline mode, binlog_format=STATEMENT when the connection was opened
+			return misplaced
 		}
 	case errors.As(err, &pg):
 		switch pg.SQLState() {
 		case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
 			return transient
+		case "0A000", "26000": // feature not supported, as a prepared statement after a change of its types; no such prepared statement
+			return misplaced
 		}
 	case errors.As(err, &lite):
 		// https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
-		const busy, locked = 5, 6
 		switch lite.Code() & 0xff { // of others that roll back, transaction.ended tells
-		case busy, locked:
+		case sqliteBusy, sqliteLocked:
 			return transient
 		}
 	case lost(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fatal // a statement's own context, shorter than the operation's, has ended more than the statement
 	}
+	if readOnly(err) {
+		return misplaced
+	}
 	return harmless
+}
+
+// readOnly reports whether a server refuses err's statement since it writes. Where that is no fault of the statement's, the connection leads
+// to a server that is not the primary, or is not any more.
+func readOnly(err error) bool {
+	switch serverError(err) {
+	case "1036", "1290", "1792", "1836", "1881", "25006": // table, server, transaction, mode, recovery; PostgreSQL's transaction
+		return true
+	}
+	return false
+}
+
+// overtime reports whether a server may have ended err's statement at its own limit of time: MariaDB's number, MySQL's, and
+// PostgreSQL's for whatever is cancelled.
+func overtime(err error) bool {
+	switch serverError(err) {
+	case "1969", "3024", "57014":
+		return true
+	}
+	return false
+}
+
+// waited reports whether err is the end of a wait for a lock. How long that was is the database's affair: it may not wait at all.
+func waited(err error) bool {
+	var lite interface{ Code() int }
+	if errors.As(err, &lite) {
+		return lite.Code()&0xff == sqliteBusy
+	}
+	number := serverError(err)
+	return number == "1205" || number == "55P03"
 }
 
 // serverError returns the number or state that a database server has given an error, or "" if it is not the
@@ -118,8 +158,7 @@ func refused(err error) bool {
 			return slices.Contains([]string{"22", "23", "40", "P0"}, state[:2])
 		}
 	case errors.As(err, &lite):
-		const busy, locked, full, constraint = 5, 6, 13, 19
-		return slices.Contains([]int{busy, locked, full, constraint}, lite.Code()&0xff)
+		return slices.Contains([]int{sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteFull, sqliteConstraint}, lite.Code()&0xff)
 	}
 	// pgx's word, which has no number, that PostgreSQL answered ROLLBACK.
 	return strings.Contains(err.Error(), "commit unexpectedly resulted in rollback")

@@ -18,10 +18,44 @@ func AfterCommit(ctx context.Context, fn func()) {
 	s.hooks.fns = append(s.hooks.fns, fn)
 }
 
+// OnAnswer has fn run once what happens now is what the operation is answered with: at once, but for a mutation and a query
+// marked with @snapshot after their last attempt. If they are run again, fn does not run. It is for an error presenter's log: an
+// error that another attempt mends is none.
+func OnAnswer(ctx context.Context, fn func()) {
+	s, ok := ctx.Value(contextKey{}).(*Session)
+	if !ok || !s.hooks.wait(fn) {
+		fn()
+	}
+}
+
+// wait keeps fn for the answer, unless that is given already or is to be given in any case.
+func (h *hooks) wait(fn func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.certain {
+		return false
+	}
+	h.waiting = append(h.waiting, fn)
+	return true
+}
+
+// answered runs what waits for the answer.
+func (s *Session) answered() {
+	s.hooks.mu.Lock()
+	waiting := s.hooks.waiting
+	s.hooks.waiting, s.hooks.certain = nil, true
+	s.hooks.mu.Unlock()
+	for _, fn := range waiting {
+		fn()
+	}
+}
+
 // hooks are what one session has to run after its commit.
 type hooks struct {
-	mu  sync.Mutex
-	fns []func()
+	mu      sync.Mutex
+	fns     []func()
+	waiting []func() // for the answer
+	certain bool     // there will be no other attempt
 }
 
 // queue takes the session's turn among those that are about to commit. The function returned

@@ -171,6 +171,9 @@ func (t *transaction) abandon() {
 // release returns what the transaction holds.
 func (t *transaction) release() {
 	if t.conn != nil {
+		if classify(t.s.dead) == misplaced {
+			_ = t.conn.Raw(func(any) error { return driver.ErrBadConn }) // has the pool close it
+		}
 		_ = t.conn.Close()
 		t.s.with.released(t.s)
 	}
