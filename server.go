@@ -212,7 +212,7 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, checks 
 
 		Documents:     documents,
 		DocumentsOnly: cfg.OnlyThese,
-		CheckOrigin:   cfg.sameOrigin,
+		CheckOrigin:   cfg.socketOrigins(),
 		Concurrency:   cfg.Concurrency,
 		Production:    cfg.Production,
 		Observe:       counts.Observe,
@@ -225,6 +225,7 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, checks 
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", api)
+	mux.Handle("/query/{$}", api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", checks.alive)
 	mux.HandleFunc("/readyz", checks.ready)
 	h, err := web(cfg, mux)
