@@ -107,10 +107,7 @@ func newHandler(cfg Config, planned bool) *API {
 		schema = plan.Answers(schema)
 	}
 	srv := handler.New(schema)
-	var gate *transport.Gate
-	if cfg.Concurrency > 0 {
-		gate = transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
-	}
+	gate := cfg.gate()
 	cost := &limit.Cost{
 		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage,
 		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
@@ -127,8 +124,7 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
 	if !cfg.Production {
-		srv.Use(extension.Introspection{})
-		srv.Use(exactIntrospection{})
+		srv.Use(introspection{})
 	}
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
@@ -155,6 +151,14 @@ func newHandler(cfg Config, planned bool) *API {
 		api.Handler = cfg.Viewer(api.Handler)
 	}
 	return api
+}
+
+// gate admits as many requests as may run and wait; nil: all.
+func (cfg Config) gate() *transport.Gate {
+	if cfg.Concurrency <= 0 {
+		return nil
+	}
+	return transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
 }
 
 // tooLong refuses a page of more than most items before anything is read.

@@ -6,27 +6,28 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/introspection"
+	gqlgen "github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// exactIntrospection is the gqlgen extension that answers null for what a type of its kind does not have, as the
-// specification wants it (§4.2.2). gqlgen answers an empty list, or false.
-type exactIntrospection struct{}
+// introspection is the gqlgen extension that lets clients look into the schema. What a type of its kind does not have is
+// null, as in the specification (§4.2.2); gqlgen's own extension answers an empty list, or false.
+type introspection struct{}
 
 var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationContextMutator
-} = exactIntrospection{}
+} = introspection{}
 
 // ExtensionName names the extension in gqlgen's statistics.
-func (exactIntrospection) ExtensionName() string { return "ExactIntrospection" }
+func (introspection) ExtensionName() string { return "Introspection" }
 
 // Validate accepts every schema.
-func (exactIntrospection) Validate(graphql.ExecutableSchema) error { return nil }
+func (introspection) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationContext wraps the resolvers of an operation that looks into the schema.
-func (exactIntrospection) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
+// MutateOperationContext allows introspection, and wraps the resolvers of an operation that makes use of it.
+func (introspection) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
+	oc.DisableIntrospection = false
 	types := strings.Count(oc.RawQuery, "__type") - strings.Count(oc.RawQuery, "__typename")
 	if types == 0 && !strings.Contains(oc.RawQuery, "__schema") {
 		return nil
@@ -55,6 +56,6 @@ var kinds = map[string][]string{
 // applies reports whether a type has the field of __Type that it is asked for.
 func applies(field *graphql.FieldContext) bool {
 	of, known := kinds[field.Field.Name]
-	typ, ok := field.Parent.Result.(*introspection.Type)
+	typ, ok := field.Parent.Result.(*gqlgen.Type)
 	return !known || !ok || slices.Contains(of, typ.Kind())
 }

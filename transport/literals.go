@@ -61,7 +61,7 @@ func NormalizeStrings(document string) (string, *gqlerror.Error) {
 
 // usual reports whether gqlparser reads a document as it is.
 func usual(document string) bool {
-	for i := 0; i < len(document); i++ {
+	for i := range len(document) {
 		switch c := document[i]; {
 		case c > '\\', c > '"' && c < '\\':
 		case c == '"' && strings.HasPrefix(document[i:], `"""`), c == '\\' && strings.HasPrefix(document[i:], `\u`), control(c), c == '\r':

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -108,7 +109,7 @@ func TestAStringMeansWhatTheSpecificationSays(t *testing.T) {
 	for _, c := range literals {
 		doc, err := parsed(`{ f(a: [` + c.list + `]) }`)
 		if err != nil {
-			if wrong, ok := err.(*gqlerror.Error); c.values != nil || !ok || wrong.Extensions["code"] != nil && wrong.Extensions["code"] != "GRAPHQL_PARSE_FAILED" {
+			if wrong, ok := errors.AsType[*gqlerror.Error](err); c.values != nil || !ok || wrong.Extensions["code"] != nil && wrong.Extensions["code"] != "GRAPHQL_PARSE_FAILED" {
 				t.Errorf("%s: %v", c.list, err)
 			}
 			continue
@@ -158,7 +159,7 @@ func TestAWrongStringIsRefusedWhereItIsWrong(t *testing.T) {
 		{"{ f(a: \"\"\"a\n\"\"\") ] }", "Expected Name, found ]", 2, 6},
 	} {
 		_, err := parsed(c.document)
-		wrong, ok := err.(*gqlerror.Error)
+		wrong, ok := errors.AsType[*gqlerror.Error](err)
 		if !ok || wrong.Message != c.message || len(wrong.Locations) != 1 || wrong.Locations[0].Line != c.line || wrong.Locations[0].Column != c.column {
 			t.Errorf("%q: want %s at %d:%d, got %v", c.document, c.message, c.line, c.column, err)
 		}
