@@ -35,6 +35,20 @@ func Translate(err error) error {
 	return &conflict
 }
 
+// BreaksReference reports whether err is a driver's word that a foreign key would not hold.
+func BreaksReference(err error) bool {
+	kind, _ := violationOf(err)
+	return kind == foreignKeyViolation
+}
+
+// overtaken reports whether err means that another transaction has written the same rows first.
+func overtaken(err error) bool {
+	const deadlock = 1213 // on a node of a cluster also the word for a write that came first on another
+	mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err)
+	kind, _ := violationOf(err)
+	return kind == uniqueViolation || ok && mysqlErr.Number == deadlock
+}
+
 func uniqueConflict(constraint string) *model.Error {
 	switch constraint {
 	case "users_email_key", "users.email":
