@@ -193,6 +193,8 @@ func TestTheFormOfAnAnswerIsTheOneThatTheClientWantsMost(t *testing.T) {
 		{"APPLICATION/JSON", jsonType},
 		{graphqlType, graphqlType},
 		{graphqlType + "; charset=UTF-8", graphqlType},
+		{graphqlType + "; charset=utf8", graphqlType},
+		{jsonType + `; charset="UTF8"`, jsonType},
 		{graphqlType + ", " + jsonType, graphqlType},
 		{jsonType + ", " + graphqlType, graphqlType},
 		{graphqlType + ", " + jsonType + ";q=0.9", graphqlType},
