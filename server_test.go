@@ -118,7 +118,7 @@ func TestThePlaygroundNeedsNothingFromOutside(t *testing.T) {
 
 func TestNoOtherPageIsServed(t *testing.T) {
 	s := start(t, "--database", databasetest.URL(t, "sqlite"))
-	for _, path := range []string{"/playground", "/playground/", "/playground/playground.html", "/query/", "/nowhere"} {
+	for _, path := range []string{"/playground", "/playground/", "/playground/playground.html", "/query/playground.html", "/nowhere"} {
 		res, err := http.Get(s.base + path)
 		if err != nil {
 			t.Fatal(err)
