@@ -247,7 +247,7 @@ func newHandler(cfg config, documents map[string]string, db *database.Database, 
 
 		Documents:     documents,
 		DocumentsOnly: cfg.OnlyThese,
-		CheckOrigin:   cfg.sameOrigin,
+		CheckOrigin:   cfg.socketOrigins(),
 		Concurrency:   cfg.Concurrency,
 		Production:    cfg.Production,
 		Observe:       counts.Observe,
@@ -260,6 +260,7 @@ func newHandler(cfg config, documents map[string]string, db *database.Database, 
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", api)
+	mux.Handle("/query/{$}", api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", checks.alive)
 	mux.HandleFunc("/readyz", checks.ready)
 	h, err := web(cfg, mux)
