@@ -35,6 +35,20 @@ func Translate(err error) error {
 	return &conflict
 }
 
+// BreaksReference reports whether err is a driver's word that a foreign key would not hold.
+func BreaksReference(err error) bool {
+	kind, _ := violationOf(err)
+	return kind == foreignKeyViolation
+}
+
+// overtaken reports whether err means that another transaction has written the same rows first.
+func overtaken(err error) bool {
+	const deadlock = 1213 // on a node of a cluster also the word for a write that came first on another
+	mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err)
+	kind, _ := violationOf(err)
+	return kind == uniqueViolation || ok && mysqlErr.Number == deadlock
+}
+
 func uniqueConflict(constraint string) *model.Error {
 	switch constraint {
 	case "users_email_key", "users.email":
@@ -83,6 +97,21 @@ func violationOf(err error) (violation, string) {
 		}
 	}
 	return noViolation, ""
+}
+
+// reported returns what a server says of an error, and whether that is that the user has not the right to do it.
+func reported(err error) (text string, denied bool) {
+	if mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err); ok {
+		switch mysqlErr.Number {
+		case 1044, 1142, 1143, 1227: // access denied to the database, the table, the column, the operation
+			denied = true
+		}
+		return mysqlErr.Message, denied
+	}
+	if postgresErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return postgresErr.Message, postgresErr.Code == postgresNoPrivilege
+	}
+	return err.Error(), false
 }
 
 // mysqlConstraint takes the key from "Duplicate entry '…' for key '…'", where MySQL, and not MariaDB,

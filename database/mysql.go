@@ -102,7 +102,8 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database.
+// mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
+// characters, and has no MD5 any more. Of a cluster each node has locks of its own.
 func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, func() error, error) {
 	cfg = cfg.Clone()
 	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0

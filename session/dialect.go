@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,8 +24,8 @@ const (
 	misplaced                 // it is of no use on this connection; on another one the operation may succeed
 )
 
-// SQLite's result codes.
-const sqliteBusy, sqliteLocked = 5, 6
+// SQLite's result codes: https://sqlite.org/rescode.html
+const sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteFull, sqliteConstraint = 5, 6, 8, 13, 19
 
 // classify tells what err means for a transaction, by the number that the driver gives.
 // After MySQL's 1213, 1020 and 3101 the server has ended the transaction, but *sql.Tx would go on
@@ -41,7 +42,7 @@ func classify(err error) severity {
 		return fatal
 	case errors.As(err, &my):
 		switch my.Number {
-		case 1213, 1205, 1020, 3101: // deadlock, lock wait timeout, record has changed since last read, rolled back at COMMIT by Group Replication
+		case 1213, 1205, 1020, 3101: // deadlock, lock wait timeout, record has changed since last read, certification failed
 			return transient
 		case 1047, 3032, 1665: // Galera not ready, offline mode, binlog_format=STATEMENT when the connection was opened
 			return misplaced
@@ -139,20 +140,37 @@ func lost(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
 }
 
-// refused tells whether a COMMIT that failed with err has certainly stored nothing.
+// refused tells whether a COMMIT that failed with err has certainly stored nothing: whether it is an error that only a
+// COMMIT has which is taken back. Of any other a server may have stored the transaction, or go on to do so, as a node
+// of a cluster does that is cut off meanwhile.
 func refused(err error) bool {
-	if number := serverError(err); number != "" {
-		return !ending(number)
+	var my *mysql.MySQLError
+	var pg interface{ SQLState() string }
+	var lite interface{ Code() int }
+	switch {
+	case errors.As(err, &my):
+		return my.Number == 1213 || my.Number == 3101 // in a cluster: the certification failed, in Galera and in a group
+	case errors.As(err, &pg):
+		switch state := pg.SQLState(); {
+		case len(state) != 5 || state == "40003": // statement completion unknown
+			return false
+		default: // data exception, constraint violation, rollback, PL/pgSQL: what is deferred has failed, or a conflict
+			return slices.Contains([]string{"22", "23", "40", "P0"}, state[:2])
+		}
+	case errors.As(err, &lite):
+		return slices.Contains([]int{sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteFull, sqliteConstraint}, lite.Code()&0xff)
 	}
 	// pgx's word, which has no number, that PostgreSQL answered ROLLBACK.
 	return strings.Contains(err.Error(), "commit unexpectedly resulted in rollback")
 }
 
-// duplicate tells whether err is the violation of a unique key.
-func duplicate(err error) bool {
-	var my *mysql.MySQLError
-	var pg interface{ SQLState() string }
-	return errors.As(err, &my) && my.Number == 1062 || errors.As(err, &pg) && pg.SQLState() == "23505"
+// unlessStored returns the clause by which an INSERT leaves a row with the same key as it is. It waits for whoever
+// is inserting or deleting one.
+func unlessStored(dialect string) string {
+	if dialect == "postgres" {
+		return "ON CONFLICT (id) DO NOTHING"
+	}
+	return "ON DUPLICATE KEY UPDATE id = id" // unlike IGNORE, which hides other errors
 }
 
 // numbered turns the placeholders of a statement into PostgreSQL's, where that is the dialect.
@@ -178,18 +196,4 @@ func snapshotOptions(dialect string) *sql.TxOptions {
 		return &sql.TxOptions{ReadOnly: true}
 	}
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
-}
-
-// killQuery returns the query by which a connection learns the statement that ends it from elsewhere, or "". MySQL
-// never gives a connection's number again; PostgreSQL's is a process's, which the system may give to another one.
-func killQuery(dialect string) string {
-	switch dialect {
-	case "mysql":
-		return "SELECT CONCAT('KILL ', CONNECTION_ID())"
-	case "postgres":
-		return `SELECT 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ' || pid ||
-			' AND extract(epoch FROM backend_start) = ' || extract(epoch FROM backend_start)
-			FROM pg_stat_activity WHERE pid = pg_backend_pid()`
-	}
-	return ""
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 )
@@ -61,7 +60,7 @@ type hooks struct {
 
 // queue takes the session's turn among those that are about to commit. The function returned
 // ends the turn; if the commit has succeeded, it runs the hooks, after those of every earlier turn.
-func (h *hooks) queue(with *shared) (turn func(committed bool)) {
+func (h *hooks) queue(s *Session) (turn func(committed bool)) {
 	h.mu.Lock()
 	fns := h.fns
 	h.fns = nil
@@ -69,7 +68,7 @@ func (h *hooks) queue(with *shared) (turn func(committed bool)) {
 	if len(fns) == 0 {
 		return func(bool) {}
 	}
-	earlier, done := with.commits.join()
+	earlier, done := s.with.commits.join()
 	return func(committed bool) {
 		if !committed {
 			go func() { <-earlier; done() }() // nobody needs to wait for that
@@ -78,16 +77,16 @@ func (h *hooks) queue(with *shared) (turn func(committed bool)) {
 		<-earlier
 		defer done()
 		for _, fn := range fns {
-			runHook(fn)
+			s.runHook(fn)
 		}
 	}
 }
 
 // runHook runs a hook. Its panic changes nothing: the transaction is committed.
-func runHook(fn func()) {
+func (s *Session) runHook(fn func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("panic in a hook after a commit", "error", fmt.Errorf("%v\n%s", p, debug.Stack()))
+			s.logger.Error("panic in a hook after a commit", "operation", s.op.String(), "error", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 	}()
 	fn()

@@ -83,6 +83,12 @@ func (r *run) close(s *Session) {
 // is run alone.
 const patientAttempts = 4
 
+// maxAttempts and maxRerunning bound an operation without a deadline.
+const (
+	maxAttempts  = 10
+	maxRerunning = time.Minute
+)
+
 // answer runs the operation until it succeeds, fails for good or runs out of time. Nothing
 // has been written to the client meanwhile.
 func (r *run) answer() *graphql.Response {
@@ -96,6 +102,8 @@ func (r *run) answer() *graphql.Response {
 			moved = true
 		case r.mode == pooled || severity != transient:
 			return response
+		case r.Deadline == 0 && (attempt == maxAttempts || time.Since(r.began) > maxRerunning):
+			return r.failed(nil, fmt.Errorf("session: %s has lost conflicts in %d attempts: %w", r.op, attempt, cause))
 		default:
 			if err := r.pause(attempt, cause); err != nil {
 				return r.failed(nil, because(err, cause))
@@ -132,7 +140,7 @@ func (r *run) attempt(n int) *graphql.Response {
 	ctx, end := r.context()
 	s := newSession(ctx, end, r.op, id, r.mode, r.db)
 	s.proof, s.exclusive, s.stream = r.Proof, n > patientAttempts, r.stream
-	s.statements = &r.tally.statements
+	s.statements, s.logger = &r.tally.statements, r.logger()
 	r.session = s
 	endWithRequest(r.parent, func() {
 		r.close(s)
@@ -208,7 +216,7 @@ func public(err error) *gqlerror.Error {
 	var late *DeadlineError
 	switch {
 	case errors.As(err, &unknown):
-		shown.Message = "the connection to the database was lost: it is not known whether the mutation was stored"
+		shown.Message = "the database has not confirmed the commit: it is not known whether the mutation was stored"
 		shown.Extensions = map[string]any{"code": "OUTCOME_UNKNOWN", "operationId": unknown.ID}
 	case errors.As(err, &late):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", late.Deadline)

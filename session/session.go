@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,10 +42,12 @@ type Session struct {
 	exclusive bool // the transaction wants to be the only one
 	stream    bool // the answer goes out in parts
 
+	logger     *slog.Logger
 	statements *atomic.Int64 // that are run are counted here
 
 	closed atomic.Bool
 	used   atomic.Bool
+	doing  atomic.Int32  // calls of Do that have not returned
 	slot   chan struct{} // holds one token: the right to use what follows
 	tx     *transaction  // nil until the first statement, and after the end
 	dead   error         // the first fatal error
@@ -111,12 +114,13 @@ func (s *Session) enter(write bool) error {
 		time.AfterFunc(s.deadline, func() { s.expire(&DeadlineError{s.op, s.deadline, context.DeadlineExceeded}) })
 	}
 	if s.mode == pooled {
+		if s.doing.Load() > 0 && nested() {
+			return ErrNested
+		}
 		return s.cause()
 	}
-	select {
-	case s.slot <- struct{}{}:
-	case <-s.ctx.Done():
-		return s.cause()
+	if err := s.wait(); err != nil {
+		return err
 	}
 	if err := s.ready(); err != nil {
 		<-s.slot
@@ -231,7 +235,7 @@ func (s *Session) commit() error {
 	if err != nil {
 		return errors.Join(err, s.rollback())
 	}
-	turn := s.hooks.queue(s.with)
+	turn := s.hooks.queue(s)
 	if s.tx != nil {
 		err = s.tx.commit()
 		s.note(err)

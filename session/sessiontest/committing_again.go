@@ -46,6 +46,7 @@ var rerunning = []promise{
 		},
 	},
 	{name: "What never gets through is answered at its deadline", test: deadlineEndsReruns},
+	{name: "Without a deadline, what never gets through is run ten times", test: attemptsEnd},
 	{
 		name: "After four failures an operation runs alone", test: runsAlone,
 		absent: map[string]string{
@@ -360,6 +361,36 @@ func deadlineEndsReruns(t *testing.T, backend Backend) {
 	free()
 	b.wantNothing(hooks.n.Load())
 	tries.want(t, n)
+}
+
+func attemptsEnd(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 0 }})
+	if b.Dialect == "sqlite" {
+		impatient(b)
+	}
+	free, err := b.obstruct(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free()
+	var tries attempts
+	var hooks counter
+	b.Step("collide", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, hooks.add)
+		n, err := tries.enter(ctx)
+		if n > 10 { // it would go on for as long as it meets an obstruction
+			free()
+		}
+		return n, errors.Join(err, collide(session.DB(ctx)))
+	})
+	a := b.Send(`mutation { run(step: "collide") { value } }`)
+	WantNull(t, a)
+	if a.Code() != "INTERNAL_SERVER_ERROR" {
+		t.Errorf("want an internal error, got %s", a.Raw)
+	}
+	tries.want(t, 10)
+	free()
+	b.wantNothing(hooks.n.Load())
 }
 
 // runsAlone has an operation fail four times amid others. From the fifth attempt on it sees none of them.
