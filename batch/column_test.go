@@ -21,10 +21,9 @@ func TestColumnsAreThoseThatTheOperationNeedsAnywhere(t *testing.T) {
 			id name @skip(if: $yes) ... @include(if: $no) { rival { id } } ...A @skip(if: true) } item(id: 101) { title @include(if: $yes) @skip(if: $no) } } fragment A on Author { name }`,
 			"[id] [id title] [id title]",
 		},
-		{"a mutation's later fields'", `mutation { a: oppose(author: 1, rival: 2) { rival { id } } b: oppose(author: 1, rival: 2) { rival { name } } }`, "[id name rival_id] [id] [id]"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			l := serve(t)
+			l := serveFromPlan(t)
 			l.fetch = func(ctx context.Context, relation string, _ []string) error {
 				if got := columns(ctx); got != c.want {
 					t.Errorf("want %s, got %s in a batch of %s", c.want, got, relation)
@@ -38,13 +37,16 @@ func TestColumnsAreThoseThatTheOperationNeedsAnywhere(t *testing.T) {
 	}
 }
 
+// everyColumn is what columns returns of whole rows.
+const everyColumn = "[id name rival_id] [id title author_id] [id title editor_id]"
+
 func columns(ctx context.Context) string {
 	return fmt.Sprint(batch.Columns(ctx, "Author"), batch.Columns(ctx, "Book"), batch.Columns(ctx, "Magazine"))
 }
 
 func TestOutsideAnOperationEveryColumnIsNeeded(t *testing.T) {
 	ctx, _ := batch.NewSet(t.Context(), newLibrary().plan)
-	if got, want := columns(ctx), "[id name rival_id] [id title author_id] [id title]"; got != want {
+	if got, want := columns(ctx), everyColumn; got != want {
 		t.Errorf("want %s, got %s", want, got)
 	}
 }

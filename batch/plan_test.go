@@ -7,14 +7,11 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-
-	"rollcall/batch"
 )
 
 var errBroken = errors.New("broken")
@@ -157,8 +154,8 @@ func TestAnErrorFailsItsResolversAndNoOthers(t *testing.T) {
 		fail          func() error
 	}{
 		{"an error", "broken", func() error { return errBroken }},
-		{"a panic", "batch: panic: no", func() error { panic("no") }},
-		{"runtime.Goexit", "batch: the fetch ended its goroutine", func() error { runtime.Goexit(); return nil }},
+		{"a panic", "internal system error", func() error { panic("no") }},
+		{"runtime.Goexit", "internal system error", func() error { runtime.Goexit(); return nil }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := serve(t)
@@ -273,30 +270,5 @@ func TestASetFromBeforeTheOperationServesAllOfARequest(t *testing.T) {
 			l.wantBatches(t, "authors[1]", "authors[11]")
 			l.wantResolvers(t, !l.answers)
 		})
-	}
-}
-
-func TestAPlanRefusesWhatTheSchemaDoesNotHave(t *testing.T) {
-	key := batch.Key(func(batch.Root) (int, bool) { return 0, false })
-	for _, c := range []struct {
-		plan *batch.Plan
-		want string
-	}{
-		{nil, "the plan is nil"},
-		{batch.NewPlan(batch.Relation("Reader", "rival", authors, key)), "no type Reader"},
-		{batch.NewPlan(batch.Relation("Author", "cat", authors, key)), "no field Author.cat"},
-		{batch.NewPlan(batch.Relation("Item", "title", authors, key)), "Item is not an object type"},
-		{batch.NewPlan(batch.Path("Shelf", "nodes", func(batch.Root) any { return nil })), "no field Shelf.nodes"},
-		{batch.NewPlan(batch.Path("Shelf", "books", func(batch.Root) any { return nil })), "whether Shelf.books is a list"},
-		{batch.NewPlan(batch.Relation("Author", "rival", books, batch.Key(func(batch.Root) (shelf, bool) { return shelf{}, false }))), "whether Author.rival is a list"},
-		{batch.NewPlan(batch.Column("Reader", "", "id")), "no type Reader"},
-		{batch.NewPlan(batch.Column("Author", "cat", "cat")), "no field Author.cat"},
-	} {
-		if err := c.plan.Validate(newLibrary().schema()); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("want %q, got %v", c.want, err)
-		}
-	}
-	if err := newLibrary().plan.Validate(newLibrary().schema()); err != nil {
-		t.Error(err)
 	}
 }
