@@ -9,10 +9,13 @@ GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml batch/batchtest/gqlgen.yml))
 GENERATED := $(wildcard graph/generated session/sessiontest/generated batch/batchtest/generated)
 
-.PHONY: help generate check-generated lint test race all-databases chaos batching soak differential bench benchmarks e2e
+# Debian's MariaDB has 3306.
+MYSQL_PORT ?= 3307
+
+.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks e2e
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 generate: ## Write the generated code anew, after a change of schema.graphqls or gqlgen.yml.
 	@for folder in $(GQLGEN); do echo "go tool gqlgen generate, in $$folder"; (cd $$folder && go tool gqlgen generate); done
@@ -34,15 +37,22 @@ $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv bin/golangci-lint $@
 
-test: ## Run the tests, on SQLite and on each server that ROLLCALL_TEST_MYSQL and ROLLCALL_TEST_POSTGRES name.
+test: ## Run the tests, on SQLite and on each server that ROLLCALL_TEST_MARIADB, _MYSQL and _POSTGRES name.
 	go test ./...
 
 race: ## Run the tests under the race detector, which needs a C compiler.
 	go test -race ./...
 
-all-databases: export ROLLCALL_TEST_MYSQL ?= mysql://root@127.0.0.1:3306/
+all-databases: export ROLLCALL_TEST_MARIADB ?= mysql://root@127.0.0.1:3306/
+all-databases: export ROLLCALL_TEST_MYSQL ?= mysql://root@127.0.0.1:$(MYSQL_PORT)/
 all-databases: export ROLLCALL_TEST_POSTGRES ?= postgres://postgres@127.0.0.1:5432/test?sslmode=disable
-all-databases: race ## Run them so on SQLite, MariaDB and PostgreSQL, by default those on this machine.
+all-databases: mysql race ## Run them so on SQLite, MariaDB, MySQL and PostgreSQL, by default those on this machine.
+
+mysql: ## Start a real MySQL on 127.0.0.1:$(MYSQL_PORT), from Debian unstable; nothing is installed.
+	database/databasetest/mysql.sh start $(MYSQL_PORT)
+
+stop-mysql: ## Stop it and delete its data.
+	database/databasetest/mysql.sh stop $(MYSQL_PORT)
 
 chaos: export ROLLCALL_CHAOS ?= 60s
 chaos: ## Run the session's chaos test for as long as ROLLCALL_CHAOS says (60s) on each database of `make test`.
@@ -68,9 +78,8 @@ benchmarks: ## Run the benchmarks, and those beside other libraries.
 	go test -run '^$$' -bench . -benchmem ./...
 	go -C bench test -run '^$$' -bench . -benchmem ./...
 
-e2e: ## Run real clients and a browser against the server, on SQLite and on the MariaDB that ROLLCALL_TEST_MYSQL names, if any.
+e2e: ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
 	go build -o e2e/bin/rollcall .
-	ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test
-	if [ "$${ROLLCALL_TEST_MYSQL:-}" ]; then \
-		ROLLCALL_E2E_MYSQL=$$ROLLCALL_TEST_MYSQL ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; fi
+	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
+		ROLLCALL_E2E_MYSQL=$$server ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; done

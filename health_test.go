@@ -229,12 +229,12 @@ func TestMetricsCountEachOperationOnceByTypeAndResult(t *testing.T) {
 }
 
 func TestMetricsCountAConflictThatWasRunAgain(t *testing.T) {
-	for _, dialect := range databasetest.Dialects(t) {
-		if dialect != "postgres" { // which can be made to report a conflict
+	for _, kind := range databasetest.Kinds(t) {
+		if kind != "postgres" { // which can be made to report a conflict
 			continue
 		}
-		t.Run(dialect, func(t *testing.T) {
-			url := databasetest.URL(t, dialect)
+		t.Run(kind, func(t *testing.T) {
+			url := databasetest.URL(t, kind)
 			s := start(t, "--database", url, "--migrate", "--demo", "--metrics", "127.0.0.1:0")
 			for _, statement := range []string{
 				"CREATE SEQUENCE tries",

@@ -1,207 +1,46 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"rollcall/database"
 	"rollcall/database/databasetest"
 )
-
-// databaseServer is a server of a database that a test has to itself.
-type databaseServer struct {
-	tb      testing.TB
-	url     string
-	command []string
-	as      *syscall.SysProcAttr
-	process *exec.Cmd
-}
-
-// ownServer starts one, in a folder of its own, until the end of the test.
-func ownServer(tb testing.TB, dialect string) *databaseServer {
-	tb.Helper()
-	folder, err := os.MkdirTemp("", "rollcall-") //nolint:usetesting // short, since a socket's path may not be long
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(folder) })
-	host, port, _ := net.SplitHostPort(freeAddress(tb))
-	d := &databaseServer{tb: tb, as: &syscall.SysProcAttr{}}
-	data := filepath.Join(folder, "data")
-	var install []string
-	switch dialect {
-	case "mysql":
-		d.url = fmt.Sprintf("mysql://root@%s:%s/rollcall", host, port)
-		install = []string{"mariadb-install-db", "--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}
-		d.command = []string{
-			found(tb, "/usr/sbin/mariadbd"), "--no-defaults", "--datadir=" + data, "--bind-address=" + host, "--port=" + port,
-			"--socket=" + filepath.Join(folder, "s"), "--skip-name-resolve", "--innodb-buffer-pool-size=16M",
-		}
-		if os.Getuid() == 0 {
-			install, d.command = append(install, "--user=root"), append(d.command, "--user=root")
-		}
-	case "postgres":
-		d.url = fmt.Sprintf("postgres://postgres@%s:%s/rollcall?sslmode=disable", host, port)
-		install = []string{found(tb, "/usr/lib/postgresql/*/bin/initdb"), "--no-sync", "-A", "trust", "-U", "postgres", "-D", data}
-		d.command = []string{
-			found(tb, "/usr/lib/postgresql/*/bin/postgres"), "-D", data, "-h", host, "-p", port, "-k", folder,
-			"-c", "shared_buffers=16MB",
-		}
-		if os.Getuid() == 0 { // as whom it refuses to run
-			d.as.Credential = unprivileged(tb, "postgres", folder)
-		}
-	}
-	setup := exec.Command(install[0], install[1:]...)
-	setup.SysProcAttr, setup.Dir = d.as, folder
-	if text, err := setup.CombinedOutput(); err != nil {
-		tb.Fatalf("%v\n%s", err, text)
-	}
-	tb.Cleanup(d.kill)
-	d.start()
-	create := strings.Replace(d.url, "/rollcall", map[string]string{"mysql": "/mysql", "postgres": "/postgres"}[dialect], 1)
-	admin(tb, parseURL(tb, create), "CREATE DATABASE rollcall", "")
-	return d
-}
-
-// found returns the last program that a pattern names. On a machine whose tests are to run on a database, that is there.
-func found(tb testing.TB, pattern string) string {
-	tb.Helper()
-	programs, err := filepath.Glob(pattern)
-	if err != nil || len(programs) == 0 {
-		tb.Fatalf("there is no %s", pattern)
-	}
-	return programs[len(programs)-1]
-}
-
-// unprivileged gives a folder to a user.
-func unprivileged(tb testing.TB, name, folder string) *syscall.Credential {
-	tb.Helper()
-	u, err := user.Lookup(name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	uid, _ := strconv.ParseUint(u.Uid, 10, 32)
-	gid, _ := strconv.ParseUint(u.Gid, 10, 32)
-	if err := os.Chown(folder, int(uid), int(gid)); err != nil {
-		tb.Fatal(err)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-// freeAddress returns one that nobody listens on.
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
-// start waits until the server answers.
-func (d *databaseServer) start() {
-	d.tb.Helper()
-	var log bytes.Buffer
-	d.process = exec.Command(d.command[0], d.command[1:]...)
-	d.process.SysProcAttr, d.process.Dir = d.as, "/"
-	d.process.Stdout, d.process.Stderr = &log, &log
-	d.process.WaitDelay = time.Second
-	if err := d.process.Start(); err != nil {
-		d.tb.Fatal(err)
-	}
-	anything := strings.Replace(strings.Replace(d.url, "postgresql", "postgres", 1), "/rollcall", map[bool]string{true: "/mysql", false: "/postgres"}[strings.HasPrefix(d.url, "mysql")], 1)
-	if !soon(func() bool {
-		db, err := database.Open(d.tb.Context(), anything, database.Options{PoolSize: 1})
-		if err == nil {
-			_ = db.Close()
-		}
-		return err == nil
-	}) {
-		d.kill()
-		d.tb.Fatalf("the database does not start:\n%s", &log)
-	}
-}
-
-// kill ends the server's processes at once, PostgreSQL's children too.
-func (d *databaseServer) kill() {
-	if d.process == nil {
-		return
-	}
-	pid := d.process.Process.Pid
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
-	_ = d.process.Process.Kill()
-	for child := range strings.FieldsSeq(string(children)) {
-		if id, err := strconv.Atoi(child); err == nil {
-			_ = syscall.Kill(id, syscall.SIGKILL)
-		}
-	}
-	_ = d.process.Wait()
-	d.process = nil
-}
-
-// pause stops the server without a word, as a machine that is cut off, until the function is called that it returns.
-func (d *databaseServer) pause() (resume func()) {
-	pids := []int{d.process.Process.Pid}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pids[0]))
-	for child := range strings.FieldsSeq(string(children)) {
-		if id, err := strconv.Atoi(child); err == nil {
-			pids = append(pids, id)
-		}
-	}
-	for _, pid := range pids {
-		_ = syscall.Kill(pid, syscall.SIGSTOP)
-	}
-	return func() {
-		for _, pid := range pids {
-			_ = syscall.Kill(pid, syscall.SIGCONT)
-		}
-	}
-}
 
 // prompt is how long an answer may take while the database is away: what was being stored is asked about for 5 s.
 const prompt = 7 * time.Second
 
 func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 	t.Parallel()
-	for _, dialect := range databasetest.Dialects(t) {
-		if dialect == "sqlite" { // it is in the process
+	for _, kind := range databasetest.Kinds(t) {
+		if kind == "sqlite" { // it is in the process
 			continue
 		}
-		t.Run(dialect, func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			d := ownServer(t, dialect)
-			s := launch(t, built(t), "--database", d.url, "--migrate", "--demo", "--deadline", "30s", "--log-level", "error")
+			d := databasetest.Start(t, kind)
+			s := launch(t, built(t), "--database", d.URL, "--migrate", "--demo", "--deadline", "30s", "--log-level", "error")
 			l := putThrough(s, 8)
 			defer l.stop()
 			l.succeeds(t)
-			d.kill()
+			d.Kill()
 			l.fails(t)
 			s.becomes(http.StatusServiceUnavailable, unanswered)
 			if status, text := s.probe("/healthz"); status != http.StatusOK {
 				t.Errorf("%d %s", status, text)
 			}
-			d.start()
+			d.Start()
 			s.becomes(http.StatusOK, "ok")
 			l.succeeds(t)
 
 			// With nobody asking meanwhile, so that the pools are full of connections that are gone.
 			l.stop()
-			d.kill()
-			d.start()
+			d.Kill()
+			d.Start()
 			quiet := putThrough(s, 8)
 			defer quiet.stop()
 			quiet.succeeds(t)
@@ -215,7 +54,7 @@ func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 				} else {
 					t.Logf("the slowest answer took %s; %d failed", took, each.failed.Load())
 				}
-				each.check(t, d.url)
+				each.check(t, d.URL)
 			}
 			noticesSilence(t, s, d)
 		})
@@ -224,12 +63,12 @@ func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 
 // noticesSilence pauses the database. Nobody hears of that; probes find out, and wait no longer than they have to.
 // Queries are answered at their deadline, and nothing is left of them.
-func noticesSilence(t *testing.T, s *server, d *databaseServer) {
+func noticesSilence(t *testing.T, s *server, d *databasetest.Server) {
 	t.Helper()
 	const deadline = time.Second
-	hasty := launch(t, built(t), "--database", d.url, "--deadline", deadline.String(), "--metrics", "127.0.0.1:0")
+	hasty := launch(t, built(t), "--database", d.URL, "--deadline", deadline.String(), "--metrics", "127.0.0.1:0")
 	hasty.answer("{ users { totalCount } }")
-	resume := d.pause()
+	resume := d.Pause()
 	defer resume()
 	time.Sleep(readyFor)
 	var asked sync.WaitGroup

@@ -151,12 +151,12 @@ func TestThePlaygroundOpensWithAQueryThatShowsSomething(t *testing.T) {
 
 func TestADatabaseServerIsMigratedOnlyWhenThatIsAskedFor(t *testing.T) {
 	t.Parallel()
-	for _, dialect := range databasetest.Dialects(t) {
-		if dialect == "sqlite" { // always is
+	for _, kind := range databasetest.Kinds(t) {
+		if kind == "sqlite" { // always is
 			continue
 		}
-		t.Run(dialect, func(t *testing.T) {
-			url := databasetest.URL(t, dialect)
+		t.Run(kind, func(t *testing.T) {
+			url := databasetest.URL(t, kind)
 			for range 2 {
 				if text := refusal(t, "--database", url); !contains(text, "--database", "rollcall migrate", "--migrate") {
 					t.Fatalf("an empty database: %s", text)
@@ -169,7 +169,7 @@ func TestADatabaseServerIsMigratedOnlyWhenThatIsAskedFor(t *testing.T) {
 				t.Errorf("migrate says at the second time %s", text)
 			}
 			start(t, "--database", url).answer("{ users { totalCount } }")
-			start(t, "--database", databasetest.URL(t, dialect), "--migrate").answer("{ users { totalCount } }")
+			start(t, "--database", databasetest.URL(t, kind), "--migrate").answer("{ users { totalCount } }")
 		})
 	}
 }
@@ -225,12 +225,12 @@ func TestASignalEndsAStartThatWaitsForTheDatabase(t *testing.T) {
 }
 
 func TestAPasswordIsCheckedAndNeverShown(t *testing.T) {
-	for _, dialect := range databasetest.Dialects(t) {
-		if dialect != "mysql" { // a file has no password, and the tests' PostgreSQL asks for none
+	for _, kind := range databasetest.Kinds(t) {
+		if databasetest.Dialect(kind) != "mysql" { // a file has no password, and the tests' PostgreSQL asks for none
 			continue
 		}
-		t.Run(dialect, func(t *testing.T) {
-			u := parseURL(t, databasetest.URL(t, dialect))
+		t.Run(kind, func(t *testing.T) {
+			u := parseURL(t, databasetest.URL(t, kind))
 			name := strings.Trim(u.Path, "/")
 			admin(t, u, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY 's3cret'", name), fmt.Sprintf("DROP USER '%s'@'%%'", name))
 			admin(t, u, fmt.Sprintf("GRANT ALL ON %[1]s.* TO '%[1]s'@'%%'", name), "")
@@ -344,9 +344,9 @@ func TestTheProgram(t *testing.T) {
 		}
 	})
 	t.Run("shows a driver's error of many lines as one", func(t *testing.T) {
-		for _, dialect := range databasetest.Dialects(t) {
-			if dialect == "postgres" {
-				u := parseURL(t, databasetest.URL(t, dialect))
+		for _, kind := range databasetest.Kinds(t) {
+			if kind == "postgres" {
+				u := parseURL(t, databasetest.URL(t, kind))
 				name := strings.ToLower("rollcall_test_" + rand.Text()[:16])
 				admin(t, u, "CREATE ROLE "+name+" LOGIN CONNECTION LIMIT 3", "DROP ROLE "+name) // one for each pool
 				u.User, u.RawQuery = url.User(name), ""                                         // with TLS and without: an error of each

@@ -41,9 +41,9 @@ func TestANormalClientIsServedUnderSiege(t *testing.T) {
 	if err != nil {
 		t.Fatalf("ROLLCALL_TEST_SOAK: %v", err)
 	}
-	for _, dialect := range databasetest.Dialects(t) {
-		t.Run(dialect, func(t *testing.T) {
-			(&siege{lasts: lasts, idle: 2000, slow: 200, concurrency: 128}).run(t, dialect)
+	for _, kind := range databasetest.Kinds(t) {
+		t.Run(kind, func(t *testing.T) {
+			(&siege{lasts: lasts, idle: 2000, slow: 200, concurrency: 128}).run(t, kind)
 		})
 	}
 }
@@ -68,10 +68,10 @@ type siege struct {
 	refused atomic.Int64  // attacks
 }
 
-func (g *siege) run(t *testing.T, dialect string) {
+func (g *siege) run(t *testing.T, kind string) {
 	g.mayOpen(t, g.idle+g.slow)
 	g.door = make(chan struct{}, g.concurrency)
-	g.s = launch(t, built(t), "--database", databasetest.URL(t, dialect), "--migrate", "--demo", "--metrics", "127.0.0.1:0",
+	g.s = launch(t, built(t), "--database", databasetest.URL(t, kind), "--migrate", "--demo", "--metrics", "127.0.0.1:0",
 		"--concurrency", strconv.Itoa(g.concurrency), "--log-level", "error")
 
 	alone := g.normal(t, time.Now().Add(max(g.lasts/10, time.Second)))

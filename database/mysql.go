@@ -112,7 +112,7 @@ func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, fu
 	pool := mysqlPool(base, mysqlSession)
 	release, err := hold(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
-		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', MD5(DATABASE())), 600)").Scan(&got)
+		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', LEFT(SHA2(DATABASE(), 256), 40)), 600)").Scan(&got)
 		if err == nil && got.Int64 != 1 {
 			err = errors.New("another process has been changing the database's schema for ten minutes")
 		}

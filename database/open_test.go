@@ -89,13 +89,13 @@ func TestThePoolsHaveTheirIsolation(t *testing.T) {
 }
 
 func TestTheServerEndsAPooledReadAtTheDeadline(t *testing.T) {
-	for _, dialect := range databasetest.Dialects(t) {
-		sleep := map[string]string{"mysql": "SELECT SLEEP(10)", "postgres": "SELECT pg_sleep(10)"}[dialect]
+	for _, kind := range databasetest.Kinds(t) {
+		sleep := map[string]string{"mysql": "SELECT SLEEP(10)", "postgres": "SELECT pg_sleep(10)"}[databasetest.Dialect(kind)]
 		if sleep == "" {
 			continue
 		}
-		t.Run(dialect, func(t *testing.T) {
-			db := databasetest.New(t, dialect, database.Options{PoolSize: 2, Deadline: 150 * time.Millisecond})
+		t.Run(kind, func(t *testing.T) {
+			db := databasetest.New(t, kind, database.Options{PoolSize: 2, Deadline: 150 * time.Millisecond})
 			began := time.Now()
 			err := db.Read.Exec(sleep).Error
 			if took := time.Since(began); err == nil || took > 2*time.Second {
@@ -180,12 +180,12 @@ func TestOpenSaysWhatIsWrongAndNeverThePassword(t *testing.T) {
 }
 
 func TestOpenTellsAWrongPasswordFromAMissingDatabase(t *testing.T) {
-	for _, dialect := range databasetest.Dialects(t) {
-		if dialect == "sqlite" {
+	for _, kind := range databasetest.Kinds(t) {
+		if kind == "sqlite" {
 			continue
 		}
-		t.Run(dialect, func(t *testing.T) {
-			u, err := url.Parse(databasetest.URL(t, dialect))
+		t.Run(kind, func(t *testing.T) {
+			u, err := url.Parse(databasetest.URL(t, kind))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,7 @@ process.once("SIGTERM", () => process.exit(1)); // the runner's, for tests that 
 const binary = process.env.ROLLCALL_E2E_BINARY;
 if (!binary) throw new Error("ROLLCALL_E2E_BINARY is not set: run `make e2e`");
 
-/** database makes a new database: in SQLite, or on the server that ROLLCALL_E2E_MYSQL names, in the form of ROLLCALL_TEST_MYSQL. */
+/** database makes a new database: in SQLite, or on the server that ROLLCALL_E2E_MYSQL names, in the form of ROLLCALL_TEST_MARIADB. */
 async function database(folder) {
   if (!process.env.ROLLCALL_E2E_MYSQL) return { address: `sqlite:${join(folder, "directory.db")}`, drop: async () => {} };
   const address = new URL(process.env.ROLLCALL_E2E_MYSQL);

@@ -11,16 +11,16 @@ import (
 
 // TestTheSessionKeepsItsPromises runs the conformance suite on every database.
 func TestTheSessionKeepsItsPromises(t *testing.T) {
-	for _, dialect := range databasetest.Dialects(t) {
-		t.Run(dialect, func(t *testing.T) { sessiontest.Run(t, backend(dialect)) })
+	for _, kind := range databasetest.Kinds(t) {
+		t.Run(kind, func(t *testing.T) { sessiontest.Run(t, backend(kind)) })
 	}
 }
 
-// backend opens databases of one dialect for the suite.
-func backend(dialect string) sessiontest.Backend {
-	return sessiontest.Backend{Dialect: dialect, Open: func(tb testing.TB, opt sessiontest.Options) sessiontest.Pools {
+// backend opens databases of one kind for the suite.
+func backend(kind string) sessiontest.Backend {
+	return sessiontest.Backend{Dialect: databasetest.Dialect(kind), Open: func(tb testing.TB, opt sessiontest.Options) sessiontest.Pools {
 		tb.Helper()
-		direct := databasetest.URL(tb, dialect)
+		direct := databasetest.URL(tb, kind)
 		address := direct
 		if opt.Via != nil {
 			u, err := url.Parse(direct)

@@ -18,41 +18,49 @@ import (
 	"rollcall/database"
 )
 
-// Dialects returns the databases that tests run on: "sqlite" always, "mysql" and "postgres" where
+// Kinds returns the databases that tests run on: "sqlite" always; "mariadb", "mysql" and "postgres" where ROLLCALL_TEST_MARIADB,
 // ROLLCALL_TEST_MYSQL and ROLLCALL_TEST_POSTGRES hold the URL of a server on which databases may be created.
-func Dialects(tb testing.TB) []string {
+func Kinds(tb testing.TB) []string {
 	tb.Helper()
-	dialects := []string{"sqlite"}
-	for _, dialect := range []string{"mysql", "postgres"} {
-		if os.Getenv(variable(dialect)) == "" {
-			tb.Logf("not on %s: set %s to a server's URL to add it", dialect, variable(dialect))
+	kinds := []string{"sqlite"}
+	for _, kind := range []string{"mariadb", "mysql", "postgres"} {
+		if os.Getenv(variable(kind)) == "" {
+			tb.Logf("not on %s: set %s to a server's URL to add it", kind, variable(kind))
 			continue
 		}
-		dialects = append(dialects, dialect)
+		kinds = append(kinds, kind)
 	}
-	return dialects
+	return kinds
+}
+
+// Dialect returns what database.Database.Dialect is for a kind.
+func Dialect(kind string) string {
+	if kind == "mariadb" {
+		return "mysql"
+	}
+	return kind
 }
 
 // Each runs fn on every database as a subtest, each with a new, migrated database, dropped at the end.
 func Each(t *testing.T, fn func(t *testing.T, db *database.Database)) {
 	t.Helper()
-	for _, dialect := range Dialects(t) {
-		t.Run(dialect, func(t *testing.T) { fn(t, New(t, dialect)) })
+	for _, kind := range Kinds(t) {
+		t.Run(kind, func(t *testing.T) { fn(t, New(t, kind)) })
 	}
 }
 
 // EachURL is Each with the URL of a new, empty database, for tests that open it themselves.
 func EachURL(t *testing.T, fn func(t *testing.T, url string)) {
 	t.Helper()
-	for _, dialect := range Dialects(t) {
-		t.Run(dialect, func(t *testing.T) { fn(t, URL(t, dialect)) })
+	for _, kind := range Kinds(t) {
+		t.Run(kind, func(t *testing.T) { fn(t, URL(t, kind)) })
 	}
 }
 
 // New returns a new, migrated database, dropped at the end of the test. It takes at most one Options.
-func New(tb testing.TB, dialect string, opt ...database.Options) *database.Database {
+func New(tb testing.TB, kind string, opt ...database.Options) *database.Database {
 	tb.Helper()
-	db := Open(tb, URL(tb, dialect), opt...)
+	db := Open(tb, URL(tb, kind), opt...)
 	if _, err := db.Migrate(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
@@ -73,19 +81,19 @@ func Open(tb testing.TB, url string, opt ...database.Options) *database.Database
 
 // URL returns the URL of a new, empty database, dropped at the end of the test even if connections linger.
 // A server that cannot be reached fails the test.
-func URL(tb testing.TB, dialect string) string {
+func URL(tb testing.TB, kind string) string {
 	tb.Helper()
-	if dialect == "sqlite" {
+	if kind == "sqlite" {
 		return "sqlite:" + filepath.Join(tb.TempDir(), "rollcall.db")
 	}
-	raw := os.Getenv(variable(dialect))
+	raw := os.Getenv(variable(kind))
 	u, err := url.Parse(raw)
 	if err != nil || raw == "" {
-		tb.Fatalf("%s holds no URL", variable(dialect))
+		tb.Fatalf("%s holds no URL", variable(kind))
 	}
 	name := "rollcall_test_" + strings.ToLower(rand.Text()[:16])
 	server, drop := mysqlServer, dropMySQL
-	if dialect == "postgres" {
+	if kind == "postgres" {
 		server, drop = postgresServer, dropPostgres
 	}
 	admin := server(tb, u)
@@ -102,7 +110,7 @@ func URL(tb testing.TB, dialect string) string {
 	return u.String()
 }
 
-func variable(dialect string) string { return "ROLLCALL_TEST_" + strings.ToUpper(dialect) }
+func variable(kind string) string { return "ROLLCALL_TEST_" + strings.ToUpper(kind) }
 
 func mysqlServer(tb testing.TB, u *url.URL) *sql.DB {
 	cfg := driverMySQL.NewConfig()
