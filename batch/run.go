@@ -145,18 +145,20 @@ func (s *Set) follow(ctx context.Context, gather func(*run)) {
 		loads := r.loads
 		r.loads = nil
 		for _, l := range loads {
-			switch {
-			case l.answer == nil && !r.leads(l.Selections):
-			case l.answer != nil && !l.answer.complete && s.narrowed.Load(): // resolvers will have all of it read anew
-			default:
-				r.loaded(l)
+			if l.answer != nil || r.leads(l.Selections) {
+				l.loaded()
+			}
+		}
+		for _, l := range loads {
+			if l.answer == nil || l.answer.complete || !s.narrowed.Load() { // else resolvers will have all of it read anew
+				r.gatherBelow(l.selection, l.field)
 			}
 		}
 	}
 }
 
-// loaded goes on with what a load has read.
-func (r *run) loaded(l load) {
+// loaded takes what a load has read.
+func (l load) loaded() {
 	for i, loading := range l.loading {
 		if i == 0 {
 			l.answer.needs(loading.loaded(&l.column))
@@ -166,7 +168,6 @@ func (r *run) loaded(l load) {
 		l.answer.needs(loading.loaded(&other))
 		l.answer.needs(l.merge(other))
 	}
-	r.gatherBelow(l.selection, l.field)
 }
 
 // gather collects the keys of every relation that is selected of some objects.

@@ -71,6 +71,16 @@ func (v *validation) plan() error {
 	if err := v.abstract(); err != nil {
 		return err
 	}
+	checked := map[string]bool{}
+	for _, f := range v.declared {
+		if f.kind == "" {
+			continue
+		}
+		if err := v.field(f, v.schema.Types[f.typ].Fields.ForName(f.name), checked[f.typ+"."+f.name]); err != nil {
+			return err
+		}
+		checked[f.typ+"."+f.name] = true
+	}
 	for typ, fields := range v.fields {
 		def := v.schema.Types[typ]
 		v.satisfied[typ] = []string{typ}
@@ -79,11 +89,6 @@ func (v *validation) plan() error {
 		}
 		for name, k := range fields {
 			field := def.Fields.ForName(name)
-			for i, f := range k.declared {
-				if err := v.field(f, field, i > 0); err != nil {
-					return err
-				}
-			}
 			k.resolved = v.fieldGuarded(def, field) || !v.writes(k.declared[0], field)
 			if v.argumentsGuarded(field) {
 				delete(fields, name) // what the resolver is given is not known before it runs
