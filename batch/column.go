@@ -104,16 +104,16 @@ func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed [
 	for _, s := range set {
 		switch s := s.(type) {
 		case *ast.Field:
-			needs, covered := p.covers[s.Definition]
-			switch {
-			case p.guarded(s.Directives):
+			covered := p.covers[s.Definition]
+			switch in, known := included(op, s.Directives); {
+			case p.guarded(s.Directives), !known:
 				return false
-			case !included(op, s.Directives) || s.Name == "__typename":
+			case !in || s.Name == "__typename":
 				continue
-			case !covered:
+			case covered == nil || !covered.takes(op, s):
 				return false
 			}
-			for _, i := range needs {
+			for _, i := range covered.needs {
 				needed[i] = true
 			}
 			if !p.note(op, s.SelectionSet, needed, fragments) {
@@ -128,8 +128,9 @@ func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed [
 			set := f.SelectionSet
 			if fragments[s.Name] {
 				set = nil
+			} else if in, _ := included(op, s.Directives); in {
+				fragments[s.Name] = true
 			}
-			fragments[s.Name] = fragments[s.Name] || included(op, s.Directives)
 			if !p.noteFragment(op, s.Directives, f.Directives, set, needed, fragments) {
 				return false
 			}
@@ -138,25 +139,38 @@ func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed [
 	return true
 }
 
+// takes reports whether the arguments of a field are valid. What panics is not, which is told where it is followed.
+func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
+	if c.valid == nil {
+		return true
+	}
+	defer func() { valid = recover() == nil && valid }()
+	args := Args(f.ArgumentMap(op.Variables))
+	return !slices.ContainsFunc(c.valid, func(valid func(Args) bool) bool { return !valid(args) })
+}
+
 func (p *Plan) noteFragment(op *graphql.OperationContext, directives, own ast.DirectiveList, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
-	switch {
-	case p.guarded(directives), p.guarded(own), directives.ForName("defer") != nil:
+	switch in, known := included(op, directives); {
+	case p.guarded(directives), p.guarded(own), directives.ForName("defer") != nil, !known:
 		return false
-	case !included(op, directives):
+	case !in:
 		return true
 	}
 	return p.note(op, set, needed, fragments)
 }
 
-// included evaluates @skip and @include, as gqlgen does.
-func included(op *graphql.OperationContext, directives ast.DirectiveList) bool {
+// included evaluates @skip and @include, as gqlgen does, which panics at what is not known.
+func included(op *graphql.OperationContext, directives ast.DirectiveList) (in, known bool) {
+	in = true
 	for _, d := range directives {
 		if d.Name != "skip" && d.Name != "include" {
 			continue
 		}
-		if on, _ := d.Arguments.ForName("if").Value.Value(op.Variables); on == (d.Name == "skip") {
-			return false
+		on, _ := d.Arguments.ForName("if").Value.Value(op.Variables)
+		if _, known := on.(bool); !known {
+			return false, false
 		}
+		in = in && on == (d.Name == "include")
 	}
-	return true
+	return in, true
 }

@@ -29,7 +29,7 @@ type Plan struct {
 	fields        map[string]map[string]*known       // by type and field name
 	within        map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
 	satisfied     map[string][]string                // the type conditions of fragments that objects of a type meet
-	covers        map[*ast.FieldDefinition][]int     // fields that are answered from the plan, with their dependencies by index
+	covers        map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
 	eventContexts bool                               // gqlgen takes a subscription's event before any interceptor can
 }
 
@@ -37,6 +37,12 @@ type Plan struct {
 type known struct {
 	declared []Field // more than one: for the objects of an abstract type
 	resolved bool    // only resolvers answer it
+}
+
+// cover is what the answer to a field that the plan covers goes by.
+type cover struct {
+	needs []int             // its dependencies, by index
+	valid []func(Args) bool // whether its arguments are; nil where it has none
 }
 
 // Field is the declaration of one field, made by Relation, Relations, Path, Paths, Value or Column.
@@ -47,6 +53,7 @@ type Field struct {
 	of        reflect.Type                                                // what a relation or path has: of a list, an element
 	list      bool                                                        // the field has a list
 	load      func(ctx context.Context, objects []any, args Args) loading // in a relation
+	valid     func(args Args) bool                                        // in a relation: they are
 	follow    func(below *column, object any)                             // in a path
 	value     func(b []byte, object any) []byte                           // in a value
 	columns   []string                                                    // that it needs
@@ -107,6 +114,7 @@ func Relation[P any, K comparable, V any](
 	}
 	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: of, list: isList[V]()}
 	f.needs(loader != nil && key != nil)
+	f.valid = func(args Args) bool { return key(args) != nil }
 	f.load = func(ctx context.Context, objects []any, args Args) loading {
 		of := key(args)
 		if of == nil {
@@ -131,6 +139,7 @@ func Relations[P any, K comparable, V any](
 ) Field {
 	f := Field{typ: typ, name: name, kind: relations, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
 	f.needs(loader != nil && keys != nil)
+	f.valid = func(args Args) bool { return keys(args) != nil }
 	f.load = func(ctx context.Context, objects []any, args Args) loading {
 		of := keys(args)
 		if of == nil {

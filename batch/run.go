@@ -72,22 +72,26 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 }
 
 func (s *Set) followQueries(ctx context.Context, answering bool) {
-	once, op := &s.roots, graphql.GetOperationContext(ctx)
-	together := slices.Contains(s.operations, op) && !s.plan.operationGuarded(op)
-	if !together || !answering && s.isWhole() {
-		once = s.latecomer(op)
+	op := graphql.GetOperationContext(ctx)
+	once, operations := &s.roots, s.operations
+	again := !answering && s.isWhole() // for resolvers, since answers have failed
+	switch {
+	case !slices.Contains(operations, op), s.plan.operationGuarded(op), again && s.answerOf(op).complete:
+		once, operations = s.latecomer(op), []*graphql.OperationContext{op}
+	case again:
+		once = &s.again
 	}
 	once.Do(func() {
 		s.follow(ctx, func(r *run) {
-			if once != &s.roots {
-				r.gather(s.begin(op, answering))
-				return
+			if once == &s.roots {
+				s.answering = answering
 			}
-			s.answering = answering
-			for _, op := range s.operations {
-				if !r.operationGuarded(op) {
-					r.gather(s.begin(op, answering))
+			for _, op := range operations {
+				together := len(operations) > 1
+				if together && (r.operationGuarded(op) || again && s.answerOf(op).complete) {
+					continue // it is followed by itself, if at all
 				}
+				r.gather(s.begin(op, answering))
 			}
 		})
 	})

@@ -26,6 +26,7 @@ type Set struct {
 	run       run            // that run
 	reading   sync.WaitGroup // its batches
 	roots     sync.Once      // the root fields of the operations have been followed
+	again     sync.Once      // and once more, for resolvers
 
 	mu       sync.Mutex
 	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before

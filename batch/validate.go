@@ -291,25 +291,28 @@ func (p *Plan) object(typ, field string) (*ast.Definition, error) {
 // cover finds the fields of the schema that are answered from the plan, and what they depend on. A field of an interface is,
 // if it is in each of its types.
 func (p *Plan) cover() {
-	p.covers = map[*ast.FieldDefinition][]int{}
+	p.covers = map[*ast.FieldDefinition]*cover{}
 	for _, def := range p.schema.Types {
 		if !def.IsCompositeType() {
 			continue
 		}
 		for _, field := range def.Fields {
-			var needs []int
-			covered := true
+			c := &cover{}
+			p.covers[field] = c
 			for _, typ := range p.schema.GetPossibleTypes(def) {
 				k := p.fields[typ.Name][field.Name]
-				covered = covered && k != nil && !k.resolved
+				if k == nil || k.resolved {
+					delete(p.covers, field)
+					break
+				}
 				for _, d := range p.columns[typ.Name] {
 					if d.field == field.Name {
-						needs = append(needs, d.index)
+						c.needs = append(c.needs, d.index)
 					}
 				}
-			}
-			if covered {
-				p.covers[field] = needs
+				if valid := k.declared[0].valid; valid != nil && len(field.Arguments) > 0 && def != p.schema.Query { // those are known first
+					c.valid = append(c.valid, valid)
+				}
 			}
 		}
 	}
