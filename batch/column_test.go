@@ -78,15 +78,23 @@ func TestNoResolverSeesARowThatLacksColumns(t *testing.T) {
 		{what: "introspection", query: `{ author(id: 1) { id } __schema { __typename } }`, data: `{"author":{"id":"1"},"__schema":null}`, errors: 1, batches: []string{"authors[1]"}},
 		{what: "a directive", query: `{ author(id: 1) { id @guard } item(id: 101) { id } }`, data: `{"author":{"id":"1"},"item":{"id":"101"}}`, batches: []string{"authors[1]", "items[101]"}},
 		{what: "a directive of the operation", query: `query @guard { author(id: 1) { rival { id } } }`, data: `{"author":{"rival":{"id":"11"}}}`, batches: []string{"authors[1]", "authors[11]"}},
-		{what: "a loader that fails", query: `{ author(id: 1) { rival { id } } item(id: 101) { id } }`, data: `{"author":{"rival":{"id":"11"}},"item":null}`,
-			errors: 1, set: fail("items"), batches: []string{"authors[1]", "items[101]", "authors[1]", "items[101]", "authors[11]"}},
-		{what: "a loader that fails below", query: `{ author(id: 1) { rival { id } books { id } } }`, data: `{"author":null}`, errors: 1, set: fail("books"),
-			batches: []string{"authors[1]", "authors[11]", "books[1/1]", "authors[1]", "authors[11]", "books[1/1]"}},
-		{what: "a null that can't be", query: `{ author(id: 1) { rival { id } } shelf { books { id } } }`, data: `{"author":{"rival":{"id":"11"}},"shelf":{"books":[{"id":"101"},{"id":"201"}]}}`,
-			more: []batch.Field{shelfOf(nil)}, batches: []string{"authors[1]", "authors[11]", "authors[1]", "authors[11]"}},
-		{what: "a value that panics", query: `{ author(id: 1) { rival { id } } vault { open } }`, data: `{"author":{"rival":{"id":"11"}},"vault":{"open":"o"}}`,
+		{
+			what: "a loader that fails", query: `{ author(id: 1) { rival { id } } item(id: 101) { id } }`, data: `{"author":{"rival":{"id":"11"}},"item":null}`,
+			errors: 1, set: fail("items"), batches: []string{"authors[1]", "items[101]", "authors[1]", "items[101]", "authors[11]"},
+		},
+		{
+			what: "a loader that fails below", query: `{ author(id: 1) { rival { id } books { id } } }`, data: `{"author":null}`, errors: 1, set: fail("books"),
+			batches: []string{"authors[1]", "authors[11]", "books[1/1]", "authors[1]", "authors[11]", "books[1/1]"},
+		},
+		{
+			what: "a null that can't be", query: `{ author(id: 1) { rival { id } } shelf { books { id } } }`, data: `{"author":{"rival":{"id":"11"}},"shelf":{"books":[{"id":"101"},{"id":"201"}]}}`,
+			more: []batch.Field{shelfOf(nil)}, batches: []string{"authors[1]", "authors[11]", "authors[1]", "authors[11]"},
+		},
+		{
+			what: "a value that panics", query: `{ author(id: 1) { rival { id } } vault { open } }`, data: `{"author":{"rival":{"id":"11"}},"vault":{"open":"o"}}`,
 			more:    []batch.Field{batch.Path("Query", "vault", func(batch.Root) *batchtest.Vault { return vault() }), batch.Value("Vault", "open", func([]byte, *batchtest.Vault) []byte { panic("no") })},
-			batches: []string{"authors[1]", "authors[11]", "authors[1]", "authors[11]"}},
+			batches: []string{"authors[1]", "authors[11]", "authors[1]", "authors[11]"},
+		},
 		{what: "a mutation", query: `mutation { oppose(author: 1, rival: 5) { id rival { id } } }`, data: `{"oppose":{"id":"1","rival":{"id":"5"}}}`, batches: []string{"authors[5]"}},
 		{
 			what: "a load in a mutation's resolver", query: `mutation { a: oppose(author: 1, rival: 5) { rival { id } } b: oppose(author: 2, rival: 5) { rival { id } } }`,
@@ -145,7 +153,7 @@ func TestALoadBesideAnAnswerFromThePlanGetsAWholeRow(t *testing.T) {
 			l.bind = func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 				var bound context.Context
 				respond := l.perEvent(ctx, func(ctx context.Context) graphql.ResponseHandler {
-					bound = ctx
+					bound = ctx //nolint:fatcontext // once
 					return next(ctx)
 				})
 				return func(ctx context.Context) *graphql.Response {
@@ -159,7 +167,7 @@ func TestALoadBesideAnAnswerFromThePlanGetsAWholeRow(t *testing.T) {
 		"in a batch": func(l *library) {
 			var bound context.Context
 			l.bind = func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-				bound = l.context(ctx)
+				bound = l.context(ctx) //nolint:fatcontext // once
 				return next(bound)
 			}
 			l.fetch = func(_ context.Context, relation string, _ []string) error {

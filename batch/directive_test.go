@@ -193,7 +193,7 @@ func TestADirectiveThatTheServerRunsIsNotInert(t *testing.T) {
 	for name, want := range map[string]string{
 		"guard":       "@guard is declared with Inert, and the server has a function for it",
 		"@guardInput": "@guardInput is declared with Inert, and the server",
-		"gaurd":       "the schema has no directive @gaurd",
+		"guards":      "the schema has no directive @guards",
 	} {
 		l := newFromPlan(batch.Inert("@note", name))
 		if err := l.plan.Validate(l.schema()); err == nil || !strings.Contains(err.Error(), want) {

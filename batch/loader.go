@@ -419,14 +419,16 @@ var errGoexit = errors.New("batch: the fetch ended its goroutine")
 // read reads keys and hands over what came of it, even of a panic or of runtime.Goexit.
 func (l *Loader[K, V]) read(ctx context.Context, keys []K, then func(map[K]V, error)) {
 	var values map[K]V
-	err := errGoexit
+	var err error
+	ended := true
 	defer func() {
 		if p := recover(); p != nil {
 			err = l.set.recovered(p)
-		} else if err == errGoexit {
-			err = l.set.recovered(err)
+		} else if ended {
+			err = l.set.recovered(errGoexit)
 		}
 		then(values, err)
 	}()
 	values, err = l.fetch(ctx, keys)
+	ended = false
 }

@@ -19,10 +19,9 @@ type Plan struct {
 	columns  map[string][]dependency // by type, in the order in which they were declared
 	inert    map[string]bool         // directives that do nothing when an operation runs
 
-	dependencies int  // how many columns are declared
-	answers      bool // queries are answered from what the plan has followed
-	answered     graphql.ExecutableSchema
-	refused      error // of what was declared
+	dependencies int                      // how many columns are declared
+	answered     graphql.ExecutableSchema // that Answers was given, or nil
+	refused      error                    // what is wrong with the declarations by themselves
 
 	// What Validate makes of it with the schema.
 	schema        *ast.Schema

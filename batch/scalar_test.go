@@ -21,7 +21,7 @@ type scalars struct {
 func newScalars(set *batch.Set) scalars {
 	return scalars{
 		ints:    scalar(set, map[string]int{"int": 7, "big": 1 << 40, "id": 5}),
-		lists:   scalar(set, map[string][]int{"ints": {1, -2}, "ids": {3, 4}}),
+		lists:   scalar(set, map[string][]int{"ints": {1, -2}, "keys": {3, 4}}),
 		bools:   scalar(set, map[string]bool{"boolean": true}),
 		floats:  scalar(set, map[string]float64{"float": 0.5}),
 		strings: scalar(set, map[string]string{"string": "\u2028<", "grade": "B"}),
@@ -57,9 +57,11 @@ func load[V any](ctx context.Context, field string, loader func(scalars) *batch.
 func (numbersResolver) Int(ctx context.Context, _ *batchtest.Numbers) (int, error) {
 	return load(ctx, "int", ints)
 }
+
 func (numbersResolver) Big(ctx context.Context, _ *batchtest.Numbers) (int, error) {
 	return load(ctx, "big", ints)
 }
+
 func (numbersResolver) ID(ctx context.Context, _ *batchtest.Numbers) (int, error) {
 	return load(ctx, "id", ints)
 }
@@ -75,8 +77,9 @@ func (numbersResolver) Maybe(ctx context.Context, _ *batchtest.Numbers) (*int, e
 func (numbersResolver) Ints(ctx context.Context, _ *batchtest.Numbers) ([]int, error) {
 	return load(ctx, "ints", lists)
 }
-func (numbersResolver) Ids(ctx context.Context, _ *batchtest.Numbers) ([]int, error) {
-	return load(ctx, "ids", lists)
+
+func (numbersResolver) Keys(ctx context.Context, _ *batchtest.Numbers) ([]int, error) {
+	return load(ctx, "keys", lists)
 }
 
 func (numbersResolver) Boolean(ctx context.Context, _ *batchtest.Numbers) (bool, error) {
@@ -102,7 +105,7 @@ func (numbersResolver) Date(ctx context.Context, _ *batchtest.Numbers) (batchtes
 // numbers are the declarations of Numbers.
 var numbers = []batch.Field{
 	batch.Path("Query", "numbers", func(batch.Root) *batchtest.Numbers { return &batchtest.Numbers{} }),
-	of("int", ints), of("big", ints), of("id", ints), of("maybe", ints), of("ints", lists), of("ids", lists),
+	of("int", ints), of("big", ints), of("id", ints), of("maybe", ints), of("ints", lists), of("keys", lists),
 	of("boolean", bools), of("float", floats), of("string", texts), of("grade", texts), of("date", dates),
 	batch.Value("Numbers", "matrix", func(b []byte, _ *batchtest.Numbers) []byte { return append(b, "null"...) }),
 	batch.Paths("Numbers", "none", func(n *batchtest.Numbers) []*batchtest.Author { return n.None }),
@@ -123,7 +126,7 @@ func TestAScalarIsWrittenAsGqlgenWritesItOrLeftToItsResolver(t *testing.T) {
 		{"big", "1099511627776", true}, // more than an Int has
 		{"maybe", "null", true},        // what its resolver makes of 0
 		{"id", `"5"`, true},
-		{"ids", `["3","4"]`, true},
+		{"keys", `["3","4"]`, true},
 		{"float", "0.5", true},
 		{"string", `"\u2028<"`, true},
 		{"grade", `"B"`, true},

@@ -155,7 +155,7 @@ func TestAPlanRefusesToBeUsedOtherwiseThanItWasMade(t *testing.T) {
 }
 
 // respond runs an operation.
-func respond(t *testing.T, exec *executor.Executor, ctx context.Context, query string) *graphql.Response {
+func respond(ctx context.Context, t *testing.T, exec *executor.Executor, query string) *graphql.Response {
 	t.Helper()
 	op, errs := exec.CreateOperationContext(graphql.StartOperationTrace(ctx), &graphql.RawParams{Query: query})
 	if len(errs) > 0 {
@@ -172,7 +172,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			return next(bind(ctx))
 		}
 	}
-	for _, make := range []func(...batch.Field) *library{newLibrary, newFromPlan} {
+	for _, newLibrary := range []func(...batch.Field) *library{newLibrary, newFromPlan} {
 		var old context.Context
 		for _, c := range []struct {
 			what      string
@@ -184,7 +184,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			{"another plan", true, func(_, other *library, ctx context.Context) context.Context { return other.context(ctx) }, "the operation's set follows another plan than the server: give NewSet, or NewGroup, the plan that Use was given", ""},
 			{"an old context", true, func(l, _ *library, ctx context.Context) context.Context {
 				if old == nil {
-					old = l.context(ctx)
+					old = l.context(ctx) //nolint:fatcontext // it is to be wrong
 				}
 				return graphql.WithOperationContext(old, graphql.GetOperationContext(ctx))
 			}, "the set in the context is another operation's: make one with NewSet for each", ""},
@@ -201,7 +201,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			}, "belongs to another set than the operation's: make it with that", "none"},
 			{"a plan that is not used", false, func(l, _ *library, ctx context.Context) context.Context { return l.context(ctx) }, "call Use(plan)", ""},
 		} {
-			l, other := make(), make()
+			l, other := newLibrary(), newLibrary()
 			other.schema()
 			if !c.use && !l.answers {
 				continue
@@ -218,10 +218,10 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 				exec.Use(l.plan)
 			}
 			if old == nil && c.what == "an old context" {
-				respond(t, exec, t.Context(), query)
+				respond(t.Context(), t, exec, query)
 			}
 			for _, operation := range []string{query, mutation} {
-				response := respond(t, exec, t.Context(), operation)
+				response := respond(t.Context(), t, exec, operation)
 				if operation == mutation && c.mutations == "none" {
 					continue
 				}

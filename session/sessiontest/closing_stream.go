@@ -413,15 +413,18 @@ var deferredEach = []struct {
 	},
 	{
 		`{ run(step: "early") { value ... @defer(label: "all") { value } } }`,
-		`{"run":{"value":1}}`, []string{`run all {"value":1}`},
+		`{"run":{"value":1}}`,
+		[]string{`run all {"value":1}`},
 	},
 	{
 		`{ run(step: "early") { value ... @defer { v: value } } }`,
-		`{"run":{"value":1,"v":1}}`, []string{`run  {"v":1}`},
+		`{"run":{"value":1,"v":1}}`,
+		[]string{`run  {"v":1}`},
 	},
 	{
 		`{ ... @defer(label: "root") { run(step: "early") { value } } }`,
-		`{"run":{"value":1}}`, []string{` root {"run":{"value":1}}`},
+		`{"run":{"value":1}}`,
+		[]string{` root {"run":{"value":1}}`},
 	},
 	{
 		`query ($no: Boolean = false) { run(step: "early") { value ... @defer(if: $no, label: "not") { v: value } ... @defer(label: "skipped") { w: value @skip(if: true) } } }`,
@@ -429,7 +432,8 @@ var deferredEach = []struct {
 	},
 	{ // both of them and beside what is not deferred
 		`{ run(step: "early") { run(step: "late") { value } ...A @defer(label: "a") ... @defer(label: "b") { run(step: "late") { value } } } } fragment A on Step { value }`,
-		`{"run":{"run":{"value":2},"value":1}}`, []string{`run a {"value":1}`, `run b {"run":{"value":2}}`},
+		`{"run":{"run":{"value":2},"value":1}}`,
+		[]string{`run a {"value":1}`, `run b {"run":{"value":2}}`},
 	},
 	{ // within what is deferred itself
 		`{ run(step: "early") { value ... @defer(label: "outer") { run(step: "late") { value ... @defer(label: "sent") { v: value } ... @defer(label: "inner") { run(step: "late") { value } } } } } }`,

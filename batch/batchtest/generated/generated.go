@@ -85,9 +85,9 @@ type ComplexityRoot struct {
 		Float   func(childComplexity int) int
 		Grade   func(childComplexity int) int
 		ID      func(childComplexity int) int
-		Ids     func(childComplexity int) int
 		Int     func(childComplexity int) int
 		Ints    func(childComplexity int) int
+		Keys    func(childComplexity int) int
 		Matrix  func(childComplexity int) int
 		Maybe   func(childComplexity int) int
 		None    func(childComplexity int) int
@@ -160,7 +160,7 @@ type NumbersResolver interface {
 	Maybe(ctx context.Context, obj *batchtest.Numbers) (*int, error)
 	Boolean(ctx context.Context, obj *batchtest.Numbers) (bool, error)
 	ID(ctx context.Context, obj *batchtest.Numbers) (int, error)
-	Ids(ctx context.Context, obj *batchtest.Numbers) ([]int, error)
+	Keys(ctx context.Context, obj *batchtest.Numbers) ([]int, error)
 	Float(ctx context.Context, obj *batchtest.Numbers) (float64, error)
 	String(ctx context.Context, obj *batchtest.Numbers) (string, error)
 	Grade(ctx context.Context, obj *batchtest.Numbers) (string, error)
@@ -354,12 +354,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Numbers.ID(childComplexity), true
-	case "Numbers.ids":
-		if e.ComplexityRoot.Numbers.Ids == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Ids(childComplexity), true
 	case "Numbers.int":
 		if e.ComplexityRoot.Numbers.Int == nil {
 			break
@@ -372,6 +366,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Numbers.Ints(childComplexity), true
+	case "Numbers.keys":
+		if e.ComplexityRoot.Numbers.Keys == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Numbers.Keys(childComplexity), true
 	case "Numbers.matrix":
 		if e.ComplexityRoot.Numbers.Matrix == nil {
 			break
@@ -845,7 +845,7 @@ type Numbers {
   maybe: Int
   boolean: Boolean!
   id: ID!
-  ids: [ID!]!
+  keys: [ID!]!
   float: Float!
   string: String!
   grade: Grade!
@@ -946,8 +946,8 @@ func (ec *executionContext) childFields_Numbers(ctx context.Context, field graph
 		return ec.fieldContext_Numbers_boolean(ctx, field)
 	case "id":
 		return ec.fieldContext_Numbers_id(ctx, field)
-	case "ids":
-		return ec.fieldContext_Numbers_ids(ctx, field)
+	case "keys":
+		return ec.fieldContext_Numbers_keys(ctx, field)
 	case "float":
 		return ec.fieldContext_Numbers_float(ctx, field)
 	case "string":
@@ -2101,16 +2101,16 @@ func (ec *executionContext) fieldContext_Numbers_id(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_ids(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_keys(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Numbers_ids(ctx, field)
+			return ec.fieldContext_Numbers_keys(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Numbers().Ids(ctx, obj)
+			return ec.Resolvers.Numbers().Keys(ctx, obj)
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
@@ -2122,7 +2122,7 @@ func (ec *executionContext) _Numbers_ids(ctx context.Context, field graphql.Coll
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Numbers_ids(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Numbers_keys(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
@@ -5518,7 +5518,7 @@ func (ec *executionContext) _Numbers(ctx context.Context, sel ast.SelectionSet, 
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
-		case "ids":
+		case "keys":
 			field := field
 
 			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
@@ -5527,7 +5527,7 @@ func (ec *executionContext) _Numbers(ctx context.Context, sel ast.SelectionSet, 
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Numbers_ids(ctx, field, obj)
+				res = ec._Numbers_keys(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
