@@ -66,6 +66,8 @@ type library struct {
 	bind    func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
 	serving func(http.Handler) http.Handler
 
+	recovered graphql.RecoverFunc // the server's
+
 	begun sync.WaitGroup // the queries of a group
 
 	partial atomic.Int32 // rows without all their columns that a resolver has seen, which there must not be
@@ -107,7 +109,7 @@ func newLibrary(more ...batch.Field) *library { return newLibraryWithout("", mor
 // newLibraryWithout is newLibrary without the declaration of a field.
 func newLibraryWithout(field string, more ...batch.Field) *library {
 	l := &library{published: make(chan *batchtest.Book), rivals: map[int]int{}}
-	l.bind = l.perEvent
+	l.bind, l.recovered = l.perEvent, quiet
 	l.plan = batch.NewPlan(append(except(field, []declared{
 		{"", batch.Column("Author", "", "id")},
 		{"", batch.Column("Author", "name", "name")},
@@ -223,7 +225,7 @@ func (l *library) serve(t *testing.T) *library {
 		return next(ctx)
 	})
 	srv.Use(l.plan)
-	srv.SetRecoverFunc(quiet)
+	srv.SetRecoverFunc(func(ctx context.Context, p any) error { return l.recovered(ctx, p) })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.serving != nil {
 			l.serving(srv).ServeHTTP(w, r)

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -178,6 +180,41 @@ func TestAnErrorFailsItsResolversAndNoOthers(t *testing.T) {
 			fail = false
 			l.ask(t, query).want(t, `{"a":{"id":"101"},"b":{"title":"B101"},"c":{"id":"102"},"author":{"rival":{"name":"A11"}}}`, 0)
 		})
+	}
+}
+
+func TestAPanicOfABatchIsToldToTheServersRecoverFuncOnce(t *testing.T) {
+	for way, serve := range ways {
+		for what, presented := range map[string]func() error{
+			"an error":   func() error { return errors.New("presented") },
+			"no error":   func() error { return nil },
+			"it panics":  func() error { panic("presented") },
+			"it goes on": func() error { return errBroken },
+		} {
+			t.Run(way+"/"+what, func(t *testing.T) {
+				l := serve(t)
+				l.fetch = func(context.Context, string, []string) error { panic("a secret") }
+				var told []string
+				l.recovered = func(ctx context.Context, p any) error {
+					told = append(told, fmt.Sprint(p, " ", graphql.GetOperationContext(ctx).OperationName, " ", strings.Contains(string(debug.Stack()), "TestAPanicOfABatch")))
+					return presented()
+				}
+				a := l.ask(t, `query Q { a: author(id: 1) { id } b: author(id: 2) { id } }`)
+				a.want(t, `{"a":null,"b":null}`, 2)
+				want := map[string]string{"an error": "presented", "it goes on": "broken"}[what]
+				if want == "" {
+					want = "internal system error"
+				}
+				for _, e := range a.Errors {
+					if e.Message != want {
+						t.Errorf("want %q, got %q", want, e.Message)
+					}
+				}
+				if len(told) != 1 || told[0] != "a secret  true" {
+					t.Errorf("it was told %q", told)
+				}
+			})
+		}
 	}
 }
 
