@@ -91,7 +91,7 @@ func (s *Set) widen(ctx context.Context) {
 func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
 	needed := make([]bool, p.dependencies)
 	for _, op := range operations {
-		if op.Operation.Operation != ast.Query || p.operationGuarded(op) || !p.note(op, op.Operation.SelectionSet, needed, map[string]bool{}) {
+		if p.operationGuarded(op) || !p.note(op, op.Operation.SelectionSet, needed, map[string]bool{}) {
 			return nil
 		}
 	}
