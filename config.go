@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"reflect"
 	"regexp"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,7 +57,7 @@ type config struct {
 
 const description = `A directory of users, served over GraphQL.
 
-Each flag can be given as a variable too: --pool-size as ROLLCALL_POOL_SIZE. A flag beats its variable.
+Each flag can be given as a variable too: --pool-size as ROLLCALL_POOL_SIZE. A flag beats its variable; an empty one is unset.
 
 The URL of a database is one of
 
@@ -75,10 +78,18 @@ var errHelped = errors.New("help was printed")
 func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	cfg = config{out: out, err: err}
 	helped := false
+	var variables []string
 	parser, parseErr := kong.New(&cfg,
 		kong.Name("rollcall"),
 		kong.Description(description),
 		kong.DefaultEnvars("ROLLCALL"),
+		kong.PostBuild(func(k *kong.Kong) error {
+			variables = takeVariables(k.Model.Flags)
+			return nil
+		}),
+		kong.KindMapper(reflect.Int, value(wholeNumber)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), value(duration)),
+		kong.KindMapper(reflect.String, value(func(text string) (string, error) { return text, nil })),
 		kong.Writers(out, err),
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
@@ -87,7 +98,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	if parseErr != nil {
 		return cfg, parseErr
 	}
-	parsed, parseErr := parser.Parse(args)
+	parsed, parseErr := parser.Parse(asCommand(args))
 	if helped {
 		return cfg, errHelped
 	}
@@ -95,7 +106,105 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		return cfg, fmt.Errorf("%s (see rollcall --help)", withoutURLs(parseErr))
 	}
 	cfg.command = parsed.Command()
+	if err := checkVariables(variables); err != nil {
+		return cfg, err
+	}
 	return cfg, cfg.check()
+}
+
+// asCommand writes the usual ways to ask for help and for the version as this program's own.
+func asCommand(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && slices.Contains([]string{"--version", "-version", "-v", "-V"}, args[0]):
+		return []string{"version"}
+	}
+	return args
+}
+
+// value is how kong reads a value by a function of ours, whose errors say what to write.
+func value[T any](read func(text string) (T, error)) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := ctx.Scan.PopValueInto("value", &text); err != nil || text == "" && target.Kind() != reflect.String {
+			return errors.New("the value is missing")
+		}
+		v, err := read(text)
+		if err == nil {
+			target.Set(reflect.ValueOf(v))
+		}
+		return err
+	}
+}
+
+func wholeNumber(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, fmt.Errorf("%q is not a whole number: write one such as 100", text)
+	}
+	return n, nil // at the end of the range, which check refuses
+}
+
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if _, plain := strconv.ParseFloat(text, 64); err != nil && plain == nil {
+		return 0, fmt.Errorf("%q has no unit: write %[1]ss if seconds are meant", text)
+	} else if err != nil {
+		return 0, fmt.Errorf("%q is not a duration: write one such as 10s, 500ms or 2m", text)
+	}
+	return d, nil
+}
+
+// takeVariables returns the names of the flags' variables, and has those that are empty pass for unset, as many tools write them.
+func takeVariables(flags []*kong.Flag) (names []string) {
+	for _, flag := range flags {
+		names = append(names, flag.Envs...)
+		flag.Tag.Envs = slices.DeleteFunc(slices.Clone(flag.Tag.Envs), func(name string) bool { return os.Getenv(name) == "" })
+	}
+	return names
+}
+
+// foreign are variables with our prefix that others set: the tests, and Kubernetes for each service of a name like ours.
+var foreign = regexp.MustCompile(`^ROLLCALL_((TEST|E2E)_\w+|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_\w+)=.*|(\w+_)?PORT=\w+://.*)`)
+
+// checkVariables refuses a variable that is not a flag's, since a mistyped one would be ignored.
+func checkVariables(known []string) error {
+	set := os.Environ()
+	slices.Sort(set)
+	for _, variable := range set {
+		name, text, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "ROLLCALL_") || text == "" || slices.Contains(known, name) || foreign.MatchString(variable) {
+			continue
+		}
+		nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(a, name), distance(b, name)) })
+		if distance(nearest, name) > max(2, len(name)/6) {
+			return fmt.Errorf("%s: there is no such variable: rollcall --help lists the flags, each of which has one; unset what is not meant for rollcall", name)
+		}
+		return fmt.Errorf("%s: there is no such variable: did you mean %s?", name, nearest)
+	}
+	return nil
+}
+
+// distance is how many letters have to be put in, taken out or exchanged to make b of a (Levenshtein's distance).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			exchanged := diagonal
+			if a[i] != b[j] {
+				exchanged++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(exchanged, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // withoutURLs is an error's text without the URLs that it quotes, since these may hold a password.
@@ -103,35 +212,89 @@ func withoutURLs(err error) string {
 	return regexp.MustCompile(`\S*(://|@)\S*`).ReplaceAllString(err.Error(), "(a URL: give it as --database=URL)")
 }
 
+const (
+	maxNumber = 1 << 30 // more than any limit is good for, and far from where sums and products of them overflow
+	minTime   = time.Millisecond
+	maxTime   = 24 * time.Hour
+)
+
 // check refuses values that make no sense.
 func (c config) check() error {
-	switch {
-	case c.Listen == "": // to package net it is any port on every address
-		return errors.New("--listen: the address is missing: give one such as 127.0.0.1:8080")
-	case !c.Anonymous && !loopback(c.Listen):
-		return fmt.Errorf("--listen: other machines may reach %s, and whoever does can read and change the whole directory, since nobody has to log in: listen on 127.0.0.1, or add --allow-anonymous if that is meant", c.Listen)
-	case c.Shutdown < 0:
-		return fmt.Errorf("--shutdown-timeout: %s is too short: give a duration such as 15s", c.Shutdown)
-	case c.Concurrency < 1:
-		return fmt.Errorf("--concurrency: %d is too small: at least 1", c.Concurrency)
-	case c.PoolSize < 1:
-		return fmt.Errorf("--pool-size: %d is too small: at least 1", c.PoolSize)
-	case c.MaxPage < 1:
-		return fmt.Errorf("--max-page: %d is too small: at least 1", c.MaxPage)
-	case c.MaxDepth < 1:
-		return fmt.Errorf("--max-depth: %d is too small: at least 1", c.MaxDepth)
-	case c.MaxCost < 1:
-		return fmt.Errorf("--max-cost: %d is too small: at least 1", c.MaxCost)
-	case c.MaxBatch < 0:
-		return fmt.Errorf("--max-batch: %d is too small: at least 0", c.MaxBatch)
-	case c.OnlyThese && c.Documents == "":
+	for _, n := range []struct {
+		flag       string
+		value, min int
+	}{
+		{"concurrency", c.Concurrency, 1}, {"pool-size", c.PoolSize, 1}, {"max-page", c.MaxPage, 1},
+		{"max-depth", c.MaxDepth, 1}, {"max-cost", c.MaxCost, 1}, {"max-batch", c.MaxBatch, 0},
+	} {
+		if n.value < n.min {
+			return fmt.Errorf("--%s: %d is too small: at least %d", n.flag, n.value, n.min)
+		}
+		if n.value > maxNumber {
+			return fmt.Errorf("--%s: %d is too large: at most %d", n.flag, n.value, maxNumber)
+		}
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"deadline", c.Deadline}, {"shutdown-timeout", cmp.Or(c.Shutdown, maxTime)}} {
+		if d.value < minTime {
+			return fmt.Errorf("--%s: %s is too short: give a duration such as 10s", d.flag, d.value)
+		}
+		if d.value > maxTime {
+			return fmt.Errorf("--%s: %s is too long: at most 24h", d.flag, d.value)
+		}
+	}
+	if err := c.checkAddresses(); err != nil {
+		return err
+	}
+	if c.OnlyThese && c.Documents == "" {
 		return errors.New("--documents-only: there is no list of documents: give --documents=FILE")
-	case (c.TLSCert == "") != (c.TLSKey == ""):
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key: one is given without the other")
-	case c.Deadline <= 0:
-		return fmt.Errorf("--deadline: %s is too short: give a duration such as 10s", c.Deadline)
 	}
 	return checkOrigins(c.CORSOrigin)
+}
+
+// checkAddresses refuses what cannot be listened on, and what other machines could reach unasked.
+func (c config) checkAddresses() error {
+	for _, flag := range []string{"--listen", "--metrics"} {
+		address := c.Listen
+		if flag == "--metrics" {
+			address = c.Metrics
+		}
+		_, port, err := net.SplitHostPort(address)
+		switch {
+		case address == "" && flag == "--metrics": // which are not served then
+			continue
+		case address == "": // to package net it is any port on every address
+			return fmt.Errorf("%s: the address is missing: give one such as 127.0.0.1:8080", flag)
+		case err != nil:
+			return fmt.Errorf("%s: %q is not HOST:PORT: write one such as %s", flag, address, suggestion(address))
+		}
+		if _, err := net.LookupPort("tcp", port); err != nil {
+			return fmt.Errorf("%s: %q is not a port: give a number from 0 to 65535", flag, port)
+		}
+	}
+	switch {
+	case !c.Anonymous && !loopback(c.Listen):
+		return fmt.Errorf("--listen: other machines may reach %s, and whoever does can read and change the whole directory, since nobody has to log in: listen on 127.0.0.1, or add --allow-anonymous if that is meant", c.Listen)
+	case c.Listen == c.Metrics && !strings.HasSuffix(c.Listen, ":0"):
+		return fmt.Errorf("--metrics: the API is served at %s: give another port", c.Metrics)
+	}
+	return nil
+}
+
+// suggestion is an address that may have been meant by one that is malformed.
+func suggestion(address string) string {
+	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
+		return "127.0.0.1:" + address
+	}
+	if strings.Contains(address, "::") {
+		return "[::1]:8080"
+	}
+	return "127.0.0.1:8080"
 }
 
 // shutdownTimeout is by default long enough for every operation to meet its deadline.
@@ -139,19 +302,16 @@ func (c config) shutdownTimeout() time.Duration {
 	return cmp.Or(c.Shutdown, c.Deadline+5*time.Second)
 }
 
-// garbageSet tells whether how often garbage is collected was chosen by Go's own variable.
+// garbageSet reports whether how often garbage is collected was chosen by Go's own variable.
 func garbageSet() bool {
 	_, set := os.LookupEnv("GOGC")
 	return set
 }
 
-// loopback tells whether only this machine can reach an address.
+// loopback reports whether only this machine can reach an address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return true // Listen will say what is wrong with it
-	}
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
 // logger returns the log that the flags ask for.

@@ -99,33 +99,65 @@ func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 
 func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 	for args, want := range map[string]string{
-		"--bogus":            "unknown flag --bogus",
-		"--databse=x":        `did you mean "--database"`,
-		"frobnicate":         "unexpected argument frobnicate",
-		"migrate now":        "unexpected argument now",
-		"--pool-size=0":      "--pool-size: 0 is too small: at least 1",
-		"--pool-size=many":   `--pool-size: expected a valid 64 bit int but got "many"`,
-		"--max-page=-1":      "--max-page: -1 is too small: at least 1",
-		"--deadline=0s":      "--deadline: 0s is too short",
-		"--deadline=5":       "--deadline: expected duration",
-		"--listen=":          "--listen: the address is missing",
-		"--listen=:80":       "--listen: other machines may reach :80, and whoever does can read and change the whole directory",
-		"--listen=[::]:80":   "add --allow-anonymous if that is meant",
-		"--listen=a.b:80":    "--listen: other machines may reach a.b:80",
-		"--max-depth=0":      "--max-depth: 0 is too small: at least 1",
-		"--max-cost=0":       "--max-cost: 0 is too small: at least 1",
-		"--max-batch=-1":     "--max-batch: -1 is too small: at least 0",
-		"--concurrency=0":    "--concurrency: 0 is too small: at least 1",
+		"--bogus":          "unknown flag --bogus",
+		"--databse=x":      `did you mean "--database"`,
+		"frobnicate":       "unexpected argument frobnicate",
+		"migrate now":      "unexpected argument now",
+		"--pool-size=0":    "--pool-size: 0 is too small: at least 1",
+		"--pool-size=many": `--pool-size: "many" is not a whole number: write one such as 100`,
+		"--pool-size=1.5":  `--pool-size: "1.5" is not a whole number`,
+		"--pool-size=":     "--pool-size: the value is missing",
+		"--pool-size":      "--pool-size: the value is missing",
+		"--max-page=-1":    "--max-page: -1 is too small: at least 1",
+		"--deadline=0s":    "--deadline: 0s is too short",
+		"--deadline=5":     `--deadline: "5" has no unit: write 5s if seconds are meant`,
+		"--deadline=1.5":   `write 1.5s if seconds are meant`,
+		"--deadline=soon":  `--deadline: "soon" is not a duration: write one such as 10s, 500ms or 2m`,
+		"--deadline=1ns":   "--deadline: 1ns is too short: give a duration such as 10s",
+		"--deadline=25h":   "--deadline: 25h0m0s is too long: at most 24h",
+
+		"--shutdown-timeout=-1s":   "--shutdown-timeout: -1s is too short",
+		"--shutdown-timeout=2540h": "--shutdown-timeout: 2540h0m0s is too long",
+		"--listen=":                "--listen: the address is missing",
+		"--listen":                 "--listen: the value is missing",
+		"--listen=8080":            `--listen: "8080" is not HOST:PORT: write one such as 127.0.0.1:8080`,
+		"--listen=9999":            "write one such as 127.0.0.1:9999",
+		"--listen=localhost":       `--listen: "localhost" is not HOST:PORT: write one such as 127.0.0.1:8080`,
+		"--listen=::1:80":          `--listen: "::1:80" is not HOST:PORT: write one such as [::1]:8080`,
+		"--listen=:99999":          `--listen: "99999" is not a port: give a number from 0 to 65535`,
+		"--listen=:nowhere":        `--listen: "nowhere" is not a port`,
+		"--metrics=9090":           `--metrics: "9090" is not HOST:PORT: write one such as 127.0.0.1:9090`,
+		"--metrics=:-1":            `--metrics: "-1" is not a port`,
+		"--listen=:80":             "--listen: other machines may reach :80, and whoever does can read and change the whole directory",
+		"--listen=[::]:80":         "add --allow-anonymous if that is meant",
+		"--listen=a.b:80":          "--listen: other machines may reach a.b:80",
+		"--max-depth=0":            "--max-depth: 0 is too small: at least 1",
+		"--max-cost=0":             "--max-cost: 0 is too small: at least 1",
+		"--max-batch=-1":           "--max-batch: -1 is too small: at least 0",
+		"--concurrency=0":          "--concurrency: 0 is too small: at least 1",
+
+		"--metrics=127.0.0.1:80 --listen=127.0.0.1:80": "--metrics: the API is served at 127.0.0.1:80: give another port",
+		"--concurrency=9223372036854775807":            "--concurrency: 9223372036854775807 is too large: at most 1073741824",
+		"--max-page=99999999999999999999":              "--max-page: 9223372036854775807 is too large: at most 1073741824",
+		"--max-cost=-9999999999999999999":              "--max-cost: -9223372036854775808 is too small: at least 1",
+
 		"--documents-only":   "--documents-only: there is no list of documents",
 		"--tls-key=a.pem":    "--tls-cert and --tls-key: one is given without the other",
 		"--cors-origin=a.b":  `--cors-origin: "a.b" is not an origin`,
 		"--log-format=xml":   `--log-format must be one of "text","json" but got "xml"`,
 		"--log-level=loud":   `--log-level must be one of "debug","info","warn","error" but got "loud"`,
 		"--demo=perhaps":     "--demo: bool value must be true",
-		"--database":         "--database: expected string value",
+		"--database":         "--database: the value is missing",
 		"ROLLCALL_DEMO=x":    "ROLLCALL_DEMO",
-		"ROLLCALL_LISTEN=":   "--listen: the address is missing",
-		"ROLLCALL_MAX_PAGE=": "ROLLCALL_MAX_PAGE",
+		"ROLLCALL_LISTEN=80": "127.0.0.1:80",
+
+		"ROLLCALL_LISTN=:80":               "ROLLCALL_LISTN: there is no such variable: did you mean ROLLCALL_LISTEN?",
+		"ROLLCALL_DATABSE_=sqlite:x":       "ROLLCALL_DATABSE_: there is no such variable: did you mean ROLLCALL_DATABASE?",
+		"ROLLCALL_POOLSIZE=3":              "did you mean ROLLCALL_POOL_SIZE?",
+		"ROLLCALL_TLS_CRET=a":              "did you mean ROLLCALL_TLS_CERT?",
+		"ROLLCALL_PORT=80":                 "ROLLCALL_PORT: there is no such variable: rollcall --help lists the flags",
+		"ROLLCALL_DB=mysql://u:s3cret@h/x": "ROLLCALL_DB: there is no such variable",
+		"ROLLCALL_DEADLINE=10":             `--deadline: "10" has no unit: write 10s if seconds are meant (from envar ROLLCALL_DEADLINE="10")`,
 
 		"mysql://u:s3cret@h/x":             "unexpected argument (a URL",
 		"--databse=mysql://u:s3cret@h/x":   "--database",
@@ -148,6 +180,60 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnEmptyVariableIsUnset(t *testing.T) {
+	for name, flag := range flags {
+		t.Run(name, func(t *testing.T) {
+			want := fmt.Sprint(flag.value(parsed(t)))
+			t.Setenv("ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), "")
+			if got := fmt.Sprint(flag.value(parsed(t))); got != want {
+				t.Errorf("%q, want the default %q", got, want)
+			}
+		})
+	}
+	t.Setenv("ROLLCALL_OF_SOMETHING_ELSE", "")
+	parsed(t)
+}
+
+func TestVariablesThatOthersSetDoNotDisturb(t *testing.T) {
+	for name, value := range map[string]string{
+		"ROLLCALL_TEST_POSTGRES": "postgres://h/x", "ROLLCALL_E2E_BINARY": "rollcall",
+		// of Kubernetes, for services named rollcall and rollcall-metrics
+		"ROLLCALL_SERVICE_HOST": "10.0.0.1", "ROLLCALL_SERVICE_PORT": "80", "ROLLCALL_SERVICE_PORT_HTTP": "80", "ROLLCALL_PORT": "tcp://10.0.0.1:80",
+		"ROLLCALL_PORT_80_TCP": "tcp://10.0.0.1:80", "ROLLCALL_PORT_80_TCP_PROTO": "tcp", "ROLLCALL_PORT_80_TCP_PORT": "80", "ROLLCALL_PORT_80_TCP_ADDR": "10.0.0.1",
+		"ROLLCALL_METRICS_SERVICE_HOST": "10.0.0.2", "ROLLCALL_METRICS_PORT": "tcp://10.0.0.2:90", "ROLLCALL_METRICS_PORT_90_TCP_ADDR": "10.0.0.2",
+		"UNROLLCALL_LISTN": "x",
+	} {
+		t.Setenv(name, value)
+	}
+	parsed(t)
+}
+
+func TestHelpAndVersionAreFoundInTheUsualWays(t *testing.T) {
+	for _, args := range []string{"help", "help migrate", "--help", "-h"} {
+		if _, err := parse(strings.Fields(args), io.Discard, io.Discard); !errors.Is(err, errHelped) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	for _, arg := range []string{"version", "--version", "-v", "-V"} {
+		if text := output(t, "version"); text != versionOf(t, arg) {
+			t.Errorf("%s prints %q", arg, versionOf(t, arg))
+		}
+	}
+}
+
+func versionOf(tb testing.TB, arg string) string {
+	tb.Helper()
+	var out bytes.Buffer
+	cfg, err := parse([]string{arg}, &out, io.Discard)
+	if err == nil {
+		err = run(tb.Context(), cfg)
+	}
+	if err != nil {
+		tb.Error(err)
+	}
+	return out.String()
 }
 
 func TestTheLogHasTheFormatAndTheLevelThatTheFlagsSay(t *testing.T) {

@@ -52,11 +52,13 @@ func (h *health) check(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout) // a probe that goes away says nothing of the database
 	defer cancel()
 	before, failure := h.failure, ""
-	err := h.db.CheckSchema(ctx)
+	err := h.db.Check(ctx)
 	var schema *database.SchemaError
 	switch {
 	case errors.As(err, &schema):
 		failure = schema.Error()
+	case err != nil && ctx.Err() == nil && !database.Unreachable(err) && database.Unavailable(err) != "":
+		failure = database.Unavailable(err)
 	case err != nil:
 		failure = "the database does not answer"
 	}

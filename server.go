@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,19 +44,54 @@ func run(ctx context.Context, cfg config) error {
 	}
 	log := cfg.logger()
 	tuneMemory(log)
+	if cfg.command == "migrate" {
+		return migrate(ctx, cfg, log)
+	}
+	e, err := equip(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer e.close()
 	db, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-
-	if cfg.command == "migrate" {
-		return migrate(ctx, cfg, db)
-	}
-	if err := prepare(ctx, cfg, db); err != nil {
+	if err := prepare(ctx, cfg, db, log); err != nil {
 		return err
 	}
-	return serve(ctx, cfg, db, log)
+	return serve(ctx, cfg, e, db, log)
+}
+
+// equipment is what a server needs besides its database. All of it is got before anything is written there, so that a start
+// that fails for want of it leaves no trace.
+type equipment struct {
+	listener, metrics *net.TCPListener // whoever connects waits until the server serves; metrics is nil where there are none
+	encryption        *tls.Config
+	documents         map[string]string
+}
+
+func equip(ctx context.Context, cfg config) (e equipment, err error) {
+	if e.encryption, err = cfg.encryption(); err != nil {
+		return e, err
+	}
+	if e.documents, err = readDocuments(cfg.Documents); err != nil {
+		return e, fmt.Errorf("--documents: %w", err)
+	}
+	if e.listener, err = listenOn(ctx, "--listen", cfg.Listen); err != nil || cfg.Metrics == "" {
+		return e, err
+	}
+	if e.metrics, err = listenOn(ctx, "--metrics", cfg.Metrics); err != nil {
+		e.close()
+	}
+	return e, err
+}
+
+func (e equipment) close() {
+	_ = e.listener.Close()
+	if e.metrics != nil {
+		_ = e.metrics.Close()
+	}
 }
 
 func open(ctx context.Context, cfg config, log *slog.Logger) (*database.Database, error) {
@@ -70,7 +106,12 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (*database.Database
 	return db, nil
 }
 
-func migrate(ctx context.Context, cfg config, db *database.Database) error {
+func migrate(ctx context.Context, cfg config, log *slog.Logger) error {
+	db, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
 	applied, err := db.Migrate(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -80,13 +121,20 @@ func migrate(ctx context.Context, cfg config, db *database.Database) error {
 }
 
 // prepare makes sure of the schema and of the demo data.
-func prepare(ctx context.Context, cfg config, db *database.Database) error {
+func prepare(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
 	if cfg.DoMigrate || db.Dialect() == "sqlite" {
 		if _, err := db.Migrate(ctx); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
 	} else if err := db.CheckSchema(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
+	}
+	settings, err := db.Lossy(ctx)
+	if err != nil {
+		log.Warn("cannot tell whether the database keeps what it acknowledges", "error", err)
+	}
+	for _, setting := range settings {
+		log.Warn("a crash of the database may take mutations with it that were acknowledged", "setting", setting)
 	}
 	if !cfg.Demo {
 		return nil
@@ -102,27 +150,14 @@ func prepare(ctx context.Context, cfg config, db *database.Database) error {
 }
 
 // serve answers requests until ctx ends, then lets those in flight finish.
-func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
+func serve(ctx context.Context, cfg config, e equipment, db *database.Database, log *slog.Logger) error {
 	proof := commitProof(cfg, db)
 	checks, counts := &health{db: db, log: log}, metrics.New(db.Pools())
-	handler, api, err := newHandler(cfg, db, proof, checks, counts, log)
+	handler, api, err := newHandler(cfg, e.documents, db, proof, checks, counts, log)
 	if err != nil {
 		return err
 	}
-	encryption, err := cfg.encryption()
-	if err != nil {
-		return err
-	}
-	listener, err := listenOn(ctx, "--listen", cfg.Listen)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = listener.Close() }()
-	closeMetrics, err := serveMetrics(ctx, cfg, counts, log)
-	if err != nil {
-		return err
-	}
-	defer closeMetrics()
+	defer serveMetrics(cfg, e.metrics, counts, log)()
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -132,7 +167,7 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Protocols:         &http.Protocols{},
-		TLSConfig:         encryption,
+		TLSConfig:         e.encryption,
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
@@ -140,9 +175,9 @@ func serve(ctx context.Context, cfg config, db *database.Database, log *slog.Log
 	if proof != nil {
 		go proof.SweepEvery(ctx, time.Hour, func(err error) { log.Warn("cannot sweep old operation ids", "error", err) })
 	}
-	l := &life{Server: server, listener: listener, api: api, health: checks, db: db, log: log}
+	l := &life{Server: server, listener: e.listener, api: api, health: checks, db: db, log: log}
 	l.begin()
-	announce(cfg, listener.Addr())
+	announce(cfg, e.listener.Addr())
 	select {
 	case err := <-l.served:
 		return err
@@ -160,14 +195,10 @@ func commitProof(cfg config, db *database.Database) *session.Proof {
 	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}
 }
 
-// serveMetrics serves them on an address of their own, if there is one, until the function is called that it returns.
-func serveMetrics(ctx context.Context, cfg config, counts *metrics.Metrics, log *slog.Logger) (end func(), err error) {
-	if cfg.Metrics == "" {
-		return func() {}, nil
-	}
-	listener, err := listenOn(ctx, "--metrics", cfg.Metrics)
-	if err != nil {
-		return nil, err
+// serveMetrics serves them on a listener of their own, if there is one, until the function is called that it returns.
+func serveMetrics(cfg config, listener *net.TCPListener, counts *metrics.Metrics, log *slog.Logger) (end func()) {
+	if listener == nil {
+		return func() {}
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", counts)
@@ -177,29 +208,33 @@ func serveMetrics(ctx context.Context, cfg config, counts *metrics.Metrics, log 
 	}
 	go func() { _ = server.Serve(listener) }()
 	_, _ = fmt.Fprintf(cfg.out, "Metrics are at http://%s/metrics\n", reachable(listener.Addr()))
-	return func() { _ = server.Close() }, nil
+	return func() { _ = server.Close() }
 }
 
 // listenOn listens on the address that a flag gives.
 func listenOn(ctx context.Context, flag, address string) (*net.TCPListener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s: %s is in use by another program: choose another port, or 0 for any", flag, address)
-	} else if err != nil {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s: %s is not an address of this machine", flag, address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: this user may not listen at %s: choose a port above 1023", flag, address)
+	case errors.As(err, &dns):
+		return nil, fmt.Errorf("%s: no host of the name %q is known", flag, dns.Name)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return listener.(*net.TCPListener), nil // as those of tcp are
 }
 
 // newHandler routes the API, the Playground and the probes.
-func newHandler(cfg config, db *database.Database, proof *session.Proof, checks *health, counts *metrics.Metrics, log *slog.Logger) (http.Handler, *graph.API, error) {
+func newHandler(cfg config, documents map[string]string, db *database.Database, proof *session.Proof, checks *health, counts *metrics.Metrics, log *slog.Logger) (http.Handler, *graph.API, error) {
 	page, err := graph.NewPlayground()
 	if err != nil {
 		return nil, nil, err
-	}
-	documents, err := readDocuments(cfg.Documents)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--documents: %w", err)
 	}
 	api := graph.NewHandler(graph.Config{
 		Database: db,
@@ -212,7 +247,7 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, checks 
 
 		Documents:     documents,
 		DocumentsOnly: cfg.OnlyThese,
-		CheckOrigin:   cfg.sameOrigin,
+		CheckOrigin:   cfg.socketOrigins(),
 		Concurrency:   cfg.Concurrency,
 		Production:    cfg.Production,
 		Observe:       counts.Observe,
@@ -225,6 +260,7 @@ func newHandler(cfg config, db *database.Database, proof *session.Proof, checks 
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", api)
+	mux.Handle("/query/{$}", api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", checks.alive)
 	mux.HandleFunc("/readyz", checks.ready)
 	h, err := web(cfg, mux)

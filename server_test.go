@@ -118,7 +118,7 @@ func TestThePlaygroundNeedsNothingFromOutside(t *testing.T) {
 
 func TestNoOtherPageIsServed(t *testing.T) {
 	s := start(t, "--database", databasetest.URL(t, "sqlite"))
-	for _, path := range []string{"/playground", "/playground/", "/playground/playground.html", "/query/", "/nowhere"} {
+	for _, path := range []string{"/playground", "/playground/", "/playground/playground.html", "/query/playground.html", "/nowhere"} {
 		res, err := http.Get(s.base + path)
 		if err != nil {
 			t.Fatal(err)
@@ -463,7 +463,7 @@ func lockUser42(tb testing.TB, db *database.Database) (release func()) {
 func waitsForLock(tb testing.TB, db *database.Database) func() bool {
 	query := map[string]string{
 		"sqlite":   "SELECT 1", // it shows nobody who waits
-		"mysql":    "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
+		"mysql":    "SELECT count(*) FROM " + databasetest.Processlist + " WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
 		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
 	}[db.Dialect()]
 	return func() bool {

@@ -24,6 +24,9 @@ const (
 	// onceMore is how long a connection is kept open, if that is later, whose last answer came too early to say that it
 	// would be the last.
 	onceMore = 50 * time.Millisecond
+	// mostAccepting is how long those may still be accepted for whom there was no file descriptor: a little more than the pause
+	// that net/http makes until it tries again.
+	mostAccepting = 1100 * time.Millisecond
 	// mostRollback is how much of the shutdown's time is kept for what has to be cancelled.
 	mostRollback = 2 * time.Second
 )
@@ -97,7 +100,7 @@ func (l *life) end(timeout time.Duration) {
 	defer done()
 
 	_ = l.listener.SetDeadline(time.Now())
-	<-l.served                    //nolint:errcheck // that it is closed
+	accepted := l.acceptedAll(parting)
 	l.health.stopping.Store(true) // no sooner, since clients that are told to connect anew should find nobody there
 	l.log.Info("stopping: operations in flight may finish", "within", timeout)
 	sockets, hurry := context.WithCancel(context.Background())
@@ -114,6 +117,11 @@ func (l *life) end(timeout time.Duration) {
 	}
 	l.SetKeepAlivesEnabled(false)
 	l.closeUnused()
+	if !accepted { // now that those have gone who were idle; requests that are not read before Shutdown would get no answer
+		l.acceptedAll(min(mostAccepting, timeout/10))
+		time.Sleep(min(mostParting, timeout/10))
+		l.closeUnused()
+	}
 	err := l.Shutdown(orderly)
 	select {
 	case <-closed:
@@ -141,6 +149,17 @@ func (l *life) end(timeout time.Duration) {
 	}
 	for _, op := range l.holding() {
 		l.log.Error("an operation could not be ended", "operation", op.Name, "id", op.ID)
+	}
+}
+
+// acceptedAll reports whether everybody has been accepted, within a limit, who is in the system's queue. Where there are no file
+// descriptors left, that has to wait until others have gone.
+func (l *life) acceptedAll(limit time.Duration) bool {
+	select {
+	case <-l.served: // with the error that the listener is closed
+		return true
+	case <-time.After(limit):
+		return false
 	}
 }
 

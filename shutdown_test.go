@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -399,6 +403,62 @@ func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 			t.Errorf("%d rows are changed, %v", changed, err)
 		}
 	})
+}
+
+func TestAServerOutOfFileDescriptorsEndsInTime(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	for scheme, flags := range map[string][]string{"http": nil, "https": {"--tls-cert", cert, "--tls-key", key}} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			const timeout = 12 * time.Second
+			s := launch(t, limited(t, 60), append(slices.Clone(flags), "--database", databasetest.URL(t, "sqlite"), "--shutdown-timeout", timeout.String())...)
+			address := s.base[strings.LastIndex(s.base, "/")+1:]
+			answered := make(chan error, 70)
+			for range cap(answered) {
+				conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close() }()
+				go func() {
+					if scheme == "https" {
+						conn = tls.Client(conn, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12})
+					}
+					_, err := fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+					if err == nil {
+						var res *http.Response
+						if res, err = http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+							_ = res.Body.Close()
+						}
+					}
+					answered <- err // and the connection stays
+				}()
+			}
+			eventually(t, "it has no more descriptors", func() bool { return strings.Contains(s.log.String(), "too many open files") })
+			began := time.Now()
+			s.signal(syscall.SIGTERM)
+			if err := s.wait(); err != nil || time.Since(began) > timeout {
+				t.Errorf("ended after %s with %v\n%s", time.Since(began), err, &s.log)
+			}
+			for range cap(answered) {
+				if err := <-answered; err != nil {
+					t.Errorf("one who waited for a descriptor has no answer: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// limited returns a program that is ours with a limit on its file descriptors.
+func limited(tb testing.TB, descriptors int) string {
+	tb.Helper()
+	script := filepath.Join(tb.TempDir(), "rollcall")
+	text := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", descriptors, built(tb))
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	return script
 }
 
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/klauspost/compress/gzip"
@@ -31,13 +34,20 @@ func web(cfg config, h http.Handler) (http.Handler, error) {
 	if len(cfg.CORSOrigin) == 0 {
 		return h, nil
 	}
+	return cfg.cors().Handler(h), nil
+}
+
+// cors is what pages of other origins may do.
+func (c config) cors() *cors.Cors {
 	return cors.New(cors.Options{
-		AllowedOrigins: cfg.CORSOrigin,
+		AllowedOrigins: c.CORSOrigin,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
 		ExposedHeaders: []string{transport.HeaderOperationID, "Retry-After"},
 		MaxAge:         7200, // seconds; Chromium's limit
-	}).Handler(h), nil
+		// With any page's requests the browser must not send what lets a user in: no page is trusted by name.
+		AllowCredentials: !slices.Contains(c.CORSOrigin, "*"),
+	})
 }
 
 // encryption is how to serve HTTPS; nil: not at all.
@@ -46,29 +56,38 @@ func (c config) encryption() (*tls.Config, error) {
 		return nil, nil
 	}
 	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
+	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
 		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+	} else if err != nil {
+		return nil, fmt.Errorf("--tls-cert and --tls-key: %s and %s are not a certificate and its private key in PEM: %w", c.TLSCert, c.TLSKey, err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{certificate}}, nil
 }
 
-// checkOrigins refuses what no browser sends as the origin of a page.
+// checkOrigins refuses what no browser sends as the origin of a page. A host may begin with *., for all below a domain.
 func checkOrigins(origins []string) error {
 	for _, origin := range origins {
 		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host) {
+		if origin == "*" {
+			continue
+		}
+		if err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
 			return fmt.Errorf("--cors-origin: %q is not an origin: give one such as https://example.com, without a path, or *", origin)
+		}
+		domain := strings.TrimPrefix(u.Host, "*.")
+		if strings.Contains(domain, "*") || domain != u.Host && strings.HasPrefix(domain, ":") || domain == "" {
+			return fmt.Errorf("--cors-origin: %q: the one place for a * is before a domain, as in https://*.example.com", origin)
 		}
 	}
 	return nil
 }
 
-// sameOrigin tells whether a page may open a WebSocket: one of this server's, or of an origin that is allowed.
-func (c config) sameOrigin(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(c.CORSOrigin, "*") || slices.Contains(c.CORSOrigin, origin) {
-		return true
+// socketOrigins returns what reports whether a page may open a WebSocket: one of this server's, or of an origin that is
+// allowed, by the same rules as for other requests.
+func (c config) socketOrigins() func(*http.Request) bool {
+	allowed := func(*http.Request) bool { return false }
+	if len(c.CORSOrigin) > 0 {
+		allowed = c.cors().OriginAllowed
 	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host == r.Host
+	return func(r *http.Request) bool { return transport.SameOrigin(r) || allowed(r) }
 }

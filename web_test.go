@@ -58,7 +58,7 @@ func (s *server) ask(client *http.Client, method, body string, headers ...string
 
 func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 	t.Parallel()
-	some := start(t, "--database", databasetest.URL(t, "sqlite"), "--cors-origin", "https://a.example,http://localhost:3000")
+	some := start(t, "--database", databasetest.URL(t, "sqlite"), "--cors-origin", "https://a.example,http://localhost:3000,https://*.b.example:8443")
 	all := start(t, "--database", databasetest.URL(t, "sqlite"), "--cors-origin", "*")
 	none := start(t, "--database", databasetest.URL(t, "sqlite"))
 	for _, c := range []struct {
@@ -73,6 +73,12 @@ func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 		{"another port", some, "http://localhost:3001", ""},
 		{"a subdomain", some, "https://b.a.example", ""},
 		{"a longer name", some, "https://a.example.evil", ""},
+		{"below a domain", some, "https://shop.b.example:8443", "https://shop.b.example:8443"},
+		{"further below", some, "https://eu.shop.b.example:8443", "https://eu.shop.b.example:8443"},
+		{"the domain itself", some, "https://b.example:8443", ""},
+		{"below it, at another port", some, "https://shop.b.example", ""},
+		{"below it, by another scheme", some, "http://shop.b.example:8443", ""},
+		{"a domain that ends alike", some, "https://evilb.example:8443", ""},
 		{"no page", some, "null", ""},
 		{"any", all, "https://b.example", "*"},
 		{"none", none, "https://a.example", ""},
@@ -81,15 +87,15 @@ func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 			res, _ := c.s.ask(http.DefaultClient, http.MethodOptions, "",
 				"Origin", c.origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "content-type,x-anything")
 			h := res.Header
-			if got := h.Get("Access-Control-Allow-Origin"); got != c.allowed || h.Get("Access-Control-Allow-Credentials") != "" {
-				t.Errorf("%s: a preflight from %s: %q", c.what, c.origin, got)
+			if got := h.Get("Access-Control-Allow-Origin"); got != c.allowed || h.Get("Access-Control-Allow-Credentials") != credentials(c.allowed) {
+				t.Errorf("%s: a preflight from %s: %q", c.what, c.origin, h)
 			}
 			if c.allowed != "" && (h.Get("Access-Control-Allow-Methods") != method || h.Get("Access-Control-Allow-Headers") != "content-type,x-anything" || h.Get("Access-Control-Max-Age") != "7200") {
 				t.Errorf("%s: a preflight from %s: %v", c.what, c.origin, h)
 			}
 		}
 		res, text := c.s.ask(http.DefaultClient, http.MethodPost, `{"query":"{ __typename }"}`, "Origin", c.origin, "Content-Type", "application/json")
-		if got := res.Header.Get("Access-Control-Allow-Origin"); got != c.allowed || !strings.Contains(string(text), "Query") {
+		if got := res.Header.Get("Access-Control-Allow-Origin"); got != c.allowed || res.Header.Get("Access-Control-Allow-Credentials") != credentials(c.allowed) || !strings.Contains(string(text), "Query") {
 			t.Errorf("%s: an answer to %s: %q %s", c.what, c.origin, got, text)
 		}
 		if exposed := res.Header.Get("Access-Control-Expose-Headers"); c.allowed != "" && exposed != "Operation-Id, Retry-After" || c.allowed == "" && exposed != "" {
@@ -105,17 +111,80 @@ func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 	}
 }
 
+// credentials is what a page hears of an allowed origin: only those that are named may send what lets a user in.
+func credentials(allowed string) string {
+	if allowed == "" || allowed == "*" {
+		return ""
+	}
+	return "true"
+}
+
+func TestHEADIsAnsweredEverywhereAndRunsNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo", "--echo")
+	for path, c := range map[string]struct {
+		accept, media string
+		status        int
+	}{
+		"/":                                 {"text/html", "text/html; charset=utf-8", 200},
+		"/healthz":                          {"*/*", "text/plain; charset=utf-8", 200},
+		"/readyz":                           {"*/*", "text/plain; charset=utf-8", 200},
+		"/query":                            {"*/*", "application/json; charset=utf-8", 400},
+		"/elsewhere":                        {"*/*", "text/plain; charset=utf-8", 404},
+		"/query?query={users{totalCount}}":  {"*/*", "application/json; charset=utf-8", 200},
+		"/query/?query={users{totalCount}}": {"*/*", "application/json; charset=utf-8", 200},
+		"/query?query=subscription{userChanged{kind}}":                             {"text/event-stream", "text/event-stream; charset=utf-8", 200},
+		`/query?query=mutation{deleteUser(input:{id:"User:1000"}){deletedUserId}}`: {"*/*", "application/json; charset=utf-8", 405},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", c.accept)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		cancel()
+		if err != nil || len(text) > 0 || res.StatusCode != c.status || res.Header.Get("Content-Type") != c.media {
+			t.Errorf("%s: %s %v %q %v", path, res.Status, res.Header, text, err)
+		}
+	}
+	if log := s.log.String(); strings.Contains(log, "count(*)") || strings.Contains(log, "DELETE") {
+		t.Errorf("something ran: %s", log)
+	}
+}
+
+func TestTheAPIIsServedWithASlashToo(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	for _, path := range []string{"/query", "/query/"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.base+path, strings.NewReader(`{"query":"{ __typename }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if text := s.succeeded(http.DefaultClient.Do(req)); text != `{"data":{"__typename":"Query"}}` {
+			t.Errorf("%s: %s", path, text)
+		}
+	}
+}
+
 func TestWhatIsNoOriginIsRefused(t *testing.T) {
 	for _, origin := range []string{
 		"a.example", "localhost:3000", "https://", "https://a.example/", "https://a.example/path", "https://a.example?a=b", "https://a.example#a",
 		"https://user@a.example", "null", "//a.example", "https://a.example,b.example", "https://a b.example", "https:a.example", "",
+		"https://*", "https://*:80", "https://*.", "https://*.:80", "https://a.*.example", "https://a*.example", "https://*.*.example", "https://**.example",
 	} {
 		_, err := parse([]string{"--cors-origin=" + origin}, io.Discard, io.Discard)
 		if err == nil && origin != "" || err != nil && !strings.Contains(err.Error(), "--cors-origin") {
 			t.Errorf("%q: %v", origin, err)
 		}
 	}
-	for _, origin := range []string{"*", "https://a.example", "http://localhost:3000", "http://[::1]:3000", "https://a.example,http://127.0.0.1", "capacitor://localhost"} {
+	for _, origin := range []string{"*", "https://a.example", "http://localhost:3000", "http://[::1]:3000", "https://a.example,http://127.0.0.1", "capacitor://localhost", "https://*.a.example", "http://*.localhost:3000"} {
 		if _, err := parse([]string{"--cors-origin", origin}, io.Discard, io.Discard); err != nil {
 			t.Errorf("%q: %v", origin, err)
 		}
@@ -317,12 +386,19 @@ func TestAPageMayOpenAWebSocketIfItsOriginMayUseTheAPI(t *testing.T) {
 		{"http://there.example", []string{"http://there.example"}, true},
 		{"https://there.example", []string{"http://there.example"}, false},
 		{"https://there.example", []string{"*"}, true},
+		{"HTTPS://There.example", []string{"https://there.EXAMPLE"}, true}, // as for other requests
+		{"https://a.there.example", []string{"http://x.example", "https://*.there.example"}, true},
+		{"https://b.a.there.example", []string{"https://*.there.example"}, true},
+		{"https://there.example", []string{"https://*.there.example"}, false},
+		{"http://a.there.example", []string{"https://*.there.example"}, false},
+		{"https://a.there.example.evil", []string{"https://*.there.example"}, false},
+		{"http://HERE.example:8080", nil, true},
 	} {
 		r := &http.Request{Host: "here.example:8080", URL: &url.URL{}, Header: http.Header{}}
 		if c.origin != "" {
 			r.Header.Set("Origin", c.origin)
 		}
-		if got := (config{CORSOrigin: c.origins}).sameOrigin(r); got != c.want {
+		if got := (config{CORSOrigin: c.origins}).socketOrigins()(r); got != c.want {
 			t.Errorf("%q with %q: %t", c.origin, c.origins, got)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"regexp"
 	"testing"
+	"time"
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
@@ -45,6 +46,36 @@ func TestDemoDataAreTheSameOnEveryDatabaseAndLoadedOnce(t *testing.T) {
 			t.Error("the data differ from those in another database")
 		}
 	})
+}
+
+func TestDemoDataAreNotLoadedBesideWhatAnotherProcessWritesMeanwhile(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		other, err := db.Side.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = other.Rollback() }()
+		if _, err := other.ExecContext(t.Context(), "INSERT INTO users (id, name, email, created_at, updated_at) "+
+			"VALUES (1, 'Ann', 'ann@example.com', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(300*time.Millisecond, func() { _ = other.Commit() })
+		loadDemo(t, db, false)
+		if users := read(t, db).Users; len(users) != 1 || users[0].Name != "Ann" {
+			t.Errorf("%d users, the first is %q", len(users), users[0].Name)
+		}
+	})
+}
+
+func TestDemoDataAreSuchAsMutationsStore(t *testing.T) {
+	db := databasetest.New(t, "sqlite")
+	loadDemo(t, db, true)
+	for _, user := range read(t, db).Users {
+		stored, err := model.CreateUserInput{Name: user.Name, Email: user.Email}.User()
+		if err != nil || stored.Name != user.Name || stored.Email != user.Email {
+			t.Errorf("%q <%s> would become %+v, %v", user.Name, user.Email, stored, err)
+		}
+	}
 }
 
 func TestDemoDataHaveTheirSizesAndOneOwnerOrMorePerTeam(t *testing.T) {

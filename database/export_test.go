@@ -20,3 +20,12 @@ func (d *Database) MigrateDown(ctx context.Context) error {
 func (d *Database) Locked(ctx context.Context, fn func()) error {
 	return d.maintain(ctx, func(*sql.DB) error { fn(); return nil })
 }
+
+// MigrateWithoutALock is Migrate on a node of a cluster that does not see the lock of another one.
+func (d *Database) MigrateWithoutALock(ctx context.Context) error {
+	_, err := d.up(ctx, d.Side)
+	return err
+}
+
+// Tables are those that CheckSchema looks at.
+var Tables = tables

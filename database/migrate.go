@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+	goosedb "github.com/pressly/goose/v3/database"
 )
 
 //go:embed migrations
@@ -16,12 +18,16 @@ var migrations embed.FS
 
 // SchemaError says that the database's schema is not the one that this program was written for.
 type SchemaError struct {
-	Have int64 // the database's version; 0: it is empty
-	Want int64 // this program's version
+	Have int64  // the database's version; 0: it is empty
+	Want int64  // this program's version
+	Flaw string // what a table of the right version lacks, and what mends it; else ""
 }
 
 func (e *SchemaError) Error() string {
-	if e.Have > e.Want {
+	switch {
+	case e.Flaw != "":
+		return e.Flaw
+	case e.Have > e.Want:
 		return fmt.Sprintf("the database's schema has version %d, newer than version %d that this program knows: "+
 			"run a newer rollcall", e.Have, e.Want)
 	}
@@ -31,29 +37,65 @@ func (e *SchemaError) Error() string {
 
 // Migrate brings the schema up to this program's version and returns how many migrations it took.
 // Any number of processes may call it at once: one migrates, the others wait and find nothing to do.
-// A schema that is newer than this program is a *SchemaError.
+// One that was interrupted, at whatever point, is completed by the next.
+// A schema that is newer than this program, or that has a flaw, is a *SchemaError.
 func (d *Database) Migrate(ctx context.Context) (applied int, err error) {
 	var outdated *SchemaError
-	if err := d.CheckSchema(ctx); !errors.As(err, &outdated) || outdated.Have > outdated.Want {
+	if err := d.CheckSchema(ctx); !errors.As(err, &outdated) || outdated.Have >= outdated.Want {
 		return 0, err
 	}
 	err = d.maintain(ctx, func(pool *sql.DB) error {
-		provider, err := d.provider(pool)
-		if err != nil {
-			return err
-		}
-		results, err := provider.Up(ctx)
-		applied = len(results)
-		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-			applied = len(partial.Applied)
-		}
+		applied, err = d.up(ctx, pool)
 		return err
 	})
+	if err == nil {
+		err = d.CheckSchema(ctx)
+	}
 	return applied, err
 }
 
-// CheckSchema returns nil when the schema has this program's version, and a *SchemaError when it has
-// another. It only reads.
+// up runs the migrations that are pending.
+func (d *Database) up(ctx context.Context, pool *sql.DB) (applied int, err error) {
+	provider, err := d.provider(pool)
+	if err != nil {
+		return 0, err
+	}
+	for range attempts {
+		var results []*goose.MigrationResult
+		results, err = provider.Up(ctx)
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+			results = partial.Applied
+		}
+		applied += len(results)
+		if !overtaken(err) {
+			break
+		}
+	}
+	return applied, migrationFailure(ctx, err)
+}
+
+// attempts are how often migrations are begun that run into those of another process. No lock keeps those apart that came through
+// two nodes of one cluster.
+const attempts = 10
+
+// migrationFailure turns an error of goose's into a sentence for people.
+func migrationFailure(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	what := "the schema's versions cannot be read or written"
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		what, err = fmt.Sprintf("migration %d has failed", partial.Failed.Source.Version), partial.Err
+	}
+	reason, denied := reported(err)
+	if denied {
+		return fmt.Errorf("%s: %s: give the user all rights on the database, then migrate again", what, reason)
+	}
+	return fmt.Errorf("%s: %s: mend that, then migrate again", what, reason)
+}
+
+// CheckSchema returns nil when the schema has this program's version, and a *SchemaError when it has another, or when a table
+// is missing or would lose or change what is stored in it. It only reads.
 func (d *Database) CheckSchema(ctx context.Context) error {
 	provider, err := d.provider(d.Side)
 	if err != nil {
@@ -62,8 +104,15 @@ func (d *Database) CheckSchema(ctx context.Context) error {
 	sources := provider.ListSources()
 	want := sources[len(sources)-1].Version
 	have, err := d.version(ctx)
-	if err == nil && have != want {
-		err = &SchemaError{Have: have, Want: want}
+	if err != nil {
+		return err
+	}
+	if have != want {
+		return &SchemaError{Have: have, Want: want}
+	}
+	flaw, err := d.flaw(ctx)
+	if err == nil && flaw != "" {
+		err = &SchemaError{Have: have, Want: want, Flaw: flaw}
 	}
 	return err
 }
@@ -82,6 +131,57 @@ func (d *Database) version(ctx context.Context) (version int64, err error) {
 	return version, err
 }
 
+// tables are those that the migrations create, and goose's.
+var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks"}
+
+// tablesAndFlaws return the names of the tables that are there, each with what is wrong with it, or with "". A table with a flaw
+// may come twice. SQLite's tables are all alike.
+var tablesAndFlaws = map[string]string{
+	"sqlite": "SELECT name, '' FROM sqlite_master WHERE type = 'table'",
+	"mysql": `SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
+		FROM information_schema.tables WHERE table_schema = DATABASE()
+		UNION ALL SELECT table_name, CONCAT('has texts in ', collation_name, ' instead of utf8mb4_bin')
+		FROM information_schema.columns WHERE table_schema = DATABASE() AND collation_name <> 'utf8mb4_bin'`,
+	"postgres": `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
+		FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)`,
+}
+
+// flaw tells what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
+// tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
+// database are none of ours.
+func (d *Database) flaw(ctx context.Context) (string, error) {
+	rows, err := d.Side.QueryContext(ctx, tablesAndFlaws[d.dialect])
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = rows.Close() }()
+	there := map[string]string{}
+	for rows.Next() {
+		var table, what string
+		if err := rows.Scan(&table, &what); err != nil {
+			return "", err
+		}
+		there[table] = cmp.Or(there[table], what)
+	}
+	if err := rows.Err(); err != nil {
+		return "", err
+	}
+	mend := map[string]string{
+		"mysql":    "ENGINE = InnoDB ROW_FORMAT = DYNAMIC, CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+		"postgres": "SET LOGGED",
+	}[d.dialect]
+	for _, table := range tables {
+		what, exists := there[table]
+		switch {
+		case !exists && (table != "session_operations" || d.dialect != "sqlite"):
+			return fmt.Sprintf("the table %s is missing: restore the database from a backup", table), nil
+		case what != "":
+			return fmt.Sprintf("the table %[1]s %[2]s: run ALTER TABLE %[1]s %[3]s", table, what, mend), nil
+		}
+	}
+	return "", nil
+}
+
 func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations/"+d.dialect)
 	if err != nil {
@@ -90,7 +190,30 @@ func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
 	dialect := map[string]goose.Dialect{
 		"sqlite": goose.DialectSQLite3, "mysql": goose.DialectMySQL, "postgres": goose.DialectPostgres,
 	}[d.dialect]
-	return goose.NewProvider(dialect, pool, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger())}
+	if d.dialect == "mysql" {
+		store, err := goosedb.NewStore(dialect, goose.DefaultTablename)
+		if err != nil {
+			return nil, err
+		}
+		dialect, options = goose.DialectCustom, append(options, goose.WithStore(mysqlVersions{store}))
+	}
+	return goose.NewProvider(dialect, pool, files, options...)
+}
+
+// mysqlVersions is goose's table of versions, with an engine. On MySQL its creation and its first row are no transaction, and goose
+// itself would never again write a first row that was not written then. It looks for that row, not for the table, where a store
+// has no method TableExists.
+type mysqlVersions struct{ goosedb.Store }
+
+func (mysqlVersions) CreateVersionTable(ctx context.Context, db goosedb.DBTxConn) error {
+	_, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+goose.DefaultTablename+` (
+    id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    version_id bigint NOT NULL,
+    is_applied boolean NOT NULL,
+    tstamp datetime NULL DEFAULT CURRENT_TIMESTAMP
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin`)
+	return err
 }
 
 // maintain runs fn while no other process is within maintain on the same database. goose has a lock of its

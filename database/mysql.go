@@ -40,10 +40,12 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 	if err != nil {
 		return nil, openErrorf("the MySQL URL cannot be used: %v", err)
 	}
+	renewal := newRenewal()
+	writing := func() *sql.DB { return mysqlPool(renewal.mysql(base, true), mysqlSession, mysqlIsolation) }
 	p := pools{
-		write: mysqlPool(base, mysqlSession, mysqlIsolation),
-		side:  mysqlPool(base, mysqlSession, mysqlIsolation),
-		read:  mysqlPool(base, mysqlSession+mysqlLimit(opt.Deadline), mysqlIsolation+", READ ONLY"),
+		write: writing(),
+		side:  writing(),
+		read:  mysqlPool(renewal.mysql(base, false), mysqlSession+mysqlLimit(opt.Deadline), mysqlIsolation+", READ ONLY"),
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -51,7 +53,7 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 		p.close()
 		return nil, mysqlFailure(ctx, cfg, err)
 	}
-	d := &Database{dialect: "mysql", maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+	d := &Database{dialect: "mysql", renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
 		return mysqlMaintenance(ctx, cfg)
 	}}
 	// Without asking for the version GORM takes the SQL that MySQL and MariaDB share: LAST_INSERT_ID
@@ -78,7 +80,6 @@ func mysqlLimit(limit time.Duration) string {
 }
 
 // mysqlConnector is the driver's connector with statements that every new connection begins with.
-// It hands out the driver's own connections, so that database/sql sees all that these can do.
 type mysqlConnector struct {
 	driver.Connector
 	first []string
@@ -101,7 +102,8 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database.
+// mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
+// characters, and has no MD5 any more. Of a cluster each node has locks of its own.
 func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, func() error, error) {
 	cfg = cfg.Clone()
 	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0

@@ -36,6 +36,9 @@ type Database struct {
 	Side  *sql.DB  // a few connections for internal needs, so that these never wait for the other pools
 
 	dialect string
+	renewal *renewal
+	fresh   func() *sql.DB // a pool like Side whose connections are new; nil where these are no better than old ones
+	held    func() error   // closes what is open besides the pools; nil: nothing is
 	// maintenance takes the lock against every other process that changes the schema, and opens a
 	// pool to change it with, where no statement has a time limit. release closes both.
 	maintenance func(context.Context) (pool *sql.DB, release func() error, err error)
@@ -96,7 +99,11 @@ func (d *Database) Close() error {
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, d.Side.Close())...)
+	errs = append(errs, d.Side.Close())
+	if d.held != nil {
+		errs = append(errs, d.held())
+	}
+	return errors.Join(errs...)
 }
 
 // pools are a database's connections before GORM knows them.

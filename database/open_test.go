@@ -90,7 +90,10 @@ func TestThePoolsHaveTheirIsolation(t *testing.T) {
 
 func TestTheServerEndsAPooledReadAtTheDeadline(t *testing.T) {
 	for _, kind := range databasetest.Kinds(t) {
-		sleep := map[string]string{"mysql": "SELECT SLEEP(10)", "postgres": "SELECT pg_sleep(10)"}[databasetest.Dialect(kind)]
+		sleep := map[string]string{ // where SLEEP is all that is selected, MySQL ends it with the value 1 instead of an error
+			"mysql":    "SELECT COUNT(*) FROM (SELECT 1 AS a UNION ALL SELECT 2) AS two WHERE SLEEP(10) = 0",
+			"postgres": "SELECT pg_sleep(10)",
+		}[databasetest.Dialect(kind)]
 		if sleep == "" {
 			continue
 		}

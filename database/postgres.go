@@ -48,14 +48,20 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 	if opt.Deadline > 0 {
 		read.RuntimeParams["statement_timeout"] = strconv.FormatInt(max(opt.Deadline.Milliseconds(), 1), 10)
 	}
-	p := pools{write: postgresPool(cfg), read: postgresPool(read), side: postgresPool(cfg)}
+	renewal := newRenewal()
+	writing := func() *sql.DB { return postgresPool(renewal.postgres(cfg, true)) }
+	p := pools{
+		write: writing(),
+		side:  writing(),
+		read:  postgresPool(renewal.postgres(read, false)),
+	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if err := p.sized(opt).ping(connecting); err != nil {
 		p.close()
 		return nil, postgresFailure(ctx, cfg, err)
 	}
-	d := &Database{dialect: "postgres", maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+	d := &Database{dialect: "postgres", renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
 		pool := postgresPool(cfg)
 		release, err := hold(ctx, pool, func(conn *sql.Conn) error {
 			_, err := conn.ExecContext(ctx, fmt.Sprintf("SELECT pg_advisory_lock(%d)", postgresLock))
@@ -76,7 +82,7 @@ func postgresPool(cfg *pgx.ConnConfig) *sql.DB {
 		return nil
 	}), stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
-	}))
+	}), stdlib.OptionResetSession(postgresFit))
 }
 
 // postgresMalformed explains a URL that pgx does not take. pgx masks the password surely only where

@@ -3,12 +3,14 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -23,17 +25,29 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 	}
 	write := url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"}}
 	read := url.Values{"mode": {"ro"}, "_query_only": {"1"}}
-	p := pools{write: sqlitePool(path, write), read: sqlitePool(path, read), side: sqlitePool(path, write)}.sized(opt)
+	var files atomic.Pointer[sqliteFiles]
+	watched := func(params url.Values) *sql.DB {
+		return sql.OpenDB(&sqliteConnector{sqliteConnectorOf(path, params), &files})
+	}
+	p := pools{write: watched(write), read: watched(read), side: watched(write)}.sized(opt)
 	for _, db := range p.all() {
 		db.SetConnMaxLifetime(0) // a file does not move
 	}
 	p.write.SetMaxOpenConns(1) // SQLite has one writer at a time; here they queue without polling for its lock
 
-	if err := sqliteCheck(ctx, p); err != nil {
+	held := sqlitePool(path, write)
+	err = sqliteCheck(ctx, p)
+	if err == nil {
+		var opened *sqliteFiles
+		opened, err = openFiles(ctx, path, held)
+		files.Store(opened)
+	}
+	if err != nil {
+		_ = held.Close()
 		p.close()
 		return nil, sqliteFailure(ctx, path, err)
 	}
-	d := &Database{dialect: "sqlite", maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+	d := &Database{dialect: "sqlite", renewal: newRenewal(), held: files.Load().close, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
 		return sqliteMaintenance(ctx, path, write)
 	}}
 	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: pool}) }, opt)
@@ -58,8 +72,13 @@ func sqlitePath(path string) (string, error) {
 	return path, nil
 }
 
-// sqlitePool returns a pool on the file, with these parameters of the driver besides those that all pools share.
+// sqlitePool returns a pool on the file, as sqliteConnectorOf.
 func sqlitePool(path string, params url.Values) *sql.DB {
+	return sql.OpenDB(sqliteConnectorOf(path, params))
+}
+
+// sqliteConnectorOf connects to the file, with these parameters of the driver besides those that all pools share.
+func sqliteConnectorOf(path string, params url.Values) driver.Connector {
 	query := url.Values{
 		"_busy_timeout": {"5000"}, "_foreign_keys": {"on"},
 		"_time_format": {"sqlite"}, "_timezone": {"UTC"}, // in UTC, texts sort as their times do
@@ -71,7 +90,7 @@ func sqlitePool(path string, params url.Values) *sql.DB {
 	if err != nil {
 		panic(err) // it checks only that the query parses
 	}
-	return sql.OpenDB(connector)
+	return connector
 }
 
 var errNoWAL = errors.New("no write-ahead log")

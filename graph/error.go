@@ -84,26 +84,34 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		}
 	case errors.As(err, &unknown):
 		p.log.ErrorContext(ctx, "outcome unknown", "operation", unknown.Operation.Name, "id", unknown.ID, "error", err)
-	case errors.Is(err, context.DeadlineExceeded), expired(ctx) && database.Unreachable(err):
+	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err), expired(ctx, leeway) && (database.OverTime(err) || database.Cancelled(err)):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
 		set(shown, "code", codeTimeout)
 	case errors.Is(err, context.Canceled):
 		p.log.DebugContext(ctx, "operation cancelled", "path", shown.Path.String(), "error", err)
 		shown.Message = "the request was cancelled"
 		set(shown, "code", codeCancelled)
-	case database.Unreachable(err):
+	case database.OverTime(err):
 		p.hide(ctx, shown)
-		shown.Message = "the database cannot be reached: try again later"
+		shown.Message = "a part of the operation took longer than the database allows"
+		set(shown, "code", codeTimeout)
+	case database.Unavailable(err) != "":
+		p.hide(ctx, shown)
+		shown.Message = database.Unavailable(err) + ": try again later"
 		set(shown, "code", codeUnavailable)
 	default:
 		p.hide(ctx, shown)
 	}
 }
 
-// expired tells whether an operation's deadline has passed, which the network may find out before the context does.
-func expired(ctx context.Context) bool {
+// leeway is how much earlier than the operation's deadline the database may end a statement that has the same limit.
+const leeway = 100 * time.Millisecond
+
+// expired reports whether an operation's deadline has passed, or will within some time: the network and the database may find that
+// out before the context does.
+func expired(ctx context.Context, within time.Duration) bool {
 	deadline, ok := ctx.Deadline()
-	return ok && !time.Now().Before(deadline)
+	return ok && time.Until(deadline) <= within
 }
 
 // hide logs an internal error and leaves none of it in the answer.
@@ -112,7 +120,7 @@ func (p presenter) hide(ctx context.Context, shown *gqlerror.Error) {
 	if op, ok := session.OperationFromContext(ctx); ok {
 		attrs = append(attrs, "operation", op.Name, "id", op.ID)
 	}
-	p.log.ErrorContext(ctx, "operation failed", attrs...)
+	session.OnAnswer(ctx, func() { p.log.ErrorContext(ctx, "operation failed", attrs...) })
 	shown.Message = "internal server error"
 	set(shown, "code", codeInternal)
 }

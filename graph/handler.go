@@ -10,6 +10,8 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"rollcall/database"
 	"rollcall/event"
@@ -98,16 +100,14 @@ func newHandler(cfg Config, planned bool) *API {
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events},
 	})
-	cfg.checkDocuments(schema.Schema())
+	rules := rulesOf(cfg.Production)
+	cfg.checkDocuments(schema.Schema(), rules())
 	plan := loader.Plan(cfg.MaxPage)
 	if planned {
 		schema = plan.Answers(schema)
 	}
 	srv := handler.New(schema)
-	var gate *transport.Gate
-	if cfg.Concurrency > 0 {
-		gate = transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
-	}
+	gate := cfg.gate()
 	cost := &limit.Cost{
 		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage,
 		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
@@ -120,15 +120,15 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.AddTransport(api.streams)
 	parsed := limit.NewCache(documents, limit.Bytes)
 	srv.SetQueryCache(parsed)
-	rules := rulesOf(cfg.Production)
 	srv.SetValidationRulesFn(rules)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
 	if !cfg.Production {
-		srv.Use(extension.Introspection{})
+		srv.Use(introspection{})
 	}
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
+	srv.Use(transport.Literals{})
 	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Depth: cfg.MaxDepth})
 	srv.Use(&variables{documents: parsed})
 	srv.Use(cost)
@@ -153,6 +153,14 @@ func newHandler(cfg Config, planned bool) *API {
 	return api
 }
 
+// gate admits as many requests as may run and wait; nil: all.
+func (cfg Config) gate() *transport.Gate {
+	if cfg.Concurrency <= 0 {
+		return nil
+	}
+	return transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
+}
+
 // tooLong refuses a page of more than most items before anything is read.
 func tooLong(most int) func(argument string, items int) error {
 	return func(argument string, items int) error {
@@ -161,10 +169,15 @@ func tooLong(most int) func(argument string, items int) error {
 }
 
 // checkDocuments warns of listed documents that are refused when they are asked for.
-func (cfg Config) checkDocuments(schema *ast.Schema) {
+func (cfg Config) checkDocuments(schema *ast.Schema, rules *rules.Rules) {
 	for id, text := range cfg.Documents {
-		if _, err := gqlparser.LoadQueryWithRules(schema, text, nil); err != nil {
-			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", err)
+		document, wrong := transport.NormalizeStrings(text)
+		errs := gqlerror.List{wrong}
+		if wrong == nil {
+			_, errs = gqlparser.LoadQueryWithRules(schema, document, rules)
+		}
+		if errs != nil {
+			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", errs)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package graph
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -27,8 +29,8 @@ func (r mutationResolver) CreateUser(ctx context.Context, input model.CreateUser
 			return nil, asManager(err)
 		}
 	}
-	if err := db.Create(user).Error; err != nil {
-		return nil, err
+	if err := db.Create(user).Error; err != nil { // a new user has no reports, so that no circle can come of it
+		return nil, asManager(err)
 	}
 	loader.FromContext(ctx).Wrote(user)
 	r.changed(ctx, model.UserCreated, user.ID)
@@ -42,18 +44,13 @@ func (r mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUser
 		return nil, err
 	}
 	db := session.DB(ctx)
-	user := &model.User{}
-	if err := read(locked(db, "UPDATE"), user, change.ID); err != nil {
+	user, err := lockForUpdate(ctx, change)
+	if err != nil {
 		return nil, err
-	}
-	if change.SetManager {
-		if err := checkManager(db, change.ID, change.ManagerID); err != nil {
-			return nil, err
-		}
 	}
 	if columns := change.Apply(user); len(columns) > 0 {
 		if err := db.Model(user).Select(columns).Updates(user).Error; err != nil {
-			return nil, err
+			return nil, asManager(err)
 		}
 		loader.FromContext(ctx).Wrote(user)
 		r.changed(ctx, model.UserUpdated, user.ID)
@@ -68,14 +65,14 @@ func (r mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUser
 		return nil, err
 	}
 	db := session.DB(ctx)
-	if err := read(locked(db, "UPDATE"), &model.User{}, id); err != nil {
+	if err := read(locked(db), &model.User{}, id); err != nil {
 		return nil, err
 	}
 	if err := db.Where("user_id = ?", id).Delete(&model.Membership{}).Error; err != nil {
 		return nil, err
 	}
-	if err := database.Translate(db.Delete(&model.User{}, id).Error); err != nil {
-		if model.CodeOf(err) == model.CodeConflict { // only reports refer to a user by now
+	if err := db.Delete(&model.User{}, id).Error; err != nil {
+		if database.BreaksReference(err) { // only reports refer to a user by now
 			return nil, &model.Error{
 				Code: model.CodeConflict, Field: "id", Err: err,
 				Message: "the user has reports: give them another manager first",
@@ -93,13 +90,41 @@ func (r mutationResolver) changed(ctx context.Context, kind model.UserChangeKind
 	session.AfterCommit(ctx, func() { r.Events.Publish(&model.UserChange{Kind: kind, UserID: user}) })
 }
 
-// locked returns db with its reads locking what they read: with "UPDATE" for this transaction alone, with
-// "SHARE" against changes. SQLite, where one transaction writes at a time, knows no such clause.
-func locked(db *gorm.DB, strength string) *gorm.DB {
+// lockForUpdate reads the user whom a change is for, against other changes until this one is stored, and checks a new manager.
+func lockForUpdate(ctx context.Context, change model.UserUpdate) (*model.User, error) {
+	db, before, user, turn := session.DB(ctx), &model.User{}, &model.User{}, false
+	if change.ManagerID != nil { // whom nobody manages is in no circle
+		if err := read(db, before, change.ID); err != nil {
+			return nil, err
+		}
+		// Before any row is locked, or two changes could each wait for what the other holds.
+		if turn = change.Moves(before); turn {
+			if err := loader.LockManagers(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := read(locked(db), user, change.ID); err != nil {
+		return nil, err
+	}
+	if !change.Moves(user) {
+		return user, nil
+	}
+	if !turn { // the user has got another manager between the two reads
+		if err := loader.LockManagers(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return user, checkManager(ctx, change.ID, *change.ManagerID)
+}
+
+// locked returns db with its reads locking what they read. SQLite, where one transaction writes at a time, knows
+// no such clause.
+func locked(db *gorm.DB) *gorm.DB {
 	if db.Name() == "sqlite" {
 		return db
 	}
-	return db.Clauses(clause.Locking{Strength: strength})
+	return db.Clauses(clause.Locking{Strength: "UPDATE"})
 }
 
 // read reads the user with an id. The error is NOT_FOUND where there is none.
@@ -111,30 +136,53 @@ func read(db *gorm.DB, user *model.User, id int64) error {
 	return err
 }
 
-// asManager blames the input's managerId for a user who is not there.
+// asManager blames the input's managerId for a user who is not there, or who is deleted before the reference to it is stored.
 func asManager(err error) error {
 	var e *model.Error
-	if errors.As(err, &e) && e.Code == model.CodeNotFound {
+	switch {
+	case errors.As(err, &e) && e.Code == model.CodeNotFound:
 		return model.BadInput("managerId", "%s", e.Message)
+	case database.BreaksReference(err): // users refer to nothing else
+		return model.BadInput("managerId", "the manager has been deleted")
 	}
 	return err
 }
 
-// checkManager refuses a manager who is the user, or whom the user manages directly or through others.
-// It locks each user on the way up against changes, as every change of a manager locks the user whom it
-// changes: of two changes that together would close a circle, one waits for the other and sees
-// it, or both are a deadlock, of which the session runs one again.
-func checkManager(db *gorm.DB, user int64, manager *int64) error {
-	for next := manager; next != nil; {
-		if *next == user {
-			return model.BadInput("managerId", "%s cannot have the manager %s: nobody manages themself, directly or through others",
-				model.UserID(user), model.UserID(*manager))
-		}
-		var above model.User
-		if err := read(locked(db, "SHARE"), &above, *next); err != nil {
+// checkManager refuses a manager who is the user, or whom the user manages directly or through others. loader.LockManagers
+// comes first: else two changes could each not see the other, and together close a circle.
+func checkManager(ctx context.Context, user, manager int64) error {
+	var chain []int64
+	places := map[int64]int{}
+	for id, err := range loader.ManagersUp(ctx, manager) {
+		if err != nil {
 			return asManager(err)
 		}
-		next = above.ManagerID
+		if id == user {
+			return model.BadInput("managerId", "%s cannot have the manager %s: nobody manages themself, directly or through others",
+				model.UserID(user), model.UserID(manager))
+		}
+		if first, again := places[id]; again {
+			return inCircle(manager, chain[first:])
+		}
+		places[id] = len(chain)
+		chain = append(chain, id)
 	}
 	return nil
+}
+
+// inCircle refuses a manager who is in or below a circle, which only a write past this server can have made.
+func inCircle(manager int64, circle []int64) error {
+	const shown = 10
+	names := make([]string, 0, shown+1)
+	for _, id := range circle[:min(shown, len(circle))] {
+		names = append(names, model.UserID(id))
+	}
+	if more := len(circle) - shown; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return &model.Error{
+		Code: model.CodeConflict, Field: "managerId",
+		Message: fmt.Sprintf("%s cannot be a manager: the managers above are a circle (%s): give one of these another manager, or none, first",
+			model.UserID(manager), strings.Join(names, ", ")),
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/text/unicode/norm"
+
 	"rollcall/model"
 )
 
@@ -269,6 +271,69 @@ func TestAnInternalErrorShowsNothingInternal(t *testing.T) {
 		}
 		if !strings.Contains(d.log.String(), id) {
 			t.Errorf("the log does not name operation %s: %s", id, d.log.String())
+		}
+	})
+}
+
+func TestAnEmailInAnySpellingIsOneUsers(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		for i, c := range []struct{ stored, first, second string }{
+			{"ada@example.com", " ADA@example.com", "ada@EXAMPLE.com\n"},
+			{"zo\u00eb@example.com", "zoe\u0308@example.com", "ZO\u00cb@example.com"},
+			{"a\u0323\u0301\u0302@example.com", "a\u0301\u0302\u0323@example.com", "\u1ea0\u0301\u0302@example.com"},
+			{"kelvin@example.com", "\u212aelvin@example.com", "kelvin@example.com"},
+			{"\u1112\u1161\u11ab@example.com", "\u1112\u1161\u11ab@example.com", "\ud55c@example.com"},
+			{"ada@b\u00fccher.example", "ada@xn--bcher-kva.example", "ada@BU\u0308CHER.example"},
+			{"bob@b\u00fccher.example", "bob@b\u00fccher\u3002example", "bob@\uff42\u00fc\uff43her.example"},
+			{"\U0001f98a@example.com", "\U0001f98a@example.com", "\U0001f98a@Example.com"},
+		} {
+			stored := norm.NFC.String(c.stored)
+			id := d.create("First", c.first, nil)
+			other := d.create("Other", fmt.Sprintf("other%d@example.com", i), nil)
+			for _, spelling := range []string{stored, c.first, c.second, norm.NFD.String(stored)} {
+				a := d.must(`query($email: String!) { userByEmail(email: $email) { id email } }`, "email", spelling)
+				if a.at(t, "userByEmail") == nil || a.at(t, "userByEmail.id") != id || a.at(t, "userByEmail.email") != stored {
+					t.Errorf("looked up as %+q: %s", spelling, a.raw)
+				}
+				for _, a := range []answer{
+					d.send(createMutation, "input", input{"name": "Second", "email": spelling}),
+					d.send(updateMutation, "input", input{"id": other, "email": spelling}),
+				} {
+					if a.code(t) != "CONFLICT" || a.Errors[0].Extensions["field"] != "email" {
+						t.Errorf("a second user with %+q: %s", spelling, a.raw)
+					}
+				}
+				if a := d.must(updateMutation, "input", input{"id": id, "email": spelling}); a.at(t, "updateUser.user.email") != stored {
+					t.Errorf("%+q became %s", spelling, a.raw)
+				}
+			}
+		}
+	})
+}
+
+func TestWhatCannotBeSeenIsRefusedInNamesAndEmails(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		id := d.create("Ada", "ada@example.com", nil)
+		for field, values := range map[string][]string{
+			"email": {"ada\u200b@example.com", "\ufeffada@example.com", "ada@exam\u00adple.com", "a\u202eda@example.com", "a\x7fda@example.com"},
+			"name":  {"\u200b", "A\u200bda", "\ufeffAda", "\u202eadA", "A\nda", "\u3164", "Ada\u200d"},
+		} {
+			for _, value := range values {
+				create := input{"name": "Bob", "email": "bob@example.com"}
+				create[field] = value
+				for _, a := range []answer{
+					d.send(createMutation, "input", create),
+					d.send(updateMutation, "input", input{"id": id, field: value}),
+				} {
+					if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != field {
+						t.Errorf("%s %+q: got %s", field, value, a.raw)
+					}
+				}
+			}
+		}
+		family := "\U0001f469\u200d\U0001f4bb \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645" // joiners where they belong
+		if a := d.must(updateMutation, "input", input{"id": id, "name": "\u3000" + family}); a.at(t, "updateUser.user.name") != family {
+			t.Errorf("got %s", a.raw)
 		}
 	})
 }

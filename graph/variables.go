@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
@@ -43,27 +45,113 @@ func (v *variables) Validate(es graphql.ExecutableSchema) error {
 	return nil
 }
 
-// MutateOperationParameters checks the variables of an operation. What is wrong with its document is for others to say.
+// MutateOperationParameters checks that there is such an operation, and its variables. What is wrong with its document is
+// for others to say.
 func (v *variables) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
-	if !strings.Contains(params.Query, "$") {
-		return nil
-	}
 	doc, known := v.documents.Get(ctx, params.Query)
-	if !known {
+	if !known { // so it is wrong, but for one that was forgotten this very moment
+		if !strings.Contains(params.Query, "$") {
+			return nil
+		}
 		var err error
 		if doc, err = parser.ParseQuery(&ast.Source{Input: params.Query}); err != nil {
 			return nil //nolint:nilerr // see above
 		}
 	}
-	operation := doc.Operations.ForName(params.OperationName)
-	if operation == nil {
-		return nil
-	}
-	wrong := v.wrong(operation, params.Variables)
+	wrong := v.refused(doc, params)
 	if wrong != nil && !known && len(validator.ValidateWithRules(v.schema, doc, validation())) > 0 {
 		return nil
 	}
 	return wrong
+}
+
+// refused returns what is wrong with what is to be run of a document, or nil.
+func (v *variables) refused(doc *ast.QueryDocument, params *graphql.RawParams) *gqlerror.Error {
+	operation := doc.Operations.ForName(params.OperationName)
+	switch {
+	case len(doc.Operations) == 0:
+		return nil
+	case operation == nil && params.OperationName == "": // an empty name is none
+		return unknownOperation("the document has %d operations: say which one to run in operationName", len(doc.Operations))
+	case operation == nil:
+		return unknownOperation("the document has no operation named %q", model.Clip(params.OperationName))
+	case len(operation.VariableDefinitions) == 0:
+		return nil
+	}
+	if wrong := v.wrong(operation, params.Variables); wrong != nil {
+		return wrong
+	}
+	for _, def := range operation.VariableDefinitions {
+		if value, given := params.Variables[def.Variable]; given && value == nil {
+			n := nulls{v.schema, doc, params.Variables, map[string]bool{}}
+			return n.directives(operation.SelectionSet)
+		}
+	}
+	return nil
+}
+
+func unknownOperation(format string, args ...any) *gqlerror.Error {
+	err := gqlerror.Errorf(format, args...)
+	errcode.Set(err, errcode.ValidationFailed)
+	return err
+}
+
+// nulls finds directives of an operation whose arguments must not be null and are, since a variable is: its default, or the
+// argument's, lets the variable be used there, and an explicit null overrides both. gqlgen panics at such a directive. A field
+// that has such an argument is refused by itself when it is executed.
+type nulls struct {
+	schema  *ast.Schema
+	doc     *ast.QueryDocument
+	values  map[string]any
+	visited map[string]bool // fragments
+}
+
+func (n *nulls) directives(selections ast.SelectionSet) *gqlerror.Error {
+	for _, selection := range selections {
+		var own ast.DirectiveList
+		var below ast.SelectionSet
+		switch s := selection.(type) {
+		case *ast.Field:
+			own, below = s.Directives, s.SelectionSet
+		case *ast.InlineFragment:
+			own, below = s.Directives, s.SelectionSet
+		case *ast.FragmentSpread:
+			own = s.Directives
+			if fragment := n.doc.Fragments.ForName(s.Name); fragment != nil && !n.visited[s.Name] {
+				n.visited[s.Name] = true
+				below = fragment.SelectionSet
+			}
+		}
+		for _, directive := range own {
+			if wrong := n.directive(directive); wrong != nil {
+				return wrong
+			}
+		}
+		if wrong := n.directives(below); wrong != nil {
+			return wrong
+		}
+	}
+	return nil
+}
+
+func (n *nulls) directive(directive *ast.Directive) *gqlerror.Error {
+	def := n.schema.Directives[directive.Name]
+	if def == nil {
+		return nil
+	}
+	for _, argument := range directive.Arguments {
+		if argument.Value.Kind != ast.Variable {
+			continue
+		}
+		value, given := n.values[argument.Value.Raw]
+		if expected := def.Arguments.ForName(argument.Name); given && value == nil && expected != nil && expected.Type.NonNull {
+			e := gqlerror.ErrorPosf(argument.Value.Position, "$%s: @%s(%s:) expects %s, got null",
+				argument.Value.Raw, directive.Name, argument.Name, expected.Type)
+			set(e, "code", model.CodeBadUserInput)
+			return e
+		}
+	}
+	return nil
 }
 
 // wrong returns what is wrong with the variables of an operation, or nil.
@@ -219,6 +307,7 @@ func withoutIntrospection() *rules.Rules {
 // validation returns the rules for documents: those of the specification, and what gqlparser forgets of them.
 func validation() *rules.Rules {
 	all := rules.NewDefaultRules()
+	all.ReplaceRule(rules.SingleFieldSubscriptionsRule.Name, oneField)
 	all.AddRule("StrictLiterals", func(observers *core.Events, addError core.AddErrFunc) {
 		observers.OnValue(func(_ *core.Walker, value *ast.Value) {
 			def := value.Definition
@@ -226,6 +315,11 @@ func validation() *rules.Rules {
 			case def == nil || def.Kind == ast.InputObject:
 				return
 			case value.Kind == ast.IntValue && def.Name == "Int": // of 64 bits
+			case value.Kind == ast.IntValue && def.Name == "ID":
+				if _, err := strconv.ParseInt(value.Raw, 10, 64); err != nil { // gqlparser has no other integers
+					value.Kind = ast.StringValue // which is the same ID
+				}
+				return
 			case value.Kind == ast.ObjectValue && len(value.Children) == 0:
 			default:
 				return
@@ -238,4 +332,51 @@ func validation() *rules.Rules {
 		})
 	})
 	return all
+}
+
+// oneField is the rule that a subscription has one response key, whatever its variables are: no @skip and no @include
+// (CollectSubscriptionFields in the specification, §5.2.4.1). gqlparser's own counts the names of fields.
+func oneField(observers *core.Events, addError core.AddErrFunc) {
+	observers.OnOperation(func(walker *core.Walker, operation *ast.OperationDefinition) {
+		if operation.Operation != ast.Subscription {
+			return
+		}
+		key, visited := "", map[string]bool{}
+		var collect func(ast.SelectionSet)
+		refuse := func(at *ast.Position, format string, args ...any) {
+			addError(core.Message(format, args...), core.At(at))
+		}
+		collect = func(selections ast.SelectionSet) {
+			for _, selection := range selections {
+				var own ast.DirectiveList
+				switch s := selection.(type) {
+				case *ast.Field:
+					own = s.Directives
+					switch {
+					case strings.HasPrefix(s.Name, "__"):
+						refuse(s.Position, "a subscription must not select %s at its root", s.Name)
+					case key == "":
+						key = s.Alias
+					case key != s.Alias:
+						refuse(s.Position, "a subscription must select one field at its root, and not %q beside %q", s.Alias, key)
+					}
+				case *ast.InlineFragment:
+					own = s.Directives
+					collect(s.SelectionSet)
+				case *ast.FragmentSpread:
+					own = s.Directives
+					if fragment := walker.Document.Fragments.ForName(s.Name); fragment != nil && !visited[s.Name] {
+						visited[s.Name] = true
+						collect(fragment.SelectionSet)
+					}
+				}
+				for _, directive := range own {
+					if directive.Name == "skip" || directive.Name == "include" {
+						refuse(directive.Position, "a subscription must not have @%s at its root", directive.Name)
+					}
+				}
+			}
+		}
+		collect(operation.SelectionSet)
+	})
 }

@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -133,8 +134,9 @@ func (d *Documents) validate(doc *ast.QueryDocument) (valid bool, refused *gqler
 	}()
 	found, text := 0, 0
 	observers := &core.Events{}
-	for name, rule := range plain(d.Rules().GetInner()) {
-		rule(observers, func(options ...core.ErrorOption) {
+	all := plain(d.Rules().GetInner())
+	for _, name := range slices.Sorted(maps.Keys(all)) { // as gqlparser does: a rule may rely on another
+		all[name](observers, func(options ...core.ErrorOption) {
 			e := &gqlerror.Error{Rule: name}
 			for _, option := range options {
 				option(e)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"rollcall/limit"
@@ -363,3 +365,25 @@ fragment TypeRef on __Type {
 	ofType { name kind ofType { name kind ofType { name kind ofType { name kind ofType { name kind
 		ofType { name kind ofType { name kind ofType { name kind ofType { name kind } } } } } } } } }
 }`
+
+// A rule of the server's may prepare what another is to see.
+func TestRulesRunInTheOrderOfTheirNames(t *testing.T) {
+	var ran []string
+	ordered := rules.NewRules()
+	for _, name := range []string{"C", "A", "E", "B", "D"} {
+		ordered.AddRule(name, func(observers *core.Events, _ core.AddErrFunc) {
+			observers.OnField(func(*core.Walker, *ast.Field) { ran = append(ran, name) })
+		})
+	}
+	documents := limit.Documents{Cache: limit.NewCache(1<<20, limit.Bytes), Rules: func() *rules.Rules { return ordered }}
+	if err := documents.Validate(newSchema()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		ran = nil
+		params := &graphql.RawParams{Query: fmt.Sprintf("{ a%d: __typename }", i)}
+		if err := documents.MutateOperationParameters(t.Context(), params); err != nil || !slices.Equal(ran, []string{"A", "B", "C", "D", "E"}) {
+			t.Fatalf("%v ran, %v", ran, err)
+		}
+	}
+}

@@ -58,6 +58,11 @@ type UserUpdate struct {
 	ManagerID   *int64 // with SetManager
 }
 
+// Moves reports whether the change gives u a manager, and another one than u has.
+func (c UserUpdate) Moves(u *User) bool {
+	return c.ManagerID != nil && (u.ManagerID == nil || *u.ManagerID != *c.ManagerID)
+}
+
 // Apply makes the change in u and returns the names of the columns that it sets.
 func (c UserUpdate) Apply(u *User) (columns []string) {
 	if c.Name != nil {
@@ -128,33 +133,35 @@ func given(field string, v graphql.Omittable[*string], check func(string) (strin
 }
 
 func checkName(name string) (string, error) {
-	name = strings.TrimSpace(name)
+	if !utf8.ValidString(name) {
+		return "", BadInput("name", "name must be text in UTF-8")
+	}
+	name = normalName(name)
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
 		return "", BadInput("name", "name must have 1 to %d characters, not %d", maxName, n)
 	}
-	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
-		return "", BadInput("name", "name must be text without null characters")
+	if !strings.ContainsFunc(name, visible) || strings.ContainsFunc(name, unfit) || strings.Trim(name, joiners) != name {
+		return "", BadInput("name", "name must be visible text, without control characters, line breaks and characters that cannot be seen")
 	}
 	return name, nil
 }
 
-func checkEmail(email string) (string, error) {
-	email = NormalEmail(email)
-	addr, err := mail.ParseAddress(email)
-	// ParseAddress takes `Name <address>` too, and drops comments.
-	if err != nil || addr.Address != email || strings.ContainsAny(email, " \"\x00") || !utf8.ValidString(email) {
-		return "", BadInput("email", "email must be a well-formed address such as ada@example.com")
-	}
+func checkEmail(given string) (string, error) {
+	email, err := normalEmail(given)
 	if n := utf8.RuneCountInString(email); n > maxEmail {
 		return "", BadInput("email", "email must have at most %d characters, not %d", maxEmail, n)
+	}
+	// A domain's normal form has lost some invisible characters, or has got some out of its form in ASCII.
+	hidden := strings.ContainsFunc(strings.TrimSpace(given)+email, func(r rune) bool { return !visible(r) })
+	if err != nil || hidden || !wellFormed(email) {
+		return "", BadInput("email", "email must be a well-formed address such as ada@example.com")
 	}
 	return email, nil
 }
 
-// StorableEmail tells whether somebody may have an email address, however odd: no database is asked for others.
-func StorableEmail(email string) bool {
-	return len(email) <= utf8.UTFMax*maxEmail && utf8.ValidString(email) && !strings.ContainsRune(email, 0)
+// wellFormed reports whether an email address is one as RFC 5322 has it, without quotes. ParseAddress takes
+// `Name <address>` too, and drops comments.
+func wellFormed(email string) bool {
+	addr, err := mail.ParseAddress(email)
+	return err == nil && addr.Address == email && !strings.Contains(email, `"`)
 }
-
-// NormalEmail returns an email address in the form in which it is stored and compared.
-func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }

@@ -114,7 +114,7 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 }
 
 // astray returns an error for a statement of a session that would run outside it, since PrepareStmt or a plugin
-// has put another pool in the place of the session's.
+// has put another pool in the place of the session's, or a resolver has used the pool. (A plain query's run on the pool anyhow.)
 func astray(db *gorm.DB) error {
 	switch pool := db.Config.ConnPool.(type) {
 	case *sharedPool:
@@ -123,6 +123,9 @@ func astray(db *gorm.DB) error {
 		if _, ok := pool.ConnPool.(*sharedPool); ok {
 			return ErrPrepareStmt
 		}
+	}
+	if s, ok := db.Statement.Context.Value(contextKey{}).(*Session); ok && s.mode != pooled && !s.closed.Load() {
+		return ErrOutside
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,10 +21,14 @@ const (
 	harmless  severity = iota // the transaction goes on, as far as the server allows
 	fatal                     // the transaction has ended
 	transient                 // it has ended, and running the operation again may well succeed
+	misplaced                 // it is of no use on this connection; on another one the operation may succeed
 )
 
+// SQLite's result codes: https://sqlite.org/rescode.html
+const sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteFull, sqliteConstraint = 5, 6, 8, 13, 19
+
 // classify tells what err means for a transaction, by the number that the driver gives.
-// After MySQL's 1213 and 1020 the server has ended the transaction, but *sql.Tx would go on
+// After MySQL's 1213, 1020 and 3101 the server has ended the transaction, but *sql.Tx would go on
 // and each statement would commit by itself; 1205 ends a statement and is treated the same.
 func classify(err error) severity {
 	var my *mysql.MySQLError
@@ -37,25 +42,61 @@ func classify(err error) severity {
 		return fatal
 	case errors.As(err, &my):
 		switch my.Number {
-		case 1213, 1205, 1020: // deadlock, lock wait timeout, record has changed since last read
+		case 1213, 1205, 1020, 3101: // deadlock, lock wait timeout, record has changed since last read, certification failed
 			return transient
+		case 1047, 3032, 1665: // Galera not ready, offline mode, binlog_format=STATEMENT when the connection was opened
+			return misplaced
 		}
 	case errors.As(err, &pg):
 		switch pg.SQLState() {
 		case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
 			return transient
+		case "0A000", "26000": // feature not supported, as a prepared statement after a change of its types; no such prepared statement
+			return misplaced
 		}
 	case errors.As(err, &lite):
 		// https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
-		const busy, locked = 5, 6
 		switch lite.Code() & 0xff { // of others that roll back, transaction.ended tells
-		case busy, locked:
+		case sqliteBusy, sqliteLocked:
 			return transient
 		}
 	case lost(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fatal // a statement's own context, shorter than the operation's, has ended more than the statement
 	}
+	if readOnly(err) {
+		return misplaced
+	}
 	return harmless
+}
+
+// readOnly reports whether a server refuses err's statement since it writes. Where that is no fault of the statement's, the connection leads
+// to a server that is not the primary, or is not any more.
+func readOnly(err error) bool {
+	switch serverError(err) {
+	case "1036", "1290", "1792", "1836", "1881", "25006": // table, server, transaction, mode, recovery; PostgreSQL's transaction
+		return true
+	}
+	return false
+}
+
+// overtime reports whether a server may have ended err's statement at its own limit of time: MariaDB's number, MySQL's, and
+// PostgreSQL's for whatever is cancelled.
+func overtime(err error) bool {
+	switch serverError(err) {
+	case "1969", "3024", "57014":
+		return true
+	}
+	return false
+}
+
+// waited reports whether err is the end of a wait for a lock. How long that was is the database's affair: it may not wait at all.
+func waited(err error) bool {
+	var lite interface{ Code() int }
+	if errors.As(err, &lite) {
+		return lite.Code()&0xff == sqliteBusy
+	}
+	number := serverError(err)
+	return number == "1205" || number == "55P03"
 }
 
 // serverError returns the number or state that a database server has given an error, or "" if it is not the
@@ -99,20 +140,37 @@ func lost(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
 }
 
-// refused tells whether a COMMIT that failed with err has certainly stored nothing.
+// refused tells whether a COMMIT that failed with err has certainly stored nothing: whether it is an error that only a
+// COMMIT has which is taken back. Of any other a server may have stored the transaction, or go on to do so, as a node
+// of a cluster does that is cut off meanwhile.
 func refused(err error) bool {
-	if number := serverError(err); number != "" {
-		return !ending(number)
+	var my *mysql.MySQLError
+	var pg interface{ SQLState() string }
+	var lite interface{ Code() int }
+	switch {
+	case errors.As(err, &my):
+		return my.Number == 1213 || my.Number == 3101 // in a cluster: the certification failed, in Galera and in a group
+	case errors.As(err, &pg):
+		switch state := pg.SQLState(); {
+		case len(state) != 5 || state == "40003": // statement completion unknown
+			return false
+		default: // data exception, constraint violation, rollback, PL/pgSQL: what is deferred has failed, or a conflict
+			return slices.Contains([]string{"22", "23", "40", "P0"}, state[:2])
+		}
+	case errors.As(err, &lite):
+		return slices.Contains([]int{sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteFull, sqliteConstraint}, lite.Code()&0xff)
 	}
 	// pgx's word, which has no number, that PostgreSQL answered ROLLBACK.
 	return strings.Contains(err.Error(), "commit unexpectedly resulted in rollback")
 }
 
-// duplicate tells whether err is the violation of a unique key.
-func duplicate(err error) bool {
-	var my *mysql.MySQLError
-	var pg interface{ SQLState() string }
-	return errors.As(err, &my) && my.Number == 1062 || errors.As(err, &pg) && pg.SQLState() == "23505"
+// unlessStored returns the clause by which an INSERT leaves a row with the same key as it is. It waits for whoever
+// is inserting or deleting one.
+func unlessStored(dialect string) string {
+	if dialect == "postgres" {
+		return "ON CONFLICT (id) DO NOTHING"
+	}
+	return "ON DUPLICATE KEY UPDATE id = id" // unlike IGNORE, which hides other errors
 }
 
 // numbered turns the placeholders of a statement into PostgreSQL's, where that is the dialect.
@@ -138,18 +196,4 @@ func snapshotOptions(dialect string) *sql.TxOptions {
 		return &sql.TxOptions{ReadOnly: true}
 	}
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
-}
-
-// killQuery returns the query by which a connection learns the statement that ends it from elsewhere, or "". MySQL
-// never gives a connection's number again; PostgreSQL's is a process's, which the system may give to another one.
-func killQuery(dialect string) string {
-	switch dialect {
-	case "mysql":
-		return "SELECT CONCAT('KILL ', CONNECTION_ID())"
-	case "postgres":
-		return `SELECT 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ' || pid ||
-			' AND extract(epoch FROM backend_start) = ' || extract(epoch FROM backend_start)
-			FROM pg_stat_activity WHERE pid = pg_backend_pid()`
-	}
-	return ""
 }

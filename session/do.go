@@ -8,13 +8,16 @@ import (
 
 // Do runs fn with the operation's connection for itself: no other resolver's statement runs
 // meanwhile. It serves what leaves a result open (Rows, Scan) and savepoints (tx.Transaction). tx must
-// not be used after fn returns, nor session.DB or session.Query within it, which would wait for fn to end.
+// not be used after fn returns, nor the session within it, by DB, Query, Do or a loader: that gets ErrNested, and waits for the
+// deadline on a goroutine of its own.
 func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s := mustFromContext(ctx)
 	if err := s.enter(false); err != nil {
 		return err
 	}
 	defer s.leave()
+	s.doing.Add(1)
+	defer s.doing.Add(-1)
 	var own gorm.ConnPool
 	if s.mode == pooled {
 		conn, err := s.with.conn(s.ctx)
@@ -34,7 +37,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	pool := &ownPool{s: s, target: own}
 	defer pool.ended.Store(true)
 	tx.Statement.ConnPool = pool
-	err := fn(tx)
+	err := lend(tx, fn)
 	if serverError(err) != "" { // of open rows, of which GORM does not tell
 		return s.after(err)
 	}

@@ -19,8 +19,12 @@ var (
 	ErrNoOperation = errors.New("session: not the id of an operation")
 	// ErrConnection is what DB and Connection get, and a statement that a plugin would run elsewhere.
 	ErrConnection = errors.New("session: this would take a connection past the operation's session; use session.Do")
+	// ErrOutside is what a statement of the pool itself gets that has the context of a mutation or of a query with @snapshot.
+	ErrOutside = errors.New("session: this statement belongs to an operation by its context, and would run outside the operation's transaction; use session.DB(ctx), or another context for what is to stay whatever becomes of the operation")
 	// ErrDone is what the tx of session.Do gets after Do has returned.
 	ErrDone = errors.New("session: the tx of session.Do was used after Do returned")
+	// ErrNested is what DB, Query and Do get within Do or within a row of Query, which would wait for them as they for it.
+	ErrNested = errors.New("session: the session was used within session.Do, or for a row of session.Query, which holds its connection until it returns; within Do use its tx, and read the rows before more is asked")
 	// ErrTransaction is what Begin and Transaction get, and raw SQL that would end the transaction or mark it. A
 	// mutation in which such SQL was tried is not committed.
 	ErrTransaction = errors.New("session: the operation's transaction is not to be begun, ended or marked by a resolver (nor by what MySQL commits by itself, such as CREATE TABLE); use session.Do, and within it Transaction for a savepoint")
@@ -71,8 +75,8 @@ func (e *CommitError) Error() string {
 
 func (e *CommitError) Unwrap() error { return e.Err }
 
-// OutcomeUnknownError is what a mutation gets whose connection was lost at COMMIT, where it could not be
-// learned in time whether it was stored. Proof.Outcome can tell later, by the ID.
+// OutcomeUnknownError is what a mutation gets whose COMMIT was not answered, or with an error that may not have
+// prevented it, where it could not be learned in time whether it was stored. Proof.Outcome can tell later, by the ID.
 type OutcomeUnknownError struct {
 	Operation Operation
 	ID        string // of the attempt

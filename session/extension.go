@@ -24,7 +24,8 @@ type Extension struct {
 	// Reads is the pool of queries, best of connections that cannot write; DB where it is nil.
 	Reads *gorm.DB
 	// Side is a small pool of its own from which connections are killed whose operation was cancelled
-	// during a statement. Where it is nil, MySQL keeps the locks of such a statement until that has ended.
+	// during a statement. Where it is nil, or MySQL allows no GET_LOCK, the locks of such a statement are kept until it has
+	// ended.
 	Side *sql.DB
 	// Proof finds out what became of a mutation whose connection was lost at COMMIT. Where it is
 	// nil, such a mutation is answered with an OutcomeUnknownError at once.
@@ -32,8 +33,8 @@ type Extension struct {
 	// Bind returns ctx with whatever lives and ends with the session, such as dataloaders. It is called
 	// once for each session, so once more when an operation is run again, and once for a Group (see GroupOf).
 	Bind func(ctx context.Context) context.Context
-	// Deadline is how long an operation may take, or in a subscription the answer to one event;
-	// 0 is no limit.
+	// Deadline is how long an operation may take, or in a subscription the answer to one event, and until when what loses
+	// conflicts is run again. 0 is no limit; then it is run ten times at most, and not again once a minute has passed.
 	Deadline time.Duration
 	// ErrorPresenter shows the session's own errors; graphql.DefaultErrorPresenter where it is nil.
 	ErrorPresenter graphql.ErrorPresenterFunc

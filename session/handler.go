@@ -15,7 +15,7 @@ import (
 
 // Handler wraps a GraphQL handler so that every session that a request opened is ended when the request is,
 // whatever became of its answer: a client that goes away leaves nothing behind. It panics if next is a
-// gqlgen server whose Extension is missing, or is not the last operation interceptor.
+// gqlgen server whose Extension is missing, installed twice, or not the last operation interceptor.
 func Handler(next http.Handler) http.Handler {
 	var transports []graphql.Transport
 	if server, ok := next.(*handler.Server); ok {
@@ -48,17 +48,23 @@ func checkOrder(server *handler.Server) error {
 	extensions := reflect.ValueOf(server).Elem().FieldByName("exec").Elem().FieldByName("extensions")
 	interceptor := reflect.TypeFor[graphql.OperationInterceptor]()
 	var last reflect.Type
+	sessions := 0
 	for i := range extensions.Len() {
 		if t := extensions.Index(i).Elem().Type(); t.Implements(interceptor) {
 			last = t
 			if t.Kind() == reflect.Pointer {
 				last = t.Elem()
 			}
+			if last == reflect.TypeFor[Extension]() {
+				sessions++
+			}
 		}
 	}
 	switch want := reflect.TypeFor[Extension](); {
 	case last == nil:
 		return fmt.Errorf("session: install the session.Extension with srv.Use before session.Handler")
+	case sessions > 1:
+		return fmt.Errorf("session: the session.Extension is installed %d times", sessions)
 	case last != want:
 		return fmt.Errorf("session: %s is installed after the session.Extension: an operation interceptor must come before it, since the session may run an operation more than once", last)
 	}

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 )
@@ -19,15 +18,49 @@ func AfterCommit(ctx context.Context, fn func()) {
 	s.hooks.fns = append(s.hooks.fns, fn)
 }
 
+// OnAnswer has fn run once what happens now is what the operation is answered with: at once, but for a mutation and a query
+// marked with @snapshot after their last attempt. If they are run again, fn does not run. It is for an error presenter's log: an
+// error that another attempt mends is none.
+func OnAnswer(ctx context.Context, fn func()) {
+	s, ok := ctx.Value(contextKey{}).(*Session)
+	if !ok || !s.hooks.wait(fn) {
+		fn()
+	}
+}
+
+// wait keeps fn for the answer, unless that is given already or is to be given in any case.
+func (h *hooks) wait(fn func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.certain {
+		return false
+	}
+	h.waiting = append(h.waiting, fn)
+	return true
+}
+
+// answered runs what waits for the answer.
+func (s *Session) answered() {
+	s.hooks.mu.Lock()
+	waiting := s.hooks.waiting
+	s.hooks.waiting, s.hooks.certain = nil, true
+	s.hooks.mu.Unlock()
+	for _, fn := range waiting {
+		fn()
+	}
+}
+
 // hooks are what one session has to run after its commit.
 type hooks struct {
-	mu  sync.Mutex
-	fns []func()
+	mu      sync.Mutex
+	fns     []func()
+	waiting []func() // for the answer
+	certain bool     // there will be no other attempt
 }
 
 // queue takes the session's turn among those that are about to commit. The function returned
 // ends the turn; if the commit has succeeded, it runs the hooks, after those of every earlier turn.
-func (h *hooks) queue(with *shared) (turn func(committed bool)) {
+func (h *hooks) queue(s *Session) (turn func(committed bool)) {
 	h.mu.Lock()
 	fns := h.fns
 	h.fns = nil
@@ -35,7 +68,7 @@ func (h *hooks) queue(with *shared) (turn func(committed bool)) {
 	if len(fns) == 0 {
 		return func(bool) {}
 	}
-	earlier, done := with.commits.join()
+	earlier, done := s.with.commits.join()
 	return func(committed bool) {
 		if !committed {
 			go func() { <-earlier; done() }() // nobody needs to wait for that
@@ -44,16 +77,16 @@ func (h *hooks) queue(with *shared) (turn func(committed bool)) {
 		<-earlier
 		defer done()
 		for _, fn := range fns {
-			runHook(fn)
+			s.runHook(fn)
 		}
 	}
 }
 
 // runHook runs a hook. Its panic changes nothing: the transaction is committed.
-func runHook(fn func()) {
+func (s *Session) runHook(fn func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("panic in a hook after a commit", "error", fmt.Errorf("%v\n%s", p, debug.Stack()))
+			s.logger.Error("panic in a hook after a commit", "operation", s.op.String(), "error", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 	}()
 	fn()

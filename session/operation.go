@@ -78,6 +78,13 @@ func idTime(id string) (time.Time, bool) {
 	return time.Unix(parsed.Time().UnixTime()), true
 }
 
+// firstID returns what no id that was made at a time, or later, sorts before.
+func firstID(made time.Time) string {
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[:], uint64(made.UnixMilli())<<16)
+	return id.String()
+}
+
 // OperationFromContext returns the operation that ctx belongs to.
 func OperationFromContext(ctx context.Context) (Operation, bool) {
 	if s, ok := ctx.Value(contextKey{}).(*Session); ok {

@@ -53,8 +53,14 @@ func (p *sharedPool) target() gorm.ConnPool {
 // freshPool is a pool that no useless connection comes from.
 type freshPool struct{ *sql.DB }
 
+// QueryContext runs a read, and once more where that may help: nothing has come of the first, and nobody else sees it.
 func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return fresh(ctx, func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) })
+	read := func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) }
+	rows, err := fresh(ctx, read)
+	if severity := classify(err); severity == transient || severity == misplaced && !readOnly(err) {
+		return fresh(ctx, read)
+	}
+	return rows, err
 }
 
 // BeginTx refuses: GORM calls it for Begin and Transaction.

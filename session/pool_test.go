@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,9 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 
 	"rollcall/session"
+	"rollcall/session/sessiontest"
 )
 
 // operateOnce sends one operation to a server whose session has these pools.
@@ -23,6 +27,12 @@ func operateOnce(tb testing.TB, query string, e session.Extension) string {
 	tb.Helper()
 	srv := bankServer(benchResolver{db: func(ctx context.Context, _ *gorm.DB) *gorm.DB { return session.DB(ctx) }})
 	srv.Use(e)
+	return send(tb, srv, query)
+}
+
+// send posts an operation to a server.
+func send(tb testing.TB, srv *handler.Server, query string) string {
+	tb.Helper()
 	req := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/", strings.NewReader(`{"query": "`+query+`"}`))
 	req.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
@@ -53,6 +63,7 @@ type killer struct {
 
 func (k killer) Connect(context.Context) (driver.Conn, error) { return &k, nil }
 
+// (GET_LOCK and the name of the server are what idleDriver answers.)
 func (k killer) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
 	k.killed <- query
 	return driver.RowsAffected(0), nil
@@ -71,6 +82,55 @@ func TestACommitThatIsNotAnsweredIsEndedFromElsewhere(t *testing.T) {
 		}
 		if took := time.Since(begun); took < time.Second || took > time.Minute {
 			t.Errorf("want some patience, and some end of it, got %s", took)
+		}
+	})
+}
+
+// waitingDriver has connections whose statements wait for a lock until the server gives up, which is after 50 s by MySQL's default.
+type waitingDriver struct {
+	idleDriver
+	waited *atomic.Int32
+}
+
+func (d waitingDriver) Connect(context.Context) (driver.Conn, error) { return &d, nil }
+
+func (d waitingDriver) ExecContext(ctx context.Context, _ string, _ []driver.NamedValue) (driver.Result, error) {
+	d.waited.Add(1)
+	select {
+	case <-time.After(50 * time.Second):
+		return nil, &mysql.MySQLError{Number: 1205}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestWithoutADeadlineNothingIsRunAgainAfterAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waited := &atomic.Int32{}
+		answer := operateOnce(t, `mutation { increment(id: 1) { id } }`, session.Extension{DB: poolOf(t, waitingDriver{waited: waited})})
+		if !strings.Contains(answer, `"data":null`) || waited.Load() != 2 {
+			t.Errorf("want an error after 2 attempts, got %s after %d", answer, waited.Load())
+		}
+	})
+}
+
+func TestTheLogTellsOfAStatementThatWaitsForDoOnAnotherGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &sessiontest.SafeBuffer{}
+		srv := bankServer(benchResolver{db: func(ctx context.Context, pool *gorm.DB) *gorm.DB {
+			err := session.Do(ctx, func(*gorm.DB) error {
+				failed := make(chan error)
+				go func() { failed <- session.DB(ctx).Exec("SELECT 1").Error }()
+				return <-failed
+			})
+			db := pool.Session(&gorm.Session{})
+			_ = db.AddError(err)
+			return db
+		}, pool: idlePool(t)})
+		srv.Use(session.Extension{DB: idlePool(t), Deadline: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		answer := send(t, srv, `mutation Late { increment(id: 1) { id } }`)
+		if !strings.Contains(answer, "took longer than 10s") || strings.Count(log.String(), "session.Do") != 1 || !strings.Contains(log.String(), "mutation Late ") {
+			t.Errorf("want one warning that names the operation, got %s; the answer is %s", log, answer)
 		}
 	})
 }

@@ -3,25 +3,24 @@ package session
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 )
 
 // Proof lets a mutation's fate be known when the connection is lost at COMMIT, where the driver cannot tell
 // whether the server stored the transaction. Each transaction inserts the id of its attempt last, under a
-// unique key. To find out, the same id is inserted again, as a tombstone, from a connection
-// elsewhere: a duplicate means that the transaction was committed, a success that it never will be.
+// unique key. To find out, the same id is inserted as a tombstone from a connection elsewhere, unless it is there:
+// then the transaction was committed, else it never will be.
 type Proof struct {
 	// DB is the pool for tombstones. It must not be the pool of the transactions: these would wait for
-	// each other. On MySQL the time zone of its connections, and of those of the transactions, is UTC (time_zone and
-	// the driver's loc), or Sweep deletes too early or too late by the difference.
+	// each other. It must lead to the server that these lead to, or to one that takes part in its commits: no replica.
 	DB *sql.DB
 	// Dialect is "mysql" or "postgres". SQLite, whose COMMIT cannot be lost, needs no proof.
 	Dialect string
 	// Within is how long a mutation's answer may wait for the truth; 5 seconds where it is 0.
 	Within time.Duration
-	// Keep is how long ids are kept, far longer than any COMMIT may take; a day where it is 0.
+	// Keep is how long ids are kept, far longer than any COMMIT may take; a day where it is 0. It is the same in
+	// every process at one database.
 	Keep time.Duration
 }
 
@@ -42,18 +41,19 @@ const (
 	stateCommitted = 1
 )
 
-// ProofTable returns the statement that creates the table session_operations, which the
-// application's migrations are to run.
+// ProofTable returns the statement that creates the table session_operations, which the application's migrations are to run.
+// Nothing in it is left to the server's defaults, least of all whether the table is transactional.
 func ProofTable(dialect string) string {
-	created := "datetime(6)"
+	created, options := "datetime(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))",
+		" ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin"
 	if dialect == "postgres" {
-		created = "timestamptz(6)"
+		created, options = "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)", ""
 	}
 	return fmt.Sprintf(`CREATE TABLE session_operations (
     id varchar(64) NOT NULL PRIMARY KEY,
     state smallint NOT NULL,
-    created_at %s NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
-)`, created)
+    created_at %s
+)%s`, created, options)
 }
 
 func (p *Proof) within() time.Duration {
@@ -111,21 +111,24 @@ func (p *Proof) resolve(ctx context.Context, id string) (Outcome, error) {
 	}
 }
 
-// try inserts a tombstone. It waits for the transaction, if that is still open.
+// try stores a tombstone, unless the id is stored, and tells which it found. It waits for the attempt's transaction, if
+// that is still open, and for others who ask. Whatever the connection's own settings are, nothing is told that is not
+// committed, and nothing overlooked that is.
 func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
-	_, err := p.DB.ExecContext(ctx, p.bind("INSERT INTO session_operations (id, state) VALUES (?, ?)"), id, stateAborted)
-	if err == nil {
-		return Aborted, nil
+	tx, err := p.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return Unknown, err
 	}
-	if !duplicate(err) {
+	defer func() { _ = tx.Rollback() }()
+	insert := "INSERT INTO session_operations (id, state) VALUES (?, ?) " + unlessStored(p.Dialect)
+	if _, err := tx.ExecContext(ctx, p.bind(insert), id, stateAborted); err != nil {
 		return Unknown, err
 	}
 	var state int
-	err = p.DB.QueryRowContext(ctx, p.bind("SELECT state FROM session_operations WHERE id = ?"), id).Scan(&state)
-	if errors.Is(err, sql.ErrNoRows) { // swept, or rolled back since
+	if err := tx.QueryRowContext(ctx, p.bind("SELECT state FROM session_operations WHERE id = ?"), id).Scan(&state); err != nil {
 		return Unknown, err
 	}
-	if err != nil {
+	if err := tx.Commit(); err != nil {
 		return Unknown, err
 	}
 	if state == stateCommitted {
@@ -134,19 +137,28 @@ func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 	return Aborted, nil
 }
 
-// clocks is by how much the clocks of the database and of the process that made an id may differ. An id that
-// was swept while Outcome still answers for it would be taken for one that was never stored.
+// clocks is by how much the clocks of two processes may differ. An id that was swept while Outcome still answers for
+// it would be taken for one that was never stored.
 const clocks = time.Hour
 
 // Sweep deletes the ids that are older than Keep, by an hour in which clocks may differ, and returns how many
-// there were.
+// there were. The ids themselves tell when they were made, so that neither the database's clock nor a time zone matters.
 func (p *Proof) Sweep(ctx context.Context) (int64, error) {
-	oldest := time.Now().UTC().Add(-p.keep() - clocks)
-	result, err := p.DB.ExecContext(ctx, p.bind("DELETE FROM session_operations WHERE created_at < ?"), oldest)
+	tx, err := p.DB.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
-	return result.RowsAffected()
+	defer func() { _ = tx.Rollback() }()
+	oldest := firstID(time.Now().Add(-p.keep() - clocks))
+	result, err := tx.ExecContext(ctx, p.bind("DELETE FROM session_operations WHERE id < ?"), oldest)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return 0, err
+	}
+	return n, tx.Commit()
 }
 
 // SweepEvery sweeps at an interval until ctx ends. Failures go to report.

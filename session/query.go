@@ -11,8 +11,8 @@ import (
 
 // Query runs one read in the operation's session and calls row for each of its rows, which row may Scan: a read that is run
 // often costs much less so than by GORM, which looks into its destination's type for each row and column. Every ? is a
-// placeholder, in every dialect. An error of row ends the reading and nothing else. row must not use the session, which
-// would wait for it in a transaction. GORM's logger is told of the statement, and errors are those that GORM's
+// placeholder, in every dialect. An error of row ends the reading and nothing else. row must not use the session: in a
+// transaction that gets ErrNested. GORM's logger is told of the statement, and errors are those that GORM's
 // statements have.
 func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) error) error {
 	s := mustFromContext(ctx)

@@ -101,28 +101,47 @@ func (r *run) close(s *Session) {
 // is run alone.
 const patientAttempts = 4
 
+// maxAttempts and maxRerunning bound an operation without a deadline.
+const (
+	maxAttempts  = 10
+	maxRerunning = time.Minute
+)
+
 // answer runs the operation until it succeeds, fails for good or runs out of time. Nothing
 // has been written to the client meanwhile.
 func (r *run) answer() *graphql.Response {
+	defer func() { r.session.answered() }()
+	moved := false // to another connection, which is tried once
 	for attempt := 1; ; attempt++ {
 		response := r.attempt(attempt)
 		cause := r.session.failure()
-		if r.mode == pooled || classify(cause) != transient {
+		switch severity := classify(cause); {
+		case r.mode != pooled && severity == misplaced && !moved:
+			moved = true
+		case r.mode == pooled || severity != transient:
 			return response
-		}
-		if err := r.pause(attempt); err != nil {
-			return r.failed(nil, because(err, cause))
+		case r.Deadline == 0 && (attempt == maxAttempts || time.Since(r.began) > maxRerunning):
+			return r.failed(nil, fmt.Errorf("session: %s has lost conflicts in %d attempts: %w", r.op, attempt, cause))
+		default:
+			if err := r.pause(attempt, cause); err != nil {
+				return r.failed(nil, because(err, cause))
+			}
 		}
 		r.logger().Debug("running the operation again", "operation", r.op.String(), "attempt", attempt+1, "error", cause)
 	}
 }
 
 // pause waits a moment that grows with the attempts and is different for each, so that operations
-// that stood in each other's way do not meet again. It returns why there is no time for that.
-func (r *run) pause(attempt int) error {
+// that stood in each other's way do not meet again: longer after a wait for a lock, which whoever holds it may go on to do, and
+// which a database may refuse at once. It returns why there is no time for that.
+func (r *run) pause(attempt int, cause error) error {
 	ctx, cancel := r.context()
 	defer cancel()
-	longest := min(time.Millisecond<<min(attempt, 10), 100*time.Millisecond)
+	longest := 100 * time.Millisecond
+	if waited(cause) {
+		longest = time.Second
+	}
+	longest = min(time.Millisecond<<min(attempt, 10), longest)
 	select {
 	case <-time.After(rand.N(longest)):
 	case <-ctx.Done():
@@ -139,7 +158,7 @@ func (r *run) attempt(n int) *graphql.Response {
 	ctx, end := r.context()
 	s := newSession(ctx, end, r.op, id, r.mode, r.db)
 	s.proof, s.exclusive, s.stream = r.Proof, n > patientAttempts, r.stream
-	s.statements = &r.tally.statements
+	s.statements, s.logger = &r.tally.statements, r.logger()
 	r.session = s
 	endWithRequest(r.parent, func() {
 		r.close(s)
@@ -215,7 +234,7 @@ func public(err error) *gqlerror.Error {
 	var late *DeadlineError
 	switch {
 	case errors.As(err, &unknown):
-		shown.Message = "the connection to the database was lost: it is not known whether the mutation was stored"
+		shown.Message = "the database has not confirmed the commit: it is not known whether the mutation was stored"
 		shown.Extensions = map[string]any{"code": "OUTCOME_UNKNOWN", "operationId": unknown.ID}
 	case errors.As(err, &late):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", late.Deadline)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,14 +37,17 @@ type Session struct {
 
 	proof     *Proof
 	deadline  time.Duration // that begins with the first statement; 0: none but the context's
+	until     atomic.Int64  // when that is, in Unix nanoseconds
 	expire    context.CancelCauseFunc
 	exclusive bool // the transaction wants to be the only one
 	stream    bool // the answer goes out in parts
 
+	logger     *slog.Logger
 	statements *atomic.Int64 // that are run are counted here
 
 	closed atomic.Bool
 	used   atomic.Bool
+	doing  atomic.Int32  // calls of Do that have not returned
 	slot   chan struct{} // holds one token: the right to use what follows
 	tx     *transaction  // nil until the first statement, and after the end
 	dead   error         // the first fatal error
@@ -90,6 +94,7 @@ func (s *Session) gorm() *gorm.DB {
 // newSession returns a session that lives as long as ctx, which end ends. db is the pool of its mode.
 func newSession(ctx context.Context, end context.CancelFunc, op Operation, id string, m mode, db *gorm.DB) *Session {
 	s := &Session{op: op, id: id, mode: m, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
+	s.hooks.certain = m == pooled
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	s.pool.s = s
 	return s
@@ -105,15 +110,17 @@ func (s *Session) enter(write bool) error {
 		return ErrReadOnly
 	}
 	if s.deadline > 0 && !s.used.Swap(true) {
+		s.until.Store(time.Now().Add(s.deadline).UnixNano())
 		time.AfterFunc(s.deadline, func() { s.expire(&DeadlineError{s.op, s.deadline, context.DeadlineExceeded}) })
 	}
 	if s.mode == pooled {
+		if s.doing.Load() > 0 && nested() {
+			return ErrNested
+		}
 		return s.cause()
 	}
-	select {
-	case s.slot <- struct{}{}:
-	case <-s.ctx.Done():
-		return s.cause()
+	if err := s.wait(); err != nil {
+		return err
 	}
 	if err := s.ready(); err != nil {
 		<-s.slot
@@ -155,7 +162,10 @@ func (s *Session) ready() (err error) {
 
 // note marks the session dead if err has ended its transaction. In a transaction the caller holds the slot.
 func (s *Session) note(err error) {
-	if s.mode != pooled && s.dead == nil && classify(err) != harmless {
+	if s.mode == pooled || s.dead != nil {
+		return
+	}
+	if severity := classify(err); severity != harmless && (s.mode == writing || severity != misplaced || !readOnly(err)) {
 		s.dead = err
 	}
 }
@@ -171,7 +181,24 @@ func (s *Session) refuse() error {
 
 // explain names the reason for the cancellation where err is but its consequence.
 func (s *Session) explain(err error) error {
+	if overtime(err) {
+		s.awaitDeadline()
+	}
 	return because(s.cause(), err)
+}
+
+// leeway is how much earlier than the operation's deadline a database may end a statement that has the same limit.
+const leeway = 100 * time.Millisecond
+
+// awaitDeadline waits for the operation's deadline if that is about to pass.
+func (s *Session) awaitDeadline() {
+	until, ok := s.ctx.Deadline()
+	if s.deadline > 0 {
+		until, ok = time.Unix(0, s.until.Load()), true
+	}
+	if ok && time.Until(until) < leeway {
+		<-s.ctx.Done()
+	}
 }
 
 // because is err with its cause, if it has one.
@@ -208,12 +235,12 @@ func (s *Session) commit() error {
 	if err != nil {
 		return errors.Join(err, s.rollback())
 	}
-	turn := s.hooks.queue(s.with)
+	turn := s.hooks.queue(s)
 	if s.tx != nil {
 		err = s.tx.commit()
+		s.note(err)
 		s.tx.release()
 		s.tx = nil
-		s.note(err)
 	}
 	turn(err == nil)
 	return err

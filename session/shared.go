@@ -23,7 +23,7 @@ type shared struct {
 
 	mu      sync.Mutex
 	holding map[*Session]bool // sessions that have a connection
-	kills   map[any]string    // by the driver's connection: how to kill it
+	handles map[any]handle    // by the driver's connection
 }
 
 // everyone is the whole weight of the gate.
@@ -49,7 +49,7 @@ func install(db *gorm.DB, side *sql.DB) error {
 		dialect: db.Name(),
 		gate:    semaphore.NewWeighted(everyone),
 		holding: map[*Session]bool{},
-		kills:   map[any]string{},
+		handles: map[any]handle{},
 	})
 }
 
@@ -93,37 +93,4 @@ func Holding(db *gorm.DB) []Operation {
 	}
 	slices.SortFunc(ops, func(a, b Operation) int { return strings.Compare(a.ID, b.ID) })
 	return ops
-}
-
-// mostKills bounds how many connections are remembered.
-const mostKills = 4096
-
-// killStatement returns the statement that ends a connection from another one: "" where the database
-// runs in this process. What names the connection on the server is asked for once. The driver's connection is
-// kept with it, so that its address can't come to stand for another one.
-func (s *shared) killStatement(ctx context.Context, conn *sql.Conn) (kill string, err error) {
-	query := killQuery(s.dialect)
-	if query == "" {
-		return "", nil
-	}
-	var key any
-	if err := conn.Raw(func(c any) error { key = c; return nil }); err != nil {
-		return "", err
-	}
-	s.mu.Lock()
-	kill, known := s.kills[key]
-	s.mu.Unlock()
-	if known {
-		return kill, nil
-	}
-	if err := conn.QueryRowContext(ctx, query).Scan(&kill); err != nil {
-		return "", err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.kills) >= mostKills {
-		clear(s.kills)
-	}
-	s.kills[key] = kill
-	return kill, nil
 }

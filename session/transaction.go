@@ -18,7 +18,7 @@ type transaction struct {
 	tx     *sql.Tx
 	cancel context.CancelFunc // ends even COMMIT and ROLLBACK
 	weight int64              // held of the gate
-	kill   string             // the statement that frees the server of this connection, or ""
+	handle handle             // by which the server can be freed of this connection
 	killed atomic.Bool
 }
 
@@ -51,7 +51,7 @@ func (t *transaction) begin() (err error) {
 		return err
 	}
 	s.with.opened(s)
-	if t.kill, err = s.with.killStatement(s.ctx, t.conn); err != nil {
+	if t.handle, err = s.with.handle(s.ctx, t.conn); err != nil {
 		return err
 	}
 	// The transaction must not end by itself when the operation's context does: database/sql would give
@@ -69,7 +69,7 @@ func (t *transaction) begin() (err error) {
 	if !stop() { // it has begun, and was cancelled all the same
 		return s.cause()
 	}
-	return nil
+	return t.labelled()
 }
 
 // commit stores the transaction, and finds out what became of it where the connection is lost on the way.
@@ -86,6 +86,7 @@ func (t *transaction) commit() error {
 	if refused(err) {
 		return &CommitError{t.s.op, err}
 	}
+	defer t.discard()
 	if t.s.proof == nil {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
@@ -105,7 +106,17 @@ func (t *transaction) commit() error {
 // rollback takes back what the transaction has done.
 func (t *transaction) rollback() error {
 	t.abandon() // a cancellation amid open rows or at the proof has passed no callback
-	return t.patiently(t.tx.Rollback)
+	err := t.patiently(t.tx.Rollback)
+	if err != nil {
+		t.discard()
+	}
+	return err
+}
+
+// discard closes a connection on which the server may have left the transaction open. In a pool it would go on to hold
+// its locks, and MySQL would store it at the next BEGIN.
+func (t *transaction) discard() {
+	_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // patiently calls what ends the transaction, and ends the connection if it takes too long.
@@ -137,7 +148,7 @@ func (t *transaction) ended() bool {
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the
 // connection for that, the server may go on with the statement, and keep its locks, until it looks. (pgx asks it to stop, in its own time.)
 func (t *transaction) abandon() {
-	if t.kill == "" {
+	if t.handle.kill == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
@@ -157,24 +168,12 @@ func (t *transaction) abandon() {
 	}
 }
 
-// free has the server end the connection, and with it the transaction. It is called only while the
-// connection is the session's and is of no more use, so that no other operation can be using it.
-func (t *transaction) free() {
-	if t.kill == "" || t.s.with.side == nil || t.killed.Swap(true) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
-	defer cancel()
-	for range 3 { // the side pool's connections may have been lost too
-		if _, err := t.s.with.side.ExecContext(ctx, t.kill); !lost(err) {
-			return // it fails if the connection has ended already
-		}
-	}
-}
-
 // release returns what the transaction holds.
 func (t *transaction) release() {
 	if t.conn != nil {
+		if classify(t.s.dead) == misplaced {
+			_ = t.conn.Raw(func(any) error { return driver.ErrBadConn }) // has the pool close it
+		}
 		_ = t.conn.Close()
 		t.s.with.released(t.s)
 	}

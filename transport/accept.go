@@ -88,7 +88,7 @@ func (o *offer) weigh(media, charset string, q float64) {
 	case strings.HasSuffix(media, "/*") && strings.HasPrefix(o.media, media[:len(media)-1]):
 		exact = 2
 	}
-	if charset != "" && !strings.EqualFold(charset, "utf-8") {
+	if charset != "" && !isUTF8(charset) {
 		return
 	}
 	if exact > o.exact || exact == o.exact && exact > 0 && q > o.q {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -101,6 +102,13 @@ const apolloFormat = "apollo-persisted-query-manifest"
 // ReadManifest reads a list of documents as build tools write it: an object from id to text (Relay's persisted queries,
 // GraphQL Code Generator's persisted-documents.json), or Apollo's manifest.
 func ReadManifest(text []byte) (map[string]string, error) {
+	text = bytes.TrimPrefix(text, byteOrderMark)
+	if at := invalidUTF8(text); at >= 0 {
+		return nil, fmt.Errorf("it is not UTF-8: it is wrong at byte %d", at)
+	}
+	if holdsLoneSurrogate(text) {
+		return nil, errors.New(loneSurrogate)
+	}
 	var apollo struct {
 		Format     string `json:"format"`
 		Version    int    `json:"version"`

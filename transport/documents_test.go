@@ -59,8 +59,9 @@ func TestAManifestOfEachBuildToolIsRead(t *testing.T) {
 		"Apollo": `{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [
 			{ "id": "9f2d", "name": "Relay", "type": "query", "body": "query Relay { one }" },
 			{ "id": "9f2d", "name": "Relay", "type": "query", "body": "query Relay { one }" } ] }`,
-		"Apollo, without operations": `{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [] }`,
-		"none":                       ` {} `,
+		"Apollo, without operations":                      `{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [] }`,
+		"PowerShell, which begins with a byte order mark": "\ufeff" + `{ "9f2d": "query Relay { one }" }`,
+		"none": ` {} `,
 	} {
 		got, err := transport.ReadManifest([]byte(text))
 		want := map[string]string{"9f2d": relay}
@@ -95,7 +96,11 @@ func TestABrokenManifestIsRefusedWithAReason(t *testing.T) {
 		apollo + `{"id":"a"}]}`: "operation 0",
 		apollo + `{"id":"a","body":"{ one }"},{"body":"{ one }"}]}`: "operation 1",
 		apollo + `{"id":"a","body":"x"},{"id":"a","body":"y"}]}`:    `"a"`,
-		apollo + `3]}`: "",
+		apollo + `3]}`:                          "",
+		"{\"a\":\"{ one # \xe9 }\"}":            "not UTF-8",
+		`{"a":"{ one # \ud83d }"}`:              "surrogate",
+		`{"\ude00":"{ one }"}`:                  "surrogate",
+		apollo + `{"id":"a","body":"\ud83d"}]}`: "surrogate",
 	} {
 		documents, err := transport.ReadManifest([]byte(text))
 		if err == nil || documents != nil {

@@ -68,6 +68,7 @@ var (
 	noSniff  = []string{"nosniff"}
 	noStore  = []string{"no-store"}
 	private  = []string{"private, no-cache"} // a browser may keep it, but has to ask
+	identity = []string{"identity"}
 )
 
 // Supports takes every request but those for a WebSocket. Other upgrades may be offered, as to HTTP/2, and are not taken up.
@@ -184,6 +185,9 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	case kind == ast.Subscription && x.wanted.parts(true) == "":
 		x.write(x.exec.DispatchError(ctx, streamRequired()))
 		return
+	case x.r.Method == http.MethodHead:
+		x.head(kind)
+		return
 	case kind == ast.Subscription:
 		respond, ctx := x.exec.DispatchOperation(ctx, oc)
 		x.leave()
@@ -203,6 +207,20 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	}
 	respond, ctx := x.exec.DispatchOperation(ctx, oc)
 	x.write(respond(ctx))
+}
+
+// head answers HEAD for an operation that can be run, and runs nothing: what it would answer is not sent anyway, and
+// that the client of a stream has gone may show in nothing but in what is sent.
+func (x *exchange) head(kind ast.Operation) {
+	header := x.w.Header()
+	switch media := x.wanted.one(); {
+	case kind == ast.Subscription || media == "":
+		header["Content-Type"] = x.form(kind == ast.Subscription).media
+	default:
+		header["Content-Type"] = contentTypes[media]
+		header["Cache-Control"] = private
+	}
+	x.w.WriteHeader(http.StatusOK)
 }
 
 func streamRequired() gqlerror.List {

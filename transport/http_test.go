@@ -193,6 +193,8 @@ func TestTheFormOfAnAnswerIsTheOneThatTheClientWantsMost(t *testing.T) {
 		{"APPLICATION/JSON", jsonType},
 		{graphqlType, graphqlType},
 		{graphqlType + "; charset=UTF-8", graphqlType},
+		{graphqlType + "; charset=utf8", graphqlType},
+		{jsonType + `; charset="UTF8"`, jsonType},
 		{graphqlType + ", " + jsonType, graphqlType},
 		{jsonType + ", " + graphqlType, graphqlType},
 		{graphqlType + ", " + jsonType + ";q=0.9", graphqlType},
@@ -288,7 +290,7 @@ func TestTheStatusTellsWhatBecameOfARequestExceptUnderPlainJSON(t *testing.T) {
 func TestABodyThatIsNoRequestIsRefusedWithoutAnEcho(t *testing.T) {
 	url := serveHTTP(t, &transport.HTTP{MaxBatch: 5}, nil)
 	for _, body := range []string{
-		"", " \r\n\t", "{", "[", "SECRET", `"SECRET"`, "3", "null", "true", "\xef\xbb\xbf" + run(`{ one }`), `{"query":"{ one }",}`,
+		"", " \r\n\t", "{", "[", "SECRET", `"SECRET"`, "3", "null", "true", "\xef\xbb\xbf\xef\xbb\xbf" + run(`{ one }`), "\xef\xbb\xbf", `{"query":"{ one }",}`,
 		run(`{ one }`) + " SECRET", run(`{ one }`) + run(`{ one }`), run(`{ one }`) + "]", "[" + run(`{ one }`) + "] SECRET", "\x00",
 		`{}`, `{"query":null}`, `{"query":3}`, `{"query":["SECRET"]}`, `{"query":{"SECRET":1}}`, `{"query":true}`, `{"id":"SECRET"}`,
 		`{"query":"{ one }","variables":["SECRET"]}`, `{"query":"{ one }","variables":"SECRET"}`, `{"query":"{ one }","variables":1e9}`,
@@ -393,11 +395,14 @@ func TestABodyOfAFormThatIsNotUnderstoodIsRefused(t *testing.T) {
 		{"application/json", "", false},
 		{"Application/JSON; Charset=UTF-8", "", false},
 		{"application/json; charset=utf-8; more=1", "identity", false},
+		{"application/json; charset=utf8", "", false},
+		{`application/json; charset="UTF-8"`, "", false},
 		{"", "", true},
 		{"text/plain", "", true},
 		{"application/graphql", "", true},
 		{"application/x-www-form-urlencoded", "", true},
 		{"application/json; charset=latin1", "", true},
+		{"application/json; charset=utf-16", "", true},
 		{"application/json; charset=", "", true},
 		{"application/json; =", "", true},
 		{";", "", true},
@@ -410,8 +415,9 @@ func TestABodyOfAFormThatIsNotUnderstoodIsRefused(t *testing.T) {
 		} else if r.text != `{"data":{"one":1}}` {
 			t.Errorf("%+v: %s", c, r.text)
 		}
-		if t.Failed() {
-			t.Fatalf("%+v", c)
+		codings := r.Header.Get("Accept-Encoding") // says what is wrong, and what is not (RFC 7694)
+		if unknown := c.encoding != "" && c.encoding != "identity"; t.Failed() || unknown && codings != "identity" || !unknown && codings != "" {
+			t.Fatalf("%+v: Accept-Encoding is %q", c, codings)
 		}
 	}
 }
@@ -469,12 +475,43 @@ func TestEveryParameterArrivesAsItWasSent(t *testing.T) {
 	}
 }
 
-func TestHEADIsAnsweredAsGETWithoutTheBody(t *testing.T) {
-	url := serveHTTP(t, &transport.HTTP{}, nil)
-	for _, q := range []string{"{ one }", "{ one"} {
+func TestABodyMayBeginWithAByteOrderMark(t *testing.T) {
+	url := serveHTTP(t, &transport.HTTP{MaxBatch: 5}, nil)
+	for body, want := range map[string]string{
+		"\ufeff" + run(`{ one }`):     `{"data":{"one":1}}`,
+		"\ufeff \n" + run(`{ one }`):  `{"data":{"one":1}}`,
+		"\ufeff" + runs(`{ one }`):    `[{"data":{"one":1}}]`,
+		run(`{ one # ` + "\ufeff\n}"): `{"data":{"one":1}}`,
+	} {
+		if r := post(t, url, body); r.text != want {
+			t.Errorf("%q: %s", body, r.text)
+		}
+	}
+}
+
+func TestHEADIsAnsweredAsGETWithoutTheBodyAndRunsNothing(t *testing.T) {
+	running := func(context.Context) graphql.ResponseHandler {
+		t.Error("something ran")
+		return graphql.OneShot(data("null"))
+	}
+	url := serveHTTP(t, &transport.HTTP{}, fields{"one": running, "ticks": running})
+	for _, c := range []struct{ query, accept, media string }{
+		{"{ one }", graphqlType, graphqlType},
+		{"{ one }", jsonType, jsonType},
+		{"{ one }", eventType, eventType},
+		{"{ one ... @defer { other } }", multipartType, multipartType},
+		{"subscription { ticks }", eventType, eventType},
+		{"subscription { ticks }", multipartType + ";subscriptionSpec=1.0", multipartType},
+	} {
+		head := ask(t, http.MethodHead, url+query("query", c.query), "", "Accept", c.accept)
+		if head.text != "" || head.StatusCode != http.StatusOK || head.media() != c.media || head.ContentLength != -1 || head.Header.Get("Operation-Id") == "" {
+			t.Errorf("%s: %s %v", c.query, head.Status, head.Header)
+		}
+	}
+	for _, q := range []string{"{ one", "{ none }", "mutation { write }", "subscription { ticks }", "query A { one } query B { one }", ""} {
 		head, get := ask(t, http.MethodHead, url+query("query", q), "", "Accept", graphqlType), get(t, url, graphqlType, "query", q)
 		if head.text != "" || head.StatusCode != get.StatusCode || head.media() != get.media() || head.ContentLength != get.ContentLength {
-			t.Errorf("%s: %s %d %q", q, head.Status, head.ContentLength, head.text)
+			t.Errorf("%s: %s %d, for %s %d", q, head.Status, head.ContentLength, get.Status, get.ContentLength)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -56,6 +57,7 @@ func (x *exchange) body(into *[]byte) *refusal {
 		return &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent as Content-Type: application/json, in UTF-8"}
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		x.w.Header()["Accept-Encoding"] = identity // RFC 7694, section 3
 		return &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent without a Content-Encoding"}
 	}
 	limited := r.Body
@@ -81,8 +83,11 @@ func (x *exchange) body(into *[]byte) *refusal {
 		}
 		return badRequest("the body could not be read to its end")
 	}
-	_ = x.within.SetReadDeadline(time.Time{}) // only now: the rest of a body that is refused may never come
-	*into = read.Bytes()
+	_ = x.within.SetReadDeadline(time.Time{})             // only now: the rest of a body that is refused may never come
+	*into = bytes.TrimPrefix(read.Bytes(), byteOrderMark) // which RFC 8259, section 8.1, lets a parser ignore
+	if at := invalidUTF8(*into); at >= 0 {
+		return badRequest("the body is not UTF-8: it is wrong at byte %d", at)
+	}
 	return nil
 }
 
@@ -93,14 +98,14 @@ func (x *exchange) tooLarge() *refusal {
 // mostForeseen is how many bytes of a body are believed in before they are there.
 const mostForeseen = 64 << 10
 
-// isJSON tells whether a Content-Type is that of JSON in UTF-8.
+// isJSON reports whether a Content-Type is that of JSON in UTF-8.
 func isJSON(contentType string) bool {
 	if contentType == jsonType { // the usual one
 		return true
 	}
 	media, options, err := mime.ParseMediaType(contentType)
 	charset, given := options["charset"]
-	return err == nil && media == jsonType && (!given || strings.EqualFold(charset, "utf-8"))
+	return err == nil && media == jsonType && (!given || isUTF8(charset))
 }
 
 // params are the parameters of a request, as they came.
@@ -136,6 +141,9 @@ func parse(body []byte) (*graphql.RawParams, *refusal) {
 			return nil, badRequest("%s must be a string", mistyped.Field)
 		}
 		return nil, syntax(body)
+	}
+	if holdsLoneSurrogate(body) {
+		return nil, badRequest(loneSurrogate)
 	}
 	return p.raw()
 }
@@ -240,14 +248,18 @@ func parseURL(query string) (*graphql.RawParams, *refusal) {
 	}
 	var p params
 	for name, given := range values {
-		if len(given) > 1 {
-			switch name {
-			case "query", "documentId", "operationName", "variables", "extensions":
-				return nil, badRequest("%s is given more than once", name)
-			}
+		switch name {
+		case "query", "documentId", "operationName", "variables", "extensions":
+		default:
+			continue
 		}
 		value := given[0]
-		if value == "" && name != "query" {
+		switch {
+		case len(given) > 1:
+			return nil, badRequest("%s is given more than once", name)
+		case !utf8.ValidString(value):
+			return nil, badRequest("%s is not UTF-8", name)
+		case value == "" && name != "query":
 			continue
 		}
 		switch name {
@@ -261,6 +273,9 @@ func parseURL(query string) (*graphql.RawParams, *refusal) {
 			given := text(strings.TrimSpace(value))
 			if len(given) > 0 && !json.Valid(given) {
 				return nil, badRequest("%s is not a JSON object", name)
+			}
+			if holdsLoneSurrogate(given) {
+				return nil, badRequest(loneSurrogate)
 			}
 			if name == "variables" {
 				p.Variables = given

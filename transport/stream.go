@@ -142,19 +142,23 @@ func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response
 func (s *partWriter) begin(subscription bool) {
 	s.begun = true
 	s.streams.Add(1)
-	switch media := s.wanted.parts(subscription); {
-	case media == eventType:
-		s.form = events
-	case subscription:
-		s.form = subscribed
-	default:
-		s.form = deferred
-	}
+	s.form = s.exchange.form(subscription)
 	header := s.w.Header()
 	header["Content-Type"] = s.form.media
 	header["X-Accel-Buffering"] = []string{"no"} // what nginx must not do
 	s.w.WriteHeader(http.StatusOK)
 	s.out([]byte(s.form.opening))
+}
+
+// form is the one in which the client wants a stream.
+func (x *exchange) form(subscription bool) form {
+	switch media := x.wanted.parts(subscription); {
+	case media == eventType:
+		return events
+	case subscription:
+		return subscribed
+	}
+	return deferred
 }
 
 func (s *partWriter) part(r *graphql.Response, whole bool) {

@@ -289,6 +289,56 @@ func TestAClientThatGoesAwayEndsItsStream(t *testing.T) {
 	}
 }
 
+// net/http waits for one byte after a request to see whether the client is there, and for nothing once that has come.
+func TestAClientThatGoesAwayAfterSendingMoreEndsItsStreamToo(t *testing.T) {
+	ended := make(chan struct{}, 1)
+	tr := &transport.HTTP{KeepAlive: 10 * time.Millisecond}
+	address := strings.TrimPrefix(serveHTTP(t, tr, fields{"ticks": stream(nil, ended)}), "http://")
+	body := run(`subscription { ticks }`)
+	for _, request := range []string{
+		"GET /" + query("query", "subscription { ticks }") + " HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n",
+		"GET /" + query("query", "subscription { ticks }") + " HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n",
+		"GET /" + query("query", "subscription { ticks }") + " HTTP/1.1\r\nHost: h\r\nAccept: multipart/mixed;subscriptionSpec=1.0\r\n\r\n",
+		"GET /" + query("query", "subscription { ticks }") + " HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\nContent-Length: 5\r\n\r\nabcde",
+		fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body),
+	} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		if status, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(status, " 200 ") {
+			t.Fatalf("%s %v", status, err)
+		}
+		_, _ = io.WriteString(conn, "G")
+		_ = conn.Close()
+		receive(t, "the end of the subscription", ended)
+		eventually(t, "the stream is closed", func() bool { return tr.Streams() == 0 })
+	}
+}
+
+func TestHEADOpensNoStreamThatOutlivesIt(t *testing.T) {
+	tr := &transport.HTTP{}
+	address := strings.TrimPrefix(serveHTTP(t, tr, fields{"ticks": stream(nil, nil)}), "http://")
+	for range 10 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "HEAD /"+query("query", "subscription { ticks }")+" HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if status, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(status, " 200 ") {
+			t.Fatalf("%s %v", status, err)
+		}
+		_, _ = io.WriteString(conn, "G")
+		_ = conn.Close()
+	}
+	eventually(t, "no stream is open", func() bool { return tr.Streams() == 0 })
+}
+
 func TestAClientThatGoesAwayFromADeferredAnswerLeavesNothingBehind(t *testing.T) {
 	b := newBank(t, sessiontest.Setup{})
 	started, ended := make(chan struct{}), make(chan struct{})

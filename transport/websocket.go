@@ -80,7 +80,7 @@ func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 	}
 	check := t.CheckOrigin
 	if check == nil {
-		check = sameOrigin
+		check = SameOrigin
 	}
 	if !check(r) {
 		http.Error(w, "the page's origin is not allowed", http.StatusForbidden)
@@ -99,8 +99,8 @@ func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 	s.serve()
 }
 
-// sameOrigin tells whether a page comes from the host that it connects to.
-func sameOrigin(r *http.Request) bool {
+// SameOrigin reports whether a page comes from the host that it connects to. A request without an Origin is not a page's.
+func SameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return true

@@ -36,6 +36,9 @@ func parseSocketMessage(text []byte) (m socketMessage, problem string) {
 	if json.Unmarshal(text, &fields) != nil || fields == nil {
 		return m, "Invalid message: it is not a JSON object"
 	}
+	if holdsLoneSurrogate(text) { // an id would come back as another
+		return m, "Invalid message: " + loneSurrogate
+	}
 	if !socketString(fields["type"], &m.kind) {
 		return m, "Invalid message: type must be a string"
 	}
@@ -101,12 +104,12 @@ func (s *socket) result(id string, response *graphql.Response, first bool) []byt
 
 // failure tells an operation's errors, and that there is no more to come.
 func (s *socket) failure(id string, errs gqlerror.List) []byte {
-	if _, err := json.Marshal(errs); err != nil { // for what was put into them
+	if _, err := json.Marshal(errs); err != nil || len(errs) == 0 { // for what was put into them, or taken from them
 		errs = gqlerror.List{internalError()}
 	}
 	reply := socketReply{id, "error", errs}
 	if s.legacy { // which has one error; its clients take the list from there too
-		reply.Payload = map[string]any{"message": errs.Error(), "errors": errs}
+		reply.Payload = map[string]any{"message": errs[0].Message, "errors": errs}
 	}
 	return reply.encode()
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -904,6 +906,40 @@ func TestTheOlderProtocolIsServedToo(t *testing.T) {
 		c := s.connect(legacy)
 		c.send(text)
 		c.wantClosed(4400)
+	}
+}
+
+func TestAnErrorOfTheOlderProtocolHasTheMessageOfTheFirstOne(t *testing.T) {
+	documents := func(srv *handler.Server) http.Handler {
+		srv.Use(transport.Documents{})
+		srv.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](10)})
+		return srv
+	}
+	c := serveSockets(t, &transport.WebSocket{MaxOperations: 1}, fields{"wait": stream(nil, nil)}, documents).connect(legacy)
+	for _, m := range []struct{ payload, message string }{
+		{`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}`, "PersistedQueryNotFound"},
+		{`{"documentId":"9f2d"}`, "there is no document of this id"},
+		{`{"query":"{"}`, "Expected Name, found <EOF>"},
+		{`{"query":"{ unheardOf never }"}`, `Cannot query field "unheardOf" on type "Query".`},
+		{`{"query":"{ one }","variables":` + strings.Repeat(`{"a":`, 51) + "1" + strings.Repeat("}", 52), "variables are nested in more than 50 levels"},
+	} {
+		c.send(`{"id":"1","type":"start","payload":` + m.payload + `}`)
+		text, err := c.read()
+		var got struct {
+			Type    string
+			Payload struct {
+				Message string
+				Errors  []struct{ Message string }
+			}
+		}
+		if err != nil || json.Unmarshal([]byte(text), &got) != nil || got.Type != "error" || got.Payload.Message != m.message || len(got.Payload.Errors) == 0 || got.Payload.Errors[0].Message != m.message {
+			t.Errorf("%s: got %s %v", m.payload, text, err)
+		}
+	}
+	c.send(`{"id":"1","type":"start","payload":{"query":"{ wait }"}}`)
+	c.send(`{"id":"2","type":"start","payload":{"query":"{ one }"}}`)
+	if text, err := c.read(); err != nil || !strings.Contains(text, `{"message":"there are too many operations`) {
+		t.Errorf("got %s %v", text, err)
 	}
 }
 

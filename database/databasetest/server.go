@@ -48,10 +48,13 @@ func Start(tb testing.TB, kind string, flags ...string) *Server {
 	s.URL = fmt.Sprintf("mysql://root@127.0.0.1:%s/rollcall", port)
 	switch kind {
 	case "mariadb":
-		install = []string{"mariadb-install-db", "--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}
+		install = []string{
+			"mariadb-install-db", "--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db",
+			"--tmpdir=" + folder, // in a folder that is another's too, its temporary tables may have the names of another's
+		}
 		s.command = []string{
 			found(tb, "/usr/sbin/mariadbd"), "--no-defaults", "--datadir=" + data, "--bind-address=127.0.0.1", "--port=" + port,
-			"--socket=" + filepath.Join(folder, "s"), "--skip-name-resolve", "--innodb-buffer-pool-size=16M",
+			"--socket=" + filepath.Join(folder, "s"), "--skip-name-resolve", "--innodb-buffer-pool-size=16M", "--tmpdir=" + folder,
 		}
 		if os.Getuid() == 0 {
 			install, s.command = append(install, "--user=root"), append(s.command, "--user=root")

@@ -824,7 +824,7 @@ type User implements Node {
   id: ID!
   "The full name, 1 to 255 characters."
   name: String!
-  "The email address, in lower case. No two users share one."
+  "The email address, in lower case, in Unicode's form NFC, its domain in Unicode. No two users share one."
   email: String!
   "The user who manages this one, or null at the top of the tree."
   manager: User
@@ -1014,7 +1014,7 @@ type Query {
   ): User
   "The user with this email address, or null if there is none."
   userByEmail(
-    "An email address, in upper or lower case."
+    "An email address, in upper or lower case, in any of Unicode's forms, its domain in Unicode or in ASCII (` + "`" + `xn--` + "`" + `)."
     email: String!
   ): User
   "All users, in order of their ids."
@@ -1092,9 +1092,12 @@ type UserChange {
 
 "A new user."
 input CreateUserInput {
-  "The full name, 1 to 255 characters."
+  "The full name, 1 to 255 characters, without controls and invisible characters. It is stored in Unicode's form NFC."
   name: String!
-  "A well-formed email address that no other user has. It is stored in lower case."
+  """
+  A well-formed email address that no other user has, without invisible characters. It is stored in lower case, in Unicode's
+  form NFC, its domain in Unicode: ` + "`" + `ada@xn--bcher-kva.example` + "`" + ` is ` + "`" + `ada@bücher.example` + "`" + `.
+  """
   email: String!
   "The global id of the user's manager; none where it is omitted or null."
   managerId: ID
@@ -1110,9 +1113,9 @@ type CreateUserPayload {
 input UpdateUserInput {
   "The global id of the user to change."
   id: ID!
-  "A new name, 1 to 255 characters."
+  "A new name, 1 to 255 characters, as in ` + "`" + `createUser` + "`" + `."
   name: String
-  "A new, well-formed email address that no other user has."
+  "A new email address that no other user has, as in ` + "`" + `createUser` + "`" + `."
   email: String
   "The global id of the new manager, or null for none. Nobody can manage themself, directly or through others."
   managerId: ID

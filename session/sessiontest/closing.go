@@ -36,6 +36,10 @@ var closing = []promise{
 		name: "A mutation that is cancelled during COMMIT is stored and says so", test: cancelledCommitting,
 		absent: map[string]string{"sqlite": "COMMIT is a call in this process, which takes no notice of a context"},
 	},
+	{
+		name: "A statement that the server ends at the deadline's moment is late", test: lateByTheServer,
+		absent: map[string]string{"sqlite": "it is in this process, and has no clock of its own"},
+	},
 	{name: "Cancellations never hurt a bystander", test: bystanders},
 
 	{name: "The error of a subscription's resolver closes its session", test: refusedSubscription},
@@ -279,8 +283,54 @@ func (b *Bank) grinding() string {
 	return "SELECT " + grind + " AS slept"
 }
 
+// processlist is MariaDB's and MySQL's table of what each connection does. MySQL's in information_schema fails while any text in
+// it does not fit an older charset.
+const processlist = "/*M! information_schema.processlist */ /*!80022 performance_schema.processlist */"
+
 // grind is an expression of MySQL that takes minutes.
 const grind = "BENCHMARK(100000000000, SHA2('x', 256))"
+
+// lateByTheServer has the server's limit come just before the deadline, and once long before it.
+func lateByTheServer(t *testing.T, backend Backend) {
+	const deadline = 400 * time.Millisecond
+	for _, limit := range []time.Duration{deadline - 30*time.Millisecond, deadline / 4} {
+		for _, kind := range kinds {
+			t.Run(fmt.Sprintf("%s, %s", kind, limit), func(t *testing.T) {
+				b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = deadline }})
+				var failed error
+				b.Step("late", func(ctx context.Context) (int, error) {
+					failed = session.Do(ctx, func(tx *gorm.DB) error {
+						var out []string
+						if b.Dialect == "postgres" {
+							if err := tx.Raw("SELECT set_config('statement_timeout', ?, false)", fmt.Sprint(limit.Milliseconds())).Find(&out).Error; err != nil {
+								return err
+							}
+						}
+						return tx.Raw(b.limited(limit)).Find(&out).Error
+					})
+					return 0, failed
+				})
+				if a := b.Send(kind + ` { run(step: "late") { value } }`); a.OK() {
+					t.Errorf("got %s", a.Raw)
+				}
+				late, ok := errors.AsType[*session.DeadlineError](failed)
+				if ok != (limit > deadline/2) {
+					t.Errorf("got %v, late is %v", failed, late)
+				}
+			})
+		}
+	}
+}
+
+// limited is what takes minutes, within a limit that MariaDB and MySQL each read in a comment of its own.
+func (b *Bank) limited(limit time.Duration) string {
+	if b.Dialect == "postgres" {
+		return b.sleeping()
+	}
+	return fmt.Sprintf("/*M! SET STATEMENT max_statement_time = %.3f FOR */ SELECT /*+ MAX_EXECUTION_TIME(%d) */ COUNT(*) AS slept"+
+		" FROM accounts a, accounts b, accounts c, accounts d, accounts e, accounts f, accounts g"+
+		" WHERE a.balance + b.balance + c.balance + d.balance + e.balance + f.balance + g.balance = 1", limit.Seconds(), limit.Milliseconds())
+}
 
 // stopGrinding ends what was abandoned outside a transaction, which MySQL would go on with until its time limit.
 func (b *Bank) stopGrinding() {
@@ -288,7 +338,7 @@ func (b *Bank) stopGrinding() {
 		return
 	}
 	var ids []int64
-	if err := b.DB.Raw("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT%BENCHMARK(%' AND id <> CONNECTION_ID()").Find(&ids).Error; err != nil {
+	if err := b.DB.Raw("SELECT id FROM " + processlist + " WHERE db = DATABASE() AND info LIKE 'SELECT%BENCHMARK(%' AND id <> CONNECTION_ID()").Find(&ids).Error; err != nil {
 		b.tb.Error(err)
 	}
 	for _, id := range ids {
@@ -311,7 +361,7 @@ func (b *Bank) slowRows() string {
 func (b *Bank) Busy() bool {
 	switch b.Dialect {
 	case "mysql":
-		return b.count("SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND (info LIKE 'SELECT SLEEP(60)%' OR info LIKE 'SELECT BENCHMARK%')") > 0
+		return b.count("SELECT COUNT(*) FROM "+processlist+" WHERE db = DATABASE() AND (info LIKE 'SELECT SLEEP(60)%' OR info LIKE 'SELECT BENCHMARK%')") > 0
 	case "postgres": // which lets a cancellation pass that comes before the statement is executed
 		return b.count("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep' AND query LIKE 'SELECT CAST(pg_sleep(60)%'") > 0
 	}
@@ -451,7 +501,7 @@ func cancelledReading(t *testing.T, backend Backend) {
 
 // killAll ends what MySQL has been left to do.
 func (b *Bank) killAll() {
-	rows, err := b.Side.QueryContext(context.Background(), "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT SLEEP(60)%'")
+	rows, err := b.Side.QueryContext(context.Background(), "SELECT id FROM "+processlist+" WHERE db = DATABASE() AND info LIKE 'SELECT SLEEP(60)%'")
 	if err != nil {
 		b.tb.Fatal(err)
 	}
@@ -519,7 +569,7 @@ func (b *Bank) proving() bool {
 	if b.Dialect == "postgres" {
 		return b.count("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0
 	}
-	return b.count("SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO session_operations%'") > 0
+	return b.count("SELECT COUNT(*) FROM "+processlist+" WHERE db = DATABASE() AND info LIKE 'INSERT INTO session_operations%'") > 0
 }
 
 func cancelledCommitting(t *testing.T, backend Backend) {

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"gorm.io/gorm"
 
 	"rollcall/session"
@@ -35,7 +38,15 @@ var rerunning = []promise{
 			"postgres": "a transaction that has failed takes no statement",
 		},
 	},
+	{name: "An error that another attempt mends is never told, and one that is answered is told once", test: mendedIsNotTold},
+	{
+		name: "What is refused since its connection leads to a server that is read-only is run again on another", test: movesOn,
+		absent: map[string]string{
+			"sqlite": "there is no other server that a connection could lead to",
+		},
+	},
 	{name: "What never gets through is answered at its deadline", test: deadlineEndsReruns},
+	{name: "Without a deadline, what never gets through is run ten times", test: attemptsEnd},
 	{
 		name: "After four failures an operation runs alone", test: runsAlone,
 		absent: map[string]string{
@@ -112,6 +123,66 @@ func runsAgain(t *testing.T, backend Backend) {
 		}
 		b.WantIdle()
 	})
+}
+
+// mendedIsNotTold has an error presenter log as it should: by OnAnswer.
+func mendedIsNotTold(t *testing.T, backend Backend) {
+	for _, c := range conflicts(backend.Dialect) {
+		t.Run(c.number, func(t *testing.T) {
+			var told counter
+			b := NewBank(t, backend, Setup{Options: Options{PoolSize: 2}, Server: func(srv *handler.Server) {
+				srv.SetErrorPresenter(func(ctx context.Context, err error) *gqlerror.Error {
+					session.OnAnswer(ctx, told.add)
+					return graphql.DefaultErrorPresenter(ctx, err)
+				})
+			}})
+			if c.prepare != nil && !c.prepare(b) {
+				t.Logf("%s does not exist on this server", c.number)
+				return
+			}
+			var tries attempts
+			b.Step("lose", func(ctx context.Context) (int, error) {
+				n, err := tries.enter(ctx)
+				if err != nil || n > 1 {
+					return n, err
+				}
+				return 0, c.provoke(ctx, b, session.DB(ctx))
+			})
+			b.Must(`mutation { run(step: "lose") { value } increment(id: 1) { value } }`)
+			tries.want(t, 2)
+			if n := told.n.Load(); n != 0 {
+				t.Errorf("%d errors were told that nobody was answered with", n)
+			}
+			b.Step("fail", func(ctx context.Context) (int, error) { return 0, errors.Join(b.read(ctx), errors.New("it failed")) })
+			for i, kind := range kinds {
+				b.Send(kind + ` { run(step: "fail") { value } }`)
+				if n := told.n.Load(); n != int32(i)+1 {
+					t.Errorf("after %d failures %d were told", i+1, n)
+				}
+			}
+		})
+	}
+}
+
+// movesOn makes the one connection for mutations read-only, as after a failover, before the transaction begins.
+func movesOn(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{Options: Options{PoolSize: 1}})
+	var tries attempts
+	var hooks counter
+	b.Step("write", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, hooks.add)
+		n, err := tries.enter(ctx)
+		return n, errors.Join(err, Add(session.DB(ctx), "counters", "value", 1, 1))
+	})
+	b.Exec(map[string]string{
+		"mysql": "SET SESSION TRANSACTION READ ONLY", "postgres": "SET default_transaction_read_only = on",
+	}[b.Dialect])
+	b.Must(`mutation { run(step: "write") { value } }`)
+	tries.want(t, 2)
+	if n, value := hooks.n.Load(), b.Counter(1); n != 1 || value != 1 {
+		t.Errorf("the hook ran %d times, and the counter is %d", n, value)
+	}
+	b.WantIdle()
 }
 
 // commitRunsAgain has two serializable transactions read what the other one writes. The first to commit wins.
@@ -284,12 +355,42 @@ func deadlineEndsReruns(t *testing.T, backend Backend) {
 	tries.mu.Lock()
 	n := len(tries.sessions)
 	tries.mu.Unlock()
-	if n < 2 {
-		t.Errorf("there were %d attempts, want it to be run again", n)
+	if n < 2 || n > 20 {
+		t.Errorf("there were %d attempts, want it to be run again at growing intervals", n)
 	}
 	free()
 	b.wantNothing(hooks.n.Load())
 	tries.want(t, n)
+}
+
+func attemptsEnd(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 0 }})
+	if b.Dialect == "sqlite" {
+		impatient(b)
+	}
+	free, err := b.obstruct(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free()
+	var tries attempts
+	var hooks counter
+	b.Step("collide", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, hooks.add)
+		n, err := tries.enter(ctx)
+		if n > 10 { // it would go on for as long as it meets an obstruction
+			free()
+		}
+		return n, errors.Join(err, collide(session.DB(ctx)))
+	})
+	a := b.Send(`mutation { run(step: "collide") { value } }`)
+	WantNull(t, a)
+	if a.Code() != "INTERNAL_SERVER_ERROR" {
+		t.Errorf("want an internal error, got %s", a.Raw)
+	}
+	tries.want(t, 10)
+	free()
+	b.wantNothing(hooks.n.Load())
 }
 
 // runsAlone has an operation fail four times amid others. From the fifth attempt on it sees none of them.

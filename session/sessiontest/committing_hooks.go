@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ var hooking = []promise{
 	{name: "Hooks run once, after the commit and before the answer", test: hooksRunOnce},
 	{name: "Hooks of a mutation that wrote nothing run", test: hooksOfNothing},
 	{name: "The session in a hook is closed", test: sessionInHook},
-	{name: "A hook's panic changes nothing", test: hookPanics},
+	{name: "A hook's panic changes nothing, and is in the extension's log", test: hookPanics},
 	{name: "Hooks wait for those of an earlier commit", test: hooksWait},
 	{name: "Hooks run in the order of their commits", test: hooksInOrder},
 }
@@ -110,10 +111,13 @@ func hookPanics(t *testing.T, backend Backend) {
 		session.AfterCommit(ctx, hooks.add)
 		return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
 	})
-	b.Must(`mutation { run(step: "panic later") { value } }`)
-	b.Must(`mutation { run(step: "panic later") { value } }`)
+	b.Must(`mutation Panics { run(step: "panic later") { value } }`)
+	b.Must(`mutation Panics { run(step: "panic later") { value } }`)
 	if n, h := b.Counter(1), hooks.n.Load(); n != 2 || h != 2 {
 		t.Errorf("the counter is %d and %d other hooks ran, want 2 and 2", n, h)
+	}
+	if log := b.Log.String(); strings.Count(log, "panic in a hook") != 2 || strings.Count(log, "hookPanics") < 2 || strings.Count(log, "mutation Panics ") != 2 {
+		t.Errorf("want each panic in the extension's log, with its operation and stack, got %s", log)
 	}
 }
 

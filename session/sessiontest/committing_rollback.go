@@ -36,7 +36,7 @@ func askNumber(dialect string) string {
 // killConnection has the server kill the connection of the transaction that ctx belongs to, and waits
 // until it is gone, with its locks.
 func (b *Bank) killConnection(ctx context.Context) error {
-	kill, left := "KILL %d", "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %d"
+	kill, left := "KILL %d", "SELECT COUNT(*) FROM "+processlist+" WHERE id = %d"
 	if b.Dialect == "postgres" {
 		kill, left = "SELECT pg_terminate_backend(%d)", "SELECT COUNT(*) FROM pg_stat_activity WHERE pid = %d"
 	}

@@ -22,6 +22,7 @@ var isolating = []promise{
 	{name: "Every finisher of GORM works or says what to use instead", test: finishers},
 	{name: "Do has the finishers that a shared session refuses", test: finishersInDo},
 	{name: "A mutation that tried to end its transaction is not committed", test: noRawControl},
+	{name: "A statement of the pool with an operation's context says what to use instead of leaving the transaction", test: pastTheSession},
 	{name: "Eight operations at once read, then write, and none is busy", test: readThenWrite, absent: manyWriters},
 	{name: "Nobody writes between an operation's read and its write", test: nobodyBetween, absent: manyWriters},
 	{name: "A snapshot sees one state of the database at all levels", test: oneState},
@@ -121,6 +122,49 @@ func noRawControl(t *testing.T, backend Backend) {
 		}
 	}
 	b.WantIdle()
+}
+
+// pastTheSession uses the pool with the context of a resolver, as services do that know no session.
+func pastTheSession(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	add := func(db *gorm.DB) error { return Add(db, "counters", "value", 1, 1) }
+	attempts := map[string]func(db *gorm.DB) error{
+		"Exec":        add,
+		"Create":      func(db *gorm.DB) error { return db.Create(&bank.Counter{ID: 100}).Error },
+		"Update":      func(db *gorm.DB) error { return db.Model(&bank.Counter{ID: 1}).Update("value", 1).Error },
+		"Delete":      func(db *gorm.DB) error { return db.Delete(&bank.Counter{ID: 1}).Error },
+		"Find":        func(db *gorm.DB) error { return db.Find(&[]bank.Counter{}).Error },
+		"Scan":        func(db *gorm.DB) error { return db.Raw("SELECT 1").Scan(new(int)).Error },
+		"Row":         func(db *gorm.DB) error { return db.Raw("SELECT 1").Row().Scan(new(int)) },
+		"Transaction": func(db *gorm.DB) error { return db.Transaction(add) },
+		"Connection":  func(db *gorm.DB) error { return db.Connection(add) },
+	}
+	b.Step("escape", func(ctx context.Context) (int, error) {
+		for _, pool := range []*gorm.DB{b.DB, b.Reads} {
+			for name, attempt := range attempts {
+				if err := attempt(pool.WithContext(ctx)); !errors.Is(err, session.ErrOutside) {
+					t.Errorf("%s: want ErrOutside, got %v", name, err)
+				}
+			}
+		}
+		return 1, nil
+	})
+	var hooked error
+	b.Step("later", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, func() { hooked = add(b.DB.WithContext(ctx)) })
+		return 1, nil
+	})
+	b.Step("read", func(ctx context.Context) (int, error) {
+		return 1, b.Reads.WithContext(ctx).Find(&[]bank.Counter{}).Error
+	})
+	for _, kind := range kinds[:2] {
+		b.Must(kind + ` { run(step: "escape") { value } }`)
+	}
+	b.Must(`query { run(step: "read") { value } }`)
+	b.wantUntouched()
+	if b.Must(`mutation { run(step: "later") { value } }`); hooked != nil || b.Counter(1) != 1 {
+		t.Errorf("a hook could not use the pool: %v, the counter is %d", hooked, b.Counter(1))
+	}
 }
 
 // readThenWrite is tried with the writers that the database was opened with, and with several.

@@ -63,6 +63,7 @@ func innermost(t *testing.T, backend Backend) {
 			srv.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response { return next(ctx) })
 			srv.Use(extension.Introspection{})
 		}}, ""},
+		"twice":        {[]func(*handler.Server){install, install}, "the session.Extension is installed 2 times"},
 		"by a pointer": {[]func(*handler.Server){func(srv *handler.Server) { srv.Use(&session.Extension{DB: pools.DB}) }}, ""},
 	} {
 		srv := handler.New(generated.NewExecutableSchema(generated.Config{}))

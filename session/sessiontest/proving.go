@@ -21,11 +21,16 @@ import (
 // proving: promise 13.
 var proving = []promise{
 	{name: "200 cuts at COMMIT and no wrong answer", test: cutCommits, absent: cannotBeCut},
+	{name: "An error at COMMIT is a refusal only if nothing can have been stored", test: errorsAtCommit, absent: cannotBeCut},
+	{name: "Without a proof an error at COMMIT that is no refusal answers OUTCOME_UNKNOWN", test: errorsWithoutProof, absent: cannotBeCut},
+	{name: "A transaction that the server has left open is never stored by whoever gets its connection", test: leftOpen, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was aborted", test: unknownThenAborted, absent: cannotBeCut},
 	{name: "A lost COMMIT whose outcome cannot be had in time answers OUTCOME_UNKNOWN, and its id tells later that it was committed", test: unknownThenCommitted, absent: cannotBeCut},
 	{name: "A transaction whose COMMIT was lost is ended on a server that does not notice", test: cutUnnoticed, absent: cannotBeCut},
 	{name: "Without a proof a lost COMMIT answers OUTCOME_UNKNOWN and no id is stored", test: cutWithoutProof, absent: cannotBeCut},
 	{name: "An operation whose outcome was asked for before its COMMIT is aborted for good", test: askedBefore, absent: cannotBeCut},
+	{name: "An outcome that was told stays, whatever settings the connection has on which it was asked for", test: toldForGood, absent: cannotBeCut},
+	{name: "Several who ask for one outcome at once hear the same", test: askedAtOnce, absent: cannotBeCut},
 	{name: "Each attempt at an operation has an id of its own", test: idsOfAttempts, absent: cannotBeCut},
 	{name: "An id that is too old has expired, and what is no id is no operation", test: idsOutOfRange, absent: cannotBeCut},
 	{name: "Sweeping deletes old ids only", test: sweeping, absent: cannotBeCut},
@@ -129,6 +134,129 @@ func cutCommits(t *testing.T, backend Backend) {
 		t.Errorf("%d operations are stored, but %d increments", len(stored), sum)
 	}
 	b.WantIdle()
+}
+
+// doubtful are errors after which a COMMIT may have been stored, or which are conflicts.
+var doubtful = map[string][]string{
+	// Shutdown, lock refused, interrupted, killed, disconnected; node not ready, error during commit, unknown error, lock
+	// wait timeout, read only, XA; an observer's, and one of Galera's own: https://dev.mysql.com/doc/mysql-errors/9.0/en/
+	"mysql": {"1053", "1192", "1317", "1927", "4031", "1047", "1180", "1105", "1205", "1290", "1399", "3100", "1878"},
+	// https://www.postgresql.org/docs/current/errcodes-appendix.html
+	"postgres": {"08000", "08006", "08P01", "57P01", "57P03", "57014", "40003", "53100", "58030", "25006", "XX000"},
+}
+
+// certain are errors by which a database says that a COMMIT has stored nothing: conflicts, after which it is run again, and others.
+var certain = map[string]struct{ conflicts, others []string }{
+	"mysql":    {conflicts: []string{"1213", "3101"}},
+	"postgres": {[]string{"40001", "40P01"}, []string{"23503", "23505", "23514", "22012", "P0001", "40002"}},
+}
+
+// rerun are doubtful errors after which a mutation is run again, once it is sure that nothing was stored: the end of a wait for
+// a lock, and what another connection may not have: a node that is not ready, a server that is read-only.
+var rerun = []string{"1205", "55P03", "1047", "1290", "25006"}
+
+func errorsAtCommit(t *testing.T, backend Backend) {
+	next := make(chan cut, 1)
+	p := newProxy(t, backend.Dialect, func() cut {
+		select {
+		case what := <-next:
+			return what
+		default:
+			return pass
+		}
+	})
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}}))
+	stored := 0
+	for _, p.number = range slices.Concat(doubtful[b.Dialect], certain[b.Dialect].conflicts, certain[b.Dialect].others) {
+		for _, what := range []cut{deny, grant} {
+			if what == grant && !slices.Contains(doubtful[b.Dialect], p.number) {
+				continue
+			}
+			next <- what
+			name := fmt.Sprintf("M%d_%s", what, p.number)
+			a := b.Send(`mutation ` + name + ` { increment(id: 1) { value } run(step: "mark") { value } }`)
+			again := slices.Contains(slices.Concat(rerun, certain[b.Dialect].conflicts), p.number)
+			if want := what == grant || again; a.OK() != want || a.Code() == "OUTCOME_UNKNOWN" {
+				t.Errorf("%s, of which the server stored %t: got %s", name, what == grant, a.Raw)
+			}
+			if a.OK() {
+				stored++
+			}
+			if marks(b)[name] != a.OK() || b.Counter(1) != stored {
+				t.Errorf("%s: stored is %t, the counter is %d after %d mutations, and the answer %s", name, marks(b)[name], b.Counter(1), stored, a.Raw)
+			}
+			b.WantIdle()
+		}
+	}
+}
+
+func errorsWithoutProof(t *testing.T, backend Backend) {
+	next := make(chan cut, 1)
+	p := newProxy(t, backend.Dialect, func() cut {
+		select {
+		case what := <-next:
+			return what
+		default:
+			return pass
+		}
+	})
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}, Extension: func(e *session.Extension) { e.Proof = nil }}))
+	for _, p.number = range doubtful[b.Dialect] {
+		for _, what := range []cut{deny, grant} {
+			next <- what
+			name := fmt.Sprintf("M%d_%s", what, p.number)
+			wantUnknown(t, b.Send(`mutation `+name+` { run(step: "mark") { value } }`))
+			if got := marks(b)[name]; got != (what == grant) {
+				t.Errorf("%s: stored is %t", name, got)
+			}
+		}
+	}
+	for _, p.number = range certain[b.Dialect].conflicts {
+		next <- deny
+		b.Must(`mutation Again` + p.number + ` { run(step: "mark") { value } }`)
+	}
+	for _, p.number = range certain[b.Dialect].others {
+		next <- deny
+		a := b.Send(`mutation Refused` + p.number + ` { run(step: "mark") { value } }`)
+		if WantNull(t, a); a.Code() != "INTERNAL_SERVER_ERROR" {
+			t.Errorf("%s: want a refusal, got %s", p.number, a.Raw)
+		}
+	}
+}
+
+// leftOpen has a server answer what ends a transaction with an error, and go on with the transaction. MySQL would store
+// it at the next BEGIN on its connection.
+func leftOpen(t *testing.T, backend Backend) {
+	for _, withProof := range []bool{true, false} {
+		var next cut
+		p := newProxy(t, backend.Dialect, func() cut { return next })
+		p.undo = func() cut { return next }
+		p.number = map[string]string{"mysql": "1047", "postgres": "XX000"}[backend.Dialect]
+		b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 1}, Extension: func(e *session.Extension) {
+			e.Side = nil // else the connection is killed
+			if !withProof {
+				e.Proof = nil
+			} else {
+				e.Proof.Within = 100 * time.Millisecond
+			}
+		}}))
+		b.Step("fail", func(context.Context) (int, error) { return 0, errors.New("it failed") })
+		next = leave
+		id := wantUnknown(t, b.Send(`mutation Committed { increment(id: 1) { value } run(step: "mark") { value } }`))
+		next = pass
+		b.Must(`mutation Next { increment(id: 2) { value } }`)
+		if withProof {
+			wantOutcome(t, proofOf(b, 20*time.Second), id, session.Aborted)
+		}
+		next = leave
+		WantNull(t, b.Send(`mutation RolledBack { increment(id: 1) { value } run(step: "mark") { value } fail: run(step: "fail") { value } }`))
+		WantNull(t, b.Send(`mutation Empty { fail: run(step: "fail") { value } }`))
+		next = pass
+		b.Must(`mutation Last { increment(id: 2) { value } }`)
+		if stored := marks(b); len(stored) != 0 || b.Counter(1) != 0 || b.Counter(2) != 2 {
+			t.Errorf("with a proof %t: what was refused is stored: %v", withProof, stored)
+		}
+	}
 }
 
 // wantUnknown fails unless an answer is OUTCOME_UNKNOWN. It returns the operation's id.
@@ -252,6 +380,140 @@ func askedBefore(t *testing.T, backend Backend) {
 	b.WantIdle()
 }
 
+// settings are what a server may set its connections to.
+var settings = map[string][]string{
+	"mysql": {
+		"autocommit = 0", "transaction_isolation = 'REPEATABLE-READ'", "transaction_isolation = 'SERIALIZABLE'",
+		"transaction_isolation = 'READ-UNCOMMITTED'", "sql_mode = ''", "time_zone = '+13:00'",
+	},
+	"postgres": {
+		"default_transaction_isolation = 'repeatable read'", "default_transaction_isolation = 'serializable'",
+		"default_transaction_deferrable = on", "timezone = 'Pacific/Kiritimati'",
+	},
+}
+
+// sideConfigured sets up every connection of a bank's side pool and returns what closes these connections.
+func sideConfigured(b *Bank, setting string) (ended func()) {
+	b.tb.Helper()
+	var all []*sql.Conn
+	for range b.Side.Stats().MaxOpenConnections {
+		conn, err := b.Side.Conn(context.Background())
+		if err != nil {
+			b.tb.Fatal(err)
+		}
+		all = append(all, conn)
+		if _, err := conn.ExecContext(context.Background(), "SET SESSION "+sessionVariable(b, conn, setting)); err != nil {
+			b.tb.Fatal(err)
+		}
+	}
+	for _, conn := range all {
+		_ = conn.Close()
+	}
+	return func() {
+		b.Side.SetMaxIdleConns(0)
+		Eventually(b.tb, "the connections are closed", func() bool { return b.Side.Stats().OpenConnections == 0 })
+		b.Side.SetMaxIdleConns(len(all))
+	}
+}
+
+// sessionVariable is a setting by the name that the server has for it: MariaDB before 11.1 has tx_isolation.
+func sessionVariable(b *Bank, conn *sql.Conn, setting string) string {
+	if b.Dialect == "mysql" && strings.HasPrefix(setting, "transaction_isolation") {
+		var name, value string
+		err := conn.QueryRowContext(context.Background(), "SHOW VARIABLES LIKE 'tx_isolation'").Scan(&name, &value)
+		if err == nil {
+			return strings.Replace(setting, "transaction_isolation", name, 1)
+		}
+	}
+	return setting
+}
+
+func toldForGood(t *testing.T, backend Backend) {
+	b := marked(NewBank(t, backend, Setup{}))
+	proof := proofOf(b, 20*time.Second)
+	insert := "INSERT INTO session_operations (id, state) VALUES (?, 1)"
+	for _, setting := range settings[b.Dialect] {
+		ended := sideConfigured(b, setting)
+		never, stored := idMade(time.Now()), idMade(time.Now())
+		b.Exec(insert, stored)
+		wantOutcome(t, proof, never, session.Aborted)
+		wantOutcome(t, proof, stored, session.Committed)
+		old := idMade(time.Now().Add(-27 * time.Hour))
+		b.Exec(insert, old)
+		if n, err := proof.Sweep(t.Context()); n != 1 || err != nil {
+			t.Errorf("%s: want 1 id swept, got %d, %v", setting, n, err)
+		}
+		ended()
+		if err := b.DB.Exec(insert, never).Error; err == nil {
+			t.Errorf("%s: an attempt that was said to be aborted could be committed", setting)
+		}
+		wantOutcome(t, proof, never, session.Aborted)
+		wantOutcome(t, proof, stored, session.Committed)
+		if slices.Contains(operations(b), old) {
+			t.Errorf("%s: an id that was swept is there again", setting)
+		}
+	}
+}
+
+// askedAtOnce has many ask, by two pools, while the attempt's transaction is open and when there was none.
+func askedAtOnce(t *testing.T, backend Backend) {
+	b := marked(NewBank(t, backend, Setup{}))
+	sideConfigured(b, settings[b.Dialect][0])
+	const each = 12
+	ask := func(id string) <-chan session.Outcome {
+		t.Helper()
+		outcomes := make(chan session.Outcome, 2*each)
+		pool, err := b.DB.DB()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pool := range []*sql.DB{b.Side, pool} {
+			proof := &session.Proof{DB: pool, Dialect: b.Dialect, Within: 20 * time.Second}
+			for range each {
+				go func() {
+					outcome, err := proof.Outcome(context.Background(), id)
+					if err != nil {
+						t.Errorf("asked at once: %v", err)
+					}
+					outcomes <- outcome
+				}()
+			}
+		}
+		return outcomes
+	}
+	want := func(outcomes <-chan session.Outcome, want session.Outcome) {
+		t.Helper()
+		for range 2 * each {
+			if got := <-outcomes; got != want {
+				t.Errorf("want the outcome %d, got %d", want, got)
+			}
+		}
+	}
+	for range 10 {
+		want(ask(idMade(time.Now())), session.Aborted)
+	}
+	for end, outcome := range map[string]session.Outcome{"COMMIT": session.Committed, "ROLLBACK": session.Aborted} {
+		id := idMade(time.Now())
+		conn, err := b.Side.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range []string{"BEGIN", fmt.Sprintf("INSERT INTO session_operations (id, state) VALUES ('%s', 1)", id)} {
+			if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		outcomes := ask(id)
+		Eventually(t, "somebody waits", func() bool { return b.Side.Stats().WaitCount > 0 })
+		time.Sleep(50 * time.Millisecond) // for the others, which may also come later
+		if _, err := conn.ExecContext(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		want(outcomes, outcome)
+	}
+}
+
 // transientFailure returns a statement that fails as if it had been a deadlock's victim.
 func transientFailure(dialect string) string {
 	if dialect == "postgres" {
@@ -331,14 +593,14 @@ func sweeping(t *testing.T, backend Backend) {
 	proof := proofOf(b, 20*time.Second)
 	b.Must(`mutation M { run(step: "mark") { value } }`)
 	kept := operations(b)
-	insert := func(age, behind time.Duration) string { // behind is how much the database's clock is
+	insert := func(age, behind time.Duration) string { // behind is how much the database's clock or time zone is
 		made := time.Now().UTC().Add(-age)
 		id := idMade(made)
 		b.Exec("INSERT INTO session_operations (id, state, created_at) VALUES (?, 1, ?)", id, made.Add(-behind))
 		return id
 	}
-	kept = append(kept, insert(23*time.Hour, 0), insert(24*time.Hour-10*time.Minute, 30*time.Minute))
-	insert(27*time.Hour, 0)
+	kept = append(kept, insert(23*time.Hour, 0), insert(24*time.Hour-10*time.Minute, 12*time.Hour))
+	insert(27*time.Hour, -14*time.Hour)
 	insert(1000*time.Hour, 0)
 
 	check := func() {

@@ -38,7 +38,6 @@ var querying = []promise{
 		absent: map[string]string{"sqlite": "it has no connection to lose"},
 	},
 	{name: "What ends a Query early is its error's cause", test: queryTellsCause},
-	{name: "A row that uses its session waits for the deadline and not for ever", test: rowUsesSession},
 	{name: "Query is counted, and GORM's logger told of it", test: queryIsLogged},
 	{name: "A logger that hides parameters gets Query's text without them", test: queryHidesParameters},
 	{name: "Query without a session says what to install", test: queryWithoutSession},
@@ -423,32 +422,6 @@ func queryTellsCause(t *testing.T, backend Backend) {
 					b.stopGrinding()
 				}
 			}
-		}
-	}
-}
-
-func rowUsesSession(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 200 * time.Millisecond }})
-	for name, use := range uses {
-		for _, kind := range kinds[:2] {
-			ends := make(chan error, 2)
-			b.Step("nest", func(ctx context.Context) (int, error) {
-				err := uses["Query"](ctx, func() error {
-					err := use(ctx, func() error { return nil })
-					ends <- err
-					return err
-				})
-				ends <- err
-				return 0, err
-			})
-			a := b.Send(kind + ` { run(step: "nest") { value } }`)
-			wantCancelled(t, a.Raw, "took longer than")
-			for range 2 {
-				if err := receive(t, "the deadline", ends); err == nil || strings.Count(err.Error(), "took longer than") != 1 {
-					t.Errorf("%s: %s: want one error of the deadline, got %v", kind, name, err)
-				}
-			}
-			b.WantIdle()
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 
 	"rollcall/session"
@@ -24,6 +25,8 @@ var sharing = []promise{
 	{name: "An inner rollback takes back its own writes while others write", test: innerRollback},
 	{name: "A statement refused within a savepoint leaves the rest of the transaction as it was", test: refusedWithinSavepoint},
 	{name: "A panic in Do frees the connection for the other resolvers", test: panicInDo},
+	{name: "A session that is used within its own Do, Query or statement says so at once", test: nesting},
+	{name: "Whoever waits for another resolver's Do gets its turn", test: waitsForDo},
 	{name: "What Do leaves open is closed, and its tx refused, once it returns", test: leftOpenByDo},
 	{name: "Do reads open rows beside the other resolvers of a query", test: openRows},
 }
@@ -392,4 +395,86 @@ func openRows(t *testing.T, backend Backend) {
 		}
 	}
 	b.WantIdle()
+}
+
+// asking is a value that GORM asks for while it writes its statement.
+type asking struct{ ask func() error }
+
+func (a asking) GormValue(_ context.Context, db *gorm.DB) clause.Expr {
+	_ = db.AddError(a.ask())
+	return gorm.Expr("1")
+}
+
+func nesting(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 0 }})
+	outer := map[string]func(ctx context.Context, amid func() error) error{
+		"Do":    func(ctx context.Context, amid func() error) error { return uses["Do"](ctx, amid) },
+		"Query": func(ctx context.Context, amid func() error) error { return uses["Query"](ctx, sync.OnceValue(amid)) },
+		"a statement": func(ctx context.Context, amid func() error) error {
+			return session.DB(ctx).Where("id = ?", asking{amid}).Find(&[]bank.Counter{}).Error
+		},
+		"a statement in Do": func(ctx context.Context, amid func() error) error {
+			return session.Do(ctx, func(tx *gorm.DB) error {
+				return tx.Where("id = ?", asking{amid}).Find(&[]bank.Counter{}).Error
+			})
+		},
+	}
+	for name, use := range outer {
+		for inner, again := range uses {
+			for _, kind := range kinds {
+				if kind == "query" && !strings.HasSuffix(name, "Do") {
+					continue // each has a connection of its own
+				}
+				var got error
+				b.Step("nest", func(ctx context.Context) (int, error) {
+					_ = use(ctx, func() error {
+						got = again(ctx, func() error { return nil })
+						return got
+					})
+					return 1, session.DB(ctx).Find(&[]bank.Counter{}).Error // the session goes on
+				})
+				answer := make(chan Answer, 1)
+				go func() { answer <- b.Send(kind + ` { run(step: "nest") { value } }`) }()
+				if a := receive(t, "an answer: it hangs", answer); !a.OK() || !errors.Is(got, session.ErrNested) {
+					t.Errorf("%s: %s in %s: want ErrNested, got %v and the answer %s", kind, inner, name, got, a.Raw)
+				}
+				b.WantIdle()
+			}
+		}
+	}
+}
+
+func waitsForDo(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	const others = 8
+	b.Step("start", func(context.Context) (int, error) { return 1, nil })
+	for _, kind := range kinds {
+		inside, waiting := make(chan struct{}), expect(others)
+		b.Step("do", func(ctx context.Context) (int, error) {
+			return 0, session.Do(ctx, func(tx *gorm.DB) error {
+				close(inside)
+				if err := waiting.arrive(ctx); err != nil {
+					return err
+				}
+				time.Sleep(50 * time.Millisecond) // they are in their statements
+				return tx.Find(&[]bank.Counter{}).Error
+			})
+		})
+		b.Step("wait", func(ctx context.Context) (int, error) {
+			if err := await(ctx, inside); err != nil {
+				return 0, err
+			}
+			waiting.come()
+			return 0, errors.Join(
+				uses["GORM"](ctx, func() error { return nil }),
+				uses["Do"](ctx, func() error { return nil }),
+				uses["Query"](ctx, func() error { return nil }))
+		})
+		b.Must(kind + ` { run(step: "start") ` + aliased(others+1, func(i int) string {
+			if i == others {
+				return `run(step: "do") { value }`
+			}
+			return `run(step: "wait") { value }`
+		}) + ` }`)
+	}
 }

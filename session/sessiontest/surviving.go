@@ -237,7 +237,7 @@ func (c *chaos) trouble() {
 
 // kill kills one connection of this database, whoever's it is but its own.
 func (c *chaos) kill(random *rand.Rand) {
-	list, kill := "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()", "KILL %d"
+	list, kill := "SELECT id FROM "+processlist+" WHERE db = DATABASE() AND id <> CONNECTION_ID()", "KILL %d"
 	if c.Dialect == "postgres" {
 		list = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 		kill = "SELECT pg_terminate_backend(%d)"

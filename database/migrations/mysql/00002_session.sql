@@ -4,8 +4,8 @@
 CREATE TABLE IF NOT EXISTS session_operations (
     id varchar(64) NOT NULL PRIMARY KEY,
     state smallint NOT NULL,
-    created_at datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
-);
+    created_at datetime(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE session_operations;
+DROP TABLE IF EXISTS session_operations;

@@ -1,0 +1,147 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// MovedError says that a file of the SQLite database is not the one any more that was opened. What is written goes into a
+// file that has no name then, and another one by that name is not to be mixed with what is open: only a new start helps.
+type MovedError struct{ Path string }
+
+func (e *MovedError) Error() string {
+	return e.Path + " has been deleted or replaced since it was opened: restart rollcall"
+}
+
+// Code is SQLite's own for that, which it gives where there is no write-ahead log.
+func (*MovedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
+
+// sqliteFiles watches the files of an open database.
+type sqliteFiles struct {
+	path   string
+	known  map[string]os.FileInfo // what was opened, by path
+	held   *sql.DB                // one connection that stays: SQLite removes the log and its index with the last one
+	looked atomic.Int64           // when they were last found well, in Unix nanoseconds
+}
+
+// lookPause is how long it counts that the files were well, for what does not store anything.
+const lookPause = 100 * time.Millisecond
+
+// openFiles opens the connection that stays, and notes what it has opened.
+func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, error) {
+	f := &sqliteFiles{path: path, known: map[string]os.FileInfo{}, held: held}
+	held.SetMaxOpenConns(1)
+	var n int
+	if err := held.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master").Scan(&n); err != nil { // this opens the log
+		return nil, err
+	}
+	target, err := filepath.EvalSymlinks(path) // beside which the log is
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{path, target + "-wal", target + "-shm"} {
+		if f.known[name], err = os.Stat(name); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// look returns a *MovedError unless each file is still the one that was opened.
+func (f *sqliteFiles) look() error {
+	for path, known := range f.known {
+		if now, err := os.Stat(path); err != nil || !os.SameFile(now, known) {
+			return &MovedError{path}
+		}
+	}
+	f.looked.Store(time.Now().UnixNano())
+	return nil
+}
+
+// close closes the connection that stays. As the last one it moves what is in the log to the database's file, also from a log that has been
+// deleted. But it deletes whatever log there is by that name: where the database has gone, or another file has come, it is left to the end
+// of the process.
+func (f *sqliteFiles) close() error {
+	for path, known := range f.known {
+		now, err := os.Stat(path)
+		if err == nil && !os.SameFile(now, known) || err != nil && path == f.path {
+			return nil
+		}
+	}
+	return f.held.Close()
+}
+
+// sqliteConnector makes connections that are used for as long only as the files are those that they have opened.
+type sqliteConnector struct {
+	driver.Connector
+	files *atomic.Pointer[sqliteFiles] // nil until they have been opened
+}
+
+func (c *sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	files := c.files.Load()
+	if files == nil {
+		conn, err := c.Connector.Connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &sqliteConn{conn.(driverConn), c.files}, nil
+	}
+	if err := files.look(); err != nil { // SQLite would make a new file
+		return nil, err
+	}
+	conn, err := c.Connector.Connect(ctx)
+	if moved := files.look(); moved != nil {
+		if conn != nil {
+			moved = errors.Join(moved, conn.Close())
+		}
+		return nil, moved
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &sqliteConn{conn.(driverConn), c.files}, nil
+}
+
+type sqliteConn struct {
+	driverConn
+	files *atomic.Pointer[sqliteFiles]
+}
+
+// ResetSession is asked before a connection is used again. Where it is not, the pool asks for another, and learns why.
+func (c *sqliteConn) ResetSession(ctx context.Context) error {
+	if f := c.files.Load(); f != nil && time.Now().UnixNano()-f.looked.Load() > int64(lookPause) && f.look() != nil {
+		return driver.ErrBadConn
+	}
+	return c.driverConn.ResetSession(ctx)
+}
+
+func (c *sqliteConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.driverConn.BeginTx(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	return &sqliteTx{tx, c.files}, nil
+}
+
+type sqliteTx struct {
+	driver.Tx
+	files *atomic.Pointer[sqliteFiles]
+}
+
+// Commit stores nothing in a file that nobody will find.
+func (t *sqliteTx) Commit() error {
+	if f := t.files.Load(); f != nil {
+		if err := f.look(); err != nil {
+			return errors.Join(err, t.Tx.Rollback())
+		}
+	}
+	return t.Tx.Commit()
+}

@@ -1,0 +1,72 @@
+package session
+
+import (
+	"reflect"
+	"runtime"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// How long a statement waits for its turn before it looks whether it waits for itself, and before the log tells of it.
+const (
+	shortWait = 100 * time.Millisecond // others' statements are shorter, and the look takes longer than some of them
+	longWait  = 5 * time.Second
+)
+
+// wait takes the slot. It returns an error instead if the caller itself is what the slot's holder waits for.
+func (s *Session) wait() error {
+	select {
+	case s.slot <- struct{}{}:
+		return nil
+	default:
+	}
+	looked := false
+	timer := time.NewTimer(shortWait)
+	defer timer.Stop()
+	for {
+		select {
+		case s.slot <- struct{}{}:
+			return nil
+		case <-s.ctx.Done():
+			return s.cause()
+		case <-timer.C:
+		}
+		switch {
+		case !looked && nested():
+			return ErrNested
+		case !looked:
+			looked = true
+			timer.Reset(longWait)
+		case s.doing.Load() > 0:
+			s.logger.Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
+		}
+	}
+}
+
+// lend calls what Do was given. (Do itself is on the stack of those who wait for another one, too.)
+func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
+
+// nested tells whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
+// statement. That is on the stack, where nobody else's is.
+func nested() bool {
+	holders := []string{nameOf(lend), nameOf((*Session).each), nameOf(runNoted)}
+	callers := make([]uintptr, 64)
+	for skip := 2; ; skip += len(callers) {
+		n := runtime.Callers(skip, callers)
+		frames := runtime.CallersFrames(callers[:n])
+		for more := n > 0; more; {
+			var frame runtime.Frame
+			if frame, more = frames.Next(); slices.Contains(holders, frame.Function) {
+				return true
+			}
+		}
+		if n < len(callers) {
+			return false
+		}
+	}
+}
+
+// nameOf returns a function's name as a stack has it.
+func nameOf(fn any) string { return runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name() }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/database/databasetest"
+)
+
+func TestAStartThatFailsHasWrittenNothing(t *testing.T) {
+	t.Parallel()
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		taken, folder := listen(t), t.TempDir()
+		text := filepath.Join(folder, "text")
+		if err := os.WriteFile(text, []byte("neither JSON nor PEM"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{
+			{"--listen", taken},
+			{"--metrics", taken},
+			{"--documents", filepath.Join(folder, "missing")},
+			{"--documents", text},
+			{"--tls-cert", text, "--tls-key", text},
+		} {
+			if got := refusal(t, append(args, "--database", url, "--migrate", "--demo")...); !strings.HasPrefix(got, args[0]) {
+				t.Errorf("%q: %s", args, got)
+			}
+		}
+		if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
+			if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the file is there: %v", err)
+			}
+			return
+		}
+		names, err := databasetest.Open(t, url).Write.Migrator().GetTables()
+		if err != nil || len(names) > 0 {
+			t.Errorf("the tables %v are there, %v", names, err)
+		}
+	})
+}
+
+// A start has its port before it has its schema. Who comes in between is not sent away.
+func TestWhoConnectsDuringTheStartIsAnsweredAfterIt(t *testing.T) {
+	t.Parallel()
+	url := databasetest.URL(t, "sqlite")
+	output(t, "migrate", "--database", url)
+	db := databasetest.Open(t, url)
+	release := lockUser42(t, db) // so that the demo data have to wait
+	address := listenLater(t)
+	answered := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, parsed(t, "--database", url, "--demo", "--listen", address)) }()
+	go func() {
+		for {
+			res, err := http.Get("http://" + address + "/readyz")
+			if err == nil {
+				text, _ := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if res.StatusCode != http.StatusOK {
+					err = errors.New(string(text))
+				}
+			} else if strings.Contains(err.Error(), "refused") { // it has not begun
+				time.Sleep(2 * time.Millisecond)
+				continue
+			}
+			answered <- err
+			return
+		}
+	}()
+	select {
+	case err := <-answered:
+		t.Errorf("answered before the start was complete: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	release()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// listenLater returns an address that is free now.
+func listenLater(tb testing.TB) string {
+	tb.Helper()
+	listener, err := listenOn(tb.Context(), "--listen", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func TestATableThatWouldLoseItsRowsIsRefusedAtTheStartAndNotReady(t *testing.T) {
+	t.Parallel()
+	for _, kind := range databasetest.Kinds(t) {
+		damage, mend := "ALTER TABLE session_operations ENGINE = MyISAM", "ALTER TABLE session_operations ENGINE = InnoDB"
+		switch kind {
+		case "sqlite":
+			continue
+		case "postgres":
+			damage, mend = "ALTER TABLE session_operations SET UNLOGGED", "ALTER TABLE session_operations SET LOGGED"
+		}
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			url := databasetest.URL(t, kind)
+			s := start(t, "--database", url, "--migrate")
+			db := databasetest.Open(t, url)
+			if err := db.Write.Exec(damage).Error; err != nil {
+				t.Fatal(err)
+			}
+			for _, flags := range [][]string{{}, {"--migrate"}, {"--demo"}} {
+				if text := refusal(t, append(flags, "--database", url)...); !contains(text, "the table session_operations ", "run "+mend) {
+					t.Error(text)
+				}
+			}
+			eventually(t, "it is not ready", func() bool {
+				status, text := s.probe("/readyz")
+				return status == http.StatusServiceUnavailable && strings.Contains(text, "the table session_operations")
+			})
+			if err := db.Write.Exec(mend).Error; err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is ready", func() bool { status, _ := s.probe("/readyz"); return status == http.StatusOK })
+		})
+	}
+}
+
+func TestTheLogWarnsOfADatabaseThatMayLoseWhatItAcknowledges(t *testing.T) {
+	t.Parallel()
+	for _, kind := range databasetest.Kinds(t) {
+		url := databasetest.URL(t, kind)
+		s := start(t, "--database", url, "--migrate")
+		if strings.Contains(s.log.String(), "WARN") {
+			t.Errorf("%s: %s", kind, &s.log)
+		}
+		if kind != "postgres" { // elsewhere the setting is a whole server's: see the tests of package database
+			continue
+		}
+		name := url[strings.LastIndex(url, "/")+1:]
+		name, _, _ = strings.Cut(name, "?")
+		admin(t, parseURL(t, url), "ALTER DATABASE "+name+" SET synchronous_commit = off", "")
+		s = start(t, "--database", url)
+		if !contains(s.log.String(), "level=WARN", "synchronous_commit = off") {
+			t.Errorf("logged: %s", &s.log)
+		}
+	}
+}
+
+func TestMigrateCompletesWhatWasKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	program := built(t)
+	migrateFor := func(url string, limit time.Duration) (took time.Duration) {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		began := time.Now()
+		_ = exec.CommandContext(ctx, program, "migrate", "--database", url).Run() // which is killed when ctx ends
+		return time.Since(began)
+	}
+	schema := func(url string) (text string) {
+		db := databasetest.Open(t, url)
+		rows := db.Read.Raw("SELECT group_concat(sql || ';') FROM (SELECT sql FROM sqlite_master ORDER BY name)").Row()
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	whole := databasetest.URL(t, "sqlite")
+	took, want := migrateFor(whole, patience), schema(whole)
+	const moments = 40
+	within := 0
+	for i := range moments {
+		url := databasetest.URL(t, "sqlite")
+		migrateFor(url, took*time.Duration(i+1)/moments)
+		switch text := output(t, "migrate", "--database", url); {
+		case strings.Contains(text, "applied: 0"):
+		default:
+			within++
+		}
+		if got := schema(url); got != want {
+			t.Errorf("killed after %s: %s\nwant: %s", took*time.Duration(i+1)/moments, got, want)
+		}
+	}
+	if within < moments/4 {
+		t.Errorf("only %d of %d were killed before they had ended", within, moments)
+	}
+}

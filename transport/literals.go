@@ -1,0 +1,304 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// Literals is the gqlgen extension that has gqlparser read strings as the specification does: see NormalizeStrings. It is
+// to be installed after the extensions that find a document by its id or check its hash, and before all others.
+type Literals struct{}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+} = Literals{}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (Literals) ExtensionName() string { return "Literals" }
+
+// Validate accepts every schema.
+func (Literals) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationParameters normalizes the strings of a document.
+func (Literals) MutateOperationParameters(_ context.Context, params *graphql.RawParams) *gqlerror.Error {
+	document, err := NormalizeStrings(params.Query)
+	if err != nil {
+		return err
+	}
+	params.Query = document
+	return nil
+}
+
+// NormalizeStrings writes the strings of a document in a form that gqlparser reads as the specification says
+// (https://spec.graphql.org/September2025/#sec-String-Value). By itself it knows neither \u{1F600} nor surrogate pairs,
+// takes the indentation of a block string's first line into account, ends one at the last of its quotes, and refuses
+// control characters. A string that the specification refuses is an error.
+//
+// Text is rewritten, and not the syntax tree, since that has lost what was escaped by then, and since every parser of the
+// document is to find the same. What comes after a string stays at its line and column, as an error is to name it: the new
+// form is padded with spaces and line breaks, which mean nothing there. Only a control character, for which gqlparser knows
+// nothing but a longer form, moves the rest of its line.
+func NormalizeStrings(document string) (string, *gqlerror.Error) {
+	if usual(document) {
+		return document, nil
+	}
+	l := literals{text: document}
+	if err := l.normalize(); err != nil {
+		return "", err
+	}
+	return string(append(l.out, document[l.copied:]...)), nil
+}
+
+// usual reports whether gqlparser reads a document as it is.
+func usual(document string) bool {
+	for i := range len(document) {
+		switch c := document[i]; {
+		case c > '\\', c > '"' && c < '\\':
+		case c == '"' && strings.HasPrefix(document[i:], `"""`), c == '\\' && strings.HasPrefix(document[i:], `\u`), control(c), c == '\r':
+			return false
+		}
+	}
+	return true
+}
+
+// control reports whether gqlparser refuses a character within strings and comments.
+func control(c byte) bool { return c < ' ' && c != '\t' && c != '\n' && c != '\r' }
+
+// literals is a document on its way to its new form.
+type literals struct {
+	text   string
+	copied int // bytes of text that are in out, in whatever form
+	out    []byte
+}
+
+// replace appends what has not been copied up to a place in the text, then a replacement for what lies up to another.
+func (l *literals) replace(from, to int, replacement string) {
+	l.out = append(append(l.out, l.text[l.copied:from]...), replacement...)
+	l.copied = to
+}
+
+func (l *literals) normalize() (err *gqlerror.Error) {
+	for i := 0; i < len(l.text) && err == nil; {
+		switch {
+		case strings.HasPrefix(l.text[i:], `"""`):
+			i, err = l.block(i)
+		case l.text[i] == '"':
+			i, err = l.string(i)
+		case l.text[i] == '#':
+			for ; i < len(l.text) && l.text[i] != '\n' && l.text[i] != '\r'; i++ {
+				if control(l.text[i]) {
+					l.replace(i, i+1, " ")
+				}
+			}
+		case strings.HasPrefix(l.text[i:], "\r\n"): // gqlparser would count columns from the \n on
+			l.replace(i, i+2, " \n")
+			i += 2
+		default:
+			i++
+		}
+	}
+	return err
+}
+
+// string takes a string that begins at a place in the text, and returns where it ends.
+func (l *literals) string(start int) (end int, err *gqlerror.Error) {
+	spare := 0 // characters by which the new form is shorter
+	for i := start + 1; i < len(l.text); {
+		switch c := l.text[i]; {
+		case c == '"':
+			l.replace(i, i+1, `"`+strings.Repeat(" ", max(0, spare)))
+			return i + 1, nil
+		case c == '\n' || c == '\r':
+			return i, l.wrong(i, "Unterminated string.")
+		case control(c):
+			escaped := escape(nil, rune(c))
+			l.replace(i, i+1, string(escaped))
+			spare += 1 - len(escaped)
+			i++
+		case c != '\\':
+			i++
+		case strings.HasPrefix(l.text[i:], `\u`):
+			r, n := unicodeEscape(l.text[i:])
+			if n == 0 {
+				digits := strings.TrimLeft(l.text[i+2:], "{}0123456789abcdefABCDEF")
+				return i, l.wrong(i, "Invalid Unicode escape sequence: %s.", l.text[i:min(i+12, len(l.text)-len(digits))])
+			}
+			if l.text[i+2] == '{' || n > 6 { // the others are read rightly
+				char := escape(nil, r)
+				l.replace(i, i+n, string(char))
+				spare += n - utf8.RuneCount(char)
+			}
+			i += n
+		case i+1 < len(l.text) && strings.IndexByte(`"\/bfnrt`, l.text[i+1]) >= 0:
+			i += 2
+		default:
+			_, n := utf8.DecodeRuneInString(l.text[i+1:])
+			return i, l.wrong(i, "Invalid character escape sequence: %s.", l.text[i:i+1+n])
+		}
+	}
+	return len(l.text), l.wrong(len(l.text), "Unterminated string.")
+}
+
+// block takes a block string that begins at a place in the text, and returns where it ends. One that has several lines
+// becomes an ordinary string.
+func (l *literals) block(start int) (end int, err *gqlerror.Error) {
+	quotes, rewrite := start+3, false
+	for ; !strings.HasPrefix(l.text[quotes:], `"""`); quotes++ {
+		switch {
+		case quotes == len(l.text):
+			return quotes, l.wrong(quotes, "Unterminated string.")
+		case strings.HasPrefix(l.text[quotes:], `\"""`):
+			quotes += 3
+		case l.text[quotes] < ' ' && l.text[quotes] != '\t':
+			rewrite = true
+		}
+	}
+	end = quotes + 3
+	if !rewrite && !strings.HasPrefix(l.text[end:], `"`) { // which gqlparser would add to this string, and not begin the next
+		return end, nil
+	}
+	l.replace(start, end, `"`)
+	from := len(l.out) - 1
+	for _, r := range blockValue(l.text[start+3 : quotes]) {
+		l.out = escape(l.out, r)
+	}
+	l.out = append(l.out, '"')
+	breaks, last := -1, ""
+	for line := range lines(l.text[start:end]) {
+		breaks, last = breaks+1, line
+	}
+	column := utf8.RuneCountInString(last)
+	if breaks == 0 {
+		column -= utf8.RuneCount(l.out[from:])
+	}
+	l.out = append(l.out, strings.Repeat("\n", breaks)+strings.Repeat(" ", max(0, column))...)
+	return end, nil
+}
+
+// blockValue is what a block string means whose text this is (BlockStringValue in the specification).
+func blockValue(raw string) string {
+	indent, first, last, n := -1, -1, 0, 0
+	for line := range lines(raw) {
+		if text := strings.TrimLeft(line, " \t"); text != "" {
+			if own := len(line) - len(text); n > 0 && (indent < 0 || own < indent) {
+				indent = own
+			}
+			if first < 0 {
+				first = n
+			}
+			last = n
+		}
+		n++
+	}
+	if first < 0 {
+		return ""
+	}
+	var value strings.Builder
+	n = 0
+	for line := range lines(raw) {
+		if n > 0 {
+			line = line[min(max(0, indent), len(line)):]
+		}
+		if n > first && n <= last {
+			value.WriteByte('\n')
+		}
+		if n >= first && n <= last {
+			value.WriteString(line)
+		}
+		n++
+	}
+	return strings.ReplaceAll(value.String(), `\"""`, `"""`)
+}
+
+// lines iterates over the lines of a text. There is always one.
+func lines(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for {
+			i := strings.IndexAny(text, "\r\n")
+			if i < 0 {
+				yield(text)
+				return
+			}
+			if !yield(text[:i]) {
+				return
+			}
+			if strings.HasPrefix(text[i:], "\r\n") {
+				i++
+			}
+			text = text[i+1:]
+		}
+	}
+}
+
+// escape appends a character as gqlparser takes it in a string.
+func escape(b []byte, r rune) []byte {
+	switch {
+	case r == '"' || r == '\\':
+		return append(b, '\\', byte(r))
+	case r == '\n':
+		return append(b, `\n`...)
+	case r == '\r':
+		return append(b, `\r`...)
+	case r < ' ' && r != '\t':
+		return fmt.Appendf(b, `\u%04x`, r)
+	}
+	return utf8.AppendRune(b, r)
+}
+
+// unicodeEscape returns the character that an escape sequence at the beginning of text stands for, a surrogate pair being
+// one, and the sequence's length, or 0 if it stands for none.
+func unicodeEscape(text string) (r rune, length int) {
+	if strings.HasPrefix(text, `\u{`) {
+		end := strings.IndexByte(text, '}')
+		if end < 0 {
+			return 0, 0
+		}
+		n, err := strconv.ParseUint(text[3:end], 16, 64)
+		if err != nil || n > utf8.MaxRune || !utf8.ValidRune(rune(n)) {
+			return 0, 0
+		}
+		return rune(n), end + 1
+	}
+	r, ok := codeUnit(text)
+	switch {
+	case !ok:
+		return 0, 0
+	case !utf16.IsSurrogate(r):
+		return r, 6
+	}
+	second, _ := codeUnit(text[6:])
+	if r = utf16.DecodeRune(r, second); r == utf8.RuneError {
+		return 0, 0
+	}
+	return r, 12
+}
+
+// codeUnit decodes \u and four hexadecimal digits.
+func codeUnit(text string) (rune, bool) {
+	if len(text) < 6 || text[:2] != `\u` {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text[2:6], 16, 16)
+	return rune(n), err == nil
+}
+
+// wrong is a syntax error at a place in the text.
+func (l *literals) wrong(at int, format string, args ...any) *gqlerror.Error {
+	number, last := 0, ""
+	for line := range lines(l.text[:at]) {
+		number, last = number+1, line
+	}
+	err := gqlerror.ErrorLocf("", number, utf8.RuneCountInString(last)+1, format, args...)
+	errcode.Set(err, errcode.ParseFailed)
+	return err
+}
