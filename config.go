@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -240,8 +241,12 @@ func (c config) check() error {
 		flag       string
 		value, min int
 	}{
-		{"concurrency", c.Concurrency, 1}, {"pool-size", c.PoolSize, 1}, {"max-page", c.MaxPage, 1},
-		{"max-depth", c.MaxDepth, 1}, {"max-cost", c.MaxCost, 1}, {"max-batch", c.MaxBatch, 0},
+		{"concurrency", c.Concurrency, 1},
+		{"pool-size", c.PoolSize, 1},
+		{"max-page", c.MaxPage, 1},
+		{"max-depth", c.MaxDepth, 1},
+		{"max-cost", c.MaxCost, 1},
+		{"max-batch", c.MaxBatch, 0},
 	} {
 		if n.value < n.min {
 			return fmt.Errorf("--%s: %d is too small: at least %d", n.flag, n.value, n.min)
@@ -289,7 +294,7 @@ func (c config) checkAddresses() error {
 		case err != nil:
 			return fmt.Errorf("%s: %q is not HOST:PORT: write one such as %s", flag, address, suggestion(address))
 		}
-		if _, err := net.LookupPort("tcp", port); err != nil {
+		if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
 			return fmt.Errorf("%s: %q is not a port: give a number from 0 to 65535", flag, port)
 		}
 	}

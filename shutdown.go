@@ -156,7 +156,7 @@ func (l *life) end(timeout time.Duration) {
 // descriptors left, that has to wait until others have gone.
 func (l *life) acceptedAll(limit time.Duration) bool {
 	select {
-	case <-l.served: // with the error that the listener is closed
+	case <-l.served: //nolint:errcheck // that it is closed
 		return true
 	case <-time.After(limit):
 		return false

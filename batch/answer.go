@@ -3,6 +3,8 @@ package batch
 import (
 	"bytes"
 	"context"
+	"errors"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,17 +34,24 @@ var resolved atomic.Int64
 func Resolved() int64 { return resolved.Load() }
 
 // Answers returns a schema whose queries are answered from the plan where that covers them: from the
-// objects that it has read, in one pass, without resolvers and without field interceptors. Everything else, and whatever
-// has an error, is left to es, whose resolvers find what was read in the loaders; so the answers are the same.
+// objects that it has read, in one pass, without resolvers and without field interceptors. Everything else, what a directive
+// stands at that is not Inert, and whatever has an error, is left to es; so the answers are the same. Its resolvers find what
+// was read in the loaders, unless that lacks columns (see Columns).
 func (p *Plan) Answers(es graphql.ExecutableSchema) graphql.ExecutableSchema {
-	p.answers = true
-	if withEvents, ok := es.(graphql.ExecutableSchemaWithEventContext); ok {
-		return eventSchema{schema{es}, withEvents}
+	if p.answered != nil && p.refused == nil {
+		p.refused = errors.New("batch: Answers is called twice: make a plan for each server")
 	}
-	return schema{es}
+	p.answered = es
+	if withEvents, ok := es.(graphql.ExecutableSchemaWithEventContext); ok {
+		return eventSchema{schema{es, p}, withEvents}
+	}
+	return schema{es, p}
 }
 
-type schema struct{ graphql.ExecutableSchema }
+type schema struct {
+	graphql.ExecutableSchema
+	plan *Plan
+}
 
 // eventSchema is a schema of which gqlgen knows that the events of its subscriptions have contexts of their own.
 type eventSchema struct {
@@ -57,7 +66,11 @@ func (s eventSchema) ExecWithEventContext(ctx context.Context) graphql.ResponseH
 
 // Exec answers an operation.
 func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
-	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Query {
+	op := graphql.GetOperationContext(ctx)
+	switch {
+	case s.plan.schema == nil:
+		return graphql.OneShot(graphql.ErrorResponse(ctx, "batch: the server does not use the plan whose Answers made its schema: call Use(plan)"))
+	case op.Operation.Operation != ast.Query:
 		return s.ExecutableSchema.Exec(ctx)
 	}
 	var engine graphql.ResponseHandler
@@ -69,11 +82,12 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 		case engine != nil:
 			return engine(ctx)
 		}
-		if set := fromContext(ctx); set != nil {
+		if set, _ := s.plan.set(ctx); set != nil && !s.plan.operationGuarded(op) { // of what is wrong with it the engine tells
 			if data := set.answer(ctx); data != nil {
 				answered = true
 				return &graphql.Response{Data: data}
 			}
+			set.widen(ctx)
 		}
 		resolved.Add(1)
 		engine = s.ExecutableSchema.Exec(ctx)
@@ -83,16 +97,18 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 
 // answer returns the data of the query of ctx, or nil where it is for the resolvers to find out.
 func (s *Set) answer(ctx context.Context) (data []byte) {
-	s.followRoots(ctx)
+	s.followRoots(ctx, true)
 	if ctx.Err() != nil { // it may be followed still, for its group
 		return nil
 	}
-	a := s.answerOf(graphql.GetOperationContext(ctx))
+	op := graphql.GetOperationContext(ctx)
+	a := s.answerOf(op)
 	if a == nil || !a.complete {
 		return nil
 	}
 	defer func() {
-		if recover() != nil { // as it would in a resolver, which tells of it
+		if v := recover(); v != nil {
+			_ = op.RecoverFunc(ctx, v) // whose error it is is for the resolvers to find out
 			data = nil
 		}
 	}()
@@ -136,7 +152,11 @@ func (s *selection) appendTo(b []byte, i int) []byte {
 		b = append(b, '"', ':')
 		switch {
 		case f.value != nil:
+			from := len(b)
 			b = f.value(b, s.objects[i])
+			if f.Definition.Type.NonNull && b != nil && string(b[from:]) == "null" {
+				return nil
+			}
 		case f.list:
 			b = f.appendList(b, f.spans[i])
 		default:
@@ -151,6 +171,9 @@ func (s *selection) appendTo(b []byte, i int) []byte {
 
 func (f *field) appendList(b []byte, s span) []byte {
 	if s.from < 0 {
+		if f.path && f.Definition.Type.NonNull {
+			return append(b, "[]"...) // as gqlgen does
+		}
 		return appendNull(b, f.Definition.Type)
 	}
 	b = append(b, '[')
@@ -177,10 +200,24 @@ func (f *field) appendOne(b []byte, i int, typ *ast.Type) []byte {
 	case nil:
 		return appendNull(b, typ)
 	case int:
-		return strconv.AppendInt(b, int64(v), 10)
+		return appendInt(b, int64(v))
+	case int32:
+		return appendInt(b, int64(v))
+	case int64:
+		return appendInt(b, v)
+	case bool:
+		return strconv.AppendBool(b, v)
 	default:
 		return nil
 	}
+}
+
+// appendInt appends an Int. What has more than 32 bits is none, and no matter of the plan's.
+func appendInt(b []byte, n int64) []byte {
+	if n < math.MinInt32 || n > math.MaxInt32 {
+		return nil
+	}
+	return strconv.AppendInt(b, n, 10)
 }
 
 // appendNull appends null where the type allows it.

@@ -58,6 +58,7 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 	const ofResolvers = `{"shelf":{"books":[{"title":"B101"},{"title":"B201"}]}}`
 	for _, c := range []struct {
 		what, query, data string
+		instead           string // of whose declaration there are others
 		errors, fallbacks int
 		more              []batch.Field
 		set               func(*library)
@@ -75,11 +76,15 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 		},
 		{
 			what: "a value that is none", query: `{ authors(ids: [1, 2]) { name } }`, data: `{"authors":[{"name":"A1"},{"name":"A2"}]}`,
-			more: []batch.Field{batch.Value("Author", "name", func([]byte, *batchtest.Author) []byte { return nil })},
+			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func([]byte, *batchtest.Author) []byte { return nil })},
 		},
 		{
 			what: "a value that panics", query: `{ authors(ids: [1, 2]) { name } }`, data: `{"authors":[{"name":"A1"},{"name":"A2"}]}`,
-			more: []batch.Field{batch.Value("Author", "name", func([]byte, *batchtest.Author) []byte { panic("no") })},
+			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func([]byte, *batchtest.Author) []byte { panic("no") })},
+		},
+		{
+			what: "a value that is a null that can't be", query: `{ authors(ids: [1, 2]) { name } }`, data: `{"authors":[{"name":"A1"},{"name":"A2"}]}`,
+			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func(b []byte, _ *batchtest.Author) []byte { return append(b, "null"...) })},
 		},
 		{
 			what: "a path that panics", query: `{ shelf { books { title } } }`, data: ofResolvers, errors: 1,
@@ -90,8 +95,8 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 			set: func(l *library) { l.key = func() { panic("no") } },
 		},
 		{
-			what: "arguments that are not valid", query: `{ author(id: 1) { rival { name } } }`, data: `{"author":{"rival":{"name":"A11"}}}`,
-			more: []batch.Field{batch.Relation("Author", "rival", authors, func(batch.Args) func(*batchtest.Author) (int, bool) { return nil })},
+			what: "arguments that are not valid", fallbacks: -1, query: `{ author(id: 1) { rival { name } } }`, data: `{"author":{"rival":{"name":"A11"}}}`,
+			instead: "Author.rival", more: []batch.Field{batch.Relation("Author", "rival", authors, func(batch.Args) func(*batchtest.Author) (int, bool) { return nil })},
 		},
 		{
 			what: "a loader that fails", query: `{ item(id: 101) { id } author(id: 1) { name } }`, data: `{"item":null,"author":{"name":"A1"}}`, errors: 1,
@@ -127,7 +132,7 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 		},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			l := serveFromPlan(t, c.more...)
+			l := newFromPlanWithout(c.instead, c.more...).serve(t)
 			l.fallbacks = c.fallbacks
 			if c.set != nil {
 				c.set(l)
@@ -237,11 +242,11 @@ func (eventSchema) ExecWithEventContext(context.Context) graphql.ResponseHandler
 }
 
 func TestASchemaKeepsTheContextsOfItsEvents(t *testing.T) {
-	l := newLibrary()
+	l, other := newLibrary(), newLibrary()
 	if _, ok := l.plan.Answers(l.schema()).(graphql.ExecutableSchemaWithEventContext); ok {
 		t.Error("it got contexts that it had not")
 	}
-	kept, ok := l.plan.Answers(eventSchema{l.schema()}).(graphql.ExecutableSchemaWithEventContext)
+	kept, ok := other.plan.Answers(eventSchema{l.schema()}).(graphql.ExecutableSchemaWithEventContext)
 	if !ok {
 		t.Fatal("it lost them")
 	}

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -15,87 +16,161 @@ type dependency struct {
 	index int // among the plan's
 }
 
-// Column declares that the field name of the type typ needs a column; with an empty name, that
+// Column declares that the field name of the type typ needs columns; with an empty name, that
 // every reader of the type does.
-func Column(typ, name, from string) Field { return Field{typ: typ, name: name, from: from} }
+func Column(typ, name string, columns ...string) Field {
+	return Field{typ: typ, name: name, columns: columns}
+}
 
-// Columns returns the columns of a type that the operation of ctx needs, in the order of their declarations,
-// each once: those of every field of the type that is selected anywhere in the operation, so that a row
-// that was read for one selection can serve any other. Outside an operation it is every column. The slice is the caller's.
+// Columns returns the columns of a type that a batch is to read under ctx, in the order of their declarations, each once: all
+// that are declared, unless the batch is for queries that the plan answers, with everything that they select. Then they are
+// those that the queries need anywhere, so that a row that was read for one selection can serve any other. No resolver
+// sees such a row: where one has to run after all, whole rows are read for it. The slice is the caller's.
 func Columns(ctx context.Context, typ string) []string {
 	s := mustFromContext(ctx)
-	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })
-	declared := s.plan.columns[typ]
+	declared, ok := s.plan.columns[typ]
+	if !ok {
+		panic(fmt.Errorf("batch: no columns of %s are declared: add them with Column or From", typ))
+	}
+	narrow := s.narrows(ctx)
 	columns := make([]string, 0, len(declared)+2) // a reader may need others
 	for _, d := range declared {
-		if (d.field == "" || s.needed[d.index]) && !slices.Contains(columns, d.name) {
+		switch {
+		case narrow && d.field != "" && !s.needed[d.index]:
+			s.narrowed.Store(true)
+		case !slices.Contains(columns, d.name):
 			columns = append(columns, d.name)
 		}
 	}
 	return columns
 }
 
-// depend finds the fields of the schema that columns are declared for, those of interfaces included.
-func (p *Plan) depend() {
-	p.needs = map[*ast.FieldDefinition][]int{}
-	for typ, declared := range p.columns {
-		def := p.schema.Types[typ]
-		for _, of := range append(p.schema.GetImplements(def), def) {
-			for _, d := range declared {
-				if field := of.Fields.ForName(d.field); field != nil {
-					p.needs[field] = append(p.needs[field], d.index)
-				}
-			}
-		}
+// ahead is the context of the batches that a plan has gathered.
+type ahead struct{ context.Context }
+
+type aheadKey struct{}
+
+func (a *ahead) Value(key any) any {
+	if key == (aheadKey{}) {
+		return a
 	}
+	return a.Context.Value(key)
 }
 
-// needed tells of each dependency whether some operations have it.
+// narrows reports whether a batch that is read under ctx is for nothing but answers from the plan.
+func (s *Set) narrows(ctx context.Context) bool {
+	if ctx.Value(aheadKey{}) == nil || !s.answering || s.whole {
+		return false
+	}
+	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })
+	return s.needed != nil && !slices.ContainsFunc(s.answers, func(a *answer) bool { return !a.complete })
+}
+
+func (s *Set) isWhole() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.whole
+}
+
+// widen forgets rows that lack columns, since resolvers are to run, and has the query of ctx followed anew.
+func (s *Set) widen(ctx context.Context) {
+	if ctx.Err() != nil || !s.narrowed.Load() { // a loader gives what is there to nobody
+		return
+	}
+	s.following.Lock()
+	defer s.following.Unlock()
+	s.mu.Lock()
+	s.whole = true
+	s.mu.Unlock()
+	s.forgive(graphql.GetOperationContext(ctx))
+	s.Clear()
+	s.narrowed.Store(false)
+}
+
+// needed tells of each dependency whether some operations have it. It returns nil unless the plan can answer all of them.
 func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
 	needed := make([]bool, p.dependencies)
 	for _, op := range operations {
-		p.note(op, op.Operation.SelectionSet, needed, map[string]bool{})
-	}
-	for i := range needed {
-		needed[i] = needed[i] || len(operations) == 0
+		if p.operationGuarded(op) || !p.note(op, op.Operation.SelectionSet, needed, map[string]bool{}) {
+			return nil
+		}
 	}
 	return needed
 }
 
-// note marks what the fields of a selection set, and of those below it, depend on, as far as they are included. Each
-// fragment is walked through once, wherever it is spread.
-func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) {
+// note marks what the fields of a selection set, and of those below it, depend on, as far as they are included. It reports
+// false where the plan does not answer one. Each fragment is walked through once, wherever it is spread.
+func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
 	for _, s := range set {
 		switch s := s.(type) {
 		case *ast.Field:
-			if included(op, s.Directives) {
-				for _, i := range p.needs[s.Definition] {
-					needed[i] = true
-				}
-				p.note(op, s.SelectionSet, needed, fragments)
+			covered := p.covers[s.Definition]
+			switch in, known := included(op, s.Directives); {
+			case p.guarded(s.Directives), !known:
+				return false
+			case !in || s.Name == "__typename":
+				continue
+			case covered == nil || !covered.takes(op, s):
+				return false
+			}
+			for _, i := range covered.needs {
+				needed[i] = true
+			}
+			if !p.note(op, s.SelectionSet, needed, fragments) {
+				return false
 			}
 		case *ast.InlineFragment:
-			if included(op, s.Directives) {
-				p.note(op, s.SelectionSet, needed, fragments)
+			if !p.noteFragment(op, s.Directives, nil, s.SelectionSet, needed, fragments) {
+				return false
 			}
 		case *ast.FragmentSpread:
-			if included(op, s.Directives) && !fragments[s.Name] {
+			f := op.Doc.Fragments.ForName(s.Name)
+			set := f.SelectionSet
+			if fragments[s.Name] {
+				set = nil
+			} else if in, _ := included(op, s.Directives); in {
 				fragments[s.Name] = true
-				p.note(op, op.Doc.Fragments.ForName(s.Name).SelectionSet, needed, fragments)
+			}
+			if !p.noteFragment(op, s.Directives, f.Directives, set, needed, fragments) {
+				return false
 			}
 		}
 	}
+	return true
 }
 
-// included evaluates @skip and @include, as gqlgen does.
-func included(op *graphql.OperationContext, directives ast.DirectiveList) bool {
+// takes reports whether the arguments of a field are valid. What panics is not, which is told where it is followed.
+func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
+	if c.valid == nil {
+		return true
+	}
+	defer func() { valid = recover() == nil && valid }()
+	args := Args(f.ArgumentMap(op.Variables))
+	return !slices.ContainsFunc(c.valid, func(valid func(Args) bool) bool { return !valid(args) })
+}
+
+func (p *Plan) noteFragment(op *graphql.OperationContext, directives, own ast.DirectiveList, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
+	switch in, known := included(op, directives); {
+	case p.guarded(directives), p.guarded(own), directives.ForName("defer") != nil, !known:
+		return false
+	case !in:
+		return true
+	}
+	return p.note(op, set, needed, fragments)
+}
+
+// included evaluates @skip and @include, as gqlgen does, which panics at what is not known.
+func included(op *graphql.OperationContext, directives ast.DirectiveList) (in, known bool) {
+	in = true
 	for _, d := range directives {
 		if d.Name != "skip" && d.Name != "include" {
 			continue
 		}
-		if on, _ := d.Arguments.ForName("if").Value.Value(op.Variables); on == (d.Name == "skip") {
-			return false
+		on, _ := d.Arguments.ForName("if").Value.Value(op.Variables)
+		if _, known := on.(bool); !known {
+			return false, false
 		}
+		in = in && on == (d.Name == "include")
 	}
-	return true
+	return in, true
 }

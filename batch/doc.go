@@ -13,7 +13,16 @@
 //	                             │
 //	                             └──▶ one batch for each relation ──▶ …  ──▶ the resolvers run
 //
-// Plan.Answers goes one step further: it writes the answer of a query from what was read, without resolvers.
+// Plan.Answers goes one step further: it writes the answer of a query from what was read, without resolvers. For such an
+// answer, and for nothing else, rows may be read with the columns that it needs (Columns): no resolver, no interceptor
+// and no Load ever gets one that lacks some. What a directive of the schema stands at is never answered so, unless the plan
+// declares that directive Inert. A field whose arguments one may change is not read ahead either; any other is, so a
+// relation of which not even that may happen before its directive ran should have no declaration.
+//
+// A plan that cannot be right for its schema is refused when the server is made, with what to change. What only an adopter
+// can know is whether a declaration and its resolver agree: that both use the same key, and write a value alike; that From
+// names every column that either reads; and that a field which reads the row of another type finds its columns declared there,
+// for every reader (Column with an empty name).
 //
 // A mutation's root fields run one after the other; each is followed in the same way once its resolver has
 // returned. So is a query's root field that has no declaration, an event of a subscription before it is

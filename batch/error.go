@@ -1,20 +1,22 @@
 package batch
 
 import (
-	"fmt"
-	"log/slog"
+	"errors"
+
+	"github.com/99designs/gqlgen/graphql"
 )
 
-// PanicError is the error of every key in a batch whose fetch panicked. Its message, which a client may
-// see, is without the stack; a log/slog record of the error is not.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("batch: panic: %v", e.Value) }
-
-// LogValue tells a log where the panic came from.
-func (e *PanicError) LogValue() slog.Value {
-	return slog.StringValue(e.Error() + "\n" + string(e.Stack))
+// recovered is the error of every key in a batch whose fetch panicked: what the server's RecoverFunc makes of a resolver's
+// panic. It is called once for the batch, while the panic's stack is there to be logged.
+func (s *Set) recovered(p any) (err error) {
+	defer func() {
+		if recover() != nil || err == nil {
+			err = errors.New("internal system error")
+		}
+	}()
+	if len(s.operations) == 0 {
+		return graphql.DefaultRecover(s.ctx, p)
+	}
+	op := s.operations[0] // all of a group have the same
+	return op.RecoverFunc(graphql.WithOperationContext(s.ctx, op), p)
 }

@@ -3,7 +3,7 @@ package batch
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -20,53 +20,6 @@ var _ interface {
 // ExtensionName names the extension in gqlgen's statistics.
 func (*Plan) ExtensionName() string { return "ReadPlan" }
 
-// Validate refuses a declaration whose type or field the schema does not have.
-func (p *Plan) Validate(es graphql.ExecutableSchema) error {
-	if p == nil {
-		return errors.New("batch: the plan is nil: make one with NewPlan")
-	}
-	p.schema, p.satisfied = es.Schema(), map[string][]string{}
-	_, p.eventContexts = es.(graphql.ExecutableSchemaWithEventContext)
-	for typ, columns := range p.columns {
-		for _, c := range columns {
-			if _, err := p.object(typ, c.field); err != nil {
-				return err
-			}
-		}
-	}
-	p.depend()
-	for typ, fields := range p.fields {
-		for name, declared := range fields {
-			def, err := p.object(typ, name)
-			if err != nil {
-				return err
-			}
-			if is := def.Fields.ForName(name).Type.Elem != nil; is != declared[0].list {
-				return fmt.Errorf("batch: whether %s.%s is a list, the schema and the declaration do not agree", typ, name)
-			}
-			p.satisfied[typ] = []string{typ}
-			for _, abstract := range p.schema.GetImplements(def) {
-				p.satisfied[typ] = append(p.satisfied[typ], abstract.Name)
-			}
-		}
-	}
-	return nil
-}
-
-// object returns the object type that a declaration is for. The field may be "".
-func (p *Plan) object(typ, field string) (*ast.Definition, error) {
-	def := p.schema.Types[typ]
-	switch {
-	case def == nil:
-		return nil, fmt.Errorf("batch: the schema has no type %s", typ)
-	case def.Kind != ast.Object:
-		return nil, fmt.Errorf("batch: %s is not an object type: declare its fields for each of its types", typ)
-	case field != "" && def.Fields.ForName(field) == nil:
-		return nil, fmt.Errorf("batch: the schema has no field %s.%s", typ, field)
-	}
-	return def, nil
-}
-
 // InterceptResponse follows the next event of a subscription.
 func (p *Plan) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
@@ -80,8 +33,12 @@ func (p *Plan) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 // InterceptRootField follows a whole query before the first of its resolvers runs.
 func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Query {
-		if set := fromContext(ctx); set != nil {
-			set.followRoots(ctx)
+		switch set, err := p.set(ctx); {
+		case err != nil:
+			graphql.AddError(ctx, err)
+			return graphql.Null
+		case set != nil:
+			set.followRoots(ctx, false)
 		}
 	}
 	return next(ctx)
@@ -95,7 +52,10 @@ func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, 
 	if !deferred && operation == "" {
 		return next(ctx)
 	}
-	set := fromContext(ctx)
+	set, err := p.set(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if set == nil {
 		return next(ctx)
 	}
@@ -128,4 +88,18 @@ func (p *Plan) operation(typ string) ast.Operation {
 		return ast.Subscription
 	}
 	return ""
+}
+
+// set returns the set of the operation that ctx belongs to, or nil.
+func (p *Plan) set(ctx context.Context) (*Set, error) {
+	s := fromContext(ctx)
+	switch {
+	case s == nil:
+		return nil, nil
+	case s.plan != p:
+		return nil, errors.New("batch: the operation's set follows another plan than the server: give NewSet, or NewGroup, the plan that Use was given")
+	case len(s.operations) > 0 && !slices.Contains(s.operations, graphql.GetOperationContext(ctx)):
+		return nil, errors.New("batch: the set in the context is another operation's: make one with NewSet for each, and pass on the context that it returns")
+	}
+	return s, nil
 }

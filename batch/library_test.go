@@ -53,17 +53,24 @@ type library struct {
 	client    *http.Client
 	plan      *batch.Plan
 	published chan *batchtest.Book
-	fallbacks int          // that the test is about; -1: some
-	answers   bool         // queries are answered from the plan
-	fields    atomic.Int32 // that resolvers were asked for
+	guard     func(next graphql.Resolver, ctx context.Context) (any, error) // what @guard does; nil: nothing
+	guarded   atomic.Int32                                                  // how often it was run
+	fallbacks int                                                           // that the test is about; -1: some; -2: any
+	answers   bool                                                          // queries are answered from the plan
+	fields    atomic.Int32                                                  // that resolvers were asked for
 
 	// What a test may set before it asks.
 	fetch   func(ctx context.Context, relation string, keys []string) error // before a batch is read
 	key     func()                                                          // in the key of Author.editor
+	mutate  func(ctx context.Context)                                       // in the resolver of Mutation.oppose
 	bind    func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
 	serving func(http.Handler) http.Handler
 
+	recovered graphql.RecoverFunc // the server's
+
 	begun sync.WaitGroup // the queries of a group
+
+	partial atomic.Int32 // rows without all their columns that a resolver has seen, which there must not be
 
 	mu      sync.Mutex
 	batches []string
@@ -77,10 +84,12 @@ func (s shelf) String() string { return fmt.Sprintf("%d/%d", s.author, s.first) 
 
 // loaders are what a resolver loads by.
 type loaders struct {
+	library *library
 	set     *batch.Set
 	authors *batch.Loader[int, *batchtest.Author]
 	items   *batch.Loader[int, batchtest.Item]
 	books   *batch.Loader[shelf, []*batchtest.Book]
+	scalars scalars
 }
 
 type loadersKey struct{}
@@ -95,54 +104,74 @@ func books(ctx context.Context) *batch.Loader[shelf, []*batchtest.Book] { return
 var ways = map[string]func(*testing.T, ...batch.Field) *library{"by resolvers": serve, "from the plan": serveFromPlan}
 
 // newLibrary returns a library that declares more than its relations.
-func newLibrary(more ...batch.Field) *library {
-	l := &library{published: make(chan *batchtest.Book), rivals: map[int]int{}}
-	l.bind = l.perEvent
-	l.plan = batch.NewPlan(append([]batch.Field{
-		batch.Column("Author", "", "id"),
-		batch.Column("Author", "name", "name"),
-		batch.Column("Author", "rival", "rival_id"),
-		batch.Column("Book", "", "id"),
-		batch.Column("Book", "title", "title"),
-		batch.Column("Book", "author", "author_id"),
-		batch.Column("Magazine", "", "id"),
-		batch.Column("Magazine", "title", "title"),
+func newLibrary(more ...batch.Field) *library { return newLibraryWithout("", more...) }
 
-		batch.Relation("Query", "author", authors, argument),
-		batch.Relations("Query", "authors", authors, elements),
-		batch.Relation("Query", "item", items, argument),
-		batch.Relations("Query", "items", items, elements),
-		batch.Relation("Author", "rival", authors, batch.Key(func(a *batchtest.Author) (int, bool) { return a.Rival, true })),
-		batch.Relation("Author", "books", books, func(args batch.Args) func(*batchtest.Author) (shelf, bool) {
+// newLibraryWithout is newLibrary without the declaration of a field.
+func newLibraryWithout(field string, more ...batch.Field) *library {
+	l := &library{published: make(chan *batchtest.Book), rivals: map[int]int{}}
+	l.bind, l.recovered = l.perEvent, quiet
+	l.plan = batch.NewPlan(append(except(field, []declared{
+		{"", batch.Column("Author", "", "id")},
+		{"", batch.Column("Author", "name", "name")},
+		{"", batch.Column("Author", "rival", "rival_id")},
+		{"", batch.Column("Book", "", "id")},
+		{"", batch.Column("Book", "title", "title")},
+		{"", batch.Column("Book", "author", "author_id")},
+		{"", batch.Column("Magazine", "", "id")},
+		{"", batch.Column("Magazine", "title", "title")},
+
+		{"Query.author", batch.Relation("Query", "author", authors, argument)},
+		{"Query.authors", batch.Relations("Query", "authors", authors, elements)},
+		{"Query.item", batch.Relation("Query", "item", items, argument)},
+		{"Query.items", batch.Relations("Query", "items", items, elements)},
+		{"Author.rival", batch.Relation("Author", "rival", authors, batch.Key(func(a *batchtest.Author) (int, bool) { return a.Rival, true }))},
+		{"Author.books", batch.Relation("Author", "books", books, func(args batch.Args) func(*batchtest.Author) (shelf, bool) {
 			first, err := graphql.UnmarshalInt(args["first"])
 			if err != nil && args["first"] != nil {
 				return nil
 			}
 			return func(a *batchtest.Author) (shelf, bool) { return shelf{a.ID, max(first, 1)}, true }
-		}),
-		batch.Relation("Author", "editor", authors, batch.Key(func(a *batchtest.Author) (int, bool) {
+		}).From()},
+		{"Author.editor", batch.Relation("Author", "editor", authors, batch.Key(func(a *batchtest.Author) (int, bool) {
 			if l.key != nil {
 				l.key()
 			}
 			return a.ID + 30, true
-		})),
-		batch.Relation("Book", "author", authors, batch.Key(func(b *batchtest.Book) (int, bool) { return b.Author, true })),
-		batch.Relation("Magazine", "editor", authors, batch.Key(func(m *batchtest.Magazine) (int, bool) { return m.Editor, true })),
-		batch.Paths("Shelf", "books", func(s *batchtest.Shelf) []*batchtest.Book { return s.Books }),
-	}, more...)...)
+		})).From()},
+		{"Book.author", batch.Relation("Book", "author", authors, batch.Key(func(b *batchtest.Book) (int, bool) { return b.Author, true }))},
+		{"Magazine.editor", batch.Relation("Magazine", "editor", authors, batch.Key(func(m *batchtest.Magazine) (int, bool) { return m.Editor, true })).From("editor_id")},
+		{"Shelf.books", batch.Paths("Shelf", "books", func(s *batchtest.Shelf) []*batchtest.Book { return s.Books })},
+	}), more...)...)
 	return l
 }
 
+// declared is a declaration that a test may do without.
+type declared struct {
+	field string
+	batch.Field
+}
+
+func except(field string, all []declared) (fields []batch.Field) {
+	for _, d := range all {
+		if d.field == "" || d.field != field {
+			fields = append(fields, d.Field)
+		}
+	}
+	return fields
+}
+
 // newFromPlan returns a library whose queries are answered from its plan.
-func newFromPlan(more ...batch.Field) *library {
-	l := newLibrary(append([]batch.Field{
-		value("Author", "id", func(a *batchtest.Author) string { return strconv.Itoa(a.ID) }),
-		value("Author", "name", func(a *batchtest.Author) string { return a.Name }),
-		value("Book", "id", func(b *batchtest.Book) string { return strconv.Itoa(b.ID) }),
-		value("Book", "title", func(b *batchtest.Book) string { return b.Title }),
-		value("Magazine", "id", func(m *batchtest.Magazine) string { return strconv.Itoa(m.ID) }),
-		value("Magazine", "title", func(m *batchtest.Magazine) string { return m.Title }),
-	}, more...)...)
+func newFromPlan(more ...batch.Field) *library { return newFromPlanWithout("", more...) }
+
+func newFromPlanWithout(field string, more ...batch.Field) *library {
+	l := newLibraryWithout(field, append(except(field, []declared{
+		{"Author.id", value("Author", "id", func(a *batchtest.Author) string { return strconv.Itoa(a.ID) }).From()},
+		{"Author.name", value("Author", "name", func(a *batchtest.Author) string { return a.Name })},
+		{"Book.id", value("Book", "id", func(b *batchtest.Book) string { return strconv.Itoa(b.ID) }).From()},
+		{"Book.title", value("Book", "title", func(b *batchtest.Book) string { return b.Title })},
+		{"Magazine.id", value("Magazine", "id", func(m *batchtest.Magazine) string { return strconv.Itoa(m.ID) }).From()},
+		{"Magazine.title", value("Magazine", "title", func(m *batchtest.Magazine) string { return m.Title })},
+	}), more...)...)
 	l.answers = true
 	return l
 }
@@ -196,7 +225,7 @@ func (l *library) serve(t *testing.T) *library {
 		return next(ctx)
 	})
 	srv.Use(l.plan)
-	srv.SetRecoverFunc(quiet)
+	srv.SetRecoverFunc(func(ctx context.Context, p any) error { return l.recovered(ctx, p) })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.serving != nil {
 			l.serving(srv).ServeHTTP(w, r)
@@ -209,7 +238,10 @@ func (l *library) serve(t *testing.T) *library {
 	t.Cleanup(func() {
 		server.Close()
 		l.client.CloseIdleConnections()
-		if n := int(batch.Fallbacks() - before); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) {
+		if n := l.partial.Load(); n != 0 {
+			t.Errorf("resolvers saw %d rows that lack columns", n)
+		}
+		if n := int(batch.Fallbacks() - before); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) && l.fallbacks != -2 {
 			t.Errorf("want %d fallbacks, got %d", l.fallbacks, n)
 		}
 	})
@@ -220,11 +252,21 @@ func (l *library) serve(t *testing.T) *library {
 func quiet(context.Context, any) error { return errors.New("internal system error") }
 
 func (l *library) schema() graphql.ExecutableSchema {
-	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver{l}})
+	schema := generated.NewExecutableSchema(generated.Config{
+		Resolvers: resolver{l}, Directives: generated.DirectiveRoot{Guard: l.runGuard, GuardInput: l.runGuard},
+	})
 	if l.answers {
 		return l.plan.Answers(schema)
 	}
 	return schema
+}
+
+func (l *library) runGuard(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
+	l.guarded.Add(1)
+	if l.guard != nil {
+		return l.guard(next, ctx)
+	}
+	return next(ctx)
 }
 
 // perEvent makes a set for each operation, and for each event of a subscription.
@@ -249,10 +291,12 @@ func (l *library) context(ctx context.Context) context.Context {
 
 func (l *library) with(ctx context.Context, set *batch.Set) context.Context {
 	return context.WithValue(ctx, loadersKey{}, &loaders{
+		library: l,
 		set:     set,
 		authors: batch.NewLoader(set, read(l, "authors", l.author)),
 		items:   batch.NewLoader(set, read(l, "items", l.item)),
 		books:   batch.NewLoader(set, read(l, "books", l.books)),
+		scalars: newScalars(set),
 	})
 }
 
@@ -275,10 +319,36 @@ func read[K comparable, V any](l *library, relation string, one func(K) (V, bool
 		values := map[K]V{}
 		for _, k := range keys {
 			if v, ok := one(k); ok {
+				narrow(ctx, v)
 				values[k] = v
 			}
 		}
 		return values, ctx.Err()
+	}
+}
+
+// narrow takes from rows what a statement would not have read.
+func narrow(ctx context.Context, value any) {
+	switch v := value.(type) {
+	case *batchtest.Author:
+		cut(ctx, "Author", "name", &v.Name)
+		cut(ctx, "Author", "rival_id", &v.Rival)
+	case *batchtest.Book:
+		cut(ctx, "Book", "title", &v.Title)
+		cut(ctx, "Book", "author_id", &v.Author)
+	case *batchtest.Magazine:
+		cut(ctx, "Magazine", "title", &v.Title)
+		cut(ctx, "Magazine", "editor_id", &v.Editor)
+	case []*batchtest.Book:
+		for _, b := range v {
+			narrow(ctx, b)
+		}
+	}
+}
+
+func cut[V any](ctx context.Context, typ, column string, value *V) {
+	if !slices.Contains(batch.Columns(ctx, typ), column) {
+		*value = *new(V)
 	}
 }
 
@@ -332,6 +402,8 @@ type (
 	queryResolver        struct{ *library }
 	mutationResolver     struct{ *library }
 	subscriptionResolver struct{ *library }
+	numbersResolver      struct{ *library }
+	vaultResolver        struct{}
 	authorResolver       struct{}
 	bookResolver         struct{}
 	magazineResolver     struct{}
@@ -340,12 +412,41 @@ type (
 func (r resolver) Query() generated.QueryResolver               { return queryResolver(r) }
 func (r resolver) Mutation() generated.MutationResolver         { return mutationResolver(r) }
 func (r resolver) Subscription() generated.SubscriptionResolver { return subscriptionResolver(r) }
+func (r resolver) Numbers() generated.NumbersResolver           { return numbersResolver(r) }
+func (resolver) Vault() generated.VaultResolver                 { return vaultResolver{} }
 func (resolver) Author() generated.AuthorResolver               { return authorResolver{} }
 func (resolver) Book() generated.BookResolver                   { return bookResolver{} }
 func (resolver) Magazine() generated.MagazineResolver           { return magazineResolver{} }
 
+// see notes rows that a resolver sees without all their columns.
+func see[V any](ctx context.Context, value V) V {
+	partial := false
+	switch v := any(value).(type) {
+	case *batchtest.Author:
+		partial = v != nil && (v.Name == "" || v.Rival == 0)
+	case *batchtest.Book:
+		partial = v != nil && (v.Title == "" || v.Author == 0)
+	case *batchtest.Magazine:
+		partial = v != nil && (v.Title == "" || v.Editor == 0)
+	case []*batchtest.Book:
+		for _, b := range v {
+			see(ctx, b)
+		}
+	}
+	if partial {
+		from(ctx).library.partial.Add(1)
+	}
+	return value
+}
+
+// loaded is what a resolver gets from a loader.
+func loaded[K comparable, V any](ctx context.Context, l *batch.Loader[K, V], key K) (V, error) {
+	value, err := l.Load(ctx, key)
+	return see(ctx, value), err
+}
+
 func (queryResolver) Author(ctx context.Context, id int) (*batchtest.Author, error) {
-	return authors(ctx).Load(ctx, id)
+	return loaded(ctx, authors(ctx), id)
 }
 
 func (queryResolver) Authors(ctx context.Context, ids []int) ([]*batchtest.Author, error) {
@@ -353,7 +454,7 @@ func (queryResolver) Authors(ctx context.Context, ids []int) ([]*batchtest.Autho
 }
 
 func (queryResolver) Item(ctx context.Context, id int) (batchtest.Item, error) {
-	return items(ctx).Load(ctx, id)
+	return loaded(ctx, items(ctx), id)
 }
 
 func (queryResolver) Items(ctx context.Context, ids []int) ([]batchtest.Item, error) {
@@ -362,7 +463,7 @@ func (queryResolver) Items(ctx context.Context, ids []int) ([]batchtest.Item, er
 
 func each[V any](ctx context.Context, l *batch.Loader[int, V], ids []int) (all []V, err error) {
 	for _, id := range ids {
-		v, err := l.Load(ctx, id)
+		v, err := loaded(ctx, l, id)
 		if err != nil {
 			return nil, err
 		}
@@ -382,6 +483,9 @@ func (queryResolver) Shelf(context.Context) (*batchtest.Shelf, error) {
 }
 
 func (r mutationResolver) Oppose(ctx context.Context, author, rival int) (*batchtest.Author, error) {
+	if r.mutate != nil {
+		r.mutate(ctx)
+	}
 	r.mu.Lock()
 	r.rivals[author] = rival
 	r.mu.Unlock()
@@ -395,31 +499,31 @@ func (r subscriptionResolver) Published(context.Context) (<-chan *batchtest.Book
 }
 
 func (authorResolver) Rival(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
-	return authors(ctx).Load(ctx, a.Rival)
+	return loaded(ctx, authors(ctx), see(ctx, a).Rival)
 }
 
 func (authorResolver) Books(ctx context.Context, a *batchtest.Author, first *int) ([]*batchtest.Book, error) {
-	key := shelf{a.ID, 1}
+	key := shelf{see(ctx, a).ID, 1}
 	if first != nil {
 		key.first = *first
 	}
-	return books(ctx).Load(ctx, key)
+	return loaded(ctx, books(ctx), key)
 }
 
 func (authorResolver) Muse(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
-	return authors(ctx).Load(ctx, a.ID+20)
+	return loaded(ctx, authors(ctx), see(ctx, a).ID+20)
 }
 
 func (authorResolver) Editor(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
-	return authors(ctx).Load(ctx, a.ID+30)
+	return loaded(ctx, authors(ctx), see(ctx, a).ID+30)
 }
 
 func (bookResolver) Author(ctx context.Context, b *batchtest.Book) (*batchtest.Author, error) {
-	return authors(ctx).Load(ctx, b.Author)
+	return loaded(ctx, authors(ctx), see(ctx, b).Author)
 }
 
 func (magazineResolver) Editor(ctx context.Context, m *batchtest.Magazine) (*batchtest.Author, error) {
-	return authors(ctx).Load(ctx, m.Editor)
+	return loaded(ctx, authors(ctx), see(ctx, m).Editor)
 }
 
 // send posts an operation. An empty accept is for one answer in JSON.

@@ -3,7 +3,7 @@ package batch
 import (
 	"context"
 	"errors"
-	"runtime/debug"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -80,18 +80,25 @@ func (l *Loader[K, V]) Join(set *Set, fetch Fetch[K, V]) {
 // Load returns the value of key: from what is loaded already, or with the next batch, which it stops
 // waiting for when ctx ends.
 func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
-	l.mu.Lock()
-	l.open()
-	if value, ok := l.get(key); ok {
-		l.mu.Unlock()
-		return value, nil
-	}
 	var none V
-	if err := l.unmet(key); err != nil {
-		l.mu.Unlock()
+	if err := l.joined(nil); err != nil {
 		return none, err
 	}
-	if !l.set.outlives(ctx) {
+	l.mu.Lock()
+	l.open()
+	narrowed := l.set.narrowed.Load() // what there is, is for an answer alone
+	if !narrowed {
+		if value, ok := l.get(key); ok {
+			l.mu.Unlock()
+			return value, nil
+		}
+		if err := l.unmet(key); err != nil {
+			l.mu.Unlock()
+			return none, err
+		}
+	}
+	outlives := l.set.outlives(ctx)
+	if !outlives && !(narrowed && ctx.Err() != nil) {
 		thunk := l.unforeseen(key)
 		l.mu.Unlock()
 		return thunk()
@@ -103,6 +110,17 @@ func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	thunk := l.unforeseen(key)
 	l.mu.Unlock()
 	return within(ctx, thunk)
+}
+
+// joined returns an error if the loader belongs to no set, or to another than a run's.
+func (l *Loader[K, V]) joined(set *Set) error {
+	switch {
+	case l == nil || l.set == nil:
+		return fmt.Errorf("batch: a %T has no set: make it with NewLoader, or have it Join the operation's set", l)
+	case set != nil && set != l.set:
+		return fmt.Errorf("batch: a %T belongs to another set than the operation's: make it with that", l)
+	}
+	return nil
 }
 
 // within waits for a thunk until ctx ends.
@@ -266,7 +284,7 @@ func (l *Loader[K, V]) gather() bool {
 
 // readGathered reads that batch.
 func (l *Loader[K, V]) readGathered() {
-	l.read(l.batch.keys, func(values map[K]V, err error) {
+	l.read(&l.set.ahead, l.batch.keys, func(values map[K]V, err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.batch.clears == l.clears {
@@ -350,7 +368,7 @@ func (l *Loader[K, V]) readOthers(keys []K, clears int) []*dataloader.Result[V] 
 	done := make(chan struct{})
 	go func() { // the fetch may end its goroutine
 		defer close(done)
-		l.read(keys, func(values map[K]V, err error) {
+		l.read(l.set.ctx, keys, func(values map[K]V, err error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			all := make([]dataloader.Result[V], len(keys))
@@ -399,14 +417,18 @@ func (l *Loader[K, V]) flush() {
 var errGoexit = errors.New("batch: the fetch ended its goroutine")
 
 // read reads keys and hands over what came of it, even of a panic or of runtime.Goexit.
-func (l *Loader[K, V]) read(keys []K, then func(map[K]V, error)) {
+func (l *Loader[K, V]) read(ctx context.Context, keys []K, then func(map[K]V, error)) {
 	var values map[K]V
-	err := errGoexit
+	var err error
+	ended := true
 	defer func() {
 		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
+			err = l.set.recovered(p)
+		} else if ended {
+			err = l.set.recovered(errGoexit)
 		}
 		then(values, err)
 	}()
-	values, err = l.fetch(l.set.ctx, keys)
+	values, err = l.fetch(ctx, keys)
+	ended = false
 }

@@ -262,7 +262,7 @@ func TestAnErrorIsNotKept(t *testing.T) {
 
 // foresee adds keys to a batch, as a plan does.
 func foresee[K comparable, V any](l *Loader[K, V], keys ...K) *waiting[K, V] {
-	w := newWaiting(l, len(keys))
+	w := newWaiting(l.set.ctx, l, len(keys))
 	for _, k := range keys {
 		w.foresee(k, true)
 	}

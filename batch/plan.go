@@ -2,39 +2,75 @@ package batch
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Plan knows which fields of a schema lead from objects to others, and how. It is made once.
+// Plan knows which fields of a schema lead from objects to others, and how. It is made once, for one server.
 type Plan struct {
-	fields  map[string]map[string][]Field // by type and field name
-	types   map[reflect.Type]string       // GraphQL types by the Go types bound to them
-	columns map[string][]dependency       // by type, in the order in which they were declared
+	declared []Field
+	columns  map[string][]dependency // by type, in the order in which they were declared
+	inert    map[string]bool         // directives that do nothing when an operation runs
 
-	dependencies int                            // how many columns are declared
-	needs        map[*ast.FieldDefinition][]int // the dependencies of the schema's fields, by their index
+	dependencies int                      // how many columns are declared
+	answered     graphql.ExecutableSchema // that Answers was given, or nil
+	refused      error                    // what is wrong with the declarations by themselves
 
-	schema    *ast.Schema
-	satisfied map[string][]string // the type conditions of fragments that objects of a type meet
+	// What Validate makes of it with the schema.
+	schema        *ast.Schema
+	fields        map[string]map[string]*known       // by type and field name
+	within        map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
+	satisfied     map[string][]string                // the type conditions of fragments that objects of a type meet
+	covers        map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
+	eventContexts bool                               // gqlgen takes a subscription's event before any interceptor can
+}
 
-	answers       bool // queries are answered from what the plan has followed
-	eventContexts bool // gqlgen takes a subscription's event before any interceptor can
+// known is what a plan knows of one field.
+type known struct {
+	declared []Field // more than one: for the objects of an abstract type
+	resolved bool    // only resolvers answer it
+}
+
+// cover is what the answer to a field that the plan covers goes by.
+type cover struct {
+	needs []int             // its dependencies, by index
+	valid []func(Args) bool // whether its arguments are; nil where it has none
 }
 
 // Field is the declaration of one field, made by Relation, Relations, Path, Paths, Value or Column.
 type Field struct {
 	typ, name string
 	parent    reflect.Type
-	load      func(ctx context.Context, objects []any, args Args) loading // in a relation
-	follow    func(below *column, object any)                             // in a path
+	kind      kind
+	of        reflect.Type                                                // what a relation or path has: of a list, an element
 	list      bool                                                        // the field has a list
+	load      func(ctx context.Context, objects []any, args Args) loading // in a relation
+	valid     func(args Args) bool                                        // in a relation: they are
+	follow    func(below *column, object any)                             // in a path
 	value     func(b []byte, object any) []byte                           // in a value
-	from      string                                                      // the column that it needs
+	columns   []string                                                    // that it needs
+	from      bool                                                        // it says which
+	inert     []string                                                    // directives
+	err       error                                                       // of the declaration itself
 }
+
+// kind is which function has made a declaration.
+type kind string
+
+const (
+	relation  kind = "Relation"
+	relations kind = "Relations"
+	path      kind = "Path"
+	paths     kind = "Paths"
+	scalar    kind = "Value"
+)
 
 // Args are the arguments of a field, by name: literals and variables as gqlparser gives them, for
 // functions such as graphql.UnmarshalInt. An argument that was left out is missing.
@@ -43,22 +79,21 @@ type Args map[string]any
 // Root is the parent of the fields of Query.
 type Root struct{}
 
-// NewPlan returns the plan of a schema's relations, values and columns.
+// NewPlan returns the plan of a schema's relations, values and columns. What is wrong in them the server refuses at its start.
 func NewPlan(fields ...Field) *Plan {
-	p := &Plan{fields: map[string]map[string][]Field{}, types: map[reflect.Type]string{}, columns: map[string][]dependency{}}
+	p := &Plan{columns: map[string][]dependency{}, inert: maps.Clone(inert)}
 	for _, f := range fields {
-		if f.from != "" {
-			p.columns[f.typ] = append(p.columns[f.typ], dependency{f.name, f.from, p.dependencies})
+		if f.err != nil && p.refused == nil {
+			p.refused = f.err
+		}
+		for _, name := range f.inert {
+			p.inert[name] = true
+		}
+		for _, column := range f.columns {
+			p.columns[f.typ] = append(p.columns[f.typ], dependency{f.name, column, p.dependencies})
 			p.dependencies++
 		}
-		if f.parent == nil {
-			continue
-		}
-		if p.fields[f.typ] == nil {
-			p.fields[f.typ] = map[string][]Field{}
-		}
-		p.fields[f.typ][f.name] = append(p.fields[f.typ][f.name], f)
-		p.types[f.parent] = f.typ
+		p.declared = append(p.declared, f)
 	}
 	return p
 }
@@ -72,12 +107,19 @@ func NewPlan(fields ...Field) *Plan {
 func Relation[P any, K comparable, V any](
 	typ, name string, loader func(context.Context) *Loader[K, V], key func(Args) func(parent P) (K, bool),
 ) Field {
-	load := func(ctx context.Context, objects []any, args Args) loading {
+	of := reflect.TypeFor[V]()
+	if isList[V]() {
+		of = of.Elem()
+	}
+	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: of, list: isList[V]()}
+	f.needs(loader != nil && key != nil)
+	f.valid = func(args Args) bool { return key(args) != nil }
+	f.load = func(ctx context.Context, objects []any, args Args) loading {
 		of := key(args)
 		if of == nil {
 			return nil
 		}
-		w := newWaiting(loader(ctx), len(objects))
+		w := newWaiting(ctx, loader(ctx), len(objects))
 		for _, object := range objects {
 			if object == nil {
 				w.foresee(*new(K), false)
@@ -87,19 +129,22 @@ func Relation[P any, K comparable, V any](
 		}
 		return w
 	}
-	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), load: load, list: isList[V]()}
+	return f
 }
 
 // Relations is Relation for a field that is a list with a key for each of its elements.
 func Relations[P any, K comparable, V any](
 	typ, name string, loader func(context.Context) *Loader[K, V], keys func(Args) func(parent P) iter.Seq2[K, bool],
 ) Field {
-	load := func(ctx context.Context, objects []any, args Args) loading {
+	f := Field{typ: typ, name: name, kind: relations, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
+	f.needs(loader != nil && keys != nil)
+	f.valid = func(args Args) bool { return keys(args) != nil }
+	f.load = func(ctx context.Context, objects []any, args Args) loading {
 		of := keys(args)
 		if of == nil {
 			return nil
 		}
-		w := newWaiting(loader(ctx), len(objects))
+		w := newWaiting(ctx, loader(ctx), len(objects))
 		for _, object := range objects {
 			w.spans.begin(object != nil, len(w.slots))
 			if object == nil {
@@ -112,7 +157,7 @@ func Relations[P any, K comparable, V any](
 		}
 		return w
 	}
-	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), load: load, list: true}
+	return f
 }
 
 // Key is for a relation without arguments.
@@ -123,34 +168,64 @@ func Key[P any, K comparable](key func(parent P) (K, bool)) func(Args) func(P) (
 // Path declares that the field name of the type typ, which P is bound to, holds an object without a statement, and
 // that the plan goes on below it.
 func Path[P, V any](typ, name string, follow func(parent P) V) Field {
-	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), follow: func(below *column, object any) {
-		below.add(follow(object.(P)))
-	}}
+	f := Field{typ: typ, name: name, kind: path, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V]()}
+	f.needs(follow != nil)
+	f.follow = func(below *column, object any) { below.add(follow(object.(P))) }
+	return f
 }
 
 // Paths is Path for a field that holds a list.
 func Paths[P, V any](typ, name string, follow func(parent P) []V) Field {
-	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), list: true, follow: func(below *column, object any) {
+	f := Field{typ: typ, name: name, kind: paths, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
+	f.needs(follow != nil)
+	f.follow = func(below *column, object any) {
 		list := follow(object.(P))
-		below.spans.begin(true, len(below.values))
+		below.spans.begin(list != nil, len(below.values))
+		if list == nil {
+			return
+		}
 		below.values = slices.Grow(below.values, len(list))
 		for _, v := range list {
 			below.add(v)
 		}
 		below.spans.end(len(below.values))
-	}}
-}
-
-// Value declares how the field name of the type typ, which P is bound to, is written: appendTo appends it to an
-// answer as JSON, or returns nil to leave the answer to the resolvers.
-func Value[P any](typ, name string, appendTo func(b []byte, parent P) []byte) Field {
-	return Field{typ: typ, name: name, parent: reflect.TypeFor[P](), value: func(b []byte, object any) []byte {
-		return appendTo(b, object.(P))
-	}}
-}
-
-// From adds the column that the field needs, as Column does.
-func (f Field) From(column string) Field {
-	f.from = column
+	}
 	return f
+}
+
+// Value declares how the field name of the type typ, which P is bound to, is written, a scalar or an enum's value or a list
+// of them: appendTo appends it to an answer as JSON, or returns nil to leave the answer to the resolvers.
+func Value[P any](typ, name string, appendTo func(b []byte, parent P) []byte) Field {
+	f := Field{typ: typ, name: name, kind: scalar, parent: reflect.TypeFor[P]()}
+	f.needs(appendTo != nil)
+	f.value = func(b []byte, object any) []byte { return appendTo(b, object.(P)) }
+	return f
+}
+
+// From says which columns of the type's row the field needs, be it the declaration or the resolver that reads them; none:
+// those that every reader of the type needs are enough. Once a column of a type is declared, each of its fields has to say so.
+func (f Field) From(columns ...string) Field {
+	if f.from {
+		f.err = fmt.Errorf("batch: %s.%s has From twice: give all its columns to one, as in From(\"a\", \"b\")", f.typ, f.name)
+	}
+	f.columns, f.from = columns, true
+	return f
+}
+
+// Inert declares that directives of the schema do nothing when an operation runs, such as those with skip_runtime in
+// gqlgen.yml. What any other directive stands at is for the resolvers to answer, since it may refuse or change that. Inert
+// already are the directives of GraphQL's specification, and those that gqlgen itself reads, such as @goField.
+func Inert(directives ...string) Field {
+	f := Field{}
+	for _, name := range directives {
+		f.inert = append(f.inert, strings.TrimPrefix(name, "@"))
+	}
+	return f
+}
+
+// needs notes a declaration that lacks a function.
+func (f *Field) needs(functions bool) {
+	if !functions {
+		f.err = fmt.Errorf("batch: the %s %s.%s has a nil function", f.kind, f.typ, f.name)
+	}
 }

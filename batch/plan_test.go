@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -13,8 +14,6 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-
-	"rollcall/batch"
 )
 
 var errBroken = errors.New("broken")
@@ -157,8 +156,8 @@ func TestAnErrorFailsItsResolversAndNoOthers(t *testing.T) {
 		fail          func() error
 	}{
 		{"an error", "broken", func() error { return errBroken }},
-		{"a panic", "batch: panic: no", func() error { panic("no") }},
-		{"runtime.Goexit", "batch: the fetch ended its goroutine", func() error { runtime.Goexit(); return nil }},
+		{"a panic", "internal system error", func() error { panic("no") }},
+		{"runtime.Goexit", "internal system error", func() error { runtime.Goexit(); return nil }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := serve(t)
@@ -181,6 +180,41 @@ func TestAnErrorFailsItsResolversAndNoOthers(t *testing.T) {
 			fail = false
 			l.ask(t, query).want(t, `{"a":{"id":"101"},"b":{"title":"B101"},"c":{"id":"102"},"author":{"rival":{"name":"A11"}}}`, 0)
 		})
+	}
+}
+
+func TestAPanicOfABatchIsToldToTheServersRecoverFuncOnce(t *testing.T) {
+	for way, serve := range ways {
+		for what, presented := range map[string]func() error{
+			"an error":   func() error { return errors.New("presented") },
+			"no error":   func() error { return nil },
+			"it panics":  func() error { panic("presented") },
+			"it goes on": func() error { return errBroken },
+		} {
+			t.Run(way+"/"+what, func(t *testing.T) {
+				l := serve(t)
+				l.fetch = func(context.Context, string, []string) error { panic("a secret") }
+				var told []string
+				l.recovered = func(ctx context.Context, p any) error {
+					told = append(told, fmt.Sprint(p, " ", graphql.GetOperationContext(ctx).OperationName, " ", strings.Contains(string(debug.Stack()), "TestAPanicOfABatch")))
+					return presented()
+				}
+				a := l.ask(t, `query Q { a: author(id: 1) { id } b: author(id: 2) { id } }`)
+				a.want(t, `{"a":null,"b":null}`, 2)
+				want := map[string]string{"an error": "presented", "it goes on": "broken"}[what]
+				if want == "" {
+					want = "internal system error"
+				}
+				for _, e := range a.Errors {
+					if e.Message != want {
+						t.Errorf("want %q, got %q", want, e.Message)
+					}
+				}
+				if len(told) != 1 || told[0] != "a secret  true" {
+					t.Errorf("it was told %q", told)
+				}
+			})
+		}
 	}
 }
 
@@ -273,30 +307,5 @@ func TestASetFromBeforeTheOperationServesAllOfARequest(t *testing.T) {
 			l.wantBatches(t, "authors[1]", "authors[11]")
 			l.wantResolvers(t, !l.answers)
 		})
-	}
-}
-
-func TestAPlanRefusesWhatTheSchemaDoesNotHave(t *testing.T) {
-	key := batch.Key(func(batch.Root) (int, bool) { return 0, false })
-	for _, c := range []struct {
-		plan *batch.Plan
-		want string
-	}{
-		{nil, "the plan is nil"},
-		{batch.NewPlan(batch.Relation("Reader", "rival", authors, key)), "no type Reader"},
-		{batch.NewPlan(batch.Relation("Author", "cat", authors, key)), "no field Author.cat"},
-		{batch.NewPlan(batch.Relation("Item", "title", authors, key)), "Item is not an object type"},
-		{batch.NewPlan(batch.Path("Shelf", "nodes", func(batch.Root) any { return nil })), "no field Shelf.nodes"},
-		{batch.NewPlan(batch.Path("Shelf", "books", func(batch.Root) any { return nil })), "whether Shelf.books is a list"},
-		{batch.NewPlan(batch.Relation("Author", "rival", books, batch.Key(func(batch.Root) (shelf, bool) { return shelf{}, false }))), "whether Author.rival is a list"},
-		{batch.NewPlan(batch.Column("Reader", "", "id")), "no type Reader"},
-		{batch.NewPlan(batch.Column("Author", "cat", "cat")), "no field Author.cat"},
-	} {
-		if err := c.plan.Validate(newLibrary().schema()); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("want %q, got %v", c.want, err)
-		}
-	}
-	if err := newLibrary().plan.Validate(newLibrary().schema()); err != nil {
-		t.Error(err)
 	}
 }

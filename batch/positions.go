@@ -1,6 +1,9 @@
 package batch
 
-import "reflect"
+import (
+	"context"
+	"reflect"
+)
 
 // column is what one field of the objects of a selection has: a value for each, nil where there is none, or, for a list,
 // the values of all of them and which are whose.
@@ -26,24 +29,19 @@ func (s *spans) begin(exists bool, next int) {
 // end ends it before the next value.
 func (s spans) end(next int) { s[len(s)-1].to = int32(next) }
 
-// add appends a value, whatever kind of nil it may be.
+// add appends a value, whatever kind of nil it may be. A struct becomes a pointer to it, as which gqlgen resolves its fields.
 func (c *column) add(value any) {
-	if isNil(value) {
-		value = nil
-	}
-	c.values = append(c.values, value)
-}
-
-func isNil(value any) bool {
-	if value == nil {
-		return true
-	}
 	switch v := reflect.ValueOf(value); v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
-		return v.IsNil()
-	default:
-		return false
+		if v.IsNil() {
+			value = nil
+		}
+	case reflect.Struct:
+		pointer := reflect.New(v.Type())
+		pointer.Elem().Set(v)
+		value = pointer.Interface()
 	}
+	c.values = append(c.values, value)
 }
 
 // isList tells whether each value of a type is an object's whole list.
@@ -92,7 +90,10 @@ type waiting[K comparable, V any] struct {
 	forgot int     // the loader's clears as they were
 }
 
-func newWaiting[K comparable, V any](l *Loader[K, V], positions int) *waiting[K, V] {
+func newWaiting[K comparable, V any](ctx context.Context, l *Loader[K, V], positions int) *waiting[K, V] {
+	if err := l.joined(fromContext(ctx)); err != nil {
+		panic(err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open()

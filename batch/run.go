@@ -40,6 +40,7 @@ type field struct {
 	value  func(b []byte, object any) []byte // appends what needs no column
 	column                                   // of what leads to other objects
 	list   bool
+	path   bool        // its lists are fields of the objects
 	below  []selection // of the column's values: one, or one for each type that they have; none for numbers
 }
 
@@ -50,42 +51,56 @@ type load struct {
 	loading []loading
 }
 
-// followRoots follows the query of ctx, with those of its group, unless that was done.
-func (s *Set) followRoots(ctx context.Context) {
+// followRoots follows the query of ctx, with those of its group, unless that was done: to answer it, or for its resolvers.
+func (s *Set) followRoots(ctx context.Context, answering bool) {
 	if s.outlives(ctx) { // the others of the group need it even if this one's time is up
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			s.followQueries(ctx)
+			s.followQueries(ctx, answering)
 		}()
 		select {
 		case <-done:
 		case <-ctx.Done():
 		}
 	} else {
-		s.followQueries(ctx)
+		s.followQueries(ctx, answering)
 	}
-	s.report(ctx)
+	if !answering { // else resolvers will have to run, and come here
+		s.report(ctx)
+	}
 }
 
-func (s *Set) followQueries(ctx context.Context) {
-	once, operations, op := &s.roots, s.operations, graphql.GetOperationContext(ctx)
-	if !slices.Contains(operations, op) {
+func (s *Set) followQueries(ctx context.Context, answering bool) {
+	op := graphql.GetOperationContext(ctx)
+	once, operations := &s.roots, s.operations
+	again := !answering && s.isWhole() // for resolvers, since answers have failed
+	switch {
+	case !slices.Contains(operations, op), s.plan.operationGuarded(op), again && s.answerOf(op).complete:
 		once, operations = s.latecomer(op), []*graphql.OperationContext{op}
+	case again:
+		once = &s.again
 	}
 	once.Do(func() {
 		s.follow(ctx, func(r *run) {
+			if once == &s.roots {
+				s.answering = answering
+			}
 			for _, op := range operations {
-				r.gather(s.begin(op))
+				together := len(operations) > 1
+				if together && (r.operationGuarded(op) || again && s.answerOf(op).complete) {
+					continue // it is followed by itself, if at all
+				}
+				r.gather(s.begin(op, answering))
 			}
 		})
 	})
 }
 
 // begin returns the roots of a query.
-func (s *Set) begin(op *graphql.OperationContext) *selection {
+func (s *Set) begin(op *graphql.OperationContext, answering bool) *selection {
 	a := &answer{roots: selection{op: op, typ: s.plan.schema.Query.Name, set: op.Operation.SelectionSet, objects: root}, complete: true}
-	if s.plan.answers {
+	if answering {
 		a.roots.answer = a
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -135,14 +150,19 @@ func (s *Set) follow(ctx context.Context, gather func(*run)) {
 		r.loads = nil
 		for _, l := range loads {
 			if l.answer != nil || r.leads(l.Selections) {
-				r.loaded(l)
+				l.loaded()
+			}
+		}
+		for _, l := range loads {
+			if l.answer == nil || l.answer.complete || !s.narrowed.Load() { // else resolvers will have all of it read anew
+				r.gatherBelow(l.selection, l.field)
 			}
 		}
 	}
 }
 
-// loaded goes on with what a load has read.
-func (r *run) loaded(l load) {
+// loaded takes what a load has read.
+func (l load) loaded() {
 	for i, loading := range l.loading {
 		if i == 0 {
 			l.answer.needs(loading.loaded(&l.column))
@@ -152,7 +172,6 @@ func (r *run) loaded(l load) {
 		l.answer.needs(loading.loaded(&other))
 		l.answer.needs(l.merge(other))
 	}
-	r.gatherBelow(l.selection, l.field)
 }
 
 // gather collects the keys of every relation that is selected of some objects.
@@ -190,6 +209,7 @@ func (r *run) collect(s *selection) []graphql.CollectedField {
 	if fields := plain(s.set); fields != nil {
 		return fields
 	}
+	s.answer.needs(!r.setGuarded(s.op, s.set))
 	defer func() {
 		if recover() != nil {
 			s.answer.needs(false)
@@ -222,6 +242,8 @@ func plain(set ast.SelectionSet) []graphql.CollectedField {
 // gatherField is gather for one selected field. A panic in a declaration is an error of the operation, as it
 // would be in a resolver, and leaves the field to its resolvers.
 func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
+	known := r.fields[s.typ][selected.Name]
+	s.answer.needs(!known.resolved)
 	defer func() {
 		if v := recover(); v != nil {
 			s.answer.needs(false)
@@ -231,8 +253,8 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	s.fields = append(s.fields, field{CollectedField: selected})
 	f := &s.fields[len(s.fields)-1]
 	l := load{selection: s, field: f}
-	for _, declared := range r.fields[s.typ][selected.Name] {
-		f.list = declared.list
+	for _, declared := range known.declared {
+		f.list, f.path = declared.list, declared.follow != nil
 		switch {
 		case declared.value != nil:
 			f.value = declared.value
@@ -280,7 +302,7 @@ func (p *Plan) leads(set ast.SelectionSet) bool {
 			return true
 		}
 		for _, typ := range p.schema.GetPossibleTypes(f.ObjectDefinition) {
-			if slices.ContainsFunc(p.fields[typ.Name][f.Name], func(f Field) bool { return f.value == nil }) {
+			if known := p.fields[typ.Name][f.Name]; known != nil && known.declared[0].value == nil {
 				return true
 			}
 		}
@@ -308,11 +330,12 @@ func (r *run) gatherBelow(s *selection, f *field) {
 
 // byType splits the objects of a field by their types, in the order in which these occur.
 func (r *run) byType(s *selection, f *field) (split []selection) {
+	types := r.within[f.Definition.Type.Name()]
 	for i, object := range f.values {
 		if object == nil {
 			continue
 		}
-		typ, known := r.types[reflect.TypeOf(object)]
+		typ, known := types[reflect.TypeOf(object)]
 		s.answer.needs(known)
 		of := slices.IndexFunc(split, func(s selection) bool { return s.typ == typ })
 		if of < 0 {
@@ -329,6 +352,13 @@ func (s *Set) breaks(op *graphql.OperationContext, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.broken = append(s.broken, broken{op, err})
+}
+
+// forgive forgets the panics of an operation, which is followed anew.
+func (s *Set) forgive(op *graphql.OperationContext) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = slices.DeleteFunc(s.broken, func(b broken) bool { return b.op == op })
 }
 
 // report makes errors of an operation of the panics that were kept for it.

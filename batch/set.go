@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -25,6 +26,7 @@ type Set struct {
 	run       run            // that run
 	reading   sync.WaitGroup // its batches
 	roots     sync.Once      // the root fields of the operations have been followed
+	again     sync.Once      // and once more, for resolvers
 
 	mu       sync.Mutex
 	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
@@ -32,8 +34,13 @@ type Set struct {
 	broken   []broken
 	answers  []*answer
 
+	// What Columns goes by. It changes while a run is under way, and is read by the batches of that.
+	ahead      ahead       // the context of what a plan has gathered
+	answering  bool        // it is to answer the queries
+	whole      bool        // resolvers have had to run all the same
+	narrowed   atomic.Bool // loaders have rows that lack columns
 	neededOnce sync.Once
-	needed     []bool // dependencies, by their index
+	needed     []bool // dependencies, by their index; nil: all of them
 }
 
 // broken is the panic of a declaration, which its operation has yet to be told.
@@ -56,12 +63,13 @@ type contextKey struct{}
 // subscription. Its batches run under the context returned, which carries it, and which is also what goes on to the
 // resolvers.
 func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
-	s := &Set{plan: plan}
+	s := &Set{plan: mustHave(plan)}
 	if graphql.HasOperationContext(ctx) {
 		s.operations = append(s.one[:0], graphql.GetOperationContext(ctx))
 	}
 	s.loaders = s.some[:0]
 	s.ctx = s.Join(ctx)
+	s.ahead.Context = s.ctx
 	return s.ctx, s
 }
 
@@ -69,9 +77,17 @@ func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
 // under ctx, which has to last until the last of them is answered. Each runs under a context of its own
 // from Join; where that ends, that query alone fails.
 func NewGroup(ctx context.Context, plan *Plan, queries ...*graphql.OperationContext) *Set {
-	s := &Set{plan: plan, operations: queries}
+	s := &Set{plan: mustHave(plan), operations: queries}
 	s.ctx = s.Join(ctx)
+	s.ahead.Context = s.ctx
 	return s
+}
+
+func mustHave(plan *Plan) *Plan {
+	if plan == nil {
+		panic(errors.New("batch: the plan of a set is nil: give it the one that the server uses"))
+	}
+	return plan
 }
 
 // Join returns ctx, of one query of a group, with the set.

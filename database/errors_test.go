@@ -3,6 +3,9 @@ package database_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
@@ -115,6 +118,27 @@ func TestWhatTheDatabaseCannotDoNowIsToldFromWhatIsWrong(t *testing.T) {
 			t.Errorf("%v: want %v", err, ends)
 		}
 	}
+}
+
+func TestWhatSQLiteCannotDoNowIsToldFromWhatIsWrong(t *testing.T) {
+	db := databasetest.New(t, "sqlite")
+	wantUnavailable(t, db.Read.Exec("DELETE FROM users").Error, "the database is read-only")
+	wantUnavailable(t, db.Read.Exec("ATTACH '/nowhere/x.db' AS x").Error, "the database's file cannot be read or written")
+	wantUnavailable(t, db.Write.Exec("nonsense").Error, "")
+	if err := db.Write.Exec("PRAGMA max_page_count = 1").Error; err != nil { // as many as there are
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 1<<20)
+	wantUnavailable(t, db.Write.Exec("CREATE TABLE long AS SELECT ? AS x", long).Error, "the database is full")
+	lock := db.Write.Begin()
+	defer lock.Rollback()
+	_, err := db.Side.ExecContext(t.Context(), "PRAGMA busy_timeout = 0; BEGIN IMMEDIATE")
+	wantUnavailable(t, err, "the database is too busy")
+	other := filepath.Join(t.TempDir(), "x.db")
+	if err := os.WriteFile(other, []byte(long), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantUnavailable(t, db.Read.Exec("ATTACH ? AS y; SELECT * FROM y.sqlite_master", other).Error, "the database is damaged")
 }
 
 func wantUnavailable(t *testing.T, err error, reason string) {

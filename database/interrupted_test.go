@@ -288,3 +288,38 @@ func TestAMigrationThatFailsSaysWhatToMend(t *testing.T) {
 		}
 	})
 }
+
+func TestAMigrationWithoutTheRightSaysSo(t *testing.T) {
+	for _, kind := range databasetest.Kinds(t) {
+		if kind == "sqlite" { // has no users
+			continue
+		}
+		t.Run(kind, func(t *testing.T) {
+			u, err := url.Parse(databasetest.URL(t, kind))
+			if err != nil {
+				t.Fatal(err)
+			}
+			owner, name := databasetest.Open(t, u.String()), strings.Trim(u.Path, "/")
+			create, drop := []string{"CREATE USER " + name + "@'%'", "GRANT SELECT ON " + name + ".* TO " + name + "@'%'"}, "DROP USER "+name+"@'%'"
+			if kind == "postgres" {
+				create, drop = []string{"CREATE ROLE " + name + " LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"}, "DROP ROLE "+name
+			}
+			for _, statement := range create {
+				if err := owner.Write.Exec(statement).Error; err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Cleanup(func() {
+				if err := owner.Write.Exec(drop).Error; err != nil {
+					t.Error(err)
+				}
+			})
+			u.User = url.User(name)
+			_, err = databasetest.Open(t, u.String()).Migrate(t.Context())
+			if text := fmt.Sprint(err); !strings.HasPrefix(text, "the schema's versions cannot be read or written: ") ||
+				!strings.HasSuffix(text, ": give the user all rights on the database, then migrate again") {
+				t.Error(text)
+			}
+		})
+	}
+}

@@ -60,23 +60,12 @@ func (d *Database) up(ctx context.Context, pool *sql.DB) (applied int, err error
 	if err != nil {
 		return 0, err
 	}
-	for range attempts {
-		var results []*goose.MigrationResult
-		results, err = provider.Up(ctx)
-		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-			results = partial.Applied
-		}
-		applied += len(results)
-		if !overtaken(err) {
-			break
-		}
+	results, err := provider.Up(ctx)
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		results = partial.Applied
 	}
-	return applied, migrationFailure(ctx, err)
+	return len(results), migrationFailure(ctx, err)
 }
-
-// attempts are how often migrations are begun that run into those of another process. No lock keeps those apart that came through
-// two nodes of one cluster.
-const attempts = 10
 
 // migrationFailure turns an error of goose's into a sentence for people.
 func migrationFailure(ctx context.Context, err error) error {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/session"
@@ -37,6 +39,29 @@ func TestADeadlineThatTheNetworkFindsOutFirstIsATimeout(t *testing.T) {
 		ctx := late{t.Context(), time.Now().Add(left)}
 		if shown := present(ctx, gqlerror.Wrap(unreachable)); fmt.Sprint(shown.Extensions["code"]) != code {
 			t.Errorf("%s before the deadline: want %s, got %v", left, code, shown.Extensions)
+		}
+	}
+}
+
+// What the queries of an array read together has no deadline but the database's, which is theirs too.
+func TestAStatementThatTheDatabaseEndsAtTheDeadlineIsATimeout(t *testing.T) {
+	present := presenter{log: slog.New(slog.DiscardHandler), deadline: time.Second}.present
+	for _, c := range []struct {
+		err       error
+		left      time.Duration
+		code, say string
+	}{
+		{&pgconn.PgError{Code: "57014"}, leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
+		{&mysql.MySQLError{Number: 1969}, leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
+		{&mysql.MySQLError{Number: 3024}, leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
+		{&mysql.MySQLError{Number: 1969}, time.Hour, "TIMEOUT", "a part of the operation took longer than the database allows"},
+		{&pgconn.PgError{Code: "57014"}, time.Hour, "INTERNAL_SERVER_ERROR", "internal server error"},   // somebody's pg_cancel_backend
+		{&mysql.MySQLError{Number: 1317}, leeway / 2, "INTERNAL_SERVER_ERROR", "internal server error"}, // somebody's KILL QUERY
+		{&mysql.MySQLError{Number: 1047}, time.Hour, "DATABASE_UNAVAILABLE", "the database is not ready: try again later"},
+	} {
+		shown := present(late{t.Context(), time.Now().Add(c.left)}, gqlerror.Wrap(c.err))
+		if fmt.Sprint(shown.Extensions["code"]) != c.code || shown.Message != c.say {
+			t.Errorf("%v, %s before the deadline: want %s: %s, got %v: %s", c.err, c.left, c.code, c.say, shown.Extensions, shown.Message)
 		}
 	}
 }

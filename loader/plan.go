@@ -13,6 +13,7 @@ import (
 // loader has them, or how it is written. A page holds at most maxPage items.
 func Plan(maxPage int) *batch.Plan {
 	return batch.NewPlan(slices.Concat(
+		[]batch.Field{batch.Inert("snapshot")}, // the session heeds it
 		queryFields(maxPage),
 		userFields(maxPage),
 		teamFields(maxPage),
@@ -40,28 +41,28 @@ func queryFields(maxPage int) []batch.Field {
 func userFields(maxPage int) []batch.Field {
 	return []batch.Field{
 		batch.Column("User", "", "id"),
-		id("User", func(u *model.User) int64 { return u.ID }),
+		id("User", func(u *model.User) int64 { return u.ID }).From(),
 		text("User", "name", func(u *model.User) string { return u.Name }).From("name"),
 		text("User", "email", func(u *model.User) string { return u.Email }).From("email"),
 		batch.Relation("User", "manager", userByID, batch.Key(managerOf)).From("manager_id"),
 		moment("User", "createdAt", func(u *model.User) time.Time { return u.CreatedAt }).From("created_at"),
 		moment("User", "updatedAt", func(u *model.User) time.Time { return u.UpdatedAt }).From("updated_at"),
 		batch.Relation("User", "reports", from(func(l *Loaders) *batch.Loader[List, *model.UserConnection] { return &l.Reports }),
-			listOf(model.TypeUser, maxPage, func(u *model.User) int64 { return u.ID })),
+			listOf(model.TypeUser, maxPage, func(u *model.User) int64 { return u.ID })).From(),
 		batch.Relation("User", "teams", from(func(l *Loaders) *batch.Loader[List, *model.UserTeamConnection] { return &l.TeamsOfUser }),
-			listOf(model.TypeTeam, maxPage, func(u *model.User) int64 { return u.ID })),
+			listOf(model.TypeTeam, maxPage, func(u *model.User) int64 { return u.ID })).From(),
 	}
 }
 
 func teamFields(maxPage int) []batch.Field {
 	return []batch.Field{
 		batch.Column("Team", "", "id"),
-		id("Team", func(t *model.Team) int64 { return t.ID }),
+		id("Team", func(t *model.Team) int64 { return t.ID }).From(),
 		text("Team", "name", func(t *model.Team) string { return t.Name }).From("name"),
 		moment("Team", "createdAt", func(t *model.Team) time.Time { return t.CreatedAt }).From("created_at"),
 		moment("Team", "updatedAt", func(t *model.Team) time.Time { return t.UpdatedAt }).From("updated_at"),
 		batch.Relation("Team", "members", from(func(l *Loaders) *batch.Loader[List, *model.TeamMemberConnection] { return &l.MembersOfTeam }),
-			listOf(model.TypeUser, maxPage, func(t *model.Team) int64 { return t.ID })),
+			listOf(model.TypeUser, maxPage, func(t *model.Team) int64 { return t.ID })).From(),
 	}
 }
 
@@ -103,8 +104,8 @@ func connection[C any, E model.Edge[N], N any](
 		batch.Paths(prefix+"Connection", "edges", func(c C) []E { return page(c).Edges }),
 		batch.Path(prefix+"Connection", "pageInfo", func(c C) *model.PageInfo { return page(c).PageInfo() }),
 		batch.Relation(prefix+"Connection", "totalCount", from(count), always(of)),
-		batch.Path(prefix+"Edge", "node", func(e E) N { return e.Node() }),
-		text(prefix+"Edge", "cursor", func(e E) string { return e.Cursor() }),
+		batch.Path(prefix+"Edge", "node", func(e E) N { return e.Node() }).From(),
+		text(prefix+"Edge", "cursor", func(e E) string { return e.Cursor() }).From(),
 	}
 }
 

@@ -22,6 +22,7 @@ type run struct {
 	db     *gorm.DB
 	stream bool     // the transport takes an answer in parts
 	labels []string // of what is deferred in a stream
+	parts  *parts   // of such an answer, or nil
 	parent context.Context
 	began  time.Time
 	tally  tally
@@ -36,7 +37,10 @@ type run struct {
 
 // respond returns the operation's answer, then the parts of it that were deferred, then nil.
 func (r *run) respond(context.Context) *graphql.Response {
+	extra := r.parts.next(r.done)
 	switch {
+	case extra != nil:
+		return extra
 	case r.done:
 		return nil
 	case r.more != nil:
@@ -45,12 +49,26 @@ func (r *run) respond(context.Context) *graphql.Response {
 	r.until = time.Now().Add(r.Deadline)
 	r.late = DeadlineError{r.op, r.Deadline, context.DeadlineExceeded}
 	response := r.answer()
-	if r.stream && !last(response) {
-		response.Data = withoutDeferred(r.oc, response.Data)
+	if len(r.labels) > 0 {
+		r.parts = &parts{oc: r.oc, labels: r.labels, arrived: map[string]bool{}}
+		r.parts.take(response)
 	}
+	return r.sent(response)
+}
+
+// sent returns one of gqlgen's responses, and ends the session with the last.
+func (r *run) sent(response *graphql.Response) *graphql.Response {
 	r.tally.add(response)
-	if response.HasNext == nil || !*response.HasNext {
-		r.finish()
+	if !last(response) {
+		return response
+	}
+	r.finish()
+	if r.parts != nil && response != nil {
+		r.parts.end()
+		if len(r.parts.ready) > 0 {
+			hasNext := true
+			response.HasNext = &hasNext
+		}
 	}
 	return response
 }

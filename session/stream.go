@@ -23,15 +23,16 @@ func (r *run) part() *graphql.Response {
 	go func() { next <- r.take(more) }()
 	select {
 	case response := <-next:
-		r.tally.add(response)
-		if last(response) {
-			r.finish()
+		switch {
+		case response == nil || response.Label == "": // a panic's
+			r.parts = nil
+		default:
+			r.parts.take(response)
 		}
-		return response
+		return r.sent(response)
 	case <-r.session.ctx.Done():
-		response := r.lastPart(r.session.cause())
-		r.tally.add(response)
-		r.finish()
+		r.parts = nil
+		response := r.sent(r.lastPart(r.session.cause()))
 		go func() {
 			if !last(<-next) {
 				r.drain(more)
@@ -61,12 +62,7 @@ func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response) {
 			go r.drain(more)
 		}
 	}()
-	response = more(r.session.ctx)
-	if response != nil && response.Label != "" {
-		label, _ := strconv.Atoi(response.Label)
-		response.Label = r.labels[label]
-	}
-	return response
+	return more(r.session.ctx)
 }
 
 // drain takes the parts that nobody waits for any more. They all come: their resolvers are cancelled, and each has

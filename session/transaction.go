@@ -172,7 +172,7 @@ func (t *transaction) abandon() {
 func (t *transaction) release() {
 	if t.conn != nil {
 		if classify(t.s.dead) == misplaced {
-			_ = t.conn.Raw(func(any) error { return driver.ErrBadConn }) // has the pool close it
+			t.discard()
 		}
 		_ = t.conn.Close()
 		t.s.with.released(t.s)

@@ -2,6 +2,12 @@
 // batch.
 package batchtest
 
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
 // Node is whatever has an id.
 type Node interface{ IsNode() }
 
@@ -34,6 +40,44 @@ type Magazine struct {
 	Title  string
 	Editor int
 }
+
+// Vault is what directives guard.
+type Vault struct {
+	Open, Noted, Field  string
+	Object              *Door
+	Interface, Union    Lock
+	Door                *Door
+	Scalar, Enum, Value string
+	Values              []string
+}
+
+// Lock is a Door.
+type Lock interface{ IsLock() }
+
+// Door has a name.
+type Door struct{ Name string }
+
+// IsLock marks a Lock.
+func (*Door) IsLock() {}
+
+// GuardedInput is an input that directives guard.
+type GuardedInput struct{ Of *int }
+
+// Numbers are scalars of all kinds, and lists that are null.
+type Numbers struct {
+	Matrix [][]int
+	None   []*Author
+	Books  []*Book
+}
+
+// Date is a day of 2026, as which it is written.
+type Date int
+
+// MarshalGQL writes a Date.
+func (d Date) MarshalGQL(w io.Writer) { _, _ = fmt.Fprintf(w, `"2026, day %d"`, int(d)) }
+
+// UnmarshalGQL takes none.
+func (*Date) UnmarshalGQL(any) error { return errors.New("not a Date") }
 
 // Shelf is a page of books.
 type Shelf struct {

@@ -17,38 +17,43 @@ let seed = 13;
 /** below is a number below n, the same in each run. */
 const below = (n) => (seed = (seed * 48271) % 2147483647) % n;
 
-/** literal is what may be a string. It begins and ends with a letter, since names are trimmed. */
+/** literal is what may be a string. */
 function literal() {
   const quotes = below(2) ? '"""' : '"';
-  return `${quotes}x${Array.from({ length: below(10) }, () => pieces[below(pieces.length)]).join("")}x${quotes}`;
+  return quotes + Array.from({ length: below(10) }, () => pieces[below(pieces.length)]).join("") + quotes;
 }
 
-/** value is what a mutation's name is to graphql-js, or undefined where the mutation is a syntax error. */
+/** value is what the first argument of a query means to graphql-js, or undefined where the query is a syntax error. */
 function value(query) {
   try {
-    return parse(query).definitions[0].selectionSet.selections[0].arguments[0].value.fields[1].value.value;
+    return parse(query).definitions[0].selectionSet.selections[0].arguments[0].value.value;
   } catch {
     return undefined;
   }
 }
 
-test("a string is stored as graphql-js reads it, and refused where graphql-js refuses it", async () => {
-  const queries = Array.from({ length: 1000 }, () => `mutation {
-    updateUser(input: {id: "User:7", name: ${literal()}}) { user { name } }
+test("a string means what it means to graphql-js, and is refused where graphql-js refuses it", async () => {
+  // An id that is none is quoted in the error: that of the string, and that of its value, which is sent as a variable.
+  const queries = Array.from({ length: 2000 }, () => `query($value: ID!) {
+    string: user(id: ${literal()}) { id }
+    value: user(id: $value) { id }
   }`);
-  let stored = 0;
+  let same = 0;
   for (let i = 0; i < queries.length; i += 50) {
-    const array = queries.slice(i, i + 50);
-    const response = await post(url, array.map((query) => ({ query })));
-    for (const [j, answer] of (await response.json()).entries()) {
-      const name = value(array[j]);
-      if (name === undefined) {
-        assert.equal(answer.errors?.[0].extensions.code, "GRAPHQL_PARSE_FAILED", `${array[j]}: ${JSON.stringify(answer)}`);
+    const array = queries.slice(i, i + 50).map((query) => ({ query, value: value(query) }));
+    const response = await post(url, array.map(({ query, value = "" }) => ({ query, variables: { value } })));
+    for (const [j, { data, errors }] of (await response.json()).entries()) {
+      const { query, value } = array[j];
+      if (value === undefined) {
+        assert.equal(errors?.[0].extensions.code, "GRAPHQL_PARSE_FAILED", `${query}: ${JSON.stringify(errors)}`);
         continue;
       }
-      assert.deepEqual(answer, { data: { updateUser: { user: { name } } } }, array[j]);
-      stored++;
+      const message = (name) => errors?.find(({ path }) => path?.[0] === name)?.message;
+      assert.deepEqual(data, { string: null, value: null }, query);
+      assert.ok(message("value")?.includes("is not the id"), `${query}: ${JSON.stringify(errors)}`);
+      assert.equal(message("string"), message("value"), query);
+      same++;
     }
   }
-  assert.ok(stored > 200, `${stored} names were stored`);
+  assert.ok(same > 300, `${same} strings were taken`);
 });

@@ -56,6 +56,7 @@ var closing = []promise{
 	{name: "The session of a streamed query lives until its last part", test: deferredInStream},
 	{name: "A deadline or a client that goes away amid deferred parts leaves nothing behind", test: deferredCutOff},
 	{name: "A field that is deferred twice comes once, under the client's labels", test: deferredTwiceInStream},
+	{name: "Each deferred fragment of each object comes in a part of its own, once", test: deferredEachInStream},
 	{name: "An event has what its subscription defers", test: deferredInEvent},
 	{name: "A panic in a marshaller amid deferred parts is one error", test: deferredPanic},
 }

@@ -401,6 +401,109 @@ func deferredTwiceInStream(t *testing.T, backend Backend) {
 	}
 }
 
+// deferredEach are queries, the first part of their answers and the others, each as "path label data", sorted.
+var deferredEach = []struct {
+	query, first string
+	others       []string
+}{
+	{
+		`{ run(step: "early") { ... @defer(label: "sent") { value } ... @defer(label: "late") { run(step: "late") { value } } } }`,
+		`{"run":{"value":1}}`,
+		[]string{`run late {"run":{"value":2}}`, `run sent {"value":1}`},
+	},
+	{
+		`{ run(step: "early") { value ... @defer(label: "all") { value } } }`,
+		`{"run":{"value":1}}`,
+		[]string{`run all {"value":1}`},
+	},
+	{
+		`{ run(step: "early") { value ... @defer { v: value } } }`,
+		`{"run":{"value":1,"v":1}}`,
+		[]string{`run  {"v":1}`},
+	},
+	{
+		`{ ... @defer(label: "root") { run(step: "early") { value } } }`,
+		`{"run":{"value":1}}`,
+		[]string{` root {"run":{"value":1}}`},
+	},
+	{
+		`query ($no: Boolean = false) { run(step: "early") { value ... @defer(if: $no, label: "not") { v: value } ... @defer(label: "skipped") { w: value @skip(if: true) } } }`,
+		`{"run":{"value":1,"v":1}}`, nil,
+	},
+	{ // both of them and beside what is not deferred
+		`{ run(step: "early") { run(step: "late") { value } ...A @defer(label: "a") ... @defer(label: "b") { run(step: "late") { value } } } } fragment A on Step { value }`,
+		`{"run":{"run":{"value":2},"value":1}}`,
+		[]string{`run a {"value":1}`, `run b {"run":{"value":2}}`},
+	},
+	{ // within what is deferred itself
+		`{ run(step: "early") { value ... @defer(label: "outer") { run(step: "late") { value ... @defer(label: "sent") { v: value } ... @defer(label: "inner") { run(step: "late") { value } } } } } }`,
+		`{"run":{"value":1}}`,
+		[]string{`run outer {"run":{"value":2,"v":2}}`, `run.run inner {"run":{"value":2}}`, `run.run sent {"v":2}`},
+	},
+}
+
+func deferredEachInStream(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{Server: cached, Extension: func(e *session.Extension) { e.Deadline = 20 * time.Second }})
+	b.Step("early", func(ctx context.Context) (int, error) { return 1, b.read(ctx) })
+	b.Step("late", func(context.Context) (int, error) { return 2, nil })
+	for _, accept := range []string{parts, sse} {
+		for _, c := range deferredEach {
+			for range 2 { // the second time the document is cached
+				first, others := taken(t, b.stream(t.Context(), accept, c.query))
+				if first != c.first || !slices.Equal(others, c.others) {
+					t.Errorf("%s: %s: want %s and %q, got %s and %q", accept, c.query, c.first, c.others, first, others)
+				}
+			}
+			first, others := taken(t, b.stream(t.Context(), accept, `{ accounts { id ... @defer(label: "each") { balance } } }`))
+			if n := strings.Count(first, `"balance":`); n < 2 || len(others) != n || !slices.Contains(others, fmt.Sprintf(`accounts.%d each {"balance":1000}`, n-1)) {
+				t.Errorf("%s: got %d accounts and %q", accept, n, others)
+			}
+			b.WantIdle()
+			wantGone(t)
+		}
+	}
+}
+
+// taken takes all parts of an answer.
+func taken(t *testing.T, s *stream) (first string, others []string) {
+	t.Helper()
+	type part struct {
+		Data        json.RawMessage
+		Path        []any
+		Label       string
+		Errors      []any
+		Incremental []part
+		HasNext     *bool
+	}
+	more := false
+	for text, i := s.next(), 0; text != ""; text, i = s.next(), i+1 {
+		var p part
+		if err := json.Unmarshal([]byte(text), &p); err != nil || len(p.Errors) > 0 || i > 0 && !more {
+			t.Fatalf("got %s, %v; was it promised? %t", text, err, more)
+		}
+		more = p.HasNext != nil && *p.HasNext
+		if i == 0 {
+			first = string(p.Data)
+			continue
+		}
+		if p.Incremental == nil {
+			p.Incremental = []part{p}
+		}
+		for _, p := range p.Incremental {
+			var path []string
+			for _, element := range p.Path {
+				path = append(path, fmt.Sprint(element))
+			}
+			others = append(others, fmt.Sprintf("%s %s %s", strings.Join(path, "."), p.Label, p.Data))
+		}
+	}
+	if more {
+		t.Error("the last part promises another")
+	}
+	slices.Sort(others)
+	return first, others
+}
+
 // labelsOf returns the labels in an answer, sorted.
 func labelsOf(answer string) (labels []string) {
 	for _, match := range regexp.MustCompile(`"label":"(.*?)"`).FindAllStringSubmatch(answer, -1) {

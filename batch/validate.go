@@ -1,0 +1,403 @@
+package batch
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// Validate refuses a plan that can't be right for the schema: what is found here would else be found by a client, or never.
+func (p *Plan) Validate(es graphql.ExecutableSchema) error {
+	switch {
+	case p == nil:
+		return errors.New("batch: the plan is nil: make one with NewPlan")
+	case p.refused != nil:
+		return p.refused
+	case p.schema != nil:
+		return errors.New("batch: the plan is in use already: call Use(plan) once, and make a plan for each server")
+	case p.answered != nil && reflect.TypeOf(es).Comparable() && es == p.answered:
+		return errors.New("batch: the server has the schema that was given to Plan.Answers: make it with the schema that Answers returned")
+	}
+	v := &validation{Plan: p, generated: generatedBy(es), parents: map[string]Field{}}
+	v.schema = es.Schema()
+	err := v.plan()
+	if err != nil {
+		p.schema = nil
+		return err
+	}
+	_, p.eventContexts = es.(graphql.ExecutableSchemaWithEventContext)
+	p.cover()
+	return nil
+}
+
+// validation is what is found out of a plan while it is validated.
+type validation struct {
+	*Plan
+	generated
+	parents map[string]Field // a declaration of each type
+}
+
+// plan checks all declarations and arranges them.
+func (v *validation) plan() error {
+	for name := range v.inert {
+		if err := v.directive(name); err != nil {
+			return err
+		}
+	}
+	v.fields, v.satisfied = map[string]map[string]*known{}, map[string][]string{}
+	for _, f := range v.declared {
+		if f.inert != nil {
+			continue
+		}
+		if err := v.parent(f); err != nil {
+			return err
+		}
+		if f.kind != "" {
+			if v.fields[f.typ] == nil {
+				v.fields[f.typ] = map[string]*known{}
+			}
+			if v.fields[f.typ][f.name] == nil {
+				v.fields[f.typ][f.name] = &known{}
+			}
+			k := v.fields[f.typ][f.name]
+			k.declared = append(k.declared, f)
+		}
+	}
+	if err := v.abstract(); err != nil {
+		return err
+	}
+	checked := map[string]bool{}
+	for _, f := range v.declared {
+		if f.kind == "" {
+			continue
+		}
+		if err := v.field(f, v.schema.Types[f.typ].Fields.ForName(f.name), checked[f.typ+"."+f.name]); err != nil {
+			return err
+		}
+		checked[f.typ+"."+f.name] = true
+	}
+	for typ, fields := range v.fields {
+		def := v.schema.Types[typ]
+		v.satisfied[typ] = []string{typ}
+		for _, abstract := range v.schema.GetImplements(def) {
+			v.satisfied[typ] = append(v.satisfied[typ], abstract.Name)
+		}
+		for name, k := range fields {
+			field := def.Fields.ForName(name)
+			k.resolved = v.fieldGuarded(def, field) || !v.writes(k.declared[0], field)
+			if v.argumentsGuarded(field) {
+				delete(fields, name) // what the resolver is given is not known before it runs
+			}
+		}
+	}
+	return nil
+}
+
+// directive refuses to take one for inert that is none of the schema's, or that the generated code runs.
+func (v *validation) directive(name string) error {
+	switch {
+	case inert[name]:
+		return nil
+	case v.schema.Directives[name] == nil:
+		return fmt.Errorf("batch: the schema has no directive @%s, which is declared with Inert", name)
+	case v.runs(name):
+		return fmt.Errorf("batch: @%s is declared with Inert, and the server has a function for it: take it out of Inert, or set skip_runtime for it in gqlgen.yml", name)
+	}
+	return nil
+}
+
+// parent checks what a declaration is of.
+func (v *validation) parent(f Field) error {
+	def, err := v.object(f.typ, f.name)
+	if err != nil {
+		return err
+	}
+	switch v.operation(f.typ) {
+	case ast.Mutation, ast.Subscription:
+		return fmt.Errorf("batch: %s.%s can't be declared: only its resolver knows what it has. Declare the fields of %s, which the plan follows once that has returned",
+			f.typ, f.name, def.Fields.ForName(f.name).Type.Name())
+	case ast.Query:
+		if len(f.columns) > 0 || f.kind == "" {
+			return fmt.Errorf("batch: %s has no row: take the columns of %s.%s out of the plan", f.typ, f.typ, f.name)
+		}
+	}
+	if f.kind == "" {
+		return nil
+	}
+	root := v.operation(f.typ) == ast.Query
+	first, seen := v.parents[f.typ]
+	bound := v.boundTo(f.typ)
+	switch {
+	case root != (f.parent == reflect.TypeFor[Root]()):
+		return fmt.Errorf("batch: %s.%s is declared for %s: batch.Root is what the fields of %s, and no others, are declared for", f.typ, f.name, f.parent, v.schema.Query.Name)
+	case !root && f.parent.Kind() == reflect.Struct:
+		return fmt.Errorf("batch: %s.%s is declared for %s: gqlgen resolves the fields of %s, so declare it for that", f.typ, f.name, f.parent, reflect.PointerTo(f.parent))
+	case seen && first.parent != f.parent:
+		return fmt.Errorf("batch: %s.%s is declared for %s, and %s.%s for %s: declare both for the type that %s is bound to", f.typ, f.name, f.parent, first.typ, first.name, first.parent, f.typ)
+	case !root && bound != nil && bound != f.parent && (bound.Kind() != reflect.Slice || bound.Elem() != f.parent): // gqlgen's own batches
+		return fmt.Errorf("batch: %s.%s is declared for %s, and %s is bound to %s: declare it for that", f.typ, f.name, f.parent, f.typ, bound)
+	}
+	v.parents[f.typ] = f
+	return nil
+}
+
+// abstract finds out which types the objects of interfaces and unions are of.
+func (v *validation) abstract() error {
+	v.within = map[string]map[reflect.Type]string{}
+	for _, def := range v.schema.Types {
+		if !def.IsAbstractType() {
+			continue
+		}
+		types := map[reflect.Type]string{}
+		for _, possible := range v.schema.GetPossibleTypes(def) {
+			parent := v.parents[possible.Name].parent
+			if parent == nil {
+				continue
+			}
+			if other := types[parent]; other != "" {
+				return fmt.Errorf("batch: %s and %s are both declared for %s, so it can't be told which of them a %s is: bind them to different types", other, possible.Name, parent, def.Name)
+			}
+			types[parent] = possible.Name
+		}
+		v.within[def.Name] = types
+	}
+	return nil
+}
+
+// field checks a declaration of a field that it exists.
+func (v *validation) field(f Field, field *ast.FieldDefinition, again bool) error {
+	var (
+		name   = f.typ + "." + f.name
+		leads  = v.schema.Types[field.Type.Name()]
+		list   = field.Type.Elem != nil
+		nested = list && field.Type.Elem.Elem != nil
+	)
+	switch {
+	case again && (!leads.IsAbstractType() || f.load == nil || v.fields[f.typ][f.name].declared[0].load == nil):
+		return fmt.Errorf("batch: %s is declared twice: a field has one declaration, and one of an interface or a union a Relation for each loader", name)
+	case f.value != nil && leads.IsCompositeType():
+		return fmt.Errorf("batch: %s is declared with Value, and leads to objects of %s: declare it with Path, or with Relation if a loader has them", name, leads.Name)
+	case f.follow != nil && leads.IsLeafType():
+		return fmt.Errorf("batch: %s is declared with %s, and has no objects, but a %s: declare it with Value", name, f.kind, leads.Name)
+	case nested && f.value == nil:
+		return fmt.Errorf("batch: %s is a list of lists, which only Value can be declared for", name)
+	case f.value == nil && list && !f.list:
+		return fmt.Errorf("batch: %s is a list, and its %s has one %s: declare it with Paths, Relations or a loader of a slice", name, f.kind, f.of)
+	case f.value == nil && !list && f.list && (leads.IsCompositeType() || f.kind == relations):
+		return fmt.Errorf("batch: %s is no list, and its %s has a list of %s: declare it with Path, or with a Relation whose loader has one", name, f.kind, f.of)
+	case len(v.columns[f.typ]) > 0 && !f.from && !slices.ContainsFunc(v.columns[f.typ], func(d dependency) bool { return d.field == f.name }):
+		return fmt.Errorf("batch: rows of %s are read with the columns that are declared, and %s doesn't say which it needs: add .From(\"a_column\") to its %s, or .From() if it needs none but those that every reader has", f.typ, name, f.kind)
+	}
+	if f.value != nil || leads.IsLeafType() {
+		return nil
+	}
+	if err := v.leads(f, leads); err != nil {
+		return err
+	}
+	if result := v.result(f.typ, f.name); result != nil && !fits(f.of, element(result)) {
+		return fmt.Errorf("batch: the %s %s has %s, and its resolver returns %s: let both have the same", f.kind, name, f.of, result)
+	}
+	return nil
+}
+
+// leads checks the Go type of what a relation or path leads to by what the fields of that are declared for.
+func (v *validation) leads(f Field, to *ast.Definition) error {
+	var parents []reflect.Type
+	for _, possible := range v.schema.GetPossibleTypes(to) {
+		parent := v.parents[possible.Name].parent
+		if parent == nil {
+			parent = v.boundTo(possible.Name)
+		}
+		switch {
+		case parent == nil:
+		case fits(f.of, parent):
+			return nil
+		default:
+			parents = append(parents, parent)
+		}
+	}
+	if parents == nil {
+		return nil
+	}
+	return fmt.Errorf("batch: the %s %s.%s has %s, and the fields of %s are those of %v: let both be the type that it is bound to", f.kind, f.typ, f.name, f.of, to.Name, parents)
+}
+
+// fits reports whether a value may be an object of a type.
+func fits(value, object reflect.Type) bool {
+	switch {
+	case value.Kind() == reflect.Struct && object.Kind() == reflect.Pointer:
+		return value == object.Elem() // its address is
+	case value.Kind() == reflect.Interface:
+		return object.Kind() == reflect.Interface || object.Implements(value)
+	}
+	return value.AssignableTo(object)
+}
+
+// element returns the type of a list's elements, or of a single object, as a pointer.
+func element(result reflect.Type) reflect.Type {
+	if result.Kind() == reflect.Slice {
+		result = result.Elem()
+	}
+	if result.Kind() == reflect.Struct {
+		result = reflect.PointerTo(result)
+	}
+	return result
+}
+
+// writes reports whether an answer can have what a field is declared with. Of a scalar that a loader has that is certain only
+// where GraphQL leaves gqlgen no choice how to write it.
+func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
+	if f.value != nil || v.schema.Types[field.Type.Name()].IsCompositeType() {
+		return true
+	}
+	if f.list != (field.Type.Elem != nil) {
+		return false
+	}
+	result := v.result(f.typ, f.name)
+	if result != nil && f.list && result.Kind() == reflect.Slice {
+		result = result.Elem()
+	}
+	if result != nil && result != f.of { // the resolver makes something of it
+		return false
+	}
+	switch field.Type.Name() {
+	case "Int":
+		return f.of == reflect.TypeFor[int]() || f.of == reflect.TypeFor[int32]() || f.of == reflect.TypeFor[int64]()
+	case "Boolean":
+		return f.of == reflect.TypeFor[bool]()
+	}
+	return false
+}
+
+// object returns the object type that a declaration is for. The field may be "".
+func (p *Plan) object(typ, field string) (*ast.Definition, error) {
+	def := p.schema.Types[typ]
+	switch {
+	case def == nil:
+		return nil, fmt.Errorf("batch: the schema has no type %s", typ)
+	case def.Kind != ast.Object:
+		return nil, fmt.Errorf("batch: %s is not an object type: declare its fields for each of its types", typ)
+	case field != "" && def.Fields.ForName(field) == nil:
+		return nil, fmt.Errorf("batch: the schema has no field %s.%s", typ, field)
+	}
+	return def, nil
+}
+
+// cover finds the fields of the schema that are answered from the plan, and what they depend on. A field of an interface is,
+// if it is in each of its types.
+func (p *Plan) cover() {
+	p.covers = map[*ast.FieldDefinition]*cover{}
+	for _, def := range p.schema.Types {
+		if !def.IsCompositeType() {
+			continue
+		}
+		for _, field := range def.Fields {
+			c := &cover{}
+			p.covers[field] = c
+			for _, typ := range p.schema.GetPossibleTypes(def) {
+				k := p.fields[typ.Name][field.Name]
+				if k == nil || k.resolved {
+					delete(p.covers, field)
+					break
+				}
+				for _, d := range p.columns[typ.Name] {
+					if d.field == field.Name {
+						c.needs = append(c.needs, d.index)
+					}
+				}
+				if valid := k.declared[0].valid; valid != nil && len(field.Arguments) > 0 && def != p.schema.Query { // those are known first
+					c.valid = append(c.valid, valid)
+				}
+			}
+		}
+	}
+}
+
+// generated is what gqlgen's generated code shows of its Go types. It is empty for a schema that is wrapped in another.
+type generated struct {
+	resolvers  reflect.Type // the interface ResolverRoot, or nil
+	directives reflect.Type // the struct DirectiveRoot, or nil
+}
+
+// generatedBy looks into a graphql.ExecutableSchemaState, which is what gqlgen's executable schemas are.
+func generatedBy(es graphql.ExecutableSchema) (g generated) {
+	switch wrapped := es.(type) {
+	case schema:
+		es = wrapped.ExecutableSchema
+	case eventSchema:
+		es = wrapped.ExecutableSchema
+	}
+	state := reflect.TypeOf(es)
+	if state.Kind() == reflect.Pointer {
+		state = state.Elem()
+	}
+	if state.Kind() != reflect.Struct {
+		return g
+	}
+	if f, ok := state.FieldByName("Resolvers"); ok && f.Type.Kind() == reflect.Interface {
+		g.resolvers = f.Type
+	}
+	if f, ok := state.FieldByName("Directives"); ok && f.Type.Kind() == reflect.Struct {
+		g.directives = f.Type
+	}
+	return g
+}
+
+// runs reports whether there is a function for a directive.
+func (g generated) runs(directive string) bool {
+	if g.directives == nil {
+		return false
+	}
+	_, ok := g.directives.FieldByNameFunc(func(name string) bool { return sameName(name, directive) })
+	return ok
+}
+
+// sameName reports whether a Go name is gqlgen's for a name of the schema.
+func sameName(name, of string) bool { return strings.EqualFold(name, strings.ReplaceAll(of, "_", "")) }
+
+// ofType returns the interface of a type's resolvers, or nil.
+func (g generated) ofType(typ string) reflect.Type {
+	if g.resolvers == nil {
+		return nil
+	}
+	for m := range g.resolvers.Methods() {
+		if sameName(m.Name, typ) && m.Type.NumOut() == 1 && m.Type.Out(0).Kind() == reflect.Interface {
+			return m.Type.Out(0)
+		}
+	}
+	return nil
+}
+
+// boundTo returns the Go type that the resolvers of a type's fields are given, or nil. (Those of gqlgen's own batches are given
+// a slice.) Of Query it means nothing.
+func (g generated) boundTo(typ string) reflect.Type {
+	of := g.ofType(typ)
+	if of == nil {
+		return nil
+	}
+	for m := range of.Methods() {
+		if m.Type.NumIn() > 1 {
+			return m.Type.In(1)
+		}
+	}
+	return nil
+}
+
+// result returns the Go type that a field's resolver returns, or nil.
+func (g generated) result(typ, field string) reflect.Type {
+	of := g.ofType(typ)
+	if of == nil {
+		return nil
+	}
+	for m := range of.Methods() {
+		if sameName(m.Name, field) && m.Type.NumOut() == 2 {
+			return m.Type.Out(0)
+		}
+	}
+	return nil
+}

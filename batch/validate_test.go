@@ -1,0 +1,252 @@
+package batch_test
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"testing"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/batch"
+	"rollcall/batch/batchtest"
+)
+
+func ofAuthor(a *batchtest.Author) (int, bool)     { return a.ID, true }
+func ofShelf(s *batchtest.Shelf) []*batchtest.Book { return s.Books }
+func write(b []byte, _ *batchtest.Author) []byte   { return b }
+
+func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
+	var (
+		key      = batch.Key(ofAuthor)
+		rootKey  = batch.Key(func(batch.Root) (int, bool) { return 0, false })
+		noLoader func(context.Context) *batch.Loader[int, *batchtest.Author]
+		noKeys   func(batch.Args) func(*batchtest.Author) iter.Seq2[int, bool]
+		name     = value("Author", "name", func(a *batchtest.Author) string { return a.Name })
+	)
+	for _, c := range []struct {
+		what   string
+		fields []batch.Field
+		want   string
+	}{
+		{"an unknown type", []batch.Field{batch.Relation("Reader", "rival", authors, rootKey)}, "no type Reader"},
+		{"an unknown field", []batch.Field{batch.Relation("Author", "cat", authors, key)}, "no field Author.cat"},
+		{"an unknown field of a path", []batch.Field{batch.Path("Shelf", "nodes", ofShelf)}, "no field Shelf.nodes"},
+		{"an interface", []batch.Field{batch.Relation("Item", "title", authors, rootKey)}, "Item is not an object type"},
+		{"a column of an unknown type", []batch.Field{batch.Column("Reader", "", "id")}, "no type Reader"},
+		{"a column of an unknown field", []batch.Field{batch.Column("Author", "cat", "cat")}, "no field Author.cat"},
+
+		{"a mutation's field", []batch.Field{batch.Relation("Mutation", "oppose", authors, rootKey)}, "Mutation.oppose can't be declared: only its resolver knows what it has. Declare the fields of Author"},
+		{"a subscription's field", []batch.Field{batch.Relation("Subscription", "published", authors, rootKey)}, "Subscription.published can't be declared"},
+		{"a column of a root field", []batch.Field{batch.Relation("Query", "author", authors, rootKey).From("id")}, "Query has no row: take the columns of Query.author out"},
+
+		{"a root field of an object", []batch.Field{batch.Relation("Query", "author", authors, key)}, "Query.author is declared for *batchtest.Author: batch.Root is what the fields of Query"},
+		{"an object's field of the root", []batch.Field{batch.Relation("Author", "rival", authors, rootKey)}, "Author.rival is declared for batch.Root"},
+		{"a struct", []batch.Field{batch.Value("Author", "name", func(b []byte, _ batchtest.Author) []byte { return b })}, "declare it for that"},
+		{"two parent types", []batch.Field{name, batch.Value("Author", "id", func(b []byte, _ *batchtest.Book) []byte { return b })}, "Author.id is declared for *batchtest.Book, and Author.name for *batchtest.Author"},
+		{"another parent than the resolvers'", []batch.Field{batch.Value("Author", "id", func(b []byte, _ *batchtest.Book) []byte { return b })}, "Author.id is declared for *batchtest.Book, and Author is bound to *batchtest.Author"},
+		{"another parent than what leads to it", []batch.Field{
+			batch.Paths("Shelf", "books", func(*batchtest.Door) []*batchtest.Book { return nil }),
+			batch.Path("Query", "shelf", func(batch.Root) *batchtest.Shelf { return nil }),
+		}, "the Path Query.shelf has *batchtest.Shelf, and the fields of Shelf are those of [*batchtest.Door]"},
+
+		{"a loader of an interface that it can't have", []batch.Field{batch.Relation("Author", "rival", items, key)}, "the Relation Author.rival has batchtest.Item, and the fields of Author are those of [*batchtest.Author]"},
+		{"a loader of another type of object", []batch.Field{batch.Relation("Book", "author", func(context.Context) *batch.Loader[int, *batchtest.Book] { return nil }, batch.Key(func(*batchtest.Book) (int, bool) { return 0, true }))}, "the Relation Book.author has *batchtest.Book, and the fields of Author are those of [*batchtest.Author]"},
+		{"a loader of what is none of a union's", []batch.Field{batch.Paths("Query", "latest", func(batch.Root) []*batchtest.Door { return nil })}, "the Paths Query.latest has *batchtest.Door, and the fields of Found are those of"},
+		{"a loader of no list", []batch.Field{batch.Relation("Author", "books", authors, key)}, "Author.books is a list, and its Relation has one *batchtest.Author"},
+		{"a loader of a list", []batch.Field{batch.Relation("Author", "rival", books, batch.Key(func(*batchtest.Author) (shelf, bool) { return shelf{}, true }))}, "Author.rival is no list, and its Relation has a list of *batchtest.Book"},
+		{"a path to no list", []batch.Field{batch.Path("Shelf", "books", func(*batchtest.Shelf) *batchtest.Book { return nil })}, "Shelf.books is a list, and its Path has one *batchtest.Book"},
+		{"keys for no list", []batch.Field{batch.Relations("Author", "rival", authors, func(batch.Args) func(*batchtest.Author) iter.Seq2[int, bool] { return nil })}, "Author.rival is no list, and its Relations has a list"},
+		{"a list of lists", []batch.Field{batch.Relation("Numbers", "matrix", func(context.Context) *batch.Loader[int, [][]int] { return nil },
+			batch.Key(func(*batchtest.Numbers) (int, bool) { return 0, true }))}, "Numbers.matrix is a list of lists, which only Value can be declared for"},
+
+		{"a value that is an object", []batch.Field{batch.Value("Author", "rival", write)}, "Author.rival is declared with Value, and leads to objects of Author: declare it with Path, or with Relation"},
+		{"a value that is a list of objects", []batch.Field{batch.Value("Author", "books", write)}, "Author.books is declared with Value, and leads to objects of Book"},
+		{"a path to a scalar", []batch.Field{batch.Path("Author", "name", func(a *batchtest.Author) string { return a.Name })}, "Author.name is declared with Path, and has no objects, but a String: declare it with Value"},
+
+		{"a field that is declared twice", []batch.Field{name, name}, "Author.name is declared twice"},
+		{"a relation that is declared twice", []batch.Field{batch.Relation("Author", "rival", authors, key), batch.Relation("Author", "rival", authors, key)}, "Author.rival is declared twice"},
+		{"an interface with a relation and a path", []batch.Field{
+			batch.Relation("Query", "item", items, rootKey), batch.Path("Query", "item", func(batch.Root) batchtest.Item { return nil }),
+		}, "Query.item is declared twice"},
+		{"an interface with two relations", []batch.Field{
+			batch.Relation("Query", "item", items, rootKey), batch.Relation("Query", "item", func(context.Context) *batch.Loader[int, *batchtest.Book] { return nil }, rootKey),
+		}, ""},
+
+		{"From twice", []batch.Field{name.From("a").From("b")}, `Author.name has From twice: give all its columns to one, as in From("a", "b")`},
+		{"a forgotten From", []batch.Field{batch.Column("Author", "", "id"), name}, `Author.name doesn't say which it needs: add .From("a_column") to its Value, or .From() if it needs none`},
+		{"a forgotten From of a relation", []batch.Field{name.From("name"), batch.Relation("Author", "rival", authors, key)}, `Author.rival doesn't say which it needs: add .From("a_column") to its Relation`},
+		{"Column in the place of From", []batch.Field{name, batch.Column("Author", "name", "first", "last")}, ""},
+
+		{"no loader", []batch.Field{batch.Relation("Author", "rival", noLoader, key)}, "the Relation Author.rival has a nil function"},
+		{"no key", []batch.Field{batch.Relation[*batchtest.Author]("Author", "rival", authors, nil)}, "the Relation Author.rival has a nil function"},
+		{"no keys", []batch.Field{batch.Relations("Author", "books", authors, noKeys)}, "the Relations Author.books has a nil function"},
+		{"no value", []batch.Field{batch.Value[*batchtest.Author]("Author", "name", nil)}, "the Value Author.name has a nil function"},
+		{"no path", []batch.Field{batch.Path[*batchtest.Author, *batchtest.Author]("Author", "rival", nil)}, "the Path Author.rival has a nil function"},
+	} {
+		l := newLibrary()
+		l.plan = batch.NewPlan(c.fields...)
+		err := l.plan.Validate(l.schema())
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: got %v", c.what, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: want %q, got %v", c.what, c.want, err)
+		}
+	}
+	if err := (*batch.Plan)(nil).Validate(newLibrary().schema()); err == nil || !strings.Contains(err.Error(), "the plan is nil") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// bare is a schema that shows nothing of gqlgen's generated code.
+type bare struct {
+	graphql.ExecutableSchema
+	schema *ast.Schema
+}
+
+func (b bare) Schema() *ast.Schema { return b.schema }
+
+func TestAPlanRefusesWhatCannotBeTold(t *testing.T) {
+	es := bare{schema: gqlparser.MustLoadSchema(&ast.Source{Input: `
+		type Query { pet: Pet  grid: [[Cat]] }
+		union Pet = Cat | Dog
+		type Cat { name: String }
+		type Dog { name: String }
+		type Door { name: String }`})}
+	name := func(typ string) batch.Field {
+		return value(typ, "name", func(d *batchtest.Door) string { return d.Name })
+	}
+	for want, plan := range map[string]*batch.Plan{
+		"": batch.NewPlan(name("Cat"), name("Door"), batch.Path("Query", "pet", func(batch.Root) *batchtest.Door { return nil })),
+		"both declared for *batchtest.Door, so it can't be told which of them a Pet is": batch.NewPlan(name("Cat"), name("Dog")),
+		"the fields of Pet are those of [*batchtest.Door]":                              batch.NewPlan(name("Cat"), batch.Path("Query", "pet", func(batch.Root) *batchtest.Book { return nil })),
+		"Query.grid is a list of lists":                                                 batch.NewPlan(batch.Paths("Query", "grid", func(batch.Root) [][]*batchtest.Door { return nil })),
+	} {
+		if err := plan.Validate(es); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestAPlanRefusesToBeUsedOtherwiseThanItWasMade(t *testing.T) {
+	l := newFromPlan()
+	schema := l.schema()
+	if err := l.plan.Validate(schema); err != nil {
+		t.Error(err)
+	}
+	if err := l.plan.Validate(schema); err == nil || !strings.Contains(err.Error(), "call Use(plan) once") {
+		t.Errorf("an extension that is used twice: got %v", err)
+	}
+	l = newFromPlan()
+	l.plan.Answers(newLibrary().schema())
+	if err := l.plan.Validate(l.schema()); err == nil || !strings.Contains(err.Error(), "Answers is called twice") {
+		t.Errorf("got %v", err)
+	}
+	l = newLibrary()
+	schema = l.schema()
+	l.plan.Answers(schema)
+	if err := l.plan.Validate(schema); err == nil || !strings.Contains(err.Error(), "make it with the schema that Answers returned") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// respond runs an operation.
+func respond(ctx context.Context, t *testing.T, exec *executor.Executor, query string) *graphql.Response {
+	t.Helper()
+	op, errs := exec.CreateOperationContext(graphql.StartOperationTrace(ctx), &graphql.RawParams{Query: query})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	handler, ctx := exec.DispatchOperation(ctx, op)
+	return handler(ctx)
+}
+
+func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
+	const query, mutation = `{ author(id: 1) { name } }`, `mutation { oppose(author: 1, rival: 2) { id } }`
+	within := func(bind func(context.Context) context.Context) graphql.OperationMiddleware {
+		return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+			return next(bind(ctx))
+		}
+	}
+	for _, newLibrary := range []func(...batch.Field) *library{newLibrary, newFromPlan} {
+		var old context.Context
+		for _, c := range []struct {
+			what      string
+			use       bool
+			bind      func(l, other *library, ctx context.Context) context.Context
+			want      string
+			mutations string // what they get; "" is the same
+		}{
+			{"another plan", true, func(_, other *library, ctx context.Context) context.Context { return other.context(ctx) }, "the operation's set follows another plan than the server: give NewSet, or NewGroup, the plan that Use was given", ""},
+			{"an old context", true, func(l, _ *library, ctx context.Context) context.Context {
+				if old == nil {
+					old = l.context(ctx) //nolint:fatcontext // it is to be wrong
+				}
+				return graphql.WithOperationContext(old, graphql.GetOperationContext(ctx))
+			}, "the set in the context is another operation's: make one with NewSet for each", ""},
+			{"loaders that have not joined", true, func(l, _ *library, ctx context.Context) context.Context {
+				ctx = l.context(ctx)
+				from(ctx).authors = &batch.Loader[int, *batchtest.Author]{}
+				return ctx
+			}, "has no set: make it with NewLoader, or have it Join the operation's set", "none"},
+			{"loaders of another set", true, func(l, _ *library, ctx context.Context) context.Context {
+				other := l.context(ctx)
+				ctx = l.context(ctx)
+				from(ctx).authors = from(other).authors
+				return ctx
+			}, "belongs to another set than the operation's: make it with that", "none"},
+			{"a plan that is not used", false, func(l, _ *library, ctx context.Context) context.Context { return l.context(ctx) }, "call Use(plan)", ""},
+		} {
+			l, other := newLibrary(), newLibrary()
+			other.schema()
+			if !c.use && !l.answers {
+				continue
+			}
+			exec := executor.New(l.schema())
+			exec.SetRecoverFunc(func(_ context.Context, p any) error {
+				if err, ok := p.(error); ok {
+					return err
+				}
+				return errBroken
+			})
+			exec.AroundOperations(within(func(ctx context.Context) context.Context { return c.bind(l, other, ctx) }))
+			if c.use {
+				exec.Use(l.plan)
+			}
+			if old == nil && c.what == "an old context" {
+				respond(t.Context(), t, exec, query)
+			}
+			for _, operation := range []string{query, mutation} {
+				response := respond(t.Context(), t, exec, operation)
+				if operation == mutation && c.mutations == "none" {
+					continue
+				}
+				if len(response.Errors) == 0 || !strings.Contains(response.Errors[0].Message, c.want) {
+					t.Errorf("%s, from the plan: %t, %s: got %v and %s", c.what, l.answers, operation, response.Errors, response.Data)
+				}
+			}
+			if n := len(l.rivals); n > 0 && c.mutations == "" {
+				t.Errorf("%s: the mutation was run", c.what)
+			}
+		}
+	}
+}
+
+func TestALoaderWithoutASetSaysWhatToDo(t *testing.T) {
+	var none *batch.Loader[int, string]
+	for _, l := range []*batch.Loader[int, string]{none, {}} {
+		if _, err := l.Load(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "make it with NewLoader") {
+			t.Errorf("got %v", err)
+		}
+	}
+	defer func() {
+		if err, _ := recover().(error); err == nil || !strings.Contains(err.Error(), "give it the one that the server uses") {
+			t.Errorf("got %v", err)
+		}
+	}()
+	batch.NewSet(t.Context(), nil)
+}
