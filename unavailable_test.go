@@ -71,8 +71,10 @@ func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
 		if kind == "postgres" {
 			return // its log has one format
 		}
-		d := databasetest.Start(t, kind, "--log-bin=binlog", "--binlog-format=STATEMENT", "--server-id=1")
-		s := start(t, "--database", d.URL, "--migrate")
+		d := databasetest.Start(t, kind, "--log-bin=binlog", "--server-id=1")
+		output(t, "migrate", "--database", d.URL)
+		executed(t, d, "SET GLOBAL binlog_format = STATEMENT")
+		s := start(t, "--database", d.URL)
 		s.becomesUnready("the database cannot log changes")
 		only(t, "by statement", s.creates(), "DATABASE_UNAVAILABLE")
 		only(t, "by statement", s.reads(), "")
@@ -104,10 +106,15 @@ func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 		s := start(t, "--database", limited.String(), "--deadline", "60s")
 		s.becomes(http.StatusOK, "ok")
 		release := lockUser42(t, owner)
-		time.AfterFunc(2*time.Second, release)
+		released := make(chan struct{})
+		time.AfterFunc(2*time.Second, func() {
+			release()
+			close(released)
+		})
 		got := s.codes(func(i int) string {
 			return fmt.Sprintf(`mutation { updateUser(input: {id: "User:42", name: "N%d"}) { user { id } } }`, i)
 		})
+		<-released
 		if got[""] == 0 || got["DATABASE_UNAVAILABLE"] == 0 || got[""]+got["DATABASE_UNAVAILABLE"] != busy {
 			t.Errorf("want some successes, and DATABASE_UNAVAILABLE for the others, got %v", got)
 		}
