@@ -71,8 +71,10 @@ func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
 		if kind == "postgres" {
 			return // its log has one format
 		}
-		d := databasetest.Start(t, kind, "--log-bin=binlog", "--binlog-format=STATEMENT", "--server-id=1")
-		s := start(t, "--database", d.URL, "--migrate")
+		d := databasetest.Start(t, kind, "--log-bin=binlog", "--server-id=1")
+		output(t, "migrate", "--database", d.URL)
+		executed(t, d, "SET GLOBAL binlog_format = STATEMENT")
+		s := start(t, "--database", d.URL)
 		s.becomesUnready("the database cannot log changes")
 		only(t, "by statement", s.creates(), "DATABASE_UNAVAILABLE")
 		only(t, "by statement", s.reads(), "")

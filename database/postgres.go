@@ -118,11 +118,14 @@ var errPooler error = &OpenError{"PostgreSQL is behind a pooler now, and was not
 // session returns a statement that sets a whole session. Without a pooler it does so only on the backend which the server named
 // when the connection began: a pooler gives the client another number.
 func (s postgresSettings) session(mode poolerMode, backend uint32) string {
-	text := s.sql(false, [][2]string{
+	settings := [][2]string{
 		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", map[bool]string{true: "on", false: "off"}[s.readOnly]},
 		{"default_transaction_deferrable", "off"},
-	})
+	}
+	if s.readOnly { // else it is the server's to say: this is how some are closed to writes
+		settings = append(settings, [2]string{"default_transaction_read_only", "on"})
+	}
+	text := s.sql(false, settings)
 	if mode == sessionPooler {
 		return text
 	}
@@ -131,14 +134,14 @@ func (s postgresSettings) session(mode poolerMode, backend uint32) string {
 
 // transaction returns statements that begin a transaction and set it.
 func (s postgresSettings) transaction(isolation sql.IsolationLevel, readOnly bool) string {
-	access := "READ WRITE"
+	access := ""
 	if s.readOnly || readOnly {
-		access = "READ ONLY"
+		access = " READ ONLY,"
 	}
 	if isolation == sql.LevelDefault {
 		isolation = sql.LevelReadCommitted
 	}
-	return "BEGIN ISOLATION LEVEL " + strings.ToUpper(isolation.String()) + " " + access + ", NOT DEFERRABLE; " + s.sql(true, nil)
+	return "BEGIN ISOLATION LEVEL " + strings.ToUpper(isolation.String()) + "," + access + " NOT DEFERRABLE; " + s.sql(true, nil)
 }
 
 // sql returns a SELECT that sets what is common to sessions and transactions, and more. Its columns are apply's.

@@ -59,7 +59,6 @@ var hostilePostgres = map[string][]string{
 	"time zone":       {"TimeZone = 'Asia/Tokyo'"},
 	"dates":           {"DateStyle = 'German, DMY'"},
 	"isolation":       {"default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on"},
-	"read only":       {"default_transaction_read_only = on"},
 	"short of time":   {"statement_timeout = 1000", "lock_timeout = 1000"},
 	"short lock":      {"idle_in_transaction_session_timeout = 1000"}, // for as long as it migrates
 	"everything else": {"extra_float_digits = -5", "bytea_output = 'escape'", "IntervalStyle = 'sql_standard'", "array_nulls = off"},
