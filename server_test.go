@@ -451,7 +451,7 @@ func finishesWhatIsInFlight(t *testing.T, program, url string) {
 func lockUser42(tb testing.TB, db *database.Database) (release func()) {
 	tb.Helper()
 	lock := db.Write.Begin() // on SQLite this alone locks, since it is an IMMEDIATE one
-	release = func() { lock.Rollback() }
+	release = sync.OnceFunc(func() { lock.Rollback() })
 	tb.Cleanup(release)
 	if err := lock.Exec("UPDATE users SET name = name WHERE id = 42").Error; err != nil {
 		tb.Fatal(err)

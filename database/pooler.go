@@ -79,13 +79,8 @@ func (c *pooledConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver
 		return &pooledTx{ctx, c.Conn.Conn()}, nil
 	}
 	_ = c.Close() // it may be in a transaction
-	var reported *pgconn.PgError
-	switch {
-	case pgconn.SafeToRetry(err):
+	if pgconn.SafeToRetry(err) {
 		return nil, driver.ErrBadConn
-	case errors.As(err, &reported) && reported.Code == "0A000": // so a standby refuses READ WRITE; elsewhere it refuses the write
-		reported.Code = "25006"
-		c.Conn.Conn().Config().OnPgError(c.Conn.Conn().PgConn(), reported)
 	}
 	return nil, err
 }

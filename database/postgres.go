@@ -122,7 +122,7 @@ func (s postgresSettings) session(mode poolerMode, backend uint32) string {
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_deferrable", "off"},
 	}
-	if s.readOnly { // else it is the server's to say: who makes it the default keeps writes from a server that is not the primary any more
+	if s.readOnly { // else it is the server's to say: this is how some are closed to writes
 		settings = append(settings, [2]string{"default_transaction_read_only", "on"})
 	}
 	text := s.sql(false, settings)
