@@ -104,7 +104,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		return cfg, errHelped
 	}
 	if parseErr != nil {
-		return cfg, fmt.Errorf("%s (see rollcall --help)", withoutURLs(parseErr))
+		return cfg, fmt.Errorf("%s (see rollcall --help)", withoutURLs(parseErr, args))
 	}
 	cfg.command = parsed.Command()
 	if err := checkVariables(variables); err != nil {
@@ -208,9 +208,25 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// withoutURLs is an error's text without the URLs that it quotes, since these may hold a password.
-func withoutURLs(err error) string {
-	return regexp.MustCompile(`\S*(://|@)\S*`).ReplaceAllString(err.Error(), "(a URL: give it as --database=URL)")
+// withoutURLs is an error's text without what it quotes of URLs, since these may hold a password. The arguments after one may be
+// of its password too, where that has a space and stands without quotes.
+func withoutURLs(err error, args []string) string {
+	const instead = "(a URL: give it as --database=URL)"
+	text := regexp.MustCompile(`\S*(://|@)\S*`).ReplaceAllString(err.Error(), instead)
+	after := false
+	for i, arg := range args {
+		flag := strings.HasPrefix(arg, "-")
+		after = after || strings.Contains(arg, "://") || !flag && strings.ContainsAny(arg, "@=")
+		if !after || flag || i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(arg, " ") && !strings.Contains(args[i-1], "=") {
+			continue
+		}
+		for word := range strings.FieldsSeq(arg) {
+			if strings.Contains(text, word) {
+				return "the command line is not understood from " + instead + " on"
+			}
+		}
+	}
+	return text
 }
 
 const (

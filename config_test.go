@@ -159,11 +159,16 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"ROLLCALL_DB=mysql://u:s3cret@h/x": "ROLLCALL_DB: there is no such variable",
 		"ROLLCALL_DEADLINE=10":             `--deadline: "10" has no unit: write 10s if seconds are meant (from envar ROLLCALL_DEADLINE="10")`,
 
-		"mysql://u:s3cret@h/x":             "unexpected argument (a URL",
-		"--databse=mysql://u:s3cret@h/x":   "--database",
-		"--database:mysql://u:s3cret@h/x":  "unknown flag (a URL",
-		"--pool-size=mysql://u:s3cret@h/x": "--pool-size",
-		"--database=mysql://u:s3 cret@h/x": "unexpected argument (a URL",
+		"mysql://u:s3cret@h/x":                        "unexpected argument (a URL",
+		"--databse=mysql://u:s3cret@h/x":              "--database",
+		"--database:mysql://u:s3cret@h/x":             "unknown flag (a URL",
+		"--pool-size=mysql://u:s3cret@h/x":            "--pool-size",
+		"--database=mysql://u:s3 cret@h/x":            "unexpected argument (a URL",
+		"--database=mysql://u:s3 cret x@h":            "the command line is not understood from (a URL",
+		"--database mysql://u:s3 cret x@h":            "the command line is not understood from (a URL",
+		"serve mysql://u:s3 cret x@h":                 "unexpected argument (a URL",
+		"host=h password=s3cret":                      "the command line is not understood from (a URL",
+		"--database=mysql://u:p@h/x --pool-size many": `--pool-size: "many" is not a whole number`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			arguments := strings.Fields(args)

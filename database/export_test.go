@@ -3,6 +3,10 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
+
+	driverMySQL "github.com/go-sql-driver/mysql"
 )
 
 // MigrateDown undoes every migration.
@@ -19,6 +23,41 @@ func (d *Database) MigrateDown(ctx context.Context) error {
 // Locked runs fn under the lock of Migrate.
 func (d *Database) Locked(ctx context.Context, fn func()) error {
 	return d.maintain(ctx, func(*sql.DB) error { fn(); return nil })
+}
+
+// Maintain runs fn with the pool that changes the schema.
+func (d *Database) Maintain(ctx context.Context, fn func(*sql.DB) error) error {
+	return d.maintain(ctx, fn)
+}
+
+// ConnectDeaf connects as a pool does, through something that keeps what is set to itself.
+func ConnectDeaf(ctx context.Context, url string) error {
+	cfg, err := mysqlConfig(url)
+	if err != nil {
+		return err
+	}
+	base, err := driverMySQL.NewConnector(cfg)
+	if err != nil {
+		return err
+	}
+	pool := mysqlPool(cfg, deafConnector{base}, false, 0)
+	return errors.Join(pool.PingContext(ctx), pool.Close())
+}
+
+type deafConnector struct{ driver.Connector }
+
+func (c deafConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	return deafConn{conn, conn.(driver.QueryerContext)}, err
+}
+
+type deafConn struct {
+	driver.Conn
+	driver.QueryerContext
+}
+
+func (deafConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	return driver.ResultNoRows, nil
 }
 
 // MigrateWithoutALock is Migrate on a node of a cluster that does not see the lock of another one.

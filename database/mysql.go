@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -41,11 +42,11 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 		return nil, openErrorf("the MySQL URL cannot be used: %v", err)
 	}
 	renewal := newRenewal()
-	writing := func() *sql.DB { return mysqlPool(renewal.mysql(base, true), mysqlSession, mysqlIsolation) }
+	writing := func() *sql.DB { return mysqlPool(cfg, renewal.mysql(base, true), false, 0) }
 	p := pools{
 		write: writing(),
 		side:  writing(),
-		read:  mysqlPool(renewal.mysql(base, false), mysqlSession+mysqlLimit(opt.Deadline), mysqlIsolation+", READ ONLY"),
+		read:  mysqlPool(cfg, renewal.mysql(base, false), true, opt.Deadline),
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -63,43 +64,109 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 	}, opt)
 }
 
-// What every connection begins with. A server that truncates texts silently is made strict.
-const (
-	mysqlSession   = "SET time_zone = '+00:00', sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
-	mysqlIsolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED" // as a variable it has two names
-)
+// mysqlSetting is a variable of a session, and its value as SQL.
+type mysqlSetting struct{ name, value string }
 
-// mysqlLimit extends mysqlSession by the longest that a statement may run. MariaDB alone executes
-// comments that begin with /*M!, and it skips those for MySQL 5.7.
-func mysqlLimit(limit time.Duration) string {
-	if limit <= 0 {
-		return ""
+// mysqlSettings returns what every connection is set to, whatever the server's defaults and its init_connect are; and what
+// MariaDB and MySQL alone know.
+func mysqlSettings(readOnly bool, limit time.Duration) (both, mariadb, mysql []mysqlSetting) {
+	access := "0"
+	if readOnly {
+		access = "1"
 	}
-	return fmt.Sprintf(" /*M! , max_statement_time = %.6f */ /*!50708 , max_execution_time = %d */",
-		limit.Seconds(), max(limit.Milliseconds(), 1))
+	both = []mysqlSetting{
+		// The driver interpolates parameters by escaping bytes. That is right only where no byte of a longer character can be
+		// taken for a quote or a backslash, as in UTF-8 and not in GBK, Big5 or Shift JIS, and where the server reads a
+		// backslash as the driver writes it: without NO_BACKSLASH_ESCAPES and ANSI_QUOTES.
+		{"character_set_client", "'utf8mb4'"},
+		{"character_set_connection", "'utf8mb4'"},
+		{"character_set_results", "'utf8mb4'"},
+		{"collation_connection", "'utf8mb4_bin'"}, // as our columns have it
+		{"sql_mode", "'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'"},
+		{"autocommit", "1"},
+		{"completion_type", "'NO_CHAIN'"}, // COMMIT begins no further transaction
+		{"time_zone", "'+00:00'"},
+		{"foreign_key_checks", "1"},
+		{"unique_checks", "1"},
+		{"sql_select_limit", "18446744073709551615"}, // no list ends early
+		{"sql_big_selects", "1"},                     // whatever max_join_size is
+		{"sql_safe_updates", "0"},
+		{"sql_auto_is_null", "0"},                                                 // IS NULL finds no row that was inserted
+		{"wait_timeout", strconv.Itoa(int((connLifetime + time.Hour).Seconds()))}, // the pool ends it before the server does
+	}
+	mariadb = []mysqlSetting{
+		{"tx_isolation", "'READ-COMMITTED'"},
+		{"tx_read_only", access},
+		{"max_statement_time", fmt.Sprintf("%.6f", limit.Seconds())},
+		{"check_constraint_checks", "1"},
+	}
+	mysql = []mysqlSetting{
+		{"transaction_isolation", "'READ-COMMITTED'"},
+		{"transaction_read_only", access},
+		{"max_execution_time", strconv.FormatInt(int64(math.Ceil(limit.Seconds()*1000)), 10)}, // 0 is no limit
+	}
+	return both, mariadb, mysql
 }
 
-// mysqlConnector is the driver's connector with statements that every new connection begins with.
+// mysqlStatements returns a statement that sets a connection's variables, and one whose result names those that have another
+// value all the same. MariaDB alone executes comments that begin with /*M!, and skips those for MySQL 5.7.
+func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
+	both, mariadb, mysql := mysqlSettings(readOnly, limit)
+	forEach := func(settings []mysqlSetting, format string) string {
+		texts := make([]string, len(settings))
+		for i, s := range settings {
+			texts[i] = fmt.Sprintf(format, s.name, s.value)
+		}
+		return strings.Join(texts, ", ")
+	}
+	each := func(format string) string {
+		return forEach(both, format) + " /*M! , " + forEach(mariadb, format) + " */ /*!50720 , " + forEach(mysql, format) + " */"
+	}
+	return "SET " + each("@@SESSION.%s = %s"),
+		"SELECT CONCAT_WS(', ', " + each("IF(@@SESSION.%[1]s <=> %[2]s, NULL, CONCAT('%[1]s = ', QUOTE(@@SESSION.%[1]s)))") + ")"
+}
+
+// mysqlConnector is the driver's connector for connections that are set as mysqlSettings says, and refuses others.
 type mysqlConnector struct {
 	driver.Connector
-	first []string
+	addr       string
+	set, check string
 }
 
-func mysqlPool(base driver.Connector, first ...string) *sql.DB {
-	return sql.OpenDB(&mysqlConnector{base, first})
+func mysqlPool(cfg *driverMySQL.Config, base driver.Connector, readOnly bool, limit time.Duration) *sql.DB {
+	set, check := mysqlStatements(readOnly, limit)
+	return sql.OpenDB(&mysqlConnector{base, cfg.Addr, set, check})
 }
 
+// Connect implements driver.Connector.
 func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, stmt := range c.first {
-		if _, err := conn.(driver.ExecerContext).ExecContext(ctx, stmt, nil); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
+	if err := c.prepare(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
+}
+
+func (c *mysqlConnector) prepare(ctx context.Context, conn driver.Conn) error {
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, c.set, nil); err != nil {
+		return err
+	}
+	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, c.check, nil)
+	if err != nil {
+		return err
+	}
+	row := make([]driver.Value, 1)
+	if err := errors.Join(rows.Next(row), rows.Close()); err != nil {
+		return err
+	}
+	if others := fmt.Sprintf("%s", row[0]); others != "" {
+		return openErrorf("MySQL at %s does not let a connection have the settings that it needs, which are now %s: "+
+			"is there a proxy between that changes them?", c.addr, others)
+	}
+	return nil
 }
 
 // mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
@@ -111,7 +178,7 @@ func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, fu
 	if err != nil {
 		return nil, nil, err
 	}
-	pool := mysqlPool(base, mysqlSession)
+	pool := mysqlPool(cfg, base, false, 0)
 	release, err := hold(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', LEFT(SHA2(DATABASE(), 256), 40)), 600)").Scan(&got)
@@ -127,9 +194,12 @@ func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, fu
 // alone, and tls, tls-ca, tls-cert and tls-key.
 func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 	u, err := url.Parse(rawURL)
-	// An unescaped /, ? or # in a password ends the host early and leaves the @ behind. Such a URL
-	// must not be quoted, since anything in it may be the password.
-	if err != nil || u.Fragment != "" || u.User == nil && strings.Contains(rawURL, "@") {
+	_, rest, ok := strings.Cut(rawURL, "://")
+	var query url.Values
+	if err == nil {
+		query, err = url.ParseQuery(u.RawQuery)
+	}
+	if err != nil || !ok || !unambiguous(rest) {
 		return nil, openErrorf("the MySQL URL is malformed: write mysql://user:password@host:port/name, " +
 			"with special characters in the password percent-encoded")
 	}
@@ -137,7 +207,9 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 	if name == "" || strings.Contains(name, "/") {
 		return nil, openErrorf("the MySQL URL names no database: write mysql://user:password@host:port/name")
 	}
-	query := u.Query()
+	if query.Has("password") { // which the names of others may be parts of
+		return nil, openErrorf("the MySQL URL has the password in the wrong place: write mysql://user:password@host:port/name")
+	}
 	params := url.Values{}
 	for key := range query {
 		switch key {
@@ -217,7 +289,10 @@ func mysqlTLS(cfg *driverMySQL.Config, query url.Values) error {
 
 // mysqlFailure turns a failure to connect into an error for people.
 func mysqlFailure(ctx context.Context, cfg *driverMySQL.Config, err error) error {
-	s := server{product: "MySQL", addr: cfg.Addr, user: cfg.User, name: cfg.DBName, password: cfg.Passwd}
+	s := server{product: "MySQL", addr: cfg.Addr, user: cfg.User, name: cfg.DBName, secret: cfg.Passwd}
+	if refused, ok := errors.AsType[*OpenError](err); ok {
+		return refused
+	}
 	var reported *driverMySQL.MySQLError
 	if !errors.As(err, &reported) {
 		return s.unreachable(ctx, err)

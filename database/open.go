@@ -57,8 +57,8 @@ func openErrorf(format string, args ...any) error {
 // Open opens the database at url and checks that it answers, within about five seconds:
 //
 //	sqlite:rollcall.db                                   a path, created if missing
-//	mysql://user:password@host:3306/name                 MySQL or MariaDB
-//	postgres://user:password@host:5432/name?sslmode=…    as pgx takes it
+//	mysql://user:password@host:3306/name                 MySQL or MariaDB, as mariadb:// is
+//	postgres://user:password@host:5432/name?sslmode=…    as pgx takes it, and pooler=session or transaction
 //
 // It returns an *OpenError, or the context's error when the context ends first.
 func Open(ctx context.Context, url string, opt Options) (*Database, error) {
@@ -70,7 +70,7 @@ func Open(ctx context.Context, url string, opt Options) (*Database, error) {
 	switch scheme {
 	case "sqlite":
 		return openSQLite(ctx, rest, opt)
-	case "mysql":
+	case "mysql", "mariadb":
 		return openMySQL(ctx, url, opt)
 	case "postgres", "postgresql":
 		return openPostgres(ctx, url, opt)

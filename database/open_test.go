@@ -182,6 +182,77 @@ func TestOpenSaysWhatIsWrongAndNeverThePassword(t *testing.T) {
 	}
 }
 
+func TestNoPartOfAPasswordIsToldWhateverIsWrongWithTheURL(t *testing.T) {
+	const specials = "@/?#%:[]& =+\\'\"<>^|{},;!*\t\x00ä"
+	var passwords []string
+	for _, one := range specials {
+		for _, other := range specials {
+			passwords = append(passwords, "pwaa1"+string(one)+"pwbb2"+string(other)+"pwcc3")
+		}
+	}
+	for _, numeric := range []string{"/", "?", "#", "@", "%", "/?", "@/", ":@"} { // so that what is before it looks like a port
+		passwords = append(passwords, "1"+numeric+"pwbb2", "1"+numeric+"pwbb2@pwcc3")
+	}
+	forms := []string{
+		"%s://u:%s@127.0.0.1:1/x", "%s://u:%s@127.0.0.1:1", "%s://u:%s@127.0.0.1:1/x?timeout=soon&connect_timeout=soon", "%s://u:%s@127.0.0.1:one/x",
+		"%s:u:%s@127.0.0.1:1/x", "%s:/u:%s@127.0.0.1:1/x", "%s://u:%s", "%s://:%s@127.0.0.1:1/x?tls=maybe&sslmode=maybe", "%s://u:%s@/x",
+		"%s://u@127.0.0.1:1/x?password=%s&sslmode=maybe", "%s://u@127.0.0.1:1?sslpassword=%s", "%s: host=127.0.0.1 port=1 password=%s", "%shost=127.0.0.1 password='%s'",
+	}
+	for _, scheme := range []string{"mysql", "mariadb", "postgres", "postgresql"} {
+		for _, form := range forms {
+			for _, password := range passwords {
+				if form == "%s://u:%s" && strings.Contains(password, "@") {
+					continue // a host and a password in it cannot be told apart
+				}
+				url := fmt.Sprintf(form, scheme, password)
+				db, err := database.Open(t.Context(), url, database.Options{PoolSize: 1})
+				if err == nil {
+					t.Errorf("%q was opened", url)
+					_ = db.Close()
+				} else if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, "pwaa") || strings.Contains(text, "pwbb") || strings.Contains(text, "pwcc") {
+					t.Errorf("%q: %s", url, text)
+				}
+			}
+		}
+	}
+}
+
+func TestAPostgresURLSaysWhichDatabaseItMeansWhateverTheEnvironmentSays(t *testing.T) {
+	for name, value := range map[string]string{"PGHOST": "127.0.0.1", "PGPORT": "2", "PGDATABASE": "other", "PGUSER": "other"} {
+		t.Setenv(name, value)
+	}
+	for url, want := range map[string]string{
+		"postgres://u@127.0.0.1:1":                         "the PostgreSQL URL names no database",
+		"postgres://u@127.0.0.1:1/":                        "the PostgreSQL URL names no database",
+		"postgres://u@127.0.0.1:1/?sslmode=disable":        "the PostgreSQL URL names no database",
+		"postgresql://u@127.0.0.1:1?dbname=":               "the PostgreSQL URL names no database",
+		"postgres://u@127.0.0.1:1/x?dbname=":               "the PostgreSQL URL names no database",
+		"postgres://u@127.0.0.1:1/x?host=":                 "the PostgreSQL URL names no host",
+		"postgres:///x":                                    "the PostgreSQL URL names no host",
+		"postgres://u@/x":                                  "the PostgreSQL URL names no host",
+		"postgres://127.0.0.1/x":                           "PostgreSQL at 127.0.0.1:5432 ",
+		"postgres://127.0.0.1/rollcall_no?sslmode=disable": "PostgreSQL at 127.0.0.1:5432 ",
+		"postgres://127.0.0.1:1/x":                         "cannot reach PostgreSQL at 127.0.0.1:1",
+		"postgres:///x?host=127.0.0.1&port=1":              "cannot reach PostgreSQL at 127.0.0.1:1",
+		"postgres://u@?host=127.0.0.1&port=1&dbname=x":     "cannot reach PostgreSQL at 127.0.0.1:1",
+		"postgres://[::1]:1/x":                             "cannot reach PostgreSQL at [::1]:1",
+	} {
+		checkOpenError(t, url, want)
+	}
+}
+
+func TestMariaDBIsASchemeToo(t *testing.T) {
+	for _, kind := range databasetest.Kinds(t) {
+		if databasetest.Dialect(kind) == "mysql" {
+			db := databasetest.Open(t, strings.Replace(databasetest.URL(t, kind), "mysql://", "mariadb://", 1))
+			if db.Dialect() != "mysql" {
+				t.Errorf("the dialect is %s", db.Dialect())
+			}
+			migrate(t, db)
+		}
+	}
+}
+
 func TestOpenTellsAWrongPasswordFromAMissingDatabase(t *testing.T) {
 	for _, kind := range databasetest.Kinds(t) {
 		if kind == "sqlite" {

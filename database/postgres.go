@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +18,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
+
+	"rollcall/model"
 )
 
 // SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -26,13 +30,265 @@ const (
 	postgresNoPrivilege          = "42501"
 )
 
-// postgresLock is the key of the advisory lock, which is local to a database.
-const postgresLock = 0x726f6c6c63616c6c // "rollcall"
-
 func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, error) {
+	cfg, mode, err := postgresConfig(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if mode == sessionPooler {
+		if err := postgresBackends(connecting, cfg); err != nil {
+			return nil, postgresFailure(ctx, cfg, err)
+		}
+	}
+	renewal := newRenewal()
+	writing := func() *sql.DB { return postgresPool(renewal.postgres(cfg, true), mode, postgresSettings{}) }
+	connected := func() (pools, error) {
+		reading := postgresPool(renewal.postgres(cfg, false), mode, postgresSettings{readOnly: true, limit: opt.Deadline})
+		p := pools{write: writing(), side: writing(), read: reading}.sized(opt)
+		err := p.ping(connecting)
+		if err != nil {
+			p.close()
+		}
+		return p, err
+	}
+	p, err := connected()
+	if errors.Is(err, errPooler) {
+		mode = transactionPooler // right in every mode, and all that is sure of a pooler that nobody has told us of
+		p, err = connected()
+	}
+	if err != nil {
+		return nil, postgresFailure(ctx, cfg, err)
+	}
+	d := &Database{dialect: "postgres", renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+		pool := postgresPool(cfg, mode, postgresSettings{endless: true})
+		lock, err := postgresLock(ctx, pool)
+		if err != nil {
+			return nil, nil, errors.Join(err, pool.Close())
+		}
+		return pool, func() error { return errors.Join(lock.Rollback(), pool.Close()) }, nil
+	}}
+	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) }, opt)
+}
+
+// postgresPool returns a pool whose connections are set as settings say, whatever the server's, the database's and the role's
+// defaults are. A connection that was idle is tried if it looks as if the server had closed it, and after a second in any case.
+func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSettings) *sql.DB {
+	if mode == transactionPooler {
+		cfg = cfg.Copy()
+		if cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement { // that would be prepared on one server, and executed on another
+			cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+		}
+	}
+	connector := stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		conn.TypeMap().RegisterType(&pgtype.Type{
+			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: timestamptzCodec{&pgtype.TimestamptzCodec{ScanLocation: time.UTC}},
+		})
+		if mode == transactionPooler {
+			return nil
+		}
+		// Not as parameters of the connection's start: PgBouncer refuses most of them, and pgx takes the server for a standby
+		// that has default_transaction_read_only.
+		err := settings.apply(ctx, conn, settings.session(mode, conn.PgConn().PID()))
+		if err != nil {
+			_ = conn.Close(ctx)
+		}
+		return err
+	}), stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
+		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
+	}), stdlib.OptionResetSession(postgresFit))
+	if mode == transactionPooler {
+		connector = &pooledConnector{connector, settings}
+	}
+	return sql.OpenDB(connector)
+}
+
+// postgresSettings are what the connections of a pool are set to.
+type postgresSettings struct {
+	readOnly bool
+	limit    time.Duration // of a statement, 0: none
+	endless  bool          // nothing else has a time limit either
+}
+
+// errPooler is why a connection is refused that goes through a pooler nobody has told us of. What is set on it would reach others.
+var errPooler error = &OpenError{"PostgreSQL is behind a pooler now, and was not when the server started: start it again, " +
+	"or write pooler=transaction in the URL"}
+
+// session returns a statement that sets a whole session. Without a pooler it does so only on the backend which the server named
+// when the connection began: a pooler gives the client another number.
+func (s postgresSettings) session(mode poolerMode, backend uint32) string {
+	text := s.sql(false, [][2]string{
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", map[bool]string{true: "on", false: "off"}[s.readOnly]},
+		{"default_transaction_deferrable", "off"},
+	})
+	if mode == sessionPooler {
+		return text
+	}
+	return text + fmt.Sprintf(" WHERE pg_backend_pid() = %d", backend)
+}
+
+// transaction returns statements that begin a transaction and set it.
+func (s postgresSettings) transaction(isolation sql.IsolationLevel, readOnly bool) string {
+	access := "READ WRITE"
+	if s.readOnly || readOnly {
+		access = "READ ONLY"
+	}
+	if isolation == sql.LevelDefault {
+		isolation = sql.LevelReadCommitted
+	}
+	return "BEGIN ISOLATION LEVEL " + strings.ToUpper(isolation.String()) + " " + access + ", NOT DEFERRABLE; " + s.sql(true, nil)
+}
+
+// sql returns a SELECT that sets what is common to sessions and transactions, and more. Its columns are apply's.
+func (s postgresSettings) sql(local bool, more [][2]string) string {
+	b := &strings.Builder{}
+	b.WriteString("SELECT current_setting('server_encoding'), concat_ws(', '")
+	for _, setting := range append([][2]string{
+		{"client_encoding", "UTF8"},
+		{"standard_conforming_strings", "on"}, // so pgx quotes
+		{"TimeZone", "UTC"},
+		{"DateStyle", "ISO, YMD"}, // so pgx reads times that come as text
+	}, more...) {
+		fmt.Fprintf(b, ", '%[1]s = ' || nullif(set_config('%[1]s', '%[2]s', %[3]t), '%[2]s')", setting[0], setting[1], local)
+	}
+	// Only a superuser may set it, and foreign keys are not checked unless it is so.
+	b.WriteString(", 'session_replication_role = ' || nullif(current_setting('session_replication_role'), 'origin')")
+	// The limit comes back in another unit, so it has a column of its own.
+	fmt.Fprintf(b, "), set_config('statement_timeout', '%d', %t)", int64(math.Ceil(s.limit.Seconds()*1000)), local)
+	if s.endless { // not every version knows all of these
+		fmt.Fprintf(b, `, (SELECT max(set_config(name, '0', %t)) FROM pg_settings
+			WHERE name IN ('lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'))`, local)
+	}
+	return b.String()
+}
+
+// apply runs what session or transaction returns, and makes sure of what came of it.
+func (s postgresSettings) apply(ctx context.Context, conn *pgx.Conn, text string) error {
+	results, err := conn.PgConn().Exec(ctx, text).ReadAll()
+	if err != nil {
+		return err
+	}
+	rows := results[len(results)-1].Rows
+	if len(rows) == 0 {
+		return errPooler
+	}
+	if encoding := string(rows[0][0]); encoding != "UTF8" {
+		cfg := conn.Config()
+		return openErrorf("the database %q of PostgreSQL at %s has the encoding %s, which cannot keep every text: "+
+			"create one with ENCODING 'UTF8'", cfg.Database, postgresAddr(cfg), encoding)
+	}
+	if others := string(rows[0][1]); others != "" {
+		return openErrorf("PostgreSQL at %s does not let a connection have the settings that it needs, which are now %s",
+			postgresAddr(conn.Config()), others)
+	}
+	return nil
+}
+
+// postgresLock waits for the lock against every other process that changes the schema, and returns the transaction that has it,
+// since a session may be given away by a pooler. The lock is tried and not waited for in the database, as those who
+// wait would keep connections of a pooler from whoever has it.
+func postgresLock(ctx context.Context, pool *sql.DB) (*sql.Tx, error) {
+	const key = 0x726f6c6c63616c6c // "rollcall", local to a database
+	for {
+		tx, err := pool.BeginTx(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		var got bool
+		err = tx.QueryRowContext(ctx, fmt.Sprintf("SELECT pg_try_advisory_xact_lock(%d)", key)).Scan(&got)
+		if err == nil && got {
+			return tx, nil
+		}
+		if err = errors.Join(err, tx.Rollback()); err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// timestamptzCodec reads times in UTC rather than in the program's own zone, and infinity as the last time or the first that
+// can be told. (The driver would give a text.)
+type timestamptzCodec struct{ *pgtype.TimestamptzCodec }
+
+// PlanScan implements pgtype.Codec.
+func (c timestamptzCodec) PlanScan(m *pgtype.Map, oid uint32, format int16, target any) pgtype.ScanPlan {
+	plan := c.TimestamptzCodec.PlanScan(m, oid, format, target)
+	if _, ok := target.(*pgtype.Timestamptz); ok && plan != nil {
+		return finiteScan{plan}
+	}
+	return plan
+}
+
+type finiteScan struct{ pgtype.ScanPlan }
+
+// Scan implements pgtype.ScanPlan.
+func (f finiteScan) Scan(src []byte, target any) error {
+	t := target.(*pgtype.Timestamptz)
+	if err := f.ScanPlan.Scan(src, t); err != nil {
+		return err
+	}
+	switch t.InfinityModifier {
+	case pgtype.Infinity:
+		t.Time = model.LastTime
+	case pgtype.NegativeInfinity:
+		t.Time = model.FirstTime
+	}
+	t.InfinityModifier = pgtype.Finite
+	return nil
+}
+
+// postgresConfig reads a URL. Its parameters are pgx's, and pooler. Host, port and database are what the URL says and never
+// what the environment does.
+func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
+	const form = "write postgres://user:password@host:port/name"
+	rest, ok := strings.CutPrefix(rawURL, "postgres://")
+	if !ok {
+		rest, ok = strings.CutPrefix(rawURL, "postgresql://")
+	}
+	path, rawQuery, asks := strings.Cut(rest, "?")
+	authority, name, _ := strings.Cut(path, "/")
+	query, err := url.ParseQuery(rawQuery)
+	if !ok || err != nil || !unambiguous(rest) {
+		return nil, "", openErrorf("the PostgreSQL URL is malformed: %s, with special characters in the password percent-encoded", form)
+	}
+	hosts := authority[strings.Index(authority, "@")+1:]
+	if !query.Has("service") { // which says the rest
+		for _, key := range []string{"dbname", "database"} {
+			if query.Has(key) {
+				name = query.Get(key)
+			}
+		}
+		switch {
+		case name == "":
+			return nil, "", openErrorf("the PostgreSQL URL names no database: %s", form)
+		case query.Has("host") && query.Get("host") == "", hosts == "" && !query.Has("host"):
+			return nil, "", openErrorf("the PostgreSQL URL names no host: %s", form)
+		}
+		if !query.Has("port") && !strings.Contains(hosts[strings.LastIndex(hosts, "]")+1:], ":") && !strings.Contains(hosts, ",") {
+			rawURL += map[bool]string{true: "&", false: "?"}[asks] + "port=5432"
+		}
+	}
 	cfg, err := pgx.ParseConfig(rawURL)
 	if err != nil {
-		return nil, postgresMalformed(rawURL, err)
+		// Only the cause of pgx's error is without the URL. A URL without a user may begin with a password, and one with a
+		// password among its parameters may have more of it there.
+		if cause := errors.Unwrap(err); cause != nil && strings.Contains(authority, "@") && !query.Has("password") && !query.Has("sslpassword") {
+			_, password, _ := strings.Cut(strings.TrimSuffix(authority, "@"+hosts), ":")
+			password, _ = url.PathUnescape(password)
+			return nil, "", openErrorf("the PostgreSQL URL cannot be used: %s", server{secret: password}.detail(cause))
+		}
+		return nil, "", openErrorf("the PostgreSQL URL cannot be used: %s", form)
+	}
+	mode := poolerMode(cfg.RuntimeParams["pooler"])
+	delete(cfg.RuntimeParams, "pooler")
+	if mode != noPooler && mode != sessionPooler && mode != transactionPooler {
+		return nil, "", openErrorf("pooler is %q in the PostgreSQL URL: write session or transaction", mode)
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout
@@ -40,69 +296,20 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "rollcall"
 	}
-	cfg.RuntimeParams["timezone"] = "UTC"
-	cfg.RuntimeParams["default_transaction_isolation"] = "read committed"
-
-	read := cfg.Copy()
-	read.RuntimeParams["default_transaction_read_only"] = "on"
-	if opt.Deadline > 0 {
-		read.RuntimeParams["statement_timeout"] = strconv.FormatInt(max(opt.Deadline.Milliseconds(), 1), 10)
-	}
-	renewal := newRenewal()
-	writing := func() *sql.DB { return postgresPool(renewal.postgres(cfg, true)) }
-	p := pools{
-		write: writing(),
-		side:  writing(),
-		read:  postgresPool(renewal.postgres(read, false)),
-	}
-	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if err := p.sized(opt).ping(connecting); err != nil {
-		p.close()
-		return nil, postgresFailure(ctx, cfg, err)
-	}
-	d := &Database{dialect: "postgres", renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
-		pool := postgresPool(cfg)
-		release, err := hold(ctx, pool, func(conn *sql.Conn) error {
-			_, err := conn.ExecContext(ctx, fmt.Sprintf("SELECT pg_advisory_lock(%d)", postgresLock))
-			return err
-		})
-		return pool, release, err
-	}}
-	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) }, opt)
+	return cfg, mode, nil
 }
 
-// postgresPool returns a pool whose times are in UTC rather than in the program's own zone. A connection that was idle is
-// tried if it looks as if the server had closed it, and after a second in any case.
-func postgresPool(cfg *pgx.ConnConfig) *sql.DB {
-	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
-		conn.TypeMap().RegisterType(&pgtype.Type{
-			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
-		})
-		return nil
-	}), stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
-		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
-	}), stdlib.OptionResetSession(postgresFit))
-}
-
-// postgresMalformed explains a URL that pgx does not take. pgx masks the password surely only where
-// the URL's structure is beyond doubt, so elsewhere nothing of it is repeated.
-func postgresMalformed(rawURL string, cause error) error {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Fragment != "" || u.User == nil {
-		return openErrorf("the PostgreSQL URL is malformed: write postgres://user:password@host:port/name, " +
-			"with special characters in the password percent-encoded")
-	}
-	s := server{}
-	s.password, _ = u.User.Password()
-	return openErrorf("the PostgreSQL URL cannot be used: %s", s.detail(cause))
+func postgresAddr(cfg *pgx.ConnConfig) string {
+	return net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
 }
 
 // postgresFailure turns a failure to connect into an error for people.
 func postgresFailure(ctx context.Context, cfg *pgx.ConnConfig, err error) error {
 	s := server{
-		product: "PostgreSQL", addr: net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))),
-		user: cfg.User, name: cfg.Database, password: cfg.Password,
+		product: "PostgreSQL", addr: postgresAddr(cfg), user: cfg.User, name: cfg.Database, secret: cfg.Password,
+	}
+	if refused, ok := errors.AsType[*OpenError](err); ok {
+		return refused
 	}
 	var reported *pgconn.PgError
 	if !errors.As(err, &reported) {

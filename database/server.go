@@ -5,13 +5,25 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/url"
 	"strings"
+	"unicode"
 )
 
 // server is what error messages may say about a database server, and the one thing that they may not.
 type server struct {
 	product, addr, user, name string
-	password                  string
+	secret                    string // the password
+}
+
+// unambiguous reports whether it is beyond doubt which part of a URL, whose scheme is cut off, is the password. An unescaped
+// / or ? or # in a password ends the host early and leaves the @ behind, and libpq takes the first @ for the last.
+// A URL in doubt must not be quoted, since anything in it may be the password.
+func unambiguous(rest string) bool {
+	authority := rest[:strings.IndexAny(rest+"/", "/?#")]
+	_, err := url.PathUnescape(rest)
+	return err == nil && strings.Count(rest, "@") == strings.Count(authority, "@") && strings.Count(rest, "@") <= 1 &&
+		!strings.Contains(rest, "#") && !strings.ContainsFunc(rest, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
 // unreachable turns a failure to connect that the server did not itself report into an error for people.
@@ -36,7 +48,8 @@ func (s server) unreachable(ctx context.Context, err error) error {
 }
 
 func (s server) denied() error {
-	return openErrorf("%s at %s refuses the user %q: check the user's name, password and rights", s.product, s.addr, s.user)
+	user, _, _ := strings.Cut(s.user, ":") // what follows was meant for the password
+	return openErrorf("%s at %s refuses the user %q: check the user's name, password and rights", s.product, s.addr, user)
 }
 
 func (s server) noDatabase() error {
@@ -50,7 +63,7 @@ func (s server) refused(message string) error {
 
 // detail is an error's text on one line, unless it repeats the password.
 func (s server) detail(err error) string {
-	if s.password != "" && strings.Contains(err.Error(), s.password) {
+	if s.secret != "" && strings.Contains(err.Error(), s.secret) {
 		return "(the cause is withheld because it repeats the password)"
 	}
 	return strings.Join(strings.Fields(err.Error()), " ")

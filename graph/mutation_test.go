@@ -261,7 +261,7 @@ func (d *directory) noneInUse(t *testing.T) {
 
 func TestAnInternalErrorShowsNothingInternal(t *testing.T) {
 	onDemoData(t, func(t *testing.T, d *directory) {
-		if err := d.db.Write.WithContext(context.Background()).Exec("ALTER TABLE users RENAME TO people").Error; err != nil {
+		if err := d.db.Write.WithContext(context.Background()).Exec("ALTER TABLE users RENAME COLUMN name TO nickname").Error; err != nil {
 			t.Fatal(err)
 		}
 		a := d.send(`{ user(id: "User:1") { name } }`)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"rollcall/batch"
 	"rollcall/model"
@@ -108,6 +109,23 @@ func (n optionalInteger) Scan(value any) error {
 	}
 	*n.to = new(int64)
 	return integer{*n.to}.Scan(value)
+}
+
+// instant scans a time. SQLite keeps any text in its place: what is no time, or of no year that can be told, becomes the nearest
+// one, as the other databases' times do when they are written (model.AppendTime).
+type instant struct{ *time.Time }
+
+// Scan implements sql.Scanner.
+func (i instant) Scan(value any) error {
+	t, ok := value.(time.Time)
+	if !ok {
+		year, _, _ := strings.Cut(fmt.Sprint(value), "-")
+		if n, err := strconv.Atoi(year); err == nil && n > model.LastTime.Year() {
+			t = model.LastTime
+		}
+	}
+	*i.Time = t
+	return nil
 }
 
 // mostKeys bounds an IN list: SQLite takes 32,766 parameters.

@@ -11,8 +11,8 @@ import (
 var teamRow = row[model.Team]{
 	"id":         func(t *model.Team) any { return integer{&t.ID} },
 	"name":       func(t *model.Team) any { return &t.Name },
-	"created_at": func(t *model.Team) any { return &t.CreatedAt },
-	"updated_at": func(t *model.Team) any { return &t.UpdatedAt },
+	"created_at": func(t *model.Team) any { return instant{&t.CreatedAt} },
+	"updated_at": func(t *model.Team) any { return instant{&t.UpdatedAt} },
 }
 
 func teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) {
@@ -50,7 +50,7 @@ type userTeam struct {
 var userTeamRow = joined(teamRow, func(r *userTeam) *model.Team { return &r.team }, row[userTeam]{
 	"user_id":   func(r *userTeam) any { return integer{&r.userID} },
 	"role":      func(r *userTeam) any { return (*string)(&r.Role) },
-	"joined_at": func(r *userTeam) any { return &r.JoinedAt },
+	"joined_at": func(r *userTeam) any { return instant{&r.JoinedAt} },
 })
 
 // teamsOfUsers reads the first teams of each user. A user has few: numbering all of them costs less

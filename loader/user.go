@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"rollcall/model"
-	"rollcall/session"
 )
 
 // userRow is the columns of users.
@@ -14,8 +13,8 @@ var userRow = row[model.User]{
 	"name":       func(u *model.User) any { return &u.Name },
 	"email":      func(u *model.User) any { return &u.Email },
 	"manager_id": func(u *model.User) any { return optionalInteger{&u.ManagerID} },
-	"created_at": func(u *model.User) any { return &u.CreatedAt },
-	"updated_at": func(u *model.User) any { return &u.UpdatedAt },
+	"created_at": func(u *model.User) any { return instant{&u.CreatedAt} },
+	"updated_at": func(u *model.User) any { return instant{&u.UpdatedAt} },
 }
 
 func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {
@@ -37,8 +36,12 @@ func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User,
 	if len(emails) == 0 {
 		return byEmail, nil
 	}
-	var users []*model.User
-	err := session.DB(ctx).Select(columns(ctx, "User", "email")).Where("email IN ?", emails).Find(&users).Error
+	args := make([]any, len(emails))
+	for i, email := range emails {
+		args[i] = email
+	}
+	selected := columns(ctx, "User", "email")
+	users, err := read(ctx, userRow, selected, "SELECT "+list("", selected)+" FROM users WHERE email IN ("+marks(len(emails))+")", args)
 	for _, u := range users {
 		byEmail[u.Email] = u
 	}
@@ -108,7 +111,7 @@ type member struct {
 var memberRow = joined(userRow, func(m *member) *model.User { return &m.user }, row[member]{
 	"team_id":   func(m *member) any { return integer{&m.teamID} },
 	"role":      func(m *member) any { return (*string)(&m.Role) },
-	"joined_at": func(m *member) any { return &m.JoinedAt },
+	"joined_at": func(m *member) any { return instant{&m.JoinedAt} },
 })
 
 // membersOfTeams reads the first members of each team. A team may have many: each is limited on its own.

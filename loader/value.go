@@ -37,11 +37,5 @@ func truth[P any](typ, name string, value func(P) bool) batch.Field {
 }
 
 func moment[P any](typ, name string, value func(P) time.Time) batch.Field {
-	return batch.Value(typ, name, func(b []byte, p P) []byte {
-		t := value(p)
-		if t.IsZero() { // gqlgen takes it for null, which no such field can be
-			return nil
-		}
-		return append(t.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
-	})
+	return batch.Value(typ, name, func(b []byte, p P) []byte { return model.AppendTime(b, value(p)) })
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -146,4 +147,29 @@ func Describe(v any) string {
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// The first and the last time that RFC 3339 and every client can tell.
+var (
+	FirstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	LastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+)
+
+// MarshalTime writes a Time, which is never null.
+func MarshalTime(t time.Time) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(AppendTime(nil, t)) })
+}
+
+// UnmarshalTime takes a Time.
+func UnmarshalTime(v any) (time.Time, error) { return graphql.UnmarshalTime(v) }
+
+// AppendTime appends a Time as JSON. In place of a time that cannot be told comes the nearest that can: databases
+// keep infinity, years of five digits and MySQL's zero date, and one such value must not cost the list that it is in.
+func AppendTime(b []byte, t time.Time) []byte {
+	if t.Before(FirstTime) {
+		t = FirstTime
+	} else if t.After(LastTime) {
+		t = LastTime
+	}
+	return append(t.UTC().AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
 }

@@ -802,7 +802,8 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `"""
-A point in time in UTC, written as in RFC 3339 with up to microseconds: "2026-01-31T09:30:00.123456Z".
+A point in time in UTC, written as in RFC 3339 with up to microseconds: "2026-01-31T09:30:00.123456Z". In place of one that the
+database keeps outside of the years 1 to 9999, and of what is no time at all, comes the first or the last one of these years.
 """
 scalar Time
 
@@ -7041,13 +7042,13 @@ func (ec *executionContext) marshalNTeamMemberEdge2ᚖrollcallᚋmodelᚐTeamMem
 }
 
 func (ec *executionContext) unmarshalNTime2timeᚐTime(ctx context.Context, v any) (time.Time, error) {
-	res, err := graphql.UnmarshalTime(v)
+	res, err := model.UnmarshalTime(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNTime2timeᚐTime(ctx context.Context, sel ast.SelectionSet, v time.Time) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalTime(v)
+	res := model.MarshalTime(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
