@@ -15,8 +15,8 @@ const (
 	longWait  = 5 * time.Second
 )
 
-// wait takes the slot. It returns an error instead if the caller itself is what the slot's holder waits for.
-func (s *Session) wait() error {
+// acquire waits for the slot and takes it. It returns an error instead if the caller itself is what the slot's holder waits for.
+func (s *Session) acquire() error {
 	select {
 	case s.slot <- struct{}{}:
 		return nil

@@ -119,7 +119,7 @@ func (s *Session) enter(write bool) error {
 		}
 		return s.cause()
 	}
-	if err := s.wait(); err != nil {
+	if err := s.acquire(); err != nil {
 		return err
 	}
 	if err := s.ready(); err != nil {
@@ -160,12 +160,13 @@ func (s *Session) ready() (err error) {
 	return nil
 }
 
-// note marks the session dead if err has ended its transaction. In a transaction the caller holds the slot.
+// note marks the session dead if err has ended its transaction. That a query's write is refused, as it should be, ends nothing.
+// In a transaction the caller holds the slot.
 func (s *Session) note(err error) {
 	if s.mode == pooled || s.dead != nil {
 		return
 	}
-	if severity := classify(err); severity != harmless && (s.mode == writing || severity != misplaced || !readOnly(err)) {
+	if classify(err) != harmless && (s.mode == writing || !readOnly(err)) {
 		s.dead = err
 	}
 }
