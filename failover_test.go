@@ -243,7 +243,7 @@ func TestAfterAFailoverBehindTheSameAddressNoMutationFails(t *testing.T) {
 
 		// With nowhere to go.
 		executed(t, second, readOnly[kind]...)
-		s.becomes(http.StatusServiceUnavailable, "the database is read-only")
+		s.becomesUnready("the database is read-only")
 		only(t, "read-only", s.creates(), "DATABASE_UNAVAILABLE")
 		only(t, "read-only", s.reads(), "")
 		if status, text := s.probe("/readyz"); status != http.StatusServiceUnavailable || text != "the database is read-only" {
