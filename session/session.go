@@ -188,8 +188,8 @@ func (s *Session) explain(err error) error {
 	return because(s.cause(), err)
 }
 
-// leeway is how much earlier than the operation's deadline a database may end a statement that has the same limit.
-const leeway = 100 * time.Millisecond
+// Leeway is how much earlier than the operation's deadline a database may end a statement that has the same limit.
+const Leeway = 100 * time.Millisecond
 
 // awaitDeadline waits for the operation's deadline if that is about to pass.
 func (s *Session) awaitDeadline() {
@@ -197,7 +197,7 @@ func (s *Session) awaitDeadline() {
 	if s.deadline > 0 {
 		until, ok = time.Unix(0, s.until.Load()), true
 	}
-	if ok && time.Until(until) < leeway {
+	if ok && time.Until(until) < Leeway {
 		<-s.ctx.Done()
 	}
 }
