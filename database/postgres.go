@@ -274,7 +274,11 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 			return nil, "", openErrorf("the PostgreSQL URL names no host: %s", form)
 		}
 		if !query.Has("port") && !strings.Contains(hosts[strings.LastIndex(hosts, "]")+1:], ":") && !strings.Contains(hosts, ",") {
-			rawURL += map[bool]string{true: "&", false: "?"}[asks] + "port=5432"
+			separator := "?"
+			if asks {
+				separator = "&"
+			}
+			rawURL += separator + "port=5432"
 		}
 	}
 	cfg, err := pgx.ParseConfig(rawURL)
