@@ -66,9 +66,9 @@ func (f *sqliteFiles) look() error {
 	return nil
 }
 
-// close closes the connection that stays. As the last one it moves what is in the log to the database's file, also from a log that has been
-// deleted. But it deletes whatever log there is by that name: where the database has gone, or another file has come, it is left to the end
-// of the process.
+// close closes the connection that stays. As the last one it moves what is in the log to the database's file, also from a log
+// that has been deleted. But then it deletes whatever log there is by that name: where the database has gone, or another file
+// has come, the connection is left to the end of the process.
 func (f *sqliteFiles) close() error {
 	for path, known := range f.known {
 		now, err := os.Stat(path)
