@@ -261,10 +261,10 @@ func sqliteFault(code int) fault {
 // Unavailable returns why the database cannot serve now, in words for people, or "" if err does not say that. What ends at a
 // deadline counts too, as far as the network says so: look for context.DeadlineExceeded first.
 func Unavailable(err error) string {
-	if _, ok := errors.AsType[*MovedError](err); ok {
+	if _, ok := errors.AsType[*movedError](err); ok {
 		return "the database's file has been deleted or replaced, and the server must be started again"
 	}
-	if errors.Is(err, ErrReadOnly) {
+	if errors.Is(err, errReadOnly) {
 		return string(faultReadOnly)
 	}
 	if f := faultOf(err); f != faultOutdated {

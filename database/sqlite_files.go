@@ -13,16 +13,16 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// MovedError says that a file of the SQLite database is not the one any more that was opened. What is written goes into a
+// movedError says that a file of the SQLite database is not the one any more that was opened. What is written goes into a
 // file that has no name then, and another one by that name is not to be mixed with what is open: only a new start helps.
-type MovedError struct{ Path string }
+type movedError struct{ Path string }
 
-func (e *MovedError) Error() string {
+func (e *movedError) Error() string {
 	return e.Path + " has been deleted or replaced since it was opened: restart rollcall"
 }
 
 // Code is SQLite's own for that, which it gives where there is no write-ahead log.
-func (*MovedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
+func (*movedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
 
 // sqliteFiles watches the files of an open database.
 type sqliteFiles struct {
@@ -55,11 +55,11 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 	return f, nil
 }
 
-// look returns a *MovedError unless each file is still the one that was opened.
+// look returns a *movedError unless each file is still the one that was opened.
 func (f *sqliteFiles) look() error {
 	for path, known := range f.known {
 		if now, err := os.Stat(path); err != nil || !os.SameFile(now, known) {
-			return &MovedError{path}
+			return &movedError{path}
 		}
 	}
 	f.looked.Store(time.Now().UnixNano())
