@@ -55,8 +55,11 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 	return f, nil
 }
 
-// look returns a *movedError unless each file is still the one that was opened.
+// look returns a *movedError unless each file is still the one that was opened. Of nil, before they are opened, all are.
 func (f *sqliteFiles) look() error {
+	if f == nil {
+		return nil
+	}
 	for path, known := range f.known {
 		if now, err := os.Stat(path); err != nil || !os.SameFile(now, known) {
 			return &movedError{path}
@@ -79,21 +82,14 @@ func (f *sqliteFiles) close() error {
 	return f.held.Close()
 }
 
-// sqliteConnector makes connections that are used for as long only as the files are those that they have opened.
-type sqliteConnector struct {
+// watchedConnector makes connections that are used for as long only as the files are those that they have opened.
+type watchedConnector struct {
 	driver.Connector
 	files *atomic.Pointer[sqliteFiles] // nil until they have been opened
 }
 
-func (c *sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
+func (c *watchedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	files := c.files.Load()
-	if files == nil {
-		conn, err := c.Connector.Connect(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &sqliteConn{conn.(driverConn), c.files}, nil
-	}
 	if err := files.look(); err != nil { // SQLite would make a new file
 		return nil, err
 	}
@@ -138,10 +134,8 @@ type sqliteTx struct {
 
 // Commit stores nothing in a file that nobody will find.
 func (t *sqliteTx) Commit() error {
-	if f := t.files.Load(); f != nil {
-		if err := f.look(); err != nil {
-			return errors.Join(err, t.Tx.Rollback())
-		}
+	if err := t.files.Load().look(); err != nil {
+		return errors.Join(err, t.Tx.Rollback())
 	}
 	return t.Tx.Commit()
 }
