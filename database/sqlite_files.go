@@ -55,7 +55,8 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 	return f, nil
 }
 
-// look returns a *movedError unless each file is still the one that was opened. Of nil, before they are opened, all are.
+// look returns a *movedError unless each file is still the one that was opened. A nil f, of files that are yet to be opened,
+// finds nothing wrong.
 func (f *sqliteFiles) look() error {
 	if f == nil {
 		return nil
