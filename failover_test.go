@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,7 +134,8 @@ var (
 // busy is how many clients the tests have send at once: as many as the pools have connections.
 const busy = 16
 
-var emails int
+// creations counts the calls of creates, by which tests that run at the same time tell their users apart.
+var creations atomic.Int64
 
 // codes has clients send mutations at once, and returns how often each code was answered; "" is a success.
 func (s *server) codes(query func(i int) string) map[string]int {
@@ -161,8 +163,7 @@ func (s *server) codes(query func(i int) string) map[string]int {
 // creates sends as many mutations.
 func (s *server) creates() map[string]int {
 	s.tb.Helper()
-	emails++
-	run := emails
+	run := creations.Add(1)
 	return s.codes(func(i int) string { return create(fmt.Sprintf("e%d.%d@example.com", run, i)) })
 }
 
@@ -243,7 +244,7 @@ func TestAfterAFailoverBehindTheSameAddressNoMutationFails(t *testing.T) {
 
 		// With nowhere to go.
 		executed(t, second, readOnly[kind]...)
-		s.becomes(http.StatusServiceUnavailable, "the database is read-only")
+		s.becomesUnready("the database is read-only")
 		only(t, "read-only", s.creates(), "DATABASE_UNAVAILABLE")
 		only(t, "read-only", s.reads(), "")
 		if status, text := s.probe("/readyz"); status != http.StatusServiceUnavailable || text != "the database is read-only" {

@@ -33,7 +33,7 @@ type health struct {
 // alive tells that the process answers requests.
 func (h *health) alive(w http.ResponseWriter, r *http.Request) { probed(w, r, "") }
 
-// ready tells whether requests should come here. The reason why not is for anybody to read; its cause is in the log.
+// ready reports whether requests should come here. The reason why not is for anybody to read; its cause is in the log.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	if h.stopping.Load() {
 		probed(w, r, "the server is shutting down")

@@ -29,7 +29,7 @@ func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 			l.succeeds(t)
 			d.Kill()
 			l.fails(t)
-			s.becomes(http.StatusServiceUnavailable, unanswered)
+			s.becomesUnready(unanswered)
 			if status, text := s.probe("/healthz"); status != http.StatusOK {
 				t.Errorf("%d %s", status, text)
 			}
@@ -108,6 +108,12 @@ func (s *server) becomes(status int, text string) {
 		got, answer := s.probe("/readyz")
 		return got == status && answer == text
 	})
+}
+
+// becomesUnready waits until /readyz gives a reason.
+func (s *server) becomesUnready(reason string) {
+	s.tb.Helper()
+	s.becomes(http.StatusServiceUnavailable, reason)
 }
 
 const unanswered = "the database does not answer"

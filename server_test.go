@@ -459,7 +459,7 @@ func lockUser42(tb testing.TB, db *database.Database) (release func()) {
 	return release
 }
 
-// waitsForLock tells whether somebody waits for a lock.
+// waitsForLock reports whether somebody waits for a lock.
 func waitsForLock(tb testing.TB, db *database.Database) func() bool {
 	query := map[string]string{
 		"sqlite":   "SELECT 1", // it shows nobody who waits

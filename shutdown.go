@@ -117,7 +117,7 @@ func (l *life) end(timeout time.Duration) {
 	}
 	l.SetKeepAlivesEnabled(false)
 	l.closeUnused()
-	if !accepted { // now that those have gone who were idle; requests that are not read before Shutdown would get no answer
+	if !accepted { // those that have gone have left room; a request that is not read before Shutdown would get no answer
 		l.acceptedAll(min(mostAccepting, timeout/10))
 		time.Sleep(min(mostParting, timeout/10))
 		l.closeUnused()

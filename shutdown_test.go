@@ -91,7 +91,7 @@ func (c *client) send(query string, headers ...string) (a answer, err error) {
 	return a, nil
 }
 
-// crossed tells whether a request may have met the close of its connection, which nobody had used for the time that
+// crossed reports whether a request may have met the close of its connection, which nobody had used for the time that
 // the server leaves it open. HTTP/1 cannot prevent that (RFC 9112, section 9.5). HTTP/2 tells which requests were
 // not processed, and its clients send those again.
 func (c *client) crossed(err error) bool {

@@ -54,7 +54,7 @@ func TestWhoConnectsDuringTheStartIsAnsweredAfterIt(t *testing.T) {
 	output(t, "migrate", "--database", url)
 	db := databasetest.Open(t, url)
 	release := lockUser42(t, db) // so that the demo data have to wait
-	address := listenLater(t)
+	address := freeAddress(t)
 	answered := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -91,8 +91,8 @@ func TestWhoConnectsDuringTheStartIsAnsweredAfterIt(t *testing.T) {
 	}
 }
 
-// listenLater returns an address that is free now.
-func listenLater(tb testing.TB) string {
+// freeAddress returns one that nobody listens on.
+func freeAddress(tb testing.TB) string {
 	tb.Helper()
 	listener, err := listenOn(tb.Context(), "--listen", "127.0.0.1:0")
 	if err != nil {

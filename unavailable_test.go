@@ -32,7 +32,7 @@ func TestWhereTheUserMayNotWriteTheServerSaysSo(t *testing.T) {
 		limited := *u
 		limited.User = url.User(name)
 		s := start(t, "--database", limited.String())
-		s.becomes(http.StatusServiceUnavailable, "the database denies a right to its user")
+		s.becomesUnready("the database denies a right to its user")
 		only(t, "without the right", s.creates(), "DATABASE_UNAVAILABLE")
 		only(t, "without the right", s.reads(), "")
 		admin(t, u, write, "")
@@ -57,12 +57,6 @@ func TestADatabaseThatIsDroppedIsUnavailable(t *testing.T) {
 		output(t, "migrate", "--database", d.URL)
 		s.recovers(t)
 	})
-}
-
-// becomesUnready waits until /readyz gives a reason.
-func (s *server) becomesUnready(reason string) {
-	s.tb.Helper()
-	s.becomes(http.StatusServiceUnavailable, reason)
 }
 
 func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
@@ -125,38 +119,33 @@ func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 // TestNobodyNoticesThatAColumnChangesItsType has every connection know the statements from before.
 func TestNobodyNoticesThatAColumnChangesItsType(t *testing.T) {
 	t.Parallel()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "sqlite" { // whose schema nobody else changes
-			continue
+	eachServer(t, func(t *testing.T, kind string) {
+		u := parseURL(t, databasetest.URL(t, kind))
+		s := start(t, "--database", u.String(), "--migrate", "--demo", "--log-level", "warn")
+		statement := "ALTER TABLE users MODIFY name varchar(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
+		if kind == "postgres" {
+			statement = "ALTER TABLE users ALTER COLUMN name TYPE varchar(300)"
 		}
-		t.Run(kind, func(t *testing.T) {
-			u := parseURL(t, databasetest.URL(t, kind))
-			s := start(t, "--database", u.String(), "--migrate", "--demo", "--log-level", "warn")
-			statement := "ALTER TABLE users MODIFY name varchar(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
-			if kind == "postgres" {
-				statement = "ALTER TABLE users ALTER COLUMN name TYPE varchar(300)"
-			}
-			ask := func() map[string]int {
-				return s.codes(func(i int) string {
-					return []string{
-						`{ users(first: 100) { nodes { name manager { name } teams { nodes { name } } } } }`,
-						`query @snapshot { users(first: 100) { nodes { name manager { name } } } }`,
-						`mutation { updateUser(input: {id: "User:42", name: "N"}) { user { name manager { name } teams { nodes { name } } } } }`,
-						fmt.Sprintf(`mutation { updateUser(input: {id: "User:%d", managerId: "User:1"}) { user { name } } }`, i+2),
-					}[i%4]
-				})
-			}
-			for range 5 {
-				only(t, "before", ask(), "")
-			}
-			admin(t, u, statement, "")
-			only(t, "at once", ask(), "")
-			only(t, "later", ask(), "")
-			if log := s.log.String(); log != "" {
-				t.Errorf("what nobody noticed is in the log:\n%s", log)
-			}
-		})
-	}
+		ask := func() map[string]int {
+			return s.codes(func(i int) string {
+				return []string{
+					`{ users(first: 100) { nodes { name manager { name } teams { nodes { name } } } } }`,
+					`query @snapshot { users(first: 100) { nodes { name manager { name } } } }`,
+					`mutation { updateUser(input: {id: "User:42", name: "N"}) { user { name manager { name } teams { nodes { name } } } } }`,
+					fmt.Sprintf(`mutation { updateUser(input: {id: "User:%d", managerId: "User:1"}) { user { name } } }`, i+2),
+				}[i%4]
+			})
+		}
+		for range 5 {
+			only(t, "before", ask(), "")
+		}
+		admin(t, u, statement, "")
+		only(t, "at once", ask(), "")
+		only(t, "later", ask(), "")
+		if log := s.log.String(); log != "" {
+			t.Errorf("what nobody noticed is in the log:\n%s", log)
+		}
+	})
 }
 
 const moved = "the database's file has been deleted or replaced, and the server must be started again"

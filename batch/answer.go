@@ -34,9 +34,9 @@ var resolved atomic.Int64
 func Resolved() int64 { return resolved.Load() }
 
 // Answers returns a schema whose queries are answered from the plan where that covers them: from the
-// objects that it has read, in one pass, without resolvers and without field interceptors. Everything else, what a directive
-// stands at that is not Inert, and whatever has an error, is left to es; so the answers are the same. Its resolvers find what
-// was read in the loaders, unless that lacks columns (see Columns).
+// objects that it has read, in one pass, without resolvers and without field interceptors. Everything else is left to
+// es, and so is whatever has an error, or a directive at it that is not Inert; so the answers are the same. The resolvers of es
+// find what was read in the loaders, unless that lacks columns (see Columns).
 func (p *Plan) Answers(es graphql.ExecutableSchema) graphql.ExecutableSchema {
 	if p.answered != nil && p.refused == nil {
 		p.refused = errors.New("batch: Answers is called twice: make a plan for each server")
@@ -82,7 +82,7 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 		case engine != nil:
 			return engine(ctx)
 		}
-		if set, _ := s.plan.set(ctx); set != nil && !s.plan.operationGuarded(op) { // of what is wrong with it the engine tells
+		if set, _ := s.plan.set(ctx); set != nil && !s.plan.operationGuarded(op) { // the engine reports the error of set
 			if data := set.answer(ctx); data != nil {
 				answered = true
 				return &graphql.Response{Data: data}
@@ -108,7 +108,7 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			_ = op.RecoverFunc(ctx, v) // whose error it is is for the resolvers to find out
+			_ = op.RecoverFunc(ctx, v) // the resolvers find out whose error it is
 			data = nil
 		}
 	}()

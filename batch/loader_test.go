@@ -361,7 +361,7 @@ func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
 	s.want(t, []int{1})
 }
 
-// waits tells whether a key was asked for that no plan foresaw.
+// waits reports whether a key was asked for that no plan foresaw.
 func (l *Loader[K, V]) waits(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -112,7 +112,7 @@ func Relation[P any, K comparable, V any](
 		of = of.Elem()
 	}
 	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: of, list: isList[V]()}
-	f.needs(loader != nil && key != nil)
+	f.check(loader != nil && key != nil)
 	f.valid = func(args Args) bool { return key(args) != nil }
 	f.load = func(ctx context.Context, objects []any, args Args) loading {
 		of := key(args)
@@ -137,7 +137,7 @@ func Relations[P any, K comparable, V any](
 	typ, name string, loader func(context.Context) *Loader[K, V], keys func(Args) func(parent P) iter.Seq2[K, bool],
 ) Field {
 	f := Field{typ: typ, name: name, kind: relations, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
-	f.needs(loader != nil && keys != nil)
+	f.check(loader != nil && keys != nil)
 	f.valid = func(args Args) bool { return keys(args) != nil }
 	f.load = func(ctx context.Context, objects []any, args Args) loading {
 		of := keys(args)
@@ -169,7 +169,7 @@ func Key[P any, K comparable](key func(parent P) (K, bool)) func(Args) func(P) (
 // that the plan goes on below it.
 func Path[P, V any](typ, name string, follow func(parent P) V) Field {
 	f := Field{typ: typ, name: name, kind: path, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V]()}
-	f.needs(follow != nil)
+	f.check(follow != nil)
 	f.follow = func(below *column, object any) { below.add(follow(object.(P))) }
 	return f
 }
@@ -177,7 +177,7 @@ func Path[P, V any](typ, name string, follow func(parent P) V) Field {
 // Paths is Path for a field that holds a list.
 func Paths[P, V any](typ, name string, follow func(parent P) []V) Field {
 	f := Field{typ: typ, name: name, kind: paths, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
-	f.needs(follow != nil)
+	f.check(follow != nil)
 	f.follow = func(below *column, object any) {
 		list := follow(object.(P))
 		below.spans.begin(list != nil, len(below.values))
@@ -197,7 +197,7 @@ func Paths[P, V any](typ, name string, follow func(parent P) []V) Field {
 // of them: appendTo appends it to an answer as JSON, or returns nil to leave the answer to the resolvers.
 func Value[P any](typ, name string, appendTo func(b []byte, parent P) []byte) Field {
 	f := Field{typ: typ, name: name, kind: scalar, parent: reflect.TypeFor[P]()}
-	f.needs(appendTo != nil)
+	f.check(appendTo != nil)
 	f.value = func(b []byte, object any) []byte { return appendTo(b, object.(P)) }
 	return f
 }
@@ -223,9 +223,9 @@ func Inert(directives ...string) Field {
 	return f
 }
 
-// needs notes a declaration that lacks a function.
-func (f *Field) needs(functions bool) {
-	if !functions {
+// check notes a declaration that lacks one of its functions.
+func (f *Field) check(complete bool) {
+	if !complete {
 		f.err = fmt.Errorf("batch: the %s %s.%s has a nil function", f.kind, f.typ, f.name)
 	}
 }

@@ -44,7 +44,7 @@ func (c *column) add(value any) {
 	c.values = append(c.values, value)
 }
 
-// isList tells whether each value of a type is an object's whole list.
+// isList reports whether each value of a type is an object's whole list.
 func isList[V any]() bool { return reflect.TypeFor[V]().Kind() == reflect.Slice }
 
 // addList appends a slice as one object's list.

@@ -294,7 +294,7 @@ func arguments(op *graphql.OperationContext, f graphql.CollectedField) Args {
 	return f.ArgumentMap(op.Variables)
 }
 
-// leads tells whether something may have to be loaded below what is selected: always, if fragments are.
+// leads reports whether something may have to be loaded below what is selected: always, if fragments are.
 func (p *Plan) leads(set ast.SelectionSet) bool {
 	for _, s := range set {
 		f, ok := s.(*ast.Field)

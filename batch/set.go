@@ -108,7 +108,7 @@ func mustFromContext(ctx context.Context) *Set {
 	panic(errors.New("batch: no set in the context: make one with NewSet for each operation, and pass its context on"))
 }
 
-// outlives tells whether the set's context may go on after ctx has ended.
+// outlives reports whether the set's context may go on after ctx has ended.
 func (s *Set) outlives(ctx context.Context) bool {
 	return ctx.Done() != nil && ctx.Done() != s.ctx.Done()
 }

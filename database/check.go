@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// ErrReadOnly is what Check returns where the database says of itself that it takes no writes.
-var ErrReadOnly = errors.New("the database says that it is read-only")
+// errReadOnly is what Check returns where the database says of itself that it takes no writes.
+var errReadOnly = errors.New("the database says that it is read-only")
 
 // Check returns nil if the database can serve: its schema has this program's version (else it is a *SchemaError), and it takes
 // writes. It tries that with a write of no rows only where it has reason to, since even such a write waits for locks. After a
@@ -15,7 +15,7 @@ var ErrReadOnly = errors.New("the database says that it is read-only")
 // changes nothing.
 func (d *Database) Check(ctx context.Context) error {
 	err := d.check(ctx, d.Side)
-	if d.fresh == nil || !errors.Is(err, ErrReadOnly) && !faultOf(err).ofConnection() {
+	if d.fresh == nil || !errors.Is(err, errReadOnly) && !faultOf(err).ofConnection() {
 		return err
 	}
 	side := d.fresh()
@@ -43,7 +43,7 @@ func (d *Database) check(ctx context.Context, side *sql.DB) error {
 		return err
 	}
 	if readOnly {
-		return ErrReadOnly
+		return errReadOnly
 	}
 	if !perhaps && !d.renewal.refused.Load() {
 		return nil

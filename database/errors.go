@@ -99,8 +99,8 @@ func violationOf(err error) (violation, string) {
 	return noViolation, ""
 }
 
-// reported returns what a server says of an error, and whether that is that the user has not the right to do it.
-func reported(err error) (text string, denied bool) {
+// serverText returns the server's own text of an error, and whether the error is that the user lacks a right.
+func serverText(err error) (text string, denied bool) {
 	if mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err); ok {
 		switch mysqlErr.Number {
 		case 1044, 1142, 1143, 1227: // access denied to the database, the table, the column, the operation
@@ -208,9 +208,7 @@ func mysqlFault(number uint16) fault {
 // postgresFault knows https://www.postgresql.org/docs/current/errcodes-appendix.html
 func postgresFault(err *pgconn.PgError) fault {
 	switch err.Code {
-	case "55000": // refused to connect: not accepting connections
-		return faultNotReady
-	case "57P03": // cannot connect now: starting, shutting down or recovering
+	case "55000", "57P03": // the database accepts no connections; starting, shutting down or recovering
 		return faultNotReady
 	case "25006": // read-only SQL transaction
 		return faultReadOnly
@@ -263,10 +261,10 @@ func sqliteFault(code int) fault {
 // Unavailable returns why the database cannot serve now, in words for people, or "" if err does not say that. What ends at a
 // deadline counts too, as far as the network says so: look for context.DeadlineExceeded first.
 func Unavailable(err error) string {
-	if _, ok := errors.AsType[*MovedError](err); ok {
+	if _, ok := errors.AsType[*movedError](err); ok {
 		return "the database's file has been deleted or replaced, and the server must be started again"
 	}
-	if errors.Is(err, ErrReadOnly) {
+	if errors.Is(err, errReadOnly) {
 		return string(faultReadOnly)
 	}
 	if f := faultOf(err); f != faultOutdated {

@@ -76,7 +76,7 @@ func migrationFailure(ctx context.Context, err error) error {
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		what, err = fmt.Sprintf("migration %d has failed", partial.Failed.Source.Version), partial.Err
 	}
-	reason, denied := reported(err)
+	reason, denied := serverText(err)
 	if denied {
 		return fmt.Errorf("%s: %s: give the user all rights on the database, then migrate again", what, reason)
 	}
@@ -135,7 +135,7 @@ var tablesAndFlaws = map[string]string{
 		FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)`,
 }
 
-// flaw tells what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
+// flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
 // database are none of ours.
 func (d *Database) flaw(ctx context.Context) (string, error) {

@@ -289,7 +289,7 @@ func mysqlTLS(cfg *driverMySQL.Config, query url.Values) error {
 
 // mysqlFailure turns a failure to connect into an error for people.
 func mysqlFailure(ctx context.Context, cfg *driverMySQL.Config, err error) error {
-	s := server{product: "MySQL", addr: cfg.Addr, user: cfg.User, name: cfg.DBName, secret: cfg.Passwd}
+	s := server{product: "MySQL", addr: cfg.Addr, user: cfg.User, name: cfg.DBName, password: cfg.Passwd}
 	if refused, ok := errors.AsType[*OpenError](err); ok {
 		return refused
 	}

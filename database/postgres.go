@@ -274,7 +274,11 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 			return nil, "", openErrorf("the PostgreSQL URL names no host: %s", form)
 		}
 		if !query.Has("port") && !strings.Contains(hosts[strings.LastIndex(hosts, "]")+1:], ":") && !strings.Contains(hosts, ",") {
-			rawURL += map[bool]string{true: "&", false: "?"}[asks] + "port=5432"
+			separator := "?"
+			if asks {
+				separator = "&"
+			}
+			rawURL += separator + "port=5432"
 		}
 	}
 	cfg, err := pgx.ParseConfig(rawURL)
@@ -284,7 +288,7 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 		if cause := errors.Unwrap(err); cause != nil && strings.Contains(authority, "@") && !query.Has("password") && !query.Has("sslpassword") {
 			_, password, _ := strings.Cut(strings.TrimSuffix(authority, "@"+hosts), ":")
 			password, _ = url.PathUnescape(password)
-			return nil, "", openErrorf("the PostgreSQL URL cannot be used: %s", server{secret: password}.detail(cause))
+			return nil, "", openErrorf("the PostgreSQL URL cannot be used: %s", server{password: password}.detail(cause))
 		}
 		return nil, "", openErrorf("the PostgreSQL URL cannot be used: %s", form)
 	}
@@ -309,7 +313,7 @@ func postgresAddr(cfg *pgx.ConnConfig) string {
 // postgresFailure turns a failure to connect into an error for people.
 func postgresFailure(ctx context.Context, cfg *pgx.ConnConfig, err error) error {
 	s := server{
-		product: "PostgreSQL", addr: postgresAddr(cfg), user: cfg.User, name: cfg.Database, secret: cfg.Password,
+		product: "PostgreSQL", addr: postgresAddr(cfg), user: cfg.User, name: cfg.Database, password: cfg.Password,
 	}
 	if refused, ok := errors.AsType[*OpenError](err); ok {
 		return refused

@@ -13,7 +13,7 @@ import (
 // server is what error messages may say about a database server, and the one thing that they may not.
 type server struct {
 	product, addr, user, name string
-	secret                    string // the password
+	password                  string
 }
 
 // unambiguous reports whether it is beyond doubt which part of a URL, whose scheme is cut off, is the password. An unescaped
@@ -63,7 +63,7 @@ func (s server) refused(message string) error {
 
 // detail is an error's text on one line, unless it repeats the password.
 func (s server) detail(err error) string {
-	if s.secret != "" && strings.Contains(err.Error(), s.secret) {
+	if s.password != "" && strings.Contains(err.Error(), s.password) {
 		return "(the cause is withheld because it repeats the password)"
 	}
 	return strings.Join(strings.Fields(err.Error()), " ")

@@ -27,7 +27,7 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 	read := url.Values{"mode": {"ro"}, "_query_only": {"1"}}
 	var files atomic.Pointer[sqliteFiles]
 	watched := func(params url.Values) *sql.DB {
-		return sql.OpenDB(&sqliteConnector{sqliteConnectorOf(path, params), &files})
+		return sql.OpenDB(&watchedConnector{sqliteConnector(path, params), &files})
 	}
 	p := pools{write: watched(write), read: watched(read), side: watched(write)}.sized(opt)
 	for _, db := range p.all() {
@@ -72,13 +72,13 @@ func sqlitePath(path string) (string, error) {
 	return path, nil
 }
 
-// sqlitePool returns a pool on the file, as sqliteConnectorOf.
+// sqlitePool returns a pool on the file, as sqliteConnector.
 func sqlitePool(path string, params url.Values) *sql.DB {
-	return sql.OpenDB(sqliteConnectorOf(path, params))
+	return sql.OpenDB(sqliteConnector(path, params))
 }
 
-// sqliteConnectorOf connects to the file, with these parameters of the driver besides those that all pools share.
-func sqliteConnectorOf(path string, params url.Values) driver.Connector {
+// sqliteConnector connects to the file, with these parameters of the driver besides those that all pools share.
+func sqliteConnector(path string, params url.Values) driver.Connector {
 	query := url.Values{
 		"_busy_timeout": {"5000"}, "_foreign_keys": {"on"},
 		"_time_format": {"sqlite"}, "_timezone": {"UTC"}, // in UTC, texts sort as their times do

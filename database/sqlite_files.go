@@ -13,16 +13,16 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// MovedError says that a file of the SQLite database is not the one any more that was opened. What is written goes into a
+// movedError says that a file of the SQLite database is not the one any more that was opened. What is written goes into a
 // file that has no name then, and another one by that name is not to be mixed with what is open: only a new start helps.
-type MovedError struct{ Path string }
+type movedError struct{ Path string }
 
-func (e *MovedError) Error() string {
+func (e *movedError) Error() string {
 	return e.Path + " has been deleted or replaced since it was opened: restart rollcall"
 }
 
 // Code is SQLite's own for that, which it gives where there is no write-ahead log.
-func (*MovedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
+func (*movedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
 
 // sqliteFiles watches the files of an open database.
 type sqliteFiles struct {
@@ -55,20 +55,24 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 	return f, nil
 }
 
-// look returns a *MovedError unless each file is still the one that was opened.
+// look returns a *movedError unless each file is still the one that was opened. A nil f, of files that are yet to be opened,
+// finds nothing wrong.
 func (f *sqliteFiles) look() error {
+	if f == nil {
+		return nil
+	}
 	for path, known := range f.known {
 		if now, err := os.Stat(path); err != nil || !os.SameFile(now, known) {
-			return &MovedError{path}
+			return &movedError{path}
 		}
 	}
 	f.looked.Store(time.Now().UnixNano())
 	return nil
 }
 
-// close closes the connection that stays. As the last one it moves what is in the log to the database's file, also from a log that has been
-// deleted. But it deletes whatever log there is by that name: where the database has gone, or another file has come, it is left to the end
-// of the process.
+// close closes the connection that stays. As the last one it moves what is in the log to the database's file, also from a log
+// that has been deleted. But then it deletes whatever log there is by that name: where the database has gone, or another file
+// has come, the connection is left to the end of the process.
 func (f *sqliteFiles) close() error {
 	for path, known := range f.known {
 		now, err := os.Stat(path)
@@ -79,21 +83,14 @@ func (f *sqliteFiles) close() error {
 	return f.held.Close()
 }
 
-// sqliteConnector makes connections that are used for as long only as the files are those that they have opened.
-type sqliteConnector struct {
+// watchedConnector makes connections that are used for as long only as the files are those that they have opened.
+type watchedConnector struct {
 	driver.Connector
 	files *atomic.Pointer[sqliteFiles] // nil until they have been opened
 }
 
-func (c *sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
+func (c *watchedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	files := c.files.Load()
-	if files == nil {
-		conn, err := c.Connector.Connect(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &sqliteConn{conn.(driverConn), c.files}, nil
-	}
 	if err := files.look(); err != nil { // SQLite would make a new file
 		return nil, err
 	}
@@ -138,10 +135,8 @@ type sqliteTx struct {
 
 // Commit stores nothing in a file that nobody will find.
 func (t *sqliteTx) Commit() error {
-	if f := t.files.Load(); f != nil {
-		if err := f.look(); err != nil {
-			return errors.Join(err, t.Tx.Rollback())
-		}
+	if err := t.files.Load().look(); err != nil {
+		return errors.Join(err, t.Tx.Rollback())
 	}
 	return t.Tx.Commit()
 }

@@ -133,7 +133,7 @@ func parse(body []byte) (all []compared, err error) {
 	return all, err
 }
 
-// failed tells whether there is an error in any of the answers.
+// failed reports whether there is an error in any of the answers.
 func (a asked) failed() bool {
 	return slices.ContainsFunc(a.answers, func(c compared) bool { return len(c.errors) > 0 })
 }

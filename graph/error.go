@@ -84,7 +84,8 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		}
 	case errors.As(err, &unknown):
 		p.log.ErrorContext(ctx, "outcome unknown", "operation", unknown.Operation.Name, "id", unknown.ID, "error", err)
-	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err), expired(ctx, leeway) && (database.OverTime(err) || database.Cancelled(err)):
+	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err),
+		expired(ctx, session.Leeway) && (database.OverTime(err) || database.Cancelled(err)):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
 		set(shown, "code", codeTimeout)
 	case errors.Is(err, context.Canceled):
@@ -103,9 +104,6 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		p.hide(ctx, shown)
 	}
 }
-
-// leeway is how much earlier than the operation's deadline the database may end a statement that has the same limit.
-const leeway = 100 * time.Millisecond
 
 // expired reports whether an operation's deadline has passed, or will within some time: the network and the database may find that
 // out before the context does.

@@ -51,12 +51,12 @@ func TestAStatementThatTheDatabaseEndsAtTheDeadlineIsATimeout(t *testing.T) {
 		left      time.Duration
 		code, say string
 	}{
-		{&pgconn.PgError{Code: "57014"}, leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
-		{&mysql.MySQLError{Number: 1969}, leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
-		{&mysql.MySQLError{Number: 3024}, leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
+		{&pgconn.PgError{Code: "57014"}, session.Leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
+		{&mysql.MySQLError{Number: 1969}, session.Leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
+		{&mysql.MySQLError{Number: 3024}, session.Leeway / 2, "TIMEOUT", "the operation took longer than 1s"},
 		{&mysql.MySQLError{Number: 1969}, time.Hour, "TIMEOUT", "a part of the operation took longer than the database allows"},
-		{&pgconn.PgError{Code: "57014"}, time.Hour, "INTERNAL_SERVER_ERROR", "internal server error"},   // somebody's pg_cancel_backend
-		{&mysql.MySQLError{Number: 1317}, leeway / 2, "INTERNAL_SERVER_ERROR", "internal server error"}, // somebody's KILL QUERY
+		{&pgconn.PgError{Code: "57014"}, time.Hour, "INTERNAL_SERVER_ERROR", "internal server error"},           // somebody's pg_cancel_backend
+		{&mysql.MySQLError{Number: 1317}, session.Leeway / 2, "INTERNAL_SERVER_ERROR", "internal server error"}, // somebody's KILL QUERY
 		{&mysql.MySQLError{Number: 1047}, time.Hour, "DATABASE_UNAVAILABLE", "the database is not ready: try again later"},
 	} {
 		shown := present(late{t.Context(), time.Now().Add(c.left)}, gqlerror.Wrap(c.err))

@@ -49,7 +49,7 @@ type Config struct {
 
 	Events event.Broker // carries changes to subscriptions; nil: within this process
 
-	// CheckOrigin tells whether a page may open a WebSocket; nil: one of the same host may.
+	// CheckOrigin reports whether a page may open a WebSocket; nil: one of the same host may.
 	CheckOrigin func(*http.Request) bool
 }
 

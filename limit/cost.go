@@ -286,7 +286,7 @@ func (p *pricing) value(field *ast.Field, definition *ast.ArgumentDefinition) an
 	return value
 }
 
-// included tells whether @skip and @include leave a selection in.
+// included reports whether @skip and @include leave a selection in.
 func (p *pricing) included(directives ast.DirectiveList) bool {
 	for _, directive := range directives {
 		leave := directive.Name == "include"

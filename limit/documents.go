@@ -121,7 +121,7 @@ func (d *Documents) MutateOperationParameters(ctx context.Context, params *graph
 // tooMany is what validate panics with once it is to stop.
 type tooMany struct{}
 
-// validate tells whether a document is valid, or refuses it for the number of its errors.
+// validate reports whether a document is valid, or refuses it for the number of its errors.
 func (d *Documents) validate(doc *ast.QueryDocument) (valid bool, refused *gqlerror.Error) {
 	defer func() {
 		switch p := recover().(type) {

@@ -111,8 +111,8 @@ func (n optionalInteger) Scan(value any) error {
 	return integer{*n.to}.Scan(value)
 }
 
-// instant scans a time. SQLite keeps any text in its place: what is no time, or of no year that can be told, becomes the nearest
-// one, as the other databases' times do when they are written (model.AppendTime).
+// instant scans a time. SQLite keeps any text in the place of one: a year of more than four digits becomes the last time that
+// can be told, and anything else that is no time the first, as other databases' times do when they are written (model.AppendTime).
 type instant struct{ *time.Time }
 
 // Scan implements sql.Scanner.

@@ -30,7 +30,7 @@ func normalEmail(email string) (string, error) {
 	return email[:at] + domain, nil
 }
 
-// StorableEmail tells whether somebody may have an email address, however odd: no database is asked for others.
+// StorableEmail reports whether somebody may have an email address, however odd: no database is asked for others.
 func StorableEmail(email string) bool {
 	return len(email) <= utf8.UTFMax*maxEmail && utf8.ValidString(email) && !strings.ContainsRune(email, 0)
 }

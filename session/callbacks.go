@@ -130,7 +130,7 @@ func astray(db *gorm.DB) error {
 	return nil
 }
 
-// controls tells whether raw SQL would begin, end or mark the transaction, which the statements of other
+// controls reports whether raw SQL would begin, end or mark the transaction, which the statements of other
 // resolvers are in too. Savepoints are allowed where no others can come between.
 func controls(sql, dialect string, savepoints bool) bool {
 	sql = uncommented(sql)

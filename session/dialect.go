@@ -27,7 +27,7 @@ const (
 // SQLite's result codes: https://sqlite.org/rescode.html
 const sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteFull, sqliteConstraint = 5, 6, 8, 13, 19
 
-// classify tells what err means for a transaction, by the number that the driver gives.
+// classify returns what err means for a transaction, by the number that the driver gives.
 // After MySQL's 1213, 1020 and 3101 the server has ended the transaction, but *sql.Tx would go on
 // and each statement would commit by itself; 1205 ends a statement and is treated the same.
 func classify(err error) severity {
@@ -69,8 +69,8 @@ func classify(err error) severity {
 	return harmless
 }
 
-// readOnly reports whether a server refuses err's statement since it writes. Where that is no fault of the statement's, the connection leads
-// to a server that is not the primary, or is not any more.
+// readOnly reports whether a server refuses err's statement since it writes. Where that is no fault of the statement's, the
+// connection leads to a server that is not the primary, or is not any more.
 func readOnly(err error) bool {
 	switch serverError(err) {
 	case "1036", "1290", "1792", "1836", "1881", "25006": // table, server, transaction, mode, recovery; PostgreSQL's transaction
@@ -116,7 +116,7 @@ func serverError(err error) string {
 	return ""
 }
 
-// ending tells whether a server gives an error to a connection that is being ended: MySQL's shutdown,
+// ending reports whether a server gives an error to a connection that is being ended: MySQL's shutdown,
 // interrupted, killed and disconnected, PostgreSQL's connection and shutdown classes and
 // completion unknown.
 func ending(number string) bool {
@@ -127,7 +127,7 @@ func ending(number string) bool {
 	return strings.HasPrefix(number, "08") && len(number) == 5 || strings.HasPrefix(number, "57P")
 }
 
-// lost tells whether err means that the connection has gone.
+// lost reports whether err means that the connection has gone.
 func lost(err error) bool {
 	if err == nil {
 		return false
@@ -140,9 +140,9 @@ func lost(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
 }
 
-// refused tells whether a COMMIT that failed with err has certainly stored nothing: whether it is an error that only a
-// COMMIT has which is taken back. Of any other a server may have stored the transaction, or go on to do so, as a node
-// of a cluster does that is cut off meanwhile.
+// refused reports whether a COMMIT that failed with err has certainly stored nothing: whether a database gives this error only
+// once it has taken the transaction back. After any other it may have stored the transaction, or go on to do so, as a node of a
+// cluster does that is cut off meanwhile.
 func refused(err error) bool {
 	var my *mysql.MySQLError
 	var pg interface{ SQLState() string }

@@ -87,7 +87,7 @@ func transportsOf(server *handler.Server) []graphql.Transport {
 	return *(*[]graphql.Transport)(field.Addr().UnsafePointer())
 }
 
-// takesParts tells whether the transport that will serve a request sends an answer in parts. Any other one
+// takesParts reports whether the transport that will serve a request sends an answer in parts. Any other one
 // would send the first part and leave the rest unsaid.
 func takesParts(transports []graphql.Transport, r *http.Request) bool {
 	if accept := strings.Join(r.Header.Values("Accept"), ","); r.Header.Get("Upgrade") == "" &&

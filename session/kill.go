@@ -63,7 +63,8 @@ func (s *shared) handle(ctx context.Context, conn *sql.Conn) (handle, error) {
 const mysqlNode = "CONCAT_WS(' ', @@hostname, @@port, @@server_id)"
 
 // mysqlHandle has a connection take a lock under a random name. Such locks are local to a server, so that it alone finds its
-// holder, and a pooler keeps the connection for the client that has one. Where they are forbidden, as in some clusters, nothing is killed.
+// holder, and a pooler keeps the connection for the client that has one. Where they are forbidden, as in some clusters, nothing
+// is killed.
 func mysqlHandle(ctx context.Context, conn *sql.Conn) (handle, error) {
 	lock := "session " + newID()
 	var got sql.NullInt64

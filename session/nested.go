@@ -15,8 +15,8 @@ const (
 	longWait  = 5 * time.Second
 )
 
-// wait takes the slot. It returns an error instead if the caller itself is what the slot's holder waits for.
-func (s *Session) wait() error {
+// acquire waits for the slot and takes it. It returns an error instead if the caller itself is what the slot's holder waits for.
+func (s *Session) acquire() error {
 	select {
 	case s.slot <- struct{}{}:
 		return nil
@@ -48,7 +48,7 @@ func (s *Session) wait() error {
 // lend calls what Do was given. (Do itself is on the stack of those who wait for another one, too.)
 func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
 
-// nested tells whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
+// nested reports whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
 // statement. That is on the stack, where nobody else's is.
 func nested() bool {
 	holders := []string{nameOf(lend), nameOf((*Session).each), nameOf(runNoted)}

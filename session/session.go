@@ -119,7 +119,7 @@ func (s *Session) enter(write bool) error {
 		}
 		return s.cause()
 	}
-	if err := s.wait(); err != nil {
+	if err := s.acquire(); err != nil {
 		return err
 	}
 	if err := s.ready(); err != nil {
@@ -160,12 +160,13 @@ func (s *Session) ready() (err error) {
 	return nil
 }
 
-// note marks the session dead if err has ended its transaction. In a transaction the caller holds the slot.
+// note marks the session dead if err has ended its transaction. That a query's write is refused, as it should be, ends nothing.
+// In a transaction the caller holds the slot.
 func (s *Session) note(err error) {
 	if s.mode == pooled || s.dead != nil {
 		return
 	}
-	if severity := classify(err); severity != harmless && (s.mode == writing || severity != misplaced || !readOnly(err)) {
+	if classify(err) != harmless && (s.mode == writing || !readOnly(err)) {
 		s.dead = err
 	}
 }
@@ -187,8 +188,8 @@ func (s *Session) explain(err error) error {
 	return because(s.cause(), err)
 }
 
-// leeway is how much earlier than the operation's deadline a database may end a statement that has the same limit.
-const leeway = 100 * time.Millisecond
+// Leeway is how much earlier than the operation's deadline a database may end a statement that has the same limit.
+const Leeway = 100 * time.Millisecond
 
 // awaitDeadline waits for the operation's deadline if that is about to pass.
 func (s *Session) awaitDeadline() {
@@ -196,7 +197,7 @@ func (s *Session) awaitDeadline() {
 	if s.deadline > 0 {
 		until, ok = time.Unix(0, s.until.Load()), true
 	}
-	if ok && time.Until(until) < leeway {
+	if ok && time.Until(until) < Leeway {
 		<-s.ctx.Done()
 	}
 }

@@ -42,7 +42,7 @@ func (r *run) part() *graphql.Response {
 	}
 }
 
-// last tells whether no part follows a response.
+// last reports whether no part follows a response.
 func last(response *graphql.Response) bool {
 	return response == nil || response.HasNext == nil || !*response.HasNext
 }

@@ -134,7 +134,7 @@ func (t *transaction) patiently(end func() error) error {
 	return err
 }
 
-// ended tells whether SQLite has rolled the transaction back of its own accord, so that later statements would
+// ended reports whether SQLite has rolled the transaction back of its own accord, so that later statements would
 // be stored at once. It does so for ON CONFLICT ROLLBACK, a full disk or an interrupted write
 // (https://sqlite.org/lang_transaction.html), and its error does not always tell. In a transaction BEGIN fails.
 func (t *transaction) ended() bool {

@@ -16,7 +16,7 @@ import (
 	"rollcall/session"
 )
 
-// array tells whether JSON text begins as an array does.
+// array reports whether JSON text begins as an array does.
 func array(text []byte) bool {
 	text = bytes.TrimLeft(text, " \t\r\n")
 	return len(text) > 0 && text[0] == '['
@@ -29,7 +29,7 @@ type item struct {
 	answer *graphql.Response // nil until it is there
 }
 
-// plain tells whether an item reads, and needs no transaction of its own.
+// plain reports whether an item reads, and needs no transaction of its own.
 func (i *item) plain() bool {
 	return i.oc.Operation.Operation == ast.Query && i.oc.Operation.Directives.ForName("snapshot") == nil
 }

@@ -283,15 +283,6 @@ func unicodeEscape(text string) (r rune, length int) {
 	return r, 12
 }
 
-// codeUnit decodes \u and four hexadecimal digits.
-func codeUnit(text string) (rune, bool) {
-	if len(text) < 6 || text[:2] != `\u` {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(text[2:6], 16, 16)
-	return rune(n), err == nil
-}
-
 // wrong is a syntax error at a place in the text.
 func (l *literals) wrong(at int, format string, args ...any) *gqlerror.Error {
 	number, last := 0, ""

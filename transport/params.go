@@ -148,7 +148,7 @@ func parse(body []byte) (*graphql.RawParams, *refusal) {
 	return p.raw()
 }
 
-// object tells whether JSON text begins as an object does.
+// object reports whether JSON text begins as an object does.
 func object(text []byte) bool {
 	text = bytes.TrimLeft(text, " \t\r\n")
 	return len(text) > 0 && text[0] == '{'

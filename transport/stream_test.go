@@ -461,7 +461,7 @@ func (d *diary) note(event string) {
 	d.events = append(d.events, event)
 }
 
-// state tells whether any session that was opened is open.
+// state reports whether any session that was opened is open.
 func (d *diary) state() string {
 	d.mu.Lock()
 	all := slices.Clone(d.sessions)

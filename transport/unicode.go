@@ -62,12 +62,18 @@ func holdsLoneSurrogate(text []byte) bool {
 
 // surrogate returns the surrogate whose escape sequence text begins with, or 0.
 func surrogate(text []byte) rune {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+	r, ok := codeUnit(text)
+	if !ok || !utf16.IsSurrogate(r) {
 		return 0
+	}
+	return r
+}
+
+// codeUnit decodes \u and four hexadecimal digits.
+func codeUnit[T string | []byte](text T) (rune, bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
 	}
 	n, err := strconv.ParseUint(string(text[2:6]), 16, 16)
-	if err != nil || !utf16.IsSurrogate(rune(n)) {
-		return 0
-	}
-	return rune(n)
+	return rune(n), err == nil
 }

@@ -45,7 +45,7 @@ type WebSocket struct {
 	MaxMessage int64
 	// Gate admits operations; nil: all.
 	Gate *Gate
-	// CheckOrigin tells whether a page of the request's Origin may connect; nil: one of the same host may.
+	// CheckOrigin reports whether a page of the request's Origin may connect; nil: one of the same host may.
 	// Without an Origin the request is not a browser's.
 	CheckOrigin func(*http.Request) bool
 	// Init decides on a client by the payload of its first message, nil if there is none. It returns the context of
@@ -60,7 +60,7 @@ type WebSocket struct {
 
 var _ graphql.Transport = (*WebSocket)(nil)
 
-// Supports tells whether a request asks for a WebSocket.
+// Supports reports whether a request asks for a WebSocket.
 func (*WebSocket) Supports(r *http.Request) bool {
 	for _, header := range r.Header.Values("Upgrade") {
 		for protocol := range strings.SplitSeq(header, ",") {

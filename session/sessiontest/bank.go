@@ -228,7 +228,7 @@ type Answer struct {
 	Raw string
 }
 
-// OK tells whether the answer is a success.
+// OK reports whether the answer is a success.
 func (a Answer) OK() bool { return a.Status == http.StatusOK && len(a.Errors) == 0 && a.Data != nil }
 
 // Code is the code of the first error.

@@ -356,7 +356,7 @@ func (b *Bank) slowRows() string {
 	}[b.Dialect]
 }
 
-// Busy tells whether a statement of Sleep or Grind is running. A database within this process is seen by its
+// Busy reports whether a statement of Sleep or Grind is running. A database within this process is seen by its
 // goroutine.
 func (b *Bank) Busy() bool {
 	switch b.Dialect {
@@ -563,7 +563,7 @@ func (b *Bank) blockProof(step string) <-chan *sql.Tx {
 	return blocker
 }
 
-// proving tells whether the statement runs that stores a proof. MySQL's own list of who waits is a tenth of a second
+// proving reports whether the statement runs that stores a proof. MySQL's own list of who waits is a tenth of a second
 // behind, and further behind for each who looks at it.
 func (b *Bank) proving() bool {
 	if b.Dialect == "postgres" {

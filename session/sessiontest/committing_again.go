@@ -330,8 +330,9 @@ func rolledBackBySQLite(t *testing.T, backend Backend) {
 	}
 }
 
-func deadlineEndsReruns(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 1500 * time.Millisecond }})
+// obstructedAtOnce is obstruct where nobody waits for long.
+func obstructedAtOnce(t *testing.T, b *Bank) (free func()) {
+	t.Helper()
 	if b.Dialect == "sqlite" {
 		impatient(b)
 	}
@@ -339,6 +340,12 @@ func deadlineEndsReruns(t *testing.T, backend Backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return free
+}
+
+func deadlineEndsReruns(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 1500 * time.Millisecond }})
+	free := obstructedAtOnce(t, b)
 	defer free()
 	var tries attempts
 	var hooks counter
@@ -365,13 +372,7 @@ func deadlineEndsReruns(t *testing.T, backend Backend) {
 
 func attemptsEnd(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 0 }})
-	if b.Dialect == "sqlite" {
-		impatient(b)
-	}
-	free, err := b.obstruct(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	free := obstructedAtOnce(t, b)
 	defer free()
 	var tries attempts
 	var hooks counter

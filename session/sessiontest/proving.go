@@ -155,16 +155,22 @@ var certain = map[string]struct{ conflicts, others []string }{
 // a lock, and what another connection may not have: a node that is not ready, a server that is read-only.
 var rerun = []string{"1205", "55P03", "1047", "1290", "25006"}
 
-func errorsAtCommit(t *testing.T, backend Backend) {
+// cutNext returns a proxy that does at one COMMIT what it is sent for it, and nothing at the others.
+func cutNext(tb testing.TB, dialect string) (*proxy, chan<- cut) {
+	tb.Helper()
 	next := make(chan cut, 1)
-	p := newProxy(t, backend.Dialect, func() cut {
+	return newProxy(tb, dialect, func() cut {
 		select {
 		case what := <-next:
 			return what
 		default:
 			return pass
 		}
-	})
+	}), next
+}
+
+func errorsAtCommit(t *testing.T, backend Backend) {
+	p, next := cutNext(t, backend.Dialect)
 	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}}))
 	stored := 0
 	for _, p.number = range slices.Concat(doubtful[b.Dialect], certain[b.Dialect].conflicts, certain[b.Dialect].others) {
@@ -191,15 +197,7 @@ func errorsAtCommit(t *testing.T, backend Backend) {
 }
 
 func errorsWithoutProof(t *testing.T, backend Backend) {
-	next := make(chan cut, 1)
-	p := newProxy(t, backend.Dialect, func() cut {
-		select {
-		case what := <-next:
-			return what
-		default:
-			return pass
-		}
-	})
+	p, next := cutNext(t, backend.Dialect)
 	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}, Extension: func(e *session.Extension) { e.Proof = nil }}))
 	for _, p.number = range doubtful[b.Dialect] {
 		for _, what := range []cut{deny, grant} {

@@ -211,7 +211,7 @@ func (c *chaos) end() {
 	}
 }
 
-// variety tells whether mutations have been acknowledged, refused, of unknown outcome and left alone.
+// variety reports whether mutations have been acknowledged, refused, of unknown outcome and left alone.
 func (c *chaos) variety() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
