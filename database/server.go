@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -30,6 +31,9 @@ func unambiguous(rest string) bool {
 func (s server) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) { // the network may notice it before the context does
+		return context.DeadlineExceeded
 	}
 	var dns *net.DNSError
 	var op *net.OpError

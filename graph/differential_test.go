@@ -356,7 +356,8 @@ func (p *pair) compareArrays(t *testing.T, arrays []array) {
 	for _, a := range arrays {
 		operations := a.operations
 		engine, api := p.engine.ask(t.Context(), operations, "application/json"), p.api.ask(t.Context(), operations, "application/json")
-		if engine.statements += a.sound.statements; !api.failed() {
+		// Whole rows are read for the resolvers that had to run, and what another query was reading meanwhile is read again for it.
+		if engine.statements += 2 * a.sound.statements; !api.failed() {
 			engine.statements = a.sound.statements
 		}
 		for j, c := range api.answers {

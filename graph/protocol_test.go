@@ -131,6 +131,18 @@ func TestNullForTheVariableOfADirectiveIsRefused(t *testing.T) {
 		if n := d.must(`query($v: Boolean = true) { users { totalCount @include(if: $v) } }`).at(t, "users.totalCount"); n != 0.0 {
 			t.Errorf("want no user, got %v", n)
 		}
+		for document, reason := range map[string]string{
+			`query($v: [ID!] = ["User:1"]) { nodes(ids: $v) { id } }`:                                                       "$v: nodes(ids:) expects [ID!]!, got null",
+			`query($v: [ID!] = ["User:1"]) { ...F } fragment F on Query { nodes(ids: $v) { id } }`:                          "$v: nodes(ids:) expects [ID!]!, got null",
+			`mutation($v: CreateUserInput = {name: "a", email: "b@example.com"}) { createUser(input: $v) { user { id } } }`: "$v: createUser(input:) expects CreateUserInput!, got null",
+			`mutation($v: DeleteUserInput = {id: "User:1"}) { deleteUser(input: $v) { deletedUserId } }`:                    "$v: deleteUser(input:) expects DeleteUserInput!, got null",
+		} {
+			for range 2 {
+				if a := d.send(document, "v", nil); a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Message != reason {
+					t.Errorf("%s: got %s", document, a.raw)
+				}
+			}
+		}
 		// Elsewhere the field is refused that is given the null, and the others are answered.
 		for _, document := range []string{
 			`query($v: ID = "User:1") { user(id: $v) { id } __typename }`,
@@ -253,4 +265,28 @@ func TestAListedDocumentIsJudgedAsItWillBeRun(t *testing.T) {
 	if strings.Contains(log.String(), "document=good") {
 		t.Errorf("a warning: %s", &log)
 	}
+}
+
+func TestFieldsOfOneNameWithDifferentArgumentsAreRefusedAndNeverBecomeOne(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		one := d.create("One", "one@example.com", nil)
+		for _, document := range []string{
+			`mutation { createUser(input: {name: "A", email: "a@example.com"}) { user { name } } createUser(input: {name: "B", email: "b@example.com"}) { user { id } } }`,
+			`mutation { createUser(input: {name: "A", email: "a@example.com"}) { user { name } } ...F } fragment F on Mutation { createUser(input: {name: "B", email: "b@example.com"}) { user { id } } }`,
+			`{ nodes(ids: ["User:1"]) { id } nodes(ids: ["User:2"]) { id } }`,
+			`{ nodes(ids: ["User:1"]) { id } nodes(ids: ["User:1", "User:1"]) { id } }`,
+			`query($a: ID = "User:1", $b: ID = "User:2") { nodes(ids: [$a]) { id } nodes(ids: [$b]) { id } }`,
+			`subscription { userChanged(ids: ["User:1"]) { kind } userChanged(ids: ["User:2"]) { userId } }`,
+		} {
+			if a := d.send(document); a.code(t) != "GRAPHQL_VALIDATION_FAILED" || !strings.Contains(a.Errors[0].Message, "differing arguments") {
+				t.Errorf("%s: got %s", document, a.raw)
+			}
+		}
+		if n := d.must(`{ users { totalCount } }`).at(t, "users.totalCount"); n != 1.0 {
+			t.Errorf("want one user, got %v", n)
+		}
+		// Those whose arguments are equal are one.
+		d.must(`query($i: ID!) { nodes(ids: [$i]) { id } nodes(ids: [$i]) { __typename } }`, "i", one)
+		d.must(`mutation { createUser(input: {name: "A", email: "a@example.com"}) { user { name } } createUser(input: {email: "a@example.com", name: "A"}) { user { id } } }`)
+	})
 }

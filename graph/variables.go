@@ -84,7 +84,7 @@ func (v *variables) refused(doc *ast.QueryDocument, params *graphql.RawParams) *
 	for _, def := range operation.VariableDefinitions {
 		if value, given := params.Variables[def.Variable]; given && value == nil {
 			n := nulls{v.schema, doc, params.Variables, map[string]bool{}}
-			return n.directives(operation.SelectionSet)
+			return n.in(operation.SelectionSet)
 		}
 	}
 	return nil
@@ -96,9 +96,9 @@ func unknownOperation(format string, args ...any) *gqlerror.Error {
 	return err
 }
 
-// nulls finds directives of an operation whose arguments must not be null and are, since a variable is: its default, or the
-// argument's, lets the variable be used there, and an explicit null overrides both. gqlgen panics at such a directive. A field
-// that has such an argument is refused by itself when it is executed.
+// nulls finds arguments that must not be null and are, since a variable is: its default, or the argument's, lets the variable be
+// used there, and an explicit null overrides both. gqlgen panics at such a directive, and takes such a list or input of a field for
+// an empty one; a field with such a scalar it refuses by itself.
 type nulls struct {
 	schema  *ast.Schema
 	doc     *ast.QueryDocument
@@ -106,13 +106,19 @@ type nulls struct {
 	visited map[string]bool // fragments
 }
 
-func (n *nulls) directives(selections ast.SelectionSet) *gqlerror.Error {
+func (n *nulls) in(selections ast.SelectionSet) *gqlerror.Error {
 	for _, selection := range selections {
 		var own ast.DirectiveList
 		var below ast.SelectionSet
 		switch s := selection.(type) {
 		case *ast.Field:
 			own, below = s.Directives, s.SelectionSet
+			if s.Definition == nil { // the document is wrong
+				break
+			}
+			if wrong := n.among(s.Arguments, s.Definition.Arguments, s.Name, n.composite); wrong != nil {
+				return wrong
+			}
 		case *ast.InlineFragment:
 			own, below = s.Directives, s.SelectionSet
 		case *ast.FragmentSpread:
@@ -123,31 +129,39 @@ func (n *nulls) directives(selections ast.SelectionSet) *gqlerror.Error {
 			}
 		}
 		for _, directive := range own {
-			if wrong := n.directive(directive); wrong != nil {
-				return wrong
+			if def := n.schema.Directives[directive.Name]; def != nil {
+				all := func(*ast.Type) bool { return true }
+				if wrong := n.among(directive.Arguments, def.Arguments, "@"+directive.Name, all); wrong != nil {
+					return wrong
+				}
 			}
 		}
-		if wrong := n.directives(below); wrong != nil {
+		if wrong := n.in(below); wrong != nil {
 			return wrong
 		}
 	}
 	return nil
 }
 
-func (n *nulls) directive(directive *ast.Directive) *gqlerror.Error {
-	def := n.schema.Directives[directive.Name]
-	if def == nil {
-		return nil
-	}
-	for _, argument := range directive.Arguments {
+// composite reports whether values of a type are lists or inputs.
+func (n *nulls) composite(typ *ast.Type) bool {
+	def := n.schema.Types[typ.NamedType]
+	return typ.Elem != nil || def != nil && def.Kind == ast.InputObject
+}
+
+// among returns what is wrong with the arguments whose types count.
+func (n *nulls) among(arguments ast.ArgumentList, defs ast.ArgumentDefinitionList, of string, counts func(*ast.Type) bool) *gqlerror.Error {
+	for _, argument := range arguments {
 		if argument.Value.Kind != ast.Variable {
 			continue
 		}
 		value, given := n.values[argument.Value.Raw]
-		if expected := def.Arguments.ForName(argument.Name); given && value == nil && expected != nil && expected.Type.NonNull {
-			e := gqlerror.ErrorPosf(argument.Value.Position, "$%s: @%s(%s:) expects %s, got null",
-				argument.Value.Raw, directive.Name, argument.Name, expected.Type)
+		expected := defs.ForName(argument.Name)
+		if given && value == nil && expected != nil && expected.Type.NonNull && counts(expected.Type) {
+			e := gqlerror.ErrorPosf(argument.Value.Position, "$%s: %s(%s:) expects %s, got null",
+				argument.Value.Raw, of, argument.Name, expected.Type)
 			set(e, "code", model.CodeBadUserInput)
+			set(e, "field", argument.Name)
 			return e
 		}
 	}
@@ -310,6 +324,10 @@ func validation() *rules.Rules {
 	all.ReplaceRule(rules.SingleFieldSubscriptionsRule.Name, oneField)
 	all.AddRule("StrictLiterals", func(observers *core.Events, addError core.AddErrFunc) {
 		observers.OnValue(func(_ *core.Walker, value *ast.Value) {
+			if value.Kind == ast.ListValue || value.Kind == ast.ObjectValue {
+				// By this alone gqlparser tells whether two fields have the same argument, and may become one.
+				value.Raw = canonical(value)
+			}
 			def := value.Definition
 			switch {
 			case def == nil || def.Kind == ast.InputObject:
@@ -332,6 +350,21 @@ func validation() *rules.Rules {
 		})
 	})
 	return all
+}
+
+// canonical returns a text that is the same for two values if they are equal, in whatever order their fields stand.
+func canonical(value *ast.Value) string {
+	if value.Kind != ast.ListValue && value.Kind != ast.ObjectValue {
+		return value.String()
+	}
+	parts := make([]string, len(value.Children))
+	for i, child := range value.Children {
+		parts[i] = child.Name + ":" + canonical(child.Value)
+	}
+	if value.Kind == ast.ObjectValue {
+		slices.Sort(parts)
+	}
+	return fmt.Sprintf("%d(%s)", value.Kind, strings.Join(parts, ","))
 }
 
 // oneField is the rule that a subscription has one response key, whatever its variables are: no @skip and no @include
