@@ -54,20 +54,20 @@ mysql: ## Start a real MySQL on 127.0.0.1:$(MYSQL_PORT), from Debian unstable; n
 stop-mysql: ## Stop it and delete its data.
 	database/databasetest/mysql.sh stop $(MYSQL_PORT)
 
-chaos: export ROLLCALL_CHAOS ?= 60s
-chaos: ## Run the session's chaos test for as long as ROLLCALL_CHAOS says (60s) on each database of `make test`.
+chaos: export ROLLCALL_TEST_CHAOS ?= 60s
+chaos: ## Run the session's chaos test for as long as ROLLCALL_TEST_CHAOS says (60s) on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Chaos' ./session
 
-batching: export ROLLCALL_BATCHING ?= 10000
-batching: ## Count the statements of ROLLCALL_BATCHING (10000) mixed operations on each database of `make test`.
+batching: export ROLLCALL_TEST_BATCHING ?= 10000
+batching: ## Count the statements of ROLLCALL_TEST_BATCHING (10000) mixed operations on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run TestStatementsNeverVaryUnderLoad ./graph
 
 soak: export ROLLCALL_TEST_SOAK ?= 60s
 soak: ## Beset the server with idle, slow and hostile clients for ROLLCALL_TEST_SOAK (60s) on each database of `make test`.
 	go test -count=1 -timeout 0 -v -run TestANormalClientIsServedUnderSiege .
 
-differential: export ROLLCALL_DIFFERENTIAL ?= 5000
-differential: ## Compare the answers to ROLLCALL_DIFFERENTIAL (5000) random queries with those of resolvers, on each database of `make test`.
+differential: export ROLLCALL_TEST_DIFFERENTIAL ?= 5000
+differential: ## Compare the answers to ROLLCALL_TEST_DIFFERENTIAL (5000) random queries with those of resolvers, on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run Engine ./graph
 
 bench: DATABASE ?= sqlite:

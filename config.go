@@ -40,7 +40,7 @@ type config struct {
 	MaxCost     int           `placeholder:"N" default:"100000" help:"Most that an operation may cost, and an array of them: 1 for each object that it may return, a tenth for each other value. Default: ${default}."`
 	Documents   string        `placeholder:"FILE" help:"Documents that clients may name by an id instead of sending them: a manifest of Relay, Apollo or GraphQL Code Generator."`
 	OnlyThese   bool          `name:"documents-only" help:"Refuse every document that is not in --documents, so the Playground's too."`
-	CORSOrigin  []string      `placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.com; * is all."`
+	CORSOrigin  []string      `placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.com; https://*.example.com is all below a domain, * is all."`
 	TLSCert     string        `placeholder:"FILE" help:"The certificate, in PEM, to serve HTTPS with; --tls-key goes with it."`
 	TLSKey      string        `placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	Concurrency int           `placeholder:"N" default:"128" help:"Most requests that run at once; four times as many may wait, and more are refused. Default: ${default}."`
@@ -63,10 +63,10 @@ Each flag can be given as a variable too: --pool-size as ROLLCALL_POOL_SIZE. A f
 The URL of a database is one of
 
 	sqlite:FILE
-	mysql://user:password@host:port/name?tls=true
+	mysql://user:password@host:port/name?tls=true (or mariadb://)
 	postgres://user:password@host:port/name?sslmode=verify-full
 
-MySQL and MariaDB take tls, tls-ca=FILE, tls-cert=FILE and tls-key=FILE.
+MySQL and MariaDB take tls, tls-ca=FILE, tls-cert=FILE and tls-key=FILE, PostgreSQL pooler=session or transaction.
 
 Besides the limits below these are fixed: a body of 1 MiB, headers of 64 KiB; in a document 10,000 tokens and lines, nesting of
 50 (of lists 8), 100 directives, 5,000 selections and values, and about 380 repeats of one field; variables in 50 levels; 100
@@ -107,6 +107,9 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		return cfg, fmt.Errorf("%s (see rollcall --help)", withoutURLs(parseErr, args))
 	}
 	cfg.command = parsed.Command()
+	for i, origin := range cfg.CORSOrigin {
+		cfg.CORSOrigin[i] = strings.TrimSpace(origin)
+	}
 	if err := checkVariables(variables); err != nil {
 		return cfg, err
 	}

@@ -207,7 +207,11 @@ func serveMetrics(cfg config, listener *net.TCPListener, counts *metrics.Metrics
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	go func() { _ = server.Serve(listener) }()
-	_, _ = fmt.Fprintf(cfg.out, "Metrics are at http://%s/metrics\n", reachable(listener.Addr()))
+	also := ""
+	if reachable(listener.Addr()) != listener.Addr().String() {
+		also = " (and on this machine's other addresses)"
+	}
+	_, _ = fmt.Fprintf(cfg.out, "Metrics are at http://%s/metrics%s\n", reachable(listener.Addr()), also)
 	return func() { _ = server.Close() }
 }
 

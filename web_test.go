@@ -184,7 +184,7 @@ func TestWhatIsNoOriginIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", origin, err)
 		}
 	}
-	for _, origin := range []string{"*", "https://a.example", "http://localhost:3000", "http://[::1]:3000", "https://a.example,http://127.0.0.1", "capacitor://localhost", "https://*.a.example", "http://*.localhost:3000"} {
+	for _, origin := range []string{"*", "https://a.example", "http://localhost:3000", "http://[::1]:3000", "https://a.example,http://127.0.0.1", "https://a.example, https://b.example", "capacitor://localhost", "https://*.a.example", "http://*.localhost:3000"} {
 		if _, err := parse([]string{"--cors-origin", origin}, io.Discard, io.Discard); err != nil {
 			t.Errorf("%q: %v", origin, err)
 		}

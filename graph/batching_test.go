@@ -66,10 +66,10 @@ func TestStatementsAreOnePerRelationAndLevel(t *testing.T) {
 }
 
 // TestStatementsNeverVaryUnderLoad runs mixed operations 64 at a time and counts the statements of each by
-// its name. ROLLCALL_BATCHING is how many on each database; `make batching` sets it.
+// its name. ROLLCALL_TEST_BATCHING is how many on each database; `make batching` sets it.
 func TestStatementsNeverVaryUnderLoad(t *testing.T) {
 	total := 240
-	if s := os.Getenv("ROLLCALL_BATCHING"); s != "" {
+	if s := os.Getenv("ROLLCALL_TEST_BATCHING"); s != "" {
 		var err error
 		if total, err = strconv.Atoi(s); err != nil {
 			t.Fatal(err)

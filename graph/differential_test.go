@@ -198,7 +198,7 @@ func onHostileData(t *testing.T, fn func(t *testing.T, db *database.Database)) {
 	})
 }
 
-// differentials is how many operations are compared on a database, or a share of that. ROLLCALL_DIFFERENTIAL sets it, for
+// differentials is how many operations are compared on a database, or a share of that. ROLLCALL_TEST_DIFFERENTIAL sets it, for
 // each database.
 func differentials(t *testing.T, db *database.Database, share int) int {
 	t.Helper()
@@ -206,7 +206,7 @@ func differentials(t *testing.T, db *database.Database, share int) int {
 	if db.Dialect() != "sqlite" {
 		total = 100
 	}
-	if s := os.Getenv("ROLLCALL_DIFFERENTIAL"); s != "" {
+	if s := os.Getenv("ROLLCALL_TEST_DIFFERENTIAL"); s != "" {
 		var err error
 		if total, err = strconv.Atoi(s); err != nil {
 			t.Fatal(err)
@@ -215,10 +215,10 @@ func differentials(t *testing.T, db *database.Database, share int) int {
 	return max(1, total/share)
 }
 
-// seeds returns where the seeds of a test begin: ROLLCALL_SEED, to repeat a failure, or anywhere.
+// seeds returns where the seeds of a test begin: ROLLCALL_TEST_SEED, to repeat a failure, or anywhere.
 func seeds(t *testing.T) uint64 {
 	t.Helper()
-	if s := os.Getenv("ROLLCALL_SEED"); s != "" {
+	if s := os.Getenv("ROLLCALL_TEST_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
 			t.Fatal(err)
@@ -251,7 +251,7 @@ func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *tally, so
 		engine = *sound
 	}
 	if d := difference(api, engine); d != "" {
-		t.Errorf("ROLLCALL_SEED=%d ROLLCALL_DIFFERENTIAL=1: %s\n%s", seed, d, op)
+		t.Errorf("ROLLCALL_TEST_SEED=%d ROLLCALL_TEST_DIFFERENTIAL=1: %s\n%s", seed, d, op)
 	}
 	seen.operations++
 	switch {
@@ -262,7 +262,7 @@ func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *tally, so
 	case api.resolved == 0:
 		seen.planned++
 	case op.asIs:
-		t.Errorf("ROLLCALL_SEED=%d: resolvers have answered what the plan covers: %s", seed, op)
+		t.Errorf("ROLLCALL_TEST_SEED=%d: resolvers have answered what the plan covers: %s", seed, op)
 	}
 }
 
@@ -366,7 +366,7 @@ func (p *pair) compareArrays(t *testing.T, arrays []array) {
 			}
 		}
 		if d := difference(api, engine); d != "" || len(api.answers) != len(operations) {
-			t.Errorf("ROLLCALL_SEED=%d: %s\n%v", a.seed, d, operations)
+			t.Errorf("ROLLCALL_TEST_SEED=%d: %s\n%v", a.seed, d, operations)
 			return
 		}
 		for j, c := range api.answers {
@@ -376,7 +376,7 @@ func (p *pair) compareArrays(t *testing.T, arrays []array) {
 			api.resolved--
 		}
 		if api.resolved > 0 {
-			t.Errorf("ROLLCALL_SEED=%d: resolvers have answered %d too many: %v", a.seed, api.resolved, operations)
+			t.Errorf("ROLLCALL_TEST_SEED=%d: resolvers have answered %d too many: %v", a.seed, api.resolved, operations)
 		}
 	}
 }
@@ -533,7 +533,7 @@ func TestManyAtOnceAreAnsweredAsByTheEngine(t *testing.T) {
 						"cancelled": p.api.askFor(t.Context(), time.Duration(i%40)*100*time.Microsecond, op),
 					} {
 						if d := broken(what, api, engine); d != "" {
-							t.Errorf("ROLLCALL_SEED=%d, %s: %s\n%s", seed, what, d, op)
+							t.Errorf("ROLLCALL_TEST_SEED=%d, %s: %s\n%s", seed, what, d, op)
 						}
 					}
 				}

@@ -68,7 +68,10 @@ start() {
 	setsid bash "$0" run "$data" --bind-address=127.0.0.1 --port="$port" --socket="$data/socket" --pid-file="$data/pid" \
 		--init-file="$folder/root.sql" --max-connections=1000 "$@" >"$folder/$port.log" 2>&1 </dev/null &
 	for _ in {1..240}; do
-		if grep -q "ready for connections.*port: $port" "$folder/$port.log"; then return; fi
+		if grep -q "ready for connections.*port: $port" "$folder/$port.log"; then
+			echo "MySQL is at mysql://root@127.0.0.1:$port/ until: $0 stop $port"
+			return
+		fi
 		if ! kill -0 $! 2>/dev/null; then break; fi
 		sleep 0.25
 	done

@@ -64,26 +64,26 @@ const (
 // from, so that a failure can be tried again.
 func chaosTime(tb testing.TB) time.Duration {
 	tb.Helper()
-	value := os.Getenv("ROLLCALL_CHAOS")
+	value := os.Getenv("ROLLCALL_TEST_CHAOS")
 	if value == "" {
 		return 3 * time.Second
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil {
-		tb.Fatalf("ROLLCALL_CHAOS: %v", err)
+		tb.Fatalf("ROLLCALL_TEST_CHAOS: %v", err)
 	}
 	return d
 }
 
 func chaosSeed(tb testing.TB) uint64 {
 	tb.Helper()
-	value := os.Getenv("ROLLCALL_CHAOS_SEED")
+	value := os.Getenv("ROLLCALL_TEST_CHAOS_SEED")
 	if value == "" {
 		return rand.Uint64()
 	}
 	seed, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
-		tb.Fatalf("ROLLCALL_CHAOS_SEED: %v", err)
+		tb.Fatalf("ROLLCALL_TEST_CHAOS_SEED: %v", err)
 	}
 	return seed
 }
@@ -111,7 +111,7 @@ func survive(t *testing.T, backend Backend) {
 	if total := c.Total(); total != Accounts*Balance {
 		t.Errorf("the accounts held %d, and now %d", Accounts*Balance, total)
 	}
-	t.Logf("ROLLCALL_CHAOS_SEED=%d: of the mutations %d were acknowledged, %d refused, %d unknown and %d left alone; %d attempts were repeated, %d connections killed and %d cut at COMMIT",
+	t.Logf("ROLLCALL_TEST_CHAOS_SEED=%d: of the mutations %d were acknowledged, %d refused, %d unknown and %d left alone; %d attempts were repeated, %d connections killed and %d cut at COMMIT",
 		c.seed, c.counts[acknowledged], c.counts[refused], c.counts[unknown], c.counts[gone],
 		strings.Count(c.Log.String(), "running the operation again"), c.kills.Load(), c.commits.Load()/25)
 	if !c.variety() || c.kills.Load() == 0 && c.Dialect != "sqlite" {
