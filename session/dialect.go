@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // severity is what an error means for the transaction in which it occurred.
@@ -51,8 +52,12 @@ func classify(err error) severity {
 		switch pg.SQLState() {
 		case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
 			return transient
-		case "0A000", "26000": // feature not supported, as a prepared statement after a change of its types; no such prepared statement
+		case "26000": // no such prepared statement
 			return misplaced
+		case "0A000": // feature not supported: that a prepared statement returns other types than then
+			if detail, ok := errors.AsType[*pgconn.PgError](err); ok && detail.Routine == "RevalidateCachedQuery" {
+				return misplaced
+			}
 		}
 	case errors.As(err, &lite):
 		// https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
