@@ -55,6 +55,9 @@ func StorableEmail(email string) bool {
 	return len(email) <= utf8.UTFMax*maxEmail && utf8.ValidString(email) && !strings.ContainsRune(email, 0)
 }
 
+// FitsEmail reports whether an email address is short enough to be stored.
+func FitsEmail(email string) bool { return utf8.RuneCountInString(email) <= maxEmail }
+
 // normalName returns a name in the form in which it is stored.
 func normalName(name string) string { return norm.NFC.String(strings.TrimSpace(name)) }
 
