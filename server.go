@@ -116,15 +116,26 @@ func migrate(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	_, err = fmt.Fprintf(cfg.out, "The schema is up to date; migrations applied: %d.\n", applied)
-	return err
+	clashes, err := db.SpellEmails(ctx) // again, as what an operator has done about clashes may let it
+	if err != nil {
+		return fmt.Errorf("migrate: the emails cannot be rewritten: %w", err)
+	}
+	_, _ = fmt.Fprintf(cfg.out, "The schema is up to date; migrations applied: %d.\n", applied)
+	for _, clash := range clashes {
+		_, _ = fmt.Fprintln(cfg.out, clash)
+	}
+	return nil
 }
 
 // prepare makes sure of the schema and of the demo data.
 func prepare(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
 	if cfg.DoMigrate || db.Dialect() == "sqlite" {
-		if _, err := db.Migrate(ctx); err != nil {
+		applied, err := db.Migrate(ctx)
+		if err != nil {
 			return fmt.Errorf("migrate: %w", err)
+		}
+		if applied > 0 {
+			warnOfClashes(ctx, db, log)
 		}
 	} else if err := db.CheckSchema(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
@@ -147,6 +158,21 @@ func prepare(ctx context.Context, cfg config, db *database.Database, log *slog.L
 		_, err = fmt.Fprintln(cfg.out, "The directory has users already: no demo data was loaded.")
 	}
 	return err
+}
+
+// warnOfClashes logs which users have one email, as far as migrations have met them. It keeps nobody from serving.
+func warnOfClashes(ctx context.Context, db *database.Database, log *slog.Logger) {
+	const most = 100
+	clashes, err := db.SpellEmails(ctx)
+	if err != nil {
+		log.Warn("cannot tell whether users share an email", "error", err)
+	}
+	for _, clash := range clashes[:min(most, len(clashes))] {
+		log.Warn("two users have one email", "users", clash.String())
+	}
+	if more := len(clashes) - most; more > 0 {
+		log.Warn("more users share an email: `rollcall migrate` lists them", "more", more)
+	}
 }
 
 // serve answers requests until ctx ends, then lets those in flight finish.

@@ -137,6 +137,32 @@ func TestATableThatWouldLoseItsRowsIsRefusedAtTheStartAndNotReady(t *testing.T) 
 	}
 }
 
+func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
+	t.Parallel()
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		output(t, "migrate", "--database", url)
+		db := databasetest.Open(t, url)
+		for _, statement := range []string{
+			"DELETE FROM goose_db_version WHERE version_id = 5",
+			"INSERT INTO users (id, name, email, created_at, updated_at) VALUES " +
+				"(7, 'Zoe', 'zo\u00eb@example.com', '2024-01-01', '2024-01-01'), (9, 'Zoe', 'zoe\u0308@example.com', '2024-01-01', '2024-01-01')",
+		} {
+			if err := db.Write.Exec(statement).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := start(t, "--database", url, "--migrate")
+		if !contains(s.log.String(), "level=WARN", "User:9 has the email of User:7") {
+			t.Errorf("logged: %s", &s.log)
+		}
+		for range 2 {
+			if got := output(t, "migrate", "--database", url); !contains(got, "applied: 0.", "User:9 has the email of User:7") {
+				t.Errorf("migrate: %s", got)
+			}
+		}
+	})
+}
+
 func TestTheLogWarnsOfADatabaseThatMayLoseWhatItAcknowledges(t *testing.T) {
 	t.Parallel()
 	for _, kind := range databasetest.Kinds(t) {

@@ -179,7 +179,10 @@ func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
 	dialect := map[string]goose.Dialect{
 		"sqlite": goose.DialectSQLite3, "mysql": goose.DialectMySQL, "postgres": goose.DialectPostgres,
 	}[d.dialect]
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger())}
+	options := []goose.ProviderOption{
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
+		goose.WithGoMigrations(d.emailsMigration()),
+	}
 	if d.dialect == "mysql" {
 		store, err := goosedb.NewStore(dialect, goose.DefaultTablename)
 		if err != nil {

@@ -48,6 +48,9 @@ func (r mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUser
 	if err != nil {
 		return nil, err
 	}
+	if change, err = change.Fits(user); err != nil {
+		return nil, err
+	}
 	if columns := change.Apply(user); len(columns) > 0 {
 		if err := db.Model(user).Select(columns).Updates(user).Error; err != nil {
 			return nil, asManager(err)

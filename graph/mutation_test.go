@@ -36,6 +36,29 @@ func TestACreatedUserIsStoredAsItWasAnswered(t *testing.T) {
 	})
 }
 
+func TestAnEmailThatAUserHasMayBeSentBackInWhateverForm(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		for i, stored := range []string{"\ufeffada@example.com", "zoe\u0308@example.com", "ad\u200ba@example.com"} {
+			id := d.create("Ada", fmt.Sprintf("ada%d@example.com", i), nil)
+			_, key, _ := strings.Cut(id, ":")
+			if err := d.db.Write.Exec("UPDATE users SET email = ? WHERE id = ?", stored, key).Error; err != nil {
+				t.Fatal(err)
+			}
+			a := d.must(updateMutation, "input", input{"id": id, "name": "Grace", "email": stored})
+			if a.at(t, "updateUser.user.email") != stored || a.at(t, "updateUser.user.name") != "Grace" {
+				t.Errorf("%+q: got %s", stored, a.raw)
+			}
+			a = d.send(updateMutation, "input", input{"id": id, "name": "Mei", "email": stored + "\u200b"})
+			if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "email" {
+				t.Errorf("%+q, changed: got %s", stored, a.raw)
+			}
+			if now := d.must(readUser, "id", id); now.at(t, "user.name") != "Grace" {
+				t.Errorf("%+q, after a refusal: %s", stored, now.raw)
+			}
+		}
+	})
+}
+
 func TestInputThatBreaksARuleIsRefusedAndStoresNothing(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		d.create("Ada", "ada@example.com", nil)

@@ -56,6 +56,18 @@ type UserUpdate struct {
 	Name, Email *string // nil: stays
 	SetManager  bool
 	ManagerID   *int64 // with SetManager
+
+	sent     string // the email as it was sent
+	notEmail error  // why nobody can get it
+}
+
+// Fits returns the change as it is for u, or an error where u cannot have it. An email that u has already, in whatever form,
+// stays: forms send all fields.
+func (c UserUpdate) Fits(u *User) (UserUpdate, error) {
+	if c.Email != nil && c.sent == u.Email {
+		c.Email, c.notEmail = nil, nil
+	}
+	return c, c.notEmail
 }
 
 // Moves reports whether the change gives u a manager, and another one than u has.
@@ -88,8 +100,12 @@ func (in UpdateUserInput) Update() (c UserUpdate, err error) {
 	if c.Name, err = given("name", in.Name, checkName); err != nil {
 		return c, err
 	}
-	if c.Email, err = given("email", in.Email, checkEmail); err != nil {
+	if c.Email, err = given("email", in.Email, func(s string) (string, error) { return s, nil }); err != nil {
 		return c, err
+	}
+	if c.Email != nil {
+		c.sent = *c.Email
+		*c.Email, c.notEmail = checkEmail(c.sent)
 	}
 	if manager, set := in.ManagerID.ValueOK(); set {
 		c.SetManager = true
@@ -140,8 +156,12 @@ func checkName(name string) (string, error) {
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
 		return "", BadInput("name", "name must have 1 to %d characters, not %d", maxName, n)
 	}
-	if !strings.ContainsFunc(name, visible) || strings.ContainsFunc(name, unfit) || strings.Trim(name, joiners) != name {
-		return "", BadInput("name", "name must be visible text, without control characters, line breaks and characters that cannot be seen")
+	if !strings.ContainsFunc(name, visible) {
+		return "", BadInput("name", "name must be visible text")
+	}
+	if r, found := refused(name); found {
+		return "", BadInput("name", "name must be visible text, without control characters, line breaks and characters that cannot be seen: "+
+			"%U has no place there", r)
 	}
 	return name, nil
 }

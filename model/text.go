@@ -1,6 +1,8 @@
 package model
 
 import (
+	"errors"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,8 +11,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// NormalEmail returns an email address in the form in which it is stored and compared: without spaces around it, in lower
-// case, in Unicode's form NFC (RFC 6532, §3.1), and with the domain in Unicode, as UTS #46 maps it, so that
+// NormalEmail returns an email address in the form in which it is stored and compared: without spaces and byte order marks
+// around it, in lower case, in Unicode's form NFC (RFC 6532, §3.1), and with the domain in Unicode, as UTS #46 maps it, so that
 // ada@ＢÜCHER.example and ada@xn--bcher-kva.example are one address. People read this form too: before the @, NFKC
 // and case folding would misspell what providers tell apart, such as ß and ς.
 func NormalEmail(email string) string {
@@ -18,16 +20,34 @@ func NormalEmail(email string) string {
 	return normal
 }
 
+// domains maps them. Names with _, and with hyphens anywhere, are not for hosts, but in use.
+var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false))
+
+var errDomain = errors.New("a character of the domain stands for a sign of ASCII")
+
 // normalEmail is NormalEmail with an error where there can be no such domain.
 func normalEmail(email string) (string, error) {
-	// In lower case, an İ may compose with the accent behind it.
-	email = norm.NFC.String(strings.ToLower(norm.NFC.String(strings.TrimSpace(email))))
+	email = norm.NFC.String(strings.TrimFunc(email, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }))
+	// ToLower takes İ for i, which is another address. Canonical forms of ASCII, such as the Kelvin sign, are none: NFC says so.
+	email = norm.NFC.String(strings.ToLower(strings.ReplaceAll(email, "\u0130", "i\u0307")))
 	at := strings.LastIndexByte(email, '@') + 1
-	domain, err := idna.Lookup.ToUnicode(email[at:])
+	given := email[at:]
+	if strings.HasPrefix(given, "[") && strings.HasSuffix(given, "]") { // the address of a machine
+		return email, nil
+	}
+	domain, err := domains.ToUnicode(given)
+	if err == nil && strings.ContainsFunc(domain, func(r rune) bool { return r <= unicode.MaxASCII && signs(r) && !strings.ContainsRune(given, r) }) {
+		err = errDomain
+	}
 	if err != nil {
 		return email, err
 	}
 	return email[:at] + domain, nil
+}
+
+// signs reports whether a character of ASCII is neither a letter nor a digit, a hyphen or a dot.
+func signs(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
 }
 
 // StorableEmail reports whether somebody may have an email address, however odd: no database is asked for others.
@@ -35,11 +55,34 @@ func StorableEmail(email string) bool {
 	return len(email) <= utf8.UTFMax*maxEmail && utf8.ValidString(email) && !strings.ContainsRune(email, 0)
 }
 
+// FitsEmail reports whether an email address is short enough to be stored.
+func FitsEmail(email string) bool { return utf8.RuneCountInString(email) <= maxEmail }
+
 // normalName returns a name in the form in which it is stored.
 func normalName(name string) string { return norm.NFC.String(strings.TrimSpace(name)) }
 
 // joiners are invisible, and needed within words of Persian and Indic scripts and within emoji.
 const joiners = "\u200c\u200d"
+
+// flags are the black one with tags behind it, which make it that of England or another region.
+var flags = regexp.MustCompile(`\x{1F3F4}[\x{E0020}-\x{E007E}]+\x{E007F}`)
+
+// refused returns the first character that has no place in a name, if there is one.
+func refused(name string) (r rune, found bool) {
+	name = flags.ReplaceAllString(name, "\U0001f3f4")
+	at := strings.IndexFunc(name, unfit)
+	if at < 0 && strings.TrimLeft(name, joiners) != name {
+		at = 0
+	}
+	if at < 0 && strings.TrimRight(name, joiners) != name {
+		at = strings.LastIndexAny(name, joiners)
+	}
+	if at < 0 {
+		return 0, false
+	}
+	r, _ = utf8.DecodeRuneInString(name[at:])
+	return r, true
+}
 
 // visible reports whether a character can be seen. One that was lost on its way, U+FFFD, is not.
 func visible(r rune) bool {

@@ -1,9 +1,11 @@
 package model_test
 
 import (
+	"strings"
 	"testing"
 	"unicode"
 
+	"github.com/99designs/gqlgen/graphql"
 	"golang.org/x/text/unicode/norm"
 
 	"rollcall/model"
@@ -19,7 +21,12 @@ func TestAnEmailHasOneNormalForm(t *testing.T) {
 		{"marks in another order", "a\u0301\u0323@example.com", "a\u0323\u0301@example.com"},
 		{"the Kelvin sign", "\u212aate@example.com", "kate@example.com"},
 		{"the Angstrom sign", "\u212bsa@example.com", "\u00e5sa@example.com"},
-		{"a Turkish capital with an accent", "\u0130\u0301@example.com", "\u00ed@example.com"},
+		{"a Turkish capital with an accent", "\u0130\u0301@example.com", "i\u0307\u0301@example.com"},
+		{"a Turkish capital is another letter than I", "\u0130@example.com", "i\u0307@example.com"},
+		{"a Turkish capital in NFD", "I\u0307@example.com", "i\u0307@example.com"},
+		{"byte order marks around it", "\ufeffada@example.com \ufeff", "ada@example.com"},
+		{"hyphens where xn-- has them", "ada@MY--company.B\u00dcCHER.example", "ada@my--company.b\u00fccher.example"},
+		{"an address literal", "ada@[IPv6:2001:DB8::1]", "ada@[ipv6:2001:db8::1]"},
 		{"a final sigma stays", "\u03bd\u03b9\u03ba\u03bf\u03c2@example.com", "\u03bd\u03b9\u03ba\u03bf\u03c2@example.com"},
 		{"a ligature stays before the @", "\ufb01@example.com", "\ufb01@example.com"},
 		{"a domain in Unicode", "ada@B\u00dcCHER.example", "ada@b\u00fccher.example"},
@@ -27,7 +34,8 @@ func TestAnEmailHasOneNormalForm(t *testing.T) {
 		{"a domain in ASCII", "ada@XN--BCHER-KVA.example", "ada@b\u00fccher.example"},
 		{"a domain of full width", "ada@\uff22\u00dc\uff23\uff28\uff25\uff32\u3002example", "ada@b\u00fccher.example"},
 		{"an eszett is no ss", "ada@fa\u00df.example", "ada@fa\u00df.example"},
-		{"no domain that could exist", "Ada@ex_ample.com", "ada@ex_ample.com"},
+		{"an underscore", "Ada@ex_ample.com", "ada@ex_ample.com"},
+		{"no domain that could exist", "Ada@XN--A.example", "ada@xn--a.example"},
 		{"nothing", "", ""},
 	} {
 		if got := model.NormalEmail(c.given); got != norm.NFC.String(c.want) {
@@ -48,6 +56,54 @@ func TestTheNormalFormOfAnEmailDependsOnNoSpelling(t *testing.T) {
 					t.Fatalf("%+q becomes %+q, but spelt as %+q it becomes %+q", email, normal, same, got)
 				}
 			}
+		}
+	}
+}
+
+// Only what NFC takes for ASCII becomes that before the @: the Kelvin sign is a K, by any standard.
+func TestNoOtherMailboxGetsInTheWayOfOneInASCII(t *testing.T) {
+	for r := rune(0x80); r <= unicode.MaxRune; r++ {
+		if norm.NFC.String(string(r))[0] < 0x80 || unicode.IsSpace(r) || r == '\ufeff' {
+			continue
+		}
+		mailbox, _, _ := strings.Cut(model.NormalEmail(string(r)+"@example.com"), "@")
+		if !strings.ContainsFunc(mailbox, func(r rune) bool { return r >= 0x80 }) {
+			t.Errorf("%U became %q", r, mailbox)
+		}
+	}
+}
+
+func TestARefusedNameNamesTheCharacter(t *testing.T) {
+	for name, want := range map[string]string{
+		"Ada\u200e": "U+200E", "A\x00da": "U+0000", "Ada\u200d": "U+200D", "\u200cAda": "U+200C", "Ada\U000e0067": "U+E0067",
+	} {
+		_, err := model.CreateUserInput{Name: name, Email: "ada@example.com"}.User()
+		if err == nil || !strings.Contains(err.Error(), want+" ") {
+			t.Errorf("%+q: %v", name, err)
+		}
+	}
+}
+
+func TestAnEmailThatAUserHasStays(t *testing.T) {
+	for _, c := range []struct {
+		has, sent string
+		want      string // "": refused
+	}{
+		{"a\u200bb@example.com", "a\u200bb@example.com", "a\u200bb@example.com"},
+		{"zoe\u0308@example.com", "zoe\u0308@example.com", "zoe\u0308@example.com"},
+		{"zoe\u0308@example.com", "ZO\u00cb@example.com", "zo\u00eb@example.com"},
+		{"ada@example.com", "a\u200bb@example.com", ""},
+	} {
+		change, err := model.UpdateUserInput{ID: "User:1", Email: graphql.OmittableOf(&c.sent)}.Update()
+		if err != nil {
+			t.Fatal(err)
+		}
+		user := &model.User{ID: 1, Email: c.has}
+		if change, err = change.Fits(user); err == nil {
+			change.Apply(user)
+		}
+		if c.want == "" && model.CodeOf(err) != model.CodeBadUserInput || c.want != "" && (err != nil || user.Email != c.want) {
+			t.Errorf("%+q upon %+q: %+q, %v", c.sent, c.has, user.Email, err)
 		}
 	}
 }
@@ -91,8 +147,14 @@ func TestAnEmailIsVisibleTextThatCanBeAnAddress(t *testing.T) {
 		{"an @ of full width", "ada\uff20example.com", false},
 		{"a quoted name", `"ada lovelace"@example.com`, false},
 		{"a comment", "ada(a)@example.com", false},
-		{"an underscore in the domain", "ada@ex_ample.com", false},
-		{"a hyphen that begins a label", "ada@-example.com", false},
+		{"an underscore in the domain", "ada@ex_ample.com", true},
+		{"a hyphen that begins a label", "ada@-example.com", true},
+		{"hyphens where xn-- has them", "ada@my--company.de", true},
+		{"an underscore beside a domain in ASCII", "ada@ex_ample.xn--bcher-kva.example", true},
+		{"an address literal", "ada@[127.0.0.1]", true},
+		{"an address literal without an address", "ada@[example]", false},
+		{"a character that stands for a slash", "ada@\u2100.example", false},
+		{"an @ of full width in the domain", "ada@a\uff20example.com", false},
 		{"a domain in ASCII that is none", "ada@xn--a.example", false},
 		{"a mark that begins a label", "ada@\u0301a.example", false},
 	} {
@@ -104,6 +166,7 @@ func TestAnEmailIsVisibleTextThatCanBeAnAddress(t *testing.T) {
 }
 
 func TestANameIsVisibleText(t *testing.T) {
+	const england = "Ada \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 	for _, c := range []struct{ what, name, want string }{ // "": it is refused
 		{"a name", "Ada Lovelace", "Ada Lovelace"},
 		{"spaces around it", "\u3000\u00a0\u2003Ada\t\n", "Ada"},
@@ -114,6 +177,8 @@ func TestANameIsVisibleText(t *testing.T) {
 		{"a joiner within an emoji", "Ada \U0001f469\u200d\U0001f4bb", "Ada \U0001f469\u200d\U0001f4bb"},
 		{"a variation selector", "Ada \u2764\ufe0f", "Ada \u2764\ufe0f"},
 		{"an ideographic variant", "\u8fbb\U000e0100", "\u8fbb\U000e0100"},
+		{"the flag of England", england, england},
+		{"a flag without its end", "Ada \U0001f3f4\U000e0067\U000e0062", ""},
 		{"private use, as rare characters have it", "\ue000", ""}, // alone it is nothing to see
 		{"private use beside others", "\u738b\ue000", "\u738b\ue000"},
 		{"nothing", "", ""},

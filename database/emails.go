@@ -1,0 +1,138 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"rollcall/model"
+)
+
+const (
+	emailsVersion  = 5
+	emailsBatch    = 500
+	emailsAttempts = 10
+)
+
+// EmailClash is a user whose email stays in another spelling than NormalEmail's, since another user has that one.
+type EmailClash struct{ ID, Holder int64 }
+
+func (c EmailClash) String() string {
+	user, holder := model.UserID(c.ID), model.UserID(c.Holder)
+	return fmt.Sprintf("%s has the email of %s in another spelling, so that userByEmail finds %[2]s alone: "+
+		"delete one of them, or give one another email, then run `rollcall migrate`", user, holder)
+}
+
+// emailsMigration is the migration that spells emails, those that are stored before it.
+func (d *Database) emailsMigration() *goose.Migration {
+	return goose.NewGoMigration(emailsVersion, &goose.GoFunc{RunDB: func(ctx context.Context, pool *sql.DB) error {
+		_, err := d.spellEmails(ctx, pool)
+		return err
+	}}, nil)
+}
+
+// SpellEmails rewrites the emails that are stored in another form than model.NormalEmail's, past the server or by an earlier one.
+// It returns those that cannot be. To do so again does no harm.
+func (d *Database) SpellEmails(ctx context.Context) (clashes []EmailClash, err error) {
+	err = d.maintain(ctx, func(pool *sql.DB) error {
+		clashes, err = d.spellEmails(ctx, pool)
+		return err
+	})
+	return clashes, err
+}
+
+// oddEmails finds emails that NormalEmail may change, and only few besides: the server reads all, and sends these.
+var oddEmails = map[string]string{
+	"sqlite":   "(email GLOB '*[^!-~]*' OR email GLOB '*[A-Z]*' OR email GLOB '*xn--*')",
+	"mysql":    "email REGEXP '[^!-~]|[A-Z]|xn--'",
+	"postgres": "email ~ '[^!-~]|[A-Z]|xn--'",
+}
+
+func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []EmailClash, err error) {
+	next := d.numbered(fmt.Sprintf("SELECT id, email FROM users WHERE id > ? AND %s ORDER BY id LIMIT %d", oddEmails[d.dialect], emailsBatch))
+	for after := int64(0); ; {
+		users, err := emails(ctx, pool, next, after)
+		if err != nil || len(users) == 0 {
+			return clashes, err
+		}
+		after = users[len(users)-1].ID
+		var found []EmailClash
+		for range emailsAttempts { // a server may give an email to somebody meanwhile
+			if found, err = d.spell(ctx, pool, users); err == nil || !overtaken(err) {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if err != nil {
+			return clashes, err
+		}
+		clashes = append(clashes, found...)
+	}
+}
+
+// emails reads ids and emails.
+func emails(ctx context.Context, pool *sql.DB, query string, args ...any) (users []model.User, err error) {
+	rows, err := pool.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var u model.User
+		if err := rows.Scan(&u.ID, &u.Email); err != nil {
+			return nil, err
+		}
+		users = append(users, u)
+	}
+	return users, rows.Err()
+}
+
+// spell rewrites the emails of some users in one transaction, if any is to be.
+func (d *Database) spell(ctx context.Context, pool *sql.DB, users []model.User) (clashes []EmailClash, err error) {
+	var tx *sql.Tx
+	for _, u := range users {
+		normal := model.NormalEmail(u.Email)
+		if normal == u.Email || !model.FitsEmail(normal) {
+			continue
+		}
+		if tx == nil {
+			if tx, err = pool.BeginTx(ctx, nil); err != nil {
+				return nil, err
+			}
+			defer func() { _ = tx.Rollback() }() // of no effect after COMMIT
+		}
+		var holder int64
+		err := tx.QueryRowContext(ctx, d.numbered("SELECT id FROM users WHERE email = ?"), normal).Scan(&holder)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			_, err = tx.ExecContext(ctx, d.numbered("UPDATE users SET email = ? WHERE id = ? AND email = ?"), normal, u.ID, u.Email)
+		case err == nil && holder != u.ID: // it may have been mended meanwhile
+			clashes = append(clashes, EmailClash{ID: u.ID, Holder: holder})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if tx == nil {
+		return nil, nil
+	}
+	return clashes, tx.Commit()
+}
+
+// numbered returns a query with its parameters as the database has them.
+func (d *Database) numbered(query string) string {
+	if d.dialect != "postgres" {
+		return query
+	}
+	parts := strings.Split(query, "?")
+	var text strings.Builder
+	for i, part := range parts[:len(parts)-1] {
+		fmt.Fprintf(&text, "%s$%d", part, i+1)
+	}
+	return text.String() + parts[len(parts)-1]
+}
