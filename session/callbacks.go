@@ -107,7 +107,11 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 	db.Statement.ConnPool = target
 	defer func() { db.Statement.ConnPool = own }()
 	s.statements.Add(1)
-	run(db)
+	if s.mode == pooled { // its connection is its own
+		run(db)
+	} else {
+		s.mark(func() { run(db) })
+	}
 	if db.Error != nil {
 		db.Error = s.after(db.Error)
 	}

@@ -37,7 +37,8 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	pool := &ownPool{s: s, target: own}
 	defer pool.ended.Store(true)
 	tx.Statement.ConnPool = pool
-	err := lend(tx, fn)
+	var err error
+	s.mark(func() { err = fn(tx) })
 	if serverError(err) != "" { // of open rows, of which GORM does not tell
 		return s.after(err)
 	}
