@@ -107,11 +107,7 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 	db.Statement.ConnPool = target
 	defer func() { db.Statement.ConnPool = own }()
 	s.statements.Add(1)
-	if s.mode == pooled { // its connection is its own
-		run(db)
-	} else {
-		s.mark(func() { run(db) })
-	}
+	run(db)
 	if db.Error != nil {
 		db.Error = s.after(db.Error)
 	}

@@ -37,8 +37,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	pool := &ownPool{s: s, target: own}
 	defer pool.ended.Store(true)
 	tx.Statement.ConnPool = pool
-	var err error
-	s.mark(func() { err = fn(tx) })
+	err := lend(tx, fn)
 	if serverError(err) != "" { // of open rows, of which GORM does not tell
 		return s.after(err)
 	}

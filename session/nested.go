@@ -3,9 +3,10 @@ package session
 import (
 	"reflect"
 	"runtime"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // How long a statement waits for its turn before it looks whether it waits for itself, and before the log tells of it.
@@ -33,7 +34,7 @@ func (s *Session) wait() error {
 		case <-timer.C:
 		}
 		switch {
-		case !looked && s.nested():
+		case !looked && nested():
 			return ErrNested
 		case !looked:
 			looked = true
@@ -44,82 +45,20 @@ func (s *Session) wait() error {
 	}
 }
 
-// numbers counts the sessions.
-var numbers atomic.Uint32
+// lend calls what Do was given. (Do itself is on the stack of those who wait for another one, too.)
+func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
 
-// mark calls fn with the session's number on the stack, where nested finds it, and nobody else's: that of a goroutine tells who
-// waits for whom. (Do itself is on the stack of those who wait for another one, too, and in it another operation may be run.)
-func (s *Session) mark(fn func()) {
-	m := marking{rest: s.number, left: digitsOfNumber, fn: fn}
-	m.step = m.next
-	m.next()
-}
-
-// marking is a number that is yet to be written to the stack: each of its digits is a function that is called.
-type marking struct {
-	rest uint32
-	left int
-	fn   func()
-	step func() // next
-}
-
-const digitsOfNumber = 8 // hexadecimal ones
-
-func (m *marking) next() {
-	if m.left == 0 {
-		m.fn()
-		return
-	}
-	digit := m.rest & 0xf
-	m.rest >>= 4
-	m.left--
-	digits[digit](m.step)
-}
-
-// digits are functions that do the same and have different names.
-var digits = [16]func(next func()){
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-	func(next func()) { next() },
-}
-
-// digitOf is the digit of each name.
-var digitOf = sync.OnceValue(func() map[string]uint32 {
-	names := map[string]uint32{}
-	for i, digit := range digits {
-		names[nameOf(digit)] = uint32(i)
-	}
-	return names
-})
-
-// nested tells whether the caller has been called by what holds the session's slot: within Do, for a row of Query, or by GORM for a
-// statement.
-func (s *Session) nested() bool {
-	digitOf, marked := digitOf(), nameOf((*Session).mark)
-	number := uint32(0) // its last digits were written first
+// nested tells whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
+// statement. That is on the stack, where nobody else's is.
+func nested() bool {
+	holders := []string{nameOf(lend), nameOf((*Session).each), nameOf(runNoted)}
 	callers := make([]uintptr, 64)
 	for skip := 2; ; skip += len(callers) {
 		n := runtime.Callers(skip, callers)
 		frames := runtime.CallersFrames(callers[:n])
 		for more := n > 0; more; {
 			var frame runtime.Frame
-			frame, more = frames.Next()
-			if digit, ok := digitOf[frame.Function]; ok {
-				number = number<<4 | digit
-			} else if frame.Function == marked && number == s.number {
+			if frame, more = frames.Next(); slices.Contains(holders, frame.Function) {
 				return true
 			}
 		}

@@ -55,18 +55,13 @@ func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n i
 		}
 		err = s.explain(err)
 	}()
-	read := func() {
-		for err == nil && rows.Next() {
-			n++
-			err = row(rows)
+	for rows.Next() {
+		n++
+		if err := row(rows); err != nil {
+			return n, err
 		}
 	}
-	if s.mode == pooled { // its connection is its own
-		read()
-	} else {
-		s.mark(read)
-	}
-	return n, err
+	return n, nil
 }
 
 // open runs a statement where the session's run.

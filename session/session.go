@@ -24,17 +24,16 @@ const (
 
 // Session is one GraphQL operation's hold on the database. It is safe for concurrent use.
 type Session struct {
-	op     Operation
-	number uint32 // among all of the process
-	id     string // of this attempt at the operation, for the proof of its commit
-	mode   mode
-	ctx    context.Context // the operation's: every statement runs under it
-	end    context.CancelFunc
-	base   *gorm.DB // the pool of its mode
-	once   sync.Once
-	db     *gorm.DB // what DB returns, once it was asked for
-	pool   sharedPool
-	with   *shared
+	op   Operation
+	id   string // of this attempt at the operation, for the proof of its commit
+	mode mode
+	ctx  context.Context // the operation's: every statement runs under it
+	end  context.CancelFunc
+	base *gorm.DB // the pool of its mode
+	once sync.Once
+	db   *gorm.DB // what DB returns, once it was asked for
+	pool sharedPool
+	with *shared
 
 	proof     *Proof
 	deadline  time.Duration // that begins with the first statement; 0: none but the context's
@@ -94,7 +93,7 @@ func (s *Session) gorm() *gorm.DB {
 
 // newSession returns a session that lives as long as ctx, which end ends. db is the pool of its mode.
 func newSession(ctx context.Context, end context.CancelFunc, op Operation, id string, m mode, db *gorm.DB) *Session {
-	s := &Session{op: op, number: numbers.Add(1), id: id, mode: m, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
+	s := &Session{op: op, id: id, mode: m, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
 	s.hooks.certain = m == pooled
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	s.pool.s = s
@@ -115,7 +114,7 @@ func (s *Session) enter(write bool) error {
 		time.AfterFunc(s.deadline, func() { s.expire(&DeadlineError{s.op, s.deadline, context.DeadlineExceeded}) })
 	}
 	if s.mode == pooled {
-		if s.doing.Load() > 0 && s.nested() {
+		if s.doing.Load() > 0 && nested() {
 			return ErrNested
 		}
 		return s.cause()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +26,6 @@ var sharing = []promise{
 	{name: "A statement refused within a savepoint leaves the rest of the transaction as it was", test: refusedWithinSavepoint},
 	{name: "A panic in Do frees the connection for the other resolvers", test: panicInDo},
 	{name: "A session that is used within its own Do, Query or statement says so at once", test: nesting},
-	{name: "An operation that is run within another one's Do has its own session", test: operationInDo},
 	{name: "Whoever waits for another resolver's Do gets its turn", test: waitsForDo},
 	{name: "What Do leaves open is closed, and its tx refused, once it returns", test: leftOpenByDo},
 	{name: "Do reads open rows beside the other resolvers of a query", test: openRows},
@@ -443,60 +440,6 @@ func nesting(t *testing.T, backend Backend) {
 				}
 				b.WantIdle()
 			}
-		}
-	}
-}
-
-func operationInDo(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 0 }})
-	run := func(ctx context.Context, query string) error { // on the same goroutine
-		body := fmt.Sprintf(`{"query": %q}`, query)
-		r := httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, "/", strings.NewReader(body))
-		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		b.Server.Config.Handler.ServeHTTP(w, r)
-		if strings.Contains(w.Body.String(), `"errors"`) {
-			return fmt.Errorf("%s: %s", query, w.Body)
-		}
-		return ctx.Err()
-	}
-	b.Step("start", func(context.Context) (int, error) { return 1, nil })
-	for _, kind := range kinds {
-		for _, c := range []struct{ outer, first, second string }{{"query", "hold", "use"}, {"query @snapshot", "use", "hold"}} {
-			inside := make(chan struct{})
-			b.Step("hold", func(ctx context.Context) (int, error) {
-				return 0, session.Do(ctx, func(*gorm.DB) error {
-					close(inside)
-					time.Sleep(150 * time.Millisecond) // the other one waits long enough to look for a reason
-					return nil
-				})
-			})
-			b.Step("use", func(ctx context.Context) (int, error) {
-				if err := await(ctx, inside); err != nil {
-					return 0, err
-				}
-				return 0, session.DB(ctx).Find(&[]bank.Counter{}).Error
-			})
-			var back error
-			b.Step("outer", func(outer context.Context) (int, error) {
-				b.Step("back", func(context.Context) (int, error) {
-					back = session.DB(outer).Find(&[]bank.Counter{}).Error
-					return 0, nil
-				})
-				return 0, session.Do(outer, func(*gorm.DB) error {
-					query := fmt.Sprintf(`%s { run(step: "start") { one: run(step: %q) { value } other: run(step: %q) { value } } }`, kind, c.first, c.second)
-					return errors.Join(run(outer, query), run(outer, kind+` { run(step: "back") { value } }`))
-				})
-			})
-			answer := make(chan Answer, 1)
-			go func() { answer <- b.Send(c.outer + ` { run(step: "outer") { value } }`) }()
-			if a := receive(t, "an answer: it hangs", answer); !a.OK() {
-				t.Errorf("%s in %s: %s", kind, c.outer, a.Raw)
-			}
-			if !errors.Is(back, session.ErrNested) {
-				t.Errorf("the outer session in %s in %s: want ErrNested, got %v", kind, c.outer, back)
-			}
-			b.WantIdle()
 		}
 	}
 }
