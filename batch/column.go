@@ -19,7 +19,9 @@ type dependency struct {
 // Column declares that the field name of the type typ needs columns; with an empty name, that
 // every reader of the type does.
 func Column(typ, name string, columns ...string) Field {
-	return Field{typ: typ, name: name, columns: columns}
+	f := Field{typ: typ, name: name, columns: columns}
+	f.named()
+	return f
 }
 
 // Columns returns the columns of a type that a batch is to read under ctx, in the order of their declarations, each once: all

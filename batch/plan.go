@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -209,6 +210,7 @@ func (f Field) From(columns ...string) Field {
 		f.err = fmt.Errorf("batch: %s.%s has From twice: give all its columns to one, as in From(\"a\", \"b\")", f.typ, f.name)
 	}
 	f.columns, f.from = columns, true
+	f.named()
 	return f
 }
 
@@ -216,11 +218,30 @@ func (f Field) From(columns ...string) Field {
 // gqlgen.yml. What any other directive stands at is for the resolvers to answer, since it may refuse or change that. Inert
 // already are the directives of GraphQL's specification, and those that gqlgen itself reads, such as @goField.
 func Inert(directives ...string) Field {
-	f := Field{}
+	f := Field{inert: make([]string, 0, len(directives))}
+	if len(directives) == 0 {
+		f.err = errors.New("batch: Inert names no directive: give it the names, as in Inert(\"auth\"), or take it out of the plan")
+	}
 	for _, name := range directives {
-		f.inert = append(f.inert, strings.TrimPrefix(name, "@"))
+		name = strings.TrimPrefix(name, "@")
+		if name == "" {
+			f.err = errors.New("batch: Inert has an empty name: give it the directive's")
+		}
+		f.inert = append(f.inert, name)
 	}
 	return f
+}
+
+// named notes a declaration of a column without a name.
+func (f *Field) named() {
+	if !slices.Contains(f.columns, "") {
+		return
+	}
+	of := f.typ
+	if f.name != "" {
+		of += "." + f.name
+	}
+	f.err = fmt.Errorf("batch: a column of %s has an empty name: give it the one that the table has", of)
 }
 
 // check notes a declaration that lacks one of its functions.

@@ -117,14 +117,16 @@ func (v *validation) parent(f Field) error {
 	if err != nil {
 		return err
 	}
-	switch v.operation(f.typ) {
-	case ast.Mutation, ast.Subscription:
+	switch operation := v.operation(f.typ); {
+	case f.kind != "" && f.name == "":
+		return fmt.Errorf("batch: a %s of %s has an empty name: give it its field's", f.kind, f.typ)
+	case operation != "" && f.name == "":
+		return fmt.Errorf("batch: %s has no row: take its columns out of the plan", f.typ)
+	case operation == ast.Mutation, operation == ast.Subscription:
 		return fmt.Errorf("batch: %s.%s can't be declared: only its resolver knows what it has. Declare the fields of %s, which the plan follows once that has returned",
 			f.typ, f.name, def.Fields.ForName(f.name).Type.Name())
-	case ast.Query:
-		if len(f.columns) > 0 || f.kind == "" {
-			return fmt.Errorf("batch: %s has no row: take the columns of %s.%s out of the plan", f.typ, f.typ, f.name)
-		}
+	case operation == ast.Query && (len(f.columns) > 0 || f.kind == ""):
+		return fmt.Errorf("batch: %s has no row: take the columns of %s.%s out of the plan", f.typ, f.typ, f.name)
 	}
 	if f.kind == "" {
 		return nil
@@ -278,6 +280,8 @@ func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 func (p *Plan) object(typ, field string) (*ast.Definition, error) {
 	def := p.schema.Types[typ]
 	switch {
+	case typ == "":
+		return nil, errors.New("batch: a declaration has no type's name: give it the one that the schema has")
 	case def == nil:
 		return nil, fmt.Errorf("batch: the schema has no type %s", typ)
 	case def.Kind != ast.Object:

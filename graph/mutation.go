@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
-
 	"rollcall/database"
 	"rollcall/loader"
 	"rollcall/model"
@@ -23,13 +20,12 @@ func (r mutationResolver) CreateUser(ctx context.Context, input model.CreateUser
 	if err != nil {
 		return nil, err
 	}
-	db := session.DB(ctx)
 	if user.ManagerID != nil {
-		if err := read(db, &model.User{}, *user.ManagerID); err != nil {
+		if _, err := loader.ReadUser(ctx, *user.ManagerID); err != nil {
 			return nil, asManager(err)
 		}
 	}
-	if err := db.Create(user).Error; err != nil { // a new user has no reports, so that no circle can come of it
+	if err := session.DB(ctx).Create(user).Error; err != nil { // a new user has no reports, so that no circle can come of it
 		return nil, asManager(err)
 	}
 	loader.FromContext(ctx).Wrote(user)
@@ -43,7 +39,6 @@ func (r mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUser
 	if err != nil {
 		return nil, err
 	}
-	db := session.DB(ctx)
 	user, err := lockForUpdate(ctx, change)
 	if err != nil {
 		return nil, err
@@ -52,7 +47,7 @@ func (r mutationResolver) UpdateUser(ctx context.Context, input model.UpdateUser
 		return nil, err
 	}
 	if columns := change.Apply(user); len(columns) > 0 {
-		if err := db.Model(user).Select(columns).Updates(user).Error; err != nil {
+		if err := session.DB(ctx).Model(user).Select(columns).Updates(user).Error; err != nil {
 			return nil, asManager(err)
 		}
 		loader.FromContext(ctx).Wrote(user)
@@ -68,7 +63,7 @@ func (r mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUser
 		return nil, err
 	}
 	db := session.DB(ctx)
-	if err := read(locked(db), &model.User{}, id); err != nil {
+	if _, err := loader.LockUser(ctx, id); err != nil {
 		return nil, err
 	}
 	if err := db.Where("user_id = ?", id).Delete(&model.Membership{}).Error; err != nil {
@@ -95,9 +90,10 @@ func (r mutationResolver) changed(ctx context.Context, kind model.UserChangeKind
 
 // lockForUpdate reads the user whom a change is for, against other changes until this one is stored, and checks a new manager.
 func lockForUpdate(ctx context.Context, change model.UserUpdate) (*model.User, error) {
-	db, before, user, turn := session.DB(ctx), &model.User{}, &model.User{}, false
+	turn := false
 	if change.ManagerID != nil { // whom nobody manages is in no circle
-		if err := read(db, before, change.ID); err != nil {
+		before, err := loader.ReadUser(ctx, change.ID)
+		if err != nil {
 			return nil, err
 		}
 		// Before any row is locked, or two changes could each wait for what the other holds.
@@ -107,7 +103,8 @@ func lockForUpdate(ctx context.Context, change model.UserUpdate) (*model.User, e
 			}
 		}
 	}
-	if err := read(locked(db), user, change.ID); err != nil {
+	user, err := loader.LockUser(ctx, change.ID)
+	if err != nil {
 		return nil, err
 	}
 	if !change.Moves(user) {
@@ -119,24 +116,6 @@ func lockForUpdate(ctx context.Context, change model.UserUpdate) (*model.User, e
 		}
 	}
 	return user, checkManager(ctx, change.ID, *change.ManagerID)
-}
-
-// locked returns db with its reads locking what they read. SQLite, where one transaction writes at a time, knows
-// no such clause.
-func locked(db *gorm.DB) *gorm.DB {
-	if db.Name() == "sqlite" {
-		return db
-	}
-	return db.Clauses(clause.Locking{Strength: "UPDATE"})
-}
-
-// read reads the user with an id. The error is NOT_FOUND where there is none.
-func read(db *gorm.DB, user *model.User, id int64) error {
-	err := db.Where("id = ?", id).Take(user).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return model.NotFound("there is no user %s", model.UserID(id))
-	}
-	return err
 }
 
 // asManager blames the input's managerId for a user who is not there, or who is deleted before the reference to it is stored.

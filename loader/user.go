@@ -2,9 +2,11 @@ package loader
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"rollcall/model"
+	"rollcall/session"
 )
 
 // userRow is the columns of users.
@@ -15,6 +17,30 @@ var userRow = row[model.User]{
 	"manager_id": func(u *model.User) any { return optionalInteger{&u.ManagerID} },
 	"created_at": func(u *model.User) any { return instant{&u.CreatedAt} },
 	"updated_at": func(u *model.User) any { return instant{&u.UpdatedAt} },
+}
+
+// ReadUser reads a user with all columns and past the batches, for a mutation. The error is NOT_FOUND where there is none.
+func ReadUser(ctx context.Context, id int64) (*model.User, error) { return readUser(ctx, id, "") }
+
+// LockUser is ReadUser, and keeps other transactions from changing the user until this one ends. SQLite, where one transaction
+// writes at a time, knows no such clause.
+func LockUser(ctx context.Context, id int64) (*model.User, error) {
+	if session.DB(ctx).Name() == "sqlite" {
+		return readUser(ctx, id, "")
+	}
+	return readUser(ctx, id, " FOR UPDATE")
+}
+
+func readUser(ctx context.Context, id int64, lock string) (*model.User, error) {
+	columns := slices.Sorted(maps.Keys(userRow))
+	users, err := read(ctx, userRow, columns, "SELECT "+list("", columns)+" FROM users WHERE id = ?"+lock, []any{id})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(users) == 0:
+		return nil, model.NotFound("there is no user %s", model.UserID(id))
+	}
+	return users[0], nil
 }
 
 func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {

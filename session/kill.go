@@ -20,13 +20,14 @@ type handle struct {
 	kill  string // the statement that ends the connection
 	node  string // MySQL: the server that must run it
 	label bool   // PostgreSQL: each transaction needs a label instead
+	conn  any    // the driver's connection, under which it is remembered, or nil
 }
 
-// maxHandles bounds how many connections are remembered.
-const maxHandles = 4096
+// fewHandles is how many connections are remembered at least: of those that database/sql closes, nobody is told.
+const fewHandles = 128
 
 // handle returns how a connection is found, which is asked for once. The driver's connection is kept with it, so that its
-// address can't come to stand for another one.
+// address can't come to stand for another one, until it is forgotten.
 func (s *shared) handle(ctx context.Context, conn *sql.Conn) (handle, error) {
 	if s.side == nil || s.dialect == "sqlite" {
 		return handle{}, nil
@@ -50,13 +51,37 @@ func (s *shared) handle(ctx context.Context, conn *sql.Conn) (handle, error) {
 	if err != nil {
 		return handle{}, err
 	}
+	h.conn = key
+	most := max(fewHandles, 2*s.pool.Stats().OpenConnections)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.handles) >= maxHandles {
+	if len(s.handles) >= most {
 		clear(s.handles)
 	}
 	s.handles[key] = h
 	return h, nil
+}
+
+// forget gives up a connection that is gone, with all that its driver keeps in it.
+func (s *shared) forget(h handle) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.handles, h.conn)
+}
+
+// gone tells whether the connection is of no more use to anybody, without asking the server.
+func (t *transaction) gone() bool {
+	gone := t.killed.Load()
+	err := t.conn.Raw(func(c any) error {
+		switch c := c.(type) {
+		case driver.Validator:
+			gone = gone || !c.IsValid()
+		case interface{ Conn() *pgx.Conn }:
+			gone = gone || c.Conn().IsClosed()
+		}
+		return nil
+	})
+	return gone || err != nil
 }
 
 // mysqlNode names a server, well enough to tell it from others behind the same address.

@@ -357,3 +357,35 @@ func standBy(pool *sql.DB, counter int) error {
 	}
 	return tx.Commit()
 }
+
+func TestAConnectionThatIsGoneIsForgotten(t *testing.T) {
+	for _, kind := range databasetest.Kinds(t) {
+		if databasetest.Dialect(kind) == "sqlite" {
+			continue
+		}
+		t.Run(kind, func(t *testing.T) {
+			b := sessiontest.NewBank(t, backend(kind), sessiontest.Setup{})
+			b.Must(`mutation { increment(id: 1) { id } }`)
+			for range 5 {
+				ctx, cancel := context.WithCancel(t.Context())
+				b.Step("grind", func(ctx context.Context) (int, error) {
+					time.AfterFunc(20*time.Millisecond, cancel)
+					return 0, b.Grind(session.DB(ctx))
+				})
+				if a, err := b.SendContext(ctx, `mutation { increment(id: 1) { id } run(step: "grind") { value } }`); err == nil {
+					t.Errorf("want no answer, got %s", a.Raw)
+				}
+				cancel()
+				b.WantIdle()
+			}
+			b.Must(`mutation { increment(id: 1) { id } }`)
+			pool, err := b.DB.DB()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if open, got := pool.Stats().OpenConnections, session.Remembered(b.DB); got > open {
+				t.Errorf("%d connections are remembered, of which %d are open", got, open)
+			}
+		})
+	}
+}

@@ -174,6 +174,9 @@ func (t *transaction) release() {
 		if classify(t.s.dead) == misplaced {
 			t.discard()
 		}
+		if t.handle.conn != nil && t.gone() {
+			t.s.with.forget(t.handle)
+		}
 		_ = t.conn.Close()
 		t.s.with.released(t.s)
 	}

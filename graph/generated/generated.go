@@ -880,7 +880,7 @@ enum Role {
 type PageInfo {
   "Whether the list goes on after this page."
   hasNextPage: Boolean!
-  "Whether the list has items before this page; always false where that was not asked for by ` + "`" + `before` + "`" + `."
+  "Always false: pages are read forwards only."
   hasPreviousPage: Boolean!
   "The cursor of the page's first item, or null on an empty page."
   startCursor: String
@@ -992,7 +992,7 @@ enum MutationOutcome {
 type Query {
   """
   What became of a mutation that was answered with the code OUTCOME_UNKNOWN, because the connection to the
-  database was lost while it was being stored.
+  database was lost while it was being stored, or COMMIT failed with an error that may not have prevented it.
   """
   mutationOutcome(
     "The ` + "`" + `operationId` + "`" + ` in the error's extensions."
