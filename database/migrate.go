@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	goosedb "github.com/pressly/goose/v3/database"
@@ -127,12 +128,22 @@ var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "
 // may come twice. SQLite's tables are all alike.
 var tablesAndFlaws = map[string]string{
 	"sqlite": "SELECT name, '' FROM sqlite_master WHERE type = 'table'",
-	"mysql": `SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
-		FROM information_schema.tables WHERE table_schema = DATABASE()
+	"mysql": ofEachTable(`SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
+		FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%[1]s'
 		UNION ALL SELECT table_name, CONCAT('has texts in ', collation_name, ' instead of utf8mb4_bin')
-		FROM information_schema.columns WHERE table_schema = DATABASE() AND collation_name <> 'utf8mb4_bin'`,
+		FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '%[1]s' AND collation_name <> 'utf8mb4_bin'`),
 	"postgres": `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
 		FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)`,
+}
+
+// ofEachTable asks for one table after the other. MariaDB opens every table of the schema unless it is told the name, and takes
+// that from an equality, not from a list.
+func ofEachTable(query string) string {
+	queries := make([]string, len(tables))
+	for i, table := range tables {
+		queries[i] = fmt.Sprintf(query, table)
+	}
+	return strings.Join(queries, " UNION ALL ")
 }
 
 // flaw tells what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
