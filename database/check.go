@@ -15,19 +15,20 @@ var ErrReadOnly = errors.New("the database says that it is read-only")
 // changes nothing.
 func (d *Database) Check(ctx context.Context) error {
 	err := d.check(ctx, d.Side)
-	if d.fresh == nil || !errors.Is(err, ErrReadOnly) && !faultOf(err).ofConnection() {
-		return err
+	if d.fresh != nil && (errors.Is(err, ErrReadOnly) || ofConnection(err)) {
+		d.renewal.better.Store(true)
+		side := d.fresh()
+		defer func() { _ = side.Close() }()
+		err = d.check(ctx, side)
 	}
-	side := d.fresh()
-	defer func() { _ = side.Close() }()
-	if err = d.check(ctx, side); err == nil {
+	if err == nil && d.renewal.better.CompareAndSwap(true, false) {
 		d.renewal.renew()
 	}
 	return err
 }
 
 func (d *Database) check(ctx context.Context, side *sql.DB) error {
-	if err := d.CheckSchema(ctx); err != nil {
+	if err := d.checkSchema(ctx, side); err != nil {
 		return err
 	}
 	question := map[string]string{

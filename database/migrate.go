@@ -86,21 +86,23 @@ func migrationFailure(ctx context.Context, err error) error {
 
 // CheckSchema returns nil when the schema has this program's version, and a *SchemaError when it has another, or when a table
 // is missing or would lose or change what is stored in it. It only reads.
-func (d *Database) CheckSchema(ctx context.Context) error {
-	provider, err := d.provider(d.Side)
+func (d *Database) CheckSchema(ctx context.Context) error { return d.checkSchema(ctx, d.Side) }
+
+func (d *Database) checkSchema(ctx context.Context, side *sql.DB) error {
+	provider, err := d.provider(side)
 	if err != nil {
 		return err
 	}
 	sources := provider.ListSources()
 	want := sources[len(sources)-1].Version
-	have, err := d.version(ctx)
+	have, err := d.version(ctx, side)
 	if err != nil {
 		return err
 	}
 	if have != want {
 		return &SchemaError{Have: have, Want: want}
 	}
-	flaw, err := d.flaw(ctx)
+	flaw, err := d.flaw(ctx, side)
 	if err == nil && flaw != "" {
 		err = &SchemaError{Have: have, Want: want, Flaw: flaw}
 	}
@@ -108,16 +110,16 @@ func (d *Database) CheckSchema(ctx context.Context) error {
 }
 
 // version returns the version in goose's table. goose would create the table to do so.
-func (d *Database) version(ctx context.Context) (version int64, err error) {
+func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, err error) {
 	exists := map[string]string{
 		"sqlite":   "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
 		"mysql":    "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '" + goose.DefaultTablename + "'",
 		"postgres": "SELECT count(to_regclass('" + goose.DefaultTablename + "'))",
 	}[d.dialect]
-	if err := d.Side.QueryRowContext(ctx, exists).Scan(&version); err != nil || version == 0 {
+	if err := side.QueryRowContext(ctx, exists).Scan(&version); err != nil || version == 0 {
 		return 0, err
 	}
-	err = d.Side.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(&version)
+	err = side.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(&version)
 	return version, err
 }
 
@@ -149,8 +151,8 @@ func ofEachTable(query string) string {
 // flaw tells what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
 // database are none of ours.
-func (d *Database) flaw(ctx context.Context) (string, error) {
-	rows, err := d.Side.QueryContext(ctx, tablesAndFlaws[d.dialect])
+func (d *Database) flaw(ctx context.Context, side *sql.DB) (string, error) {
+	rows, err := side.QueryContext(ctx, tablesAndFlaws[d.dialect])
 	if err != nil {
 		return "", err
 	}
