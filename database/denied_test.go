@@ -65,6 +65,12 @@ func TestARightThatIsDeniedOnOneTableKeepsConnections(t *testing.T) {
 // withoutTeams opens a database as a user who may do all on each of its tables but one.
 func withoutTeams(t *testing.T, kind string) *database.Database {
 	t.Helper()
+	return limited(t, kind, "teams", "REFERENCES") // which shows MySQL's user that it is there
+}
+
+// limited opens a database as a user who may do all on each of its tables but one, and there only what rights say.
+func limited(t *testing.T, kind, limitedTo, rights string) *database.Database {
+	t.Helper()
 	u, err := url.Parse(databasetest.URL(t, kind))
 	if err != nil {
 		t.Fatal(err)
@@ -78,11 +84,11 @@ func withoutTeams(t *testing.T, kind string) *database.Database {
 		statements, drop = []string{"CREATE ROLE " + user + " LOGIN"}, []string{"DROP OWNED BY " + user, "DROP ROLE " + user}
 	}
 	for _, table := range database.Tables {
-		if table != "teams" {
-			statements = append(statements, fmt.Sprintf("GRANT ALL ON %s TO %s", table, user))
-		} else if kind != "postgres" {
-			statements = append(statements, fmt.Sprintf("GRANT REFERENCES ON %s TO %s", table, user)) // which shows that it is there
+		granted := "ALL"
+		if table == limitedTo {
+			granted = rights
 		}
+		statements = append(statements, fmt.Sprintf("GRANT %s ON %s TO %s", granted, table, user))
 	}
 	for _, statement := range statements {
 		if err := owner.Write.Exec(statement).Error; err != nil {
@@ -98,4 +104,29 @@ func withoutTeams(t *testing.T, kind string) *database.Database {
 	})
 	u.User = url.User(name)
 	return databasetest.Open(t, u.String())
+}
+
+// TestWhereAWriteOfAnyKindIsDeniedCheckSaysSo has all others allowed.
+func TestWhereAWriteOfAnyKindIsDeniedCheckSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, kind := range databasetest.Kinds(t) {
+		if kind == "sqlite" { // has no users
+			continue
+		}
+		for _, c := range []struct{ table, rights string }{
+			{"users", "SELECT, INSERT, DELETE"},
+			{"users", "SELECT, INSERT, UPDATE"},
+			{"users", "SELECT, UPDATE, DELETE"},
+			{"memberships", "SELECT, INSERT, UPDATE"},
+			{"directory_locks", "SELECT, UPDATE"},
+			{"directory_locks", "SELECT, INSERT"},
+		} {
+			t.Run(kind+" "+c.table+" "+c.rights, func(t *testing.T) {
+				err := limited(t, kind, c.table, c.rights).Check(t.Context())
+				if database.Unavailable(err) != "the database denies a right to its user" {
+					t.Errorf("Check: %v", err)
+				}
+			})
+		}
+	}
 }
