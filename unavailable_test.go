@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -167,13 +168,36 @@ func TestNothingIsWrittenOnceSQLitesFilesAreDeletedOrReplaced(t *testing.T) {
 			}
 		}, false},
 		"the file is replaced": {func(t *testing.T, path, other string) { renamed(t, other, path) }, false},
-		"the log is replaced":  {func(t *testing.T, path, other string) { renamed(t, other, path+"-wal") }, false},
+		"the file is emptied":  {func(t *testing.T, path, _ string) { overwritten(t, path, nil) }, false},
+		"the file is no database": {func(t *testing.T, path, _ string) {
+			overwritten(t, path, bytes.Repeat([]byte("text"), 1<<20))
+		}, false},
+		"an older file is copied over it": {func(t *testing.T, path, other string) {
+			older, err := os.ReadFile(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			overwritten(t, path, older)
+		}, false},
+		"the log is replaced": {func(t *testing.T, path, other string) { renamed(t, other, path+"-wal") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path, other := filepath.Join(t.TempDir(), "x.db"), filepath.Join(t.TempDir(), "y.db")
-			output(t, "migrate", "--database", "sqlite:"+other)
+			output(t, "migrate", "--database", "sqlite:"+path)
+			backup, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(other, backup, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			s := launch(t, built(t), "--database", "sqlite:"+path, "--demo")
+			s.signal(os.Interrupt) // so that all is in the file itself, unlike the backup
+			if err := s.wait(); err != nil {
+				t.Fatal(err)
+			}
+			s = launch(t, built(t), "--database", "sqlite:"+path)
 			only(t, "at first", s.creates(), "")
 			only(t, "at first", s.reads(), "")
 			c.do(t, path, other)
@@ -196,6 +220,14 @@ func TestNothingIsWrittenOnceSQLitesFilesAreDeletedOrReplaced(t *testing.T) {
 				t.Errorf("there are %d users, want the %d that were acknowledged: %v", users, 1000+busy, err)
 			}
 		})
+	}
+}
+
+// overwritten writes to the file by that name.
+func overwritten(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -10,24 +10,25 @@ import (
 var errReadOnly = errors.New("the database says that it is read-only")
 
 // Check returns nil if the database can serve: its schema has this program's version (else it is a *SchemaError), and it takes
-// writes. It tries that with a write of no rows only where it has reason to, since even such a write waits for locks. After a
+// writes. It tries that with writes of no rows only where it has reason to, since even such writes wait for locks. After a
 // refusal it asks on a new connection, since an old one may lead to a server that is not the primary any more. It
 // changes nothing.
 func (d *Database) Check(ctx context.Context) error {
 	err := d.check(ctx, d.Side)
-	if d.fresh == nil || !errors.Is(err, errReadOnly) && !faultOf(err).ofConnection() {
-		return err
+	if d.fresh != nil && (errors.Is(err, errReadOnly) || ofConnection(err)) {
+		d.renewal.better.Store(true)
+		side := d.fresh()
+		defer func() { _ = side.Close() }()
+		err = d.check(ctx, side)
 	}
-	side := d.fresh()
-	defer func() { _ = side.Close() }()
-	if err = d.check(ctx, side); err == nil {
+	if err == nil && d.renewal.better.CompareAndSwap(true, false) {
 		d.renewal.renew()
 	}
 	return err
 }
 
 func (d *Database) check(ctx context.Context, side *sql.DB) error {
-	if err := d.CheckSchema(ctx); err != nil {
+	if err := d.checkSchema(ctx, side); err != nil {
 		return err
 	}
 	question := map[string]string{
@@ -48,7 +49,23 @@ func (d *Database) check(ctx context.Context, side *sql.DB) error {
 	if !perhaps && !d.renewal.refused.Load() {
 		return nil
 	}
-	_, err := side.ExecContext(ctx, "INSERT INTO session_operations (id, state) SELECT id, state FROM session_operations WHERE 1 = 0")
+	var err error
+	for _, write := range emptyWrites {
+		if _, err = side.ExecContext(ctx, write); err != nil {
+			break
+		}
+	}
 	d.renewal.refused.Store(err != nil && ctx.Err() == nil) // MySQL leaves one waiting that waits for a lock: don't add to them
 	return err
+}
+
+// emptyWrites are those of mutations, but change no row. None waits for a row's lock.
+var emptyWrites = []string{
+	"INSERT INTO session_operations (id, state) SELECT id, state FROM session_operations WHERE 1 = 0",
+	"INSERT INTO directory_locks (name, changes) SELECT name, changes FROM directory_locks WHERE 1 = 0",
+	"UPDATE directory_locks SET changes = changes WHERE 1 = 0",
+	"INSERT INTO users (name, email, created_at, updated_at) SELECT name, email, created_at, updated_at FROM users WHERE 1 = 0",
+	"UPDATE users SET name = name WHERE 1 = 0",
+	"DELETE FROM memberships WHERE 1 = 0",
+	"DELETE FROM users WHERE 1 = 0",
 }

@@ -149,11 +149,14 @@ const (
 	faultOutdated    fault = "a prepared statement is outdated" // nobody is told: another connection has none
 )
 
-// ofConnection reports whether a connection that is opened now may do what one that was opened earlier can't.
-func (f fault) ofConnection() bool {
-	switch f {
-	case faultNotReady, faultReadOnly, faultDenied, faultUnlogged, faultOutdated:
+// ofConnection reports whether a connection that is opened now may do what err says that one can't which was opened earlier.
+func ofConnection(err error) bool {
+	switch faultOf(err) {
+	case faultNotReady, faultReadOnly, faultUnlogged, faultOutdated:
 		return true
+	case faultDenied:
+		_, postgres := errors.AsType[*pgconn.PgError](err) // whose connections learn at once what is granted
+		return !postgres
 	}
 	return false
 }

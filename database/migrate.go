@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	goosedb "github.com/pressly/goose/v3/database"
@@ -85,21 +86,23 @@ func migrationFailure(ctx context.Context, err error) error {
 
 // CheckSchema returns nil when the schema has this program's version, and a *SchemaError when it has another, or when a table
 // is missing or would lose or change what is stored in it. It only reads.
-func (d *Database) CheckSchema(ctx context.Context) error {
-	provider, err := d.provider(d.Side)
+func (d *Database) CheckSchema(ctx context.Context) error { return d.checkSchema(ctx, d.Side) }
+
+func (d *Database) checkSchema(ctx context.Context, side *sql.DB) error {
+	provider, err := d.provider(side)
 	if err != nil {
 		return err
 	}
 	sources := provider.ListSources()
 	want := sources[len(sources)-1].Version
-	have, err := d.version(ctx)
+	have, err := d.version(ctx, side)
 	if err != nil {
 		return err
 	}
 	if have != want {
 		return &SchemaError{Have: have, Want: want}
 	}
-	flaw, err := d.flaw(ctx)
+	flaw, err := d.flaw(ctx, side)
 	if err == nil && flaw != "" {
 		err = &SchemaError{Have: have, Want: want, Flaw: flaw}
 	}
@@ -107,16 +110,16 @@ func (d *Database) CheckSchema(ctx context.Context) error {
 }
 
 // version returns the version in goose's table. goose would create the table to do so.
-func (d *Database) version(ctx context.Context) (version int64, err error) {
+func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, err error) {
 	exists := map[string]string{
 		"sqlite":   "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
 		"mysql":    "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '" + goose.DefaultTablename + "'",
 		"postgres": "SELECT count(to_regclass('" + goose.DefaultTablename + "'))",
 	}[d.dialect]
-	if err := d.Side.QueryRowContext(ctx, exists).Scan(&version); err != nil || version == 0 {
+	if err := side.QueryRowContext(ctx, exists).Scan(&version); err != nil || version == 0 {
 		return 0, err
 	}
-	err = d.Side.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(&version)
+	err = side.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(&version)
 	return version, err
 }
 
@@ -127,19 +130,29 @@ var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "
 // may come twice. SQLite's tables are all alike.
 var tablesAndFlaws = map[string]string{
 	"sqlite": "SELECT name, '' FROM sqlite_master WHERE type = 'table'",
-	"mysql": `SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
-		FROM information_schema.tables WHERE table_schema = DATABASE()
+	"mysql": ofEachTable(`SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
+		FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%[1]s'
 		UNION ALL SELECT table_name, CONCAT('has texts in ', collation_name, ' instead of utf8mb4_bin')
-		FROM information_schema.columns WHERE table_schema = DATABASE() AND collation_name <> 'utf8mb4_bin'`,
+		FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '%[1]s' AND collation_name <> 'utf8mb4_bin'`),
 	"postgres": `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
 		FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)`,
+}
+
+// ofEachTable asks for one table after the other. MariaDB opens every table of the schema unless it is told the name, and takes
+// that from an equality, not from a list.
+func ofEachTable(query string) string {
+	queries := make([]string, len(tables))
+	for i, table := range tables {
+		queries[i] = fmt.Sprintf(query, table)
+	}
+	return strings.Join(queries, " UNION ALL ")
 }
 
 // flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
 // database are none of ours.
-func (d *Database) flaw(ctx context.Context) (string, error) {
-	rows, err := d.Side.QueryContext(ctx, tablesAndFlaws[d.dialect])
+func (d *Database) flaw(ctx context.Context, side *sql.DB) (string, error) {
+	rows, err := side.QueryContext(ctx, tablesAndFlaws[d.dialect])
 	if err != nil {
 		return "", err
 	}

@@ -100,6 +100,7 @@ func (d *Database) Close() error {
 		errs = append(errs, err)
 	}
 	errs = append(errs, d.Side.Close())
+	d.renewal.end()
 	if d.held != nil {
 		errs = append(errs, d.held())
 	}
@@ -157,5 +158,6 @@ func (d *Database) finish(p pools, dialector func(*sql.DB) gorm.Dialector, opt O
 		p.close()
 		return nil, err
 	}
+	d.renewal.check = d.Check
 	return d, nil
 }

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql/driver"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,33 +13,73 @@ import (
 
 // renewal replaces connections that are open but of no more use. After a failover behind the same address those to the old
 // server go on well, but refuse every write; so does a connection whose settings or rights were taken over from a server that
-// has been set right since. One that is refused is therefore never used again, nor is any that was opened before.
+// has been set right since. One that is refused is therefore never used again, nor is any that was opened before. Of a right that is
+// denied that is not sure: a server may have taken it away.
 type renewal struct {
-	opened  atomic.Int64 // in Unix nanoseconds: connections that were opened before are not used again
-	waiting atomic.Bool  // for the end of the pause
-	refused atomic.Bool  // a write has been refused, or none been tried, and Check has not found since that one is accepted
+	generation atomic.Int64 // connections of earlier ones are not used again; no clock, which may step back
+	waiting    atomic.Bool  // for the end of the pause
+	refused    atomic.Bool  // a write has been refused, or none been tried, and Check has not found since that one is accepted
+	better     atomic.Bool  // Check has failed on a connection, so that any on which it succeeds later is better than those of before
+
+	check func(context.Context) error // Check; nil: there is nothing to look at
+	until context.Context             // when the database is closed
+	close context.CancelFunc
+	looks sync.WaitGroup
+
+	mu      sync.Mutex
+	renewed time.Time // when all connections were replaced
+	denied  time.Time // when one was that had been denied a right
 }
 
 func newRenewal() *renewal {
 	r := &renewal{}
+	r.until, r.close = context.WithCancel(context.Background())
 	r.refused.Store(true) // until a write has been tried
 	return r
+}
+
+// end waits for what runs in the background.
+func (r *renewal) end() {
+	r.close()
+	r.looks.Wait()
 }
 
 // renewalPause is how often all connections may be replaced: a database that goes on to refuse gets no flood of new ones.
 const renewalPause = time.Second
 
+// paused returns for how long the pause since last goes on. Where that is over, it begins again.
+func (r *renewal) paused(last *time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if wait := renewalPause - time.Since(*last); !last.IsZero() && wait > 0 {
+		return wait
+	}
+	*last = time.Now()
+	return 0
+}
+
 // renew has every connection replaced that is open, now or once the pause is over.
 func (r *renewal) renew() {
-	now, last := time.Now(), r.opened.Load()
-	if wait := time.Unix(0, last).Add(renewalPause).Sub(now); wait <= 0 {
-		r.opened.CompareAndSwap(last, now.UnixNano())
+	if wait := r.paused(&r.renewed); wait == 0 {
+		r.generation.Add(1)
 	} else if r.waiting.CompareAndSwap(false, true) {
 		time.AfterFunc(wait, func() {
 			r.waiting.Store(false)
-			r.opened.Store(time.Now().UnixNano())
+			r.renew()
 		})
 	}
+}
+
+// look has Check find out whether a new connection may do what one was denied. It renews them all then.
+func (r *renewal) look() {
+	if r.check == nil || r.until.Err() != nil {
+		return
+	}
+	r.looks.Go(func() {
+		ctx, cancel := context.WithTimeout(r.until, connectTimeout)
+		defer cancel()
+		_ = r.check(ctx) // whoever was denied has told
+	})
 }
 
 // renewed is one connection under a renewal. Like the connection it is used by one goroutine at a time.
@@ -50,27 +91,31 @@ type renewed struct {
 }
 
 func (r *renewal) connection(writes bool) *renewed {
-	return &renewed{renewal: r, writes: writes, since: time.Now().UnixNano()}
+	return &renewed{renewal: r, writes: writes, since: r.generation.Load()}
 }
 
 // failed is told what the server has answered.
 func (r *renewed) failed(err error) {
 	fault := faultOf(err)
-	if !fault.ofConnection() || fault == faultReadOnly && !r.writes {
-		return
-	}
-	if r.writes {
+	if r.writes && (fault == faultDenied || ofConnection(err)) {
 		r.refused.Store(true)
 	}
-	r.useless = true
-	if r.since > r.opened.Load() {
+	switch {
+	case !ofConnection(err), fault == faultReadOnly && !r.writes, r.since < r.generation.Load():
+	case fault == faultDenied: // perhaps for good, and on some table only
+		if r.paused(&r.denied) == 0 {
+			r.useless = true
+			r.look()
+		}
+	default:
+		r.useless = true
 		r.renew()
 	}
 }
 
 // fit returns driver.ErrBadConn for a connection that is not to be used again.
 func (r *renewed) fit() error {
-	if r.useless || r.since < r.opened.Load() {
+	if r.useless || r.since < r.generation.Load() {
 		return driver.ErrBadConn
 	}
 	return nil

@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 type movedError struct{ Path string }
 
 func (e *movedError) Error() string {
-	return e.Path + " has been deleted or replaced since it was opened: restart rollcall"
+	return e.Path + " has been deleted, replaced or overwritten since it was opened: restart rollcall"
 }
 
 // Code is SQLite's own for that, which it gives where there is no write-ahead log.
@@ -29,7 +31,62 @@ type sqliteFiles struct {
 	path   string
 	known  map[string]os.FileInfo // what was opened, by path
 	held   *sql.DB                // one connection that stays: SQLite removes the log and its index with the last one
-	looked atomic.Int64           // when they were last found well, in Unix nanoseconds
+	looked atomic.Int64           // when they were last found well, by sinceStart
+
+	mu   sync.Mutex
+	file *os.File // the database's. Before all is over it is not closed: that would end SQLite's locks on it
+	seen sqliteHeader
+}
+
+var started = time.Now()
+
+// sinceStart is a clock that is never set.
+func sinceStart() int64 { return int64(time.Since(started)) }
+
+// sqliteHeader is what tells of a file that something else than SQLite has written to: https://sqlite.org/fileformat.html
+type sqliteHeader struct {
+	size    int64
+	time    time.Time // of the last change
+	changes uint32    // SQLite never lowers it
+}
+
+var errOverwritten = errors.New("not what SQLite has written")
+
+// header reads the file's, if the file has changed since was.
+func (was sqliteHeader) header(file *os.File) (sqliteHeader, error) {
+	info, err := file.Stat()
+	if err != nil || info.Size() == was.size && info.ModTime().Equal(was.time) {
+		return was, err
+	}
+	now := sqliteHeader{size: info.Size(), time: info.ModTime()}
+	b := make([]byte, 32)
+	if _, err := file.ReadAt(b, 0); err != nil {
+		return was, err
+	}
+	now.changes = binary.BigEndian.Uint32(b[24:])
+	pageSize, pages := int64(binary.BigEndian.Uint16(b[16:])), int64(binary.BigEndian.Uint32(b[28:]))
+	if pageSize == 1 { // it does not fit
+		pageSize = 1 << 16
+	}
+	// A file may grow after its header, and is cut after it; it does not lose pages that the header tells of.
+	cut := now.size < was.size && now.size < pages*pageSize
+	if string(b[:16]) != "SQLite format 3\x00" || cut || int32(now.changes-was.changes) < 0 && was.size > 0 {
+		return was, errOverwritten
+	}
+	return now, nil
+}
+
+// overwritten reports whether something else than SQLite has written to the database's file. With a log SQLite itself writes to it
+// only when it moves there what is in the log.
+func (f *sqliteFiles) overwritten() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, err := f.seen.header(f.file)
+	if err != nil { // perhaps in the middle of a write
+		now, err = f.seen.header(f.file)
+	}
+	f.seen = now
+	return err != nil
 }
 
 // lookPause is how long it counts that the files were well, for what does not store anything.
@@ -47,6 +104,12 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 	if err != nil {
 		return nil, err
 	}
+	if f.file, err = os.Open(path); err != nil {
+		return nil, err
+	}
+	if f.seen, err = f.seen.header(f.file); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{path, target + "-wal", target + "-shm"} {
 		if f.known[name], err = os.Stat(name); err != nil {
 			return nil, err
@@ -55,8 +118,8 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 	return f, nil
 }
 
-// look returns a *movedError unless each file is still the one that was opened. A nil f, of files that are yet to be opened,
-// finds nothing wrong.
+// look returns a *movedError unless each file is still the one that was opened, and nobody else has visibly written to the
+// database's. A nil f, of files that are yet to be opened, finds nothing wrong.
 func (f *sqliteFiles) look() error {
 	if f == nil {
 		return nil
@@ -66,7 +129,10 @@ func (f *sqliteFiles) look() error {
 			return &movedError{path}
 		}
 	}
-	f.looked.Store(time.Now().UnixNano())
+	if f.overwritten() {
+		return &movedError{f.path}
+	}
+	f.looked.Store(sinceStart())
 	return nil
 }
 
@@ -80,7 +146,10 @@ func (f *sqliteFiles) close() error {
 			return nil
 		}
 	}
-	return f.held.Close()
+	if f.overwritten() {
+		return nil
+	}
+	return errors.Join(f.held.Close(), f.file.Close())
 }
 
 // watchedConnector makes connections that are used for as long only as the files are those that they have opened.
@@ -114,7 +183,7 @@ type sqliteConn struct {
 
 // ResetSession is asked before a connection is used again. Where it is not, the pool asks for another, and learns why.
 func (c *sqliteConn) ResetSession(ctx context.Context) error {
-	if f := c.files.Load(); f != nil && time.Now().UnixNano()-f.looked.Load() > int64(lookPause) && f.look() != nil {
+	if f := c.files.Load(); f != nil && sinceStart()-f.looked.Load() > int64(lookPause) && f.look() != nil {
 		return driver.ErrBadConn
 	}
 	return c.driverConn.ResetSession(ctx)
