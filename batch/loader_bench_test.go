@@ -53,7 +53,7 @@ func check(b *testing.B, r *row, err error, id int) {
 
 func BenchmarkBatchForeseen(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
-		ctx, set := NewSet(b.Context(), nil)
+		ctx, set := NewSet(b.Context(), NewPlan())
 		l := NewLoader(set, fetchRows)
 		foresee(l, keys...)
 		set.read()
@@ -67,7 +67,7 @@ func BenchmarkBatchForeseen(b *testing.B) {
 // BenchmarkBatchUnforeseen is without the moment that the fallback waits.
 func BenchmarkBatchUnforeseen(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
-		_, set := NewSet(b.Context(), nil)
+		_, set := NewSet(b.Context(), NewPlan())
 		l := NewLoader(set, fetchRows)
 		set.fallback.active.Store(true) // so that no watch begins
 		thunks := make([]dataloader.Thunk[*row], len(keys))
