@@ -62,7 +62,11 @@ start() {
 		return
 	fi
 	unpack
-	[ -d "$data/mysql" ] || { rm -rf "$data"; init "$data" 2>"$folder/$port.log" || { cat "$folder/$port.log" >&2; exit 1; }; }
+	if [ ! -e "$data.complete" ]; then
+		rm -rf "$data"
+		init "$data" 2>"$folder/$port.log" || { cat "$folder/$port.log" >&2; exit 1; }
+		touch "$data.complete"
+	fi
 	# Root is let in by "localhost" alone, as which 127.0.0.1 counts only if names are resolved.
 	echo "CREATE USER IF NOT EXISTS root@'127.0.0.1' IDENTIFIED BY ''; GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;" >"$folder/root.sql"
 	setsid bash "$0" run "$data" --bind-address=127.0.0.1 --port="$port" --socket="$data/socket" --pid-file="$data/pid" \
@@ -86,7 +90,7 @@ stop() {
 		[ -e "$data/pid" ] || break
 		sleep 0.25
 	done
-	rm -rf "$data" "$folder/$1.log"
+	rm -rf "$data" "$data.complete" "$folder/$1.log"
 }
 
 case "${1:-}" in
