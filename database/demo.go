@@ -17,19 +17,15 @@ const (
 	demoReports = 10 // of one manager
 	demoTeams   = 50
 	demoBatch   = 500 // rows of one INSERT
-
-	demoAttempts = 10
 )
 
 // LoadDemo fills a database without users: 1,000 of them in a tree of managers below one root, each in 3 of
 // 50 teams, every team with an owner. The data are always the same. It reports whether it loaded them.
 func (d *Database) LoadDemo(ctx context.Context) (loaded bool, err error) {
-	for range demoAttempts {
-		if loaded, err = d.loadDemo(ctx); err == nil || !overtaken(err) {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	err = unlessOvertaken(func() error {
+		loaded, err = d.loadDemo(ctx)
+		return err
+	})
 	return loaded, err
 }
 

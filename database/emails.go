@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -14,9 +13,8 @@ import (
 )
 
 const (
-	emailsVersion  = 5
-	emailsBatch    = 500
-	emailsAttempts = 10
+	emailsVersion = 5
+	emailsBatch   = 500
 )
 
 // EmailClash is a user whose email stays in another spelling than NormalEmail's, since another user has that one.
@@ -62,13 +60,10 @@ func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []Ema
 		}
 		after = users[len(users)-1].ID
 		var found []EmailClash
-		for range emailsAttempts { // a server may give an email to somebody meanwhile
-			if found, err = d.spell(ctx, pool, users); err == nil || !overtaken(err) {
-				break
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		if err != nil {
+		if err := unlessOvertaken(func() error { // a server may give an email to somebody meanwhile
+			found, err = d.spell(ctx, pool, users)
+			return err
+		}); err != nil {
 			return clashes, err
 		}
 		clashes = append(clashes, found...)

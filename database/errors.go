@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,6 +48,17 @@ func overtaken(err error) bool {
 	mysqlErr, ok := errors.AsType[*driverMySQL.MySQLError](err)
 	kind, _ := violationOf(err)
 	return kind == uniqueViolation || ok && mysqlErr.Number == deadlock
+}
+
+// unlessOvertaken runs a transaction, and again as long as another one has overtaken it, ten times at most.
+func unlessOvertaken(transaction func() error) (err error) {
+	for range 10 {
+		if err = transaction(); err == nil || !overtaken(err) {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
 }
 
 func uniqueConflict(constraint string) *model.Error {

@@ -69,7 +69,7 @@ func (s *shared) forget(h handle) {
 	delete(s.handles, h.conn)
 }
 
-// gone tells whether the connection is of no more use to anybody, without asking the server.
+// gone reports whether the connection is of no more use to anybody, without asking the server.
 func (t *transaction) gone() bool {
 	gone := t.killed.Load()
 	err := t.conn.Raw(func(c any) error {
