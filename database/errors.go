@@ -8,27 +8,27 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/apierror"
+
 	driverMySQL "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	driverSQLite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"rollcall/model"
 )
 
 // Translate turns a driver's unique and foreign-key violations into CONFLICT errors for users, with the
 // driver's error within. A user's email and a team's name that are taken name the input field. Every
 // other error, gorm.ErrRecordNotFound among them, is returned as it is.
 func Translate(err error) error {
-	if err == nil || model.CodeOf(err) != "" {
+	if err == nil || apierror.CodeOf(err) != "" {
 		return err
 	}
-	var conflict model.Error
+	var conflict apierror.Error
 	switch kind, constraint := violationOf(err); kind {
 	case uniqueViolation:
 		conflict = *uniqueConflict(constraint)
 	case foreignKeyViolation:
-		conflict = *model.Conflict("this refers to something that does not exist, or something else still refers to it")
+		conflict = *apierror.Conflict("this refers to something that does not exist, or something else still refers to it")
 	default:
 		return err
 	}
@@ -61,14 +61,14 @@ func unlessOvertaken(transaction func() error) (err error) {
 	return err
 }
 
-func uniqueConflict(constraint string) *model.Error {
+func uniqueConflict(constraint string) *apierror.Error {
 	switch constraint {
 	case "users_email_key", "users.email":
-		return &model.Error{Code: model.CodeConflict, Field: "email", Message: "another user has this email"}
+		return &apierror.Error{Code: apierror.CodeConflict, Field: "email", Message: "another user has this email"}
 	case "teams_name_key", "teams.name":
-		return &model.Error{Code: model.CodeConflict, Field: "name", Message: "another team has this name"}
+		return &apierror.Error{Code: apierror.CodeConflict, Field: "name", Message: "another team has this name"}
 	}
-	return model.Conflict("a value that must be unique is already taken")
+	return apierror.Conflict("a value that must be unique is already taken")
 }
 
 type violation int

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 	driverSQLite "modernc.org/sqlite"
 
+	"rollcall/apierror"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/model"
@@ -65,7 +66,7 @@ func TestOtherErrorsAreNotTranslated(t *testing.T) {
 			db.Read.First(&model.User{}, 999).Error,
 			db.Read.Exec("SELECT nonsense").Error,
 			db.Write.Create(&model.Membership{TeamID: team.ID, UserID: user.ID, Role: "owner"}).Error, // against the check
-			fmt.Errorf("wrapped: %w", model.NotFound("gone")),
+			fmt.Errorf("wrapped: %w", apierror.NotFound("gone")),
 		} {
 			if got := database.Translate(err); !errors.Is(got, err) {
 				t.Errorf("%v became %v", err, got)
@@ -158,8 +159,8 @@ func create(t *testing.T, db *database.Database, row any) {
 func checkConflict(t *testing.T, cause error, field, message string) {
 	t.Helper()
 	err := database.Translate(fmt.Errorf("wrapped: %w", cause))
-	var conflict *model.Error
-	if !errors.As(err, &conflict) || conflict.Code != model.CodeConflict || conflict.Field != field || conflict.Message != message {
+	var conflict *apierror.Error
+	if !errors.As(err, &conflict) || conflict.Code != apierror.CodeConflict || conflict.Field != field || conflict.Message != message {
 		t.Errorf("%v became %+v, want a conflict of %q: %s", cause, err, field, message)
 	}
 	var mysql *driverMySQL.MySQLError

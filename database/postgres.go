@@ -12,14 +12,14 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/scalar"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
-
-	"rollcall/model"
 )
 
 // SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -238,9 +238,9 @@ func (f finiteScan) Scan(src []byte, target any) error {
 	}
 	switch t.InfinityModifier {
 	case pgtype.Infinity:
-		t.Time = model.LastTime
+		t.Time = scalar.LastTime
 	case pgtype.NegativeInfinity:
-		t.Time = model.FirstTime
+		t.Time = scalar.FirstTime
 	}
 	t.InfinityModifier = pgtype.Finite
 	return nil

@@ -13,19 +13,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/apierror"
 	"rollcall/database"
-	"rollcall/model"
 	"rollcall/session"
-)
-
-// Codes that the server gives besides the directory's own and gqlgen's.
-const (
-	codeCancelled      model.Code = "CANCELLED"
-	codeTimeout        model.Code = "TIMEOUT"
-	codeUnavailable    model.Code = "DATABASE_UNAVAILABLE"
-	codeInternal       model.Code = "INTERNAL_SERVER_ERROR"
-	codeSlowSubscriber model.Code = "SLOW_SUBSCRIBER"
-	codeTooManyErrors  model.Code = "TOO_MANY_ERRORS"
 )
 
 // mostMessage is how many bytes of a message about a request are shown.
@@ -38,7 +28,7 @@ type presenter struct {
 	production bool // nothing is suggested
 }
 
-// present shows a model.Error as it is, a passed deadline as TIMEOUT, what was cancelled as CANCELLED, and anything
+// present shows a apierror.Error as it is, a passed deadline as TIMEOUT, what was cancelled as CANCELLED, and anything
 // unexpected as an internal error whose cause is in the log under the operation's id.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	shown := *graphql.DefaultErrorPresenter(ctx, err)
@@ -69,11 +59,11 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 			shown.Err = errors.New(shown.Message)
 			p.hide(ctx, shown)
 		default: // about the request
-			set(shown, "code", model.CodeBadUserInput)
+			set(shown, "code", apierror.CodeBadUserInput)
 		}
 		return
 	}
-	var known *model.Error
+	var known *apierror.Error
 	var unknown *session.OutcomeUnknownError
 	switch err := database.Translate(shown.Err); {
 	case errors.As(err, &known):
@@ -87,19 +77,19 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err),
 		expired(ctx, session.Leeway) && (database.OverTime(err) || database.Cancelled(err)):
 		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
-		set(shown, "code", codeTimeout)
+		set(shown, "code", apierror.CodeTimeout)
 	case errors.Is(err, context.Canceled):
 		p.log.DebugContext(ctx, "operation cancelled", "path", shown.Path.String(), "error", err)
 		shown.Message = "the request was cancelled"
-		set(shown, "code", codeCancelled)
+		set(shown, "code", apierror.CodeCancelled)
 	case database.OverTime(err):
 		p.hide(ctx, shown)
 		shown.Message = "a part of the operation took longer than the database allows"
-		set(shown, "code", codeTimeout)
+		set(shown, "code", apierror.CodeTimeout)
 	case database.Unavailable(err) != "":
 		p.hide(ctx, shown)
 		shown.Message = database.Unavailable(err) + ": try again later"
-		set(shown, "code", codeUnavailable)
+		set(shown, "code", apierror.CodeUnavailable)
 	default:
 		p.hide(ctx, shown)
 	}
@@ -120,7 +110,7 @@ func (p presenter) hide(ctx context.Context, shown *gqlerror.Error) {
 	}
 	session.OnAnswer(ctx, func() { p.log.ErrorContext(ctx, "operation failed", attrs...) })
 	shown.Message = "internal server error"
-	set(shown, "code", codeInternal)
+	set(shown, "code", apierror.CodeInternal)
 }
 
 func set(e *gqlerror.Error, key string, value any) {
@@ -159,7 +149,7 @@ func (bounded) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 		return response
 	}
 	rest := &gqlerror.Error{Message: fmt.Sprintf("there are %d more errors", len(response.Errors)-mostErrors)}
-	set(rest, "code", codeTooManyErrors)
+	set(rest, "code", apierror.CodeTooManyErrors)
 	if id, ok := session.OperationID(ctx); ok {
 		set(rest, "operationId", id)
 	}

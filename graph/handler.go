@@ -13,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
+	"rollcall/apierror"
 	"rollcall/database"
 	"rollcall/event"
 	"rollcall/graph/generated"
@@ -164,7 +165,7 @@ func (cfg Config) gate() *transport.Gate {
 // tooLong refuses a page of more than most items before anything is read.
 func tooLong(most int) func(argument string, items int) error {
 	return func(argument string, items int) error {
-		return model.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, most)
+		return apierror.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, most)
 	}
 }
 

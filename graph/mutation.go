@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"rollcall/apierror"
 	"rollcall/database"
 	"rollcall/loader"
 	"rollcall/model"
@@ -71,8 +72,8 @@ func (r mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUser
 	}
 	if err := db.Delete(&model.User{}, id).Error; err != nil {
 		if database.BreaksReference(err) { // only reports refer to a user by now
-			return nil, &model.Error{
-				Code: model.CodeConflict, Field: "id", Err: err,
+			return nil, &apierror.Error{
+				Code: apierror.CodeConflict, Field: "id", Err: err,
 				Message: "the user has reports: give them another manager first",
 			}
 		}
@@ -120,12 +121,12 @@ func lockForUpdate(ctx context.Context, change model.UserUpdate) (*model.User, e
 
 // asManager blames the input's managerId for a user who is not there, or who is deleted before the reference to it is stored.
 func asManager(err error) error {
-	var e *model.Error
+	var e *apierror.Error
 	switch {
-	case errors.As(err, &e) && e.Code == model.CodeNotFound:
-		return model.BadInput("managerId", "%s", e.Message)
+	case errors.As(err, &e) && e.Code == apierror.CodeNotFound:
+		return apierror.BadInput("managerId", "%s", e.Message)
 	case database.BreaksReference(err): // users refer to nothing else
-		return model.BadInput("managerId", "the manager has been deleted")
+		return apierror.BadInput("managerId", "the manager has been deleted")
 	}
 	return err
 }
@@ -140,7 +141,7 @@ func checkManager(ctx context.Context, user, manager int64) error {
 			return asManager(err)
 		}
 		if id == user {
-			return model.BadInput("managerId", "%s cannot have the manager %s: nobody manages themself, directly or through others",
+			return apierror.BadInput("managerId", "%s cannot have the manager %s: nobody manages themself, directly or through others",
 				model.UserID(user), model.UserID(manager))
 		}
 		if first, again := places[id]; again {
@@ -162,8 +163,8 @@ func inCircle(manager int64, circle []int64) error {
 	if more := len(circle) - shown; more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
-	return &model.Error{
-		Code: model.CodeConflict, Field: "managerId",
+	return &apierror.Error{
+		Code: apierror.CodeConflict, Field: "managerId",
 		Message: fmt.Sprintf("%s cannot be a manager: the managers above are a circle (%s): give one of these another manager, or none, first",
 			model.UserID(manager), strings.Join(names, ", ")),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"rollcall/apierror"
 	"rollcall/loader"
 	"rollcall/model"
 	"rollcall/session"
@@ -18,7 +19,7 @@ func (r queryResolver) MutationOutcome(ctx context.Context, id string) (model.Mu
 	}
 	outcome, err := r.Proof.Outcome(ctx, id)
 	if errors.Is(err, session.ErrNoOperation) {
-		return "", model.BadInput("operationId", "%q is not the id of an operation", model.Clip(id))
+		return "", apierror.BadInput("operationId", "%q is not the id of an operation", apierror.Clip(id))
 	}
 	switch outcome {
 	case session.Committed:
@@ -44,7 +45,7 @@ func (queryResolver) Node(ctx context.Context, id string) (model.Node, error) {
 // Nodes resolves Query.nodes.
 func (r queryResolver) Nodes(ctx context.Context, ids []string) ([]model.Node, error) {
 	if len(ids) > r.MaxPage {
-		return nil, model.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), r.MaxPage)
+		return nil, apierror.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), r.MaxPage)
 	}
 	types, keys := make([]string, len(ids)), make([]int64, len(ids))
 	for i, id := range ids {

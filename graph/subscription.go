@@ -7,6 +7,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/apierror"
 	"rollcall/loader"
 	"rollcall/model"
 )
@@ -17,9 +18,9 @@ type subscriptionResolver struct{ *Resolver }
 func (r subscriptionResolver) UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error) {
 	switch {
 	case ids != nil && len(ids) == 0:
-		return nil, model.BadInput("ids", "ids: name a user, or leave it out for all users")
+		return nil, apierror.BadInput("ids", "ids: name a user, or leave it out for all users")
 	case len(ids) > r.MaxPage:
-		return nil, model.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), r.MaxPage)
+		return nil, apierror.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), r.MaxPage)
 	}
 	users := make([]int64, len(ids))
 	for i, id := range ids {
@@ -66,8 +67,8 @@ func (e events) InterceptResponse(ctx context.Context, next graphql.ResponseHand
 		return nil
 	}
 	oc.Stats.SetExtension(e.ExtensionName(), "ended")
-	graphql.AddError(ctx, &model.Error{
-		Code:    codeSlowSubscriber,
+	graphql.AddError(ctx, &apierror.Error{
+		Code:    apierror.CodeSlowSubscriber,
 		Message: "the events were not read as fast as they came: subscribe again, and read what may have changed",
 	})
 	return &graphql.Response{Data: json.RawMessage("null"), Errors: graphql.GetErrors(ctx)}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/apierror"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/graph"
@@ -189,7 +190,7 @@ func FuzzIDAndCursor(f *testing.F) {
 		at.tb = t
 		a := at.send(`query($id: ID!, $after: String) { user(id: $id) { id } node(id: $id) { id } users(first: 1, after: $after) { nodes { id } } }`, "id", text, "after", text)
 		for _, e := range a.Errors {
-			if code := e.Extensions["code"]; code != string(model.CodeBadUserInput) {
+			if code := e.Extensions["code"]; code != string(apierror.CodeBadUserInput) {
 				t.Fatalf("%q: %s", text, a.raw)
 			}
 		}

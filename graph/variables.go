@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"rollcall/apierror"
+	"rollcall/scalar"
+
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -16,8 +19,6 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
-
-	"rollcall/model"
 )
 
 // variables is the gqlgen extension that refuses variables which do not fit their types. gqlparser, which checks them
@@ -74,7 +75,7 @@ func (v *variables) refused(doc *ast.QueryDocument, params *graphql.RawParams) *
 	case operation == nil && params.OperationName == "": // an empty name is none
 		return unknownOperation("the document has %d operations: say which one to run in operationName", len(doc.Operations))
 	case operation == nil:
-		return unknownOperation("the document has no operation named %q", model.Clip(params.OperationName))
+		return unknownOperation("the document has no operation named %q", apierror.Clip(params.OperationName))
 	case len(operation.VariableDefinitions) == 0:
 		return nil
 	}
@@ -160,7 +161,7 @@ func (n *nulls) among(arguments ast.ArgumentList, defs ast.ArgumentDefinitionLis
 		if given && value == nil && expected != nil && expected.Type.NonNull && counts(expected.Type) {
 			e := gqlerror.ErrorPosf(argument.Value.Position, "$%s: %s(%s:) expects %s, got null",
 				argument.Value.Raw, of, argument.Name, expected.Type)
-			set(e, "code", model.CodeBadUserInput)
+			set(e, "code", apierror.CodeBadUserInput)
 			set(e, "field", argument.Name)
 			return e
 		}
@@ -201,7 +202,7 @@ func (m *mismatch) in(path string) *mismatch {
 func (m *mismatch) error(def *ast.VariableDefinition) *gqlerror.Error {
 	slices.Reverse(m.path)
 	e := gqlerror.ErrorPosf(def.Position, "$%s%s: %s", def.Variable, strings.Join(m.path, ""), m.reason)
-	set(e, "code", model.CodeBadUserInput)
+	set(e, "code", apierror.CodeBadUserInput)
 	if m.field != "" {
 		set(e, "field", m.field)
 	}
@@ -213,7 +214,7 @@ func missing(typ *ast.Type) *mismatch {
 }
 
 func unexpected(typ *ast.Type, v any) *mismatch {
-	return &mismatch{reason: fmt.Sprintf("expected %s, got %s", typ, model.Describe(v))}
+	return &mismatch{reason: fmt.Sprintf("expected %s, got %s", typ, scalar.Describe(v))}
 }
 
 // check returns what is wrong with a value, or nil. The value is as encoding/json makes it, with json.Number.
@@ -240,7 +241,7 @@ func (v *variables) check(typ *ast.Type, value any) *mismatch {
 	switch {
 	case def == nil: // the document is wrong
 	case def.Kind == ast.Scalar:
-		if err := scalar(def.Name, value); err != nil {
+		if err := checkScalar(def.Name, value); err != nil {
 			return &mismatch{reason: err.Error()}
 		}
 	case def.Kind == ast.Enum:
@@ -260,7 +261,7 @@ func (v *variables) object(def *ast.Definition, typ *ast.Type, value any) *misma
 	}
 	for name := range object {
 		if def.Fields.ForName(name) == nil {
-			return &mismatch{reason: fmt.Sprintf("%s has no field %q", def.Name, model.Clip(name))}
+			return &mismatch{reason: fmt.Sprintf("%s has no field %q", def.Name, apierror.Clip(name))}
 		}
 	}
 	for _, field := range def.Fields {
@@ -282,17 +283,17 @@ func (v *variables) object(def *ast.Definition, typ *ast.Type, value any) *misma
 	return nil
 }
 
-// scalar checks a value of a scalar. Any but the built-in ones check theirs themselves.
-func scalar(name string, value any) (err error) {
+// checkScalar checks a value of a scalar. Any but the built-in ones check theirs themselves.
+func checkScalar(name string, value any) (err error) {
 	switch name {
 	case "Int":
-		_, err = model.UnmarshalInt(value)
+		_, err = scalar.UnmarshalInt(value)
 	case "String":
-		_, err = model.UnmarshalString(value)
+		_, err = scalar.UnmarshalString(value)
 	case "Boolean":
-		_, err = model.UnmarshalBoolean(value)
+		_, err = scalar.UnmarshalBoolean(value)
 	case "ID":
-		_, err = model.UnmarshalID(value)
+		_, err = scalar.UnmarshalID(value)
 	}
 	return err
 }
@@ -343,7 +344,7 @@ func validation() *rules.Rules {
 				return
 			}
 			if v, err := value.Value(nil); err == nil {
-				if err := scalar(def.Name, v); err != nil {
+				if err := checkScalar(def.Name, v); err != nil {
 					addError(core.Message("%s", err), core.At(value.Position))
 				}
 			}

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/batch"
 	"rollcall/model"
+	"rollcall/scalar"
 )
 
 // always is the key of a relation that every object has.
@@ -22,7 +23,7 @@ func root[K any](key K) func(batch.Root) (K, bool) {
 // idArg is the key in the argument id, which has to be of a type.
 func idArg(typ string) func(batch.Args) func(batch.Root) (int64, bool) {
 	return func(args batch.Args) func(batch.Root) (int64, bool) {
-		s, err := model.UnmarshalID(args["id"])
+		s, err := scalar.UnmarshalID(args["id"])
 		if err != nil {
 			return nil
 		}
@@ -46,7 +47,7 @@ func nodeArg(typ string) func(batch.Args) func(batch.Root) (int64, bool) {
 }
 
 func parseID(arg any) (typ string, id int64, err error) {
-	s, err := model.UnmarshalID(arg)
+	s, err := scalar.UnmarshalID(arg)
 	if err != nil {
 		return "", 0, err
 	}
@@ -80,7 +81,7 @@ func nodesArg(typ string, most int) func(batch.Args) func(batch.Root) iter.Seq2[
 }
 
 func emailArg(args batch.Args) func(batch.Root) (string, bool) {
-	s, err := model.UnmarshalString(args["email"])
+	s, err := scalar.UnmarshalString(args["email"])
 	if err != nil {
 		return nil
 	}
@@ -91,14 +92,14 @@ func emailArg(args batch.Args) func(batch.Root) (string, bool) {
 func pageArg(typ string, most int, args batch.Args) (page model.Page, err error) {
 	var in model.PageArgs
 	if arg := args["first"]; arg != nil {
-		first, err := model.UnmarshalInt(arg)
+		first, err := scalar.UnmarshalInt(arg)
 		if err != nil {
 			return page, err
 		}
 		in.First = &first
 	}
 	if arg := args["after"]; arg != nil {
-		after, err := model.UnmarshalString(arg)
+		after, err := scalar.UnmarshalString(arg)
 		if err != nil {
 			return page, err
 		}

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/apierror"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -38,7 +39,7 @@ func ManagersUp(ctx context.Context, user int64) iter.Seq2[int64, error] {
 		for next := &user; next != nil; {
 			users, err := read(ctx, userRow, []string{"id", "manager_id"}, managersUp, []any{*next})
 			if err == nil && len(users) == 0 {
-				err = model.NotFound("there is no user %s", model.UserID(*next))
+				err = apierror.NotFound("there is no user %s", model.UserID(*next))
 			}
 			if err != nil {
 				yield(0, err)

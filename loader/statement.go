@@ -12,6 +12,7 @@ import (
 
 	"rollcall/batch"
 	"rollcall/model"
+	"rollcall/scalar"
 	"rollcall/session"
 )
 
@@ -112,7 +113,7 @@ func (n optionalInteger) Scan(value any) error {
 }
 
 // instant scans a time. SQLite keeps any text in the place of one: a year of more than four digits becomes the last time that
-// can be told, and anything else that is no time the first, as other databases' times do when they are written (model.AppendTime).
+// can be told, and anything else that is no time the first, as other databases' times do when they are written (scalar.AppendTime).
 type instant struct{ *time.Time }
 
 // Scan implements sql.Scanner.
@@ -120,8 +121,8 @@ func (i instant) Scan(value any) error {
 	t, ok := value.(time.Time)
 	if !ok {
 		year, _, _ := strings.Cut(fmt.Sprint(value), "-")
-		if n, err := strconv.Atoi(year); err == nil && n > model.LastTime.Year() {
-			t = model.LastTime
+		if n, err := strconv.Atoi(year); err == nil && n > scalar.LastTime.Year() {
+			t = scalar.LastTime
 		}
 	}
 	*i.Time = t

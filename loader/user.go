@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"rollcall/apierror"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -38,7 +39,7 @@ func readUser(ctx context.Context, id int64, lock string) (*model.User, error) {
 	case err != nil:
 		return nil, err
 	case len(users) == 0:
-		return nil, model.NotFound("there is no user %s", model.UserID(id))
+		return nil, apierror.NotFound("there is no user %s", model.UserID(id))
 	}
 	return users[0], nil
 }

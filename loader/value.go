@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"rollcall/batch"
-	"rollcall/model"
+	"rollcall/scalar"
 )
 
 // id declares the global id of an object.
@@ -19,7 +19,7 @@ func id[P any](typ string, key func(P) int64) batch.Field {
 }
 
 func text[P any, S ~string](typ, name string, value func(P) S) batch.Field {
-	return batch.Value(typ, name, func(b []byte, p P) []byte { return model.AppendString(b, string(value(p))) })
+	return batch.Value(typ, name, func(b []byte, p P) []byte { return scalar.AppendString(b, string(value(p))) })
 }
 
 func optional[P any](typ, name string, value func(P) *string) batch.Field {
@@ -28,7 +28,7 @@ func optional[P any](typ, name string, value func(P) *string) batch.Field {
 		if s == nil {
 			return append(b, "null"...)
 		}
-		return model.AppendString(b, *s)
+		return scalar.AppendString(b, *s)
 	})
 }
 
@@ -37,5 +37,5 @@ func truth[P any](typ, name string, value func(P) bool) batch.Field {
 }
 
 func moment[P any](typ, name string, value func(P) time.Time) batch.Field {
-	return batch.Value(typ, name, func(b []byte, p P) []byte { return model.AppendTime(b, value(p)) })
+	return batch.Value(typ, name, func(b []byte, p P) []byte { return scalar.AppendTime(b, value(p)) })
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+
+	"rollcall/apierror"
 )
 
 // The type names that ids begin with.
@@ -25,7 +27,7 @@ func ParseID(s string) (typ string, id int64, err error) {
 	id, parseErr := strconv.ParseInt(digits, 10, 64)
 	if !ok || parseErr != nil || id < 1 || strconv.FormatInt(id, 10) != digits ||
 		(typ != TypeUser && typ != TypeTeam) {
-		return "", 0, BadInput("id", "%q is not an id: expected a form like \"User:42\" or \"Team:7\"", Clip(s))
+		return "", 0, apierror.BadInput("id", "%q is not an id: expected a form like \"User:42\" or \"Team:7\"", apierror.Clip(s))
 	}
 	return typ, id, nil
 }
@@ -34,7 +36,7 @@ func ParseID(s string) (typ string, id int64, err error) {
 func ParseIDOf(typ, field, s string) (int64, error) {
 	got, id, err := ParseID(s)
 	if err != nil || got != typ {
-		return 0, BadInput(field, "%q is not the id of a %s: expected a form like \"%s:42\"", Clip(s), strings.ToLower(typ), typ)
+		return 0, apierror.BadInput(field, "%q is not the id of a %s: expected a form like \"%s:42\"", apierror.Clip(s), strings.ToLower(typ), typ)
 	}
 	return id, nil
 }
@@ -53,14 +55,5 @@ func DecodeCursor(typ, cursor string) (int64, error) {
 			return id, nil
 		}
 	}
-	return 0, BadInput("after", "%q is not a cursor of this list", Clip(cursor))
-}
-
-// Clip bounds what an error message repeats of its input.
-func Clip(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return 0, apierror.BadInput("after", "%q is not a cursor of this list", apierror.Clip(cursor))
 }

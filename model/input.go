@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"rollcall/apierror"
+
 	"github.com/99designs/gqlgen/graphql"
 )
 
@@ -142,7 +144,7 @@ func given(field string, v graphql.Omittable[*string], check func(string) (strin
 		return nil, nil
 	}
 	if value == nil {
-		return nil, BadInput(field, "%s cannot be null: leave it out to keep it as it is", field)
+		return nil, apierror.BadInput(field, "%s cannot be null: leave it out to keep it as it is", field)
 	}
 	checked, err := check(*value)
 	return &checked, err
@@ -150,17 +152,17 @@ func given(field string, v graphql.Omittable[*string], check func(string) (strin
 
 func checkName(name string) (string, error) {
 	if !utf8.ValidString(name) {
-		return "", BadInput("name", "name must be text in UTF-8")
+		return "", apierror.BadInput("name", "name must be text in UTF-8")
 	}
 	name = normalName(name)
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
-		return "", BadInput("name", "name must have 1 to %d characters, not %d", maxName, n)
+		return "", apierror.BadInput("name", "name must have 1 to %d characters, not %d", maxName, n)
 	}
 	if !strings.ContainsFunc(name, visible) {
-		return "", BadInput("name", "name must be visible text")
+		return "", apierror.BadInput("name", "name must be visible text")
 	}
 	if r, found := refused(name); found {
-		return "", BadInput("name", "name must be visible text, without control characters, line breaks and characters that cannot be seen: "+
+		return "", apierror.BadInput("name", "name must be visible text, without control characters, line breaks and characters that cannot be seen: "+
 			"%U has no place there", r)
 	}
 	return name, nil
@@ -169,12 +171,12 @@ func checkName(name string) (string, error) {
 func checkEmail(given string) (string, error) {
 	email, err := normalEmail(given)
 	if n := utf8.RuneCountInString(email); n > maxEmail {
-		return "", BadInput("email", "email must have at most %d characters, not %d", maxEmail, n)
+		return "", apierror.BadInput("email", "email must have at most %d characters, not %d", maxEmail, n)
 	}
 	// A domain's normal form has lost some invisible characters, or has got some out of its form in ASCII.
 	hidden := strings.ContainsFunc(strings.TrimSpace(given)+email, func(r rune) bool { return !visible(r) })
 	if err != nil || hidden || !wellFormed(email) {
-		return "", BadInput("email", "email must be a well-formed address such as ada@example.com")
+		return "", apierror.BadInput("email", "email must be a well-formed address such as ada@example.com")
 	}
 	return email, nil
 }

@@ -3,6 +3,8 @@ package model
 import (
 	"math"
 	"time"
+
+	"rollcall/apierror"
 )
 
 // DefaultPage is how many items a page holds where its size is not given.
@@ -28,10 +30,10 @@ func (a PageArgs) Page(typ string, most int) (Page, error) {
 		p.First = *a.First
 	}
 	if p.First < 0 {
-		return p, BadInput("first", "first must not be negative")
+		return p, apierror.BadInput("first", "first must not be negative")
 	}
 	if p.First > most {
-		return p, BadInput("first", "first: %d is more than a page holds (%d)", p.First, most)
+		return p, apierror.BadInput("first", "first: %d is more than a page holds (%d)", p.First, most)
 	}
 	if a.After != nil {
 		after, err := DecodeCursor(typ, *a.After)

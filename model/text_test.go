@@ -8,6 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"golang.org/x/text/unicode/norm"
 
+	"rollcall/apierror"
 	"rollcall/model"
 )
 
@@ -102,7 +103,7 @@ func TestAnEmailThatAUserHasStays(t *testing.T) {
 		if change, err = change.Fits(user); err == nil {
 			change.Apply(user)
 		}
-		if c.want == "" && model.CodeOf(err) != model.CodeBadUserInput || c.want != "" && (err != nil || user.Email != c.want) {
+		if c.want == "" && apierror.CodeOf(err) != apierror.CodeBadUserInput || c.want != "" && (err != nil || user.Email != c.want) {
 			t.Errorf("%+q upon %+q: %+q, %v", c.sent, c.has, user.Email, err)
 		}
 	}
@@ -159,7 +160,7 @@ func TestAnEmailIsVisibleTextThatCanBeAnAddress(t *testing.T) {
 		{"a mark that begins a label", "ada@\u0301a.example", false},
 	} {
 		user, err := model.CreateUserInput{Name: "Ada", Email: c.email}.User()
-		if (err == nil) != c.ok || err != nil && model.CodeOf(err) != model.CodeBadUserInput {
+		if (err == nil) != c.ok || err != nil && apierror.CodeOf(err) != apierror.CodeBadUserInput {
 			t.Errorf("%s: %+q gave %+v, %v", c.what, c.email, user, err)
 		}
 	}
@@ -208,7 +209,7 @@ func TestANameIsVisibleText(t *testing.T) {
 		{"not UTF-8", "A\xffda", ""},
 	} {
 		user, err := model.CreateUserInput{Name: c.name, Email: "ada@example.com"}.User()
-		if c.want == "" && model.CodeOf(err) != model.CodeBadUserInput || c.want != "" && (err != nil || user.Name != c.want) {
+		if c.want == "" && apierror.CodeOf(err) != apierror.CodeBadUserInput || c.want != "" && (err != nil || user.Name != c.want) {
 			t.Errorf("%s: %+q gave %+v, %v", c.what, c.name, user, err)
 		}
 	}

@@ -1,4 +1,5 @@
-package model
+// Package scalar reads and writes the values of GraphQL's scalars, as the specification has them.
+package scalar
 
 import (
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"rollcall/apierror"
 
 	"github.com/99designs/gqlgen/graphql"
 )
@@ -126,7 +129,7 @@ func UnmarshalID(v any) (string, error) {
 }
 
 func unexpected(wanted string, v any) error {
-	return BadInput("", "expected %s, got %s", wanted, Describe(v))
+	return apierror.BadInput("", "expected %s, got %s", wanted, Describe(v))
 }
 
 // Describe says in GraphQL's words what an input value is.
@@ -135,9 +138,9 @@ func Describe(v any) string {
 	case nil:
 		return "null"
 	case json.Number:
-		return Clip(string(v))
+		return apierror.Clip(string(v))
 	case string:
-		return "the string " + strconv.Quote(Clip(v))
+		return "the string " + strconv.Quote(apierror.Clip(v))
 	}
 	switch r := reflect.ValueOf(v); {
 	case r.Kind() == reflect.Map:

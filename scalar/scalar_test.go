@@ -1,11 +1,11 @@
-package model_test
+package scalar_test
 
 import (
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
 
-	"rollcall/model"
+	"rollcall/scalar"
 )
 
 // hard are strings that are hard to write as JSON.
@@ -35,7 +35,7 @@ func FuzzAppendString(f *testing.F) {
 // wantJSON fails unless a string is written as JSON that reads as what encoding/json writes.
 func wantJSON(t *testing.T, s string) {
 	const before = "before"
-	written := model.AppendString([]byte(before), s)
+	written := scalar.AppendString([]byte(before), s)
 	if string(written[:len(before)]) != before {
 		t.Errorf("%q: what was there is now %q", s, written[:len(before)])
 	}

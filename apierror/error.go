@@ -1,18 +1,28 @@
-package model
+// Package apierror is the catalogue of the errors that clients see: their codes, and the sentences that several packages use.
+package apierror
 
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code tells a machine what went wrong; it is the `extensions.code` of a GraphQL error.
 type Code string
 
-// The codes that the directory itself gives. The server adds those of GraphQL and of its limits.
+// The codes. Those of requests, documents and costs that are refused before they run are with what refuses them, in
+// packages transport, document and limit.
 const (
-	CodeBadUserInput Code = "BAD_USER_INPUT"
-	CodeNotFound     Code = "NOT_FOUND"
-	CodeConflict     Code = "CONFLICT"
+	CodeBadUserInput   Code = "BAD_USER_INPUT"
+	CodeNotFound       Code = "NOT_FOUND"
+	CodeConflict       Code = "CONFLICT"
+	CodeCancelled      Code = "CANCELLED"
+	CodeTimeout        Code = "TIMEOUT"
+	CodeOutcomeUnknown Code = "OUTCOME_UNKNOWN"
+	CodeUnavailable    Code = "DATABASE_UNAVAILABLE"
+	CodeInternal       Code = "INTERNAL_SERVER_ERROR"
+	CodeSlowSubscriber Code = "SLOW_SUBSCRIBER"
+	CodeTooManyErrors  Code = "TOO_MANY_ERRORS"
 )
 
 // Error is a failure that its reader can act upon. Every other error is internal:
@@ -54,4 +64,13 @@ func CodeOf(err error) Code {
 		return e.Code
 	}
 	return ""
+}
+
+// Clip bounds what an error message repeats of its input.
+func Clip(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
