@@ -1,0 +1,155 @@
+// Package keyset reads lists page by page, by the keys of their rows: no page costs more than another, and rows that come or go
+// meanwhile neither repeat nor skip others. It makes the statements and holds the pages; it runs nothing.
+package keyset
+
+import (
+	"encoding/base64"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"rollcall/apierror"
+	"rollcall/scalar"
+)
+
+// Key is one window of one list. It is comparable, so that loaders can batch by it: rows are asked for by it, and the number
+// of all rows by its Whole.
+type Key struct {
+	Parent Parent
+	Filter Filter
+	Order  Order
+	Window Window
+}
+
+// Whole returns the key of the whole list, whatever its order.
+func (k Key) Whole() Key { return Key{Parent: k.Parent, Filter: k.Filter} }
+
+// Parent is the row that a list belongs to. Its zero value is none: the list is that of a whole table.
+type Parent struct {
+	id    int64
+	given bool
+}
+
+// Of returns the parent with an id.
+func Of(id int64) Parent { return Parent{id, true} }
+
+// Filter is which rows of a list there are. Its zero value is all.
+type Filter struct {
+	condition string
+	args      any // an array, which is comparable
+}
+
+// And returns the filter that a row has to meet as well as a condition in SQL, in which t is the table of the list's nodes and ?
+// a placeholder. The arguments are comparable.
+func (f Filter) And(condition string, args ...any) Filter {
+	if f.condition != "" {
+		condition, args = f.condition+" AND "+condition, append(f.values(nil), args...)
+	}
+	array := reflect.New(reflect.ArrayOf(len(args), reflect.TypeFor[any]())).Elem()
+	reflect.Copy(array, reflect.ValueOf(args))
+	return Filter{condition, array.Interface()}
+}
+
+// values appends the arguments of the filter's condition.
+func (f Filter) values(to []any) []any {
+	if f.condition == "" {
+		return to
+	}
+	array := reflect.ValueOf(f.args)
+	for i := range array.Len() {
+		to = append(to, array.Index(i).Interface())
+	}
+	return to
+}
+
+// Order is how a list is sorted: by id.
+type Order struct {
+	Descending bool
+}
+
+// Window is which rows of a list are asked for: the first ones after a place, or the last ones before one.
+type Window struct {
+	Size   int // how many at most
+	Last   bool
+	After  Place
+	Before Place
+}
+
+// Place is a row's place in a list. Its zero value is none.
+type Place struct {
+	id    int64
+	given bool
+}
+
+// DefaultSize is how many rows a window has where its size is not given.
+const DefaultSize = 20
+
+// ParseWindow returns the window that the arguments of a list field ask for: first and after, or last and before. Its rows are
+// of the type typ, and at most maxSize. The error is BAD_USER_INPUT and names the argument.
+func ParseWindow(args map[string]any, typ string, maxSize int) (w Window, err error) {
+	w.Size = min(DefaultSize, maxSize)
+	for _, name := range []string{"first", "last"} {
+		given := args[name]
+		if given == nil {
+			continue
+		}
+		if w.Last = name == "last"; w.Last && args["first"] != nil {
+			return w, apierror.BadInput(name, "first and last exclude each other: give one of them")
+		}
+		if w.Size, err = scalar.UnmarshalInt(given); err != nil {
+			return w, err
+		}
+		switch {
+		case w.Size < 0:
+			return w, apierror.BadInput(name, "%s must not be negative", name)
+		case w.Size > maxSize:
+			return w, TooLong(name, w.Size, maxSize)
+		}
+	}
+	w.Size = min(w.Size, math.MaxInt-1) // room for the one row more that tells whether the list goes on
+	if w.After, err = parsePlace(args, typ, "after"); err == nil {
+		w.Before, err = parsePlace(args, typ, "before")
+	}
+	return w, err
+}
+
+// parsePlace returns the place in an argument, or none.
+func parsePlace(args map[string]any, typ, argument string) (Place, error) {
+	if args[argument] == nil {
+		return Place{}, nil
+	}
+	cursor, err := scalar.UnmarshalString(args[argument])
+	if err != nil {
+		return Place{}, err
+	}
+	return decode(typ, argument, cursor)
+}
+
+// TooLong returns the BAD_USER_INPUT error about an argument that asks for more items than a page holds.
+func TooLong(argument string, items, maxSize int) error {
+	return apierror.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, maxSize)
+}
+
+// Cursor returns the opaque cursor of the row with an id in a list of a type.
+func Cursor(typ string, id int64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(typ + ":" + strconv.FormatInt(id, 10)))
+}
+
+// decode returns the place that a cursor of a list of a type stands for.
+func decode(typ, argument, cursor string) (Place, error) {
+	if raw, err := base64.RawURLEncoding.DecodeString(cursor); err == nil {
+		if digits, ok := strings.CutPrefix(string(raw), typ+":"); ok {
+			if id, ok := ParseNumber(digits); ok {
+				return Place{id, true}, nil
+			}
+		}
+	}
+	return Place{}, apierror.BadInput(argument, "%q is not a cursor of this list", apierror.Clip(cursor))
+}
+
+// ParseNumber returns the number of a row. The form is strict, so that each row has one: no sign, no leading zero, no space.
+func ParseNumber(digits string) (id int64, ok bool) {
+	id, err := strconv.ParseInt(digits, 10, 64)
+	return id, err == nil && id > 0 && strconv.FormatInt(id, 10) == digits
+}

@@ -1,0 +1,180 @@
+package keyset
+
+import (
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// List is where the rows of a list are, and how they are counted.
+type List struct {
+	From   string // the tables: the one of the nodes is t
+	Parent string // the column that has the id of the row that the list belongs to; "": it is that of a whole table
+	By     string // the column that the list is sorted by and that its cursors tell
+	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
+	Few bool
+}
+
+const (
+	// MaxKeys bounds an IN list: SQLite takes 32,766 parameters.
+	MaxKeys = 16384
+	// maxArms is how many parents one statement serves: a UNION ALL of more arms is slower to plan than two statements.
+	maxArms = 128
+	// noID is an id that no row has: its arm of a UNION ALL has no rows.
+	noID = 0
+)
+
+// Statement is a statement that reads, and its arguments. Every ? is a placeholder.
+type Statement struct {
+	Text string
+	Args []any
+}
+
+// Rows returns the statements that read one window of the lists of some parents (none: of the whole table), one row more of
+// each than it holds. They select columns, each of which is called by one of names; Parent is among them, as is By. The rows of
+// one list come one after the other, in the order in which they are read: see Page.
+func (l *List) Rows(key Key, parents []int64, columns, names []string) []Statement {
+	switch {
+	case l.Parent == "":
+		return []Statement{{l.window(key, columns), l.args(nil, key)}}
+	case l.Few:
+		return l.numbered(key, parents, columns, names)
+	}
+	one := l.window(key, columns)
+	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
+	var all []Statement
+	for ids := range slices.Chunk(slices.Sorted(slices.Values(parents)), maxArms) {
+		ids = padded(ids, noID, maxArms)
+		var args []any
+		for _, id := range ids {
+			args = l.args(append(args, id), key)
+		}
+		all = append(all, Statement{strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), args})
+	}
+	return all
+}
+
+// window is the select of one list's window.
+func (l *List) window(key Key, columns []string) string {
+	parent := ""
+	if l.Parent != "" {
+		parent = l.Parent + " = ?"
+	}
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.From + l.where(key, parent) +
+		" ORDER BY " + l.By + key.direction() + " LIMIT ?"
+}
+
+// where is the clause that leaves out what is not in a window.
+func (l *List) where(key Key, parent string) string {
+	clause, word := "", " WHERE "
+	for _, condition := range []struct {
+		stands bool
+		text   string
+	}{
+		{parent != "", parent},
+		{key.Filter.condition != "", key.Filter.condition},
+		{key.Window.After.given, l.By + key.beyond(true) + "?"},
+		{key.Window.Before.given, l.By + key.beyond(false) + "?"},
+	} {
+		if condition.stands {
+			clause += word + condition.text
+			word = " AND "
+		}
+	}
+	return clause
+}
+
+// beyond is how the rows of a window compare with the place that they come after, or before.
+func (k Key) beyond(after bool) string {
+	if after == k.Order.Descending {
+		return " < "
+	}
+	return " > "
+}
+
+// direction is the one in which the rows are read.
+func (k Key) direction() string {
+	if k.Order.Descending != k.Window.Last {
+		return " DESC"
+	}
+	return ""
+}
+
+// places appends the arguments of where behind the parent's.
+func (k Key) places(args []any) []any {
+	args = k.Filter.values(args)
+	for _, place := range []Place{k.Window.After, k.Window.Before} {
+		if place.given {
+			args = append(args, place.id)
+		}
+	}
+	return args
+}
+
+// args appends the arguments of a window, behind the parent's: the limit is one more than the window holds.
+func (*List) args(args []any, key Key) []any {
+	return append(key.places(args), key.Window.Size+1)
+}
+
+// numbered returns the statements that number the rows of each list.
+func (l *List) numbered(key Key, parents []int64, columns, names []string) []Statement {
+	var all []Statement
+	for marks, args := range In(parents) {
+		all = append(all, Statement{
+			"SELECT " + strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
+				", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From +
+				l.where(key, l.Parent+" IN ("+marks+")") + ") AS ranked WHERE place <= ? ORDER BY " + l.name(l.Parent, columns, names) + ", place",
+			l.args(args, key),
+		})
+	}
+	return all
+}
+
+// name returns the name by which a column is known outside of the select that reads it.
+func (*List) name(column string, columns, names []string) string {
+	i := slices.IndexFunc(columns, func(c string) bool { return c == column || strings.HasPrefix(c, column+" AS ") })
+	return names[i]
+}
+
+// Count returns the statements that count the rows of the lists of some parents, and select the parent and the number.
+func (l *List) Count(key Key, parents []int64) []Statement {
+	if l.Parent == "" {
+		return []Statement{{"SELECT COUNT(*) FROM " + l.From + l.where(key.Whole(), ""), key.Whole().places(nil)}}
+	}
+	var all []Statement
+	for marks, args := range In(parents) {
+		all = append(all, Statement{
+			"SELECT " + l.Parent + ", COUNT(*) FROM " + l.From + l.where(key.Whole(), l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
+			key.Whole().places(args),
+		})
+	}
+	return all
+}
+
+// In yields, for at most MaxKeys keys at a time, the placeholders of an IN list and its arguments: in order, and, so that a database
+// sees few different statements, as many as a power of two, the last one being repeated.
+func In(keys []int64) func(yield func(marks string, args []any) bool) {
+	return func(yield func(string, []any) bool) {
+		for chunk := range slices.Chunk(slices.Sorted(slices.Values(keys)), MaxKeys) {
+			keys := padded(chunk, chunk[len(chunk)-1], MaxKeys)
+			args := make([]any, len(keys), len(keys)+3) // and what follows in the statement
+			for i, key := range keys {
+				args[i] = key
+			}
+			if !yield(Marks(len(keys)), args) {
+				return
+			}
+		}
+	}
+}
+
+// Marks is a list of n placeholders, of which there are at most MaxKeys.
+func Marks(n int) string { return allMarks[:2*n-1] }
+
+var allMarks = strings.Repeat("?,", MaxKeys)
+
+// padded returns keys with as many more as make a power of two, or limit.
+func padded(keys []int64, with int64, limit int) []int64 {
+	n := min(1<<bits.Len(uint(len(keys)-1)), limit)
+	return append(slices.Clone(keys), slices.Repeat([]int64{with}, n-len(keys))...)
+}
