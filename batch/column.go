@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -24,17 +25,26 @@ func Column(typ, name string, columns ...string) Field {
 	return f
 }
 
-// Columns returns the columns of a type that a batch is to read under ctx, in the order of their declarations, each once: all
-// that are declared, unless the batch is for queries that the plan answers, with everything that they select. Then they are
+// Columns says which columns a fetch is to read.
+type Columns struct {
+	set     *Set
+	planned bool // a plan has gathered the batch
+}
+
+// Of returns the columns of a type that a fetch is to read, in the order of their declarations, each once: all that are
+// declared, unless the batch is for queries that the plan answers, with everything that they select. Then they are
 // those that the queries need anywhere, so that a row that was read for one selection can serve any other. No resolver
 // sees such a row: where one has to run after all, whole rows are read for it. The slice is the caller's.
-func Columns(ctx context.Context, typ string) []string {
-	s := mustFromContext(ctx)
+func (c Columns) Of(typ string) []string {
+	s := c.set
+	if s == nil {
+		panic(errors.New("batch: these Columns belong to no batch: take those that the fetch is given"))
+	}
 	declared, ok := s.plan.columns[typ]
 	if !ok {
 		panic(fmt.Errorf("batch: no columns of %s are declared: add them with Column or From", typ))
 	}
-	narrow := s.narrows(ctx)
+	narrow := c.planned && s.narrows()
 	columns := make([]string, 0, len(declared)+2) // a reader may need others
 	for _, d := range declared {
 		switch {
@@ -47,21 +57,9 @@ func Columns(ctx context.Context, typ string) []string {
 	return columns
 }
 
-// ahead is the context of the batches that a plan has gathered.
-type ahead struct{ context.Context }
-
-type aheadKey struct{}
-
-func (a *ahead) Value(key any) any {
-	if key == (aheadKey{}) {
-		return a
-	}
-	return a.Context.Value(key)
-}
-
-// narrows reports whether a batch that is read under ctx is for nothing but answers from the plan.
-func (s *Set) narrows(ctx context.Context) bool {
-	if ctx.Value(aheadKey{}) == nil || !s.answering || s.whole {
+// narrows reports whether a batch that the plan has gathered is for nothing but answers from it.
+func (s *Set) narrows() bool {
+	if !s.answering || s.whole {
 		return false
 	}
 	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })

@@ -29,11 +29,10 @@ func TestColumnsAreThoseThatTheOperationNeedsAnywhere(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := serveFromPlan(t)
-			l.fetch = func(ctx context.Context, relation string, _ []string) error {
-				if got := columns(ctx); got != c.want {
+			l.columns = func(relation string, columns batch.Columns) {
+				if got := names(columns); got != c.want {
 					t.Errorf("want %s, got %s in a batch of %s", c.want, got, relation)
 				}
-				return nil
 			}
 			if a := l.ask(t, c.query); len(a.Errors) > 0 {
 				t.Errorf("got %v", a.Errors)
@@ -42,11 +41,11 @@ func TestColumnsAreThoseThatTheOperationNeedsAnywhere(t *testing.T) {
 	}
 }
 
-// everyColumn is what columns returns of whole rows.
+// everyColumn is what names returns of whole rows.
 const everyColumn = "[id name rival_id] [id title author_id] [id title editor_id]"
 
-func columns(ctx context.Context) string {
-	return fmt.Sprint(batch.Columns(ctx, "Author"), batch.Columns(ctx, "Book"), batch.Columns(ctx, "Magazine"))
+func names(columns batch.Columns) string {
+	return fmt.Sprint(columns.Of("Author"), columns.Of("Book"), columns.Of("Magazine"))
 }
 
 // In each of these an author is selected whose id alone the answer needs, and resolvers run. That these see whole rows is what
@@ -227,27 +226,34 @@ func TestAQueryWhoseTimeIsUpShowsItsResolversNoRowThatLacksColumns(t *testing.T)
 }
 
 func TestColumnsThatAreNotDeclaredPanicWithAdvice(t *testing.T) {
-	defer func() {
-		if got := fmt.Sprint(recover()); !strings.Contains(got, "no columns of Auhtor are declared") {
-			t.Errorf("got %s", got)
-		}
-	}()
-	ctx, _ := batch.NewSet(t.Context(), newLibrary().plan)
-	batch.Columns(ctx, "Auhtor")
-}
-
-func TestOutsideAnOperationEveryColumnIsNeeded(t *testing.T) {
-	ctx, _ := batch.NewSet(t.Context(), newLibrary().plan)
-	if got, want := columns(ctx), everyColumn; got != want {
-		t.Errorf("want %s, got %s", want, got)
+	var panicked string
+	ctx := newLibrary().context(t.Context())
+	from(ctx).library.columns = func(_ string, columns batch.Columns) {
+		defer func() { panicked = fmt.Sprint(recover()) }()
+		columns.Of("Auhtor")
+	}
+	if _, err := authors(ctx).Load(ctx, 1); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(panicked, "no columns of Auhtor are declared") {
+		t.Errorf("got %s", panicked)
 	}
 }
 
-func TestColumnsWithoutASetPanicWithAdvice(t *testing.T) {
+func TestOutsideAnOperationEveryColumnIsNeeded(t *testing.T) {
+	ctx := newLibrary().context(t.Context())
+	var got string
+	from(ctx).library.columns = func(_ string, columns batch.Columns) { got = names(columns) }
+	if _, err := authors(ctx).Load(ctx, 1); err != nil || got != everyColumn {
+		t.Errorf("want %s, got %s and %v", everyColumn, got, err)
+	}
+}
+
+func TestColumnsWithoutABatchPanicWithAdvice(t *testing.T) {
 	defer func() {
-		if got := fmt.Sprint(recover()); !strings.Contains(got, "make one with NewSet") {
+		if got := fmt.Sprint(recover()); !strings.Contains(got, "take those that the fetch is given") {
 			t.Errorf("got %s", got)
 		}
 	}()
-	batch.Columns(t.Context(), "Author")
+	batch.Columns{}.Of("Author")
 }

@@ -46,7 +46,7 @@ func Example() {
 }
 
 // fetchAuthors stands for a statement.
-func fetchAuthors(_ context.Context, ids []int) (map[int]*batchtest.Author, error) {
+func fetchAuthors(_ context.Context, ids []int, _ batch.Columns) (map[int]*batchtest.Author, error) {
 	fmt.Println("SELECT * FROM authors WHERE id IN", ids)
 	authors := map[int]*batchtest.Author{}
 	for _, id := range ids {

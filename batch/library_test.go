@@ -61,6 +61,7 @@ type library struct {
 
 	// What a test may set before it asks.
 	fetch   func(ctx context.Context, relation string, keys []string) error // before a batch is read
+	columns func(relation string, columns batch.Columns)                    // what a batch is to read
 	key     func()                                                          // in the key of Author.editor
 	mutate  func(ctx context.Context)                                       // in the resolver of Mutation.oppose
 	bind    func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
@@ -302,7 +303,7 @@ func (l *library) with(ctx context.Context, set *batch.Set) context.Context {
 
 // read returns the batches of a relation.
 func read[K comparable, V any](l *library, relation string, one func(K) (V, bool)) batch.Fetch[K, V] {
-	return func(ctx context.Context, keys []K) (map[K]V, error) {
+	return func(ctx context.Context, keys []K, columns batch.Columns) (map[K]V, error) {
 		var names []string
 		for _, k := range keys {
 			names = append(names, fmt.Sprint(k))
@@ -311,6 +312,9 @@ func read[K comparable, V any](l *library, relation string, one func(K) (V, bool
 		l.mu.Lock()
 		l.batches = append(l.batches, fmt.Sprint(relation, names))
 		l.mu.Unlock()
+		if l.columns != nil {
+			l.columns(relation, columns)
+		}
 		if l.fetch != nil {
 			if err := l.fetch(ctx, relation, names); err != nil {
 				return nil, err
@@ -319,7 +323,7 @@ func read[K comparable, V any](l *library, relation string, one func(K) (V, bool
 		values := map[K]V{}
 		for _, k := range keys {
 			if v, ok := one(k); ok {
-				narrow(ctx, v)
+				narrow(columns, v)
 				values[k] = v
 			}
 		}
@@ -328,26 +332,26 @@ func read[K comparable, V any](l *library, relation string, one func(K) (V, bool
 }
 
 // narrow takes from rows what a statement would not have read.
-func narrow(ctx context.Context, value any) {
+func narrow(columns batch.Columns, value any) {
 	switch v := value.(type) {
 	case *batchtest.Author:
-		cut(ctx, "Author", "name", &v.Name)
-		cut(ctx, "Author", "rival_id", &v.Rival)
+		cut(columns, "Author", "name", &v.Name)
+		cut(columns, "Author", "rival_id", &v.Rival)
 	case *batchtest.Book:
-		cut(ctx, "Book", "title", &v.Title)
-		cut(ctx, "Book", "author_id", &v.Author)
+		cut(columns, "Book", "title", &v.Title)
+		cut(columns, "Book", "author_id", &v.Author)
 	case *batchtest.Magazine:
-		cut(ctx, "Magazine", "title", &v.Title)
-		cut(ctx, "Magazine", "editor_id", &v.Editor)
+		cut(columns, "Magazine", "title", &v.Title)
+		cut(columns, "Magazine", "editor_id", &v.Editor)
 	case []*batchtest.Book:
 		for _, b := range v {
-			narrow(ctx, b)
+			narrow(columns, b)
 		}
 	}
 }
 
-func cut[V any](ctx context.Context, typ, column string, value *V) {
-	if !slices.Contains(batch.Columns(ctx, typ), column) {
+func cut[V any](columns batch.Columns, typ, column string, value *V) {
+	if !slices.Contains(columns.Of(typ), column) {
 		*value = *new(V)
 	}
 }

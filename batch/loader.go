@@ -11,8 +11,9 @@ import (
 	"github.com/graph-gophers/dataloader/v7"
 )
 
-// Fetch reads the values of distinct keys in one go. A key that is missing in the map has V's zero value.
-type Fetch[K comparable, V any] func(ctx context.Context, keys []K) (map[K]V, error)
+// Fetch reads the values of distinct keys in one go, from rows with the columns that it is given. A key that is missing in
+// the map has V's zero value.
+type Fetch[K comparable, V any] func(ctx context.Context, keys []K, columns Columns) (map[K]V, error)
 
 // Loader loads values by key through batches. It belongs to one Set, and keeps what it has loaded until
 // the set is cleared.
@@ -284,7 +285,7 @@ func (l *Loader[K, V]) gather() bool {
 
 // readGathered reads that batch.
 func (l *Loader[K, V]) readGathered() {
-	l.read(&l.set.ahead, l.batch.keys, func(values map[K]V, err error) {
+	l.read(l.batch.keys, true, func(values map[K]V, err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.batch.clears == l.clears {
@@ -368,7 +369,7 @@ func (l *Loader[K, V]) readOthers(keys []K, clears int) []*dataloader.Result[V] 
 	done := make(chan struct{})
 	go func() { // the fetch may end its goroutine
 		defer close(done)
-		l.read(l.set.ctx, keys, func(values map[K]V, err error) {
+		l.read(keys, false, func(values map[K]V, err error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			all := make([]dataloader.Result[V], len(keys))
@@ -417,7 +418,7 @@ func (l *Loader[K, V]) flush() {
 var errGoexit = errors.New("batch: the fetch ended its goroutine")
 
 // read reads keys and hands over what came of it, even of a panic or of runtime.Goexit.
-func (l *Loader[K, V]) read(ctx context.Context, keys []K, then func(map[K]V, error)) {
+func (l *Loader[K, V]) read(keys []K, planned bool, then func(map[K]V, error)) {
 	var values map[K]V
 	var err error
 	ended := true
@@ -429,6 +430,6 @@ func (l *Loader[K, V]) read(ctx context.Context, keys []K, then func(map[K]V, er
 		}
 		then(values, err)
 	}()
-	values, err = l.fetch(ctx, keys)
+	values, err = l.fetch(l.set.ctx, keys, Columns{l.set, planned})
 	ended = false
 }

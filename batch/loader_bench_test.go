@@ -21,7 +21,7 @@ var rows = func() (all [1001]*row) {
 	return all
 }()
 
-func fetchRows(_ context.Context, ids []int) (map[int]*row, error) {
+func fetchRows(_ context.Context, ids []int, _ Columns) (map[int]*row, error) {
 	found := make(map[int]*row, len(ids))
 	for _, id := range ids {
 		found[id] = rows[id]
@@ -86,7 +86,7 @@ func BenchmarkBatchUnforeseen(b *testing.B) {
 
 func BenchmarkBatchDataloader(b *testing.B) {
 	results := func(ctx context.Context, keys []int) []*dataloader.Result[*row] {
-		found, err := fetchRows(ctx, keys)
+		found, err := fetchRows(ctx, keys, Columns{})
 		all := make([]*dataloader.Result[*row], len(keys))
 		for i, k := range keys {
 			all[i] = &dataloader.Result[*row]{Data: found[k], Error: err}

@@ -19,7 +19,7 @@ type source struct {
 	fetch   func(ctx context.Context, keys []int) (map[int]string, error)
 }
 
-func (s *source) read(ctx context.Context, keys []int) (map[int]string, error) {
+func (s *source) read(ctx context.Context, keys []int, _ Columns) (map[int]string, error) {
 	s.mu.Lock()
 	sorted := slices.Clone(keys)
 	slices.Sort(sorted)

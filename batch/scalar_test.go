@@ -30,7 +30,7 @@ func newScalars(set *batch.Set) scalars {
 }
 
 func scalar[V any](set *batch.Set, values map[string]V) *batch.Loader[string, V] {
-	return batch.NewLoader(set, func(context.Context, []string) (map[string]V, error) { return values, nil })
+	return batch.NewLoader(set, func(context.Context, []string, batch.Columns) (map[string]V, error) { return values, nil })
 }
 
 // of declares a field of Numbers.

@@ -35,7 +35,6 @@ type Set struct {
 	answers  []*answer
 
 	// What Columns goes by. It changes while a run is under way, and is read by the batches of that.
-	ahead      ahead       // the context of what a plan has gathered
 	answering  bool        // it is to answer the queries
 	whole      bool        // resolvers have had to run all the same
 	narrowed   atomic.Bool // loaders have rows that lack columns
@@ -69,7 +68,6 @@ func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
 	}
 	s.loaders = s.some[:0]
 	s.ctx = s.Join(ctx)
-	s.ahead.Context = s.ctx
 	return s.ctx, s
 }
 
@@ -79,7 +77,6 @@ func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
 func NewGroup(ctx context.Context, plan *Plan, queries ...*graphql.OperationContext) *Set {
 	s := &Set{plan: mustHave(plan), operations: queries}
 	s.ctx = s.Join(ctx)
-	s.ahead.Context = s.ctx
 	return s
 }
 
@@ -99,13 +96,6 @@ func (s *Set) Join(ctx context.Context) context.Context {
 func fromContext(ctx context.Context) *Set {
 	s, _ := ctx.Value(contextKey{}).(*Set)
 	return s
-}
-
-func mustFromContext(ctx context.Context) *Set {
-	if s := fromContext(ctx); s != nil {
-		return s
-	}
-	panic(errors.New("batch: no set in the context: make one with NewSet for each operation, and pass its context on"))
 }
 
 // outlives reports whether the set's context may go on after ctx has ended.

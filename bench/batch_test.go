@@ -27,7 +27,7 @@ var users = func() (all [1001]*user) {
 }()
 
 // fetch finds users as a statement would: in one go, in no particular order.
-func fetch(_ context.Context, ids []int) (map[int]*user, error) {
+func fetch(_ context.Context, ids []int, _ batch.Columns) (map[int]*user, error) {
 	found := make(map[int]*user, len(ids))
 	for _, id := range ids {
 		found[id] = users[id]
@@ -121,7 +121,7 @@ func BenchmarkBatchFallback(b *testing.B) {
 func BenchmarkBatchDataloader(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		results := func(ctx context.Context, keys []int) []*dataloader.Result[*user] {
-			found, err := fetch(ctx, keys)
+			found, err := fetch(ctx, keys, batch.Columns{})
 			all := make([]*dataloader.Result[*user], len(keys))
 			for i, k := range keys {
 				all[i] = &dataloader.Result[*user]{Data: found[k], Error: err}
@@ -147,7 +147,7 @@ func BenchmarkBatchDataloader(b *testing.B) {
 func BenchmarkBatchDataloadgen(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		values := func(ctx context.Context, keys []int) ([]*user, []error) {
-			found, err := fetch(ctx, keys)
+			found, err := fetch(ctx, keys, batch.Columns{})
 			all := make([]*user, len(keys))
 			for i, k := range keys {
 				all[i] = found[k]

@@ -98,15 +98,15 @@ func (l *Loaders) Wrote(user *model.User) {
 }
 
 // perPage lets a batch of lists be read in groups that are asked for the same page.
-func perPage[V any](read func(ctx context.Context, parents []int64, page model.Page) (map[int64]V, error)) batch.Fetch[List, V] {
-	return func(ctx context.Context, keys []List) (map[List]V, error) {
+func perPage[V any](read func(ctx context.Context, parents []int64, page model.Page, c batch.Columns) (map[int64]V, error)) batch.Fetch[List, V] {
+	return func(ctx context.Context, keys []List, c batch.Columns) (map[List]V, error) {
 		parents := map[model.Page][]int64{}
 		for _, k := range keys {
 			parents[k.Page] = append(parents[k.Page], k.Parent)
 		}
 		lists := make(map[List]V, len(keys))
 		for page, ids := range parents {
-			values, err := read(ctx, ids, page)
+			values, err := read(ctx, ids, page, c)
 			if err != nil {
 				return nil, err
 			}
@@ -119,11 +119,11 @@ func perPage[V any](read func(ctx context.Context, parents []int64, page model.P
 }
 
 // each reads keys that have nothing in common, one after the other.
-func each[K comparable, V any](read func(ctx context.Context, key K) (V, error)) batch.Fetch[K, V] {
-	return func(ctx context.Context, keys []K) (map[K]V, error) {
+func each[K comparable, V any](read func(ctx context.Context, key K, c batch.Columns) (V, error)) batch.Fetch[K, V] {
+	return func(ctx context.Context, keys []K, c batch.Columns) (map[K]V, error) {
 		values := make(map[K]V, len(keys))
 		for _, k := range keys {
-			v, err := read(ctx, k)
+			v, err := read(ctx, k, c)
 			if err != nil {
 				return nil, err
 			}
@@ -134,8 +134,8 @@ func each[K comparable, V any](read func(ctx context.Context, key K) (V, error))
 }
 
 // countAll reads how many rows a table has.
-func countAll(table any) func(context.Context, int64) (int, error) {
-	return func(ctx context.Context, _ int64) (int, error) {
+func countAll(table any) func(context.Context, int64, batch.Columns) (int, error) {
+	return func(ctx context.Context, _ int64, _ batch.Columns) (int, error) {
 		var n int64
 		err := session.DB(ctx).Model(table).Count(&n).Error
 		return int(n), err
@@ -144,7 +144,7 @@ func countAll(table any) func(context.Context, int64) (int, error) {
 
 // countBy reads how many rows of a table belong to each parent.
 func countBy(table, parent string) batch.Fetch[int64, int] {
-	return func(ctx context.Context, keys []int64) (map[int64]int, error) {
+	return func(ctx context.Context, keys []int64, _ batch.Columns) (map[int64]int, error) {
 		counts := make(map[int64]int, len(keys))
 		err := in(keys, func(_ string, keys []any) error {
 			var rows []struct {

@@ -17,8 +17,8 @@ import (
 )
 
 // columns returns the columns of a type that the operation needs, and those that a statement needs besides.
-func columns(ctx context.Context, typ string, besides ...string) []string {
-	names := batch.Columns(ctx, typ)
+func columns(c batch.Columns, typ string, besides ...string) []string {
+	names := c.Of(typ)
 	for _, name := range besides {
 		if !slices.Contains(names, name) {
 			names = append(names, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"rollcall/batch"
 	"rollcall/model"
 )
 
@@ -15,9 +16,9 @@ var teamRow = row[model.Team]{
 	"updated_at": func(t *model.Team) any { return instant{&t.UpdatedAt} },
 }
 
-func teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) {
+func teamsByID(ctx context.Context, ids []int64, c batch.Columns) (map[int64]*model.Team, error) {
 	byID := make(map[int64]*model.Team, len(ids))
-	selected := columns(ctx, "Team")
+	selected := columns(c, "Team")
 	err := in(ids, func(marks string, ids []any) error {
 		teams, err := read(ctx, teamRow, selected, "SELECT "+list("", selected)+" FROM teams WHERE id IN ("+marks+")", ids)
 		for _, t := range teams {
@@ -29,8 +30,8 @@ func teamsByID(ctx context.Context, ids []int64) (map[int64]*model.Team, error) 
 }
 
 // teams reads a page of all teams.
-func teams(ctx context.Context, page model.Page) (*model.TeamConnection, error) {
-	selected := columns(ctx, "Team")
+func teams(ctx context.Context, page model.Page, c batch.Columns) (*model.TeamConnection, error) {
+	selected := columns(c, "Team")
 	teams, err := read(ctx, teamRow, selected, "SELECT "+list("", selected)+" FROM teams"+firstOfAll, []any{page.After, page.First + 1})
 	loaders, edges := FromContext(ctx), make([]*model.TeamEdge, len(teams))
 	for i, t := range teams {
@@ -55,8 +56,8 @@ var userTeamRow = joined(teamRow, func(r *userTeam) *model.Team { return &r.team
 
 // teamsOfUsers reads the first teams of each user. A user has few: numbering all of them costs less
 // than one limited select for each user.
-func teamsOfUsers(ctx context.Context, users []int64, page model.Page) (map[int64]*model.UserTeamConnection, error) {
-	team, edge := columns(ctx, "Team"), columns(ctx, "UserTeamEdge", "user_id")
+func teamsOfUsers(ctx context.Context, users []int64, page model.Page, c batch.Columns) (map[int64]*model.UserTeamConnection, error) {
+	team, edge := columns(c, "Team"), columns(c, "UserTeamEdge", "user_id")
 	loaders, edges := FromContext(ctx), make(map[int64][]*model.UserTeamEdge, len(users))
 	err := in(users, func(marks string, users []any) error {
 		all := slices.Concat(team, edge)

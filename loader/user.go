@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rollcall/apierror"
+	"rollcall/batch"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -44,9 +45,9 @@ func readUser(ctx context.Context, id int64, lock string) (*model.User, error) {
 	return users[0], nil
 }
 
-func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) {
+func usersByID(ctx context.Context, ids []int64, c batch.Columns) (map[int64]*model.User, error) {
 	byID := make(map[int64]*model.User, len(ids))
-	selected := columns(ctx, "User")
+	selected := columns(c, "User")
 	err := in(ids, func(marks string, ids []any) error {
 		users, err := read(ctx, userRow, selected, "SELECT "+list("", selected)+" FROM users WHERE id IN ("+marks+")", ids)
 		for _, u := range users {
@@ -57,7 +58,7 @@ func usersByID(ctx context.Context, ids []int64) (map[int64]*model.User, error) 
 	return byID, err
 }
 
-func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User, error) {
+func usersByEmail(ctx context.Context, emails []string, c batch.Columns) (map[string]*model.User, error) {
 	byEmail := make(map[string]*model.User, len(emails))
 	emails = slices.DeleteFunc(slices.Clone(emails), func(email string) bool { return !model.StorableEmail(email) })
 	if len(emails) == 0 {
@@ -67,7 +68,7 @@ func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User,
 	for i, email := range emails {
 		args[i] = email
 	}
-	selected := columns(ctx, "User", "email")
+	selected := columns(c, "User", "email")
 	users, err := read(ctx, userRow, selected, "SELECT "+list("", selected)+" FROM users WHERE email IN ("+marks(len(emails))+")", args)
 	for _, u := range users {
 		byEmail[u.Email] = u
@@ -76,33 +77,33 @@ func usersByEmail(ctx context.Context, emails []string) (map[string]*model.User,
 }
 
 // users reads a page of all users.
-func users(ctx context.Context, page model.Page) (*model.UserConnection, error) {
-	selected := columns(ctx, "User")
+func users(ctx context.Context, page model.Page, c batch.Columns) (*model.UserConnection, error) {
+	selected := columns(c, "User")
 	users, err := read(ctx, userRow, selected, "SELECT "+list("", selected)+" FROM users"+firstOfAll, []any{page.After, page.First + 1})
 	return userConnection(ctx, nil, users, page), err
 }
 
 // userCounts counts the reports of managers, and all users under 0.
-func userCounts(ctx context.Context, managers []int64) (map[int64]int, error) {
+func userCounts(ctx context.Context, managers []int64, c batch.Columns) (map[int64]int, error) {
 	all := slices.Index(managers, 0)
 	if all < 0 {
-		return countBy("users", "manager_id")(ctx, managers)
+		return countBy("users", "manager_id")(ctx, managers, c)
 	}
 	counts := map[int64]int{}
 	if managers = slices.Delete(slices.Clone(managers), all, all+1); len(managers) > 0 {
 		var err error
-		if counts, err = countBy("users", "manager_id")(ctx, managers); err != nil {
+		if counts, err = countBy("users", "manager_id")(ctx, managers, c); err != nil {
 			return nil, err
 		}
 	}
-	n, err := countAll(&model.User{})(ctx, 0)
+	n, err := countAll(&model.User{})(ctx, 0, c)
 	counts[0] = n
 	return counts, err
 }
 
 // reports reads the first users of each manager. A manager may have many: each is limited on its own.
-func reports(ctx context.Context, managers []int64, page model.Page) (map[int64]*model.UserConnection, error) {
-	selected := columns(ctx, "User", "manager_id")
+func reports(ctx context.Context, managers []int64, page model.Page, c batch.Columns) (map[int64]*model.UserConnection, error) {
+	selected := columns(c, "User", "manager_id")
 	users, err := firstOfEach(ctx, userRow, selected, managers, page,
 		"SELECT "+list("", selected)+" FROM users WHERE manager_id = ? AND id > ? ORDER BY id LIMIT ?")
 	if err != nil {
@@ -142,8 +143,8 @@ var memberRow = joined(userRow, func(m *member) *model.User { return &m.user }, 
 })
 
 // membersOfTeams reads the first members of each team. A team may have many: each is limited on its own.
-func membersOfTeams(ctx context.Context, teams []int64, page model.Page) (map[int64]*model.TeamMemberConnection, error) {
-	user, edge := columns(ctx, "User"), columns(ctx, "TeamMemberEdge", "team_id")
+func membersOfTeams(ctx context.Context, teams []int64, page model.Page, c batch.Columns) (map[int64]*model.TeamMemberConnection, error) {
+	user, edge := columns(c, "User"), columns(c, "TeamMemberEdge", "team_id")
 	members, err := firstOfEach(ctx, memberRow, slices.Concat(user, edge), teams, page, "SELECT "+list("u.", user)+", "+list("m.", edge)+
 		" FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.team_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?")
 	if err != nil {
