@@ -52,6 +52,7 @@ func (e *events) pass(ctx context.Context) {
 			set.renew()
 		}
 		e.last = set
+		set.event = event.Interface()
 		set.followBelow(ctx, e.field, event.Interface())
 	}
 	e.to.Send(event)

@@ -48,8 +48,9 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 // the first of its resolvers, what was deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
-	deferred, operation := fc.Field.IsDeferred(), p.operation(fc.Object)
-	if !deferred && operation == "" {
+	deferred, operation, known := fc.Field.IsDeferred(), p.operation(fc.Object), p.fields[fc.Object][fc.Field.Name]
+	resolves := known != nil && known.declared[0].resolve != nil
+	if !deferred && operation == "" && !resolves {
 		return next(ctx)
 	}
 	set, err := p.set(ctx)
@@ -62,6 +63,9 @@ func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, 
 	if deferred {
 		set.resume(ctx, fc.Field)
 	}
+	if resolves {
+		return known.resolve(ctx, p, set, fc)
+	}
 	result, err := next(ctx)
 	if err != nil || result == nil {
 		return result, err
@@ -70,7 +74,7 @@ func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, 
 	case ast.Subscription:
 		return p.events(ctx, set, fc.Field, result), nil
 	case ast.Mutation, ast.Query:
-		if p.fields[fc.Object][fc.Field.Name] == nil {
+		if known == nil {
 			set.followBelow(ctx, fc.Field, result)
 		}
 	}

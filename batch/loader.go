@@ -18,8 +18,9 @@ type Fetch[K comparable, V any] func(ctx context.Context, keys []K, columns Colu
 // Loader loads values by key through batches. It belongs to one Set, and keeps what it has loaded until
 // the set is cleared.
 type Loader[K comparable, V any] struct {
-	set   *Set
-	fetch Fetch[K, V]
+	set    *Set
+	fetch  Fetch[K, V]
+	source *Source[K, V] // that it is the loader of, or nil
 
 	mu              sync.Mutex
 	*contents[K, V]     // nil until it is used: an operation uses few of its loaders

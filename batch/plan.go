@@ -20,6 +20,9 @@ type Plan struct {
 	columns  map[string][]dependency // by type, in the order in which they were declared
 	inert    map[string]bool         // directives that do nothing when an operation runs
 
+	complete     bool // every field has to be declared
+	suggest      func(of *ast.Definition, field *ast.FieldDefinition) string
+	left         map[string]bool          // Unplanned fields, as "Type.field"
 	dependencies int                      // how many columns are declared
 	answered     graphql.ExecutableSchema // that Answers was given, or nil
 	refused      error                    // what is wrong with the declarations by themselves
@@ -50,16 +53,19 @@ type Field struct {
 	typ, name string
 	parent    reflect.Type
 	kind      kind
-	of        reflect.Type                                                // what a relation or path has: of a list, an element
-	list      bool                                                        // the field has a list
-	load      func(ctx context.Context, objects []any, args Args) loading // in a relation
-	valid     func(args Args) bool                                        // in a relation: they are
-	follow    func(below *column, object any)                             // in a path
-	value     func(b []byte, object any) []byte                           // in a value
-	columns   []string                                                    // that it needs
-	from      bool                                                        // it says which
-	inert     []string                                                    // directives
-	err       error                                                       // of the declaration itself
+	of        reflect.Type                                                  // what a relation or path has: of a list, an element
+	list      bool                                                          // the field has a list
+	load      func(ctx context.Context, objects []any, args Args) loading   // in a relation
+	valid     func(args Args) bool                                          // in a relation: they are
+	follow    func(below *column, object any)                               // in a path
+	value     func(b []byte, object any) []byte                             // in a value
+	columns   []string                                                      // that it needs
+	from      bool                                                          // it says which
+	inert     []string                                                      // directives
+	unplanned []string                                                      // fields of the type
+	resolve   func(ctx context.Context, parent any, args Args) (any, error) // in a Lookup, for gqlgen
+	scalar    string                                                        // in a value: what it is written as, or ""
+	err       error                                                         // of the declaration itself
 }
 
 // kind is which function has made a declaration.
@@ -82,13 +88,16 @@ type Root struct{}
 
 // NewPlan returns the plan of a schema's relations, values and columns. What is wrong in them the server refuses at its start.
 func NewPlan(fields ...Field) *Plan {
-	p := &Plan{columns: map[string][]dependency{}, inert: maps.Clone(inert)}
+	p := &Plan{columns: map[string][]dependency{}, inert: maps.Clone(inert), left: map[string]bool{}}
 	for _, f := range fields {
 		if f.err != nil && p.refused == nil {
 			p.refused = f.err
 		}
 		for _, name := range f.inert {
 			p.inert[name] = true
+		}
+		for _, name := range f.unplanned {
+			p.left[f.typ+"."+name] = true
 		}
 		for _, column := range f.columns {
 			p.columns[f.typ] = append(p.columns[f.typ], dependency{f.name, column, p.dependencies})
@@ -229,6 +238,12 @@ func Inert(directives ...string) Field {
 		}
 		f.inert = append(f.inert, name)
 	}
+	return f
+}
+
+// As says which scalar a Value is written as: Validate refuses it for a field of another type. A String is an enum's value too.
+func (f Field) As(scalar string) Field {
+	f.scalar = scalar
 	return f
 }
 

@@ -28,6 +28,7 @@ type Set struct {
 	roots     sync.Once      // the root fields of the operations have been followed
 	again     sync.Once      // and once more, for resolvers
 
+	event    any // of a subscription, which is being answered
 	mu       sync.Mutex
 	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
 	deferred map[*ast.Field][]*deferred
@@ -106,7 +107,7 @@ func (s *Set) outlives(ctx context.Context) bool {
 // read reads the batches that a plan has gathered, all at once. Each has a goroutine to itself, which its
 // fetch may end.
 func (s *Set) read() {
-	for _, l := range s.loaders {
+	for _, l := range s.all() {
 		if l.gather() {
 			s.reading.Add(1)
 			go func() { //nolint:modernize // WaitGroup.Go allocates twice as much
@@ -138,9 +139,16 @@ func deepen(used bool) byte {
 //go:noinline
 func last(room *[stack]byte) byte { return room[stack-1] }
 
+// all returns the loaders that there are.
+func (s *Set) all() []loader {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaders
+}
+
 // flush sends the batches that no plan foresaw.
 func (s *Set) flush() {
-	for _, l := range s.loaders {
+	for _, l := range s.all() {
 		l.flush()
 	}
 }
@@ -148,7 +156,7 @@ func (s *Set) flush() {
 // Clear forgets everything that was loaded: a write may have changed it. What is being read meanwhile reaches
 // those who wait for it, and is not kept.
 func (s *Set) Clear() {
-	for _, l := range s.loaders {
+	for _, l := range s.all() {
 		l.clear()
 	}
 }

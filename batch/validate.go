@@ -54,6 +54,12 @@ func (v *validation) plan() error {
 		if f.inert != nil {
 			continue
 		}
+		if f.unplanned != nil {
+			if err := v.unplanned(f); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := v.parent(f); err != nil {
 			return err
 		}
@@ -93,6 +99,16 @@ func (v *validation) plan() error {
 			if v.argumentsGuarded(field) {
 				delete(fields, name) // what the resolver is given is not known before it runs
 			}
+		}
+	}
+	return v.completeness()
+}
+
+// unplanned refuses Unplanned fields that the schema does not have.
+func (v *validation) unplanned(f Field) error {
+	for _, name := range f.unplanned {
+		if _, err := v.object(f.typ, name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -186,6 +202,10 @@ func (v *validation) field(f Field, field *ast.FieldDefinition, again bool) erro
 		return fmt.Errorf("batch: %s is declared with Value, and leads to objects of %s: declare it with Path, or with Relation if a loader has them", name, leads.Name)
 	case f.follow != nil && leads.IsLeafType():
 		return fmt.Errorf("batch: %s is declared with %s, and has no objects, but a %s: declare it with Value", name, f.kind, leads.Name)
+	case f.scalar != "" && f.scalar != leads.Name && (f.scalar != "String" || leads.Kind != ast.Enum):
+		return fmt.Errorf("batch: %s is declared as a %s, and the schema has a %s: let both be the same", name, f.scalar, leads.Name)
+	case f.resolve != nil && (v.fieldGuarded(v.schema.Types[f.typ], field) || v.argumentsGuarded(field)):
+		return fmt.Errorf("batch: a directive stands at %s, which the plan resolves past it: declare the directive with Inert, or the field with Relation and a resolver", name)
 	case nested && f.value == nil:
 		return fmt.Errorf("batch: %s is a list of lists, which only Value can be declared for", name)
 	case f.value == nil && list && !f.list:
