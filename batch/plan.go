@@ -64,6 +64,7 @@ type Field struct {
 	inert     []string                                                      // directives
 	unplanned []string                                                      // fields of the type
 	resolve   func(ctx context.Context, parent any, args Args) (any, error) // in a Lookup, for gqlgen
+	listed    func(objects []any) any                                       // in Lookups
 	scalar    string                                                        // in a value: what it is written as, or ""
 	err       error                                                         // of the declaration itself
 }

@@ -52,12 +52,15 @@ func value[P any, K comparable, V any](ctx context.Context, source *Source[K, V]
 	return v, nil
 }
 
-// Lookups is Relations for such a field: a list of N, which is V or an interface that V has.
-func Lookups[P any, K comparable, V, N any](typ, name string, source *Source[K, V], keys func(Args) (func(parent P) iter.Seq2[K, bool], error)) Field {
+// Lookups is Relations for such a field. list makes the value that gqlgen takes of the objects, in which nil stands for none.
+func Lookups[P any, K comparable, V any](
+	typ, name string, source *Source[K, V], keys func(Args) (func(parent P) iter.Seq2[K, bool], error), list func(objects []any) any,
+) Field {
 	f := Relations(typ, name, source.Loader, func(args Args) func(P) iter.Seq2[K, bool] {
 		of, _ := keys(args)
 		return of
 	})
+	f.listed = list
 	f.resolve = func(ctx context.Context, parent any, args Args) (any, error) {
 		of, err := keys(args)
 		if err != nil {
@@ -67,16 +70,15 @@ func Lookups[P any, K comparable, V, N any](typ, name string, source *Source[K, 
 		if err != nil {
 			return nil, err
 		}
-		list := []N{}
+		all := []any{}
 		for k, ok := range of(object) {
 			v, err := value(ctx, source, func(K) (K, bool) { return k, ok }, k)
 			if err != nil {
 				return nil, err
 			}
-			n, _ := v.(N)
-			list = append(list, n)
+			all = append(all, v)
 		}
-		return list, nil
+		return all, nil
 	}
 	return f
 }
@@ -113,23 +115,26 @@ func (k *known) resolve(ctx context.Context, p *Plan, set *Set, fc *graphql.Fiel
 		if err != nil {
 			return nil, err
 		}
-		if result = merged(result, one); result != nil && !declared.list {
+		if result = merged(result, one); result != nil && declared.kind != relations {
 			break
 		}
+	}
+	if all, ok := result.([]any); ok {
+		return k.declared[0].listed(all), nil
 	}
 	return result, nil
 }
 
 // merged returns the first of two values that is one. In lists each element counts by itself.
 func merged(one, other any) any {
-	to, from := reflect.ValueOf(one), reflect.ValueOf(other)
+	all, list := one.([]any)
 	switch {
 	case one == nil:
 		return other
-	case other != nil && to.Kind() == reflect.Slice:
-		for i := range to.Len() {
-			if to.Index(i).IsZero() {
-				to.Index(i).Set(from.Index(i))
+	case list:
+		for i, v := range other.([]any) {
+			if all[i] == nil {
+				all[i] = v
 			}
 		}
 	}

@@ -15,11 +15,11 @@ import (
 
 	"rollcall/apierror"
 	"rollcall/database"
+	"rollcall/directory"
 	"rollcall/event"
 	"rollcall/graph/generated"
+	"rollcall/keyset"
 	"rollcall/limit"
-	"rollcall/loader"
-	"rollcall/model"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -98,19 +98,19 @@ func newHandler(cfg Config, planned bool) *API {
 	if cfg.Events == nil {
 		cfg.Events = &event.Local{}
 	}
+	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events})
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events},
+		Resolvers: &Resolver{Directory: d},
 	})
 	rules := rulesOf(cfg.Production)
 	cfg.checkDocuments(schema.Schema(), rules())
-	plan := loader.Plan(cfg.MaxPage)
 	if planned {
-		schema = plan.Answers(schema)
+		schema = d.Plan.Answers(schema)
 	}
 	srv := handler.New(schema)
 	gate := cfg.gate()
 	cost := &limit.Cost{
-		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage,
+		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: keyset.DefaultSize,
 		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
 	}
 	api := &API{
@@ -135,13 +135,13 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.Use(cost)
 	srv.Use(bounded{})
 	srv.Use(events{})
-	srv.Use(plan)
+	srv.Use(d.Plan)
 	srv.Use(session.Extension{
 		DB:             cfg.Database.Write,
 		Reads:          cfg.Database.Read,
 		Side:           cfg.Database.Side,
 		Proof:          cfg.Proof,
-		Bind:           loader.Bind(plan),
+		Bind:           func(ctx context.Context) context.Context { return d.Bind(ctx, session.GroupOf(ctx)) },
 		Deadline:       cfg.Deadline,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,

@@ -1,25 +1,23 @@
-// Package graph serves the directory's schema: the resolvers, one file for each GraphQL type, and the
-// HTTP handler that runs them.
+// Package graph serves the directory's schema: the HTTP handler, the resolvers, and what clients see of errors.
 package graph
 
 import (
-	"rollcall/event"
+	"context"
+
+	"rollcall/directory"
+	"rollcall/entity"
 	"rollcall/graph/generated"
 	"rollcall/model"
-	"rollcall/session"
 )
 
-// Resolver is the root of the resolvers.
+// Resolver is the root of the resolvers. Those that it does not have are relations, which the read plan resolves.
 type Resolver struct {
-	MaxPage int            // most items that a page may hold
-	Proof   *session.Proof // nil: what became of a mutation cannot be told
-	Events  event.Broker   // between mutations and subscriptions
+	generated.ResolverRoot
+	*directory.Directory
 }
 
-var _ generated.ResolverRoot = &Resolver{}
-
-// Query resolves the fields of Query.
-func (r *Resolver) Query() generated.QueryResolver { return queryResolver{r} }
+// Query resolves the fields of Query that no plan does.
+func (r *Resolver) Query() generated.QueryResolver { return queryResolver{Resolver: r} }
 
 // Mutation resolves the fields of Mutation.
 func (r *Resolver) Mutation() generated.MutationResolver { return mutationResolver{r} }
@@ -27,30 +25,47 @@ func (r *Resolver) Mutation() generated.MutationResolver { return mutationResolv
 // Subscription resolves the fields of Subscription.
 func (r *Resolver) Subscription() generated.SubscriptionResolver { return subscriptionResolver{r} }
 
-// UserChange resolves the relation of UserChange.
-func (r *Resolver) UserChange() generated.UserChangeResolver { return userChangeResolver{} }
-
-// User resolves the relations of User.
-func (r *Resolver) User() generated.UserResolver { return userResolver{r} }
-
-// Team resolves the relations of Team.
-func (r *Resolver) Team() generated.TeamResolver { return teamResolver{r} }
-
-// UserConnection counts users.
-func (r *Resolver) UserConnection() generated.UserConnectionResolver { return userCount{} }
-
-// TeamConnection counts teams.
-func (r *Resolver) TeamConnection() generated.TeamConnectionResolver { return teamCount{} }
-
-// UserTeamConnection counts the teams of a user.
-func (r *Resolver) UserTeamConnection() generated.UserTeamConnectionResolver { return userTeamCount{} }
-
-// TeamMemberConnection counts the members of a team.
-func (r *Resolver) TeamMemberConnection() generated.TeamMemberConnectionResolver {
-	return teamMemberCount{}
+type queryResolver struct {
+	generated.QueryResolver
+	*Resolver
 }
 
-// page checks the arguments of a list whose nodes are of type typ.
-func (r *Resolver) page(typ string, first *int, after *string) (model.Page, error) {
-	return model.PageArgs{First: first, After: after}.Page(typ, r.MaxPage)
+// MutationOutcome resolves Query.mutationOutcome.
+func (r queryResolver) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {
+	return r.Directory.MutationOutcome(ctx, id)
+}
+
+type mutationResolver struct{ *Resolver }
+
+// CreateUser resolves Mutation.createUser.
+func (r mutationResolver) CreateUser(ctx context.Context, input entity.Input) (*model.UserPayload, error) {
+	return userPayload(r.Directory.CreateUser(ctx, input))
+}
+
+// UpdateUser resolves Mutation.updateUser.
+func (r mutationResolver) UpdateUser(ctx context.Context, input entity.Input) (*model.UserPayload, error) {
+	return userPayload(r.Directory.UpdateUser(ctx, input))
+}
+
+func userPayload(user *model.User, err error) (*model.UserPayload, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &model.UserPayload{User: user}, nil
+}
+
+// DeleteUser resolves Mutation.deleteUser.
+func (r mutationResolver) DeleteUser(ctx context.Context, input entity.Input) (*model.DeleteUserPayload, error) {
+	id, err := r.Directory.DeleteUser(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	return &model.DeleteUserPayload{DeletedUserID: id}, nil
+}
+
+type subscriptionResolver struct{ *Resolver }
+
+// UserChanged resolves Subscription.userChanged.
+func (r subscriptionResolver) UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error) {
+	return r.UserChanges(ctx, ids)
 }

@@ -8,39 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/apierror"
-	"rollcall/loader"
-	"rollcall/model"
 )
-
-type subscriptionResolver struct{ *Resolver }
-
-// UserChanged resolves Subscription.userChanged.
-func (r subscriptionResolver) UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error) {
-	switch {
-	case ids != nil && len(ids) == 0:
-		return nil, apierror.BadInput("ids", "ids: name a user, or leave it out for all users")
-	case len(ids) > r.MaxPage:
-		return nil, apierror.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), r.MaxPage)
-	}
-	users := make([]int64, len(ids))
-	for i, id := range ids {
-		var err error
-		if users[i], err = model.ParseIDOf(model.TypeUser, "ids", id); err != nil {
-			return nil, err
-		}
-	}
-	return r.Events.Subscribe(ctx, users)
-}
-
-type userChangeResolver struct{}
-
-// User resolves UserChange.user.
-func (userChangeResolver) User(ctx context.Context, c *model.UserChange) (*model.User, error) {
-	if c.Kind == model.UserDeleted {
-		return nil, nil
-	}
-	return loader.FromContext(ctx).UserByID.Load(ctx, c.UserID)
-}
 
 // events is the gqlgen extension that tells a subscriber which was too slow why there are no more events.
 type events struct{}

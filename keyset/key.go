@@ -34,6 +34,9 @@ type Parent struct {
 // Of returns the parent with an id.
 func Of(id int64) Parent { return Parent{id, true} }
 
+// ID returns the parent's id, of which nothing follows where there is no parent.
+func (p Parent) ID() int64 { return p.id }
+
 // Filter is which rows of a list there are. Its zero value is all.
 type Filter struct {
 	condition string

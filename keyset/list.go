@@ -31,14 +31,15 @@ type Statement struct {
 }
 
 // Rows returns the statements that read one window of the lists of some parents (none: of the whole table), one row more of
-// each than it holds. They select columns, each of which is called by one of names; Parent is among them, as is By. The rows of
-// one list come one after the other, in the order in which they are read: see Page.
-func (l *List) Rows(key Key, parents []int64, columns, names []string) []Statement {
-	switch {
-	case l.Parent == "":
-		return []Statement{{l.window(key, columns), l.args(nil, key)}}
-	case l.Few:
-		return l.numbered(key, parents, columns, names)
+// each than it holds. They select columns, such as t.name or e.role AS edge_role, each with a name of its own, and behind them the
+// parent's id. The rows of one list come one after the other, in the order in which they are read: see Page.
+func (l *List) Rows(key Key, parents []int64, columns []string) []Statement {
+	if l.Parent == "" {
+		return []Statement{{l.window(key, append(columns, "0")), key.args(nil)}}
+	}
+	columns = append(columns, l.Parent+" AS parent_id")
+	if l.Few {
+		return l.numbered(key, parents, columns)
 	}
 	one := l.window(key, columns)
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
@@ -47,7 +48,7 @@ func (l *List) Rows(key Key, parents []int64, columns, names []string) []Stateme
 		ids = padded(ids, noID, maxArms)
 		var args []any
 		for _, id := range ids {
-			args = l.args(append(args, id), key)
+			args = key.args(append(args, id))
 		}
 		all = append(all, Statement{strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), args})
 	}
@@ -112,34 +113,28 @@ func (k Key) places(args []any) []any {
 }
 
 // args appends the arguments of a window, behind the parent's: the limit is one more than the window holds.
-func (*List) args(args []any, key Key) []any {
-	return append(key.places(args), key.Window.Size+1)
-}
+func (k Key) args(args []any) []any { return append(k.places(args), k.Window.Size+1) }
 
 // numbered returns the statements that number the rows of each list.
-func (l *List) numbered(key Key, parents []int64, columns, names []string) []Statement {
+func (l *List) numbered(key Key, parents []int64, columns []string) []Statement {
+	names := make([]string, len(columns))
+	for i, column := range columns {
+		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
+	}
+	text := "SELECT " + strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
+		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From
+	const limit = ") AS ranked WHERE place <= ? ORDER BY parent_id, place"
 	var all []Statement
 	for marks, args := range In(parents) {
-		all = append(all, Statement{
-			"SELECT " + strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
-				", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From +
-				l.where(key, l.Parent+" IN ("+marks+")") + ") AS ranked WHERE place <= ? ORDER BY " + l.name(l.Parent, columns, names) + ", place",
-			l.args(args, key),
-		})
+		all = append(all, Statement{text + l.where(key, l.Parent+" IN ("+marks+")") + limit, key.args(args)})
 	}
 	return all
-}
-
-// name returns the name by which a column is known outside of the select that reads it.
-func (*List) name(column string, columns, names []string) string {
-	i := slices.IndexFunc(columns, func(c string) bool { return c == column || strings.HasPrefix(c, column+" AS ") })
-	return names[i]
 }
 
 // Count returns the statements that count the rows of the lists of some parents, and select the parent and the number.
 func (l *List) Count(key Key, parents []int64) []Statement {
 	if l.Parent == "" {
-		return []Statement{{"SELECT COUNT(*) FROM " + l.From + l.where(key.Whole(), ""), key.Whole().places(nil)}}
+		return []Statement{{"SELECT 0, COUNT(*) FROM " + l.From + l.where(key.Whole(), ""), key.Whole().places(nil)}}
 	}
 	var all []Statement
 	for marks, args := range In(parents) {

@@ -1,6 +1,11 @@
 package model
 
-import "time"
+import (
+	"strconv"
+	"time"
+
+	"rollcall/keyset"
+)
 
 // Team is a row of the table teams.
 type Team struct {
@@ -13,8 +18,8 @@ type Team struct {
 // IsNode marks Team as a GraphQL Node.
 func (*Team) IsNode() {}
 
-// GlobalID returns the team's id in the form that the API shows.
-func (t *Team) GlobalID() string { return TeamID(t.ID) }
+// GlobalID returns the team's id in the form that the API shows, such as "Team:7".
+func (t *Team) GlobalID() string { return "Team:" + strconv.FormatInt(t.ID, 10) }
 
 // Role is what a user is in a team.
 type Role string
@@ -32,3 +37,19 @@ type Membership struct {
 	Role      Role
 	CreatedAt time.Time
 }
+
+// TeamEdge is a team's place in the list of teams.
+type TeamEdge = keyset.Edge[Team]
+
+// TeamConnection is a page of teams.
+type TeamConnection = keyset.Connection[TeamEdge, Team]
+
+// TeamMemberEdge is a member of a team.
+type TeamMemberEdge struct {
+	keyset.Edge[User]
+	Role     Role
+	JoinedAt time.Time
+}
+
+// TeamMemberConnection is a page of a team's members.
+type TeamMemberConnection = keyset.Connection[TeamMemberEdge, User]

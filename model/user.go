@@ -1,7 +1,12 @@
-// Package model holds the directory's types, their validation and their error codes. It does no I/O.
+// Package model holds the directory's types and the forms of their values. It does no I/O.
 package model
 
-import "time"
+import (
+	"strconv"
+	"time"
+
+	"rollcall/keyset"
+)
 
 // User is a row of the table users.
 type User struct {
@@ -18,3 +23,22 @@ func (*User) IsNode() {}
 
 // GlobalID returns the user's id in the form that the API shows.
 func (u *User) GlobalID() string { return UserID(u.ID) }
+
+// UserID returns the global id of a user, such as "User:42".
+func UserID(id int64) string { return "User:" + strconv.FormatInt(id, 10) }
+
+// UserEdge is a user's place in a list of users.
+type UserEdge = keyset.Edge[User]
+
+// UserConnection is a page of users.
+type UserConnection = keyset.Connection[UserEdge, User]
+
+// UserTeamEdge is a team that a user is in.
+type UserTeamEdge struct {
+	keyset.Edge[Team]
+	Role     Role
+	JoinedAt time.Time
+}
+
+// UserTeamConnection is a page of the teams that a user is in.
+type UserTeamConnection = keyset.Connection[UserTeamEdge, Team]

@@ -1,0 +1,41 @@
+package directory
+
+import (
+	"context"
+
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/model"
+)
+
+// declareChange declares what mutations and subscriptions lead to.
+func (d *Directory) declareChange() {
+	d.schema.AddFields(
+		batch.Lookup("UserChange", "user", d.users.ByID(), func(batch.Args) (func(*model.UserChange) (int64, bool), error) {
+			return func(c *model.UserChange) (int64, bool) { return c.UserID, c.Kind != model.UserDeleted }, nil
+		}),
+		batch.Unplanned("UserChange", "kind", "userId"),
+		batch.Path("CreateUserPayload", "user", func(p *model.UserPayload) *model.User { return p.User }),
+		batch.Path("UpdateUserPayload", "user", func(p *model.UserPayload) *model.User { return p.User }),
+		batch.Unplanned("DeleteUserPayload", "deletedUserId"),
+	)
+}
+
+// UserChanges returns the changes of the users with some global ids, or of all where ids is nil, until ctx ends: see event.Broker. The
+// error is BAD_USER_INPUT.
+func (d *Directory) UserChanges(ctx context.Context, ids []string) (<-chan *model.UserChange, error) {
+	switch {
+	case ids != nil && len(ids) == 0:
+		return nil, apierror.BadInput("ids", "ids: name a user, or leave it out for all users")
+	case len(ids) > d.MaxPage:
+		return nil, apierror.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), d.MaxPage)
+	}
+	users := make([]int64, len(ids))
+	for i, id := range ids {
+		var err error
+		if users[i], err = d.users.ParseID("ids", id); err != nil {
+			return nil, err
+		}
+	}
+	return d.Events.Subscribe(ctx, users)
+}

@@ -1,0 +1,82 @@
+// Package directory is the directory itself: its types, each declared once, and what can be done with them. Whoever changes
+// something, by GraphQL or not, goes by its functions, in a unit of work of package session.
+package directory
+
+import (
+	"context"
+	"errors"
+
+	"github.com/99designs/gqlgen/graphql"
+	"gorm.io/gorm"
+
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/entity"
+	"rollcall/event"
+	"rollcall/model"
+	"rollcall/session"
+)
+
+// Config is what a directory needs.
+type Config struct {
+	MaxPage int            // most items that a page may hold
+	Proof   *session.Proof // nil: what became of a mutation cannot be told
+	Events  event.Broker   // carries changes to subscriptions
+}
+
+// Directory is the declarations of the directory's types, and their rules. It holds no data.
+type Directory struct {
+	Config
+	Plan *batch.Plan // how all of it is read
+
+	schema *entity.Schema
+	users  *entity.Object[model.User]
+	teams  *entity.Object[model.Team]
+}
+
+// New returns a directory.
+func New(cfg Config) *Directory {
+	d := &Directory{Config: cfg, schema: entity.NewSchema(cfg.MaxPage)}
+	d.users = entity.Define(d.schema, "User", "users", func(u *model.User) *int64 { return &u.ID })
+	d.teams = entity.Define(d.schema, "Team", "teams", func(t *model.Team) *int64 { return &t.ID })
+	d.declareUser()
+	d.declareTeam()
+	d.declareChange()
+	entity.Nodes[model.Node](d.schema, "node", "nodes")
+	d.schema.AddFields(
+		batch.Inert("snapshot"), // the session heeds it
+		batch.Unplanned("Query", "mutationOutcome"),
+	)
+	d.Plan = d.schema.Plan()
+	return d
+}
+
+// Bind returns ctx with the loaders of some operations, which share them. It is for operation.Extension.
+func (d *Directory) Bind(ctx context.Context, operations []*graphql.OperationContext) context.Context {
+	ctx, _ = batch.NewSet(ctx, d.Plan, operations...)
+	return ctx
+}
+
+// Check returns an error that names what is declared and not in the database.
+func (d *Directory) Check(ctx context.Context, db *gorm.DB) error { return d.schema.Check(ctx, db) }
+
+// MutationOutcome tells what became of a mutation that was answered with OUTCOME_UNKNOWN, by its id. The error is BAD_USER_INPUT.
+func (d *Directory) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {
+	if d.Proof == nil {
+		return model.OutcomeUnknown, nil
+	}
+	outcome, err := d.Proof.Outcome(ctx, id)
+	if errors.Is(err, session.ErrNoOperation) {
+		return "", apierror.BadInput("operationId", "%q is not the id of an operation", apierror.Clip(id))
+	}
+	switch outcome {
+	case session.Committed:
+		return model.OutcomeCommitted, nil
+	case session.Aborted:
+		return model.OutcomeAborted, nil
+	case session.Expired:
+		return model.OutcomeExpired, nil
+	default:
+		return model.OutcomeUnknown, nil
+	}
+}

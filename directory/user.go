@@ -1,0 +1,131 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rollcall/apierror"
+	"rollcall/database"
+	"rollcall/entity"
+	"rollcall/model"
+	"rollcall/session"
+)
+
+func (d *Directory) declareUser() {
+	u := d.users
+	entity.Find(d.schema, "user", u)
+	entity.All(d.schema, "users", u)
+	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName)
+	email := entity.Text(u, "email", func(u *model.User) *string { return &u.Email }).Writable(model.CheckEmail).KeepStored()
+	entity.FindBy(d.schema, "userByEmail", u, email, func(email string) (string, bool) {
+		email = model.NormalEmail(email)
+		return email, model.StorableEmail(email)
+	})
+	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil)
+	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt })
+	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt })
+	entity.Many(u, "reports", u, "manager_id")
+
+	team := entity.Link[model.UserTeamEdge](d.schema, "UserTeam", "memberships")
+	entity.Text(team, "role", func(e *model.UserTeamEdge) *model.Role { return &e.Role })
+	entity.Time(team, "joinedAt", func(e *model.UserTeamEdge) *time.Time { return &e.JoinedAt }).Column("created_at")
+	entity.Through(u, "teams", team, "user_id", "team_id", d.teams, true)
+}
+
+// CreateUser adds a user. Errors: BAD_USER_INPUT (a field's value, or a manager who is not there), CONFLICT (the email).
+func (d *Directory) CreateUser(ctx context.Context, input entity.Input) (*model.User, error) {
+	user, err := d.users.New(input)
+	if err != nil {
+		return nil, err
+	}
+	if user.ManagerID != nil {
+		if _, err := d.users.Read(ctx, *user.ManagerID, ""); err != nil {
+			return nil, asManager(err)
+		}
+	}
+	return user, asManager(insert(ctx, d, d.users, user)) // a new user has no reports, so that no circle can come of it
+}
+
+// UpdateUser changes a user; a field that the input does not have stays. Errors: BAD_USER_INPUT (a field's value, or a manager who is
+// not there, or is below the user), NOT_FOUND (the user), CONFLICT (the email, or a circle above the manager).
+func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.User, error) {
+	change, err := d.users.Change(input)
+	if err != nil {
+		return nil, err
+	}
+	user, err := d.lockForUpdate(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := change.Apply(user)
+	if err != nil {
+		return nil, err
+	}
+	return user, asManager(update(ctx, d, d.users, user, columns))
+}
+
+// DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id), NOT_FOUND,
+// CONFLICT (the user has reports).
+func (d *Directory) DeleteUser(ctx context.Context, input entity.Input) (id string, err error) {
+	change, err := d.users.Change(entity.Input{"id": input["id"]})
+	if err != nil {
+		return "", err
+	}
+	user, err := d.users.Read(ctx, change.ID, forUpdate(ctx))
+	if err != nil {
+		return "", err
+	}
+	err = remove(ctx, d, d.users, user, func() error {
+		return session.DB(ctx).Where("user_id = ?", user.ID).Delete(&model.Membership{}).Error
+	})
+	if database.BreaksReference(err) { // only reports refer to a user by now
+		return "", &apierror.Error{
+			Code: apierror.CodeConflict, Field: "id", Err: err,
+			Message: "the user has reports: give them another manager first",
+		}
+	}
+	return user.GlobalID(), err
+}
+
+// lockForUpdate reads the user whom a change is for, against other changes until this one is stored, and checks a new manager.
+func (d *Directory) lockForUpdate(ctx context.Context, change entity.Change[model.User]) (*model.User, error) {
+	manager, locked := change.Values.ManagerID, false
+	if manager != nil { // whom nobody manages is in no circle
+		before, err := d.users.Read(ctx, change.ID, "")
+		if err != nil {
+			return nil, err
+		}
+		// Before any row is locked, or two changes could each wait for what the other holds.
+		if locked = moves(before, *manager); locked {
+			if err := lockManagers(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	user, err := d.users.Read(ctx, change.ID, forUpdate(ctx))
+	if err != nil || manager == nil || !moves(user, *manager) {
+		return user, err
+	}
+	if !locked { // the user has got another manager between the two reads
+		if err := lockManagers(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return user, d.checkManager(ctx, change.ID, *manager)
+}
+
+// moves reports whether a manager is another one than a user has.
+func moves(u *model.User, manager int64) bool { return u.ManagerID == nil || *u.ManagerID != manager }
+
+// asManager blames the input's managerId for a user who is not there, or who is deleted before the reference to it is stored.
+func asManager(err error) error {
+	var e *apierror.Error
+	switch {
+	case errors.As(err, &e) && e.Code == apierror.CodeNotFound:
+		return apierror.BadInput("managerId", "%s", e.Message)
+	case database.BreaksReference(err): // users refer to nothing else
+		return apierror.BadInput("managerId", "the manager has been deleted")
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package directory
+
+import (
+	"context"
+
+	"rollcall/batch"
+	"rollcall/entity"
+	"rollcall/model"
+	"rollcall/session"
+)
+
+// Every write of the directory goes through this file: it is stored, what was loaded before it is forgotten, and whoever waits for
+// changes learns of it once it is committed.
+
+// insert adds a row.
+func insert[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T) error {
+	if err := session.DB(ctx).Create(row).Error; err != nil {
+		return err
+	}
+	wrote(ctx, d, o, model.UserCreated, row)
+	return nil
+}
+
+// update stores some columns of a row; none: nothing is written.
+func update[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T, columns []string) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	if err := session.DB(ctx).Model(row).Select(columns).Updates(row).Error; err != nil {
+		return err
+	}
+	wrote(ctx, d, o, model.UserUpdated, row)
+	return nil
+}
+
+// remove deletes a row, after what belongs to it.
+func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T, belongings func() error) error {
+	if err := belongings(); err != nil {
+		return err
+	}
+	if err := session.DB(ctx).Delete(row).Error; err != nil {
+		return err
+	}
+	wrote(ctx, d, o, model.UserDeleted, row)
+	return nil
+}
+
+// wrote is called with each row that was written, as it is now.
+func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind model.UserChangeKind, row *T) {
+	batch.Clear(ctx)
+	if kind != model.UserDeleted {
+		o.ByID().Loader(ctx).Prime(o.ID(row), row)
+	}
+	if o.Name() == d.users.Name() { // nobody waits for changes of other types
+		id := o.ID(row)
+		session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: kind, UserID: id}) })
+	}
+}
+
+// forUpdate is the clause that keeps other transactions from changing a row until this one ends. SQLite, where one transaction writes
+// at a time, knows no such clause.
+func forUpdate(ctx context.Context) string {
+	if session.DB(ctx).Name() == "sqlite" {
+		return ""
+	}
+	return " FOR UPDATE"
+}

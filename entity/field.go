@@ -1,0 +1,191 @@
+package entity
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/scalar"
+)
+
+// kind is how the values of a scalar are read from a column, written as JSON and taken from an input.
+type kind[V any] struct {
+	scalar string       // "": none
+	scan   func(*V) any // what database/sql scans the value into
+	append func([]byte, V) []byte
+	parse  func(any) (V, error)
+}
+
+// Field is one field of T, of the Go type V, that a column has.
+type Field[T, V any] struct {
+	name, input, column string
+	at                  func(*T) *V
+	kind[V]
+	check func(V) (V, error)
+	keep  bool // an update passes over the stored value
+}
+
+// member is a Field, whatever its Go type is.
+type member[T any] interface {
+	target(t *T) any
+	inputName() string // "": no input has it
+	columnName() string
+	// parse puts an input's value into t. The error is BAD_USER_INPUT.
+	parse(value any, t *T) error
+	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which
+	// may not be given to any; that of what it returns is about this t.
+	change(value any, into *T) (func(t *T) (changed bool, err error), error)
+}
+
+// Text declares a field that holds a string, or one of an enum's values.
+func Text[T any, S ~string](o *Object[T], name string, at func(*T) *S) *Field[T, S] {
+	return add(o, name, at, kind[S]{
+		"String",
+		func(s *S) any { return text[S]{s} },
+		func(b []byte, s S) []byte { return scalar.AppendString(b, string(s)) },
+		func(v any) (S, error) {
+			s, err := scalar.UnmarshalString(v)
+			return S(s), err
+		},
+	})
+}
+
+// Int declares a field that holds a whole number of 32 bits.
+func Int[T any](o *Object[T], name string, at func(*T) *int64) *Field[T, int64] {
+	return add(o, name, at, kind[int64]{
+		"Int",
+		func(n *int64) any { return integer{n} },
+		func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) },
+		func(v any) (int64, error) {
+			n, err := scalar.UnmarshalInt(v)
+			return int64(n), err
+		},
+	})
+}
+
+// Time declares a field that holds a point in time.
+func Time[T any](o *Object[T], name string, at func(*T) *time.Time) *Field[T, time.Time] {
+	return add(o, name, at, kind[time.Time]{
+		"Time",
+		func(t *time.Time) any { return instant{t} },
+		scalar.AppendTime,
+		scalar.UnmarshalTime,
+	})
+}
+
+// add declares a field whose column has its name in lower case, with underscores.
+func add[T, V any](o *Object[T], name string, at func(*T) *V, k kind[V]) *Field[T, V] {
+	f := &Field[T, V]{name: name, column: snake(name), at: at, kind: k}
+	o.members = append(o.members, f)
+	o.schema.Add(func() batch.Field {
+		return batch.Value(o.name, name, func(b []byte, t *T) []byte { return f.append(b, *at(t)) }).From(f.column).As(f.scalar)
+	})
+	return f
+}
+
+// Column names the field's column, where that is not the field's name in lower case.
+func (f *Field[T, V]) Column(name string) *Field[T, V] {
+	f.column = name
+	return f
+}
+
+// Writable lets inputs set the field. Their values pass check, which returns the one to store, or a BAD_USER_INPUT error; nil:
+// any value may be stored.
+func (f *Field[T, V]) Writable(check func(V) (V, error)) *Field[T, V] {
+	f.input, f.check = f.name, check
+	return f
+}
+
+// KeepStored has an update pass over the very value that is stored, even if check would refuse it: forms send all fields.
+func (f *Field[T, V]) KeepStored() *Field[T, V] {
+	f.keep = true
+	return f
+}
+
+func (f *Field[T, V]) target(t *T) any    { return f.scan(f.at(t)) }
+func (f *Field[T, V]) inputName() string  { return f.input }
+func (f *Field[T, V]) columnName() string { return f.column }
+
+func (f *Field[T, V]) parse(value any, t *T) error {
+	v, err := f.kind.parse(value)
+	if err == nil && f.check != nil {
+		v, err = f.check(v)
+	}
+	*f.at(t) = v
+	return err
+}
+
+func (f *Field[T, V]) change(value any, into *T) (func(*T) (bool, error), error) {
+	if value == nil && f.scalar != "" { // a relation may be
+		return nil, apierror.BadInput(f.input, "%s cannot be null: leave it out to keep it as it is", f.input)
+	}
+	given, err := f.kind.parse(value)
+	if err != nil {
+		return nil, err
+	}
+	v := given
+	if f.check != nil {
+		v, err = f.check(given)
+	}
+	*f.at(into) = v
+	if err != nil && !f.keep {
+		return nil, err
+	}
+	return func(t *T) (bool, error) {
+		switch to := f.at(t); {
+		case f.keep && any(*to) == any(given):
+			return false, nil
+		case err != nil:
+			return false, err
+		default:
+			*to = v
+			return true, nil
+		}
+	}, nil
+}
+
+// snake returns a name of the schema in lower case, with underscores.
+func snake(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if unicode.IsUpper(r) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// One declares a relation to at most one object, whose number T has, or nil: the field name leads to the object, the column of that
+// name with _id behind it has its number, and the input of that name with Id behind it, if it is writable, takes its global id.
+func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64) *Field[T, *int64] {
+	f := &Field[T, *int64]{name: name + "Id", column: snake(name) + "_id", at: at}
+	f.kind = kind[*int64]{
+		scan: func(id **int64) any { return optionalInteger{id} },
+		parse: func(v any) (*int64, error) {
+			if v == nil {
+				return nil, nil
+			}
+			id, err := to.parseID(f.name, v)
+			return &id, err
+		},
+	}
+	o.members = append(o.members, f)
+	o.schema.Add(func() batch.Field {
+		return batch.Lookup(o.name, name, to.byID, noArguments(func(t *T) (int64, bool) {
+			if id := *at(t); id != nil {
+				return *id, true
+			}
+			return 0, false
+		})).From(f.column)
+	})
+	return f
+}
+
+// noArguments is the key of a Lookup of a field without arguments.
+func noArguments[P, K any](key func(P) (K, bool)) func(batch.Args) (func(P) (K, bool), error) {
+	return func(batch.Args) (func(P) (K, bool), error) { return key, nil }
+}

@@ -1,0 +1,158 @@
+package entity
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/keyset"
+	"rollcall/scalar"
+)
+
+// Find declares the field of Query that has the object with the global id in the argument id, or null.
+func Find[T any](s *Schema, name string, o *Object[T]) {
+	s.Add(func() batch.Field {
+		return batch.Lookup("Query", name, o.byID, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
+			id, err := o.parseID("id", args["id"])
+			if err != nil {
+				return nil, err
+			}
+			return root(id), nil
+		})
+	})
+}
+
+// root is the key of a field of Query that has one.
+func root[K any](key K) func(batch.Root) (K, bool) {
+	return func(batch.Root) (K, bool) { return key, true }
+}
+
+// FindBy declares the field of Query that has the object of which a field, which no two share, has the value of the argument of its
+// name, or null. normal returns the form in which a value is stored, and false where it cannot be stored: nothing is read then.
+func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], normal func(string) (value string, storable bool)) {
+	source := batch.NewSource(func(ctx context.Context, values []string, columns batch.Columns) (map[string]*T, error) {
+		byValue := make(map[string]*T, len(values))
+		var args []any
+		for _, value := range values {
+			if _, storable := normal(value); storable {
+				args = append(args, value)
+			}
+		}
+		if len(args) == 0 {
+			return byValue, nil
+		}
+		names := columns.Of(o.name)
+		if !slices.Contains(names, f.column) {
+			names = append(names, f.column)
+		}
+		all, err := o.Select(ctx, names, o.from(names)+" WHERE "+f.column+" IN ("+keyset.Marks(len(args))+")", args...)
+		for _, t := range all {
+			byValue[*f.at(t)] = t
+		}
+		return byValue, err
+	})
+	s.Add(func() batch.Field {
+		return batch.Lookup("Query", name, source, func(args batch.Args) (func(batch.Root) (string, bool), error) {
+			value, err := scalar.UnmarshalString(args[f.name])
+			if err != nil {
+				return nil, err
+			}
+			value, _ = normal(value)
+			return root(value), nil
+		})
+	})
+}
+
+// node is a type whose objects have global ids.
+type node struct {
+	typ  string
+	one  func(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field
+	many func(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field
+}
+
+// nodeOf returns the node that an object is.
+func nodeOf[T any](o *Object[T]) node {
+	return node{
+		o.name,
+		func(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field {
+			return batch.Lookup("Query", field, o.byID, key)
+		},
+		func(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field {
+			return batch.Lookups("Query", field, o.byID, keys, list)
+		},
+	}
+}
+
+// Nodes declares the fields of Query that have whatever object has a global id, or null: one by the argument id, and several, in the
+// order of the argument ids, which has at most as many as a page holds. N is the Go type that Node is bound to. All types with ids
+// are declared before.
+func Nodes[N any](s *Schema, one, several string) {
+	list := func(objects []any) any {
+		all := make([]N, len(objects))
+		for i, object := range objects {
+			all[i], _ = object.(N)
+		}
+		return all
+	}
+	for _, n := range s.nodes {
+		s.Add(func() batch.Field {
+			return n.one(one, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
+				typ, id, err := s.parseID(args["id"])
+				if err != nil {
+					return nil, err
+				}
+				return func(batch.Root) (int64, bool) { return id, typ == n.typ }, nil
+			})
+		})
+		s.Add(func() batch.Field { return n.many(several, s.nodeKeys(n.typ), list) })
+	}
+}
+
+// nodeKeys returns the keys in the argument ids, each of which counts if it is of a type.
+func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error) {
+	return func(args batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error) {
+		list := graphql.CoerceList(args["ids"]) // GraphQL takes one value for a list of one
+		if len(list) > s.maxSize {
+			return nil, apierror.BadInput("ids", "ids: %d are more than a page holds (%d)", len(list), s.maxSize)
+		}
+		types, ids := make([]string, len(list)), make([]int64, len(list))
+		for i, arg := range list {
+			var err error
+			if types[i], ids[i], err = s.parseID(arg); err != nil {
+				return nil, err
+			}
+		}
+		return func(batch.Root) iter.Seq2[int64, bool] {
+			return func(yield func(int64, bool) bool) {
+				for i, id := range ids {
+					if !yield(id, types[i] == typ) {
+						return
+					}
+				}
+			}
+		}, nil
+	}
+}
+
+// parseID splits the global id in an argument into its type and its number. The error is BAD_USER_INPUT.
+func (s *Schema) parseID(argument any) (typ string, number int64, err error) {
+	id, err := scalar.UnmarshalID(argument)
+	if err != nil {
+		return "", 0, err
+	}
+	typ, digits, _ := strings.Cut(id, ":")
+	forms := make([]string, len(s.nodes))
+	for i, n := range s.nodes {
+		if number, ok := keyset.ParseNumber(digits); ok && n.typ == typ {
+			return typ, number, nil
+		}
+		forms[i] = fmt.Sprintf("\"%s:%d\"", n.typ, []int{42, 7}[i%2])
+	}
+	return "", 0, apierror.BadInput("id", "%q is not an id: expected a form like %s", apierror.Clip(id), strings.Join(forms, " or "))
+}

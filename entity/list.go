@@ -1,0 +1,208 @@
+package entity
+
+import (
+	"context"
+
+	"rollcall/batch"
+	"rollcall/keyset"
+	"rollcall/scalar"
+)
+
+// All declares the field of Query that is the list of all objects of a type.
+func All[N any](s *Schema, name string, nodes *Object[N]) {
+	list := &keyset.List{From: nodes.table + " t", By: "t.id"}
+	source := listSource[keyset.Edge[N]](list, nodes, nil)
+	declareList(s, "Query", name, nodes, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
+	connect[keyset.Edge[N], N](s, nodes.name, nil)
+}
+
+// Many declares a relation to the list of the objects that have T's number in a column.
+func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) {
+	list := &keyset.List{From: nodes.table + " t", Parent: "t." + column, By: "t.id"}
+	source := listSource[keyset.Edge[N]](list, nodes, nil)
+	declareList(o.schema, o.name, name, nodes, source, o.parent)
+	connect[keyset.Edge[N], N](o.schema, nodes.name, nil)
+}
+
+// Through declares a relation to the list of the objects that a table between two others gives T: own is the column of that table
+// that has T's number, and other the one that has the object's. few says that T has few: see keyset.List.
+func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
+	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
+) {
+	list := &keyset.List{
+		From:   edges.table + " e JOIN " + nodes.table + " t ON t.id = e." + other,
+		Parent: "e." + own, By: "e." + other, Few: few,
+	}
+	source := listSource[E, N, PE](list, nodes, edges)
+	declareList(o.schema, o.name, name, nodes, source, o.parent)
+	connect[E, N, PE](o.schema, edges.name[:len(edges.name)-len("Edge")], edges)
+}
+
+// parent is an object as the parent of its lists.
+func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
+
+// declareList declares the field of a list.
+func declareList[P, E, N any](
+	s *Schema, typ, name string, nodes *Object[N], source *batch.Source[keyset.Key, *keyset.Connection[E, N]], parent func(P) keyset.Parent,
+) {
+	s.Add(func() batch.Field {
+		f := batch.Lookup(typ, name, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
+			key, err := s.listKey(args, nodes.name)
+			if err != nil {
+				return nil, err
+			}
+			return func(p P) (keyset.Key, bool) {
+				own := key
+				own.Parent = parent(p)
+				return own, true
+			}, nil
+		})
+		if typ == "Query" {
+			return f
+		}
+		return f.From()
+	})
+}
+
+// listKey returns the key that the arguments of a list ask for, which is to get its parent.
+func (s *Schema) listKey(args batch.Args, typ string) (key keyset.Key, err error) {
+	if key.Window, err = keyset.ParseWindow(args, typ, s.maxSize); err != nil {
+		return key, err
+	}
+	for _, a := range s.arguments {
+		if value := args[a.name]; value != nil {
+			if err := a.apply(value, &key); err != nil {
+				return key, err
+			}
+		}
+	}
+	return key, nil
+}
+
+// listRow is a row of a list: a node, the edge that leads to it, and whose list it is in.
+type listRow[E, N any] struct {
+	edge   E
+	node   N
+	parent int64
+}
+
+// listSource returns the source of a list's pages. edges is nil where its edges have no columns.
+func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
+	return batch.NewSource(func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
+		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
+		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
+		edgeTargets, selected := qualified(edges, "e.", columns, selected)
+		targets := func(r *listRow[E, N], to []any) {
+			for i, target := range nodeTargets {
+				to[i] = target(&r.node)
+			}
+			for i, target := range edgeTargets {
+				to[len(nodeTargets)+i] = target(&r.edge)
+			}
+			to[len(to)-1] = integer{&r.parent}
+		}
+		loader := nodes.byID.Loader(ctx)
+		for window, parents := range byWindow(keys) {
+			rows, err := read(ctx, list.Rows(window, parents, selected), len(selected)+1, targets)
+			if err != nil {
+				return nil, err
+			}
+			ofParent := make(map[int64][]*E, len(parents))
+			for _, r := range rows {
+				PE(&r.edge).Base().Lead(&r.node, &nodes.rows)
+				loader.Prime(nodes.ID(&r.node), &r.node)
+				ofParent[r.parent] = append(ofParent[r.parent], &r.edge)
+			}
+			for _, parent := range parents {
+				key := window
+				if list.Parent != "" {
+					key.Parent = keyset.Of(parent)
+				}
+				pages[key] = keyset.Page[E, N, PE](list, key, ofParent[parent])
+			}
+		}
+		return pages, nil
+	})
+}
+
+// qualified appends the columns that a fetch is to read of a type, as a statement with other tables has them, and returns where
+// they go.
+func qualified[T any](o *Object[T], table string, columns batch.Columns, to []string) ([]func(*T) any, []string) {
+	if o == nil {
+		return nil, to
+	}
+	names := columns.Of(o.name)
+	for _, name := range names {
+		column := table + name
+		if table == "e." {
+			column += " AS edge_" + name
+		}
+		to = append(to, column)
+	}
+	return o.targets(names), to
+}
+
+// byWindow groups keys that differ in their parents only. A list without a parent has one of 0.
+func byWindow(keys []keyset.Key) map[keyset.Key][]int64 {
+	groups := map[keyset.Key][]int64{}
+	for _, key := range keys {
+		window := key
+		window.Parent = keyset.Parent{}
+		groups[window] = append(groups[window], key.Parent.ID())
+	}
+	return groups
+}
+
+// count is what the number of a list is loaded by.
+type count struct {
+	list *keyset.List
+	key  keyset.Key
+}
+
+// connect declares the types of a list's pages and edges, once for each: their names begin with a prefix. edges is nil where these
+// have no columns.
+func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, edges *Object[E]) {
+	if s.connections[prefix] {
+		return
+	}
+	s.connections[prefix] = true
+	connection, edge := prefix+"Connection", prefix+"Edge"
+	type page = *keyset.Connection[E, N]
+	counts := batch.NewSource(readCounts)
+	s.AddFields(
+		batch.Paths(connection, "nodes", func(c page) []*N { return c.Nodes() }),
+		batch.Paths(connection, "edges", func(c page) []*E { return c.Edges }),
+		batch.Path(connection, "pageInfo", func(c page) *keyset.PageInfo { return c.PageInfo() }),
+		batch.Lookup(connection, "totalCount", counts, noArguments(func(c page) (count, bool) { return count{c.List, c.Key.Whole()}, true })),
+		batch.Path(edge, "node", func(e *E) *N { return PE(e).Base().Node }).From(),
+		batch.Value(edge, "cursor", func(b []byte, e *E) []byte { return scalar.AppendString(b, PE(e).Base().Cursor()) }).From().As("String"),
+	)
+}
+
+// readCounts counts the rows of lists.
+func readCounts(ctx context.Context, keys []count, _ batch.Columns) (map[count]int, error) {
+	counts := make(map[count]int, len(keys))
+	groups := map[count][]int64{}
+	for _, k := range keys {
+		whole := k
+		whole.key.Parent = keyset.Parent{}
+		groups[whole] = append(groups[whole], k.key.Parent.ID())
+	}
+	type number struct{ parent, rows int64 }
+	for whole, parents := range groups {
+		numbers, err := read(ctx, whole.list.Count(whole.key, parents), 2, func(n *number, to []any) {
+			to[0], to[1] = integer{&n.parent}, integer{&n.rows}
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range numbers {
+			of := whole
+			if of.list.Parent != "" {
+				of.key.Parent = keyset.Of(n.parent)
+			}
+			counts[of] = int(n.rows)
+		}
+	}
+	return counts, nil
+}

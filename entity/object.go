@@ -1,0 +1,205 @@
+package entity
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/keyset"
+	"rollcall/scalar"
+)
+
+// Object is the declaration of an object type: T is the struct of its rows, which a table has.
+type Object[T any] struct {
+	schema      *Schema
+	name, table string
+	members     []member[T]
+	rows        keyset.Rows[T]
+	byID        *batch.Source[int64, *T]
+	scans       map[string]func(*T) any // where columns go, by their names
+}
+
+// Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
+func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
+	o := &Object[T]{schema: s, name: name, table: table, rows: keyset.Rows[T]{Type: name, ID: at}}
+	o.byID = batch.NewSource(o.readByID)
+	s.nodes = append(s.nodes, nodeOf(o))
+	o.define(map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }})
+	s.Add(func() batch.Field { return batch.Column(name, "", "id") })
+	s.Add(func() batch.Field {
+		return batch.Value(name, "id", func(b []byte, t *T) []byte {
+			b = append(append(append(b, '"'), name...), ':')
+			return append(strconv.AppendInt(b, *at(t), 10), '"')
+		}).From().As("ID")
+	})
+	return o
+}
+
+// Link declares the edges of a list that a table between two others makes: T embeds a keyset.Edge, and its fields are columns of
+// that table. prefix is what the names of the edge's and the connection's type begin with.
+func Link[T any](s *Schema, prefix, table string) *Object[T] {
+	o := &Object[T]{schema: s, name: prefix + "Edge", table: table}
+	o.define(map[string]func(*T) any{})
+	return o
+}
+
+// define takes note of the columns of a table, once all are declared.
+func (o *Object[T]) define(scans map[string]func(*T) any) {
+	o.scans = scans
+	o.schema.tables = append(o.schema.tables, func() table {
+		for _, m := range o.members {
+			o.scans[m.columnName()] = m.target
+		}
+		return table{o.name, o.table, slices.Sorted(maps.Keys(o.scans))}
+	})
+}
+
+// targets returns where columns go.
+func (o *Object[T]) targets(columns []string) []func(*T) any {
+	all := make([]func(*T) any, len(columns))
+	for i, column := range columns {
+		all[i] = o.scans[column]
+	}
+	return all
+}
+
+// Name returns the name of the type.
+func (o *Object[T]) Name() string { return o.name }
+
+// ID returns the number of an object.
+func (o *Object[T]) ID(t *T) int64 { return *o.rows.ID(t) }
+
+// ByID returns the source of objects by their numbers; nil where there is none.
+func (o *Object[T]) ByID() *batch.Source[int64, *T] { return o.byID }
+
+// selected reads whole rows, or rows with some columns.
+func (o *Object[T]) selected(ctx context.Context, columns []string, statements []keyset.Statement) ([]*T, error) {
+	targets := o.targets(columns)
+	return read(ctx, statements, len(columns), func(t *T, to []any) {
+		for i, target := range targets {
+			to[i] = target(t)
+		}
+	})
+}
+
+// readByID reads objects by their numbers.
+func (o *Object[T]) readByID(ctx context.Context, ids []int64, columns batch.Columns) (map[int64]*T, error) {
+	names := columns.Of(o.name)
+	var statements []keyset.Statement
+	for marks, args := range keyset.In(ids) {
+		statements = append(statements, keyset.Statement{Text: o.from(names) + " WHERE id IN (" + marks + ")", Args: args})
+	}
+	all, err := o.selected(ctx, names, statements)
+	byID := make(map[int64]*T, len(all))
+	for _, t := range all {
+		byID[o.ID(t)] = t
+	}
+	return byID, err
+}
+
+func (o *Object[T]) from(columns []string) string {
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + o.table
+}
+
+// Read reads a whole object past the batches, for a mutation. lock is what follows in the statement, such as FOR UPDATE. The error
+// is NOT_FOUND where there is none.
+func (o *Object[T]) Read(ctx context.Context, id int64, lock string) (*T, error) {
+	columns := slices.Sorted(maps.Keys(o.scans))
+	all, err := o.Select(ctx, columns, o.from(columns)+" WHERE id = ?"+lock, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(all) == 0:
+		return nil, apierror.NotFound("there is no %s %s", strings.ToLower(o.name), o.GlobalID(id))
+	}
+	return all[0], nil
+}
+
+// Select reads rows that have some columns, in their order, by a statement in which every ? is a placeholder.
+func (o *Object[T]) Select(ctx context.Context, columns []string, query string, args ...any) ([]*T, error) {
+	return o.selected(ctx, columns, []keyset.Statement{{Text: query, Args: args}})
+}
+
+// GlobalID returns the id that the API shows of the object with a number.
+func (o *Object[T]) GlobalID(id int64) string { return o.name + ":" + strconv.FormatInt(id, 10) }
+
+// ParseID returns the number in a global id of the type. The error is BAD_USER_INPUT, and blames an input field.
+func (o *Object[T]) ParseID(field, id string) (int64, error) {
+	if digits, ok := strings.CutPrefix(id, o.name+":"); ok {
+		if n, ok := keyset.ParseNumber(digits); ok {
+			return n, nil
+		}
+	}
+	return 0, apierror.BadInput(field, "%q is not the id of a %s: expected a form like \"%s:42\"", apierror.Clip(id), strings.ToLower(o.name), o.name)
+}
+
+// parseID is ParseID for an input's value.
+func (o *Object[T]) parseID(field string, value any) (int64, error) {
+	id, err := scalar.UnmarshalID(value)
+	if err != nil {
+		return 0, err
+	}
+	return o.ParseID(field, id)
+}
+
+// Input is an input object of the API: values by the names of its fields.
+type Input = map[string]any
+
+// New returns the object that an input describes, checked. The error is BAD_USER_INPUT.
+func (o *Object[T]) New(input Input) (*T, error) {
+	t := new(T)
+	for _, m := range o.members {
+		if value, given := input[m.inputName()]; given && m.inputName() != "" {
+			if err := m.parse(value, t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
+
+// Change is what an input changes of an object.
+type Change[T any] struct {
+	ID     int64
+	Values T // the values that it gives, as they are stored
+
+	columns []string
+	changes []func(*T) (bool, error)
+}
+
+// Change returns the change that an input with an id describes. A field that it does not have stays. The error is BAD_USER_INPUT.
+func (o *Object[T]) Change(input Input) (c Change[T], err error) {
+	if c.ID, err = o.parseID("id", input["id"]); err != nil {
+		return c, err
+	}
+	for _, m := range o.members {
+		value, given := input[m.inputName()]
+		if !given || m.inputName() == "" {
+			continue
+		}
+		change, err := m.change(value, &c.Values)
+		if err != nil {
+			return c, err
+		}
+		c.columns, c.changes = append(c.columns, m.columnName()), append(c.changes, change)
+	}
+	return c, nil
+}
+
+// Apply makes the change in a stored object and returns the columns that it sets. The error is BAD_USER_INPUT.
+func (c Change[T]) Apply(to *T) (columns []string, err error) {
+	for i, change := range c.changes {
+		changed, err := change(to)
+		if err != nil {
+			return nil, err
+		}
+		if changed {
+			columns = append(columns, c.columns[i])
+		}
+	}
+	return columns, nil
+}

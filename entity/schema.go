@@ -1,0 +1,140 @@
+// Package entity has one declaration for each type of a directory, its fields, its relations and its lists. From it come the
+// columns that are read, the JSON that is written, what inputs set, the read plan, the relations' resolvers, the numbers of
+// lists, and the objects that have a global id.
+//
+//	teams := entity.Define(s, "Team", "teams", func(t *Team) *int64 { return &t.ID })
+//	entity.Text(teams, "name", func(t *Team) *string { return &t.Name }).Writable(checkName)
+//	entity.One(teams, "lead", users, func(t *Team) **int64 { return &t.LeadID })
+//	entity.Many(teams, "projects", projects, "team_id")
+//
+// What the schema and the declarations do not both say is refused when the server starts, with the line to write.
+package entity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"gorm.io/gorm"
+
+	"rollcall/batch"
+	"rollcall/keyset"
+	"rollcall/scalar"
+)
+
+// Schema is all declarations of one server.
+type Schema struct {
+	maxSize     int
+	fields      []func() batch.Field // made when all is declared, as later calls may say more of each
+	nodes       []node
+	tables      []func() table
+	connections map[string]bool // that are declared, by what the names of their types begin with
+	arguments   []argument
+}
+
+// table is what a type's rows are read from.
+type table struct {
+	typ, name string
+	columns   []string
+}
+
+// argument is one that lists may have.
+type argument struct {
+	name  string
+	apply func(value any, key *keyset.Key) error
+}
+
+// NewSchema returns a schema without types. A page holds at most maxSize items.
+func NewSchema(maxSize int) *Schema {
+	s := &Schema{maxSize: maxSize, connections: map[string]bool{}}
+	const info = "PageInfo"
+	type pageInfo = *keyset.PageInfo
+	s.AddFields(
+		batch.Value(info, "hasNextPage", func(b []byte, i pageInfo) []byte { return strconv.AppendBool(b, i.HasNextPage) }),
+		batch.Value(info, "hasPreviousPage", func(b []byte, i pageInfo) []byte { return strconv.AppendBool(b, i.HasPreviousPage) }),
+		batch.Value(info, "startCursor", func(b []byte, i pageInfo) []byte { return appendOptional(b, i.StartCursor) }),
+		batch.Value(info, "endCursor", func(b []byte, i pageInfo) []byte { return appendOptional(b, i.EndCursor) }),
+	)
+	return s
+}
+
+// appendOptional appends a string, or null.
+func appendOptional(b []byte, s *string) []byte {
+	if s == nil {
+		return append(b, "null"...)
+	}
+	return scalar.AppendString(b, *s)
+}
+
+// Add adds a declaration of batch's.
+func (s *Schema) Add(declare func() batch.Field) { s.fields = append(s.fields, declare) }
+
+// AddFields adds declarations of batch's as they are.
+func (s *Schema) AddFields(fields ...batch.Field) {
+	for _, f := range fields {
+		s.Add(func() batch.Field { return f })
+	}
+}
+
+// ListArgument declares an argument that lists of the schema may have: apply changes the key of a list by its value, and returns a
+// BAD_USER_INPUT error for one that it does not take. It is not called where the argument is left out or null.
+func (s *Schema) ListArgument(name string, apply func(value any, key *keyset.Key) error) {
+	s.arguments = append(s.arguments, argument{name, apply})
+}
+
+// Plan returns the read plan of the schema. It is made once, when all is declared.
+func (s *Schema) Plan() *batch.Plan {
+	fields := make([]batch.Field, len(s.fields))
+	for i, declare := range s.fields {
+		fields[i] = declare()
+	}
+	return batch.NewPlan(fields...).Complete(suggest)
+}
+
+// suggest returns the line that may declare a field.
+func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
+	object, goName := strings.ToLower(of.Name)+"s", strings.ToUpper(field.Name[:1])+field.Name[1:]
+	line := func(function, rest, typ, name string) string {
+		return fmt.Sprintf("entity.%s(%s, %q, %sfunc(o *%s) %s { return &o.%s })", function, object, field.Name, rest, of.Name, typ, name)
+	}
+	switch to := field.Type.Name(); {
+	case strings.HasSuffix(to, "Connection"):
+		return fmt.Sprintf("entity.Many(%s, %q, …, \"%s_id\"), or entity.Through", object, field.Name, snake(of.Name)[1:])
+	case to == "String":
+		return line("Text", "", "*string", goName)
+	case to == "Int":
+		return line("Int", "", "*int64", goName)
+	case to == "Time":
+		return line("Time", "", "*time.Time", goName)
+	case len(field.Arguments) == 0 && field.Type.Elem == nil && of.Name != "Query":
+		return line("One", strings.ToLower(to)+"s, ", "**int64", goName+"ID") +
+			fmt.Sprintf(", or batch.Unplanned(%q, %q) if gqlgen alone answers it", of.Name, field.Name)
+	}
+	return fmt.Sprintf("entity.Find, FindBy or List, or batch.Unplanned(%q, %q) if its resolver alone answers it", of.Name, field.Name)
+}
+
+// Check returns an error that names each declared column that a database does not have, and its type.
+func (s *Schema) Check(ctx context.Context, db *gorm.DB) error {
+	var missing []error
+	for _, declared := range s.tables {
+		t := declared()
+		types, err := db.WithContext(ctx).Migrator().ColumnTypes(t.name)
+		if err != nil {
+			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", t.name, t.typ, err)
+		}
+		there := map[string]bool{}
+		for _, column := range types {
+			there[strings.ToLower(column.Name())] = true
+		}
+		for _, column := range t.columns {
+			if !there[column] {
+				missing = append(missing, fmt.Errorf("entity: %s is declared with the column %s.%s, which no migration has made: add ALTER TABLE %[2]s ADD COLUMN %[3]s … to one, or name another with Column",
+					t.typ, t.name, column))
+			}
+		}
+	}
+	return errors.Join(missing...)
+}
