@@ -36,19 +36,31 @@ func (l *library) group(t *testing.T, ctx context.Context, members []context.Con
 		}
 		operations = append(operations, op)
 	}
-	set := batch.NewGroup(ctx, l.plan, operations...)
+	ctx, set := batch.NewSet(ctx, l.plan, operations...)
 	ctx = l.with(ctx, set)
 	var answers []chan *graphql.Response
 	for i, op := range operations {
 		answer := make(chan *graphql.Response)
 		answers = append(answers, answer)
 		go func() {
-			ctx := context.WithValue(set.Join(members[i]), loadersKey{}, from(ctx))
-			respond, ctx := exec.DispatchOperation(ctx, op)
+			respond, ctx := exec.DispatchOperation(member{members[i], ctx}, op)
 			answer <- respond(ctx)
 		}()
 	}
 	return answers
+}
+
+// member is a context with the values of its group's.
+type member struct {
+	context.Context
+	group context.Context
+}
+
+func (m member) Value(key any) any {
+	if v := m.Context.Value(key); v != nil {
+		return v
+	}
+	return m.group.Value(key)
 }
 
 func TestTheQueriesOfAGroupAreReadTogether(t *testing.T) {

@@ -286,8 +286,16 @@ func (l *library) perOperation(ctx context.Context, next graphql.OperationHandle
 
 // context returns ctx with a new set and its loaders.
 func (l *library) context(ctx context.Context) context.Context {
-	ctx, set := batch.NewSet(ctx, l.plan)
+	ctx, set := batch.NewSet(ctx, l.plan, operation(ctx)...)
 	return l.with(ctx, set)
+}
+
+// operation returns the operation of ctx, if there is one.
+func operation(ctx context.Context) []*graphql.OperationContext {
+	if !graphql.HasOperationContext(ctx) {
+		return nil
+	}
+	return []*graphql.OperationContext{graphql.GetOperationContext(ctx)}
 }
 
 func (l *library) with(ctx context.Context, set *batch.Set) context.Context {

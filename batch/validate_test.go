@@ -193,7 +193,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			want      string
 			mutations string // what they get; "" is the same
 		}{
-			{"another plan", true, func(_, other *library, ctx context.Context) context.Context { return other.context(ctx) }, "the operation's set follows another plan than the server: give NewSet, or NewGroup, the plan that Use was given", ""},
+			{"another plan", true, func(_, other *library, ctx context.Context) context.Context { return other.context(ctx) }, "the operation's set follows another plan than the server: give NewSet the plan that Use was given", ""},
 			{"an old context", true, func(l, _ *library, ctx context.Context) context.Context {
 				if old == nil {
 					old = l.context(ctx) //nolint:fatcontext // it is to be wrong

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"rollcall/batch"
 	"rollcall/model"
 	"rollcall/session"
@@ -45,12 +47,11 @@ func Bind(plan *batch.Plan) func(context.Context) context.Context {
 func newContext(ctx context.Context, plan *batch.Plan) context.Context {
 	l := &Loaders{}
 	ctx = context.WithValue(ctx, contextKey{}, l) // for what loaders read, too
-	if queries := session.GroupOf(ctx); queries != nil {
-		l.set = batch.NewGroup(ctx, plan, queries...)
-		ctx = l.set.Join(ctx)
-	} else {
-		ctx, l.set = batch.NewSet(ctx, plan)
+	operations := session.GroupOf(ctx)
+	if operations == nil {
+		operations = []*graphql.OperationContext{graphql.GetOperationContext(ctx)}
 	}
+	ctx, l.set = batch.NewSet(ctx, plan, operations...)
 	l.UserByID.Join(l.set, usersByID)
 	l.UserByEmail.Join(l.set, usersByEmail)
 	l.TeamByID.Join(l.set, teamsByID)
