@@ -235,14 +235,13 @@ func (l *library) serve(t *testing.T) *library {
 		srv.ServeHTTP(w, r)
 	}))
 	l.url, l.client = server.URL, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	before := batch.Fallbacks()
 	t.Cleanup(func() {
 		server.Close()
 		l.client.CloseIdleConnections()
 		if n := l.partial.Load(); n != 0 {
 			t.Errorf("resolvers saw %d rows that lack columns", n)
 		}
-		if n := int(batch.Fallbacks() - before); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) && l.fallbacks != -2 {
+		if n := int(l.plan.Fallbacks()); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) && l.fallbacks != -2 {
 			t.Errorf("want %d fallbacks, got %d", l.fallbacks, n)
 		}
 	})

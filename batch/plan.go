@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -23,6 +24,8 @@ type Plan struct {
 	dependencies int                      // how many columns are declared
 	answered     graphql.ExecutableSchema // that Answers was given, or nil
 	refused      error                    // what is wrong with the declarations by themselves
+
+	fallbacks, resolved atomic.Int64
 
 	// What Validate makes of it with the schema.
 	schema        *ast.Schema

@@ -66,6 +66,9 @@ const (
 // API is the GraphQL API.
 type API struct {
 	http.Handler
+	// Fallbacks and Resolved count what the read plan did not cover: batches and whole queries.
+	Fallbacks, Resolved func() int64
+
 	streams *transport.HTTP
 	sockets *transport.WebSocket
 }
@@ -114,6 +117,7 @@ func newHandler(cfg Config, planned bool) *API {
 		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
 	}
 	api := &API{
+		Fallbacks: plan.Fallbacks, Resolved: plan.Resolved,
 		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: cost.Together},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
