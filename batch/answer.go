@@ -38,26 +38,12 @@ func (p *Plan) Answers(es graphql.ExecutableSchema) graphql.ExecutableSchema {
 		p.refused = errors.New("batch: Answers is called twice: make a plan for each server")
 	}
 	p.answered = es
-	if withEvents, ok := es.(graphql.ExecutableSchemaWithEventContext); ok {
-		return eventSchema{schema{es, p}, withEvents}
-	}
 	return schema{es, p}
 }
 
 type schema struct {
 	graphql.ExecutableSchema
 	plan *Plan
-}
-
-// eventSchema is a schema of which gqlgen knows that the events of its subscriptions have contexts of their own.
-type eventSchema struct {
-	schema
-	events graphql.ExecutableSchemaWithEventContext
-}
-
-// ExecWithEventContext begins a subscription.
-func (s eventSchema) ExecWithEventContext(ctx context.Context) graphql.ResponseHandlerWithContext {
-	return s.events.ExecWithEventContext(ctx)
 }
 
 // Exec answers an operation.

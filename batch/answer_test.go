@@ -227,26 +227,3 @@ func TestAnAnswerIsGivenOnce(t *testing.T) {
 		t.Errorf("got %s", again.Data)
 	}
 }
-
-// eventSchema is a schema whose events have contexts of their own.
-type eventSchema struct{ graphql.ExecutableSchema }
-
-func (eventSchema) ExecWithEventContext(context.Context) graphql.ResponseHandlerWithContext {
-	return func(context.Context) (context.Context, *graphql.Response) {
-		return nil, &graphql.Response{Label: "an event"}
-	}
-}
-
-func TestASchemaKeepsTheContextsOfItsEvents(t *testing.T) {
-	l, other := newLibrary(), newLibrary()
-	if _, ok := l.plan.Answers(l.schema()).(graphql.ExecutableSchemaWithEventContext); ok {
-		t.Error("it got contexts that it had not")
-	}
-	kept, ok := other.plan.Answers(eventSchema{l.schema()}).(graphql.ExecutableSchemaWithEventContext)
-	if !ok {
-		t.Fatal("it lost them")
-	}
-	if _, r := kept.ExecWithEventContext(t.Context())(t.Context()); r.Label != "an event" {
-		t.Errorf("got %v", r)
-	}
-}

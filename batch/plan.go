@@ -28,12 +28,11 @@ type Plan struct {
 	fallbacks, resolved atomic.Int64
 
 	// What Validate makes of it with the schema.
-	schema        *ast.Schema
-	fields        map[string]map[string]*known       // by type and field name
-	within        map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
-	satisfied     map[string][]string                // the type conditions of fragments that objects of a type meet
-	covers        map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
-	eventContexts bool                               // gqlgen takes a subscription's event before any interceptor can
+	schema    *ast.Schema
+	fields    map[string]map[string]*known       // by type and field name
+	within    map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
+	satisfied map[string][]string                // the type conditions of fragments that objects of a type meet
+	covers    map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
 }
 
 // known is what a plan knows of one field.

@@ -166,6 +166,25 @@ func TestAPlanRefusesToBeUsedOtherwiseThanItWasMade(t *testing.T) {
 	}
 }
 
+// eventSchema is a schema whose events have contexts of their own.
+type eventSchema struct{ graphql.ExecutableSchema }
+
+func (eventSchema) ExecWithEventContext(context.Context) graphql.ResponseHandlerWithContext {
+	return nil
+}
+
+func TestAPlanRefusesASchemaWhoseEventsItCannotFollow(t *testing.T) {
+	plain, answered := newLibrary(), newLibrary()
+	for plan, es := range map[*batch.Plan]graphql.ExecutableSchema{
+		plain.plan:    eventSchema{plain.schema()},
+		answered.plan: answered.plan.Answers(eventSchema{answered.schema()}),
+	} {
+		if err := plan.Validate(es); err == nil || !strings.Contains(err.Error(), "take @subscriptionContext out") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // respond runs an operation.
 func respond(ctx context.Context, t *testing.T, exec *executor.Executor, query string) *graphql.Response {
 	t.Helper()
