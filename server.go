@@ -287,6 +287,9 @@ func newHandler(cfg config, documents map[string]string, db *database.Database, 
 	counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Sockets, "transport", "websocket")
 	counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Running, "state", "running")
 	counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Waiting, "state", "waiting")
+	counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", api.Fallbacks)
+	counts.Counter("rollcall_resolved_queries_total",
+		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", api.Resolved)
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", api)

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -26,12 +25,9 @@ func (a *answer) needs(there bool) {
 	}
 }
 
-// resolved counts the queries whose answers resolvers have made although a schema was to be answered from a plan.
-var resolved atomic.Int64
-
-// Resolved returns how many queries were not answered from a plan but by resolvers, since something in them is not declared,
-// was deferred, or has failed.
-func Resolved() int64 { return resolved.Load() }
+// Resolved returns how many queries of the schema that Answers returned were answered by resolvers, since something in them is
+// not declared, was deferred, or has failed.
+func (p *Plan) Resolved() int64 { return p.resolved.Load() }
 
 // Answers returns a schema whose queries are answered from the plan where that covers them: from the
 // objects that it has read, in one pass, without resolvers and without field interceptors. Everything else is left to
@@ -42,26 +38,12 @@ func (p *Plan) Answers(es graphql.ExecutableSchema) graphql.ExecutableSchema {
 		p.refused = errors.New("batch: Answers is called twice: make a plan for each server")
 	}
 	p.answered = es
-	if withEvents, ok := es.(graphql.ExecutableSchemaWithEventContext); ok {
-		return eventSchema{schema{es, p}, withEvents}
-	}
 	return schema{es, p}
 }
 
 type schema struct {
 	graphql.ExecutableSchema
 	plan *Plan
-}
-
-// eventSchema is a schema of which gqlgen knows that the events of its subscriptions have contexts of their own.
-type eventSchema struct {
-	schema
-	events graphql.ExecutableSchemaWithEventContext
-}
-
-// ExecWithEventContext begins a subscription.
-func (s eventSchema) ExecWithEventContext(ctx context.Context) graphql.ResponseHandlerWithContext {
-	return s.events.ExecWithEventContext(ctx)
 }
 
 // Exec answers an operation.
@@ -89,7 +71,7 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 			}
 			set.widen(ctx)
 		}
-		resolved.Add(1)
+		s.plan.resolved.Add(1)
 		engine = s.ExecutableSchema.Exec(ctx)
 		return engine(ctx)
 	}

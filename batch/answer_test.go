@@ -32,7 +32,6 @@ func latestOf(found ...batchtest.Found) batch.Field {
 
 func TestAQueryThatThePlanCoversIsAnsweredWithoutResolvers(t *testing.T) {
 	l := serveFromPlan(t, shelfOf(book(901), book(902)), latestOf(book(903), nil, &batchtest.Author{ID: 9, Name: "A\"9", Rival: 19}, (*batchtest.Book)(nil)))
-	before := batch.Resolved()
 	for _, c := range []struct{ query, data string }{
 		{`{ shelf { books { title } } }`, `{"shelf":{"books":[{"title":"B901"},{"title":"B902"}]}}`},
 		{`{ t: __typename shelf { __typename books { __typename author { name } } } }`, `{"t":"Query","shelf":{"__typename":"Shelf","books":[{"__typename":"Book","author":{"name":"A9"}},{"__typename":"Book","author":{"name":"A9"}}]}}`},
@@ -49,7 +48,7 @@ func TestAQueryThatThePlanCoversIsAnsweredWithoutResolvers(t *testing.T) {
 		l.ask(t, c.query).want(t, c.data, 0)
 	}
 	l.wantResolvers(t, false)
-	if n := batch.Resolved() - before; n != 0 {
+	if n := l.plan.Resolved(); n != 0 {
 		t.Errorf("%d were resolved", n)
 	}
 }
@@ -137,9 +136,8 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 			if c.set != nil {
 				c.set(l)
 			}
-			before := batch.Resolved()
 			l.ask(t, c.query).want(t, c.data, c.errors)
-			if n := batch.Resolved() - before; n != 1 {
+			if n := l.plan.Resolved(); n != 1 {
 				t.Errorf("want 1 that was resolved, got %d", n)
 			}
 			l.wantResolvers(t, true)
@@ -178,7 +176,6 @@ func TestWhatCanBeSentAtOnceEndsAStream(t *testing.T) {
 
 func TestMutationsAndSubscriptionsAreForResolvers(t *testing.T) {
 	l := serveFromPlan(t)
-	before := batch.Resolved()
 	l.ask(t, `mutation { oppose(author: 1, rival: 5) { rival { name } } }`).want(t, `{"oppose":{"rival":{"name":"A5"}}}`, 0)
 	s := l.stream(t.Context(), t, events, `subscription { published { author { name } } }`)
 	l.published <- book(101)
@@ -188,14 +185,13 @@ func TestMutationsAndSubscriptionsAreForResolvers(t *testing.T) {
 	close(l.published)
 	l.wantBatches(t, "authors[5]", "authors[1]")
 	l.wantResolvers(t, true)
-	if n := batch.Resolved() - before; n != 0 {
+	if n := l.plan.Resolved(); n != 0 {
 		t.Errorf("%d are counted", n)
 	}
 }
 
 func TestEachQueryOfAGroupIsAnsweredAsItCanBe(t *testing.T) {
 	l := newFromPlan()
-	before := batch.Resolved()
 	l.fetch = func(_ context.Context, _ string, keys []string) error {
 		if slices.Contains(keys, "7") {
 			return errBroken
@@ -211,7 +207,7 @@ func TestEachQueryOfAGroupIsAnsweredAsItCanBe(t *testing.T) {
 		}
 	}
 	l.wantBatches(t, "authors[1 2]", "items[101 7]", "authors[11 12]", "authors[22]", "books[22/1]")
-	if n := batch.Resolved() - before; n != 2 {
+	if n := l.plan.Resolved(); n != 2 {
 		t.Errorf("want 2 that were resolved, got %d", n)
 	}
 }
@@ -229,28 +225,5 @@ func TestAnAnswerIsGivenOnce(t *testing.T) {
 	wantData(t, respond(ctx), `{"author":{"name":"A1"}}`)
 	if again := respond(ctx); again != nil {
 		t.Errorf("got %s", again.Data)
-	}
-}
-
-// eventSchema is a schema whose events have contexts of their own.
-type eventSchema struct{ graphql.ExecutableSchema }
-
-func (eventSchema) ExecWithEventContext(context.Context) graphql.ResponseHandlerWithContext {
-	return func(context.Context) (context.Context, *graphql.Response) {
-		return nil, &graphql.Response{Label: "an event"}
-	}
-}
-
-func TestASchemaKeepsTheContextsOfItsEvents(t *testing.T) {
-	l, other := newLibrary(), newLibrary()
-	if _, ok := l.plan.Answers(l.schema()).(graphql.ExecutableSchemaWithEventContext); ok {
-		t.Error("it got contexts that it had not")
-	}
-	kept, ok := other.plan.Answers(eventSchema{l.schema()}).(graphql.ExecutableSchemaWithEventContext)
-	if !ok {
-		t.Fatal("it lost them")
-	}
-	if _, r := kept.ExecWithEventContext(t.Context())(t.Context()); r.Label != "an event" {
-		t.Errorf("got %v", r)
 	}
 }

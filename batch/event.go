@@ -22,7 +22,7 @@ type events struct {
 // events returns a channel in the place of source, a resolver's result.
 func (p *Plan) events(ctx context.Context, set *Set, field graphql.CollectedField, source any) any {
 	from := reflect.ValueOf(source)
-	if p.eventContexts || from.Kind() != reflect.Chan || from.Type().ChanDir()&reflect.RecvDir == 0 {
+	if from.Kind() != reflect.Chan || from.Type().ChanDir()&reflect.RecvDir == 0 {
 		return source
 	}
 	elem := from.Type().Elem()

@@ -29,7 +29,7 @@ func Example() {
 	srv.AddTransport(transport.POST{})
 	srv.Use(plan)
 	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-		ctx, set := batch.NewSet(ctx, plan) // for each operation, like its loaders
+		ctx, set := batch.NewSet(ctx, plan, graphql.GetOperationContext(ctx)) // for each operation, like its loaders
 		return next(context.WithValue(ctx, exampleKey{}, batch.NewLoader(set, fetchAuthors)))
 	})
 

@@ -101,9 +101,9 @@ func (p *Plan) set(ctx context.Context) (*Set, error) {
 	case s == nil:
 		return nil, nil
 	case s.plan != p:
-		return nil, errors.New("batch: the operation's set follows another plan than the server: give NewSet, or NewGroup, the plan that Use was given")
+		return nil, errors.New("batch: the operation's set follows another plan than the server: give NewSet the plan that Use was given")
 	case len(s.operations) > 0 && !slices.Contains(s.operations, graphql.GetOperationContext(ctx)):
-		return nil, errors.New("batch: the set in the context is another operation's: make one with NewSet for each, and pass on the context that it returns")
+		return nil, errors.New("batch: the set in the context is another operation's: make one with NewSet for each, give it that operation, and pass on the context that it returns")
 	}
 	return s, nil
 }

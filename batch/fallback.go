@@ -6,12 +6,9 @@ import (
 	"time"
 )
 
-// fallbacks counts the batches that no plan foresaw, since the process began.
-var fallbacks atomic.Int64
-
-// Fallbacks returns how many times loads that no plan foresaw had to be sent together after a moment. Where
+// Fallbacks returns how many times loads that the plan did not foresee had to be sent together after a moment. Where
 // the plan covers the schema it stays 0.
-func Fallbacks() int64 { return fallbacks.Load() }
+func (p *Plan) Fallbacks() int64 { return p.fallbacks.Load() }
 
 // fallback sends the batches of loads that no plan foresaw, as soon as none has been asked for for a moment.
 type fallback struct {
@@ -47,7 +44,7 @@ func (f *fallback) watch(s *Set) {
 			runtime.Gosched()
 		}
 	}
-	fallbacks.Add(1)
+	s.plan.fallbacks.Add(1)
 	f.active.Store(false) // before the batches go out: whoever comes later needs another watch
 	s.flush()
 }

@@ -36,19 +36,31 @@ func (l *library) group(t *testing.T, ctx context.Context, members []context.Con
 		}
 		operations = append(operations, op)
 	}
-	set := batch.NewGroup(ctx, l.plan, operations...)
+	ctx, set := batch.NewSet(ctx, l.plan, operations...)
 	ctx = l.with(ctx, set)
 	var answers []chan *graphql.Response
 	for i, op := range operations {
 		answer := make(chan *graphql.Response)
 		answers = append(answers, answer)
 		go func() {
-			ctx := context.WithValue(set.Join(members[i]), loadersKey{}, from(ctx))
-			respond, ctx := exec.DispatchOperation(ctx, op)
+			respond, ctx := exec.DispatchOperation(member{members[i], ctx}, op)
 			answer <- respond(ctx)
 		}()
 	}
 	return answers
+}
+
+// member is a context with the values of its group's.
+type member struct {
+	context.Context
+	group context.Context
+}
+
+func (m member) Value(key any) any {
+	if v := m.Context.Value(key); v != nil {
+		return v
+	}
+	return m.group.Value(key)
 }
 
 func TestTheQueriesOfAGroupAreReadTogether(t *testing.T) {
@@ -79,7 +91,6 @@ func TestTheEndOfOneQueryFailsNoOtherOfItsGroup(t *testing.T) {
 	for i, l := range []*library{newLibrary(), newLibrary(), newFromPlan(), newFromPlan()} {
 		first := i % 2
 		t.Run(fmt.Sprintf("query %d, from the plan: %t", first, l.answers), func(t *testing.T) {
-			before := batch.Fallbacks()
 			ended, end := context.WithCancelCause(t.Context())
 			members := []context.Context{t.Context(), t.Context()}
 			members[first] = ended
@@ -99,7 +110,7 @@ func TestTheEndOfOneQueryFailsNoOtherOfItsGroup(t *testing.T) {
 			close(answered)
 			wantData(t, <-answers[1-first], fmt.Sprintf(`{"author":{"rival":{"name":"A%d"}}}`, 12-first))
 			l.wantBatches(t, "authors[1 2]", "authors[11 12]")
-			if n := batch.Fallbacks() - before; n != 0 {
+			if n := l.plan.Fallbacks(); n != 0 {
 				t.Errorf("%d fallbacks", n)
 			}
 		})

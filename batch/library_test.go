@@ -235,14 +235,13 @@ func (l *library) serve(t *testing.T) *library {
 		srv.ServeHTTP(w, r)
 	}))
 	l.url, l.client = server.URL, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	before := batch.Fallbacks()
 	t.Cleanup(func() {
 		server.Close()
 		l.client.CloseIdleConnections()
 		if n := l.partial.Load(); n != 0 {
 			t.Errorf("resolvers saw %d rows that lack columns", n)
 		}
-		if n := int(batch.Fallbacks() - before); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) && l.fallbacks != -2 {
+		if n := int(l.plan.Fallbacks()); n != l.fallbacks && (n == 0 || l.fallbacks >= 0) && l.fallbacks != -2 {
 			t.Errorf("want %d fallbacks, got %d", l.fallbacks, n)
 		}
 	})
@@ -286,8 +285,16 @@ func (l *library) perOperation(ctx context.Context, next graphql.OperationHandle
 
 // context returns ctx with a new set and its loaders.
 func (l *library) context(ctx context.Context) context.Context {
-	ctx, set := batch.NewSet(ctx, l.plan)
+	ctx, set := batch.NewSet(ctx, l.plan, operation(ctx)...)
 	return l.with(ctx, set)
+}
+
+// operation returns the operation of ctx, if there is one.
+func operation(ctx context.Context) []*graphql.OperationContext {
+	if !graphql.HasOperationContext(ctx) {
+		return nil
+	}
+	return []*graphql.OperationContext{graphql.GetOperationContext(ctx)}
 }
 
 func (l *library) with(ctx context.Context, set *batch.Set) context.Context {

@@ -64,13 +64,12 @@ func loadAll(l *Loader[int, string], keys ...int) ([]string, []error) {
 func TestLoadsThatNoPlanForesawGoOutTogetherAndAreCounted(t *testing.T) {
 	s := &source{}
 	l := newTestLoader(t.Context(), s)
-	before := Fallbacks()
 	values, errs := loadAll(l, 1, 2, 3, 2)
 	if fmt.Sprint(values) != "[1 2 3 2]" || errors.Join(errs...) != nil {
 		t.Errorf("got %v, %v", values, errs)
 	}
 	s.want(t, []int{1, 2, 3})
-	if n := Fallbacks() - before; n != 1 {
+	if n := l.set.plan.Fallbacks(); n != 1 {
 		t.Errorf("want one fallback, got %d", n)
 	}
 }
@@ -293,7 +292,6 @@ func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing
 func TestWhatWasForeseenIsReadOnceAndWithoutTheFallback(t *testing.T) {
 	s := &source{}
 	l := newTestLoader(t.Context(), s)
-	before := Fallbacks()
 	l.Prime(4, "four")
 	foresee(l, 3, 1, 3, 4)
 	l.set.read()
@@ -301,7 +299,7 @@ func TestWhatWasForeseenIsReadOnceAndWithoutTheFallback(t *testing.T) {
 		t.Errorf("got %v, %v", values, errs)
 	}
 	s.want(t, []int{1, 3})
-	if n := Fallbacks() - before; n != 0 {
+	if n := l.set.plan.Fallbacks(); n != 0 {
 		t.Errorf("%d fallbacks", n)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -27,13 +28,14 @@ type Plan struct {
 	answered     graphql.ExecutableSchema // that Answers was given, or nil
 	refused      error                    // what is wrong with the declarations by themselves
 
+	fallbacks, resolved atomic.Int64
+
 	// What Validate makes of it with the schema.
-	schema        *ast.Schema
-	fields        map[string]map[string]*known       // by type and field name
-	within        map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
-	satisfied     map[string][]string                // the type conditions of fragments that objects of a type meet
-	covers        map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
-	eventContexts bool                               // gqlgen takes a subscription's event before any interceptor can
+	schema    *ast.Schema
+	fields    map[string]map[string]*known       // by type and field name
+	within    map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
+	satisfied map[string][]string                // the type conditions of fragments that objects of a type meet
+	covers    map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
 }
 
 // known is what a plan knows of one field.

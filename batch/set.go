@@ -18,9 +18,7 @@ type Set struct {
 	loaders    []loader
 	fallback   fallback
 
-	// Room for the usual numbers.
-	one  [1]*graphql.OperationContext
-	some [16]loader
+	some [16]loader // room for the usual number
 
 	following sync.Mutex     // held by the run that is filling batches
 	run       run            // that run
@@ -59,38 +57,18 @@ type loader interface {
 
 type contextKey struct{}
 
-// NewSet returns a set without loaders, for the operation that ctx belongs to, or for one event of a
-// subscription. Its batches run under the context returned, which carries it, and which is also what goes on to the
-// resolvers.
-func NewSet(ctx context.Context, plan *Plan) (context.Context, *Set) {
-	s := &Set{plan: mustHave(plan)}
-	if graphql.HasOperationContext(ctx) {
-		s.operations = append(s.one[:0], graphql.GetOperationContext(ctx))
-	}
-	s.loaders = s.some[:0]
-	s.ctx = s.Join(ctx)
-	return s.ctx, s
-}
-
-// NewGroup returns a set without loaders for queries that are followed together, level by level. Its batches run
-// under ctx, which has to last until the last of them is answered. Each runs under a context of its own
-// from Join; where that ends, that query alone fails.
-func NewGroup(ctx context.Context, plan *Plan, queries ...*graphql.OperationContext) *Set {
-	s := &Set{plan: mustHave(plan), operations: queries}
-	s.ctx = s.Join(ctx)
-	return s
-}
-
-func mustHave(plan *Plan) *Plan {
+// NewSet returns a set without loaders, for one operation, for one event of a subscription, or for a group of queries that
+// are followed together, level by level; without operations, for whatever runs under the context returned. That carries the
+// set to the resolvers, and the batches run under it. Each query of a group may have a context of its own with the values of
+// that; where it ends, that query alone fails.
+func NewSet(ctx context.Context, plan *Plan, operations ...*graphql.OperationContext) (context.Context, *Set) {
 	if plan == nil {
 		panic(errors.New("batch: the plan of a set is nil: give it the one that the server uses"))
 	}
-	return plan
-}
-
-// Join returns ctx, of one query of a group, with the set.
-func (s *Set) Join(ctx context.Context) context.Context {
-	return context.WithValue(ctx, contextKey{}, s)
+	s := &Set{plan: plan, operations: operations}
+	s.loaders = s.some[:0]
+	s.ctx = context.WithValue(ctx, contextKey{}, s)
+	return s.ctx, s
 }
 
 // fromContext returns the set of the operation that ctx belongs to, or nil.

@@ -23,6 +23,12 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 	case p.answered != nil && reflect.TypeOf(es).Comparable() && es == p.answered:
 		return errors.New("batch: the server has the schema that was given to Plan.Answers: make it with the schema that Answers returned")
 	}
+	if wrapped, ok := es.(schema); ok {
+		es = wrapped.ExecutableSchema
+	}
+	if _, ok := es.(graphql.ExecutableSchemaWithEventContext); ok {
+		return errors.New("batch: a plan can't follow events that have contexts of their own: take @subscriptionContext out of the schema")
+	}
 	v := &validation{Plan: p, generated: generatedBy(es), parents: map[string]Field{}}
 	v.schema = es.Schema()
 	err := v.plan()
@@ -30,7 +36,6 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 		p.schema = nil
 		return err
 	}
-	_, p.eventContexts = es.(graphql.ExecutableSchemaWithEventContext)
 	p.cover()
 	return nil
 }
@@ -350,12 +355,6 @@ type generated struct {
 
 // generatedBy looks into a graphql.ExecutableSchemaState, which is what gqlgen's executable schemas are.
 func generatedBy(es graphql.ExecutableSchema) (g generated) {
-	switch wrapped := es.(type) {
-	case schema:
-		es = wrapped.ExecutableSchema
-	case eventSchema:
-		es = wrapped.ExecutableSchema
-	}
 	state := reflect.TypeOf(es)
 	if state.Kind() == reflect.Pointer {
 		state = state.Elem()

@@ -166,6 +166,25 @@ func TestAPlanRefusesToBeUsedOtherwiseThanItWasMade(t *testing.T) {
 	}
 }
 
+// eventSchema is a schema whose events have contexts of their own.
+type eventSchema struct{ graphql.ExecutableSchema }
+
+func (eventSchema) ExecWithEventContext(context.Context) graphql.ResponseHandlerWithContext {
+	return nil
+}
+
+func TestAPlanRefusesASchemaWhoseEventsItCannotFollow(t *testing.T) {
+	plain, answered := newLibrary(), newLibrary()
+	for plan, es := range map[*batch.Plan]graphql.ExecutableSchema{
+		plain.plan:    eventSchema{plain.schema()},
+		answered.plan: answered.plan.Answers(eventSchema{answered.schema()}),
+	} {
+		if err := plan.Validate(es); err == nil || !strings.Contains(err.Error(), "take @subscriptionContext out") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // respond runs an operation.
 func respond(ctx context.Context, t *testing.T, exec *executor.Executor, query string) *graphql.Response {
 	t.Helper()
@@ -193,7 +212,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			want      string
 			mutations string // what they get; "" is the same
 		}{
-			{"another plan", true, func(_, other *library, ctx context.Context) context.Context { return other.context(ctx) }, "the operation's set follows another plan than the server: give NewSet, or NewGroup, the plan that Use was given", ""},
+			{"another plan", true, func(_, other *library, ctx context.Context) context.Context { return other.context(ctx) }, "the operation's set follows another plan than the server: give NewSet the plan that Use was given", ""},
 			{"an old context", true, func(l, _ *library, ctx context.Context) context.Context {
 				if old == nil {
 					old = l.context(ctx) //nolint:fatcontext // it is to be wrong

@@ -74,9 +74,10 @@ func BenchmarkBatchPlanned(b *testing.B) {
 			b.Fatal(err)
 		}
 		doc := gqlparser.MustLoadQuery(schema, `{ users { manager { id } } }`)
-		ctx := graphql.WithOperationContext(b.Context(), &graphql.OperationContext{Doc: doc, Operation: doc.Operations[0]})
+		op := &graphql.OperationContext{Doc: doc, Operation: doc.Operations[0]}
+		ctx := graphql.WithOperationContext(b.Context(), op)
 		for b.Loop() {
-			ctx, set := batch.NewSet(ctx, plan)
+			ctx, set := batch.NewSet(ctx, plan, op)
 			loader = batch.NewLoader(set, fetch)
 			plan.InterceptRootField(ctx, func(ctx context.Context) graphql.Marshaler {
 				for _, id := range keys {

@@ -16,7 +16,6 @@ import (
 
 	gormlogger "gorm.io/gorm/logger"
 
-	"rollcall/batch"
 	"rollcall/session"
 )
 
@@ -89,7 +88,7 @@ func TestStatementsNeverVaryUnderLoad(t *testing.T) {
 func underLoad(t *testing.T, d *directory, total int) {
 	t.Helper()
 	const clients = 64
-	fallbacks := batch.Fallbacks()
+	fallbacks := d.api.Fallbacks()
 	counts := &perOperation{counts: map[string]int{}}
 	d.db.Read.Config.Logger, d.db.Write.Config.Logger = counts, counts
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
@@ -123,7 +122,7 @@ func underLoad(t *testing.T, d *directory, total int) {
 	}
 	close(wants)
 	wg.Wait()
-	if n := batch.Fallbacks() - fallbacks; n != 0 {
+	if n := d.api.Fallbacks() - fallbacks; n != 0 {
 		t.Errorf("%d batches were not foreseen", n)
 	}
 }

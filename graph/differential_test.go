@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/batch"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/graph"
@@ -36,7 +35,7 @@ type pair struct {
 
 // counted is an API that counts what its last request has cost.
 type counted struct {
-	http.Handler
+	*graph.API
 	statements atomic.Int64
 }
 
@@ -49,7 +48,7 @@ func newPair(db *database.Database, change func(*graph.Config)) *pair {
 			Observe: func(_ session.Operation, r session.Report) { c.statements.Add(r.Statements) },
 		}
 		change(&cfg)
-		c.Handler = handler(cfg)
+		c.API = handler(cfg)
 	}
 	serve(p.api, graph.NewHandler)
 	serve(p.engine, graph.NewEngineHandler)
@@ -87,11 +86,11 @@ func (c *counted) ask(ctx context.Context, body any, accept string) (a asked) {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", accept)
 	res := httptest.NewRecorder()
-	statements, fallbacks, resolved := c.statements.Load(), batch.Fallbacks(), batch.Resolved()
+	statements, fallbacks, resolved := c.statements.Load(), c.Fallbacks(), c.Resolved()
 	c.ServeHTTP(res, req)
 	a = asked{
 		status: res.Code, kind: res.Header().Get("Content-Type"), body: res.Body.String(),
-		statements: c.statements.Load() - statements, fallbacks: batch.Fallbacks() - fallbacks, resolved: batch.Resolved() - resolved,
+		statements: c.statements.Load() - statements, fallbacks: c.Fallbacks() - fallbacks, resolved: c.Resolved() - resolved,
 	}
 	a.answers, err = parse(res.Body.Bytes())
 	if err != nil {

@@ -16,7 +16,6 @@ import (
 
 	gormlogger "gorm.io/gorm/logger"
 
-	"rollcall/batch"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/graph"
@@ -27,6 +26,7 @@ import (
 type directory struct {
 	tb  testing.TB
 	url string
+	api *graph.API
 	db  *database.Database
 	sql *recorder
 	log *bytes.Buffer
@@ -58,15 +58,16 @@ func newDirectory(tb testing.TB, db *database.Database) *directory {
 
 // maxPage serves the API anew, with pages of at most n items.
 func (d *directory) maxPage(n int) {
-	server := httptest.NewServer(graph.NewHandler(graph.Config{
+	api := graph.NewHandler(graph.Config{
 		Database: d.db,
 		Proof:    proof(d.db),
 		Deadline: 20 * time.Second,
 		MaxPage:  n,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
-	}))
+	})
+	server := httptest.NewServer(api)
 	d.tb.Cleanup(server.Close)
-	d.url = server.URL
+	d.url, d.api = server.URL, api
 }
 
 // proof is the proof of commits that a server has by default.
@@ -208,9 +209,9 @@ func (r *recorder) during(fn func()) []string {
 // wantStatements fails unless fn issues exactly n statements.
 func (d *directory) wantStatements(t *testing.T, n int, fn func()) {
 	t.Helper()
-	before := batch.Fallbacks()
+	before := d.api.Fallbacks()
 	defer func() {
-		if n := batch.Fallbacks() - before; n != 0 {
+		if n := d.api.Fallbacks() - before; n != 0 {
 			t.Errorf("%d batches were not foreseen", n)
 		}
 	}()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2"
@@ -66,6 +67,9 @@ const (
 // API is the GraphQL API.
 type API struct {
 	http.Handler
+	// Fallbacks and Resolved count what the read plan did not cover: batches and whole queries.
+	Fallbacks, Resolved func() int64
+
 	streams *transport.HTTP
 	sockets *transport.WebSocket
 }
@@ -114,6 +118,7 @@ func newHandler(cfg Config, planned bool) *API {
 		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
 	}
 	api := &API{
+		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,
 		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: cost.Together},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
@@ -137,11 +142,17 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.Use(events{})
 	srv.Use(d.Plan)
 	srv.Use(session.Extension{
-		DB:             cfg.Database.Write,
-		Reads:          cfg.Database.Read,
-		Side:           cfg.Database.Side,
-		Proof:          cfg.Proof,
-		Bind:           func(ctx context.Context) context.Context { return d.Bind(ctx, session.GroupOf(ctx)) },
+		DB:    cfg.Database.Write,
+		Reads: cfg.Database.Read,
+		Side:  cfg.Database.Side,
+		Proof: cfg.Proof,
+		Bind: func(ctx context.Context) context.Context {
+			operations := session.GroupOf(ctx)
+			if operations == nil && graphql.HasOperationContext(ctx) {
+				operations = []*graphql.OperationContext{graphql.GetOperationContext(ctx)}
+			}
+			return d.Bind(ctx, operations)
+		},
 		Deadline:       cfg.Deadline,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"rollcall/batch"
 	"rollcall/session"
 )
 
@@ -73,14 +72,6 @@ func New(pools map[string]*sql.DB) *Metrics {
 	}
 	m.operations.WithLabelValues("unknown", string(session.ResultRefused))
 	m.registry.MustRegister(m.operations, durations, statements, retries, m.unknown,
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "rollcall_batching_fallbacks_total",
-			Help: "Batches that no read plan foresaw.",
-		}, func() float64 { return float64(batch.Fallbacks()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "rollcall_resolved_queries_total",
-			Help: "Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.",
-		}, func() float64 { return float64(batch.Resolved()) }),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for name, pool := range pools {
@@ -115,6 +106,12 @@ func (m *Metrics) Gauge(name, help string, value func() int, labels ...string) {
 		constant[labels[i]] = labels[i+1]
 	}
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: constant},
+		func() float64 { return float64(value()) }))
+}
+
+// Counter adds a count since the process began, which is asked for whenever the metrics are read.
+func (m *Metrics) Counter(name, help string, value func() int64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
 		func() float64 { return float64(value()) }))
 }
 

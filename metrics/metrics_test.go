@@ -17,6 +17,7 @@ func TestAReportIsCountedOnce(t *testing.T) {
 	m := metrics.New(nil)
 	waiting := 3
 	m.Gauge("waiting", "How many wait.", func() int { return waiting }, "where", "here")
+	m.Counter("things_total", "How many things there were.", func() int64 { return 5 })
 	mutation := session.Operation{Kind: ast.Mutation}
 	m.Observe(mutation, session.Report{Result: session.ResultError, Attempts: 3, Statements: 7, Duration: 3 * time.Second, Unknown: true})
 	m.Observe(mutation, session.Report{Result: session.ResultOK, Attempts: 1, Statements: 2, Duration: time.Second})
@@ -41,6 +42,7 @@ func TestAReportIsCountedOnce(t *testing.T) {
 		`rollcall_operation_retries_total{type="mutation"} 2`,
 		`rollcall_unknown_outcomes_total 1`,
 		`waiting{where="here"} 4`,
+		`things_total 5`,
 	} {
 		if !strings.Contains(w.Body.String(), line+"\n") {
 			t.Errorf("no %s in\n%s", line, w.Body)
