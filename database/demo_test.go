@@ -71,9 +71,10 @@ func TestDemoDataAreSuchAsMutationsStore(t *testing.T) {
 	db := databasetest.New(t, "sqlite")
 	loadDemo(t, db, true)
 	for _, user := range read(t, db).Users {
-		stored, err := model.CreateUserInput{Name: user.Name, Email: user.Email}.User()
-		if err != nil || stored.Name != user.Name || stored.Email != user.Email {
-			t.Errorf("%q <%s> would become %+v, %v", user.Name, user.Email, stored, err)
+		name, err := model.CheckName(user.Name)
+		email, wrong := model.CheckEmail(user.Email)
+		if err != nil || wrong != nil || name != user.Name || email != user.Email {
+			t.Errorf("%q <%s> would become %q <%s>, %v, %v", user.Name, user.Email, name, email, err, wrong)
 		}
 	}
 }

@@ -146,10 +146,10 @@ func (s *Schema) parseID(argument any) (typ string, number int64, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	typ, digits, _ := strings.Cut(id, ":")
+	typ, number, ok := keyset.ParseID(id)
 	forms := make([]string, len(s.nodes))
 	for i, n := range s.nodes {
-		if number, ok := keyset.ParseNumber(digits); ok && n.typ == typ {
+		if ok && n.typ == typ {
 			return typ, number, nil
 		}
 		forms[i] = fmt.Sprintf("\"%s:%d\"", n.typ, []int{42, 7}[i%2])

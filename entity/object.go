@@ -114,7 +114,7 @@ func (o *Object[T]) Read(ctx context.Context, id int64, lock string) (*T, error)
 	case err != nil:
 		return nil, err
 	case len(all) == 0:
-		return nil, apierror.NotFound("there is no %s %s", strings.ToLower(o.name), o.GlobalID(id))
+		return nil, apierror.NotFound("there is no %s %s", strings.ToLower(o.name), keyset.ID(o.name, id))
 	}
 	return all[0], nil
 }
@@ -124,15 +124,10 @@ func (o *Object[T]) Select(ctx context.Context, columns []string, query string, 
 	return o.selected(ctx, columns, []keyset.Statement{{Text: query, Args: args}})
 }
 
-// GlobalID returns the id that the API shows of the object with a number.
-func (o *Object[T]) GlobalID(id int64) string { return o.name + ":" + strconv.FormatInt(id, 10) }
-
 // ParseID returns the number in a global id of the type. The error is BAD_USER_INPUT, and blames an input field.
 func (o *Object[T]) ParseID(field, id string) (int64, error) {
-	if digits, ok := strings.CutPrefix(id, o.name+":"); ok {
-		if n, ok := keyset.ParseNumber(digits); ok {
-			return n, nil
-		}
+	if typ, number, ok := keyset.ParseID(id); ok && typ == o.name {
+		return number, nil
 	}
 	return 0, apierror.BadInput(field, "%q is not the id of a %s: expected a form like \"%s:42\"", apierror.Clip(id), strings.ToLower(o.name), o.name)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"rollcall/model"
+	"rollcall/keyset"
 )
 
 // randomOperation is a query that was made at random.
@@ -232,7 +232,7 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 		case a.Name == "first" && n > 0 && n <= 100:
 			items = n
 		case a.Name == "first" && (left || value == nil):
-			items = model.DefaultPage
+			items = keyset.DefaultSize
 		}
 		if !left {
 			all = append(all, a.Name+": "+g.value(a.Type, value))
@@ -253,9 +253,9 @@ type omitted struct{}
 // argument chooses a value for an argument, good or bad.
 func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition, size int) any {
 	cursors := []any{omitted{}, omitted{}, omitted{}, nil}
-	for _, typ := range []string{model.TypeUser, model.TypeTeam} {
+	for _, typ := range []string{"User", "Team"} {
 		for _, id := range []int64{1, 3, 40, 500, 995, 1003} {
-			cursors = append(cursors, model.EncodeCursor(typ, id))
+			cursors = append(cursors, keyset.Cursor(typ, id))
 		}
 	}
 	users := []any{"User:1", "User:2", "User:11", "User:500", "User:1000", "User:1001", "User:1002", "User:1004", "User:1005", "User:1009", "User:1011", "User:99999"}
@@ -281,11 +281,11 @@ func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition, 
 		case g.one(3):
 			return pick(g, cursors...)
 		}
-		typ := model.TypeUser
+		typ := "User"
 		if f.Name == "teams" {
-			typ = model.TypeTeam
+			typ = "Team"
 		}
-		return pick[any](g, omitted{}, model.EncodeCursor(typ, int64(g.IntN(6))), model.EncodeCursor(typ, 45), model.EncodeCursor(typ, 996))
+		return pick[any](g, omitted{}, keyset.Cursor(typ, int64(g.IntN(6))), keyset.Cursor(typ, 45), keyset.Cursor(typ, 996))
 	case "id":
 		switch {
 		case g.one(30):

@@ -20,6 +20,7 @@ import (
 	"rollcall/database/databasetest"
 	"rollcall/event"
 	"rollcall/graph"
+	"rollcall/keyset"
 	"rollcall/model"
 )
 
@@ -239,9 +240,9 @@ func TestAnEventReadsWhatIsStoredWhenItIsDelivered(t *testing.T) {
 	withEvents(t, func(t *testing.T, d *directory, events *event.Local) {
 		boss := d.create("Boss", "boss@example.com", nil)
 		id := d.create("Ada", "ada@example.com", boss)
-		_, number, err := model.ParseID(id)
-		if err != nil {
-			t.Fatal(err)
+		_, number, ok := keyset.ParseID(id)
+		if !ok {
+			t.Fatal(id)
 		}
 		s := d.subscribe(`subscription { userChanged { user { name manager { name } } } }`, nil)
 		defer s.cancel()

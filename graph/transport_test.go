@@ -16,6 +16,7 @@ import (
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/graph"
+	"rollcall/keyset"
 	"rollcall/model"
 )
 
@@ -176,14 +177,14 @@ func FuzzIDAndCursor(f *testing.F) {
 	db := databasetest.New(f, "sqlite", database.Options{PoolSize: 2})
 	d := newDirectory(f, db)
 	f.Fuzz(func(t *testing.T, text string) {
-		if typ, id, err := model.ParseID(text); err == nil {
-			if again := map[string]func(int64) string{model.TypeUser: model.UserID, model.TypeTeam: model.TeamID}[typ](id); again != text {
+		if typ, id, ok := keyset.ParseID(text); ok {
+			if again := keyset.ID(typ, id); again != text {
 				t.Fatalf("%q is %q", text, again)
 			}
 		}
-		if id, err := model.DecodeCursor(model.TypeUser, text); err == nil {
-			if again, err := model.DecodeCursor(model.TypeUser, model.EncodeCursor(model.TypeUser, id)); err != nil || again != id {
-				t.Fatalf("%q is %d, then %d: %v", text, id, again, err)
+		if id, ok := keyset.ParseCursor("User", text); ok {
+			if again, ok := keyset.ParseCursor("User", keyset.Cursor("User", id)); !ok || again != id {
+				t.Fatalf("%q is %d, then %d: %t", text, id, again, ok)
 			}
 		}
 		at := *d

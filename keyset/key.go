@@ -126,7 +126,11 @@ func parsePlace(args map[string]any, typ, argument string) (Place, error) {
 	if err != nil {
 		return Place{}, err
 	}
-	return decode(typ, argument, cursor)
+	id, ok := ParseCursor(typ, cursor)
+	if !ok {
+		return Place{}, apierror.BadInput(argument, "%q is not a cursor of this list", apierror.Clip(cursor))
+	}
+	return Place{id, true}, nil
 }
 
 // TooLong returns the BAD_USER_INPUT error about an argument that asks for more items than a page holds.
@@ -134,25 +138,24 @@ func TooLong(argument string, items, maxSize int) error {
 	return apierror.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, maxSize)
 }
 
-// Cursor returns the opaque cursor of the row with an id in a list of a type.
-func Cursor(typ string, id int64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(typ + ":" + strconv.FormatInt(id, 10)))
+// ID returns the global id of a row: its type and its number, such as "User:42".
+func ID(typ string, number int64) string { return typ + ":" + strconv.FormatInt(number, 10) }
+
+// ParseID splits a global id. The form is strict, so that each row has one: no sign, no leading zero, no space.
+func ParseID(id string) (typ string, number int64, ok bool) {
+	typ, digits, _ := strings.Cut(id, ":")
+	number, err := strconv.ParseInt(digits, 10, 64)
+	return typ, number, err == nil && number > 0 && ID(typ, number) == id
 }
 
-// decode returns the place that a cursor of a list of a type stands for.
-func decode(typ, argument, cursor string) (Place, error) {
-	if raw, err := base64.RawURLEncoding.DecodeString(cursor); err == nil {
-		if digits, ok := strings.CutPrefix(string(raw), typ+":"); ok {
-			if id, ok := ParseNumber(digits); ok {
-				return Place{id, true}, nil
-			}
-		}
-	}
-	return Place{}, apierror.BadInput(argument, "%q is not a cursor of this list", apierror.Clip(cursor))
+// Cursor returns the opaque cursor of a row in a list of its type.
+func Cursor(typ string, number int64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(ID(typ, number)))
 }
 
-// ParseNumber returns the number of a row. The form is strict, so that each row has one: no sign, no leading zero, no space.
-func ParseNumber(digits string) (id int64, ok bool) {
-	id, err := strconv.ParseInt(digits, 10, 64)
-	return id, err == nil && id > 0 && strconv.FormatInt(id, 10) == digits
+// ParseCursor returns the number of the row that a cursor of a list of a type is of.
+func ParseCursor(typ, cursor string) (number int64, ok bool) {
+	id, err := base64.RawURLEncoding.DecodeString(cursor)
+	of, number, ok := ParseID(string(id))
+	return number, ok && err == nil && of == typ
 }

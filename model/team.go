@@ -1,7 +1,6 @@
 package model
 
 import (
-	"strconv"
 	"time"
 
 	"rollcall/keyset"
@@ -19,7 +18,7 @@ type Team struct {
 func (*Team) IsNode() {}
 
 // GlobalID returns the team's id in the form that the API shows, such as "Team:7".
-func (t *Team) GlobalID() string { return "Team:" + strconv.FormatInt(t.ID, 10) }
+func (t *Team) GlobalID() string { return keyset.ID("Team", t.ID) }
 
 // Role is what a user is in a team.
 type Role string

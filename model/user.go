@@ -2,7 +2,6 @@
 package model
 
 import (
-	"strconv"
 	"time"
 
 	"rollcall/keyset"
@@ -25,7 +24,7 @@ func (*User) IsNode() {}
 func (u *User) GlobalID() string { return UserID(u.ID) }
 
 // UserID returns the global id of a user, such as "User:42".
-func UserID(id int64) string { return "User:" + strconv.FormatInt(id, 10) }
+func UserID(id int64) string { return keyset.ID("User", id) }
 
 // UserEdge is a user's place in a list of users.
 type UserEdge = keyset.Edge[User]
