@@ -14,7 +14,7 @@ import (
 	gqlgen "github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"rollcall/session/sessiontest/generated"
+	"rollcall/schematest/generated"
 	"rollcall/transport"
 )
 
