@@ -71,7 +71,7 @@ differential: ## Compare the answers to ROLLCALL_TEST_DIFFERENTIAL (5000) random
 	go test -race -count=1 -timeout 0 -v -run Engine ./graph
 
 bench: DATABASE ?= sqlite:
-bench: ## Compare the server with one written by hand, on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.
+bench: ## Compare the server with one written by hand, or with other builds (BENCH=--help), on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.
 	cd bench && go run . --database='$(DATABASE)' $(BENCH)
 
 benchmarks: ## Run the benchmarks, and those beside other libraries.
