@@ -66,7 +66,7 @@ const margin = 1.03
 // worse reports whether the median of a build's rounds is above that of an older one's by more than the margin, and also
 // above each of the older one's rounds: a difference that is smaller the older build has with itself.
 func worse(before, now []float64) bool {
-	return middle(now) > margin*middle(before) && middle(now) > slices.Max(before)
+	return median(now) > margin*median(before) && median(now) > slices.Max(before)
 }
 
 // printBuild prints all figures of this build beside those of another, as Markdown, and what is worse.
@@ -82,11 +82,11 @@ func printBuild(to io.Writer, about, old string, all []comparison) {
 			if worse(before, now) {
 				mark, found = "**worse**", append(found, c.Name+" ("+m.name+")")
 			}
-			if middle(before) > 0 {
-				ratio = fmt.Sprintf("%.3f", middle(now)/middle(before))
+			if median(before) > 0 {
+				ratio = fmt.Sprintf("%.3f", median(now)/median(before))
 			}
 			_, _ = fmt.Fprintf(to, "| %s | %s | %s | %s | %s | %s to %s | %s |\n", c.Name, m.name,
-				digits(middle(before)), digits(middle(now)), ratio, digits(slices.Min(before)), digits(slices.Max(before)), mark)
+				digits(median(before)), digits(median(now)), ratio, digits(slices.Min(before)), digits(slices.Max(before)), mark)
 		}
 	}
 	if len(found) == 0 {

@@ -34,7 +34,7 @@ func TestAllServersAnswerAlikeWithAsManyStatements(t *testing.T) {
 		if got := c.rollcall().statements; got != want {
 			t.Errorf("%s: raw runs %v statements, Rollcall %v", w.Name, c.raw().statements, got)
 		}
-		if got := median(c.rounds["old"]).statements; got != want {
+		if got := medians(c.rounds["old"]).statements; got != want {
 			t.Errorf("%s: raw runs %v statements, the other build %v", w.Name, c.raw().statements, got)
 		}
 	}

@@ -33,13 +33,13 @@ type comparison struct {
 	rounds map[string][]cost
 }
 
-func (c comparison) raw() cost      { return median(c.rounds[raw]) }
-func (c comparison) rollcall() cost { return median(c.rounds[rollcall]) }
+func (c comparison) raw() cost      { return medians(c.rounds[raw]) }
+func (c comparison) rollcall() cost { return medians(c.rounds[rollcall]) }
 func (c comparison) ratio() float64 { return c.rollcall().cpu / c.raw().cpu }
 
 // compare makes sure that all servers answer alike, then measures them in turns.
 func (b *bench) compare(ctx context.Context, w workload.Workload, rounds int) (c comparison, err error) {
-	if err := b.same(ctx, w); err != nil {
+	if err := b.checkAnswers(ctx, w); err != nil {
 		return c, err
 	}
 	requests, err := b.calibrate(ctx, w)
@@ -67,8 +67,8 @@ func (b *bench) compare(ctx context.Context, w workload.Workload, rounds int) (c
 // samples is how many answers are compared.
 const samples = 20
 
-// same fails if the servers do not give the same data, byte for byte.
-func (b *bench) same(ctx context.Context, w workload.Workload) error {
+// checkAnswers fails if the servers do not give the same data, byte for byte.
+func (b *bench) checkAnswers(ctx context.Context, w workload.Workload) error {
 	random := rand.New(rand.NewPCG(1, 2))
 	first, others := b.servers[0], b.servers[1:]
 	for range samples {
@@ -218,14 +218,15 @@ func ask(ctx context.Context, client *http.Client, s *server, body []byte) ([]by
 	return answer, nil
 }
 
-func median(costs []cost) cost {
+// medians returns each figure of a cost as the median of the rounds.
+func medians(costs []cost) cost {
 	m := costs[len(costs)-1] // statements and bytes are the same in all, and memory counts at the end
-	m.cpu = middle(each(costs, func(c cost) float64 { return c.cpu }))
-	m.allocations = middle(each(costs, func(c cost) float64 { return c.allocations }))
-	m.collections = middle(each(costs, func(c cost) float64 { return c.collections }))
-	m.p50 = time.Duration(middle(each(costs, func(c cost) float64 { return float64(c.p50) })))
-	m.p99 = time.Duration(middle(each(costs, func(c cost) float64 { return float64(c.p99) })))
-	m.alone = time.Duration(middle(each(costs, func(c cost) float64 { return float64(c.alone) })))
+	m.cpu = median(each(costs, func(c cost) float64 { return c.cpu }))
+	m.allocations = median(each(costs, func(c cost) float64 { return c.allocations }))
+	m.collections = median(each(costs, func(c cost) float64 { return c.collections }))
+	m.p50 = time.Duration(median(each(costs, func(c cost) float64 { return float64(c.p50) })))
+	m.p99 = time.Duration(median(each(costs, func(c cost) float64 { return float64(c.p99) })))
+	m.alone = time.Duration(median(each(costs, func(c cost) float64 { return float64(c.alone) })))
 	return m
 }
 
@@ -237,7 +238,7 @@ func each(costs []cost, of func(cost) float64) (all []float64) {
 	return all
 }
 
-// middle returns the median; of an even number of figures, the upper one of the two in the middle.
-func middle(all []float64) float64 {
+// median returns the median; of an even number of figures, the upper one of the two in the middle.
+func median(all []float64) float64 {
 	return slices.Sorted(slices.Values(all))[len(all)/2]
 }

@@ -88,25 +88,25 @@ type point struct {
 func draw(folder, about string, all, growth []comparison) error {
 	var bars []bar
 	for i, c := range all {
-		most := math.Max(c.raw().cpu, c.rollcall().cpu)
+		highest := math.Max(c.raw().cpu, c.rollcall().cpu)
 		bars = append(bars, bar{
 			c.Name, html(c.What), fmt.Sprintf("%.0f µs", c.raw().cpu), fmt.Sprintf("%.0f µs", c.rollcall().cpu), fmt.Sprintf("%.2f ×", c.ratio()),
-			70 + 52*i, 300 * c.raw().cpu / most, 300 * c.rollcall().cpu / most,
+			70 + 52*i, 300 * c.raw().cpu / highest, 300 * c.rollcall().cpu / highest,
 		})
 	}
 	if err := write(filepath.Join(folder, "comparison.svg"), map[string]any{"About": html(about), "Bars": bars, "Height": 80 + 52*len(bars)}); err != nil {
 		return err
 	}
-	most := 0.0
+	highest := 0.0
 	for i, c := range growth {
-		most = math.Max(most, math.Max(c.raw().cpu, c.rollcall().cpu)/float64(sizes[i]))
+		highest = math.Max(highest, math.Max(c.raw().cpu, c.rollcall().cpu)/float64(sizes[i]))
 	}
 	curve := func(of func(comparison) float64) (points []point) {
 		for i, c := range growth {
 			each := of(c) / float64(sizes[i])
 			points = append(points, point{
 				90 + 500*math.Log(float64(sizes[i])/float64(sizes[0]))/math.Log(float64(sizes[len(sizes)-1])/float64(sizes[0])),
-				260 - 190*each/most, fmt.Sprintf("%.0f", each), fmt.Sprint(sizes[i]),
+				260 - 190*each/highest, fmt.Sprintf("%.0f", each), fmt.Sprint(sizes[i]),
 			})
 		}
 		return points
