@@ -6,8 +6,8 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # The folders that have a gqlgen.yml, and those that gqlgen writes.
-GQLGEN := $(dir $(wildcard gqlgen.yml session/sessiontest/gqlgen.yml batch/batchtest/gqlgen.yml))
-GENERATED := $(wildcard graph/generated session/sessiontest/generated batch/batchtest/generated)
+GQLGEN := $(dir $(wildcard gqlgen.yml schematest/gqlgen.yml))
+GENERATED := $(wildcard graph/generated schematest/generated)
 
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
@@ -71,7 +71,7 @@ differential: ## Compare the answers to ROLLCALL_TEST_DIFFERENTIAL (5000) random
 	go test -race -count=1 -timeout 0 -v -run Engine ./graph
 
 bench: DATABASE ?= sqlite:
-bench: ## Compare the server with one written by hand, on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.
+bench: ## Compare the server with one written by hand, or with other builds (BENCH=--help), on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.
 	cd bench && go run . --database='$(DATABASE)' $(BENCH)
 
 benchmarks: ## Run the benchmarks, and those beside other libraries.

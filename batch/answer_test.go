@@ -10,7 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/executor"
 
 	"rollcall/batch"
-	"rollcall/batch/batchtest"
+	"rollcall/schematest"
 )
 
 // wantResolvers fails unless resolvers have been asked since the last time, or have not.
@@ -22,16 +22,16 @@ func (l *library) wantResolvers(t *testing.T, asked bool) {
 }
 
 // What the plan declares of these is not what the resolvers return, so that one can see who has answered.
-func shelfOf(books ...*batchtest.Book) batch.Field {
-	return batch.Path("Query", "shelf", func(batch.Root) *batchtest.Shelf { return &batchtest.Shelf{Books: books} })
+func shelfOf(books ...*schematest.Book) batch.Field {
+	return batch.Path("Query", "shelf", func(batch.Root) *schematest.Shelf { return &schematest.Shelf{Books: books} })
 }
 
-func latestOf(found ...batchtest.Found) batch.Field {
-	return batch.Paths("Query", "latest", func(batch.Root) []batchtest.Found { return found })
+func latestOf(found ...schematest.Found) batch.Field {
+	return batch.Paths("Query", "latest", func(batch.Root) []schematest.Found { return found })
 }
 
 func TestAQueryThatThePlanCoversIsAnsweredWithoutResolvers(t *testing.T) {
-	l := serveFromPlan(t, shelfOf(book(901), book(902)), latestOf(book(903), nil, &batchtest.Author{ID: 9, Name: "A\"9", Rival: 19}, (*batchtest.Book)(nil)))
+	l := serveFromPlan(t, shelfOf(book(901), book(902)), latestOf(book(903), nil, &schematest.Author{ID: 9, Name: "A\"9", Rival: 19}, (*schematest.Book)(nil)))
 	for _, c := range []struct{ query, data string }{
 		{`{ shelf { books { title } } }`, `{"shelf":{"books":[{"title":"B901"},{"title":"B902"}]}}`},
 		{`{ t: __typename shelf { __typename books { __typename author { name } } } }`, `{"t":"Query","shelf":{"__typename":"Shelf","books":[{"__typename":"Book","author":{"name":"A9"}},{"__typename":"Book","author":{"name":"A9"}}]}}`},
@@ -71,23 +71,23 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 		},
 		{
 			what: "a null that can't be", query: `{ shelf { books { title } } }`, data: ofResolvers,
-			more: []batch.Field{batch.Path("Query", "shelf", func(batch.Root) *batchtest.Shelf { return nil })},
+			more: []batch.Field{batch.Path("Query", "shelf", func(batch.Root) *schematest.Shelf { return nil })},
 		},
 		{
 			what: "a value that is none", query: `{ authors(ids: [1, 2]) { name } }`, data: `{"authors":[{"name":"A1"},{"name":"A2"}]}`,
-			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func([]byte, *batchtest.Author) []byte { return nil })},
+			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func([]byte, *schematest.Author) []byte { return nil })},
 		},
 		{
 			what: "a value that panics", query: `{ authors(ids: [1, 2]) { name } }`, data: `{"authors":[{"name":"A1"},{"name":"A2"}]}`,
-			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func([]byte, *batchtest.Author) []byte { panic("no") })},
+			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func([]byte, *schematest.Author) []byte { panic("no") })},
 		},
 		{
 			what: "a value that is a null that can't be", query: `{ authors(ids: [1, 2]) { name } }`, data: `{"authors":[{"name":"A1"},{"name":"A2"}]}`,
-			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func(b []byte, _ *batchtest.Author) []byte { return append(b, "null"...) })},
+			instead: "Author.name", more: []batch.Field{batch.Value("Author", "name", func(b []byte, _ *schematest.Author) []byte { return append(b, "null"...) })},
 		},
 		{
 			what: "a path that panics", query: `{ shelf { books { title } } }`, data: ofResolvers, errors: 1,
-			more: []batch.Field{batch.Path("Query", "shelf", func(batch.Root) *batchtest.Shelf { panic("no") })},
+			more: []batch.Field{batch.Path("Query", "shelf", func(batch.Root) *schematest.Shelf { panic("no") })},
 		},
 		{
 			what: "a key that panics", query: `{ author(id: 1) { editor { name } } }`, data: `{"author":{"editor":{"name":"A31"}}}`, errors: 1, fallbacks: -1,
@@ -95,7 +95,7 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 		},
 		{
 			what: "arguments that are not valid", fallbacks: -1, query: `{ author(id: 1) { rival { name } } }`, data: `{"author":{"rival":{"name":"A11"}}}`,
-			instead: "Author.rival", more: []batch.Field{batch.Relation("Author", "rival", authors, func(batch.Args) func(*batchtest.Author) (int, bool) { return nil })},
+			instead: "Author.rival", more: []batch.Field{batch.Relation("Author", "rival", authors, func(batch.Args) func(*schematest.Author) (int, bool) { return nil })},
 		},
 		{
 			what: "a loader that fails", query: `{ item(id: 101) { id } author(id: 1) { name } }`, data: `{"item":null,"author":{"name":"A1"}}`, errors: 1,

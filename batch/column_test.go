@@ -11,7 +11,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/batch"
-	"rollcall/batch/batchtest"
+	"rollcall/schematest"
 )
 
 func TestColumnsAreThoseThatTheOperationNeedsAnywhere(t *testing.T) {
@@ -91,7 +91,7 @@ func TestNoResolverSeesARowThatLacksColumns(t *testing.T) {
 		},
 		{
 			what: "a value that panics", query: `{ author(id: 1) { rival { id } } vault { open } }`, data: `{"author":{"rival":{"id":"11"}},"vault":{"open":"o"}}`,
-			more:    []batch.Field{batch.Path("Query", "vault", func(batch.Root) *batchtest.Vault { return vault() }), batch.Value("Vault", "open", func([]byte, *batchtest.Vault) []byte { panic("no") })},
+			more:    []batch.Field{batch.Path("Query", "vault", func(batch.Root) *schematest.Vault { return vault() }), batch.Value("Vault", "open", func([]byte, *schematest.Vault) []byte { panic("no") })},
 			batches: []string{"authors[1]", "authors[11]", "authors[1]", "authors[11]"},
 		},
 		{what: "a mutation", query: `mutation { oppose(author: 1, rival: 5) { id rival { id } } }`, data: `{"oppose":{"id":"1","rival":{"id":"5"}}}`, batches: []string{"authors[5]"}},

@@ -10,71 +10,73 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/batch"
-	"rollcall/batch/batchtest"
+	"rollcall/schematest"
 )
 
-func vault() *batchtest.Vault {
-	door := &batchtest.Door{Name: "d"}
-	return &batchtest.Vault{Open: "o", Noted: "n", Field: "f", Object: door, Interface: door, Union: door, Door: door, Scalar: "s", Enum: "YES", Value: "A", Values: []string{"B"}}
+func vault() *schematest.Vault {
+	door := &schematest.Door{Name: "d"}
+	return &schematest.Vault{Open: "o", Noted: "n", Field: "f", Object: door, Interface: door, Union: door, Door: door, Scalar: "s", Enum: "YES", Value: "A", Values: []string{"B"}}
 }
 
-func (queryResolver) Vault(context.Context) (*batchtest.Vault, error) { return vault(), nil }
+func (queryResolver) Vault(context.Context) (*schematest.Vault, error) { return vault(), nil }
 
-func (vaultResolver) Relation(ctx context.Context, _ *batchtest.Vault) (*batchtest.Author, error) {
+func (vaultResolver) Relation(ctx context.Context, _ *schematest.Vault) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), 1)
 }
 
-func (vaultResolver) Argument(context.Context, *batchtest.Vault, *int) (string, error) {
+func (vaultResolver) Argument(context.Context, *schematest.Vault, *int) (string, error) {
 	return "a", nil
 }
 
-func (vaultResolver) Keyed(ctx context.Context, _ *batchtest.Vault, of int) (*batchtest.Author, error) {
+func (vaultResolver) Keyed(ctx context.Context, _ *schematest.Vault, of int) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), of)
 }
 
-func (vaultResolver) InputField(context.Context, *batchtest.Vault, *batchtest.GuardedInput) (string, error) {
+func (vaultResolver) InputField(context.Context, *schematest.Vault, *schematest.GuardedInput) (string, error) {
 	return "i", nil
 }
 
-func (vaultResolver) Input(context.Context, *batchtest.Vault, *batchtest.GuardedInput) (string, error) {
+func (vaultResolver) Input(context.Context, *schematest.Vault, *schematest.GuardedInput) (string, error) {
 	return "i", nil
 }
 
-func (vaultResolver) InputEnum(context.Context, *batchtest.Vault, *string) (string, error) {
+func (vaultResolver) InputEnum(context.Context, *schematest.Vault, *string) (string, error) {
 	return "i", nil
 }
 
-func ofVault(field string, of func(*batchtest.Vault) string) batch.Field {
+func ofVault(field string, of func(*schematest.Vault) string) batch.Field {
 	return value("Vault", field, of)
 }
 
-func doorOf[V any](field string, of func(*batchtest.Vault) V) batch.Field {
+func doorOf[V any](field string, of func(*schematest.Vault) V) batch.Field {
 	return batch.Path("Vault", field, of)
 }
 
 // vaults are the declarations of Vault, all of it.
 var vaults = []batch.Field{
 	batch.Inert("@note"),
-	batch.Path("Query", "vault", func(batch.Root) *batchtest.Vault { return vault() }),
-	ofVault("open", func(v *batchtest.Vault) string { return v.Open }),
-	ofVault("noted", func(v *batchtest.Vault) string { return v.Noted }),
-	ofVault("field", func(v *batchtest.Vault) string { return v.Field }),
-	ofVault("argument", func(*batchtest.Vault) string { return "a" }),
-	ofVault("inputField", func(*batchtest.Vault) string { return "i" }),
-	ofVault("input", func(*batchtest.Vault) string { return "i" }),
-	ofVault("inputEnum", func(*batchtest.Vault) string { return "i" }),
-	ofVault("scalar", func(v *batchtest.Vault) string { return v.Scalar }),
-	ofVault("enum", func(v *batchtest.Vault) string { return v.Enum }),
-	ofVault("value", func(v *batchtest.Vault) string { return v.Value }),
-	batch.Value("Vault", "values", func(b []byte, v *batchtest.Vault) []byte { return append(b, fmt.Sprintf("%q", v.Values)...) }),
-	doorOf("interface", func(v *batchtest.Vault) batchtest.Lock { return v.Interface }),
-	doorOf("union", func(v *batchtest.Vault) batchtest.Lock { return v.Union }),
-	doorOf("door", func(v *batchtest.Vault) *batchtest.Door { return v.Door }),
-	value("Door", "name", func(d *batchtest.Door) string { return d.Name }),
-	batch.Relation("Vault", "relation", authors, batch.Key(func(*batchtest.Vault) (int, bool) { return 1, true })),
-	batch.Relation("Vault", "keyed", authors, func(args batch.Args) func(*batchtest.Vault) (int, bool) {
+	batch.Path("Query", "vault", func(batch.Root) *schematest.Vault { return vault() }),
+	ofVault("open", func(v *schematest.Vault) string { return v.Open }),
+	ofVault("noted", func(v *schematest.Vault) string { return v.Noted }),
+	ofVault("field", func(v *schematest.Vault) string { return v.Field }),
+	ofVault("argument", func(*schematest.Vault) string { return "a" }),
+	ofVault("inputField", func(*schematest.Vault) string { return "i" }),
+	ofVault("input", func(*schematest.Vault) string { return "i" }),
+	ofVault("inputEnum", func(*schematest.Vault) string { return "i" }),
+	ofVault("scalar", func(v *schematest.Vault) string { return v.Scalar }),
+	ofVault("enum", func(v *schematest.Vault) string { return v.Enum }),
+	ofVault("value", func(v *schematest.Vault) string { return v.Value }),
+	batch.Value("Vault", "values", func(b []byte, v *schematest.Vault) []byte { return append(b, fmt.Sprintf("%q", v.Values)...) }),
+	doorOf("object", func(v *schematest.Vault) *schematest.Door { return v.Object }),
+	value("GuardedObject", "name", func(d *schematest.Door) string { return d.Name }),
+	doorOf("interface", func(v *schematest.Vault) schematest.Lock { return v.Interface }),
+	doorOf("union", func(v *schematest.Vault) schematest.Lock { return v.Union }),
+	doorOf("door", func(v *schematest.Vault) *schematest.Door { return v.Door }),
+	value("Door", "name", func(d *schematest.Door) string { return d.Name }),
+	batch.Relation("Vault", "relation", authors, batch.Key(func(*schematest.Vault) (int, bool) { return 1, true })),
+	batch.Relation("Vault", "keyed", authors, func(args batch.Args) func(*schematest.Vault) (int, bool) {
 		of, err := graphql.UnmarshalInt(args["of"])
-		return func(*batchtest.Vault) (int, bool) { return of, err == nil }
+		return func(*schematest.Vault) (int, bool) { return of, err == nil }
 	}),
 }
 
@@ -108,6 +110,7 @@ var guardedQueries = []struct {
 	{"an input's field", `{ vault { inputField(of: {of: 1}) } }`, true, true},
 	{"an input", `{ vault { input(of: {of: 1}) } }`, true, true},
 	{"an input's enum", `{ vault { inputEnum(of: YES) } }`, true, false},
+	{"an object", `{ vault { object { name } } }`, true, true},
 	{"an interface", `{ vault { interface { name } } }`, true, true},
 	{"a union", `{ vault { union { ... on Door { name } } } }`, true, true},
 	{"a type of a guarded interface", `{ vault { door { name } } }`, true, false},

@@ -7,7 +7,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"rollcall/batch/batchtest"
+	"rollcall/schematest"
 )
 
 const events = "text/event-stream"
@@ -55,7 +55,7 @@ func TestEachEventIsFollowedInItsSet(t *testing.T) {
 
 func TestAnEventIsNotTakenBeforeItIsAskedFor(t *testing.T) {
 	l := serve(t)
-	l.published = make(chan *batchtest.Book, 3)
+	l.published = make(chan *schematest.Book, 3)
 	for range 3 {
 		l.published <- book(101)
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 
 	"rollcall/batch"
-	"rollcall/batch/batchtest"
-	"rollcall/batch/batchtest/generated"
+	"rollcall/schematest"
+	"rollcall/schematest/generated"
 )
 
 // An author's rival is the author with the id a.Rival. The relation is one declaration, a loader and its resolver.
 func Example() {
 	plan := batch.NewPlan(
-		batch.Relation("Author", "rival", authorByID, batch.Key(func(a *batchtest.Author) (int, bool) { return a.Rival, true })),
+		batch.Relation("Author", "rival", authorByID, batch.Key(func(a *schematest.Author) (int, bool) { return a.Rival, true })),
 		batch.Relation("Query", "author", authorByID, func(args batch.Args) func(batch.Root) (int, bool) {
 			id, err := graphql.UnmarshalIntID(args["id"])
 			return func(batch.Root) (int, bool) { return id, err == nil }
@@ -46,19 +46,19 @@ func Example() {
 }
 
 // fetchAuthors stands for a statement.
-func fetchAuthors(_ context.Context, ids []int, _ batch.Columns) (map[int]*batchtest.Author, error) {
+func fetchAuthors(_ context.Context, ids []int, _ batch.Columns) (map[int]*schematest.Author, error) {
 	fmt.Println("SELECT * FROM authors WHERE id IN", ids)
-	authors := map[int]*batchtest.Author{}
+	authors := map[int]*schematest.Author{}
 	for _, id := range ids {
-		authors[id] = &batchtest.Author{ID: id, Name: fmt.Sprint("A", id), Rival: id + 10}
+		authors[id] = &schematest.Author{ID: id, Name: fmt.Sprint("A", id), Rival: id + 10}
 	}
 	return authors, nil
 }
 
 type exampleKey struct{}
 
-func authorByID(ctx context.Context) *batch.Loader[int, *batchtest.Author] {
-	return ctx.Value(exampleKey{}).(*batch.Loader[int, *batchtest.Author])
+func authorByID(ctx context.Context) *batch.Loader[int, *schematest.Author] {
+	return ctx.Value(exampleKey{}).(*batch.Loader[int, *schematest.Author])
 }
 
 // exampleResolver loads authors, and leaves out the rest of the schema.
@@ -69,12 +69,12 @@ func (exampleResolver) Author() generated.AuthorResolver { return exampleAuthor{
 
 type exampleQuery struct{ generated.QueryResolver }
 
-func (exampleQuery) Author(ctx context.Context, id int) (*batchtest.Author, error) {
+func (exampleQuery) Author(ctx context.Context, id int) (*schematest.Author, error) {
 	return authorByID(ctx).Load(ctx, id)
 }
 
 type exampleAuthor struct{ generated.AuthorResolver }
 
-func (exampleAuthor) Rival(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
+func (exampleAuthor) Rival(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
 	return authorByID(ctx).Load(ctx, a.Rival)
 }

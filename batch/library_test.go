@@ -26,8 +26,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/batch"
-	"rollcall/batch/batchtest"
-	"rollcall/batch/batchtest/generated"
+	"rollcall/schematest"
+	"rollcall/schematest/generated"
 )
 
 // TestMain fails if the tests leave goroutines behind.
@@ -52,7 +52,7 @@ type library struct {
 	url       string
 	client    *http.Client
 	plan      *batch.Plan
-	published chan *batchtest.Book
+	published chan *schematest.Book
 	guard     func(next graphql.Resolver, ctx context.Context) (any, error) // what @guard does; nil: nothing
 	guarded   atomic.Int32                                                  // how often it was run
 	fallbacks int                                                           // that the test is about; -1: some; -2: any
@@ -87,9 +87,9 @@ func (s shelf) String() string { return fmt.Sprintf("%d/%d", s.author, s.first) 
 type loaders struct {
 	library *library
 	set     *batch.Set
-	authors *batch.Loader[int, *batchtest.Author]
-	items   *batch.Loader[int, batchtest.Item]
-	books   *batch.Loader[shelf, []*batchtest.Book]
+	authors *batch.Loader[int, *schematest.Author]
+	items   *batch.Loader[int, schematest.Item]
+	books   *batch.Loader[shelf, []*schematest.Book]
 	scalars scalars
 }
 
@@ -97,9 +97,9 @@ type loadersKey struct{}
 
 func from(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
 
-func authors(ctx context.Context) *batch.Loader[int, *batchtest.Author] { return from(ctx).authors }
-func items(ctx context.Context) *batch.Loader[int, batchtest.Item]      { return from(ctx).items }
-func books(ctx context.Context) *batch.Loader[shelf, []*batchtest.Book] { return from(ctx).books }
+func authors(ctx context.Context) *batch.Loader[int, *schematest.Author] { return from(ctx).authors }
+func items(ctx context.Context) *batch.Loader[int, schematest.Item]      { return from(ctx).items }
+func books(ctx context.Context) *batch.Loader[shelf, []*schematest.Book] { return from(ctx).books }
 
 // ways are how queries may be answered.
 var ways = map[string]func(*testing.T, ...batch.Field) *library{"by resolvers": serve, "from the plan": serveFromPlan}
@@ -109,7 +109,7 @@ func newLibrary(more ...batch.Field) *library { return newLibraryWithout("", mor
 
 // newLibraryWithout is newLibrary without the declaration of a field.
 func newLibraryWithout(field string, more ...batch.Field) *library {
-	l := &library{published: make(chan *batchtest.Book), rivals: map[int]int{}}
+	l := &library{published: make(chan *schematest.Book), rivals: map[int]int{}}
 	l.bind, l.recovered = l.perEvent, quiet
 	l.plan = batch.NewPlan(append(except(field, []declared{
 		{"", batch.Column("Author", "", "id")},
@@ -125,23 +125,23 @@ func newLibraryWithout(field string, more ...batch.Field) *library {
 		{"Query.authors", batch.Relations("Query", "authors", authors, elements)},
 		{"Query.item", batch.Relation("Query", "item", items, argument)},
 		{"Query.items", batch.Relations("Query", "items", items, elements)},
-		{"Author.rival", batch.Relation("Author", "rival", authors, batch.Key(func(a *batchtest.Author) (int, bool) { return a.Rival, true }))},
-		{"Author.books", batch.Relation("Author", "books", books, func(args batch.Args) func(*batchtest.Author) (shelf, bool) {
+		{"Author.rival", batch.Relation("Author", "rival", authors, batch.Key(func(a *schematest.Author) (int, bool) { return a.Rival, true }))},
+		{"Author.books", batch.Relation("Author", "books", books, func(args batch.Args) func(*schematest.Author) (shelf, bool) {
 			first, err := graphql.UnmarshalInt(args["first"])
 			if err != nil && args["first"] != nil {
 				return nil
 			}
-			return func(a *batchtest.Author) (shelf, bool) { return shelf{a.ID, max(first, 1)}, true }
+			return func(a *schematest.Author) (shelf, bool) { return shelf{a.ID, max(first, 1)}, true }
 		}).From()},
-		{"Author.editor", batch.Relation("Author", "editor", authors, batch.Key(func(a *batchtest.Author) (int, bool) {
+		{"Author.editor", batch.Relation("Author", "editor", authors, batch.Key(func(a *schematest.Author) (int, bool) {
 			if l.key != nil {
 				l.key()
 			}
 			return a.ID + 30, true
 		})).From()},
-		{"Book.author", batch.Relation("Book", "author", authors, batch.Key(func(b *batchtest.Book) (int, bool) { return b.Author, true }))},
-		{"Magazine.editor", batch.Relation("Magazine", "editor", authors, batch.Key(func(m *batchtest.Magazine) (int, bool) { return m.Editor, true })).From("editor_id")},
-		{"Shelf.books", batch.Paths("Shelf", "books", func(s *batchtest.Shelf) []*batchtest.Book { return s.Books })},
+		{"Book.author", batch.Relation("Book", "author", authors, batch.Key(func(b *schematest.Book) (int, bool) { return b.Author, true }))},
+		{"Magazine.editor", batch.Relation("Magazine", "editor", authors, batch.Key(func(m *schematest.Magazine) (int, bool) { return m.Editor, true })).From("editor_id")},
+		{"Shelf.books", batch.Paths("Shelf", "books", func(s *schematest.Shelf) []*schematest.Book { return s.Books })},
 	}), more...)...)
 	return l
 }
@@ -166,12 +166,12 @@ func newFromPlan(more ...batch.Field) *library { return newFromPlanWithout("", m
 
 func newFromPlanWithout(field string, more ...batch.Field) *library {
 	l := newLibraryWithout(field, append(except(field, []declared{
-		{"Author.id", value("Author", "id", func(a *batchtest.Author) string { return strconv.Itoa(a.ID) }).From()},
-		{"Author.name", value("Author", "name", func(a *batchtest.Author) string { return a.Name })},
-		{"Book.id", value("Book", "id", func(b *batchtest.Book) string { return strconv.Itoa(b.ID) }).From()},
-		{"Book.title", value("Book", "title", func(b *batchtest.Book) string { return b.Title })},
-		{"Magazine.id", value("Magazine", "id", func(m *batchtest.Magazine) string { return strconv.Itoa(m.ID) }).From()},
-		{"Magazine.title", value("Magazine", "title", func(m *batchtest.Magazine) string { return m.Title })},
+		{"Author.id", value("Author", "id", func(a *schematest.Author) string { return strconv.Itoa(a.ID) }).From()},
+		{"Author.name", value("Author", "name", func(a *schematest.Author) string { return a.Name })},
+		{"Book.id", value("Book", "id", func(b *schematest.Book) string { return strconv.Itoa(b.ID) }).From()},
+		{"Book.title", value("Book", "title", func(b *schematest.Book) string { return b.Title })},
+		{"Magazine.id", value("Magazine", "id", func(m *schematest.Magazine) string { return strconv.Itoa(m.ID) }).From()},
+		{"Magazine.title", value("Magazine", "title", func(m *schematest.Magazine) string { return m.Title })},
 	}), more...)...)
 	l.answers = true
 	return l
@@ -253,7 +253,7 @@ func quiet(context.Context, any) error { return errors.New("internal system erro
 
 func (l *library) schema() graphql.ExecutableSchema {
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: resolver{l}, Directives: generated.DirectiveRoot{Guard: l.runGuard, GuardInput: l.runGuard},
+		Resolvers: resolver{library: l}, Directives: generated.DirectiveRoot{Guard: l.runGuard, GuardInput: l.runGuard},
 	})
 	if l.answers {
 		return l.plan.Answers(schema)
@@ -341,16 +341,16 @@ func read[K comparable, V any](l *library, relation string, one func(K) (V, bool
 // narrow takes from rows what a statement would not have read.
 func narrow(columns batch.Columns, value any) {
 	switch v := value.(type) {
-	case *batchtest.Author:
+	case *schematest.Author:
 		cut(columns, "Author", "name", &v.Name)
 		cut(columns, "Author", "rival_id", &v.Rival)
-	case *batchtest.Book:
+	case *schematest.Book:
 		cut(columns, "Book", "title", &v.Title)
 		cut(columns, "Book", "author_id", &v.Author)
-	case *batchtest.Magazine:
+	case *schematest.Magazine:
 		cut(columns, "Magazine", "title", &v.Title)
 		cut(columns, "Magazine", "editor_id", &v.Editor)
-	case []*batchtest.Book:
+	case []*schematest.Book:
 		for _, b := range v {
 			narrow(columns, b)
 		}
@@ -363,25 +363,25 @@ func cut[V any](columns batch.Columns, typ, column string, value *V) {
 	}
 }
 
-func (l *library) author(id int) (*batchtest.Author, bool) {
+func (l *library) author(id int) (*schematest.Author, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := &batchtest.Author{ID: id, Name: fmt.Sprint("A", id), Rival: id + 10}
+	a := &schematest.Author{ID: id, Name: fmt.Sprint("A", id), Rival: id + 10}
 	if rival, ok := l.rivals[id]; ok {
 		a.Rival = rival
 	}
 	return a, id/100 != 4
 }
 
-func (l *library) item(id int) (batchtest.Item, bool) {
+func (l *library) item(id int) (schematest.Item, bool) {
 	if id > 1000 {
-		return &batchtest.Magazine{ID: id, Title: fmt.Sprint("M", id), Editor: id - 1000}, true
+		return &schematest.Magazine{ID: id, Title: fmt.Sprint("M", id), Editor: id - 1000}, true
 	}
 	return book(id), id/100 != 4
 }
 
-func (l *library) books(s shelf) ([]*batchtest.Book, bool) {
-	var all []*batchtest.Book
+func (l *library) books(s shelf) ([]*schematest.Book, bool) {
+	var all []*schematest.Book
 	if s.author == 55 {
 		return nil, true
 	}
@@ -391,8 +391,8 @@ func (l *library) books(s shelf) ([]*batchtest.Book, bool) {
 	return all, s.author/100 != 4
 }
 
-func book(id int) *batchtest.Book {
-	return &batchtest.Book{ID: id, Title: fmt.Sprint("B", id), Author: id / 100}
+func book(id int) *schematest.Book {
+	return &schematest.Book{ID: id, Title: fmt.Sprint("B", id), Author: id / 100}
 }
 
 // id is an argument's id; 0 if it is none.
@@ -408,38 +408,55 @@ func ids(arg any) (all []int) {
 	return all
 }
 
+// The resolvers of the library; the rest of the schema is left out.
 type (
-	resolver             struct{ *library }
-	queryResolver        struct{ *library }
-	mutationResolver     struct{ *library }
-	subscriptionResolver struct{ *library }
-	numbersResolver      struct{ *library }
-	vaultResolver        struct{}
-	authorResolver       struct{}
-	bookResolver         struct{}
-	magazineResolver     struct{}
+	resolver struct {
+		generated.ResolverRoot
+		*library
+	}
+	queryResolver struct {
+		generated.QueryResolver
+		*library
+	}
+	mutationResolver struct {
+		generated.MutationResolver
+		*library
+	}
+	subscriptionResolver struct {
+		generated.SubscriptionResolver
+		*library
+	}
+	numbersResolver  struct{}
+	vaultResolver    struct{}
+	authorResolver   struct{}
+	bookResolver     struct{}
+	magazineResolver struct{}
 )
 
-func (r resolver) Query() generated.QueryResolver               { return queryResolver(r) }
-func (r resolver) Mutation() generated.MutationResolver         { return mutationResolver(r) }
-func (r resolver) Subscription() generated.SubscriptionResolver { return subscriptionResolver(r) }
-func (r resolver) Numbers() generated.NumbersResolver           { return numbersResolver(r) }
-func (resolver) Vault() generated.VaultResolver                 { return vaultResolver{} }
-func (resolver) Author() generated.AuthorResolver               { return authorResolver{} }
-func (resolver) Book() generated.BookResolver                   { return bookResolver{} }
-func (resolver) Magazine() generated.MagazineResolver           { return magazineResolver{} }
+func (r resolver) Query() generated.QueryResolver       { return queryResolver{library: r.library} }
+func (r resolver) Mutation() generated.MutationResolver { return mutationResolver{library: r.library} }
+
+func (r resolver) Subscription() generated.SubscriptionResolver {
+	return subscriptionResolver{library: r.library}
+}
+
+func (resolver) Numbers() generated.NumbersResolver   { return numbersResolver{} }
+func (resolver) Vault() generated.VaultResolver       { return vaultResolver{} }
+func (resolver) Author() generated.AuthorResolver     { return authorResolver{} }
+func (resolver) Book() generated.BookResolver         { return bookResolver{} }
+func (resolver) Magazine() generated.MagazineResolver { return magazineResolver{} }
 
 // see notes rows that a resolver sees without all their columns.
 func see[V any](ctx context.Context, value V) V {
 	partial := false
 	switch v := any(value).(type) {
-	case *batchtest.Author:
+	case *schematest.Author:
 		partial = v != nil && (v.Name == "" || v.Rival == 0)
-	case *batchtest.Book:
+	case *schematest.Book:
 		partial = v != nil && (v.Title == "" || v.Author == 0)
-	case *batchtest.Magazine:
+	case *schematest.Magazine:
 		partial = v != nil && (v.Title == "" || v.Editor == 0)
-	case []*batchtest.Book:
+	case []*schematest.Book:
 		for _, b := range v {
 			see(ctx, b)
 		}
@@ -456,19 +473,19 @@ func loaded[K comparable, V any](ctx context.Context, l *batch.Loader[K, V], key
 	return see(ctx, value), err
 }
 
-func (queryResolver) Author(ctx context.Context, id int) (*batchtest.Author, error) {
+func (queryResolver) Author(ctx context.Context, id int) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), id)
 }
 
-func (queryResolver) Authors(ctx context.Context, ids []int) ([]*batchtest.Author, error) {
+func (queryResolver) Authors(ctx context.Context, ids []int) ([]*schematest.Author, error) {
 	return each(ctx, authors(ctx), ids)
 }
 
-func (queryResolver) Item(ctx context.Context, id int) (batchtest.Item, error) {
+func (queryResolver) Item(ctx context.Context, id int) (schematest.Item, error) {
 	return loaded(ctx, items(ctx), id)
 }
 
-func (queryResolver) Items(ctx context.Context, ids []int) ([]batchtest.Item, error) {
+func (queryResolver) Items(ctx context.Context, ids []int) ([]schematest.Item, error) {
 	return each(ctx, items(ctx), ids)
 }
 
@@ -483,17 +500,17 @@ func each[V any](ctx context.Context, l *batch.Loader[int, V], ids []int) (all [
 	return all, nil
 }
 
-func (r queryResolver) Latest(context.Context) ([]batchtest.Found, error) {
+func (r queryResolver) Latest(context.Context) ([]schematest.Found, error) {
 	author, _ := r.author(1)
 	magazine, _ := r.item(1002)
-	return []batchtest.Found{author, book(301), magazine.(*batchtest.Magazine), nil, book(501)}, nil
+	return []schematest.Found{author, book(301), magazine.(*schematest.Magazine), nil, book(501)}, nil
 }
 
-func (queryResolver) Shelf(context.Context) (*batchtest.Shelf, error) {
-	return &batchtest.Shelf{Books: []*batchtest.Book{book(101), book(201)}}, nil
+func (queryResolver) Shelf(context.Context) (*schematest.Shelf, error) {
+	return &schematest.Shelf{Books: []*schematest.Book{book(101), book(201)}}, nil
 }
 
-func (r mutationResolver) Oppose(ctx context.Context, author, rival int) (*batchtest.Author, error) {
+func (r mutationResolver) Oppose(ctx context.Context, author, rival int) (*schematest.Author, error) {
 	if r.mutate != nil {
 		r.mutate(ctx)
 	}
@@ -505,15 +522,15 @@ func (r mutationResolver) Oppose(ctx context.Context, author, rival int) (*batch
 	return a, nil
 }
 
-func (r subscriptionResolver) Published(context.Context) (<-chan *batchtest.Book, error) {
+func (r subscriptionResolver) Published(context.Context) (<-chan *schematest.Book, error) {
 	return r.published, nil
 }
 
-func (authorResolver) Rival(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
+func (authorResolver) Rival(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), see(ctx, a).Rival)
 }
 
-func (authorResolver) Books(ctx context.Context, a *batchtest.Author, first *int) ([]*batchtest.Book, error) {
+func (authorResolver) Books(ctx context.Context, a *schematest.Author, first *int) ([]*schematest.Book, error) {
 	key := shelf{see(ctx, a).ID, 1}
 	if first != nil {
 		key.first = *first
@@ -521,19 +538,19 @@ func (authorResolver) Books(ctx context.Context, a *batchtest.Author, first *int
 	return loaded(ctx, books(ctx), key)
 }
 
-func (authorResolver) Muse(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
+func (authorResolver) Muse(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), see(ctx, a).ID+20)
 }
 
-func (authorResolver) Editor(ctx context.Context, a *batchtest.Author) (*batchtest.Author, error) {
+func (authorResolver) Editor(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), see(ctx, a).ID+30)
 }
 
-func (bookResolver) Author(ctx context.Context, b *batchtest.Book) (*batchtest.Author, error) {
+func (bookResolver) Author(ctx context.Context, b *schematest.Book) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), see(ctx, b).Author)
 }
 
-func (magazineResolver) Editor(ctx context.Context, m *batchtest.Magazine) (*batchtest.Author, error) {
+func (magazineResolver) Editor(ctx context.Context, m *schematest.Magazine) (*schematest.Author, error) {
 	return loaded(ctx, authors(ctx), see(ctx, m).Editor)
 }
 

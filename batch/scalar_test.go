@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"rollcall/batch"
-	"rollcall/batch/batchtest"
+	"rollcall/schematest"
 )
 
 // scalars are loaders of scalars, by the fields that have them.
@@ -15,7 +15,7 @@ type scalars struct {
 	bools   *batch.Loader[string, bool]
 	floats  *batch.Loader[string, float64]
 	strings *batch.Loader[string, string]
-	dates   *batch.Loader[string, batchtest.Date]
+	dates   *batch.Loader[string, schematest.Date]
 }
 
 func newScalars(set *batch.Set) scalars {
@@ -25,7 +25,7 @@ func newScalars(set *batch.Set) scalars {
 		bools:   scalar(set, map[string]bool{"boolean": true}),
 		floats:  scalar(set, map[string]float64{"float": 0.5}),
 		strings: scalar(set, map[string]string{"string": "\u2028<", "grade": "B"}),
-		dates:   scalar(set, map[string]batchtest.Date{"date": 9}),
+		dates:   scalar(set, map[string]schematest.Date{"date": 9}),
 	}
 }
 
@@ -36,37 +36,37 @@ func scalar[V any](set *batch.Set, values map[string]V) *batch.Loader[string, V]
 // of declares a field of Numbers.
 func of[V any](field string, loader func(scalars) *batch.Loader[string, V]) batch.Field {
 	return batch.Relation("Numbers", field, func(ctx context.Context) *batch.Loader[string, V] { return loader(from(ctx).scalars) },
-		batch.Key(func(*batchtest.Numbers) (string, bool) { return field, true }))
+		batch.Key(func(*schematest.Numbers) (string, bool) { return field, true }))
 }
 
-func ints(s scalars) *batch.Loader[string, int]             { return s.ints }
-func lists(s scalars) *batch.Loader[string, []int]          { return s.lists }
-func bools(s scalars) *batch.Loader[string, bool]           { return s.bools }
-func floats(s scalars) *batch.Loader[string, float64]       { return s.floats }
-func texts(s scalars) *batch.Loader[string, string]         { return s.strings }
-func dates(s scalars) *batch.Loader[string, batchtest.Date] { return s.dates }
+func ints(s scalars) *batch.Loader[string, int]              { return s.ints }
+func lists(s scalars) *batch.Loader[string, []int]           { return s.lists }
+func bools(s scalars) *batch.Loader[string, bool]            { return s.bools }
+func floats(s scalars) *batch.Loader[string, float64]        { return s.floats }
+func texts(s scalars) *batch.Loader[string, string]          { return s.strings }
+func dates(s scalars) *batch.Loader[string, schematest.Date] { return s.dates }
 
-func (queryResolver) Numbers(context.Context) (*batchtest.Numbers, error) {
-	return &batchtest.Numbers{}, nil
+func (queryResolver) Numbers(context.Context) (*schematest.Numbers, error) {
+	return &schematest.Numbers{}, nil
 }
 
 func load[V any](ctx context.Context, field string, loader func(scalars) *batch.Loader[string, V]) (V, error) {
 	return loader(from(ctx).scalars).Load(ctx, field)
 }
 
-func (numbersResolver) Int(ctx context.Context, _ *batchtest.Numbers) (int, error) {
+func (numbersResolver) Int(ctx context.Context, _ *schematest.Numbers) (int, error) {
 	return load(ctx, "int", ints)
 }
 
-func (numbersResolver) Big(ctx context.Context, _ *batchtest.Numbers) (int, error) {
+func (numbersResolver) Big(ctx context.Context, _ *schematest.Numbers) (int, error) {
 	return load(ctx, "big", ints)
 }
 
-func (numbersResolver) ID(ctx context.Context, _ *batchtest.Numbers) (int, error) {
+func (numbersResolver) ID(ctx context.Context, _ *schematest.Numbers) (int, error) {
 	return load(ctx, "id", ints)
 }
 
-func (numbersResolver) Maybe(ctx context.Context, _ *batchtest.Numbers) (*int, error) {
+func (numbersResolver) Maybe(ctx context.Context, _ *schematest.Numbers) (*int, error) {
 	n, err := load(ctx, "maybe", ints)
 	if n == 0 {
 		return nil, err
@@ -74,42 +74,42 @@ func (numbersResolver) Maybe(ctx context.Context, _ *batchtest.Numbers) (*int, e
 	return &n, err
 }
 
-func (numbersResolver) Ints(ctx context.Context, _ *batchtest.Numbers) ([]int, error) {
+func (numbersResolver) Ints(ctx context.Context, _ *schematest.Numbers) ([]int, error) {
 	return load(ctx, "ints", lists)
 }
 
-func (numbersResolver) Keys(ctx context.Context, _ *batchtest.Numbers) ([]int, error) {
+func (numbersResolver) Keys(ctx context.Context, _ *schematest.Numbers) ([]int, error) {
 	return load(ctx, "keys", lists)
 }
 
-func (numbersResolver) Boolean(ctx context.Context, _ *batchtest.Numbers) (bool, error) {
+func (numbersResolver) Boolean(ctx context.Context, _ *schematest.Numbers) (bool, error) {
 	return load(ctx, "boolean", bools)
 }
 
-func (numbersResolver) Float(ctx context.Context, _ *batchtest.Numbers) (float64, error) {
+func (numbersResolver) Float(ctx context.Context, _ *schematest.Numbers) (float64, error) {
 	return load(ctx, "float", floats)
 }
 
-func (numbersResolver) String(ctx context.Context, _ *batchtest.Numbers) (string, error) {
+func (numbersResolver) String(ctx context.Context, _ *schematest.Numbers) (string, error) {
 	return load(ctx, "string", texts)
 }
 
-func (numbersResolver) Grade(ctx context.Context, _ *batchtest.Numbers) (string, error) {
+func (numbersResolver) Grade(ctx context.Context, _ *schematest.Numbers) (string, error) {
 	return load(ctx, "grade", texts)
 }
 
-func (numbersResolver) Date(ctx context.Context, _ *batchtest.Numbers) (batchtest.Date, error) {
+func (numbersResolver) Date(ctx context.Context, _ *schematest.Numbers) (schematest.Date, error) {
 	return load(ctx, "date", dates)
 }
 
 // numbers are the declarations of Numbers.
 var numbers = []batch.Field{
-	batch.Path("Query", "numbers", func(batch.Root) *batchtest.Numbers { return &batchtest.Numbers{} }),
+	batch.Path("Query", "numbers", func(batch.Root) *schematest.Numbers { return &schematest.Numbers{} }),
 	of("int", ints), of("big", ints), of("id", ints), of("maybe", ints), of("ints", lists), of("keys", lists),
 	of("boolean", bools), of("float", floats), of("string", texts), of("grade", texts), of("date", dates),
-	batch.Value("Numbers", "matrix", func(b []byte, _ *batchtest.Numbers) []byte { return append(b, "null"...) }),
-	batch.Paths("Numbers", "none", func(n *batchtest.Numbers) []*batchtest.Author { return n.None }),
-	batch.Paths("Numbers", "books", func(n *batchtest.Numbers) []*batchtest.Book { return n.Books }),
+	batch.Value("Numbers", "matrix", func(b []byte, _ *schematest.Numbers) []byte { return append(b, "null"...) }),
+	batch.Paths("Numbers", "none", func(n *schematest.Numbers) []*schematest.Author { return n.None }),
+	batch.Paths("Numbers", "books", func(n *schematest.Numbers) []*schematest.Book { return n.Books }),
 }
 
 func TestAScalarIsWrittenAsGqlgenWritesItOrLeftToItsResolver(t *testing.T) {

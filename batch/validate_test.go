@@ -12,20 +12,20 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/batch"
-	"rollcall/batch/batchtest"
+	"rollcall/schematest"
 )
 
-func ofAuthor(a *batchtest.Author) (int, bool)     { return a.ID, true }
-func ofShelf(s *batchtest.Shelf) []*batchtest.Book { return s.Books }
-func write(b []byte, _ *batchtest.Author) []byte   { return b }
+func ofAuthor(a *schematest.Author) (int, bool)      { return a.ID, true }
+func ofShelf(s *schematest.Shelf) []*schematest.Book { return s.Books }
+func write(b []byte, _ *schematest.Author) []byte    { return b }
 
 func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 	var (
 		key      = batch.Key(ofAuthor)
 		rootKey  = batch.Key(func(batch.Root) (int, bool) { return 0, false })
-		noLoader func(context.Context) *batch.Loader[int, *batchtest.Author]
-		noKeys   func(batch.Args) func(*batchtest.Author) iter.Seq2[int, bool]
-		name     = value("Author", "name", func(a *batchtest.Author) string { return a.Name })
+		noLoader func(context.Context) *batch.Loader[int, *schematest.Author]
+		noKeys   func(batch.Args) func(*schematest.Author) iter.Seq2[int, bool]
+		name     = value("Author", "name", func(a *schematest.Author) string { return a.Name })
 	)
 	for _, c := range []struct {
 		what   string
@@ -55,37 +55,37 @@ func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 		{"a subscription's field", []batch.Field{batch.Relation("Subscription", "published", authors, rootKey)}, "Subscription.published can't be declared"},
 		{"a column of a root field", []batch.Field{batch.Relation("Query", "author", authors, rootKey).From("id")}, "Query has no row: take the columns of Query.author out"},
 
-		{"a root field of an object", []batch.Field{batch.Relation("Query", "author", authors, key)}, "Query.author is declared for *batchtest.Author: batch.Root is what the fields of Query"},
+		{"a root field of an object", []batch.Field{batch.Relation("Query", "author", authors, key)}, "Query.author is declared for *schematest.Author: batch.Root is what the fields of Query"},
 		{"an object's field of the root", []batch.Field{batch.Relation("Author", "rival", authors, rootKey)}, "Author.rival is declared for batch.Root"},
-		{"a struct", []batch.Field{batch.Value("Author", "name", func(b []byte, _ batchtest.Author) []byte { return b })}, "declare it for that"},
-		{"two parent types", []batch.Field{name, batch.Value("Author", "id", func(b []byte, _ *batchtest.Book) []byte { return b })}, "Author.id is declared for *batchtest.Book, and Author.name for *batchtest.Author"},
-		{"another parent than the resolvers'", []batch.Field{batch.Value("Author", "id", func(b []byte, _ *batchtest.Book) []byte { return b })}, "Author.id is declared for *batchtest.Book, and Author is bound to *batchtest.Author"},
+		{"a struct", []batch.Field{batch.Value("Author", "name", func(b []byte, _ schematest.Author) []byte { return b })}, "declare it for that"},
+		{"two parent types", []batch.Field{name, batch.Value("Author", "id", func(b []byte, _ *schematest.Book) []byte { return b })}, "Author.id is declared for *schematest.Book, and Author.name for *schematest.Author"},
+		{"another parent than the resolvers'", []batch.Field{batch.Value("Author", "id", func(b []byte, _ *schematest.Book) []byte { return b })}, "Author.id is declared for *schematest.Book, and Author is bound to *schematest.Author"},
 		{"another parent than what leads to it", []batch.Field{
-			batch.Paths("Shelf", "books", func(*batchtest.Door) []*batchtest.Book { return nil }),
-			batch.Path("Query", "shelf", func(batch.Root) *batchtest.Shelf { return nil }),
-		}, "the Path Query.shelf has *batchtest.Shelf, and the fields of Shelf are those of [*batchtest.Door]"},
+			batch.Paths("Shelf", "books", func(*schematest.Door) []*schematest.Book { return nil }),
+			batch.Path("Query", "shelf", func(batch.Root) *schematest.Shelf { return nil }),
+		}, "the Path Query.shelf has *schematest.Shelf, and the fields of Shelf are those of [*schematest.Door]"},
 
-		{"a loader of an interface that it can't have", []batch.Field{batch.Relation("Author", "rival", items, key)}, "the Relation Author.rival has batchtest.Item, and the fields of Author are those of [*batchtest.Author]"},
-		{"a loader of another type of object", []batch.Field{batch.Relation("Book", "author", func(context.Context) *batch.Loader[int, *batchtest.Book] { return nil }, batch.Key(func(*batchtest.Book) (int, bool) { return 0, true }))}, "the Relation Book.author has *batchtest.Book, and the fields of Author are those of [*batchtest.Author]"},
-		{"a loader of what is none of a union's", []batch.Field{batch.Paths("Query", "latest", func(batch.Root) []*batchtest.Door { return nil })}, "the Paths Query.latest has *batchtest.Door, and the fields of Found are those of"},
-		{"a loader of no list", []batch.Field{batch.Relation("Author", "books", authors, key)}, "Author.books is a list, and its Relation has one *batchtest.Author"},
-		{"a loader of a list", []batch.Field{batch.Relation("Author", "rival", books, batch.Key(func(*batchtest.Author) (shelf, bool) { return shelf{}, true }))}, "Author.rival is no list, and its Relation has a list of *batchtest.Book"},
-		{"a path to no list", []batch.Field{batch.Path("Shelf", "books", func(*batchtest.Shelf) *batchtest.Book { return nil })}, "Shelf.books is a list, and its Path has one *batchtest.Book"},
-		{"keys for no list", []batch.Field{batch.Relations("Author", "rival", authors, func(batch.Args) func(*batchtest.Author) iter.Seq2[int, bool] { return nil })}, "Author.rival is no list, and its Relations has a list"},
+		{"a loader of an interface that it can't have", []batch.Field{batch.Relation("Author", "rival", items, key)}, "the Relation Author.rival has schematest.Item, and the fields of Author are those of [*schematest.Author]"},
+		{"a loader of another type of object", []batch.Field{batch.Relation("Book", "author", func(context.Context) *batch.Loader[int, *schematest.Book] { return nil }, batch.Key(func(*schematest.Book) (int, bool) { return 0, true }))}, "the Relation Book.author has *schematest.Book, and the fields of Author are those of [*schematest.Author]"},
+		{"a loader of what is none of a union's", []batch.Field{batch.Paths("Query", "latest", func(batch.Root) []*schematest.Door { return nil })}, "the Paths Query.latest has *schematest.Door, and the fields of Found are those of"},
+		{"a loader of no list", []batch.Field{batch.Relation("Author", "books", authors, key)}, "Author.books is a list, and its Relation has one *schematest.Author"},
+		{"a loader of a list", []batch.Field{batch.Relation("Author", "rival", books, batch.Key(func(*schematest.Author) (shelf, bool) { return shelf{}, true }))}, "Author.rival is no list, and its Relation has a list of *schematest.Book"},
+		{"a path to no list", []batch.Field{batch.Path("Shelf", "books", func(*schematest.Shelf) *schematest.Book { return nil })}, "Shelf.books is a list, and its Path has one *schematest.Book"},
+		{"keys for no list", []batch.Field{batch.Relations("Author", "rival", authors, func(batch.Args) func(*schematest.Author) iter.Seq2[int, bool] { return nil })}, "Author.rival is no list, and its Relations has a list"},
 		{"a list of lists", []batch.Field{batch.Relation("Numbers", "matrix", func(context.Context) *batch.Loader[int, [][]int] { return nil },
-			batch.Key(func(*batchtest.Numbers) (int, bool) { return 0, true }))}, "Numbers.matrix is a list of lists, which only Value can be declared for"},
+			batch.Key(func(*schematest.Numbers) (int, bool) { return 0, true }))}, "Numbers.matrix is a list of lists, which only Value can be declared for"},
 
 		{"a value that is an object", []batch.Field{batch.Value("Author", "rival", write)}, "Author.rival is declared with Value, and leads to objects of Author: declare it with Path, or with Relation"},
 		{"a value that is a list of objects", []batch.Field{batch.Value("Author", "books", write)}, "Author.books is declared with Value, and leads to objects of Book"},
-		{"a path to a scalar", []batch.Field{batch.Path("Author", "name", func(a *batchtest.Author) string { return a.Name })}, "Author.name is declared with Path, and has no objects, but a String: declare it with Value"},
+		{"a path to a scalar", []batch.Field{batch.Path("Author", "name", func(a *schematest.Author) string { return a.Name })}, "Author.name is declared with Path, and has no objects, but a String: declare it with Value"},
 
 		{"a field that is declared twice", []batch.Field{name, name}, "Author.name is declared twice"},
 		{"a relation that is declared twice", []batch.Field{batch.Relation("Author", "rival", authors, key), batch.Relation("Author", "rival", authors, key)}, "Author.rival is declared twice"},
 		{"an interface with a relation and a path", []batch.Field{
-			batch.Relation("Query", "item", items, rootKey), batch.Path("Query", "item", func(batch.Root) batchtest.Item { return nil }),
+			batch.Relation("Query", "item", items, rootKey), batch.Path("Query", "item", func(batch.Root) schematest.Item { return nil }),
 		}, "Query.item is declared twice"},
 		{"an interface with two relations", []batch.Field{
-			batch.Relation("Query", "item", items, rootKey), batch.Relation("Query", "item", func(context.Context) *batch.Loader[int, *batchtest.Book] { return nil }, rootKey),
+			batch.Relation("Query", "item", items, rootKey), batch.Relation("Query", "item", func(context.Context) *batch.Loader[int, *schematest.Book] { return nil }, rootKey),
 		}, ""},
 
 		{"From twice", []batch.Field{name.From("a").From("b")}, `Author.name has From twice: give all its columns to one, as in From("a", "b")`},
@@ -94,10 +94,10 @@ func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 		{"Column in the place of From", []batch.Field{name, batch.Column("Author", "name", "first", "last")}, ""},
 
 		{"no loader", []batch.Field{batch.Relation("Author", "rival", noLoader, key)}, "the Relation Author.rival has a nil function"},
-		{"no key", []batch.Field{batch.Relation[*batchtest.Author]("Author", "rival", authors, nil)}, "the Relation Author.rival has a nil function"},
+		{"no key", []batch.Field{batch.Relation[*schematest.Author]("Author", "rival", authors, nil)}, "the Relation Author.rival has a nil function"},
 		{"no keys", []batch.Field{batch.Relations("Author", "books", authors, noKeys)}, "the Relations Author.books has a nil function"},
-		{"no value", []batch.Field{batch.Value[*batchtest.Author]("Author", "name", nil)}, "the Value Author.name has a nil function"},
-		{"no path", []batch.Field{batch.Path[*batchtest.Author, *batchtest.Author]("Author", "rival", nil)}, "the Path Author.rival has a nil function"},
+		{"no value", []batch.Field{batch.Value[*schematest.Author]("Author", "name", nil)}, "the Value Author.name has a nil function"},
+		{"no path", []batch.Field{batch.Path[*schematest.Author, *schematest.Author]("Author", "rival", nil)}, "the Path Author.rival has a nil function"},
 	} {
 		l := newLibrary()
 		l.plan = batch.NewPlan(c.fields...)
@@ -130,13 +130,13 @@ func TestAPlanRefusesWhatCannotBeTold(t *testing.T) {
 		type Dog { name: String }
 		type Door { name: String }`})}
 	name := func(typ string) batch.Field {
-		return value(typ, "name", func(d *batchtest.Door) string { return d.Name })
+		return value(typ, "name", func(d *schematest.Door) string { return d.Name })
 	}
 	for want, plan := range map[string]*batch.Plan{
-		"": batch.NewPlan(name("Cat"), name("Door"), batch.Path("Query", "pet", func(batch.Root) *batchtest.Door { return nil })),
-		"both declared for *batchtest.Door, so it can't be told which of them a Pet is": batch.NewPlan(name("Cat"), name("Dog")),
-		"the fields of Pet are those of [*batchtest.Door]":                              batch.NewPlan(name("Cat"), batch.Path("Query", "pet", func(batch.Root) *batchtest.Book { return nil })),
-		"Query.grid is a list of lists":                                                 batch.NewPlan(batch.Paths("Query", "grid", func(batch.Root) [][]*batchtest.Door { return nil })),
+		"": batch.NewPlan(name("Cat"), name("Door"), batch.Path("Query", "pet", func(batch.Root) *schematest.Door { return nil })),
+		"both declared for *schematest.Door, so it can't be told which of them a Pet is": batch.NewPlan(name("Cat"), name("Dog")),
+		"the fields of Pet are those of [*schematest.Door]":                              batch.NewPlan(name("Cat"), batch.Path("Query", "pet", func(batch.Root) *schematest.Book { return nil })),
+		"Query.grid is a list of lists":                                                  batch.NewPlan(batch.Paths("Query", "grid", func(batch.Root) [][]*schematest.Door { return nil })),
 	} {
 		if err := plan.Validate(es); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("want %q, got %v", want, err)
@@ -221,7 +221,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			}, "the set in the context is another operation's: make one with NewSet for each", ""},
 			{"loaders that have not joined", true, func(l, _ *library, ctx context.Context) context.Context {
 				ctx = l.context(ctx)
-				from(ctx).authors = &batch.Loader[int, *batchtest.Author]{}
+				from(ctx).authors = &batch.Loader[int, *schematest.Author]{}
 				return ctx
 			}, "has no set: make it with NewLoader, or have it Join the operation's set", "none"},
 			{"loaders of another set", true, func(l, _ *library, ctx context.Context) context.Context {

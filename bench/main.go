@@ -1,6 +1,6 @@
-// Bench compares Rollcall with a server that is written by hand (bench/raw): both answer the same requests from
-// the same data, in turns, and what that costs each is printed as a table and drawn. Its tests are benchmarks beside other
-// libraries. It is a module of its own, for what only it depends on.
+// Bench compares Rollcall with a server that is written by hand (bench/raw), and with other builds of Rollcall: all answer
+// the same requests from the same data, in turns, and what that costs each is printed as a table and drawn. Its tests are
+// benchmarks beside other libraries. It is a module of its own, for what only it depends on.
 package main
 
 import (
@@ -21,9 +21,11 @@ import (
 type config struct {
 	Database    string        `placeholder:"URL" default:"sqlite:" help:"sqlite: for files of its own, or the URL of a server on which databases may be created, such as mysql://root@127.0.0.1:3306/. Default: ${default}."`
 	Rounds      int           `placeholder:"N" default:"5" help:"How often each server is measured with each workload, in turns. Default: ${default}."`
-	Round       time.Duration `placeholder:"DURATION" default:"2s" help:"About how long raw takes for a round; Rollcall answers as many requests. Default: ${default}."`
+	Round       time.Duration `placeholder:"DURATION" default:"2s" help:"About how long the first server takes for a round (raw, else the first other build); the others answer as many requests. Default: ${default}."`
 	Connections int           `placeholder:"N" default:"16" help:"Clients at a time. Default: ${default}."`
 	Workload    []string      `placeholder:"NAME" enum:"point,list,nested,deep,aliases,mutation,typename" help:"Only these workloads, without the growth curve: point, list, nested, deep, aliases, mutation, typename."`
+	Against     []string      `placeholder:"[NAME=]BINARY" sep:"none" help:"Another build of Rollcall, say an older one, by its absolute path: it is measured in turns with this one, and the report marks what is worse in this one. It can be given several times."`
+	Raw         bool          `negatable:"" default:"true" help:"Measure raw, the server written by hand; --no-raw leaves it out, and with it the growth curve."`
 	Plots       string        `placeholder:"FOLDER" help:"Where to write comparison.svg, growth.svg and figures.json. Default: nowhere."`
 	Quick       bool          `help:"One short round of each, to see that it works; its figures mean nothing."`
 }
@@ -37,7 +39,7 @@ func main() {
 	var cfg config
 	kong.Parse(&cfg,
 		kong.Name("bench"),
-		kong.Description("Compare Rollcall with a server written by hand: CPU, memory, statements and latency. It needs Linux, and a machine that does nothing else; then the ratios count."),
+		kong.Description("Compare Rollcall with a server written by hand, and with other builds of Rollcall: CPU, memory, statements and latency. It needs Linux, and a machine that does nothing else; then the ratios count."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 	)
@@ -51,6 +53,10 @@ func main() {
 }
 
 func run(ctx context.Context, cfg config) error {
+	builds, err := cfg.check()
+	if err != nil {
+		return err
+	}
 	if cfg.Plots != "" { // now, and not when everything has been measured
 		if err := os.MkdirAll(cfg.Plots, 0o755); err != nil {
 			return fmt.Errorf("--plots: %w", err)
@@ -61,7 +67,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	b, err := begin(ctx, cfg, folder)
+	b, err := begin(ctx, cfg, builds, folder)
 	if err != nil {
 		return err
 	}
@@ -69,7 +75,7 @@ func run(ctx context.Context, cfg config) error {
 
 	var growth, all []comparison
 	for _, first := range sizes { // before a mutation, which each server is sent as many of as it can answer
-		if len(cfg.Workload) > 0 {
+		if len(cfg.Workload) > 0 || !cfg.Raw {
 			break
 		}
 		c, err := b.compare(ctx, workload.Nested(first), min(cfg.Rounds, 3))
@@ -88,12 +94,16 @@ func run(ctx context.Context, cfg config) error {
 		}
 		all = append(all, c)
 	}
-	printTable(b.about, all)
-	if len(cfg.Workload) > 0 {
-		return nil
+	if cfg.Raw {
+		printTable(os.Stdout, b.about, all)
 	}
-	printGrowth(growth)
-	if cfg.Plots == "" {
+	if len(growth) > 0 {
+		printGrowth(os.Stdout, growth)
+	}
+	for _, old := range builds {
+		printBuild(os.Stdout, b.about, old.name, all)
+	}
+	if cfg.Plots == "" || len(growth) == 0 {
 		return nil
 	}
 	return errors.Join(store(cfg.Plots, b.about, all, growth), draw(cfg.Plots, b.about, all, growth))

@@ -27,69 +27,76 @@ type cost struct {
 	resident    int           // bytes, after the workload
 }
 
-// comparison is what a workload costs both.
+// comparison is what a workload costs each server, by the names of these: one cost for each round.
 type comparison struct {
 	workload.Workload
-	raw, rollcall cost
+	rounds map[string][]cost
 }
 
-func (c comparison) ratio() float64 { return c.rollcall.cpu / c.raw.cpu }
+func (c comparison) raw() cost      { return medians(c.rounds[raw]) }
+func (c comparison) rollcall() cost { return medians(c.rounds[rollcall]) }
+func (c comparison) ratio() float64 { return c.rollcall().cpu / c.raw().cpu }
 
-// compare makes sure that both servers answer alike, then measures them in turns.
+// compare makes sure that all servers answer alike, then measures them in turns.
 func (b *bench) compare(ctx context.Context, w workload.Workload, rounds int) (c comparison, err error) {
-	if err := b.same(ctx, w); err != nil {
+	if err := b.checkAnswers(ctx, w); err != nil {
 		return c, err
 	}
 	requests, err := b.calibrate(ctx, w)
 	if err != nil {
 		return c, err
 	}
-	var raw, rollcall []cost
+	c = comparison{w, map[string][]cost{}}
 	for round := range rounds {
 		progress("%s (%s): round %d of %d, %d requests each", w.Name, w.What, round+1, rounds, requests)
-		for _, s := range []struct {
-			*server
-			to *[]cost
-		}{{b.raw, &raw}, {b.rollcall, &rollcall}} {
-			one, err := b.measure(ctx, s.server, w, requests, uint64(round))
+		turns := slices.Clone(b.servers)
+		if round%2 == 1 { // so that none is always the first, or after the same one
+			slices.Reverse(turns)
+		}
+		for _, s := range turns {
+			one, err := b.measure(ctx, s, w, requests, uint64(round))
 			if err != nil {
 				return c, err
 			}
-			*s.to = append(*s.to, one)
+			c.rounds[s.name] = append(c.rounds[s.name], one)
 		}
 	}
-	return comparison{w, median(raw), median(rollcall)}, nil
+	return c, nil
 }
 
 // samples is how many answers are compared.
 const samples = 20
 
-// same fails if the servers do not give the same data, byte for byte.
-func (b *bench) same(ctx context.Context, w workload.Workload) error {
+// checkAnswers fails if the servers do not give the same data, byte for byte.
+func (b *bench) checkAnswers(ctx context.Context, w workload.Workload) error {
 	random := rand.New(rand.NewPCG(1, 2))
+	first, others := b.servers[0], b.servers[1:]
 	for range samples {
 		body := request(w, random)
-		want, err := ask(ctx, http.DefaultClient, b.raw, body)
+		want, err := ask(ctx, http.DefaultClient, first, body)
 		if err != nil {
 			return err
 		}
-		got, err := ask(ctx, http.DefaultClient, b.rollcall, body)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(got, want) {
-			return fmt.Errorf("the servers do not agree:\nraw      %.2000s\nrollcall %.2000s", want, got)
+		for _, other := range others {
+			got, err := ask(ctx, http.DefaultClient, other, body)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(got, want) {
+				return fmt.Errorf("the servers do not agree:\n%s: %.2000s\n%s: %.2000s", first.name, want, other.name, got)
+			}
 		}
 	}
 	return nil
 }
 
-// calibrate warms both servers up, and returns how many requests raw answers in a round.
+// calibrate warms all servers up, and returns how many requests the first answers in a round.
 func (b *bench) calibrate(ctx context.Context, w workload.Workload) (requests int, err error) {
+	first, others := b.servers[0], b.servers[1:]
 	n := 2 * b.Connections
 	for {
 		began := time.Now()
-		if _, err := b.measure(ctx, b.raw, w, n, 0); err != nil {
+		if _, err := b.measure(ctx, first, w, n, 0); err != nil {
 			return 0, err
 		}
 		if took := time.Since(began); took >= b.Round/4 || took >= time.Second {
@@ -98,8 +105,12 @@ func (b *bench) calibrate(ctx context.Context, w workload.Workload) (requests in
 		}
 		n *= 2
 	}
-	_, err = b.measure(ctx, b.rollcall, w, max(requests/4, b.Connections), 0)
-	return requests, err
+	for _, other := range others {
+		if _, err := b.measure(ctx, other, w, max(requests/4, b.Connections), 0); err != nil {
+			return 0, err
+		}
+	}
+	return requests, nil
 }
 
 // measure sends requests, and then some of one client alone.
@@ -207,22 +218,27 @@ func ask(ctx context.Context, client *http.Client, s *server, body []byte) ([]by
 	return answer, nil
 }
 
-func median(costs []cost) cost {
+// medians returns each figure of a cost as the median of the rounds.
+func medians(costs []cost) cost {
 	m := costs[len(costs)-1] // statements and bytes are the same in all, and memory counts at the end
-	m.cpu = middle(costs, func(c cost) float64 { return c.cpu })
-	m.allocations = middle(costs, func(c cost) float64 { return c.allocations })
-	m.collections = middle(costs, func(c cost) float64 { return c.collections })
-	m.p50 = time.Duration(middle(costs, func(c cost) float64 { return float64(c.p50) }))
-	m.p99 = time.Duration(middle(costs, func(c cost) float64 { return float64(c.p99) }))
-	m.alone = time.Duration(middle(costs, func(c cost) float64 { return float64(c.alone) }))
+	m.cpu = median(each(costs, func(c cost) float64 { return c.cpu }))
+	m.allocations = median(each(costs, func(c cost) float64 { return c.allocations }))
+	m.collections = median(each(costs, func(c cost) float64 { return c.collections }))
+	m.p50 = time.Duration(median(each(costs, func(c cost) float64 { return float64(c.p50) })))
+	m.p99 = time.Duration(median(each(costs, func(c cost) float64 { return float64(c.p99) })))
+	m.alone = time.Duration(median(each(costs, func(c cost) float64 { return float64(c.alone) })))
 	return m
 }
 
-func middle(costs []cost, of func(cost) float64) float64 {
-	var all []float64
+// each returns one figure of each round.
+func each(costs []cost, of func(cost) float64) (all []float64) {
 	for _, c := range costs {
 		all = append(all, of(c))
 	}
-	slices.Sort(all)
-	return all[len(all)/2]
+	return all
+}
+
+// median returns the median; of an even number of figures, the upper one of the two in the middle.
+func median(all []float64) float64 {
+	return slices.Sorted(slices.Values(all))[len(all)/2]
 }

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,13 +14,13 @@ import (
 )
 
 // printTable prints what each workload costs, as Markdown.
-func printTable(about string, all []comparison) {
-	fmt.Printf("CPU is that of the server's process, user and system, for one request (%s). Pairs are raw / Rollcall; collections of garbage are those in 1,000 requests.\n\n", about)
-	fmt.Println("| Workload | raw | Rollcall | Ratio | p50 | p99 | p50 alone | Allocations | Collections | Statements | Bytes | Memory |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|")
+func printTable(to io.Writer, about string, all []comparison) {
+	_, _ = fmt.Fprintf(to, "CPU is that of the server's process, user and system, for one request (%s). Pairs are raw / Rollcall; collections of garbage are those in 1,000 requests.\n\n", about)
+	_, _ = fmt.Fprintln(to, "| Workload | raw | Rollcall | Ratio | p50 | p99 | p50 alone | Allocations | Collections | Statements | Bytes | Memory |")
+	_, _ = fmt.Fprintln(to, "|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, c := range all {
-		a, b := c.raw, c.rollcall
-		fmt.Printf("| %s: %s | %.0f µs | %.0f µs | **%.2f** | %s / %s | %s / %s | %s / %s (%.2f) | %.0f / %.0f | %.1f / %.1f | %.0f / %.0f | %d | %d / %d MiB |\n",
+		a, b := c.raw(), c.rollcall()
+		_, _ = fmt.Fprintf(to, "| %s: %s | %.0f µs | %.0f µs | **%.2f** | %s / %s | %s / %s | %s / %s (%.2f) | %.0f / %.0f | %.1f / %.1f | %.0f / %.0f | %d | %d / %d MiB |\n",
 			c.Name, c.What, a.cpu, b.cpu, c.ratio(), short(a.p50), short(b.p50), short(a.p99), short(b.p99),
 			short(a.alone), short(b.alone), float64(b.alone)/float64(a.alone), a.allocations, b.allocations,
 			1e3*a.collections, 1e3*b.collections, a.statements, b.statements, b.bytes, a.resident>>20, b.resident>>20)
@@ -34,12 +35,12 @@ func short(d time.Duration) string {
 }
 
 // printGrowth prints what a user costs in pages of several sizes.
-func printGrowth(all []comparison) {
-	fmt.Println("\n| Nested, `first` | raw, for each user | Rollcall, for each user | Ratio |")
-	fmt.Println("|---|---|---|---|")
+func printGrowth(to io.Writer, all []comparison) {
+	_, _ = fmt.Fprintln(to, "\n| Nested, `first` | raw, for each user | Rollcall, for each user | Ratio |")
+	_, _ = fmt.Fprintln(to, "|---|---|---|---|")
 	for i, c := range all {
 		n := float64(sizes[i])
-		fmt.Printf("| %d | %.1f µs | %.1f µs | %.2f |\n", sizes[i], c.raw.cpu/n, c.rollcall.cpu/n, c.ratio())
+		_, _ = fmt.Fprintf(to, "| %d | %.1f µs | %.1f µs | %.2f |\n", sizes[i], c.raw().cpu/n, c.rollcall().cpu/n, c.ratio())
 	}
 }
 
@@ -55,7 +56,7 @@ func store(folder, about string, all, growth []comparison) error {
 	list := func(of []comparison) (list []map[string]any) {
 		for _, c := range of {
 			list = append(list, map[string]any{
-				"workload": c.Name, "what": c.What, "cpuRatio": c.ratio(), "raw": figures(c.raw), "rollcall": figures(c.rollcall),
+				"workload": c.Name, "what": c.What, "cpuRatio": c.ratio(), "raw": figures(c.raw()), "rollcall": figures(c.rollcall()),
 			})
 		}
 		return list
@@ -87,32 +88,32 @@ type point struct {
 func draw(folder, about string, all, growth []comparison) error {
 	var bars []bar
 	for i, c := range all {
-		most := math.Max(c.raw.cpu, c.rollcall.cpu)
+		highest := math.Max(c.raw().cpu, c.rollcall().cpu)
 		bars = append(bars, bar{
-			c.Name, html(c.What), fmt.Sprintf("%.0f µs", c.raw.cpu), fmt.Sprintf("%.0f µs", c.rollcall.cpu), fmt.Sprintf("%.2f ×", c.ratio()),
-			70 + 52*i, 300 * c.raw.cpu / most, 300 * c.rollcall.cpu / most,
+			c.Name, html(c.What), fmt.Sprintf("%.0f µs", c.raw().cpu), fmt.Sprintf("%.0f µs", c.rollcall().cpu), fmt.Sprintf("%.2f ×", c.ratio()),
+			70 + 52*i, 300 * c.raw().cpu / highest, 300 * c.rollcall().cpu / highest,
 		})
 	}
 	if err := write(filepath.Join(folder, "comparison.svg"), map[string]any{"About": html(about), "Bars": bars, "Height": 80 + 52*len(bars)}); err != nil {
 		return err
 	}
-	most := 0.0
+	highest := 0.0
 	for i, c := range growth {
-		most = math.Max(most, math.Max(c.raw.cpu, c.rollcall.cpu)/float64(sizes[i]))
+		highest = math.Max(highest, math.Max(c.raw().cpu, c.rollcall().cpu)/float64(sizes[i]))
 	}
 	curve := func(of func(comparison) float64) (points []point) {
 		for i, c := range growth {
 			each := of(c) / float64(sizes[i])
 			points = append(points, point{
 				90 + 500*math.Log(float64(sizes[i])/float64(sizes[0]))/math.Log(float64(sizes[len(sizes)-1])/float64(sizes[0])),
-				260 - 190*each/most, fmt.Sprintf("%.0f", each), fmt.Sprint(sizes[i]),
+				260 - 190*each/highest, fmt.Sprintf("%.0f", each), fmt.Sprint(sizes[i]),
 			})
 		}
 		return points
 	}
 	return write(filepath.Join(folder, "growth.svg"), map[string]any{
 		"About": html(about),
-		"Raw":   curve(func(c comparison) float64 { return c.raw.cpu }), "Rollcall": curve(func(c comparison) float64 { return c.rollcall.cpu }),
+		"Raw":   curve(func(c comparison) float64 { return c.raw().cpu }), "Rollcall": curve(func(c comparison) float64 { return c.rollcall().cpu }),
 	})
 }
 

@@ -29,49 +29,63 @@ import (
 	"rollcall/database"
 )
 
-// bench is both servers and their databases.
+// The names of two servers; the others have those of --against.
+const (
+	raw      = "raw"
+	rollcall = "rollcall"
+)
+
+// bench is all servers and their databases.
 type bench struct {
 	config
-	about         string
-	raw, rollcall *server
-	ends          []func()
+	about   string
+	servers []*server // raw first, where it takes part, and this build of Rollcall last
+	ends    []func()
 }
 
-// begin builds and starts the servers.
-func begin(ctx context.Context, cfg config, folder string) (_ *bench, err error) {
+// program is what a server runs.
+type program struct{ name, file string }
+
+// begin builds and starts the servers, those of other builds of Rollcall too.
+func begin(ctx context.Context, cfg config, builds []program, folder string) (_ *bench, err error) {
 	b := &bench{config: cfg}
 	defer func() {
 		if err != nil {
 			b.end()
 		}
 	}()
-	progress("building both servers")
-	for _, program := range []struct{ name, module, pkg string }{{"raw", "rollcall/bench", "./raw"}, {"rollcall", "rollcall", "."}} {
-		if err := build(ctx, filepath.Join(folder, program.name), program.module, program.pkg); err != nil {
-			return nil, fmt.Errorf("go build %s: %w", program.name, err)
+	programs := append([]program{{rollcall, filepath.Join(folder, rollcall)}}, builds...)
+	progress("building the servers")
+	if err := build(ctx, programs[0].file, "rollcall", "."); err != nil {
+		return nil, fmt.Errorf("go build rollcall: %w", err)
+	}
+	if cfg.Raw {
+		programs = append(programs, program{raw, filepath.Join(folder, raw)})
+		if err := build(ctx, filepath.Join(folder, raw), "rollcall/bench", "./raw"); err != nil {
+			return nil, fmt.Errorf("go build raw: %w", err)
 		}
 	}
-	kind, env := "", []string(nil)
-	for _, s := range []struct {
-		to   **server
-		name string
-		args []string
-	}{
-		{&b.rollcall, "rollcall", []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--max-page=1000", "--max-cost=10000000"}},
-		{&b.raw, "raw", nil},
-	} {
-		progress("loading %d users and %d teams for %s", workload.Users, workload.Teams, s.name)
+	var kind string
+	for _, p := range programs {
+		progress("loading %d users and %d teams for %s", workload.Users, workload.Teams, p.name)
 		var owned string
-		if owned, kind, err = b.database(ctx, folder, s.name); err != nil {
+		if owned, kind, err = b.database(ctx, folder, p.name); err != nil {
 			return nil, fmt.Errorf("--database: %w", err)
 		}
-		if *s.to, err = launch(filepath.Join(folder, s.name), append(s.args, "--database="+owned), env); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
+		args, env := []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--max-page=1000", "--max-cost=10000000"}, []string(nil)
+		if p.name == raw {
+			args = nil
+			if env, err = b.servers[len(b.servers)-1].collector(ctx); err != nil {
+				return nil, err
+			}
 		}
-		b.ends = append(b.ends, (*s.to).end)
-		if env, err = b.rollcall.collector(ctx); err != nil {
-			return nil, err
+		s, err := launch(p.file, append(args, "--database="+owned), env)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
+		s.name = p.name
+		b.servers = append([]*server{s}, b.servers...)
+		b.ends = append(b.ends, s.end)
 	}
 	b.about = fmt.Sprintf("%s, %d connections, %d cores, %s", kind, cfg.Connections, runtime.NumCPU(), runtime.Version())
 	return b, nil
@@ -152,6 +166,7 @@ func (b *bench) create(ctx context.Context, scheme, name string) (string, error)
 
 // server is one of the processes.
 type server struct {
+	name    string
 	process *os.Process
 	api     string
 	metrics string

@@ -14,7 +14,7 @@ import (
 	gqlgen "github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"rollcall/session/sessiontest/generated"
+	"rollcall/schematest/generated"
 	"rollcall/transport"
 )
 
@@ -31,12 +31,12 @@ func (d *discard) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A server's own has deadlines, too.
+// The ResponseWriter of net/http has deadlines too.
 func (*discard) SetReadDeadline(time.Time) error  { return nil }
 func (*discard) SetWriteDeadline(time.Time) error { return nil }
 
 // BenchmarkTransport is what a transport adds to the smallest operation: this project's HTTP transport beside gqlgen's,
-// each with what it is asked for most.
+// with each of the usual Accept headers.
 func BenchmarkTransport(b *testing.B) {
 	const body = `{"query":"{ __typename }"}`
 	for _, accept := range []string{"application/json", "application/graphql-response+json, application/json;q=0.9"} {

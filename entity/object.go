@@ -3,6 +3,7 @@ package entity
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,14 +142,29 @@ func (o *Object[T]) parseID(field string, value any) (int64, error) {
 	return o.ParseID(field, id)
 }
 
-// Input is an input object of the API: values by the names of its fields.
-type Input = map[string]any
+// Input is an input object of the API: values by the names of its fields. A value may be behind a pointer, which is nil for null.
+type Input map[string]any
+
+// value returns what an input has for a field.
+func (in Input) value(field string) (value any, given bool) {
+	if field == "" {
+		return nil, false
+	}
+	value, given = in[field]
+	if v := reflect.ValueOf(value); v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil, given
+		}
+		value = v.Elem().Interface()
+	}
+	return value, given
+}
 
 // New returns the object that an input describes, checked. The error is BAD_USER_INPUT.
 func (o *Object[T]) New(input Input) (*T, error) {
 	t := new(T)
 	for _, m := range o.members {
-		if value, given := input[m.inputName()]; given && m.inputName() != "" {
+		if value, given := input.value(m.inputName()); given {
 			if err := m.parse(value, t); err != nil {
 				return nil, err
 			}
@@ -172,8 +188,8 @@ func (o *Object[T]) Change(input Input) (c Change[T], err error) {
 		return c, err
 	}
 	for _, m := range o.members {
-		value, given := input[m.inputName()]
-		if !given || m.inputName() == "" {
+		value, given := input.value(m.inputName())
+		if !given {
 			continue
 		}
 		change, err := m.change(value, &c.Values)

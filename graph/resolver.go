@@ -5,7 +5,6 @@ import (
 	"context"
 
 	"rollcall/directory"
-	"rollcall/entity"
 	"rollcall/graph/generated"
 	"rollcall/model"
 )
@@ -38,12 +37,12 @@ func (r queryResolver) MutationOutcome(ctx context.Context, id string) (model.Mu
 type mutationResolver struct{ *Resolver }
 
 // CreateUser resolves Mutation.createUser.
-func (r mutationResolver) CreateUser(ctx context.Context, input entity.Input) (*model.UserPayload, error) {
+func (r mutationResolver) CreateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error) {
 	return userPayload(r.Directory.CreateUser(ctx, input))
 }
 
 // UpdateUser resolves Mutation.updateUser.
-func (r mutationResolver) UpdateUser(ctx context.Context, input entity.Input) (*model.UserPayload, error) {
+func (r mutationResolver) UpdateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error) {
 	return userPayload(r.Directory.UpdateUser(ctx, input))
 }
 
@@ -55,7 +54,7 @@ func userPayload(user *model.User, err error) (*model.UserPayload, error) {
 }
 
 // DeleteUser resolves Mutation.deleteUser.
-func (r mutationResolver) DeleteUser(ctx context.Context, input entity.Input) (*model.DeleteUserPayload, error) {
+func (r mutationResolver) DeleteUser(ctx context.Context, input map[string]any) (*model.DeleteUserPayload, error) {
 	id, err := r.Directory.DeleteUser(ctx, input)
 	if err != nil {
 		return nil, err

@@ -19,9 +19,9 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"rollcall/schematest"
+	"rollcall/schematest/generated"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
-	"rollcall/session/sessiontest/generated"
 )
 
 // BenchmarkSession compares operations in a session with the same ones on a plain *gorm.DB, over HTTP handlers and a
@@ -113,17 +113,17 @@ func (r benchResolver) run(ctx context.Context, statement func(db *gorm.DB) erro
 	return statement(db)
 }
 
-func (benchQuery) Counter(_ context.Context, id int) (*bank.Counter, error) {
-	return &bank.Counter{ID: id}, nil
+func (benchQuery) Counter(_ context.Context, id int) (*schematest.Counter, error) {
+	return &schematest.Counter{ID: id}, nil
 }
 
-func (r benchQuery) Account(ctx context.Context, id int) (*bank.Account, error) {
-	account := &bank.Account{}
+func (r benchQuery) Account(ctx context.Context, id int) (*schematest.Account, error) {
+	account := &schematest.Account{}
 	return account, r.run(ctx, func(db *gorm.DB) error { return db.Take(account, id).Error })
 }
 
-func (r benchMutation) Increment(ctx context.Context, id, by int) (*bank.Counter, error) {
-	return &bank.Counter{ID: id}, r.run(ctx, func(db *gorm.DB) error {
+func (r benchMutation) Increment(ctx context.Context, id, by int) (*schematest.Counter, error) {
+	return &schematest.Counter{ID: id}, r.run(ctx, func(db *gorm.DB) error {
 		return db.Exec("UPDATE counters SET value = value + ? WHERE id = ?", by, id).Error
 	})
 }

@@ -16,9 +16,9 @@ import (
 	"gorm.io/gorm"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"rollcall/schematest"
+	"rollcall/schematest/generated"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
-	"rollcall/session/sessiontest/generated"
 )
 
 // tellers resolve a schema of accounts. Each type that gqlgen generates is embedded, so that what this example
@@ -33,20 +33,20 @@ func (tellers) Query() generated.QueryResolver       { return query{} }
 func (tellers) Mutation() generated.MutationResolver { return mutation{} }
 
 // Account needs no transaction, and no connection when it is done: session.DB is a *gorm.DB like any other.
-func (query) Account(ctx context.Context, id int) (*bank.Account, error) {
-	account := &bank.Account{}
+func (query) Account(ctx context.Context, id int) (*schematest.Account, error) {
+	account := &schematest.Account{}
 	return account, session.DB(ctx).Take(account, id).Error
 }
 
 // Transfer writes twice. It need not begin or commit anything: an error takes back whatever the operation wrote.
-func (mutation) Transfer(ctx context.Context, from, to, amount int) ([]*bank.Account, error) {
+func (mutation) Transfer(ctx context.Context, from, to, amount int) ([]*schematest.Account, error) {
 	for id, change := range map[int]int{from: -amount, to: amount} {
-		err := session.DB(ctx).Model(&bank.Account{ID: id}).Update("balance", gorm.Expr("balance + ?", change)).Error
+		err := session.DB(ctx).Model(&schematest.Account{ID: id}).Update("balance", gorm.Expr("balance + ?", change)).Error
 		if err != nil {
 			return nil, err
 		}
 	}
-	var accounts []*bank.Account
+	var accounts []*schematest.Account
 	if err := session.DB(ctx).Order("id").Find(&accounts, []int{from, to}).Error; err != nil {
 		return nil, err
 	}
@@ -79,10 +79,10 @@ func Example() {
 		panic(err)
 	}
 	defer func() { _ = pool.Close() }()
-	if err := db.AutoMigrate(&bank.Account{}); err != nil {
+	if err := db.AutoMigrate(&schematest.Account{}); err != nil {
 		panic(err)
 	}
-	if err := db.Create([]bank.Account{{ID: 1, Balance: 100}, {ID: 2, Balance: 100}}).Error; err != nil {
+	if err := db.Create([]schematest.Account{{ID: 1, Balance: 100}, {ID: 2, Balance: 100}}).Error; err != nil {
 		panic(err)
 	}
 

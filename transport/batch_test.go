@@ -14,9 +14,9 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"rollcall/schematest"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
-	"rollcall/session/sessiontest/bank"
 	"rollcall/transport"
 )
 
@@ -129,7 +129,7 @@ func TestTheQueriesOfAGroupShareOneSessionAndWhatIsBoundToIt(t *testing.T) {
 		defer mu.Unlock()
 		operations[op.Name]++
 		seen[ctx.Value(boundKey{})]++
-		return 7, session.DB(ctx).Find(&[]bank.Counter{}).Error
+		return 7, session.DB(ctx).Find(&[]schematest.Counter{}).Error
 	})
 	queries := make([]string, 20)
 	for i := range queries {
@@ -197,7 +197,7 @@ func TestMutationsAndSnapshotsAreBarriersBetweenGroups(t *testing.T) {
 func TestWhatBecomesOfOneItemChangesNothingForTheOthers(t *testing.T) {
 	b := newBank(t, sessiontest.Setup{Extension: func(e *session.Extension) { e.Deadline = 300 * time.Millisecond }})
 	b.Step("good", func(ctx context.Context) (int, error) {
-		return 7, session.DB(ctx).Find(&[]bank.Counter{}).Error
+		return 7, session.DB(ctx).Find(&[]schematest.Counter{}).Error
 	})
 	b.Step("fail", func(context.Context) (int, error) { return 0, errors.New("a failure") })
 	b.Step("panic", func(context.Context) (int, error) { panic("in a step") })

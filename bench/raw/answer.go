@@ -208,7 +208,7 @@ func (s *server) aliases(ctx context.Context, variables json.RawMessage) (any, e
 		}
 		asked[alias], keys = integer(key), append(keys, key)
 	}
-	in, keys := marks(keys)
+	in, keys := placeholders(keys)
 	users := make(map[integer]*member, len(ids))
 	var all []*member
 	if err := s.query(ctx, s.reads, "SELECT id, name, manager_id FROM users WHERE id IN ("+in+")", keys, func(rows *sql.Rows) error {

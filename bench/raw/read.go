@@ -52,8 +52,9 @@ func (n *integer) Scan(value any) (err error) {
 	return err
 }
 
-// marks is a list of n placeholders, as many as a power of two, so that few statements are prepared; keys are repeated.
-func marks(keys []any) (string, []any) {
+// placeholders returns a list of placeholders and the keys for them. It is as long as the next power of two, so that few
+// statements are prepared; the first key fills it up.
+func placeholders(keys []any) (string, []any) {
 	n := 1
 	for n < len(keys) {
 		n *= 2
@@ -95,7 +96,7 @@ func (s *server) managers(ctx context.Context, users []*member) (map[integer]*na
 	if len(keys) == 0 {
 		return all, nil
 	}
-	in, keys := marks(keys)
+	in, keys := placeholders(keys)
 	return all, s.query(ctx, s.reads, "SELECT id, name FROM users WHERE id IN ("+in+")", keys, func(rows *sql.Rows) error {
 		var id integer
 		u := &named{}
@@ -111,17 +112,17 @@ type team struct {
 	id integer
 }
 
-// teamsOf reads the first teams of as many users as marks has placeholders.
-func teamsOf(marks string) string {
+// teamsOf reads the first teams of as many users as there are placeholders.
+func teamsOf(placeholders string) string {
 	return `SELECT user_id, id, name FROM (SELECT m.user_id, t.id, t.name,
 			ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY m.team_id) AS place
-		FROM memberships m JOIN teams t ON t.id = m.team_id WHERE m.user_id IN (` + marks + `)) AS ranked
+		FROM memberships m JOIN teams t ON t.id = m.team_id WHERE m.user_id IN (` + placeholders + `)) AS ranked
 		WHERE place <= ? ORDER BY user_id, place`
 }
 
 // teams reads the first teams of users.
 func (s *server) teams(ctx context.Context, from querier, users []any, first int) (map[integer][]team, error) {
-	in, keys := marks(users)
+	in, keys := placeholders(users)
 	all := make(map[integer][]team, len(users))
 	return all, s.query(ctx, from, teamsOf(in), append(keys, first), func(rows *sql.Rows) error {
 		var user integer

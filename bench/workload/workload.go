@@ -107,7 +107,7 @@ func user(r *rand.Rand) string { return model.UserID(1 + r.Int64N(Users)) }
 
 func one(r *rand.Rand) map[string]any { return map[string]any{"id": user(r)} }
 
-// page begins anywhere but so near the end that it would be short.
+// page starts after a random user that a whole page follows.
 func page(r *rand.Rand) map[string]any {
 	return map[string]any{"after": model.EncodeCursor(model.TypeUser, 1+r.Int64N(Users-1001))}
 }

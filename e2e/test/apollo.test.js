@@ -12,8 +12,8 @@ import { rename, start, within } from "../server.js";
 
 const { url, log } = await start("--echo");
 
-/** noted is fetch that keeps what was sent. */
-function noted() {
+/** recording is fetch that keeps what was sent. */
+function recording() {
   const requests = [];
   const send = async (uri, options) => {
     const response = await fetch(uri, options);
@@ -49,7 +49,7 @@ test("Apollo sees an error's code, and the data beside it with errorPolicy all",
 });
 
 test("Apollo's BatchHttpLink gets many answers by one request and few statements, each its own", async () => {
-  const { requests, send } = noted();
+  const { requests, send } = recording();
   const client = clientOf(new BatchHttpLink({ uri: url, fetch: send, batchMax: 50, batchInterval: 20 }));
   const before = log().split("msg=statement").length;
   const queries = Array.from({ length: 20 }, (_, i) =>
@@ -67,7 +67,7 @@ test("Apollo's BatchHttpLink gets many answers by one request and few statements
 
 for (const useGETForHashedQueries of [false, true]) {
   test(`Apollo's automatic persisted queries are sent once, then by hash${useGETForHashedQueries ? " with GET" : ""}`, async () => {
-    const { requests, send } = noted();
+    const { requests, send } = recording();
     const sha256 = (text) => createHash("sha256").update(text).digest("hex");
     const client = clientOf(new PersistedQueryLink({ sha256, useGETForHashedQueries }).concat(new HttpLink({ uri: url, fetch: send })));
     const query = useGETForHashedQueries ? gql`query ByGet { team(id: "Team:1") { name } }` : gql`query ByPost { team(id: "Team:1") { name } }`;
@@ -84,7 +84,7 @@ for (const useGETForHashedQueries of [false, true]) {
 }
 
 test("Apollo gets what is deferred in parts", async () => {
-  const { requests, send } = noted();
+  const { requests, send } = recording();
   const client = clientOf(new HttpLink({ uri: url, fetch: send }), { incrementalHandler: new Defer20220824Handler() });
   const query = gql`query { user(id: "User:42") { id name ... @defer { manager { id name } } } }`;
   const states = [];
@@ -108,8 +108,8 @@ test("Apollo gets what is deferred in parts", async () => {
   assert.equal(states.at(-1).data.user.manager.name, "Fatima Haddad");
 });
 
-/** watched is the first event of a subscription, while a user is renamed again and again. */
-async function watched(client, id) {
+/** firstEvent is the first event of a subscription, while a user is renamed again and again. */
+async function firstEvent(client, id) {
   const query = gql`subscription Watch($ids: [ID!]) { userChanged(ids: $ids) { kind userId user { id name } } }`;
   let subscription;
   let event;
@@ -127,7 +127,7 @@ async function watched(client, id) {
 }
 
 test("Apollo subscribes over multipart HTTP", async () => {
-  const event = await watched(clientOf(new HttpLink({ uri: url })), "User:301");
+  const event = await firstEvent(clientOf(new HttpLink({ uri: url })), "User:301");
   assert.equal(event.userId, "User:301");
   assert.match(event.user.name, /^Name \d+$/);
 });
@@ -135,7 +135,7 @@ test("Apollo subscribes over multipart HTTP", async () => {
 test("Apollo subscribes over a WebSocket", async () => {
   const socket = createClient({ url: url.replace(/^http/, "ws"), webSocketImpl: WebSocket });
   const link = ApolloLink.split(({ operationType }) => operationType === "subscription", new GraphQLWsLink(socket), new HttpLink({ uri: url }));
-  const event = await watched(clientOf(link), "User:302");
+  const event = await firstEvent(clientOf(link), "User:302");
   assert.equal(event.userId, "User:302");
   await socket.dispose();
 });

@@ -14,13 +14,13 @@ const pieces = [
 ];
 
 let seed = 13;
-/** below is a number below n, the same in each run. */
-const below = (n) => (seed = (seed * 48271) % 2147483647) % n;
+/** randomBelow is a number below n, the same in each run. */
+const randomBelow = (n) => (seed = (seed * 48271) % 2147483647) % n;
 
-/** literal is what may be a string. */
-function literal() {
-  const quotes = below(2) ? '"""' : '"';
-  return quotes + Array.from({ length: below(10) }, () => pieces[below(pieces.length)]).join("") + quotes;
+/** randomLiteral is what may be a string. */
+function randomLiteral() {
+  const quotes = randomBelow(2) ? '"""' : '"';
+  return quotes + Array.from({ length: randomBelow(10) }, () => pieces[randomBelow(pieces.length)]).join("") + quotes;
 }
 
 /** value is what the first argument of a query means to graphql-js, or undefined where the query is a syntax error. */
@@ -35,7 +35,7 @@ function value(query) {
 test("a string means what it means to graphql-js, and is refused where graphql-js refuses it", async () => {
   // An id that is none is quoted in the error: that of the string, and that of its value, which is sent as a variable.
   const queries = Array.from({ length: 2000 }, () => `query($value: ID!) {
-    string: user(id: ${literal()}) { id }
+    string: user(id: ${randomLiteral()}) { id }
     value: user(id: $value) { id }
   }`);
   let same = 0;

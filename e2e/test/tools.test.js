@@ -35,8 +35,8 @@ async function project(files) {
   return { folder, tool, read: async (name) => readFile(join(folder, name), "utf8") };
 }
 
-/** served sends each listed document by its id, and one that is not listed, to a server that runs nothing else. */
-async function served(folder, manifest, id, variables, wanted) {
+/** checkServed sends each listed document by its id, and one that is not listed, to a server that runs nothing else. */
+async function checkServed(folder, manifest, id, variables, wanted) {
   const server = await start(`--documents=${join(folder, manifest)}`, "--documents-only");
   const send = async (body) => (await post(server.url, body)).json();
   const code = (answer) => answer.errors?.[0].extensions.code;
@@ -90,7 +90,7 @@ test("relay-compiler compiles fragments with pagination and a list of documents,
   assert.equal(Object.keys(documents).length, 5);
   const artifact = await read("src/__generated__/usersQuery.graphql.ts");
   const id = /"id": "([0-9a-f]{64})"/.exec(artifact)[1];
-  await served(folder, "persisted.json", id, { id: "User:42" }, ({ data, errors }) => {
+  await checkServed(folder, "persisted.json", id, { id: "User:42" }, ({ data, errors }) => {
     assert.equal(errors, undefined);
     assert.equal(data.user.name, "Kwame Weber");
     assert.equal(data.users.edges.length, 2);
@@ -138,7 +138,7 @@ test("GraphQL Code Generator writes types that TypeScript accepts, and a list of
   await tool("tsc", "--project", "tsconfig.json");
   const documents = JSON.parse(await read("src/gql/persisted-documents.json"));
   const [id] = Object.entries(documents).find(([, text]) => text.includes("query Named"));
-  await served(folder, "src/gql/persisted-documents.json", id, { id: "User:42" }, ({ data, errors }) => {
+  await checkServed(folder, "src/gql/persisted-documents.json", id, { id: "User:42" }, ({ data, errors }) => {
     assert.equal(errors, undefined);
     assert.equal(data.user.name, "Kwame Weber");
   });
@@ -153,7 +153,7 @@ test("Apollo's manifest is served", async () => {
   await tool("generate-persisted-query-manifest", "--config", "persisted-query-manifest.config.json");
   const manifest = JSON.parse(await read("manifest.json"));
   const [{ id }] = manifest.operations;
-  await served(folder, "manifest.json", id, { id: "User:42" }, ({ data, errors }) => {
+  await checkServed(folder, "manifest.json", id, { id: "User:42" }, ({ data, errors }) => {
     assert.equal(errors, undefined);
     assert.equal(data.user.name, "Kwame Weber");
   });

@@ -52,8 +52,8 @@ test("urql gets what is deferred in parts", async () => {
   assert.equal(states.at(-1).user.manager.name, "Fatima Haddad");
 });
 
-/** watched is the first event of a subscription, while a user is renamed again and again. */
-async function watched(client, id) {
+/** firstEvent is the first event of a subscription, while a user is renamed again and again. */
+async function firstEvent(client, id) {
   const query = gql`subscription ($ids: [ID!]) { userChanged(ids: $ids) { kind userId user { id name } } }`;
   let event;
   // It is left open: urql's way to end one that fetch has opened is an AbortError that nobody catches.
@@ -69,7 +69,7 @@ async function watched(client, id) {
 }
 
 test("urql subscribes by fetch", async () => {
-  const event = await watched(clientOf({ fetchSubscriptions: true }), "User:401");
+  const event = await firstEvent(clientOf({ fetchSubscriptions: true }), "User:401");
   assert.equal(event.userId, "User:401");
 });
 
@@ -80,7 +80,7 @@ test("urql subscribes over a WebSocket", async () => {
       subscribe: (sink) => ({ unsubscribe: socket.subscribe({ ...request, query: request.query ?? "" }, sink) }),
     }),
   });
-  const event = await watched(clientOf({ exchanges: [cacheExchange, fetchExchange, exchange] }), "User:402");
+  const event = await firstEvent(clientOf({ exchanges: [cacheExchange, fetchExchange, exchange] }), "User:402");
   assert.equal(event.userId, "User:402");
   await socket.dispose();
 });

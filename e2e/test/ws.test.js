@@ -107,9 +107,9 @@ const subscribe = { id: "1", type: "subscribe", payload: { query: "subscription 
 for (const [code, what, messages] of [
   [4400, "no JSON", ["{"]],
   [4400, "an unknown type", [{ type: "nonsense" }]],
-  [4401, "an operation before it was let in", [subscribe]],
+  [4401, "an operation before connection_init", [subscribe]],
   [4409, "two operations with one id", [init, subscribe, subscribe]],
-  [4429, "two greetings", [init, init]],
+  [4429, "two connection_init", [init, init]],
 ]) {
   test(`a socket is closed with ${code} for ${what}`, async () => {
     const [got, reason] = await closing("graphql-transport-ws", ...messages);

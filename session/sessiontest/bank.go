@@ -21,9 +21,9 @@ import (
 	"github.com/graph-gophers/dataloader/v7"
 	"gorm.io/gorm"
 
+	"rollcall/schematest"
+	"rollcall/schematest/generated"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
-	"rollcall/session/sessiontest/generated"
 )
 
 // Backend is a kind of database.
@@ -86,7 +86,7 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	b := &Bank{Pools: backend.Open(tb, setup.Options), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb}
 	b.fill()
 
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b}}))
+	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b: b}}))
 	if setup.Transport != nil {
 		srv.AddTransport(setup.Transport)
 	}
@@ -313,25 +313,40 @@ func (s *SafeBuffer) String() string {
 	return s.b.String()
 }
 
-type resolver struct{ b *Bank }
-
-func (r resolver) Account() generated.AccountResolver           { return accountResolver(r) }
-func (r resolver) Counter() generated.CounterResolver           { return counterResolver(r) }
-func (r resolver) Mutation() generated.MutationResolver         { return mutationResolver(r) }
-func (r resolver) Query() generated.QueryResolver               { return queryResolver(r) }
-func (r resolver) Step() generated.StepResolver                 { return stepResolver(r) }
-func (r resolver) Subscription() generated.SubscriptionResolver { return subscriptionResolver(r) }
-
+// The resolvers of the bank; the rest of the schema is left out.
 type (
-	accountResolver      struct{ b *Bank }
-	counterResolver      struct{ b *Bank }
-	mutationResolver     struct{ b *Bank }
-	queryResolver        struct{ b *Bank }
-	stepResolver         struct{ b *Bank }
-	subscriptionResolver struct{ b *Bank }
+	resolver struct {
+		generated.ResolverRoot
+		b *Bank
+	}
+	queryResolver struct {
+		generated.QueryResolver
+		b *Bank
+	}
+	mutationResolver struct {
+		generated.MutationResolver
+		b *Bank
+	}
+	subscriptionResolver struct {
+		generated.SubscriptionResolver
+		b *Bank
+	}
+	accountResolver struct{ b *Bank }
+	counterResolver struct{}
+	stepResolver    struct{ b *Bank }
 )
 
-func (b *Bank) run(ctx context.Context, name string) (*bank.Step, error) {
+func (r resolver) Account() generated.AccountResolver   { return accountResolver{r.b} }
+func (resolver) Counter() generated.CounterResolver     { return counterResolver{} }
+func (r resolver) Mutation() generated.MutationResolver { return mutationResolver{b: r.b} }
+func (r resolver) Query() generated.QueryResolver       { return queryResolver{b: r.b} }
+func (r resolver) Step() generated.StepResolver         { return stepResolver{r.b} }
+
+func (r resolver) Subscription() generated.SubscriptionResolver {
+	return subscriptionResolver{b: r.b}
+}
+
+func (b *Bank) run(ctx context.Context, name string) (*schematest.Step, error) {
 	fn, ok := b.steps.Load(name)
 	if !ok {
 		return nil, fmt.Errorf("no step %s", name)
@@ -340,60 +355,60 @@ func (b *Bank) run(ctx context.Context, name string) (*bank.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bank.Step{Value: value, Loud: &bank.Loud{}}, nil
+	return &schematest.Step{Value: value, Loud: &schematest.Loud{}}, nil
 }
 
-func (r queryResolver) Run(ctx context.Context, step string) (*bank.Step, error) {
+func (r queryResolver) Run(ctx context.Context, step string) (*schematest.Step, error) {
 	return r.b.run(ctx, step)
 }
 
-func (r mutationResolver) Run(ctx context.Context, step string) (*bank.Step, error) {
+func (r mutationResolver) Run(ctx context.Context, step string) (*schematest.Step, error) {
 	return r.b.run(ctx, step)
 }
 
-func (r stepResolver) Run(ctx context.Context, _ *bank.Step, step string) (*bank.Step, error) {
+func (r stepResolver) Run(ctx context.Context, _ *schematest.Step, step string) (*schematest.Step, error) {
 	return r.b.run(ctx, step)
 }
 
-func (r accountResolver) Run(ctx context.Context, _ *bank.Account, step string) (*bank.Step, error) {
+func (r accountResolver) Run(ctx context.Context, _ *schematest.Account, step string) (*schematest.Step, error) {
 	return r.b.run(ctx, step)
 }
 
-func (stepResolver) Account(ctx context.Context, _ *bank.Step, id int) (*bank.Account, error) {
+func (stepResolver) Account(ctx context.Context, _ *schematest.Step, id int) (*schematest.Account, error) {
 	return account(ctx, id)
 }
 
-func account(ctx context.Context, id int) (*bank.Account, error) {
-	var a bank.Account
+func account(ctx context.Context, id int) (*schematest.Account, error) {
+	var a schematest.Account
 	return &a, session.DB(ctx).Where("id = ?", id).Take(&a).Error
 }
 
-func (queryResolver) Account(ctx context.Context, id int) (*bank.Account, error) {
+func (queryResolver) Account(ctx context.Context, id int) (*schematest.Account, error) {
 	return account(ctx, id)
 }
 
-func (queryResolver) Accounts(ctx context.Context) ([]*bank.Account, error) {
-	var accounts []*bank.Account
+func (queryResolver) Accounts(ctx context.Context) ([]*schematest.Account, error) {
+	var accounts []*schematest.Account
 	err := session.DB(ctx).Order("id").Find(&accounts).Error
 	return accounts, err
 }
 
-func (queryResolver) Counter(_ context.Context, id int) (*bank.Counter, error) {
-	return &bank.Counter{ID: id}, nil
+func (queryResolver) Counter(_ context.Context, id int) (*schematest.Counter, error) {
+	return &schematest.Counter{ID: id}, nil
 }
 
-func (counterResolver) Value(ctx context.Context, c *bank.Counter) (int, error) {
-	var stored bank.Counter
+func (counterResolver) Value(ctx context.Context, c *schematest.Counter) (int, error) {
+	var stored schematest.Counter
 	err := session.DB(ctx).Where("id = ?", c.ID).Take(&stored).Error
 	return stored.Value, err
 }
 
-func (accountResolver) Peer(ctx context.Context, _ *bank.Account, id int) (*bank.Account, error) {
-	return ctx.Value(loaderKey{}).(*dataloader.Loader[int, *bank.Account]).Load(ctx, id)()
+func (accountResolver) Peer(ctx context.Context, _ *schematest.Account, id int) (*schematest.Account, error) {
+	return ctx.Value(loaderKey{}).(*dataloader.Loader[int, *schematest.Account]).Load(ctx, id)()
 }
 
 // Transfer locks the accounts in the order given, so that opposite transfers are a deadlock.
-func (mutationResolver) Transfer(ctx context.Context, from, to, amount int) ([]*bank.Account, error) {
+func (mutationResolver) Transfer(ctx context.Context, from, to, amount int) ([]*schematest.Account, error) {
 	db := session.DB(ctx)
 	if err := Add(db, "accounts", "balance", from, -amount); err != nil {
 		return nil, err
@@ -401,16 +416,16 @@ func (mutationResolver) Transfer(ctx context.Context, from, to, amount int) ([]*
 	if err := Add(db, "accounts", "balance", to, amount); err != nil {
 		return nil, err
 	}
-	var accounts []*bank.Account
+	var accounts []*schematest.Account
 	err := db.Where("id IN ?", []int{from, to}).Order("id").Find(&accounts).Error
 	return accounts, err
 }
 
-func (mutationResolver) Increment(ctx context.Context, id, by int) (*bank.Counter, error) {
+func (mutationResolver) Increment(ctx context.Context, id, by int) (*schematest.Counter, error) {
 	if err := Add(session.DB(ctx), "counters", "value", id, by); err != nil {
 		return nil, err
 	}
-	return &bank.Counter{ID: id}, nil
+	return &schematest.Counter{ID: id}, nil
 }
 
 // Add adds to a column of a row.
@@ -420,9 +435,9 @@ func Add(db *gorm.DB, table, column string, id, by int) error {
 
 // CounterChanged sends an event for each id in Events, whatever id it is asked for; id 0 is refused. A step
 // "subscribe", if there is one, is run first.
-func (r subscriptionResolver) CounterChanged(ctx context.Context, id int) (<-chan *bank.Counter, error) {
+func (r subscriptionResolver) CounterChanged(ctx context.Context, id int) (<-chan *schematest.Counter, error) {
 	if id == 0 {
-		_ = session.DB(ctx).Find(&[]bank.Counter{})
+		_ = session.DB(ctx).Find(&[]schematest.Counter{})
 		return nil, fmt.Errorf("no counter 0")
 	}
 	if _, ok := r.b.steps.Load("subscribe"); ok {
@@ -430,7 +445,7 @@ func (r subscriptionResolver) CounterChanged(ctx context.Context, id int) (<-cha
 			return nil, err
 		}
 	}
-	events := make(chan *bank.Counter)
+	events := make(chan *schematest.Counter)
 	go func() {
 		defer close(events)
 		for {
@@ -440,7 +455,7 @@ func (r subscriptionResolver) CounterChanged(ctx context.Context, id int) (<-cha
 					return
 				}
 				select {
-				case events <- &bank.Counter{ID: id}:
+				case events <- &schematest.Counter{ID: id}:
 				case <-ctx.Done():
 					return
 				}
@@ -459,12 +474,12 @@ const Siblings = 20
 
 // bindLoader gives an operation a loader that sends its batch at the Siblings-th key.
 func bindLoader(ctx context.Context) context.Context {
-	load := func(_ context.Context, ids []int) []*dataloader.Result[*bank.Account] {
-		var accounts []*bank.Account
+	load := func(_ context.Context, ids []int) []*dataloader.Result[*schematest.Account] {
+		var accounts []*schematest.Account
 		err := session.DB(ctx).Where("id IN ?", ids).Find(&accounts).Error
-		results := make([]*dataloader.Result[*bank.Account], len(ids))
+		results := make([]*dataloader.Result[*schematest.Account], len(ids))
 		for i, id := range ids {
-			results[i] = &dataloader.Result[*bank.Account]{Error: err}
+			results[i] = &dataloader.Result[*schematest.Account]{Error: err}
 			for _, a := range accounts {
 				if a.ID == id {
 					results[i].Data = a
@@ -474,6 +489,6 @@ func bindLoader(ctx context.Context) context.Context {
 		return results
 	}
 	loader := dataloader.NewBatchedLoader(load,
-		dataloader.WithWait[int, *bank.Account](time.Minute), dataloader.WithBatchCapacity[int, *bank.Account](Siblings))
+		dataloader.WithWait[int, *schematest.Account](time.Minute), dataloader.WithBatchCapacity[int, *schematest.Account](Siblings))
 	return context.WithValue(ctx, loaderKey{}, loader)
 }

@@ -18,8 +18,8 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/schematest"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
 )
 
 // closing: promises 2 to 7.
@@ -603,14 +603,14 @@ type cancelKey struct{}
 // before, and within one.
 func (b *Bank) cancelling() {
 	b.Step("between", func(ctx context.Context) (int, error) {
-		if err := session.DB(ctx).Find(&[]bank.Counter{}).Error; err != nil {
+		if err := session.DB(ctx).Find(&[]schematest.Counter{}).Error; err != nil {
 			return 0, err
 		}
 		ctx.Value(cancelKey{}).(context.CancelFunc)()
 		return 0, errors.New("cancelled")
 	})
 	b.Step("within", func(ctx context.Context) (int, error) {
-		if err := session.DB(ctx).Find(&[]bank.Counter{}).Error; err != nil {
+		if err := session.DB(ctx).Find(&[]schematest.Counter{}).Error; err != nil {
 			return 0, err
 		}
 		time.AfterFunc(rand.N(2*time.Millisecond), ctx.Value(cancelKey{}).(context.CancelFunc))

@@ -12,8 +12,8 @@ import (
 	"github.com/graph-gophers/dataloader/v7"
 	"gorm.io/gorm"
 
+	"rollcall/schematest"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
 )
 
 // committing: promises 8 to 12.
@@ -263,10 +263,10 @@ func panicTakesAllBack(t *testing.T, backend Backend) {
 
 // bindPanickingLoader gives an operation a loader of peers whose batch function reads, and panics.
 func bindPanickingLoader(ctx context.Context) context.Context {
-	load := func(context.Context, []int) []*dataloader.Result[*bank.Account] {
-		_ = session.DB(ctx).Find(&[]bank.Account{})
+	load := func(context.Context, []int) []*dataloader.Result[*schematest.Account] {
+		_ = session.DB(ctx).Find(&[]schematest.Account{})
 		panic("a batch function")
 	}
 	return context.WithValue(ctx, loaderKey{},
-		dataloader.NewBatchedLoader(load, dataloader.WithBatchCapacity[int, *bank.Account](1)))
+		dataloader.NewBatchedLoader(load, dataloader.WithBatchCapacity[int, *schematest.Account](1)))
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"gorm.io/gorm"
 
+	"rollcall/schematest"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
 )
 
 // rerunning: promise 12.
@@ -457,7 +457,7 @@ func runsAlone(t *testing.T, backend Backend) {
 // readOften reads in the operation's transaction, and calls look after each time.
 func readOften(ctx context.Context, times int, look func()) error {
 	for range times {
-		if err := session.DB(ctx).Take(&bank.Counter{}).Error; err != nil {
+		if err := session.DB(ctx).Take(&schematest.Counter{}).Error; err != nil {
 			return err
 		}
 		look()
@@ -548,7 +548,7 @@ func (b *Bank) wantTransfers(transfers, attempts int) {
 	if sum := b.Total(); sum != transfers*Balance {
 		b.tb.Errorf("the total is %d, want %d", sum, transfers*Balance)
 	}
-	var accounts []bank.Account
+	var accounts []schematest.Account
 	if err := b.DB.Order("id").Find(&accounts).Error; err != nil {
 		b.tb.Fatal(err)
 	}

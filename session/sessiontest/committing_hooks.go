@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/schematest"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
 )
 
 // hooking: promise 11.
@@ -86,7 +86,7 @@ func sessionInHook(t *testing.T, backend Backend) {
 	b.Step("hook", func(ctx context.Context) (int, error) {
 		session.AfterCommit(ctx, func() {
 			tried := make(chan error, 1)
-			go func() { tried <- session.DB(ctx).Take(&bank.Account{}).Error }()
+			go func() { tried <- session.DB(ctx).Take(&schematest.Account{}).Error }()
 			select {
 			case err := <-tried:
 				got <- err
@@ -186,7 +186,7 @@ func hooksInOrder(t *testing.T, backend Backend) {
 		if err := Add(db, "counters", "value", 1, 1); err != nil {
 			return 0, err
 		}
-		var stored bank.Counter
+		var stored schematest.Counter
 		err := db.Where("id = 1").Take(&stored).Error
 		session.AfterCommit(ctx, func() { got.add(stored.Value) })
 		return stored.Value, err

@@ -11,8 +11,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 
+	"rollcall/schematest"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
 )
 
 // isolating: promises 16 to 19, of what resolvers, operations and other clients do not see of each other.
@@ -49,7 +49,7 @@ func noLeaks(t *testing.T, backend Backend) {
 		for i := range resolvers {
 			b.Step(fmt.Sprintf("only %d", i), func(ctx context.Context) (int, error) {
 				db := session.DB(ctx)
-				query := db.Model(&bank.Account{}).Where("id = ?", i+1).Select("id").Limit(1)
+				query := db.Model(&schematest.Account{}).Where("id = ?", i+1).Select("id").Limit(1)
 				if err := conditioned.arrive(ctx); err != nil {
 					return 0, err
 				}
@@ -62,7 +62,7 @@ func noLeaks(t *testing.T, backend Backend) {
 				}
 				// Neither its own conditions nor the others' are in what comes next.
 				for range 2 {
-					var all []bank.Account
+					var all []schematest.Account
 					if err := db.Find(&all).Error; err != nil || len(all) != Accounts {
 						return 0, fmt.Errorf("%d accounts without a condition: %w", len(all), err)
 					}
@@ -130,10 +130,10 @@ func pastTheSession(t *testing.T, backend Backend) {
 	add := func(db *gorm.DB) error { return Add(db, "counters", "value", 1, 1) }
 	attempts := map[string]func(db *gorm.DB) error{
 		"Exec":        add,
-		"Create":      func(db *gorm.DB) error { return db.Create(&bank.Counter{ID: 100}).Error },
-		"Update":      func(db *gorm.DB) error { return db.Model(&bank.Counter{ID: 1}).Update("value", 1).Error },
-		"Delete":      func(db *gorm.DB) error { return db.Delete(&bank.Counter{ID: 1}).Error },
-		"Find":        func(db *gorm.DB) error { return db.Find(&[]bank.Counter{}).Error },
+		"Create":      func(db *gorm.DB) error { return db.Create(&schematest.Counter{ID: 100}).Error },
+		"Update":      func(db *gorm.DB) error { return db.Model(&schematest.Counter{ID: 1}).Update("value", 1).Error },
+		"Delete":      func(db *gorm.DB) error { return db.Delete(&schematest.Counter{ID: 1}).Error },
+		"Find":        func(db *gorm.DB) error { return db.Find(&[]schematest.Counter{}).Error },
 		"Scan":        func(db *gorm.DB) error { return db.Raw("SELECT 1").Scan(new(int)).Error },
 		"Row":         func(db *gorm.DB) error { return db.Raw("SELECT 1").Row().Scan(new(int)) },
 		"Transaction": func(db *gorm.DB) error { return db.Transaction(add) },
@@ -155,7 +155,7 @@ func pastTheSession(t *testing.T, backend Backend) {
 		return 1, nil
 	})
 	b.Step("read", func(ctx context.Context) (int, error) {
-		return 1, b.Reads.WithContext(ctx).Find(&[]bank.Counter{}).Error
+		return 1, b.Reads.WithContext(ctx).Find(&[]schematest.Counter{}).Error
 	})
 	for _, kind := range kinds[:2] {
 		b.Must(kind + ` { run(step: "escape") { value } }`)
@@ -180,7 +180,7 @@ func readThenWrite(t *testing.T, backend Backend) {
 			started := expect(operations)
 			b.Step("count", func(ctx context.Context) (int, error) {
 				started.come()
-				var c bank.Counter
+				var c schematest.Counter
 				if err := session.DB(ctx).Take(&c, "id = ?", 1).Error; err != nil {
 					return 0, err
 				}
@@ -226,7 +226,7 @@ func nobodyBetween(t *testing.T, backend Backend) {
 		t.Fatal(err)
 	}
 	b.Step("count", func(ctx context.Context) (int, error) {
-		var c bank.Counter
+		var c schematest.Counter
 		if err := session.DB(ctx).Take(&c, "id = ?", 1).Error; err != nil {
 			return 0, err
 		}
@@ -247,7 +247,7 @@ func nobodyBetween(t *testing.T, backend Backend) {
 func oneState(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
 	b.Step("read", func(ctx context.Context) (int, error) {
-		var c bank.Counter
+		var c schematest.Counter
 		err := session.DB(ctx).Take(&c, "id = ?", 1).Error
 		return c.Value, err
 	})
@@ -297,7 +297,7 @@ func connectionPerStatement(t *testing.T, backend Backend) {
 	b.Step("read", func(ctx context.Context) (int, error) {
 		idle("before the first statement")
 		for range 3 {
-			if err := session.DB(ctx).Find(&[]bank.Account{}).Error; err != nil {
+			if err := session.DB(ctx).Find(&[]schematest.Account{}).Error; err != nil {
 				return 0, err
 			}
 			if kind == "query" {
@@ -313,7 +313,7 @@ func connectionPerStatement(t *testing.T, backend Backend) {
 			if n := b.InUse(); n != 1 {
 				t.Errorf("%d connections are in use within Do", n)
 			}
-			return tx.Find(&[]bank.Account{}).Error
+			return tx.Find(&[]schematest.Account{}).Error
 		})
 		idle("after Do")
 		return 0, err
@@ -329,11 +329,11 @@ func cannotWrite(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
 	b.Step("write", func(ctx context.Context) (int, error) {
 		for name, write := range map[string]func(db *gorm.DB) error{
-			"Create": func(db *gorm.DB) error { return db.Create(&bank.Counter{ID: 100}).Error },
+			"Create": func(db *gorm.DB) error { return db.Create(&schematest.Counter{ID: 100}).Error },
 			"Update": func(db *gorm.DB) error {
-				return db.Model(&bank.Counter{}).Where("id = ?", 1).Update("value", 1).Error
+				return db.Model(&schematest.Counter{}).Where("id = ?", 1).Update("value", 1).Error
 			},
-			"Delete": func(db *gorm.DB) error { return db.Delete(&bank.Counter{}, "id = ?", 1).Error },
+			"Delete": func(db *gorm.DB) error { return db.Delete(&schematest.Counter{}, "id = ?", 1).Error },
 			"Exec":   func(db *gorm.DB) error { return Add(db, "counters", "value", 1, 1) },
 		} {
 			if err := write(session.DB(ctx)); !errors.Is(err, session.ErrReadOnly) {
@@ -351,7 +351,7 @@ func cannotWrite(t *testing.T, backend Backend) {
 				})
 			})
 		}
-		return 1, session.DB(ctx).Find(&[]bank.Counter{}).Error // it has done no harm
+		return 1, session.DB(ctx).Find(&[]schematest.Counter{}).Error // it has done no harm
 	})
 	for _, kind := range kinds[1:] {
 		b.Must(kind + ` { run(step: "write") { value } }`)
@@ -362,11 +362,11 @@ func cannotWrite(t *testing.T, backend Backend) {
 // wantUntouched fails if the counters are not those of a new bank.
 func (b *Bank) wantUntouched() {
 	b.tb.Helper()
-	var counters []bank.Counter
+	var counters []schematest.Counter
 	if err := b.DB.Order("id").Find(&counters).Error; err != nil {
 		b.tb.Fatal(err)
 	}
-	if len(counters) != Counters || slices.ContainsFunc(counters, func(c bank.Counter) bool { return c.Value != 0 }) {
+	if len(counters) != Counters || slices.ContainsFunc(counters, func(c schematest.Counter) bool { return c.Value != 0 }) {
 		b.tb.Errorf("the counters are %v", counters)
 	}
 }

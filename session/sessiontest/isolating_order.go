@@ -14,9 +14,9 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"gorm.io/gorm"
 
+	"rollcall/schematest"
+	"rollcall/schematest/generated"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
-	"rollcall/session/sessiontest/generated"
 )
 
 // panicOf returns what fn panics with, or "".
@@ -122,7 +122,7 @@ func (b *Bank) transientFailure() (fail func(db *gorm.DB) error, end func()) {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	return func(db *gorm.DB) error { return db.Find(&[]bank.Counter{}).Error }, func() { _ = tx.Rollback() }
+	return func(db *gorm.DB) error { return db.Find(&[]schematest.Counter{}).Error }, func() { _ = tx.Rollback() }
 }
 
 type passKey struct{}

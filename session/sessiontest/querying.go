@@ -18,8 +18,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"rollcall/schematest"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
 )
 
 // querying: promises of session.Query. That its statements end with their operation is among those of closing.
@@ -137,11 +137,11 @@ var uses = map[string]func(ctx context.Context, amid func() error) error{
 	},
 	"Do": func(ctx context.Context, amid func() error) error {
 		return session.Do(ctx, func(tx *gorm.DB) error {
-			return errors.Join(amid(), tx.Find(&[]bank.Counter{}).Error)
+			return errors.Join(amid(), tx.Find(&[]schematest.Counter{}).Error)
 		})
 	},
 	"GORM": func(ctx context.Context, amid func() error) error {
-		return errors.Join(session.DB(ctx).Find(&[]bank.Counter{}).Error, amid())
+		return errors.Join(session.DB(ctx).Find(&[]schematest.Counter{}).Error, amid())
 	},
 }
 
@@ -194,7 +194,7 @@ func queryingSiblings(t *testing.T, backend Backend) {
 		}
 		b.Step("Query", use(func(ctx context.Context) (int, error) { return queried(ctx, "SELECT COUNT(*) FROM accounts") }))
 		b.Step("GORM", use(func(ctx context.Context) (int, error) {
-			var all []bank.Account
+			var all []schematest.Account
 			err := session.DB(ctx).Find(&all).Error
 			return len(all), err
 		}))
@@ -309,7 +309,7 @@ func failingRows(t *testing.T, backend Backend) {
 				if kind == "mutation" {
 					return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
 				}
-				return 1, session.DB(ctx).Find(&[]bank.Account{}).Error
+				return 1, session.DB(ctx).Find(&[]schematest.Account{}).Error
 			})
 			b.Must(kind + ` { run(step: "fail") { value } }`)
 			b.WantIdle()
@@ -442,7 +442,7 @@ func queryIsLogged(t *testing.T, backend Backend) {
 		if err := session.Query(ctx, "SELECT id FROM accounts WHERE id < ? AND balance = ?", []any{4, Balance}, ignore); err != nil {
 			return 0, err
 		}
-		if err := session.DB(ctx).Find(&[]bank.Counter{}).Error; err != nil {
+		if err := session.DB(ctx).Find(&[]schematest.Counter{}).Error; err != nil {
 			return 0, err
 		}
 		_ = session.Query(ctx, "SELECT nothing FROM nowhere", nil, ignore)

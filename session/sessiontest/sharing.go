@@ -13,8 +13,8 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 
+	"rollcall/schematest"
 	"rollcall/session"
-	"rollcall/session/sessiontest/bank"
 )
 
 // sharing: promises 14 and 15, of one transaction that many resolvers use.
@@ -99,7 +99,7 @@ func thousandSiblings(t *testing.T, backend Backend) {
 			if err := together.arrive(ctx); err != nil {
 				return 0, err
 			}
-			var account bank.Account
+			var account schematest.Account
 			err := session.DB(ctx).Take(&account, "id = ?", 7).Error
 			return account.Balance, err
 		})
@@ -122,7 +122,7 @@ func readingWhileWriting(t *testing.T, backend Backend) {
 		if err := together.arrive(ctx); err != nil {
 			return 0, err
 		}
-		var accounts []bank.Account
+		var accounts []schematest.Account
 		return 0, session.DB(ctx).Find(&accounts).Error
 	})
 	b.Step("write", func(ctx context.Context) (int, error) {
@@ -255,7 +255,7 @@ func refusedWithinSavepoint(t *testing.T, backend Backend) {
 				if err := Add(tx, "counters", "value", 2, 1); err != nil {
 					return err
 				}
-				return tx.Create(&bank.Account{ID: 1, Balance: 1}).Error // there is one
+				return tx.Create(&schematest.Account{ID: 1, Balance: 1}).Error // there is one
 			})
 			if refused == nil {
 				return errors.New("a second account 1 was stored")
@@ -294,7 +294,7 @@ func panicInDo(t *testing.T, backend Backend) {
 		if err := await(ctx, inside); err != nil {
 			return 0, err
 		}
-		err := session.DB(ctx).Find(&[]bank.Counter{}).Error
+		err := session.DB(ctx).Find(&[]schematest.Counter{}).Error
 		read <- err
 		return 0, err
 	})
@@ -326,7 +326,7 @@ func leftOpenByDo(t *testing.T, backend Backend) {
 			return 0, err
 		}
 		for name, call := range map[string]func() error{
-			"Find": func() error { return kept.Find(&[]bank.Account{}).Error },
+			"Find": func() error { return kept.Find(&[]schematest.Account{}).Error },
 			"Exec": func() error { return Add(kept, "counters", "value", 1, 1) },
 			"Row":  func() error { return kept.Table("accounts").Row().Err() },
 		} {
@@ -354,7 +354,7 @@ func openRows(t *testing.T, backend Backend) {
 		first, other := make(chan struct{}), make(chan struct{})
 		b.Step("rows", func(ctx context.Context) (sum int, err error) {
 			return sum, session.Do(ctx, func(tx *gorm.DB) error {
-				rows, err := tx.Model(&bank.Account{}).Order("id").Rows()
+				rows, err := tx.Model(&schematest.Account{}).Order("id").Rows()
 				if err != nil {
 					return err
 				}
@@ -368,7 +368,7 @@ func openRows(t *testing.T, backend Backend) {
 							}
 						}
 					}
-					var a bank.Account
+					var a schematest.Account
 					if err := tx.ScanRows(rows, &a); err != nil {
 						return err
 					}
@@ -382,7 +382,7 @@ func openRows(t *testing.T, backend Backend) {
 				return 0, err
 			}
 			defer close(other)
-			var a bank.Account
+			var a schematest.Account
 			err := session.DB(ctx).Where("id = ?", 1).Take(&a).Error
 			return a.Balance, err
 		})
@@ -411,11 +411,11 @@ func nesting(t *testing.T, backend Backend) {
 		"Do":    func(ctx context.Context, amid func() error) error { return uses["Do"](ctx, amid) },
 		"Query": func(ctx context.Context, amid func() error) error { return uses["Query"](ctx, sync.OnceValue(amid)) },
 		"a statement": func(ctx context.Context, amid func() error) error {
-			return session.DB(ctx).Where("id = ?", asking{amid}).Find(&[]bank.Counter{}).Error
+			return session.DB(ctx).Where("id = ?", asking{amid}).Find(&[]schematest.Counter{}).Error
 		},
 		"a statement in Do": func(ctx context.Context, amid func() error) error {
 			return session.Do(ctx, func(tx *gorm.DB) error {
-				return tx.Where("id = ?", asking{amid}).Find(&[]bank.Counter{}).Error
+				return tx.Where("id = ?", asking{amid}).Find(&[]schematest.Counter{}).Error
 			})
 		},
 	}
@@ -431,7 +431,7 @@ func nesting(t *testing.T, backend Backend) {
 						got = again(ctx, func() error { return nil })
 						return got
 					})
-					return 1, session.DB(ctx).Find(&[]bank.Counter{}).Error // the session goes on
+					return 1, session.DB(ctx).Find(&[]schematest.Counter{}).Error // the session goes on
 				})
 				answer := make(chan Answer, 1)
 				go func() { answer <- b.Send(kind + ` { run(step: "nest") { value } }`) }()
@@ -457,7 +457,7 @@ func waitsForDo(t *testing.T, backend Backend) {
 					return err
 				}
 				time.Sleep(50 * time.Millisecond) // they are in their statements
-				return tx.Find(&[]bank.Counter{}).Error
+				return tx.Find(&[]schematest.Counter{}).Error
 			})
 		})
 		b.Step("wait", func(ctx context.Context) (int, error) {

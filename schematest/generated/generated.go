@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"rollcall/batch/batchtest"
+	"rollcall/schematest"
 	"strconv"
 	"sync/atomic"
 
@@ -28,12 +28,15 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	Account() AccountResolver
 	Author() AuthorResolver
 	Book() BookResolver
+	Counter() CounterResolver
 	Magazine() MagazineResolver
 	Mutation() MutationResolver
 	Numbers() NumbersResolver
 	Query() QueryResolver
+	Step() StepResolver
 	Subscription() SubscriptionResolver
 	Vault() VaultResolver
 }
@@ -44,148 +47,79 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
-	Author struct {
-		Books  func(childComplexity int, first *int) int
-		Editor func(childComplexity int) int
-		ID     func(childComplexity int) int
-		Muse   func(childComplexity int) int
-		Name   func(childComplexity int) int
-		Rival  func(childComplexity int) int
-	}
-
-	Book struct {
-		Author func(childComplexity int) int
-		ID     func(childComplexity int) int
-		Title  func(childComplexity int) int
-	}
-
-	Door struct {
-		Name func(childComplexity int) int
-	}
-
-	GuardedObject struct {
-		Name func(childComplexity int) int
-	}
-
-	Magazine struct {
-		Editor func(childComplexity int) int
-		ID     func(childComplexity int) int
-		Title  func(childComplexity int) int
-	}
-
-	Mutation struct {
-		Oppose func(childComplexity int, author int, rival int) int
-	}
-
-	Numbers struct {
-		Big     func(childComplexity int) int
-		Books   func(childComplexity int) int
-		Boolean func(childComplexity int) int
-		Date    func(childComplexity int) int
-		Float   func(childComplexity int) int
-		Grade   func(childComplexity int) int
-		ID      func(childComplexity int) int
-		Int     func(childComplexity int) int
-		Ints    func(childComplexity int) int
-		Keys    func(childComplexity int) int
-		Matrix  func(childComplexity int) int
-		Maybe   func(childComplexity int) int
-		None    func(childComplexity int) int
-		String  func(childComplexity int) int
-	}
-
-	Query struct {
-		Author  func(childComplexity int, id int) int
-		Authors func(childComplexity int, ids []int) int
-		Item    func(childComplexity int, id int) int
-		Items   func(childComplexity int, ids []int) int
-		Latest  func(childComplexity int) int
-		Numbers func(childComplexity int) int
-		Shelf   func(childComplexity int) int
-		Vault   func(childComplexity int) int
-	}
-
-	Shelf struct {
-		Books func(childComplexity int) int
-	}
-
-	Subscription struct {
-		Published func(childComplexity int) int
-	}
-
-	Vault struct {
-		Argument   func(childComplexity int, of *int) int
-		Door       func(childComplexity int) int
-		Enum       func(childComplexity int) int
-		Field      func(childComplexity int) int
-		Input      func(childComplexity int, of *batchtest.GuardedInput) int
-		InputEnum  func(childComplexity int, of *string) int
-		InputField func(childComplexity int, of *batchtest.GuardedInput) int
-		Interface  func(childComplexity int) int
-		Keyed      func(childComplexity int, of int) int
-		Noted      func(childComplexity int) int
-		Object     func(childComplexity int) int
-		Open       func(childComplexity int) int
-		Relation   func(childComplexity int) int
-		Scalar     func(childComplexity int) int
-		Union      func(childComplexity int) int
-		Value      func(childComplexity int) int
-		Values     func(childComplexity int) int
-	}
 }
 
 // endregion ***************************** api!.gotpl *****************************
 
 // region    ************************** generated!.gotpl **************************
 
+type AccountResolver interface {
+	Peer(ctx context.Context, obj *schematest.Account, id int) (*schematest.Account, error)
+	Run(ctx context.Context, obj *schematest.Account, step string) (*schematest.Step, error)
+}
 type AuthorResolver interface {
-	Rival(ctx context.Context, obj *batchtest.Author) (*batchtest.Author, error)
-	Books(ctx context.Context, obj *batchtest.Author, first *int) ([]*batchtest.Book, error)
-	Muse(ctx context.Context, obj *batchtest.Author) (*batchtest.Author, error)
-	Editor(ctx context.Context, obj *batchtest.Author) (*batchtest.Author, error)
+	Rival(ctx context.Context, obj *schematest.Author) (*schematest.Author, error)
+	Books(ctx context.Context, obj *schematest.Author, first *int) ([]*schematest.Book, error)
+	Muse(ctx context.Context, obj *schematest.Author) (*schematest.Author, error)
+	Editor(ctx context.Context, obj *schematest.Author) (*schematest.Author, error)
 }
 type BookResolver interface {
-	Author(ctx context.Context, obj *batchtest.Book) (*batchtest.Author, error)
+	Author(ctx context.Context, obj *schematest.Book) (*schematest.Author, error)
+}
+type CounterResolver interface {
+	Value(ctx context.Context, obj *schematest.Counter) (int, error)
 }
 type MagazineResolver interface {
-	Editor(ctx context.Context, obj *batchtest.Magazine) (*batchtest.Author, error)
+	Editor(ctx context.Context, obj *schematest.Magazine) (*schematest.Author, error)
 }
 type MutationResolver interface {
-	Oppose(ctx context.Context, author int, rival int) (*batchtest.Author, error)
+	Oppose(ctx context.Context, author int, rival int) (*schematest.Author, error)
+	Transfer(ctx context.Context, from int, to int, amount int) ([]*schematest.Account, error)
+	Increment(ctx context.Context, id int, by int) (*schematest.Counter, error)
+	Run(ctx context.Context, step string) (*schematest.Step, error)
 }
 type NumbersResolver interface {
-	Int(ctx context.Context, obj *batchtest.Numbers) (int, error)
-	Big(ctx context.Context, obj *batchtest.Numbers) (int, error)
-	Ints(ctx context.Context, obj *batchtest.Numbers) ([]int, error)
-	Maybe(ctx context.Context, obj *batchtest.Numbers) (*int, error)
-	Boolean(ctx context.Context, obj *batchtest.Numbers) (bool, error)
-	ID(ctx context.Context, obj *batchtest.Numbers) (int, error)
-	Keys(ctx context.Context, obj *batchtest.Numbers) ([]int, error)
-	Float(ctx context.Context, obj *batchtest.Numbers) (float64, error)
-	String(ctx context.Context, obj *batchtest.Numbers) (string, error)
-	Grade(ctx context.Context, obj *batchtest.Numbers) (string, error)
-	Date(ctx context.Context, obj *batchtest.Numbers) (batchtest.Date, error)
+	Int(ctx context.Context, obj *schematest.Numbers) (int, error)
+	Big(ctx context.Context, obj *schematest.Numbers) (int, error)
+	Ints(ctx context.Context, obj *schematest.Numbers) ([]int, error)
+	Maybe(ctx context.Context, obj *schematest.Numbers) (*int, error)
+	Boolean(ctx context.Context, obj *schematest.Numbers) (bool, error)
+	ID(ctx context.Context, obj *schematest.Numbers) (int, error)
+	Keys(ctx context.Context, obj *schematest.Numbers) ([]int, error)
+	Float(ctx context.Context, obj *schematest.Numbers) (float64, error)
+	String(ctx context.Context, obj *schematest.Numbers) (string, error)
+	Grade(ctx context.Context, obj *schematest.Numbers) (string, error)
+	Date(ctx context.Context, obj *schematest.Numbers) (schematest.Date, error)
 }
 type QueryResolver interface {
-	Vault(ctx context.Context) (*batchtest.Vault, error)
-	Numbers(ctx context.Context) (*batchtest.Numbers, error)
-	Author(ctx context.Context, id int) (*batchtest.Author, error)
-	Authors(ctx context.Context, ids []int) ([]*batchtest.Author, error)
-	Item(ctx context.Context, id int) (batchtest.Item, error)
-	Items(ctx context.Context, ids []int) ([]batchtest.Item, error)
-	Latest(ctx context.Context) ([]batchtest.Found, error)
-	Shelf(ctx context.Context) (*batchtest.Shelf, error)
+	Author(ctx context.Context, id int) (*schematest.Author, error)
+	Authors(ctx context.Context, ids []int) ([]*schematest.Author, error)
+	Item(ctx context.Context, id int) (schematest.Item, error)
+	Items(ctx context.Context, ids []int) ([]schematest.Item, error)
+	Latest(ctx context.Context) ([]schematest.Found, error)
+	Shelf(ctx context.Context) (*schematest.Shelf, error)
+	Vault(ctx context.Context) (*schematest.Vault, error)
+	Numbers(ctx context.Context) (*schematest.Numbers, error)
+	Account(ctx context.Context, id int) (*schematest.Account, error)
+	Accounts(ctx context.Context) ([]*schematest.Account, error)
+	Counter(ctx context.Context, id int) (*schematest.Counter, error)
+	Run(ctx context.Context, step string) (*schematest.Step, error)
+}
+type StepResolver interface {
+	Run(ctx context.Context, obj *schematest.Step, step string) (*schematest.Step, error)
+	Account(ctx context.Context, obj *schematest.Step, id int) (*schematest.Account, error)
 }
 type SubscriptionResolver interface {
-	Published(ctx context.Context) (<-chan *batchtest.Book, error)
+	Published(ctx context.Context) (<-chan *schematest.Book, error)
+	CounterChanged(ctx context.Context, id int) (<-chan *schematest.Counter, error)
 }
 type VaultResolver interface {
-	Relation(ctx context.Context, obj *batchtest.Vault) (*batchtest.Author, error)
-	Argument(ctx context.Context, obj *batchtest.Vault, of *int) (string, error)
-	Keyed(ctx context.Context, obj *batchtest.Vault, of int) (*batchtest.Author, error)
-	InputField(ctx context.Context, obj *batchtest.Vault, of *batchtest.GuardedInput) (string, error)
-	Input(ctx context.Context, obj *batchtest.Vault, of *batchtest.GuardedInput) (string, error)
-	InputEnum(ctx context.Context, obj *batchtest.Vault, of *string) (string, error)
+	Relation(ctx context.Context, obj *schematest.Vault) (*schematest.Author, error)
+	Argument(ctx context.Context, obj *schematest.Vault, of *int) (string, error)
+	Keyed(ctx context.Context, obj *schematest.Vault, of int) (*schematest.Author, error)
+	InputField(ctx context.Context, obj *schematest.Vault, of *schematest.GuardedInput) (string, error)
+	Input(ctx context.Context, obj *schematest.Vault, of *schematest.GuardedInput) (string, error)
+	InputEnum(ctx context.Context, obj *schematest.Vault, of *string) (string, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -204,412 +138,6 @@ func (e *executableSchema) Schema() *ast.Schema {
 func (e *executableSchema) Complexity(ctx context.Context, typeName, field string, childComplexity int, rawArgs map[string]any) (int, bool) {
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
-	switch typeName + "." + field {
-
-	case "Author.books":
-		if e.ComplexityRoot.Author.Books == nil {
-			break
-		}
-
-		args, err := ec.field_Author_books_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Author.Books(childComplexity, args["first"].(*int)), true
-	case "Author.editor":
-		if e.ComplexityRoot.Author.Editor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Author.Editor(childComplexity), true
-	case "Author.id":
-		if e.ComplexityRoot.Author.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Author.ID(childComplexity), true
-	case "Author.muse":
-		if e.ComplexityRoot.Author.Muse == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Author.Muse(childComplexity), true
-	case "Author.name":
-		if e.ComplexityRoot.Author.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Author.Name(childComplexity), true
-	case "Author.rival":
-		if e.ComplexityRoot.Author.Rival == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Author.Rival(childComplexity), true
-
-	case "Book.author":
-		if e.ComplexityRoot.Book.Author == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Book.Author(childComplexity), true
-	case "Book.id":
-		if e.ComplexityRoot.Book.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Book.ID(childComplexity), true
-	case "Book.title":
-		if e.ComplexityRoot.Book.Title == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Book.Title(childComplexity), true
-
-	case "Door.name":
-		if e.ComplexityRoot.Door.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Door.Name(childComplexity), true
-
-	case "GuardedObject.name":
-		if e.ComplexityRoot.GuardedObject.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GuardedObject.Name(childComplexity), true
-
-	case "Magazine.editor":
-		if e.ComplexityRoot.Magazine.Editor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Magazine.Editor(childComplexity), true
-	case "Magazine.id":
-		if e.ComplexityRoot.Magazine.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Magazine.ID(childComplexity), true
-	case "Magazine.title":
-		if e.ComplexityRoot.Magazine.Title == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Magazine.Title(childComplexity), true
-
-	case "Mutation.oppose":
-		if e.ComplexityRoot.Mutation.Oppose == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_oppose_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.Oppose(childComplexity, args["author"].(int), args["rival"].(int)), true
-
-	case "Numbers.big":
-		if e.ComplexityRoot.Numbers.Big == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Big(childComplexity), true
-	case "Numbers.books":
-		if e.ComplexityRoot.Numbers.Books == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Books(childComplexity), true
-	case "Numbers.boolean":
-		if e.ComplexityRoot.Numbers.Boolean == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Boolean(childComplexity), true
-	case "Numbers.date":
-		if e.ComplexityRoot.Numbers.Date == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Date(childComplexity), true
-	case "Numbers.float":
-		if e.ComplexityRoot.Numbers.Float == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Float(childComplexity), true
-	case "Numbers.grade":
-		if e.ComplexityRoot.Numbers.Grade == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Grade(childComplexity), true
-	case "Numbers.id":
-		if e.ComplexityRoot.Numbers.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.ID(childComplexity), true
-	case "Numbers.int":
-		if e.ComplexityRoot.Numbers.Int == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Int(childComplexity), true
-	case "Numbers.ints":
-		if e.ComplexityRoot.Numbers.Ints == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Ints(childComplexity), true
-	case "Numbers.keys":
-		if e.ComplexityRoot.Numbers.Keys == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Keys(childComplexity), true
-	case "Numbers.matrix":
-		if e.ComplexityRoot.Numbers.Matrix == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Matrix(childComplexity), true
-	case "Numbers.maybe":
-		if e.ComplexityRoot.Numbers.Maybe == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.Maybe(childComplexity), true
-	case "Numbers.none":
-		if e.ComplexityRoot.Numbers.None == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.None(childComplexity), true
-	case "Numbers.string":
-		if e.ComplexityRoot.Numbers.String == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Numbers.String(childComplexity), true
-
-	case "Query.author":
-		if e.ComplexityRoot.Query.Author == nil {
-			break
-		}
-
-		args, err := ec.field_Query_author_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Author(childComplexity, args["id"].(int)), true
-	case "Query.authors":
-		if e.ComplexityRoot.Query.Authors == nil {
-			break
-		}
-
-		args, err := ec.field_Query_authors_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Authors(childComplexity, args["ids"].([]int)), true
-
-	case "Query.item":
-		if e.ComplexityRoot.Query.Item == nil {
-			break
-		}
-
-		args, err := ec.field_Query_item_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Item(childComplexity, args["id"].(int)), true
-	case "Query.items":
-		if e.ComplexityRoot.Query.Items == nil {
-			break
-		}
-
-		args, err := ec.field_Query_items_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Items(childComplexity, args["ids"].([]int)), true
-	case "Query.latest":
-		if e.ComplexityRoot.Query.Latest == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.Latest(childComplexity), true
-	case "Query.numbers":
-		if e.ComplexityRoot.Query.Numbers == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.Numbers(childComplexity), true
-	case "Query.shelf":
-		if e.ComplexityRoot.Query.Shelf == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.Shelf(childComplexity), true
-	case "Query.vault":
-		if e.ComplexityRoot.Query.Vault == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.Vault(childComplexity), true
-
-	case "Shelf.books":
-		if e.ComplexityRoot.Shelf.Books == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Shelf.Books(childComplexity), true
-
-	case "Subscription.published":
-		if e.ComplexityRoot.Subscription.Published == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Subscription.Published(childComplexity), true
-
-	case "Vault.argument":
-		if e.ComplexityRoot.Vault.Argument == nil {
-			break
-		}
-
-		args, err := ec.field_Vault_argument_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Vault.Argument(childComplexity, args["of"].(*int)), true
-	case "Vault.door":
-		if e.ComplexityRoot.Vault.Door == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Door(childComplexity), true
-	case "Vault.enum":
-		if e.ComplexityRoot.Vault.Enum == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Enum(childComplexity), true
-	case "Vault.field":
-		if e.ComplexityRoot.Vault.Field == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Field(childComplexity), true
-	case "Vault.input":
-		if e.ComplexityRoot.Vault.Input == nil {
-			break
-		}
-
-		args, err := ec.field_Vault_input_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Vault.Input(childComplexity, args["of"].(*batchtest.GuardedInput)), true
-	case "Vault.inputEnum":
-		if e.ComplexityRoot.Vault.InputEnum == nil {
-			break
-		}
-
-		args, err := ec.field_Vault_inputEnum_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Vault.InputEnum(childComplexity, args["of"].(*string)), true
-	case "Vault.inputField":
-		if e.ComplexityRoot.Vault.InputField == nil {
-			break
-		}
-
-		args, err := ec.field_Vault_inputField_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Vault.InputField(childComplexity, args["of"].(*batchtest.GuardedInput)), true
-	case "Vault.interface":
-		if e.ComplexityRoot.Vault.Interface == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Interface(childComplexity), true
-	case "Vault.keyed":
-		if e.ComplexityRoot.Vault.Keyed == nil {
-			break
-		}
-
-		args, err := ec.field_Vault_keyed_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Vault.Keyed(childComplexity, args["of"].(int)), true
-	case "Vault.noted":
-		if e.ComplexityRoot.Vault.Noted == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Noted(childComplexity), true
-	case "Vault.object":
-		if e.ComplexityRoot.Vault.Object == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Object(childComplexity), true
-	case "Vault.open":
-		if e.ComplexityRoot.Vault.Open == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Open(childComplexity), true
-	case "Vault.relation":
-		if e.ComplexityRoot.Vault.Relation == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Relation(childComplexity), true
-	case "Vault.scalar":
-		if e.ComplexityRoot.Vault.Scalar == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Scalar(childComplexity), true
-	case "Vault.union":
-		if e.ComplexityRoot.Vault.Union == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Union(childComplexity), true
-	case "Vault.value":
-		if e.ComplexityRoot.Vault.Value == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Value(childComplexity), true
-	case "Vault.values":
-		if e.ComplexityRoot.Vault.Values == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Vault.Values(childComplexity), true
-
-	}
 	return 0, false
 }
 
@@ -713,7 +241,10 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../schema.graphqls", Input: `"Stands wherever a directive may, and does what a test says."
+	{Name: "../schema.graphqls", Input: `# The test schema of the generic packages: a library, which is read by loaders, and a bank, which is written in
+# transactions. library.go and bank.go have its types.
+
+"Stands wherever a directive may, and does what a test says."
 directive @guard on
   | FIELD_DEFINITION
   | ARGUMENT_DEFINITION
@@ -736,6 +267,42 @@ directive @guardInput on INPUT_OBJECT
 
 "Stands at what it does nothing to."
 directive @note on FIELD_DEFINITION | QUERY | FIELD
+
+"Has a query read one state of the bank."
+directive @snapshot on QUERY
+
+type Query {
+  author(id: ID!): Author
+  authors(ids: [ID!]!): [Author]!
+  item(id: ID!): Item
+  items(ids: [ID!]!): [Item]!
+  "Ids that only the resolver knows."
+  latest: [Found]!
+  shelf: Shelf!
+  vault: Vault!
+  numbers: Numbers!
+
+  account(id: ID!): Account!
+  accounts: [Account!]!
+  counter(id: ID!): Counter!
+  run(step: String!): Step
+}
+
+type Mutation {
+  "Gives an author another rival."
+  oppose(author: ID!, rival: ID!): Author
+
+  transfer(from: ID!, to: ID!, amount: Int!): [Account!]!
+  increment(id: ID!, by: Int! = 1): Counter!
+  run(step: String!): Step
+}
+
+type Subscription {
+  published: Book!
+
+  "An event whenever the test sends one."
+  counterChanged(id: ID!): Counter!
+}
 
 "Something in the library that has an id."
 interface Node {
@@ -858,26 +425,30 @@ type Numbers {
 "A scalar that gqlgen writes as it was told."
 scalar Date
 
-type Query {
-  vault: Vault!
-  numbers: Numbers!
-  author(id: ID!): Author
-  authors(ids: [ID!]!): [Author]!
-  item(id: ID!): Item
-  items(ids: [ID!]!): [Item]!
-  "Ids that only the resolver knows."
-  latest: [Found]!
-  shelf: Shelf!
+type Account {
+  id: ID!
+  balance: Int!
+  "Another account, by a dataloader."
+  peer(id: ID!): Account!
+  "Whatever the test makes of it."
+  run(step: String!): Step
 }
 
-type Mutation {
-  "Gives an author another rival."
-  oppose(author: ID!, rival: ID!): Author
+type Counter {
+  id: ID!
+  value: Int!
 }
 
-type Subscription {
-  published: Book!
+"What a step of a test returns; steps can be nested."
+type Step {
+  value: Int!
+  "Marshals by a panic."
+  loud: Loud
+  run(step: String!): Step
+  account(id: ID!): Account!
 }
+
+scalar Loud
 `, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -885,6 +456,20 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // childFields_* functions provide shared child field context lookups.
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
+
+func (ec *executionContext) childFields_Account(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Account_id(ctx, field)
+	case "balance":
+		return ec.fieldContext_Account_balance(ctx, field)
+	case "peer":
+		return ec.fieldContext_Account_peer(ctx, field)
+	case "run":
+		return ec.fieldContext_Account_run(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Account", field.Name)
+}
 
 func (ec *executionContext) childFields_Author(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
@@ -914,6 +499,16 @@ func (ec *executionContext) childFields_Book(ctx context.Context, field graphql.
 		return ec.fieldContext_Book_author(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Book", field.Name)
+}
+
+func (ec *executionContext) childFields_Counter(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Counter_id(ctx, field)
+	case "value":
+		return ec.fieldContext_Counter_value(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Counter", field.Name)
 }
 
 func (ec *executionContext) childFields_Door(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -972,6 +567,20 @@ func (ec *executionContext) childFields_Shelf(ctx context.Context, field graphql
 		return ec.fieldContext_Shelf_books(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Shelf", field.Name)
+}
+
+func (ec *executionContext) childFields_Step(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "value":
+		return ec.fieldContext_Step_value(ctx, field)
+	case "loud":
+		return ec.fieldContext_Step_loud(ctx, field)
+	case "run":
+		return ec.fieldContext_Step_run(ctx, field)
+	case "account":
+		return ec.fieldContext_Step_account(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Step", field.Name)
 }
 
 func (ec *executionContext) childFields_Vault(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1174,6 +783,34 @@ func (ec *executionContext) _fieldMiddleware(ctx context.Context, obj any, next 
 
 // region    ***************************** args.gotpl *****************************
 
+func (ec *executionContext) field_Account_peer_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Account_run_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "step",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["step"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Author_books_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -1185,6 +822,28 @@ func (ec *executionContext) field_Author_books_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["first"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_increment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "by",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["by"] = arg1
 	return args, nil
 }
 
@@ -1210,6 +869,50 @@ func (ec *executionContext) field_Mutation_oppose_args(ctx context.Context, rawA
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_run_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "step",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["step"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_transfer_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "amount",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["amount"] = arg2
+	return args, nil
+}
+
 func (ec *executionContext) field_Query___type_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -1221,6 +924,20 @@ func (ec *executionContext) field_Query___type_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["name"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_account_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -1252,6 +969,20 @@ func (ec *executionContext) field_Query_authors_args(ctx context.Context, rawArg
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_counter_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_item_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -1277,6 +1008,62 @@ func (ec *executionContext) field_Query_items_args(ctx context.Context, rawArgs 
 		return nil, err
 	}
 	args["ids"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_run_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "step",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["step"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Step_account_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Step_run_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "step",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["step"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_counterChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNID2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -1353,8 +1140,8 @@ func (ec *executionContext) field_Vault_inputField_args(ctx context.Context, raw
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "of",
-		func(ctx context.Context, v any) (*batchtest.GuardedInput, error) {
-			return ec.unmarshalOGuardedField2ᚖrollcallᚋbatchᚋbatchtestᚐGuardedInput(ctx, v)
+		func(ctx context.Context, v any) (*schematest.GuardedInput, error) {
+			return ec.unmarshalOGuardedField2ᚖrollcallᚋschematestᚐGuardedInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -1367,8 +1154,8 @@ func (ec *executionContext) field_Vault_input_args(ctx context.Context, rawArgs 
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "of",
-		func(ctx context.Context, v any) (*batchtest.GuardedInput, error) {
-			return ec.unmarshalOGuardedInput2ᚖrollcallᚋbatchᚋbatchtestᚐGuardedInput(ctx, v)
+		func(ctx context.Context, v any) (*schematest.GuardedInput, error) {
+			return ec.unmarshalOGuardedInput2ᚖrollcallᚋschematestᚐGuardedInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -1489,7 +1276,149 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 
 // region    **************************** field.gotpl *****************************
 
-func (ec *executionContext) _Author_id(ctx context.Context, field graphql.CollectedField, obj *batchtest.Author) (ret graphql.Marshaler) {
+func (ec *executionContext) _Account_id(ctx context.Context, field graphql.CollectedField, obj *schematest.Account) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNID2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Account_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Account", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Account_balance(ctx context.Context, field graphql.CollectedField, obj *schematest.Account) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_balance(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Balance, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Account_balance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Account", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Account_peer(ctx context.Context, field graphql.CollectedField, obj *schematest.Account) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_peer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Account().Peer(ctx, obj, fc.Args["id"].(int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Account) graphql.Marshaler {
+			return ec.marshalNAccount2ᚖrollcallᚋschematestᚐAccount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Account_peer(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Account",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Account(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Account_peer_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Account_run(ctx context.Context, field graphql.CollectedField, obj *schematest.Account) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_run(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Account().Run(ctx, obj, fc.Args["step"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Step) graphql.Marshaler {
+			return ec.marshalOStep2ᚖrollcallᚋschematestᚐStep(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Account_run(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Account",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Step(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Account_run_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Author_id(ctx context.Context, field graphql.CollectedField, obj *schematest.Author) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1514,7 +1443,7 @@ func (ec *executionContext) fieldContext_Author_id(_ context.Context, field grap
 	return graphql.NewScalarFieldContext("Author", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Author_name(ctx context.Context, field graphql.CollectedField, obj *batchtest.Author) (ret graphql.Marshaler) {
+func (ec *executionContext) _Author_name(ctx context.Context, field graphql.CollectedField, obj *schematest.Author) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1539,7 +1468,7 @@ func (ec *executionContext) fieldContext_Author_name(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Author", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Author_rival(ctx context.Context, field graphql.CollectedField, obj *batchtest.Author) (ret graphql.Marshaler) {
+func (ec *executionContext) _Author_rival(ctx context.Context, field graphql.CollectedField, obj *schematest.Author) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1553,8 +1482,8 @@ func (ec *executionContext) _Author_rival(ctx context.Context, field graphql.Col
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1573,7 +1502,7 @@ func (ec *executionContext) fieldContext_Author_rival(_ context.Context, field g
 	return fc, nil
 }
 
-func (ec *executionContext) _Author_books(ctx context.Context, field graphql.CollectedField, obj *batchtest.Author) (ret graphql.Marshaler) {
+func (ec *executionContext) _Author_books(ctx context.Context, field graphql.CollectedField, obj *schematest.Author) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1588,8 +1517,8 @@ func (ec *executionContext) _Author_books(ctx context.Context, field graphql.Col
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []*batchtest.Book) graphql.Marshaler {
-			return ec.marshalNBook2ᚕᚖrollcallᚋbatchᚋbatchtestᚐBookᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*schematest.Book) graphql.Marshaler {
+			return ec.marshalNBook2ᚕᚖrollcallᚋschematestᚐBookᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1619,7 +1548,7 @@ func (ec *executionContext) fieldContext_Author_books(ctx context.Context, field
 	return fc, nil
 }
 
-func (ec *executionContext) _Author_muse(ctx context.Context, field graphql.CollectedField, obj *batchtest.Author) (ret graphql.Marshaler) {
+func (ec *executionContext) _Author_muse(ctx context.Context, field graphql.CollectedField, obj *schematest.Author) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1633,8 +1562,8 @@ func (ec *executionContext) _Author_muse(ctx context.Context, field graphql.Coll
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1653,7 +1582,7 @@ func (ec *executionContext) fieldContext_Author_muse(_ context.Context, field gr
 	return fc, nil
 }
 
-func (ec *executionContext) _Author_editor(ctx context.Context, field graphql.CollectedField, obj *batchtest.Author) (ret graphql.Marshaler) {
+func (ec *executionContext) _Author_editor(ctx context.Context, field graphql.CollectedField, obj *schematest.Author) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1667,8 +1596,8 @@ func (ec *executionContext) _Author_editor(ctx context.Context, field graphql.Co
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1687,7 +1616,7 @@ func (ec *executionContext) fieldContext_Author_editor(_ context.Context, field 
 	return fc, nil
 }
 
-func (ec *executionContext) _Book_id(ctx context.Context, field graphql.CollectedField, obj *batchtest.Book) (ret graphql.Marshaler) {
+func (ec *executionContext) _Book_id(ctx context.Context, field graphql.CollectedField, obj *schematest.Book) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1712,7 +1641,7 @@ func (ec *executionContext) fieldContext_Book_id(_ context.Context, field graphq
 	return graphql.NewScalarFieldContext("Book", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Book_title(ctx context.Context, field graphql.CollectedField, obj *batchtest.Book) (ret graphql.Marshaler) {
+func (ec *executionContext) _Book_title(ctx context.Context, field graphql.CollectedField, obj *schematest.Book) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1737,7 +1666,7 @@ func (ec *executionContext) fieldContext_Book_title(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Book", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Book_author(ctx context.Context, field graphql.CollectedField, obj *batchtest.Book) (ret graphql.Marshaler) {
+func (ec *executionContext) _Book_author(ctx context.Context, field graphql.CollectedField, obj *schematest.Book) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1751,8 +1680,8 @@ func (ec *executionContext) _Book_author(ctx context.Context, field graphql.Coll
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1771,7 +1700,57 @@ func (ec *executionContext) fieldContext_Book_author(_ context.Context, field gr
 	return fc, nil
 }
 
-func (ec *executionContext) _Door_name(ctx context.Context, field graphql.CollectedField, obj *batchtest.Door) (ret graphql.Marshaler) {
+func (ec *executionContext) _Counter_id(ctx context.Context, field graphql.CollectedField, obj *schematest.Counter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Counter_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNID2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Counter_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Counter", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Counter_value(ctx context.Context, field graphql.CollectedField, obj *schematest.Counter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Counter_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Counter().Value(ctx, obj)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Counter_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Counter", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Door_name(ctx context.Context, field graphql.CollectedField, obj *schematest.Door) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1796,7 +1775,7 @@ func (ec *executionContext) fieldContext_Door_name(_ context.Context, field grap
 	return graphql.NewScalarFieldContext("Door", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _GuardedObject_name(ctx context.Context, field graphql.CollectedField, obj *batchtest.Door) (ret graphql.Marshaler) {
+func (ec *executionContext) _GuardedObject_name(ctx context.Context, field graphql.CollectedField, obj *schematest.Door) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1821,7 +1800,7 @@ func (ec *executionContext) fieldContext_GuardedObject_name(_ context.Context, f
 	return graphql.NewScalarFieldContext("GuardedObject", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Magazine_id(ctx context.Context, field graphql.CollectedField, obj *batchtest.Magazine) (ret graphql.Marshaler) {
+func (ec *executionContext) _Magazine_id(ctx context.Context, field graphql.CollectedField, obj *schematest.Magazine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1846,7 +1825,7 @@ func (ec *executionContext) fieldContext_Magazine_id(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Magazine", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Magazine_title(ctx context.Context, field graphql.CollectedField, obj *batchtest.Magazine) (ret graphql.Marshaler) {
+func (ec *executionContext) _Magazine_title(ctx context.Context, field graphql.CollectedField, obj *schematest.Magazine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1871,7 +1850,7 @@ func (ec *executionContext) fieldContext_Magazine_title(_ context.Context, field
 	return graphql.NewScalarFieldContext("Magazine", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Magazine_editor(ctx context.Context, field graphql.CollectedField, obj *batchtest.Magazine) (ret graphql.Marshaler) {
+func (ec *executionContext) _Magazine_editor(ctx context.Context, field graphql.CollectedField, obj *schematest.Magazine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1885,8 +1864,8 @@ func (ec *executionContext) _Magazine_editor(ctx context.Context, field graphql.
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1920,8 +1899,8 @@ func (ec *executionContext) _Mutation_oppose(ctx context.Context, field graphql.
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1951,7 +1930,145 @@ func (ec *executionContext) fieldContext_Mutation_oppose(ctx context.Context, fi
 	return fc, nil
 }
 
-func (ec *executionContext) _Numbers_int(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Mutation_transfer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_transfer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().Transfer(ctx, fc.Args["from"].(int), fc.Args["to"].(int), fc.Args["amount"].(int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*schematest.Account) graphql.Marshaler {
+			return ec.marshalNAccount2ᚕᚖrollcallᚋschematestᚐAccountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_transfer(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Account(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_transfer_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_increment(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_increment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().Increment(ctx, fc.Args["id"].(int), fc.Args["by"].(int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Counter) graphql.Marshaler {
+			return ec.marshalNCounter2ᚖrollcallᚋschematestᚐCounter(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_increment(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Counter(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_increment_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_run(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_run(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().Run(ctx, fc.Args["step"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Step) graphql.Marshaler {
+			return ec.marshalOStep2ᚖrollcallᚋschematestᚐStep(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_run(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Step(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_run_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Numbers_int(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1976,7 +2093,7 @@ func (ec *executionContext) fieldContext_Numbers_int(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_big(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_big(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2001,7 +2118,7 @@ func (ec *executionContext) fieldContext_Numbers_big(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_ints(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_ints(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2026,7 +2143,7 @@ func (ec *executionContext) fieldContext_Numbers_ints(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_maybe(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_maybe(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2051,7 +2168,7 @@ func (ec *executionContext) fieldContext_Numbers_maybe(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_boolean(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_boolean(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2076,7 +2193,7 @@ func (ec *executionContext) fieldContext_Numbers_boolean(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_id(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_id(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2101,7 +2218,7 @@ func (ec *executionContext) fieldContext_Numbers_id(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_keys(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_keys(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2126,7 +2243,7 @@ func (ec *executionContext) fieldContext_Numbers_keys(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_float(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_float(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2151,7 +2268,7 @@ func (ec *executionContext) fieldContext_Numbers_float(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Float does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_string(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_string(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2176,7 +2293,7 @@ func (ec *executionContext) fieldContext_Numbers_string(_ context.Context, field
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_grade(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_grade(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2201,7 +2318,7 @@ func (ec *executionContext) fieldContext_Numbers_grade(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Grade does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_date(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_date(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2215,8 +2332,8 @@ func (ec *executionContext) _Numbers_date(ctx context.Context, field graphql.Col
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v batchtest.Date) graphql.Marshaler {
-			return ec.marshalNDate2rollcallᚋbatchᚋbatchtestᚐDate(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v schematest.Date) graphql.Marshaler {
+			return ec.marshalNDate2rollcallᚋschematestᚐDate(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2226,7 +2343,7 @@ func (ec *executionContext) fieldContext_Numbers_date(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Numbers", field, true, true, errors.New("field of type Date does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_matrix(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_matrix(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2251,7 +2368,7 @@ func (ec *executionContext) fieldContext_Numbers_matrix(_ context.Context, field
 	return graphql.NewScalarFieldContext("Numbers", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _Numbers_none(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_none(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2265,8 +2382,8 @@ func (ec *executionContext) _Numbers_none(ctx context.Context, field graphql.Col
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []*batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚕᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚕᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2285,7 +2402,7 @@ func (ec *executionContext) fieldContext_Numbers_none(_ context.Context, field g
 	return fc, nil
 }
 
-func (ec *executionContext) _Numbers_books(ctx context.Context, field graphql.CollectedField, obj *batchtest.Numbers) (ret graphql.Marshaler) {
+func (ec *executionContext) _Numbers_books(ctx context.Context, field graphql.CollectedField, obj *schematest.Numbers) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2299,8 +2416,8 @@ func (ec *executionContext) _Numbers_books(ctx context.Context, field graphql.Co
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []*batchtest.Book) graphql.Marshaler {
-			return ec.marshalOBook2ᚕᚖrollcallᚋbatchᚋbatchtestᚐBookᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*schematest.Book) graphql.Marshaler {
+			return ec.marshalOBook2ᚕᚖrollcallᚋschematestᚐBookᚄ(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2314,74 +2431,6 @@ func (ec *executionContext) fieldContext_Numbers_books(_ context.Context, field 
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Book(ctx, field)
-		},
-	}
-	return fc, nil
-}
-
-func (ec *executionContext) _Query_vault(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_vault(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Query().Vault(ctx)
-		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			return ec._fieldMiddleware(ctx, nil, next)
-		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Vault) graphql.Marshaler {
-			return ec.marshalNVault2ᚖrollcallᚋbatchᚋbatchtestᚐVault(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_Query_vault(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "Query",
-		Field:      field,
-		IsMethod:   true,
-		IsResolver: true,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Vault(ctx, field)
-		},
-	}
-	return fc, nil
-}
-
-func (ec *executionContext) _Query_numbers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_numbers(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Query().Numbers(ctx)
-		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			return ec._fieldMiddleware(ctx, nil, next)
-		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Numbers) graphql.Marshaler {
-			return ec.marshalNNumbers2ᚖrollcallᚋbatchᚋbatchtestᚐNumbers(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_Query_numbers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "Query",
-		Field:      field,
-		IsMethod:   true,
-		IsResolver: true,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Numbers(ctx, field)
 		},
 	}
 	return fc, nil
@@ -2402,8 +2451,8 @@ func (ec *executionContext) _Query_author(ctx context.Context, field graphql.Col
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2448,8 +2497,8 @@ func (ec *executionContext) _Query_authors(ctx context.Context, field graphql.Co
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []*batchtest.Author) graphql.Marshaler {
-			return ec.marshalNAuthor2ᚕᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*schematest.Author) graphql.Marshaler {
+			return ec.marshalNAuthor2ᚕᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2494,8 +2543,8 @@ func (ec *executionContext) _Query_item(ctx context.Context, field graphql.Colle
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v batchtest.Item) graphql.Marshaler {
-			return ec.marshalOItem2rollcallᚋbatchᚋbatchtestᚐItem(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v schematest.Item) graphql.Marshaler {
+			return ec.marshalOItem2rollcallᚋschematestᚐItem(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2540,8 +2589,8 @@ func (ec *executionContext) _Query_items(ctx context.Context, field graphql.Coll
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []batchtest.Item) graphql.Marshaler {
-			return ec.marshalNItem2ᚕrollcallᚋbatchᚋbatchtestᚐItem(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []schematest.Item) graphql.Marshaler {
+			return ec.marshalNItem2ᚕrollcallᚋschematestᚐItem(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2585,8 +2634,8 @@ func (ec *executionContext) _Query_latest(ctx context.Context, field graphql.Col
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []batchtest.Found) graphql.Marshaler {
-			return ec.marshalNFound2ᚕrollcallᚋbatchᚋbatchtestᚐFound(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []schematest.Found) graphql.Marshaler {
+			return ec.marshalNFound2ᚕrollcallᚋschematestᚐFound(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2610,8 +2659,8 @@ func (ec *executionContext) _Query_shelf(ctx context.Context, field graphql.Coll
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Shelf) graphql.Marshaler {
-			return ec.marshalNShelf2ᚖrollcallᚋbatchᚋbatchtestᚐShelf(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Shelf) graphql.Marshaler {
+			return ec.marshalNShelf2ᚖrollcallᚋschematestᚐShelf(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2626,6 +2675,246 @@ func (ec *executionContext) fieldContext_Query_shelf(_ context.Context, field gr
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Shelf(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_vault(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_vault(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Vault(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Vault) graphql.Marshaler {
+			return ec.marshalNVault2ᚖrollcallᚋschematestᚐVault(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_vault(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Vault(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_numbers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_numbers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Numbers(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Numbers) graphql.Marshaler {
+			return ec.marshalNNumbers2ᚖrollcallᚋschematestᚐNumbers(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_numbers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Numbers(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_account(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_account(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Account(ctx, fc.Args["id"].(int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Account) graphql.Marshaler {
+			return ec.marshalNAccount2ᚖrollcallᚋschematestᚐAccount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_account(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Account(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_account_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_accounts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_accounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Accounts(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*schematest.Account) graphql.Marshaler {
+			return ec.marshalNAccount2ᚕᚖrollcallᚋschematestᚐAccountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_accounts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Account(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_counter(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_counter(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Counter(ctx, fc.Args["id"].(int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Counter) graphql.Marshaler {
+			return ec.marshalNCounter2ᚖrollcallᚋschematestᚐCounter(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_counter(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Counter(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_counter_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_run(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_run(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Run(ctx, fc.Args["step"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Step) graphql.Marshaler {
+			return ec.marshalOStep2ᚖrollcallᚋschematestᚐStep(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_run(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Step(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_run_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -2710,7 +2999,7 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 	return fc, nil
 }
 
-func (ec *executionContext) _Shelf_books(ctx context.Context, field graphql.CollectedField, obj *batchtest.Shelf) (ret graphql.Marshaler) {
+func (ec *executionContext) _Shelf_books(ctx context.Context, field graphql.CollectedField, obj *schematest.Shelf) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2724,8 +3013,8 @@ func (ec *executionContext) _Shelf_books(ctx context.Context, field graphql.Coll
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []*batchtest.Book) graphql.Marshaler {
-			return ec.marshalNBook2ᚕᚖrollcallᚋbatchᚋbatchtestᚐBookᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*schematest.Book) graphql.Marshaler {
+			return ec.marshalNBook2ᚕᚖrollcallᚋschematestᚐBookᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2744,6 +3033,148 @@ func (ec *executionContext) fieldContext_Shelf_books(_ context.Context, field gr
 	return fc, nil
 }
 
+func (ec *executionContext) _Step_value(ctx context.Context, field graphql.CollectedField, obj *schematest.Step) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Step_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Step_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Step", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Step_loud(ctx context.Context, field graphql.CollectedField, obj *schematest.Step) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Step_loud(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Loud, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Loud) graphql.Marshaler {
+			return ec.marshalOLoud2ᚖrollcallᚋschematestᚐLoud(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Step_loud(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Step", field, false, false, errors.New("field of type Loud does not have child fields"))
+}
+
+func (ec *executionContext) _Step_run(ctx context.Context, field graphql.CollectedField, obj *schematest.Step) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Step_run(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Step().Run(ctx, obj, fc.Args["step"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Step) graphql.Marshaler {
+			return ec.marshalOStep2ᚖrollcallᚋschematestᚐStep(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Step_run(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Step",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Step(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Step_run_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Step_account(ctx context.Context, field graphql.CollectedField, obj *schematest.Step) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Step_account(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Step().Account(ctx, obj, fc.Args["id"].(int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, obj, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Account) graphql.Marshaler {
+			return ec.marshalNAccount2ᚖrollcallᚋschematestᚐAccount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Step_account(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Step",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Account(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Step_account_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Subscription_published(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
 	return graphql.ResolveFieldStream(
 		ctx,
@@ -2758,8 +3189,8 @@ func (ec *executionContext) _Subscription_published(ctx context.Context, field g
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, nil, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Book) graphql.Marshaler {
-			return ec.marshalNBook2ᚖrollcallᚋbatchᚋbatchtestᚐBook(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Book) graphql.Marshaler {
+			return ec.marshalNBook2ᚖrollcallᚋschematestᚐBook(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2778,7 +3209,53 @@ func (ec *executionContext) fieldContext_Subscription_published(_ context.Contex
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_open(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Subscription_counterChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_counterChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().CounterChanged(ctx, fc.Args["id"].(int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Counter) graphql.Marshaler {
+			return ec.marshalNCounter2ᚖrollcallᚋschematestᚐCounter(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_counterChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Counter(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_counterChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Vault_open(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2803,7 +3280,7 @@ func (ec *executionContext) fieldContext_Vault_open(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Vault", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Vault_noted(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_noted(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2828,7 +3305,7 @@ func (ec *executionContext) fieldContext_Vault_noted(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Vault", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Vault_field(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_field(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2864,7 +3341,7 @@ func (ec *executionContext) fieldContext_Vault_field(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Vault", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Vault_relation(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_relation(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2880,7 +3357,7 @@ func (ec *executionContext) _Vault_relation(ctx context.Context, field graphql.C
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Guard == nil {
-					var zeroVal *batchtest.Author
+					var zeroVal *schematest.Author
 					return zeroVal, errors.New("directive guard is not implemented")
 				}
 				return ec.Directives.Guard(ctx, obj, directive0)
@@ -2889,8 +3366,8 @@ func (ec *executionContext) _Vault_relation(ctx context.Context, field graphql.C
 			next = directive1
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2909,7 +3386,7 @@ func (ec *executionContext) fieldContext_Vault_relation(_ context.Context, field
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_argument(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_argument(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2955,7 +3432,7 @@ func (ec *executionContext) fieldContext_Vault_argument(ctx context.Context, fie
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_keyed(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_keyed(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2970,8 +3447,8 @@ func (ec *executionContext) _Vault_keyed(ctx context.Context, field graphql.Coll
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
-			return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
+			return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, selections, v)
 		},
 		true,
 		false,
@@ -3001,7 +3478,7 @@ func (ec *executionContext) fieldContext_Vault_keyed(ctx context.Context, field 
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_inputField(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_inputField(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3011,7 +3488,7 @@ func (ec *executionContext) _Vault_inputField(ctx context.Context, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Vault().InputField(ctx, obj, fc.Args["of"].(*batchtest.GuardedInput))
+			return ec.Resolvers.Vault().InputField(ctx, obj, fc.Args["of"].(*schematest.GuardedInput))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
@@ -3047,7 +3524,7 @@ func (ec *executionContext) fieldContext_Vault_inputField(ctx context.Context, f
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_input(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_input(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3057,7 +3534,7 @@ func (ec *executionContext) _Vault_input(ctx context.Context, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Vault().Input(ctx, obj, fc.Args["of"].(*batchtest.GuardedInput))
+			return ec.Resolvers.Vault().Input(ctx, obj, fc.Args["of"].(*schematest.GuardedInput))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
@@ -3093,7 +3570,7 @@ func (ec *executionContext) fieldContext_Vault_input(ctx context.Context, field 
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_inputEnum(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_inputEnum(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3139,7 +3616,7 @@ func (ec *executionContext) fieldContext_Vault_inputEnum(ctx context.Context, fi
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_object(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_object(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3155,7 +3632,7 @@ func (ec *executionContext) _Vault_object(ctx context.Context, field graphql.Col
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Guard == nil {
-					var zeroVal *batchtest.Door
+					var zeroVal *schematest.Door
 					return zeroVal, errors.New("directive guard is not implemented")
 				}
 				return ec.Directives.Guard(ctx, obj, directive0)
@@ -3164,8 +3641,8 @@ func (ec *executionContext) _Vault_object(ctx context.Context, field graphql.Col
 			next = directive1
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Door) graphql.Marshaler {
-			return ec.marshalNGuardedObject2ᚖrollcallᚋbatchᚋbatchtestᚐDoor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Door) graphql.Marshaler {
+			return ec.marshalNGuardedObject2ᚖrollcallᚋschematestᚐDoor(ctx, selections, v)
 		},
 		true,
 		true,
@@ -3184,7 +3661,7 @@ func (ec *executionContext) fieldContext_Vault_object(_ context.Context, field g
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_interface(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_interface(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3200,7 +3677,7 @@ func (ec *executionContext) _Vault_interface(ctx context.Context, field graphql.
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Guard == nil {
-					var zeroVal batchtest.Lock
+					var zeroVal schematest.Lock
 					return zeroVal, errors.New("directive guard is not implemented")
 				}
 				return ec.Directives.Guard(ctx, obj, directive0)
@@ -3209,8 +3686,8 @@ func (ec *executionContext) _Vault_interface(ctx context.Context, field graphql.
 			next = directive1
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v batchtest.Lock) graphql.Marshaler {
-			return ec.marshalNGuardedInterface2rollcallᚋbatchᚋbatchtestᚐLock(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v schematest.Lock) graphql.Marshaler {
+			return ec.marshalNGuardedInterface2rollcallᚋschematestᚐLock(ctx, selections, v)
 		},
 		true,
 		true,
@@ -3229,7 +3706,7 @@ func (ec *executionContext) fieldContext_Vault_interface(_ context.Context, fiel
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_union(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_union(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3245,7 +3722,7 @@ func (ec *executionContext) _Vault_union(ctx context.Context, field graphql.Coll
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Guard == nil {
-					var zeroVal batchtest.Lock
+					var zeroVal schematest.Lock
 					return zeroVal, errors.New("directive guard is not implemented")
 				}
 				return ec.Directives.Guard(ctx, obj, directive0)
@@ -3254,8 +3731,8 @@ func (ec *executionContext) _Vault_union(ctx context.Context, field graphql.Coll
 			next = directive1
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v batchtest.Lock) graphql.Marshaler {
-			return ec.marshalNGuardedUnion2rollcallᚋbatchᚋbatchtestᚐLock(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v schematest.Lock) graphql.Marshaler {
+			return ec.marshalNGuardedUnion2rollcallᚋschematestᚐLock(ctx, selections, v)
 		},
 		true,
 		true,
@@ -3265,7 +3742,7 @@ func (ec *executionContext) fieldContext_Vault_union(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Vault", field, false, false, errors.New("field of type GuardedUnion does not have child fields"))
 }
 
-func (ec *executionContext) _Vault_door(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_door(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3279,8 +3756,8 @@ func (ec *executionContext) _Vault_door(ctx context.Context, field graphql.Colle
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			return ec._fieldMiddleware(ctx, obj, next)
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *batchtest.Door) graphql.Marshaler {
-			return ec.marshalNDoor2ᚖrollcallᚋbatchᚋbatchtestᚐDoor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Door) graphql.Marshaler {
+			return ec.marshalNDoor2ᚖrollcallᚋschematestᚐDoor(ctx, selections, v)
 		},
 		true,
 		true,
@@ -3299,7 +3776,7 @@ func (ec *executionContext) fieldContext_Vault_door(_ context.Context, field gra
 	return fc, nil
 }
 
-func (ec *executionContext) _Vault_scalar(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_scalar(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3335,7 +3812,7 @@ func (ec *executionContext) fieldContext_Vault_scalar(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Vault", field, false, false, errors.New("field of type GuardedScalar does not have child fields"))
 }
 
-func (ec *executionContext) _Vault_enum(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_enum(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3371,7 +3848,7 @@ func (ec *executionContext) fieldContext_Vault_enum(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Vault", field, false, false, errors.New("field of type Sealed does not have child fields"))
 }
 
-func (ec *executionContext) _Vault_value(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_value(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3396,7 +3873,7 @@ func (ec *executionContext) fieldContext_Vault_value(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Vault", field, false, false, errors.New("field of type Grade does not have child fields"))
 }
 
-func (ec *executionContext) _Vault_values(ctx context.Context, field graphql.CollectedField, obj *batchtest.Vault) (ret graphql.Marshaler) {
+func (ec *executionContext) _Vault_values(ctx context.Context, field graphql.CollectedField, obj *schematest.Vault) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -4556,8 +5033,8 @@ func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field
 
 // region    **************************** input.gotpl *****************************
 
-func (ec *executionContext) unmarshalInputGuardedField(ctx context.Context, obj any) (batchtest.GuardedInput, error) {
-	var it batchtest.GuardedInput
+func (ec *executionContext) unmarshalInputGuardedField(ctx context.Context, obj any) (schematest.GuardedInput, error) {
+	var it schematest.GuardedInput
 	if obj == nil {
 		return it, nil
 	}
@@ -4603,8 +5080,8 @@ func (ec *executionContext) unmarshalInputGuardedField(ctx context.Context, obj 
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputGuardedInput(ctx context.Context, obj any) (batchtest.GuardedInput, error) {
-	var it batchtest.GuardedInput
+func (ec *executionContext) unmarshalInputGuardedInput(ctx context.Context, obj any) (schematest.GuardedInput, error) {
+	var it schematest.GuardedInput
 	if obj == nil {
 		return it, nil
 	}
@@ -4645,31 +5122,31 @@ func (ec *executionContext) unmarshalInputGuardedInput(ctx context.Context, obj 
 	if err != nil {
 		return it, graphql.ErrorOnPath(ctx, err)
 	}
-	if data, ok := tmp.(batchtest.GuardedInput); ok {
+	if data, ok := tmp.(schematest.GuardedInput); ok {
 		return data, nil
 	}
-	return it, graphql.ErrorOnPath(ctx, fmt.Errorf(`unexpected type %T from INPUT_OBJECT directive, should be batchtest.GuardedInput`, tmp))
+	return it, graphql.ErrorOnPath(ctx, fmt.Errorf(`unexpected type %T from INPUT_OBJECT directive, should be schematest.GuardedInput`, tmp))
 }
 
 // endregion **************************** input.gotpl *****************************
 
 // region    ************************** interface.gotpl ***************************
 
-func (ec *executionContext) _Found(ctx context.Context, sel ast.SelectionSet, obj batchtest.Found) graphql.Marshaler {
+func (ec *executionContext) _Found(ctx context.Context, sel ast.SelectionSet, obj schematest.Found) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
-	case *batchtest.Magazine:
+	case *schematest.Magazine:
 		if obj == nil {
 			return graphql.Null
 		}
 		return ec._Magazine(ctx, sel, obj)
-	case *batchtest.Book:
+	case *schematest.Book:
 		if obj == nil {
 			return graphql.Null
 		}
 		return ec._Book(ctx, sel, obj)
-	case *batchtest.Author:
+	case *schematest.Author:
 		if obj == nil {
 			return graphql.Null
 		}
@@ -4683,11 +5160,11 @@ func (ec *executionContext) _Found(ctx context.Context, sel ast.SelectionSet, ob
 	}
 }
 
-func (ec *executionContext) _GuardedInterface(ctx context.Context, sel ast.SelectionSet, obj batchtest.Lock) graphql.Marshaler {
+func (ec *executionContext) _GuardedInterface(ctx context.Context, sel ast.SelectionSet, obj schematest.Lock) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
-	case *batchtest.Door:
+	case *schematest.Door:
 		if obj == nil {
 			return graphql.Null
 		}
@@ -4701,11 +5178,11 @@ func (ec *executionContext) _GuardedInterface(ctx context.Context, sel ast.Selec
 	}
 }
 
-func (ec *executionContext) _GuardedUnion(ctx context.Context, sel ast.SelectionSet, obj batchtest.Lock) graphql.Marshaler {
+func (ec *executionContext) _GuardedUnion(ctx context.Context, sel ast.SelectionSet, obj schematest.Lock) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
-	case *batchtest.Door:
+	case *schematest.Door:
 		if obj == nil {
 			return graphql.Null
 		}
@@ -4719,16 +5196,16 @@ func (ec *executionContext) _GuardedUnion(ctx context.Context, sel ast.Selection
 	}
 }
 
-func (ec *executionContext) _Item(ctx context.Context, sel ast.SelectionSet, obj batchtest.Item) graphql.Marshaler {
+func (ec *executionContext) _Item(ctx context.Context, sel ast.SelectionSet, obj schematest.Item) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
-	case *batchtest.Magazine:
+	case *schematest.Magazine:
 		if obj == nil {
 			return graphql.Null
 		}
 		return ec._Magazine(ctx, sel, obj)
-	case *batchtest.Book:
+	case *schematest.Book:
 		if obj == nil {
 			return graphql.Null
 		}
@@ -4742,11 +5219,11 @@ func (ec *executionContext) _Item(ctx context.Context, sel ast.SelectionSet, obj
 	}
 }
 
-func (ec *executionContext) _Named(ctx context.Context, sel ast.SelectionSet, obj batchtest.Lock) graphql.Marshaler {
+func (ec *executionContext) _Named(ctx context.Context, sel ast.SelectionSet, obj schematest.Lock) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
-	case *batchtest.Door:
+	case *schematest.Door:
 		if obj == nil {
 			return graphql.Null
 		}
@@ -4760,26 +5237,26 @@ func (ec *executionContext) _Named(ctx context.Context, sel ast.SelectionSet, ob
 	}
 }
 
-func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj batchtest.Node) graphql.Marshaler {
+func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj schematest.Node) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
-	case *batchtest.Magazine:
+	case *schematest.Magazine:
 		if obj == nil {
 			return graphql.Null
 		}
 		return ec._Magazine(ctx, sel, obj)
-	case *batchtest.Book:
+	case *schematest.Book:
 		if obj == nil {
 			return graphql.Null
 		}
 		return ec._Book(ctx, sel, obj)
-	case batchtest.Item:
+	case schematest.Item:
 		if obj == nil {
 			return graphql.Null
 		}
 		return ec._Item(ctx, sel, obj)
-	case *batchtest.Author:
+	case *schematest.Author:
 		if obj == nil {
 			return graphql.Null
 		}
@@ -4797,9 +5274,128 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 
 // region    **************************** object.gotpl ****************************
 
+var accountImplementors = []string{"Account"}
+
+func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, obj *schematest.Account) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, accountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Account")
+		case "id":
+			out.Values[i] = ec._Account_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "balance":
+			out.Values[i] = ec._Account_balance(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "peer":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Account_peer(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "run":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Account_run(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var authorImplementors = []string{"Author", "Node", "Found"}
 
-func (ec *executionContext) _Author(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Author) graphql.Marshaler {
+func (ec *executionContext) _Author(ctx context.Context, sel ast.SelectionSet, obj *schematest.Author) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, authorImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -4994,7 +5590,7 @@ func (ec *executionContext) _Author(ctx context.Context, sel ast.SelectionSet, o
 
 var bookImplementors = []string{"Book", "Item", "Node", "Found"}
 
-func (ec *executionContext) _Book(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Book) graphql.Marshaler {
+func (ec *executionContext) _Book(ctx context.Context, sel ast.SelectionSet, obj *schematest.Book) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, bookImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5073,9 +5669,85 @@ func (ec *executionContext) _Book(ctx context.Context, sel ast.SelectionSet, obj
 	return out
 }
 
+var counterImplementors = []string{"Counter"}
+
+func (ec *executionContext) _Counter(ctx context.Context, sel ast.SelectionSet, obj *schematest.Counter) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, counterImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Counter")
+		case "id":
+			out.Values[i] = ec._Counter_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "value":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Counter_value(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var doorImplementors = []string{"Door", "GuardedInterface", "Named", "GuardedUnion"}
 
-func (ec *executionContext) _Door(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Door) graphql.Marshaler {
+func (ec *executionContext) _Door(ctx context.Context, sel ast.SelectionSet, obj *schematest.Door) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, doorImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5113,7 +5785,7 @@ func (ec *executionContext) _Door(ctx context.Context, sel ast.SelectionSet, obj
 
 var guardedObjectImplementors = []string{"GuardedObject"}
 
-func (ec *executionContext) _GuardedObject(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Door) graphql.Marshaler {
+func (ec *executionContext) _GuardedObject(ctx context.Context, sel ast.SelectionSet, obj *schematest.Door) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, guardedObjectImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5151,7 +5823,7 @@ func (ec *executionContext) _GuardedObject(ctx context.Context, sel ast.Selectio
 
 var magazineImplementors = []string{"Magazine", "Item", "Node", "Found"}
 
-func (ec *executionContext) _Magazine(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Magazine) graphql.Marshaler {
+func (ec *executionContext) _Magazine(ctx context.Context, sel ast.SelectionSet, obj *schematest.Magazine) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, magazineImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5257,6 +5929,27 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "transfer":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_transfer(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "increment":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_increment(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "run":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_run(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -5280,7 +5973,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 
 var numbersImplementors = []string{"Numbers"}
 
-func (ec *executionContext) _Numbers(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Numbers) graphql.Marshaler {
+func (ec *executionContext) _Numbers(ctx context.Context, sel ast.SelectionSet, obj *schematest.Numbers) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, numbersImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5764,50 +6457,6 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Query")
-		case "vault":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._Query_vault(ctx, field)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
-			}
-
-			rrm := func(ctx context.Context) graphql.Marshaler {
-				return ec.OperationContext.RootResolverMiddleware(ctx,
-					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
-		case "numbers":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._Query_numbers(ctx, field)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
-			}
-
-			rrm := func(ctx context.Context) graphql.Marshaler {
-				return ec.OperationContext.RootResolverMiddleware(ctx,
-					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "author":
 			field := field
 
@@ -5940,6 +6589,138 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "vault":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_vault(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "numbers":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_numbers(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "account":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_account(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "accounts":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_accounts(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "counter":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_counter(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "run":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_run(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "__type":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Query___type(ctx, field)
@@ -5977,7 +6758,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 
 var shelfImplementors = []string{"Shelf"}
 
-func (ec *executionContext) _Shelf(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Shelf) graphql.Marshaler {
+func (ec *executionContext) _Shelf(ctx context.Context, sel ast.SelectionSet, obj *schematest.Shelf) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, shelfImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5992,6 +6773,125 @@ func (ec *executionContext) _Shelf(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var stepImplementors = []string{"Step"}
+
+func (ec *executionContext) _Step(ctx context.Context, sel ast.SelectionSet, obj *schematest.Step) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, stepImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Step")
+		case "value":
+			out.Values[i] = ec._Step_value(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "loud":
+			out.Values[i] = ec._Step_loud(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "run":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Step_run(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "account":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Step_account(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -6028,6 +6928,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "published":
 		return ec._Subscription_published(ctx, fields[0])
+	case "counterChanged":
+		return ec._Subscription_counterChanged(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -6035,7 +6937,7 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 
 var vaultImplementors = []string{"Vault"}
 
-func (ec *executionContext) _Vault(ctx context.Context, sel ast.SelectionSet, obj *batchtest.Vault) graphql.Marshaler {
+func (ec *executionContext) _Vault(ctx context.Context, sel ast.SelectionSet, obj *schematest.Vault) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, vaultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -6741,21 +7643,11 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) marshalNAuthor2ᚕᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx context.Context, sel ast.SelectionSet, v []*batchtest.Author) graphql.Marshaler {
+func (ec *executionContext) marshalNAccount2ᚕᚖrollcallᚋschematestᚐAccountᚄ(ctx context.Context, sel ast.SelectionSet, v []*schematest.Account) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, sel, v[i])
-	})
-
-	return ret
-}
-
-func (ec *executionContext) marshalNBook2ᚕᚖrollcallᚋbatchᚋbatchtestᚐBookᚄ(ctx context.Context, sel ast.SelectionSet, v []*batchtest.Book) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNBook2ᚖrollcallᚋbatchᚋbatchtestᚐBook(ctx, sel, v[i])
+		return ec.marshalNAccount2ᚖrollcallᚋschematestᚐAccount(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -6767,7 +7659,43 @@ func (ec *executionContext) marshalNBook2ᚕᚖrollcallᚋbatchᚋbatchtestᚐBo
 	return ret
 }
 
-func (ec *executionContext) marshalNBook2ᚖrollcallᚋbatchᚋbatchtestᚐBook(ctx context.Context, sel ast.SelectionSet, v *batchtest.Book) graphql.Marshaler {
+func (ec *executionContext) marshalNAccount2ᚖrollcallᚋschematestᚐAccount(ctx context.Context, sel ast.SelectionSet, v *schematest.Account) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Account(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNAuthor2ᚕᚖrollcallᚋschematestᚐAuthor(ctx context.Context, sel ast.SelectionSet, v []*schematest.Author) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, sel, v[i])
+	})
+
+	return ret
+}
+
+func (ec *executionContext) marshalNBook2ᚕᚖrollcallᚋschematestᚐBookᚄ(ctx context.Context, sel ast.SelectionSet, v []*schematest.Book) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNBook2ᚖrollcallᚋschematestᚐBook(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNBook2ᚖrollcallᚋschematestᚐBook(ctx context.Context, sel ast.SelectionSet, v *schematest.Book) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -6793,17 +7721,27 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
-func (ec *executionContext) unmarshalNDate2rollcallᚋbatchᚋbatchtestᚐDate(ctx context.Context, v any) (batchtest.Date, error) {
-	var res batchtest.Date
+func (ec *executionContext) marshalNCounter2ᚖrollcallᚋschematestᚐCounter(ctx context.Context, sel ast.SelectionSet, v *schematest.Counter) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Counter(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNDate2rollcallᚋschematestᚐDate(ctx context.Context, v any) (schematest.Date, error) {
+	var res schematest.Date
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNDate2rollcallᚋbatchᚋbatchtestᚐDate(ctx context.Context, sel ast.SelectionSet, v batchtest.Date) graphql.Marshaler {
+func (ec *executionContext) marshalNDate2rollcallᚋschematestᚐDate(ctx context.Context, sel ast.SelectionSet, v schematest.Date) graphql.Marshaler {
 	return v
 }
 
-func (ec *executionContext) marshalNDoor2ᚖrollcallᚋbatchᚋbatchtestᚐDoor(ctx context.Context, sel ast.SelectionSet, v *batchtest.Door) graphql.Marshaler {
+func (ec *executionContext) marshalNDoor2ᚖrollcallᚋschematestᚐDoor(ctx context.Context, sel ast.SelectionSet, v *schematest.Door) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -6829,11 +7767,11 @@ func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.S
 	return graphql.WrapContextMarshaler(ctx, res)
 }
 
-func (ec *executionContext) marshalNFound2ᚕrollcallᚋbatchᚋbatchtestᚐFound(ctx context.Context, sel ast.SelectionSet, v []batchtest.Found) graphql.Marshaler {
+func (ec *executionContext) marshalNFound2ᚕrollcallᚋschematestᚐFound(ctx context.Context, sel ast.SelectionSet, v []schematest.Found) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalOFound2rollcallᚋbatchᚋbatchtestᚐFound(ctx, sel, v[i])
+		return ec.marshalOFound2rollcallᚋschematestᚐFound(ctx, sel, v[i])
 	})
 
 	return ret
@@ -6885,7 +7823,7 @@ func (ec *executionContext) marshalNGrade2ᚕstringᚄ(ctx context.Context, sel 
 	return ret
 }
 
-func (ec *executionContext) marshalNGuardedInterface2rollcallᚋbatchᚋbatchtestᚐLock(ctx context.Context, sel ast.SelectionSet, v batchtest.Lock) graphql.Marshaler {
+func (ec *executionContext) marshalNGuardedInterface2rollcallᚋschematestᚐLock(ctx context.Context, sel ast.SelectionSet, v schematest.Lock) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -6895,7 +7833,7 @@ func (ec *executionContext) marshalNGuardedInterface2rollcallᚋbatchᚋbatchtes
 	return ec._GuardedInterface(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNGuardedObject2ᚖrollcallᚋbatchᚋbatchtestᚐDoor(ctx context.Context, sel ast.SelectionSet, v *batchtest.Door) graphql.Marshaler {
+func (ec *executionContext) marshalNGuardedObject2ᚖrollcallᚋschematestᚐDoor(ctx context.Context, sel ast.SelectionSet, v *schematest.Door) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -6921,7 +7859,7 @@ func (ec *executionContext) marshalNGuardedScalar2string(ctx context.Context, se
 	return res
 }
 
-func (ec *executionContext) marshalNGuardedUnion2rollcallᚋbatchᚋbatchtestᚐLock(ctx context.Context, sel ast.SelectionSet, v batchtest.Lock) graphql.Marshaler {
+func (ec *executionContext) marshalNGuardedUnion2rollcallᚋschematestᚐLock(ctx context.Context, sel ast.SelectionSet, v schematest.Lock) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -7021,17 +7959,17 @@ func (ec *executionContext) marshalNInt2ᚕintᚄ(ctx context.Context, sel ast.S
 	return ret
 }
 
-func (ec *executionContext) marshalNItem2ᚕrollcallᚋbatchᚋbatchtestᚐItem(ctx context.Context, sel ast.SelectionSet, v []batchtest.Item) graphql.Marshaler {
+func (ec *executionContext) marshalNItem2ᚕrollcallᚋschematestᚐItem(ctx context.Context, sel ast.SelectionSet, v []schematest.Item) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalOItem2rollcallᚋbatchᚋbatchtestᚐItem(ctx, sel, v[i])
+		return ec.marshalOItem2rollcallᚋschematestᚐItem(ctx, sel, v[i])
 	})
 
 	return ret
 }
 
-func (ec *executionContext) marshalNNumbers2ᚖrollcallᚋbatchᚋbatchtestᚐNumbers(ctx context.Context, sel ast.SelectionSet, v *batchtest.Numbers) graphql.Marshaler {
+func (ec *executionContext) marshalNNumbers2ᚖrollcallᚋschematestᚐNumbers(ctx context.Context, sel ast.SelectionSet, v *schematest.Numbers) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -7057,7 +7995,7 @@ func (ec *executionContext) marshalNSealed2string(ctx context.Context, sel ast.S
 	return res
 }
 
-func (ec *executionContext) marshalNShelf2ᚖrollcallᚋbatchᚋbatchtestᚐShelf(ctx context.Context, sel ast.SelectionSet, v *batchtest.Shelf) graphql.Marshaler {
+func (ec *executionContext) marshalNShelf2ᚖrollcallᚋschematestᚐShelf(ctx context.Context, sel ast.SelectionSet, v *schematest.Shelf) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -7083,7 +8021,7 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 	return res
 }
 
-func (ec *executionContext) marshalNVault2ᚖrollcallᚋbatchᚋbatchtestᚐVault(ctx context.Context, sel ast.SelectionSet, v *batchtest.Vault) graphql.Marshaler {
+func (ec *executionContext) marshalNVault2ᚖrollcallᚋschematestᚐVault(ctx context.Context, sel ast.SelectionSet, v *schematest.Vault) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -7233,34 +8171,34 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 	return res
 }
 
-func (ec *executionContext) marshalOAuthor2ᚕᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx context.Context, sel ast.SelectionSet, v []*batchtest.Author) graphql.Marshaler {
+func (ec *executionContext) marshalOAuthor2ᚕᚖrollcallᚋschematestᚐAuthor(ctx context.Context, sel ast.SelectionSet, v []*schematest.Author) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx, sel, v[i])
+		return ec.marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx, sel, v[i])
 	})
 
 	return ret
 }
 
-func (ec *executionContext) marshalOAuthor2ᚖrollcallᚋbatchᚋbatchtestᚐAuthor(ctx context.Context, sel ast.SelectionSet, v *batchtest.Author) graphql.Marshaler {
+func (ec *executionContext) marshalOAuthor2ᚖrollcallᚋschematestᚐAuthor(ctx context.Context, sel ast.SelectionSet, v *schematest.Author) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Author(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOBook2ᚕᚖrollcallᚋbatchᚋbatchtestᚐBookᚄ(ctx context.Context, sel ast.SelectionSet, v []*batchtest.Book) graphql.Marshaler {
+func (ec *executionContext) marshalOBook2ᚕᚖrollcallᚋschematestᚐBookᚄ(ctx context.Context, sel ast.SelectionSet, v []*schematest.Book) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNBook2ᚖrollcallᚋbatchᚋbatchtestᚐBook(ctx, sel, v[i])
+		return ec.marshalNBook2ᚖrollcallᚋschematestᚐBook(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -7302,14 +8240,14 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
-func (ec *executionContext) marshalOFound2rollcallᚋbatchᚋbatchtestᚐFound(ctx context.Context, sel ast.SelectionSet, v batchtest.Found) graphql.Marshaler {
+func (ec *executionContext) marshalOFound2rollcallᚋschematestᚐFound(ctx context.Context, sel ast.SelectionSet, v schematest.Found) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Found(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalOGuardedField2ᚖrollcallᚋbatchᚋbatchtestᚐGuardedInput(ctx context.Context, v any) (*batchtest.GuardedInput, error) {
+func (ec *executionContext) unmarshalOGuardedField2ᚖrollcallᚋschematestᚐGuardedInput(ctx context.Context, v any) (*schematest.GuardedInput, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -7317,7 +8255,7 @@ func (ec *executionContext) unmarshalOGuardedField2ᚖrollcallᚋbatchᚋbatchte
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOGuardedInput2ᚖrollcallᚋbatchᚋbatchtestᚐGuardedInput(ctx context.Context, v any) (*batchtest.GuardedInput, error) {
+func (ec *executionContext) unmarshalOGuardedInput2ᚖrollcallᚋschematestᚐGuardedInput(ctx context.Context, v any) (*schematest.GuardedInput, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -7378,11 +8316,27 @@ func (ec *executionContext) marshalOInt2ᚖint(ctx context.Context, sel ast.Sele
 	return res
 }
 
-func (ec *executionContext) marshalOItem2rollcallᚋbatchᚋbatchtestᚐItem(ctx context.Context, sel ast.SelectionSet, v batchtest.Item) graphql.Marshaler {
+func (ec *executionContext) marshalOItem2rollcallᚋschematestᚐItem(ctx context.Context, sel ast.SelectionSet, v schematest.Item) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Item(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOLoud2ᚖrollcallᚋschematestᚐLoud(ctx context.Context, v any) (*schematest.Loud, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(schematest.Loud)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOLoud2ᚖrollcallᚋschematestᚐLoud(ctx context.Context, sel ast.SelectionSet, v *schematest.Loud) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) unmarshalOSealed2ᚖstring(ctx context.Context, v any) (*string, error) {
@@ -7401,6 +8355,13 @@ func (ec *executionContext) marshalOSealed2ᚖstring(ctx context.Context, sel as
 	_ = ctx
 	res := graphql.MarshalString(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOStep2ᚖrollcallᚋschematestᚐStep(ctx context.Context, sel ast.SelectionSet, v *schematest.Step) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Step(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {

@@ -1,6 +1,4 @@
-// Package batchtest is a small library of authors and books, in a schema of its own, for the tests of package
-// batch.
-package batchtest
+package schematest
 
 import (
 	"errors"

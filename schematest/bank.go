@@ -1,5 +1,4 @@
-// Package bank is the small foreign world that the session's promises are tried in.
-package bank
+package schematest
 
 import "io"
 
