@@ -104,9 +104,10 @@ func objectOf[P any](parent any) (object P, err error) {
 func (k *known) resolve(ctx context.Context, p *Plan, set *Set, fc *graphql.FieldContext) (result any, err error) {
 	var parent any = Root{}
 	if p.operation(fc.Object) != ast.Query {
-		parent = fc.Parent.Result
-		if reflect.TypeOf(parent).Kind() == reflect.Chan { // of a subscription, whose event gqlgen's context does not have
+		if fc.Parent == nil { // of the event of a subscription, which gqlgen's context does not have
 			parent = set.event
+		} else {
+			parent = fc.Parent.Result
 		}
 	}
 	args := arguments(graphql.GetOperationContext(ctx), fc.Field)

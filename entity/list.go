@@ -99,11 +99,17 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Obje
 			for i, target := range edgeTargets {
 				to[len(nodeTargets)+i] = target(&r.edge)
 			}
-			to[len(to)-1] = integer{&r.parent}
+			if list.Parent != "" {
+				to[len(to)-1] = integer{&r.parent}
+			}
+		}
+		width := len(selected)
+		if list.Parent != "" {
+			width++
 		}
 		loader := nodes.byID.Loader(ctx)
 		for window, parents := range byWindow(keys) {
-			rows, err := read(ctx, list.Rows(window, parents, selected), len(selected)+1, targets)
+			rows, err := read(ctx, list.Rows(window, parents, selected), width, targets)
 			if err != nil {
 				return nil, err
 			}

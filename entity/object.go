@@ -51,7 +51,7 @@ func Link[T any](s *Schema, prefix, table string) *Object[T] {
 // define takes note of the columns of a table, once all are declared.
 func (o *Object[T]) define(scans map[string]func(*T) any) {
 	o.scans = scans
-	o.schema.tables = append(o.schema.tables, func() table {
+	o.schema.define = append(o.schema.define, func() table {
 		for _, m := range o.members {
 			o.scans[m.columnName()] = m.target
 		}

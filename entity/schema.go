@@ -30,7 +30,8 @@ type Schema struct {
 	maxSize     int
 	fields      []func() batch.Field // made when all is declared, as later calls may say more of each
 	nodes       []node
-	tables      []func() table
+	define      []func() table // takes note of the columns of each type, when all is declared
+	tables      []table
 	connections map[string]bool // that are declared, by what the names of their types begin with
 	arguments   []argument
 }
@@ -91,6 +92,9 @@ func (s *Schema) Plan() *batch.Plan {
 	for i, declare := range s.fields {
 		fields[i] = declare()
 	}
+	for _, define := range s.define {
+		s.tables = append(s.tables, define())
+	}
 	return batch.NewPlan(fields...).Complete(suggest)
 }
 
@@ -119,8 +123,7 @@ func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 // Check returns an error that names each declared column that a database does not have, and its type.
 func (s *Schema) Check(ctx context.Context, db *gorm.DB) error {
 	var missing []error
-	for _, declared := range s.tables {
-		t := declared()
+	for _, t := range s.tables {
 		types, err := db.WithContext(ctx).Migrator().ColumnTypes(t.name)
 		if err != nil {
 			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", t.name, t.typ, err)

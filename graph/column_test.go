@@ -13,7 +13,7 @@ import (
 func selects(statements []string) []string {
 	var lists []string
 	for _, s := range statements {
-		s = strings.NewReplacer("`", "", `"`, "", "u.", "", "t.", "", "m.", "").Replace(s)
+		s = strings.NewReplacer("`", "", `"`, "", "e.", "", "t.", "").Replace(s)
 		s = regexp.MustCompile(`^SELECT \* FROM \(`).ReplaceAllString(s, "")
 		s = regexp.MustCompile(`,\s*`).ReplaceAllString(s, ", ")
 		lists = append(lists, strings.TrimSpace(regexp.MustCompile(`(?s)SELECT (.*?),?\s*(ROW_NUMBER.*)?FROM.*`).ReplaceAllString(s, "$1")))
@@ -34,9 +34,9 @@ func TestOnlyTheColumnsThatAreSelectedAreRead(t *testing.T) {
 			{`{ users(first: 2, after: "VXNlcjo1MDA") { nodes { email manager { updatedAt } } } }`, []string{
 				"id, email, manager_id, updated_at", "id, email, manager_id, updated_at",
 			}},
-			{`{ user(id: "User:500") { id teams(first: 1) { edges { role node { name } } } } }`, []string{"id", "id, name, role, user_id"}},
-			{`{ team(id: "Team:5") { id members(first: 1) { edges { joinedAt node { name } } } } }`, []string{"id", "id, name, created_at AS joined_at, team_id"}},
-			{`{ user(id: "User:1") { reports(first: 1) { nodes { name } } } }`, []string{"id, name", "id, name, manager_id"}},
+			{`{ user(id: "User:500") { id teams(first: 1) { edges { role node { name } } } } }`, []string{"id", "id, name, edge_role, parent_id"}},
+			{`{ team(id: "Team:5") { id members(first: 1) { edges { joinedAt node { name } } } } }`, []string{"id", "id, name, created_at AS edge_created_at, team_id AS parent_id"}},
+			{`{ user(id: "User:1") { reports(first: 1) { nodes { name } } } }`, []string{"id, name", "id, name, manager_id AS parent_id"}},
 			{`query($no: Boolean = false) { user(id: "User:500") { name email @include(if: $no) } }`, []string{"id, name"}},
 			{`{ userByEmail(email: "x@example.com") { name } }`, []string{"id, name, email"}},
 		} {

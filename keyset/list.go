@@ -32,10 +32,10 @@ type Statement struct {
 
 // Rows returns the statements that read one window of the lists of some parents (none: of the whole table), one row more of
 // each than it holds. They select columns, such as t.name or e.role AS edge_role, each with a name of its own, and behind them the
-// parent's id. The rows of one list come one after the other, in the order in which they are read: see Page.
+// parent's id, if there is one. The rows of one list come one after the other, in the order in which they are read: see Page.
 func (l *List) Rows(key Key, parents []int64, columns []string) []Statement {
 	if l.Parent == "" {
-		return []Statement{{l.window(key, append(columns, "0")), key.args(nil)}}
+		return []Statement{{l.window(key, columns), key.args(nil)}}
 	}
 	columns = append(columns, l.Parent+" AS parent_id")
 	if l.Few {
