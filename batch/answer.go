@@ -98,7 +98,7 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 	defer buffers.Put(buffer)
 	if written := a.roots.appendTo((*buffer)[:0], 0); written != nil {
 		data = bytes.Clone(written)
-		if cap(written) <= mostKept {
+		if cap(written) <= maxKept {
 			*buffer = written
 		}
 	}
@@ -116,10 +116,10 @@ func (s *Set) answerOf(op *graphql.OperationContext) *answer {
 	return nil
 }
 
-// buffers are for answers in the making. Those above mostKept bytes are left to the garbage collector.
+// buffers are for answers in the making. Those above maxKept bytes are left to the garbage collector.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-const mostKept = 1 << 20
+const maxKept = 1 << 20
 
 // appendTo appends one object, or returns nil where it can't be without an error.
 func (s *selection) appendTo(b []byte, i int) []byte {

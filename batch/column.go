@@ -82,7 +82,7 @@ func (s *Set) widen(ctx context.Context) {
 	s.mu.Lock()
 	s.whole = true
 	s.mu.Unlock()
-	s.forgive(graphql.GetOperationContext(ctx))
+	s.takeFailures(graphql.GetOperationContext(ctx)) // it is followed again
 	s.Clear()
 	s.narrowed.Store(false)
 }
@@ -99,44 +99,53 @@ func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
 }
 
 // note marks what the fields of a selection set, and of those below it, depend on, as far as they are included. It reports
-// false where the plan does not answer one. Each fragment is walked through once, wherever it is spread.
+// whether the plan answers all of them. Each fragment is walked through once, wherever it is spread.
 func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
 	for _, s := range set {
+		directives, below := parts(op, s)
+		switch in, known := included(op, directives); {
+		case p.guarded(directives), directives.ForName("defer") != nil, !known:
+			return false
+		case !in:
+			continue
+		}
 		switch s := s.(type) {
 		case *ast.Field:
-			covered := p.covers[s.Definition]
-			switch in, known := included(op, s.Directives); {
-			case p.guarded(s.Directives), !known:
-				return false
-			case !in || s.Name == "__typename":
+			if s.Name == "__typename" {
 				continue
-			case covered == nil || !covered.takes(op, s):
+			}
+			covered := p.covers[s.Definition]
+			if covered == nil || !covered.takes(op, s) {
 				return false
 			}
 			for _, i := range covered.needs {
 				needed[i] = true
 			}
-			if !p.note(op, s.SelectionSet, needed, fragments) {
-				return false
-			}
-		case *ast.InlineFragment:
-			if !p.noteFragment(op, s.Directives, nil, s.SelectionSet, needed, fragments) {
-				return false
-			}
 		case *ast.FragmentSpread:
-			f := op.Doc.Fragments.ForName(s.Name)
-			set := f.SelectionSet
 			if fragments[s.Name] {
-				set = nil
-			} else if in, _ := included(op, s.Directives); in {
-				fragments[s.Name] = true
+				continue
 			}
-			if !p.noteFragment(op, s.Directives, f.Directives, set, needed, fragments) {
-				return false
-			}
+			fragments[s.Name] = true
+		}
+		if !p.note(op, below, needed, fragments) {
+			return false
 		}
 	}
 	return true
+}
+
+// parts returns the directives at a selection, with those of the fragment that it spreads, and what is selected in it.
+func parts(op *graphql.OperationContext, s ast.Selection) (ast.DirectiveList, ast.SelectionSet) {
+	switch s := s.(type) {
+	case *ast.Field:
+		return s.Directives, s.SelectionSet
+	case *ast.InlineFragment:
+		return s.Directives, s.SelectionSet
+	case *ast.FragmentSpread:
+		f := op.Doc.Fragments.ForName(s.Name)
+		return slices.Concat(s.Directives, f.Directives), f.SelectionSet
+	}
+	return nil, nil
 }
 
 // takes reports whether the arguments of a field are valid. What panics is not, which is told where it is followed.
@@ -147,16 +156,6 @@ func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
 	defer func() { valid = recover() == nil && valid }()
 	args := Args(f.ArgumentMap(op.Variables))
 	return !slices.ContainsFunc(c.valid, func(valid func(Args) bool) bool { return !valid(args) })
-}
-
-func (p *Plan) noteFragment(op *graphql.OperationContext, directives, own ast.DirectiveList, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
-	switch in, known := included(op, directives); {
-	case p.guarded(directives), p.guarded(own), directives.ForName("defer") != nil, !known:
-		return false
-	case !in:
-		return true
-	}
-	return p.note(op, set, needed, fragments)
 }
 
 // included evaluates @skip and @include, as gqlgen does, which panics at what is not known.

@@ -32,16 +32,9 @@ func (p *Plan) operationGuarded(op *graphql.OperationContext) bool {
 // in sets of their own.
 func (p *Plan) setGuarded(op *graphql.OperationContext, set ast.SelectionSet) bool {
 	return slices.ContainsFunc(set, func(s ast.Selection) bool {
-		switch s := s.(type) {
-		case *ast.Field:
-			return p.guarded(s.Directives)
-		case *ast.InlineFragment:
-			return p.guarded(s.Directives) || p.setGuarded(op, s.SelectionSet)
-		case *ast.FragmentSpread:
-			f := op.Doc.Fragments.ForName(s.Name)
-			return p.guarded(s.Directives) || p.guarded(f.Directives) || p.setGuarded(op, f.SelectionSet)
-		}
-		return false
+		directives, below := parts(op, s)
+		_, field := s.(*ast.Field)
+		return p.guarded(directives) || !field && p.setGuarded(op, below)
 	})
 }
 

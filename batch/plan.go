@@ -54,9 +54,9 @@ type Field struct {
 	kind      kind
 	of        reflect.Type                                                // what a relation or path has: of a list, an element
 	list      bool                                                        // the field has a list
-	load      func(ctx context.Context, objects []any, args Args) loading // in a relation
+	load      func(ctx context.Context, objects []any, args Args) request // in a relation
 	valid     func(args Args) bool                                        // in a relation: they are
-	follow    func(below *column, object any)                             // in a path
+	follow    func(below *results, object any)                            // in a path
 	value     func(b []byte, object any) []byte                           // in a value
 	columns   []string                                                    // that it needs
 	from      bool                                                        // it says which
@@ -117,20 +117,20 @@ func Relation[P any, K comparable, V any](
 	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: of, list: isList[V]()}
 	f.check(loader != nil && key != nil)
 	f.valid = func(args Args) bool { return key(args) != nil }
-	f.load = func(ctx context.Context, objects []any, args Args) loading {
+	f.load = func(ctx context.Context, objects []any, args Args) request {
 		of := key(args)
 		if of == nil {
 			return nil
 		}
-		w := newWaiting(ctx, loader(ctx), len(objects))
+		r := newRequest(ctx, loader(ctx), len(objects))
 		for _, object := range objects {
 			if object == nil {
-				w.foresee(*new(K), false)
+				r.enqueue(*new(K), false)
 				continue
 			}
-			w.foresee(of(object.(P)))
+			r.enqueue(of(object.(P)))
 		}
-		return w
+		return r
 	}
 	return f
 }
@@ -142,23 +142,23 @@ func Relations[P any, K comparable, V any](
 	f := Field{typ: typ, name: name, kind: relations, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
 	f.check(loader != nil && keys != nil)
 	f.valid = func(args Args) bool { return keys(args) != nil }
-	f.load = func(ctx context.Context, objects []any, args Args) loading {
+	f.load = func(ctx context.Context, objects []any, args Args) request {
 		of := keys(args)
 		if of == nil {
 			return nil
 		}
-		w := newWaiting(ctx, loader(ctx), len(objects))
+		r := newRequest(ctx, loader(ctx), len(objects))
 		for _, object := range objects {
-			w.spans.begin(object != nil, len(w.slots))
+			r.spans.begin(object != nil, len(r.slots))
 			if object == nil {
 				continue
 			}
 			for key, ok := range of(object.(P)) {
-				w.foresee(key, ok)
+				r.enqueue(key, ok)
 			}
-			w.spans.end(len(w.slots))
+			r.spans.end(len(r.slots))
 		}
-		return w
+		return r
 	}
 	return f
 }
@@ -173,7 +173,7 @@ func Key[P any, K comparable](key func(parent P) (K, bool)) func(Args) func(P) (
 func Path[P, V any](typ, name string, follow func(parent P) V) Field {
 	f := Field{typ: typ, name: name, kind: path, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V]()}
 	f.check(follow != nil)
-	f.follow = func(below *column, object any) { below.add(follow(object.(P))) }
+	f.follow = func(below *results, object any) { below.add(follow(object.(P))) }
 	return f
 }
 
@@ -181,7 +181,7 @@ func Path[P, V any](typ, name string, follow func(parent P) V) Field {
 func Paths[P, V any](typ, name string, follow func(parent P) []V) Field {
 	f := Field{typ: typ, name: name, kind: paths, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
 	f.check(follow != nil)
-	f.follow = func(below *column, object any) {
+	f.follow = func(below *results, object any) {
 		list := follow(object.(P))
 		below.spans.begin(list != nil, len(below.values))
 		if list == nil {

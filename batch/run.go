@@ -19,8 +19,8 @@ type run struct {
 	ctx context.Context
 	set *Set
 
-	loads []load // of the level
-	one   [1]load
+	pending []pendingField // of the level
+	one     [1]pendingField
 }
 
 // selection is objects of one type with what is selected of them. Where there is no object, it has nil.
@@ -37,18 +37,18 @@ type selection struct {
 // field is one field of a selection, in the order of the answer.
 type field struct {
 	graphql.CollectedField
-	value  func(b []byte, object any) []byte // appends what needs no column
-	column                                   // of what leads to other objects
-	list   bool
-	path   bool        // its lists are fields of the objects
-	below  []selection // of the column's values: one, or one for each type that they have; none for numbers
+	value   func(b []byte, object any) []byte // appends what needs no column
+	results                                   // of what leads to other objects
+	list    bool
+	path    bool        // its lists are fields of the objects
+	below   []selection // of the column's values: one, or one for each type that they have; none for numbers
 }
 
-// load is one field of one selection on its way.
-type load struct {
+// pendingField is one field of one selection, whose requests are not read yet.
+type pendingField struct {
 	*selection
 	*field
-	loading []loading
+	requests []request
 }
 
 // followRoots follows the query of ctx, with those of its group, unless that was done: to answer it, or for its resolvers.
@@ -142,35 +142,35 @@ func (s *Set) follow(ctx context.Context, gather func(*run)) {
 	defer s.following.Unlock()
 	r := &s.run
 	*r = run{Plan: s.plan, ctx: ctx, set: s}
-	r.loads = r.one[:0]
+	r.pending = r.one[:0]
 	gather(r)
-	for len(r.loads) > 0 {
+	for len(r.pending) > 0 {
 		s.read()
-		loads := r.loads
-		r.loads = nil
-		for _, l := range loads {
-			if l.answer != nil || r.leads(l.Selections) {
-				l.loaded()
+		level := r.pending
+		r.pending = nil
+		for _, f := range level {
+			if f.answer != nil || r.leads(f.Selections) {
+				f.take()
 			}
 		}
-		for _, l := range loads {
-			if l.answer == nil || l.answer.complete || !s.narrowed.Load() { // else resolvers will have all of it read anew
-				r.gatherBelow(l.selection, l.field)
+		for _, f := range level {
+			if f.answer == nil || f.answer.complete || !s.narrowed.Load() { // else all of it is read again for resolvers
+				r.gatherBelow(f.selection, f.field)
 			}
 		}
 	}
 }
 
-// loaded takes what a load has read.
-func (l load) loaded() {
-	for i, loading := range l.loading {
+// take takes what was read for the field.
+func (f pendingField) take() {
+	for i, request := range f.requests {
 		if i == 0 {
-			l.answer.needs(loading.loaded(&l.column))
+			f.answer.needs(request.take(&f.results))
 			continue
 		}
-		var other column
-		l.answer.needs(loading.loaded(&other))
-		l.answer.needs(l.merge(other))
+		var other results
+		f.answer.needs(request.take(&other))
+		f.answer.needs(f.merge(other))
 	}
 }
 
@@ -204,7 +204,7 @@ func (r *run) gather(s *selection) {
 }
 
 // collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; the
-// resolver above does so too, and tells of it.
+// resolver above does so too, and reports it.
 func (r *run) collect(s *selection) []graphql.CollectedField {
 	if fields := plain(s.set); fields != nil {
 		return fields
@@ -218,13 +218,13 @@ func (r *run) collect(s *selection) []graphql.CollectedField {
 	return graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
 }
 
-// mostPlain is how many fields are compared with each other.
-const mostPlain = 16
+// maxPlain is how many fields are compared with each other.
+const maxPlain = 16
 
 // plain returns the fields of a selection set that is nothing but that: without fragments, directives and repeated names.
 // It is what gqlgen would collect, which takes several times as long to find out. It returns nil for other sets.
 func plain(set ast.SelectionSet) []graphql.CollectedField {
-	if len(set) > mostPlain {
+	if len(set) > maxPlain {
 		return nil
 	}
 	fields := make([]graphql.CollectedField, len(set))
@@ -247,12 +247,12 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.answer.needs(false)
-			r.set.breaks(s.op, s.op.RecoverFunc(r.ctx, v))
+			r.set.fail(s.op, s.op.RecoverFunc(r.ctx, v))
 		}
 	}()
 	s.fields = append(s.fields, field{CollectedField: selected})
 	f := &s.fields[len(s.fields)-1]
-	l := load{selection: s, field: f}
+	pending := pendingField{selection: s, field: f}
 	for _, declared := range known.declared {
 		f.list, f.path = declared.list, declared.follow != nil
 		switch {
@@ -265,7 +265,7 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			for _, object := range s.objects {
 				switch {
 				case object != nil:
-					declared.follow(&f.column, object)
+					declared.follow(&f.results, object)
 				case declared.list:
 					f.spans.begin(false, 0)
 				default:
@@ -274,15 +274,15 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			}
 			r.gatherBelow(s, f)
 		default:
-			loading := declared.load(r.ctx, s.objects, arguments(s.op, selected))
-			s.answer.needs(loading != nil)
-			if loading != nil {
-				l.loading = append(l.loading, loading)
+			request := declared.load(r.ctx, s.objects, arguments(s.op, selected))
+			s.answer.needs(request != nil)
+			if request != nil {
+				pending.requests = append(pending.requests, request)
 			}
 		}
 	}
-	if len(l.loading) > 0 {
-		r.loads = append(r.loads, l)
+	if len(pending.requests) > 0 {
+		r.pending = append(r.pending, pending)
 	}
 }
 
@@ -347,36 +347,29 @@ func (r *run) byType(s *selection, f *field) (split []selection) {
 	return split
 }
 
-// breaks keeps the panic of a declaration for its operation.
-func (s *Set) breaks(op *graphql.OperationContext, err error) {
+// fail keeps the panic of a declaration for its operation.
+func (s *Set) fail(op *graphql.OperationContext, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = append(s.broken, broken{op, err})
+	if s.failures == nil {
+		s.failures = map[*graphql.OperationContext][]error{}
+	}
+	s.failures[op] = append(s.failures[op], err)
 }
 
-// forgive forgets the panics of an operation, which is followed anew.
-func (s *Set) forgive(op *graphql.OperationContext) {
+// takeFailures returns the panics that were kept for an operation, and forgets them.
+func (s *Set) takeFailures(op *graphql.OperationContext) []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = slices.DeleteFunc(s.broken, func(b broken) bool { return b.op == op })
+	errs := s.failures[op]
+	delete(s.failures, op)
+	return errs
 }
 
-// report makes errors of an operation of the panics that were kept for it.
+// report makes errors of the operation of ctx of the panics that were kept for it.
 func (s *Set) report(ctx context.Context) {
 	op := graphql.GetOperationContext(ctx)
-	s.mu.Lock()
-	all := s.broken
-	var others []broken
-	for _, b := range all {
-		if b.op != op {
-			others = append(others, b)
-		}
-	}
-	s.broken = others
-	s.mu.Unlock()
-	for _, b := range all {
-		if b.op == op {
-			op.Error(ctx, b.err)
-		}
+	for _, err := range s.takeFailures(op) {
+		op.Error(ctx, err)
 	}
 }

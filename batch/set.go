@@ -29,7 +29,7 @@ type Set struct {
 	mu       sync.Mutex
 	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
 	deferred map[*ast.Field][]*deferred
-	broken   []broken
+	failures map[*graphql.OperationContext][]error // panics of declarations, which are to be errors of their operations
 	answers  []*answer
 
 	// What Columns goes by. It changes while a run is under way, and is read by the batches of that.
@@ -38,12 +38,6 @@ type Set struct {
 	narrowed   atomic.Bool // loaders have rows that lack columns
 	neededOnce sync.Once
 	needed     []bool // dependencies, by their index; nil: all of them
-}
-
-// broken is the panic of a declaration, which its operation has yet to be told.
-type broken struct {
-	op  *graphql.OperationContext
-	err error
 }
 
 // loader is a Loader of whatever types.
@@ -89,7 +83,7 @@ func (s *Set) read() {
 			s.reading.Add(1)
 			go func() { //nolint:modernize // WaitGroup.Go allocates twice as much
 				defer s.reading.Done()
-				deepen(false)
+				growStack(false)
 				l.readGathered()
 			}()
 		}
@@ -101,11 +95,11 @@ func (s *Set) read() {
 // makes the 16 KiB that are the most Go keeps at hand.
 const stack = 14 << 10
 
-// deepen gives a new goroutine that much stack at once. It begins with less, and would be moved to twice as much again and
+// growStack gives a new goroutine that much stack at once. It begins with less, and would be moved to twice as much again and
 // again, each time with every call that it is in. The room is there even if it is not used, and need not be cleared then.
 //
 //go:noinline
-func deepen(used bool) byte {
+func growStack(used bool) byte {
 	if !used {
 		return 0
 	}

@@ -98,7 +98,7 @@ type executable struct {
 
 func (e executable) Schema() *ast.Schema { return e.schema }
 
-// BenchmarkBatchFallback is resolvers that each load a key which no plan foresaw. Most of it is the moment
+// BenchmarkBatchFallback is resolvers that each load a key that no plan has enqueued. Most of it is the moment
 // that the fallback waits.
 func BenchmarkBatchFallback(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
