@@ -10,15 +10,15 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// dependency is what one field of a type is read from.
+// dependency is a column that one field of a type needs.
 type dependency struct {
 	field string // "": needed whatever is selected
 	name  string
 	index int // among the plan's
 }
 
-// Column declares that the field name of the type typ needs columns; with an empty name, that
-// every reader of the type does.
+// Column declares that the field name of the type typ needs columns, or, with an empty name, that every reader of the type
+// does.
 func Column(typ, name string, columns ...string) Field {
 	f := Field{typ: typ, name: name, columns: columns}
 	f.named()
@@ -31,10 +31,9 @@ type Columns struct {
 	planned bool // a plan has gathered the batch
 }
 
-// Of returns the columns of a type that a fetch is to read, in the order of their declarations, each once: all that are
-// declared, unless the batch is for queries that the plan answers, with everything that they select. Then they are
-// those that the queries need anywhere, so that a row that was read for one selection can serve any other. No resolver
-// sees such a row: where one has to run after all, whole rows are read for it. The slice is the caller's.
+// Of returns the columns of a type that a fetch is to read, in the order of their declarations, each once. They are all that
+// are declared, unless the plan is to answer every query of the set: then they are those that the queries need anywhere, so
+// that a row that was read for one selection serves any other. It panics for a type without columns. The slice is the caller's.
 func (c Columns) Of(typ string) []string {
 	s := c.set
 	if s == nil {
@@ -45,7 +44,7 @@ func (c Columns) Of(typ string) []string {
 		panic(fmt.Errorf("batch: no columns of %s are declared: add them with Column or From", typ))
 	}
 	narrow := c.planned && s.narrows()
-	columns := make([]string, 0, len(declared)+2) // a reader may need others
+	columns := make([]string, 0, len(declared)+2) // the fetch may append its own
 	for _, d := range declared {
 		switch {
 		case narrow && d.field != "" && !s.needed[d.index]:
@@ -57,7 +56,7 @@ func (c Columns) Of(typ string) []string {
 	return columns
 }
 
-// narrows reports whether a batch that the plan has gathered is for nothing but answers from it.
+// narrows reports whether a batch that the plan has gathered is for answers from it alone.
 func (s *Set) narrows() bool {
 	if !s.answering || s.whole {
 		return false
@@ -72,9 +71,9 @@ func (s *Set) isWhole() bool {
 	return s.whole
 }
 
-// widen forgets rows that lack columns, since resolvers are to run, and has the query of ctx followed anew.
+// widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again.
 func (s *Set) widen(ctx context.Context) {
-	if ctx.Err() != nil || !s.narrowed.Load() { // a loader gives what is there to nobody
+	if ctx.Err() != nil || !s.narrowed.Load() { // a load fails, or gets none of these rows
 		return
 	}
 	s.following.Lock()
@@ -87,7 +86,7 @@ func (s *Set) widen(ctx context.Context) {
 	s.narrowed.Store(false)
 }
 
-// needed tells of each dependency whether some operations have it. It returns nil unless the plan can answer all of them.
+// needed reports for each dependency whether some operations have it. It returns nil unless the plan can answer all of them.
 func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
 	needed := make([]bool, p.dependencies)
 	for _, op := range operations {
@@ -98,8 +97,8 @@ func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
 	return needed
 }
 
-// note marks what the fields of a selection set, and of those below it, depend on, as far as they are included. It reports
-// whether the plan answers all of them. Each fragment is walked through once, wherever it is spread.
+// note marks the dependencies of the included fields of a selection set and of those below it. It reports whether the plan
+// answers all of them. Each fragment is visited once, wherever it is spread.
 func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
 	for _, s := range set {
 		directives, below := parts(op, s)
@@ -148,7 +147,7 @@ func parts(op *graphql.OperationContext, s ast.Selection) (ast.DirectiveList, as
 	return nil, nil
 }
 
-// takes reports whether the arguments of a field are valid. What panics is not, which is told where it is followed.
+// takes reports whether the arguments of a field are valid. A panic is not reported here: following the field will panic too.
 func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
 	if c.valid == nil {
 		return true
@@ -158,7 +157,7 @@ func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
 	return !slices.ContainsFunc(c.valid, func(valid func(Args) bool) bool { return !valid(args) })
 }
 
-// included evaluates @skip and @include, as gqlgen does, which panics at what is not known.
+// included evaluates @skip and @include as gqlgen does, except that gqlgen panics where the condition is not known.
 func included(op *graphql.OperationContext, directives ast.DirectiveList) (in, known bool) {
 	in = true
 	for _, d := range directives {

@@ -5,19 +5,19 @@ import (
 	"reflect"
 )
 
-// results is what one field of the objects of a selection has: a value for each, nil where there is none, or, for a list,
-// the values of all of them and which are whose.
+// results is the values of one field of a selection's objects: one for each, possibly nil, or, for a list, the elements of
+// all of them, with a span for each object.
 type results struct {
 	values []any
 	spans  spans
 }
 
-// span is the values of one object's list; from is -1 where that is null.
+// span is the elements of one object's list; from is -1 where that is null.
 type span struct{ from, to int32 }
 
 type spans []span
 
-// begin begins the list of the next object, where there is one, at the next value.
+// begin adds the list of the next object, which begins with the next value, or null.
 func (s *spans) begin(exists bool, next int) {
 	if !exists {
 		*s = append(*s, span{-1, -1})
@@ -26,10 +26,10 @@ func (s *spans) begin(exists bool, next int) {
 	*s = append(*s, span{int32(next), int32(next)})
 }
 
-// end ends it before the next value.
+// end ends that list before the next value.
 func (s spans) end(next int) { s[len(s)-1].to = int32(next) }
 
-// add appends a value, whatever kind of nil it may be. A struct becomes a pointer to it, as which gqlgen resolves its fields.
+// add appends a value, as an untyped nil if it is nil. A struct becomes a pointer, which gqlgen resolves its fields on.
 func (r *results) add(value any) {
 	switch v := reflect.ValueOf(value); v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
@@ -74,7 +74,7 @@ func (r *results) merge(other results) bool {
 	return true
 }
 
-// request is what one relation of the objects of a selection is waiting for.
+// request is what one relation of a selection's objects waits for.
 type request interface {
 	// take appends what was loaded to empty results. It reports whether that is everything.
 	take(into *results) (complete bool)

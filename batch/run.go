@@ -13,7 +13,7 @@ import (
 // root is what the fields of Query are followed from.
 var root = []any{Root{}}
 
-// run follows a plan from one level of objects down to where nothing more is to be loaded.
+// run follows a plan from one level of objects to the next until nothing is left to load.
 type run struct {
 	*Plan
 	ctx context.Context
@@ -23,15 +23,15 @@ type run struct {
 	one     [1]pendingField
 }
 
-// selection is objects of one type with what is selected of them. Where there is no object, it has nil.
+// selection is objects of one type, each possibly nil, with what is selected of them.
 type selection struct {
 	op      *graphql.OperationContext
 	typ     string
 	set     ast.SelectionSet
 	objects []any
 
-	answer *answer // that they are part of, or nil
-	fields []field // that are followed, or answered
+	answer *answer // that they belong to, or nil
+	fields []field // that are followed or answered
 }
 
 // field is one field of a selection, in the order of the answer.
@@ -51,7 +51,7 @@ type pendingField struct {
 	requests []request
 }
 
-// followRoots follows the query of ctx, with those of its group, unless that was done: to answer it, or for its resolvers.
+// followRoots follows the query of ctx and those of its group, unless that was done: to answer them, or for their resolvers.
 func (s *Set) followRoots(ctx context.Context, answering bool) {
 	if s.outlives(ctx) { // the others of the group need it even if this one's time is up
 		done := make(chan struct{})
@@ -66,7 +66,7 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 	} else {
 		s.followQueries(ctx, answering)
 	}
-	if !answering { // else resolvers will have to run, and come here
+	if !answering { // else failures are left to the resolvers
 		s.report(ctx)
 	}
 }
@@ -74,10 +74,10 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 func (s *Set) followQueries(ctx context.Context, answering bool) {
 	op := graphql.GetOperationContext(ctx)
 	once, operations := &s.roots, s.operations
-	again := !answering && s.isWhole() // for resolvers, since answers have failed
+	again := !answering && s.isWhole() // for resolvers, as an answer has failed
 	switch {
 	case !slices.Contains(operations, op), s.plan.operationGuarded(op), again && s.answerOf(op).complete:
-		once, operations = s.latecomer(op), []*graphql.OperationContext{op}
+		once, operations = s.once(op), []*graphql.OperationContext{op}
 	case again:
 		once = &s.again
 	}
@@ -109,17 +109,17 @@ func (s *Set) begin(op *graphql.OperationContext, answering bool) *selection {
 	return &a.roots
 }
 
-// latecomer returns what lets an operation be followed once that the set was made before.
-func (s *Set) latecomer(op *graphql.OperationContext) *sync.Once {
+// once returns what lets an operation be followed by itself, once.
+func (s *Set) once(op *graphql.OperationContext) *sync.Once {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.late == nil {
-		s.late = map[*graphql.OperationContext]*sync.Once{}
+	if s.alone == nil {
+		s.alone = map[*graphql.OperationContext]*sync.Once{}
 	}
-	if s.late[op] == nil {
-		s.late[op] = &sync.Once{}
+	if s.alone[op] == nil {
+		s.alone[op] = &sync.Once{}
 	}
-	return s.late[op]
+	return s.alone[op]
 }
 
 // followBelow follows what a field has returned.
@@ -136,7 +136,7 @@ func (s *Set) followBelow(ctx context.Context, selected graphql.CollectedField, 
 	s.report(ctx)
 }
 
-// follow reads what gather gathers, and whatever is below it. One run at a time fills the set's batches.
+// follow reads what gather gathers, and everything below it. One run at a time fills the set's batches.
 func (s *Set) follow(ctx context.Context, gather func(*run)) {
 	s.following.Lock()
 	defer s.following.Unlock()
@@ -185,7 +185,7 @@ func (r *run) gather(s *selection) {
 		return
 	}
 	collected := r.collect(s)
-	s.fields = make([]field, 0, len(collected)) // whose addresses stay
+	s.fields = make([]field, 0, len(collected)) // with room, as pointers to its elements are kept
 	var later []graphql.CollectedField
 	for _, f := range collected {
 		switch {
@@ -193,7 +193,7 @@ func (r *run) gather(s *selection) {
 			s.fields = append(s.fields, field{CollectedField: f, value: s.appendType})
 		case declared[f.Name] == nil:
 			s.answer.needs(false)
-		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, and may never be
+		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, if at all
 			s.answer.needs(false)
 			later = append(later, f)
 		default:
@@ -203,8 +203,8 @@ func (r *run) gather(s *selection) {
 	r.set.postpone(s, later)
 }
 
-// collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; the
-// resolver above does so too, and reports it.
+// collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; it will do so
+// again when the resolvers run, and report it.
 func (r *run) collect(s *selection) []graphql.CollectedField {
 	if fields := plain(s.set); fields != nil {
 		return fields
@@ -221,8 +221,8 @@ func (r *run) collect(s *selection) []graphql.CollectedField {
 // maxPlain is how many fields are compared with each other.
 const maxPlain = 16
 
-// plain returns the fields of a selection set that is nothing but that: without fragments, directives and repeated names.
-// It is what gqlgen would collect, which takes several times as long to find out. It returns nil for other sets.
+// plain returns the fields of a selection set without fragments, directives and repeated names, and nil for any other set. It
+// returns what gqlgen would collect, in a fraction of the time.
 func plain(set ast.SelectionSet) []graphql.CollectedField {
 	if len(set) > maxPlain {
 		return nil
@@ -239,8 +239,8 @@ func plain(set ast.SelectionSet) []graphql.CollectedField {
 	return fields
 }
 
-// gatherField is gather for one selected field. A panic in a declaration is an error of the operation, as it
-// would be in a resolver, and leaves the field to its resolvers.
+// gatherField is gather for one selected field. A panic in a declaration becomes an error of the operation, and leaves the
+// field to its resolvers.
 func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	known := r.fields[s.typ][selected.Name]
 	s.answer.needs(!known.resolved)
@@ -294,7 +294,7 @@ func arguments(op *graphql.OperationContext, f graphql.CollectedField) Args {
 	return f.ArgumentMap(op.Variables)
 }
 
-// leads reports whether something may have to be loaded below what is selected: always, if fragments are.
+// leads reports whether something may have to be loaded below a selection set, as below any with a fragment.
 func (p *Plan) leads(set ast.SelectionSet) bool {
 	for _, s := range set {
 		f, ok := s.(*ast.Field)
@@ -310,8 +310,8 @@ func (p *Plan) leads(set ast.SelectionSet) bool {
 	return false
 }
 
-// gatherBelow is gather for what is selected below a field. The objects are of several types if the field's is
-// an interface or a union.
+// gatherBelow is gather for what is selected below a field. The objects have several types if the field's is an interface or a
+// union.
 func (r *run) gatherBelow(s *selection, f *field) {
 	named := f.Definition.Type.Name()
 	def := r.schema.Types[named]

@@ -27,14 +27,14 @@ type Set struct {
 	again     sync.Once      // and once more, for resolvers
 
 	mu       sync.Mutex
-	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
+	alone    map[*graphql.OperationContext]*sync.Once // operations that are followed by themselves have been
 	deferred map[*ast.Field][]*deferred
-	failures map[*graphql.OperationContext][]error // panics of declarations, which are to be errors of their operations
+	failures map[*graphql.OperationContext][]error // panics of declarations, to be reported as errors
 	answers  []*answer
 
-	// What Columns goes by. It changes while a run is under way, and is read by the batches of that.
+	// What Columns depends on. A run changes it before it reads its batches, which use it.
 	answering  bool        // it is to answer the queries
-	whole      bool        // resolvers have had to run all the same
+	whole      bool        // whole rows are needed, as resolvers had to run after all
 	narrowed   atomic.Bool // loaders have rows that lack columns
 	neededOnce sync.Once
 	needed     []bool // dependencies, by their index; nil: all of them
@@ -91,12 +91,12 @@ func (s *Set) read() {
 	s.reading.Wait()
 }
 
-// stack is about how many bytes of stack a driver takes for a statement. With what a new goroutine has in it already, that
-// makes the 16 KiB that are the most Go keeps at hand.
+// stack is about how many bytes of stack a driver needs for a statement. With what a new goroutine uses already, it makes
+// 16 KiB, the largest stack that Go keeps in its cache.
 const stack = 14 << 10
 
-// growStack gives a new goroutine that much stack at once. It begins with less, and would be moved to twice as much again and
-// again, each time with every call that it is in. The room is there even if it is not used, and need not be cleared then.
+// growStack gives a new goroutine that much stack at once. Otherwise its stack would be copied to one of twice the size several
+// times within the driver. The function's frame needs the room even if used is false, and then nothing is cleared.
 //
 //go:noinline
 func growStack(used bool) byte {
@@ -110,15 +110,15 @@ func growStack(used bool) byte {
 //go:noinline
 func last(room *[stack]byte) byte { return room[stack-1] }
 
-// flush sends the batches that no plan foresaw.
+// flush sends the batches of unplanned loads.
 func (s *Set) flush() {
 	for _, l := range s.loaders {
 		l.flush()
 	}
 }
 
-// Clear forgets everything that was loaded: a write may have changed it. What is being read meanwhile reaches
-// those who wait for it, and is not kept.
+// Clear forgets everything that was loaded: a write may have changed it. Loads that wait for a batch still get its values,
+// which are not kept.
 func (s *Set) Clear() {
 	for _, l := range s.loaders {
 		l.clear()
