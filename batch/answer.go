@@ -56,17 +56,13 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return s.ExecutableSchema.Exec(ctx)
 	}
 	var engine graphql.ResponseHandler
-	answered := false
 	return func(ctx context.Context) *graphql.Response {
-		switch {
-		case answered:
-			return nil
-		case engine != nil:
+		if engine != nil {
 			return engine(ctx)
 		}
 		if set, _ := s.plan.set(ctx); set != nil && !s.plan.operationGuarded(op) { // the engine reports the error of set
 			if data := set.answer(ctx); data != nil {
-				answered = true
+				engine = func(context.Context) *graphql.Response { return nil }
 				return &graphql.Response{Data: data}
 			}
 			set.widen(ctx)

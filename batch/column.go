@@ -58,17 +58,11 @@ func (c Columns) Of(typ string) []string {
 
 // narrows reports whether a batch that the plan has gathered is for answers from it alone.
 func (s *Set) narrows() bool {
-	if !s.answering || s.whole {
+	if !s.answering || s.whole.Load() {
 		return false
 	}
 	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })
 	return s.needed != nil && !slices.ContainsFunc(s.answers, func(a *answer) bool { return !a.complete })
-}
-
-func (s *Set) isWhole() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.whole
 }
 
 // widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again.
@@ -78,9 +72,7 @@ func (s *Set) widen(ctx context.Context) {
 	}
 	s.following.Lock()
 	defer s.following.Unlock()
-	s.mu.Lock()
-	s.whole = true
-	s.mu.Unlock()
+	s.whole.Store(true)
 	s.takeFailures(graphql.GetOperationContext(ctx)) // it is followed again
 	s.Clear()
 	s.narrowed.Store(false)

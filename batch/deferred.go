@@ -10,7 +10,7 @@ import (
 
 // deferred is fields of one selection that are deferred under the same label.
 type deferred struct {
-	*selection
+	selection
 	deferred []graphql.CollectedField
 	once     sync.Once
 }
@@ -29,8 +29,7 @@ func (s *Set) postpone(objects *selection, fields []graphql.CollectedField) {
 	for _, f := range fields {
 		label := f.Deferrables[0].Label
 		if groups[label] == nil {
-			own := selection{op: objects.op, typ: objects.typ, set: objects.set, objects: objects.objects} // of no answer
-			groups[label] = &deferred{selection: &own}
+			groups[label] = &deferred{selection: selection{op: objects.op, typ: objects.typ, set: objects.set, objects: objects.objects}}
 		}
 		groups[label].deferred = append(groups[label].deferred, f)
 		s.deferred[f.Field] = append(s.deferred[f.Field], groups[label])
@@ -46,7 +45,7 @@ func (s *Set) resume(ctx context.Context, field graphql.CollectedField) {
 		d.once.Do(func() {
 			s.follow(ctx, func(r *run) {
 				for _, f := range d.deferred {
-					r.gatherField(d.selection, f)
+					r.gatherField(&d.selection, f)
 				}
 			})
 		})

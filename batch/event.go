@@ -49,18 +49,13 @@ func (e *events) pass(ctx context.Context) {
 	}
 	if set := fromContext(ctx); set != nil {
 		if set == e.last { // the events share it, and each may say that what was loaded has changed
-			set.renew()
+			set.Clear()
+			set.mu.Lock()
+			set.deferred = nil
+			set.mu.Unlock()
 		}
 		e.last = set
 		set.followBelow(ctx, e.field, event.Interface())
 	}
 	e.to.Send(event)
-}
-
-// renew forgets what belongs to the last event.
-func (s *Set) renew() {
-	s.Clear()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deferred = nil
 }

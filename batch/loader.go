@@ -32,7 +32,9 @@ type contents[K comparable, V any] struct {
 	slots     []slot[K, V]             // in the order in which they were asked for
 	next      int                      // the slot after the one that was found last
 	sent      int                      // how many of the slots a plan has gathered
-	batch     gathered[K]              // what it has gathered last
+	keys      []K                      // the batch that it has gathered last
+	from      int                      // the first slot of that batch; sent is after the last
+	clearedAt int                      // the loader's clears when it was gathered
 	failures  map[K]*failure           // errors that resolvers have yet to read
 	unplanned *dataloader.Loader[K, V] // batches keys that no plan enqueued; nil until there are any
 	tracer    tracer[K, V]             // of unplanned
@@ -51,13 +53,6 @@ const (
 	few  = 8  // slots, which are searched without an index
 	many = 64 // slots, for which there is room when they are no longer few
 )
-
-// gathered is a batch that a plan has gathered.
-type gathered[K comparable] struct {
-	keys   []K
-	from   int // the first of its slots; sent is after the last
-	clears int // the loader's, when it was gathered
-}
 
 // failure is an error that resolvers have yet to read.
 type failure struct {
@@ -125,7 +120,7 @@ func (l *Loader[K, V]) joined(set *Set) error {
 	return nil
 }
 
-// within waits for a thunk until ctx ends.
+// within waits for what a thunk returns until ctx ends.
 func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err error) {
 	done := make(chan struct{})
 	var loaded V
@@ -262,27 +257,25 @@ func (l *Loader[K, V]) gather() bool {
 	if l.contents == nil || l.sent == len(l.slots) {
 		return false
 	}
-	slots := l.slots[l.sent:]
-	keys := make([]K, 0, len(slots))
-	for _, s := range slots {
+	l.from, l.sent, l.clearedAt = l.sent, len(l.slots), l.clears
+	l.keys = make([]K, 0, l.sent-l.from)
+	for _, s := range l.slots[l.from:] {
 		if s.pendingReads > 0 && !s.loaded {
-			keys = append(keys, s.key)
+			l.keys = append(l.keys, s.key)
 		}
 	}
-	l.batch = gathered[K]{keys, l.sent, l.clears}
-	l.sent = len(l.slots)
-	return len(keys) > 0
+	return len(l.keys) > 0
 }
 
 // readGathered reads that batch.
 func (l *Loader[K, V]) readGathered() {
-	l.read(l.batch.keys, true, func(values map[K]V, err error) {
+	l.read(l.keys, true, func(values map[K]V, err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.batch.clears != l.clears {
+		if l.clearedAt != l.clears {
 			return
 		}
-		for i := l.batch.from; i < l.sent; i++ {
+		for i := l.from; i < l.sent; i++ {
 			switch s := &l.slots[i]; {
 			case s.pendingReads == 0 || s.loaded: // not in the batch
 			case err != nil:

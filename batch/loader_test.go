@@ -72,6 +72,9 @@ func TestUnplannedLoadsGoOutTogetherAndAreCounted(t *testing.T) {
 	if n := l.set.plan.Fallbacks(); n != 1 {
 		t.Errorf("want one fallback, got %d", n)
 	}
+	if n := newTestLoader(t.Context(), s).set.plan.Fallbacks(); n != 0 {
+		t.Errorf("another plan has %d fallbacks", n)
+	}
 }
 
 func TestWhatIsLoadedIsKeptUntilTheSetIsCleared(t *testing.T) {

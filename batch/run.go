@@ -54,15 +54,10 @@ type pendingField struct {
 // followRoots follows the query of ctx and those of its group, unless that was done: to answer them, or for their resolvers.
 func (s *Set) followRoots(ctx context.Context, answering bool) {
 	if s.outlives(ctx) { // the others of the group need it even if this one's time is up
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
+		_, _ = within(ctx, func() (none struct{}, err error) {
 			s.followQueries(ctx, answering)
-		}()
-		select {
-		case <-done:
-		case <-ctx.Done():
-		}
+			return none, nil
+		})
 	} else {
 		s.followQueries(ctx, answering)
 	}
@@ -74,7 +69,7 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 func (s *Set) followQueries(ctx context.Context, answering bool) {
 	op := graphql.GetOperationContext(ctx)
 	once, operations := &s.roots, s.operations
-	again := !answering && s.isWhole() // for resolvers, as an answer has failed
+	again := !answering && s.whole.Load() // for resolvers, as an answer has failed
 	switch {
 	case !slices.Contains(operations, op), s.plan.operationGuarded(op), again && s.answerOf(op).complete:
 		once, operations = s.once(op), []*graphql.OperationContext{op}

@@ -34,7 +34,7 @@ type Set struct {
 
 	// What Columns depends on. A run changes it before it reads its batches, which use it.
 	answering  bool        // it is to answer the queries
-	whole      bool        // whole rows are needed, as resolvers had to run after all
+	whole      atomic.Bool // whole rows are needed, as resolvers had to run after all
 	narrowed   atomic.Bool // loaders have rows that lack columns
 	neededOnce sync.Once
 	needed     []bool // dependencies, by their index; nil: all of them

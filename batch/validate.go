@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,8 +32,7 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 	}
 	v := &validation{Plan: p, generated: generatedBy(es), parents: map[string]Field{}}
 	v.schema = es.Schema()
-	err := v.plan()
-	if err != nil {
+	if err := v.plan(); err != nil {
 		p.schema = nil
 		return err
 	}
@@ -363,27 +363,25 @@ func (g generated) runs(directive string) bool {
 // sameName reports whether a Go name is gqlgen's for a name of the schema.
 func sameName(name, of string) bool { return strings.EqualFold(name, strings.ReplaceAll(of, "_", "")) }
 
-// ofType returns the interface of a type's resolvers, or nil.
-func (g generated) ofType(typ string) reflect.Type {
-	if g.resolvers == nil {
-		return nil
-	}
-	for m := range g.resolvers.Methods() {
-		if sameName(m.Name, typ) && m.Type.NumOut() == 1 && m.Type.Out(0).Kind() == reflect.Interface {
-			return m.Type.Out(0)
+// methods returns the resolvers of a type's fields.
+func (g generated) methods(typ string) iter.Seq[reflect.Method] {
+	return func(yield func(reflect.Method) bool) {
+		if g.resolvers == nil {
+			return
+		}
+		for of := range g.resolvers.Methods() {
+			if sameName(of.Name, typ) && of.Type.NumOut() == 1 && of.Type.Out(0).Kind() == reflect.Interface {
+				of.Type.Out(0).Methods()(yield)
+				return
+			}
 		}
 	}
-	return nil
 }
 
 // boundTo returns the Go type that the resolvers of a type's fields are given, or nil. (gqlgen's own batch resolvers are given
 // a slice.) It means nothing for Query.
 func (g generated) boundTo(typ string) reflect.Type {
-	of := g.ofType(typ)
-	if of == nil {
-		return nil
-	}
-	for m := range of.Methods() {
+	for m := range g.methods(typ) {
 		if m.Type.NumIn() > 1 {
 			return m.Type.In(1)
 		}
@@ -393,11 +391,7 @@ func (g generated) boundTo(typ string) reflect.Type {
 
 // result returns the Go type that a field's resolver returns, or nil.
 func (g generated) result(typ, field string) reflect.Type {
-	of := g.ofType(typ)
-	if of == nil {
-		return nil
-	}
-	for m := range of.Methods() {
+	for m := range g.methods(typ) {
 		if sameName(m.Name, field) && m.Type.NumOut() == 2 {
 			return m.Type.Out(0)
 		}
