@@ -37,11 +37,11 @@ type selection struct {
 // field is one field of a selection, in the order of the answer.
 type field struct {
 	graphql.CollectedField
-	value   func(b []byte, object any) []byte // appends what needs no column
-	results                                   // of what leads to other objects
+	value   func(b []byte, object any) []byte // appends what the object itself has
+	results                                   // of a relation or path
 	list    bool
 	path    bool        // its lists are fields of the objects
-	below   []selection // of the column's values: one, or one for each type that they have; none for numbers
+	below   []selection // of the results: one, or one for each of their types; none for numbers
 }
 
 // pendingField is one field of one selection, whose requests are not read yet.
@@ -53,7 +53,7 @@ type pendingField struct {
 
 // followRoots follows the query of ctx and those of its group, unless that was done: to answer them, or for their resolvers.
 func (s *Set) followRoots(ctx context.Context, answering bool) {
-	if s.outlives(ctx) { // the others of the group need it even if this one's time is up
+	if s.outlives(ctx) { // the rest of the group needs it even if the time of this query is up
 		_, _ = within(ctx, func() (none struct{}, err error) {
 			s.followQueries(ctx, answering)
 			return none, nil
