@@ -12,13 +12,13 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// answer is a query's data, once the plan has followed it: the tree of its selections, each with all its objects.
+// answer is the data of a query that the plan has followed: the tree of its selections, each with all its objects.
 type answer struct {
 	roots    selection
 	complete bool // the plan covers everything that is selected, and nothing has failed
 }
 
-// needs notes whether something that the answer needs is there.
+// needs makes the answer, if there is one, incomplete unless something that it needs is there.
 func (a *answer) needs(there bool) {
 	if a != nil && !there {
 		a.complete = false
@@ -29,10 +29,10 @@ func (a *answer) needs(there bool) {
 // not declared, was deferred, or has failed.
 func (p *Plan) Resolved() int64 { return p.resolved.Load() }
 
-// Answers returns a schema whose queries are answered from the plan where that covers them: from the
-// objects that it has read, in one pass, without resolvers and without field interceptors. Everything else is left to
-// es, and so is whatever has an error, or a directive at it that is not Inert; so the answers are the same. The resolvers of es
-// find what was read in the loaders, unless that lacks columns (see Columns).
+// Answers returns a schema whose queries are answered from the plan where that covers them: from the objects that it has
+// read, in one pass, without resolvers and without field interceptors. es answers everything else, and each query with an
+// error or with a directive that is not Inert; so the answers are the same. Its resolvers find what was read in the loaders,
+// unless that lacks columns (see Columns).
 func (p *Plan) Answers(es graphql.ExecutableSchema) graphql.ExecutableSchema {
 	if p.answered != nil && p.refused == nil {
 		p.refused = errors.New("batch: Answers is called twice: make a plan for each server")
@@ -56,17 +56,13 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return s.ExecutableSchema.Exec(ctx)
 	}
 	var engine graphql.ResponseHandler
-	answered := false
 	return func(ctx context.Context) *graphql.Response {
-		switch {
-		case answered:
-			return nil
-		case engine != nil:
+		if engine != nil {
 			return engine(ctx)
 		}
 		if set, _ := s.plan.set(ctx); set != nil && !s.plan.operationGuarded(op) { // the engine reports the error of set
 			if data := set.answer(ctx); data != nil {
-				answered = true
+				engine = func(context.Context) *graphql.Response { return nil }
 				return &graphql.Response{Data: data}
 			}
 			set.widen(ctx)
@@ -77,10 +73,10 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 	}
 }
 
-// answer returns the data of the query of ctx, or nil where it is for the resolvers to find out.
+// answer returns the data of the query of ctx, or nil where the resolvers are to answer it.
 func (s *Set) answer(ctx context.Context) (data []byte) {
 	s.followRoots(ctx, true)
-	if ctx.Err() != nil { // it may be followed still, for its group
+	if ctx.Err() != nil { // the run for its group may not have ended
 		return nil
 	}
 	op := graphql.GetOperationContext(ctx)
@@ -90,7 +86,7 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			_ = op.RecoverFunc(ctx, v) // the resolvers find out whose error it is
+			_ = op.RecoverFunc(ctx, v) // it is logged; the resolvers make the error
 			data = nil
 		}
 	}()
@@ -98,7 +94,7 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 	defer buffers.Put(buffer)
 	if written := a.roots.appendTo((*buffer)[:0], 0); written != nil {
 		data = bytes.Clone(written)
-		if cap(written) <= mostKept {
+		if cap(written) <= maxKept {
 			*buffer = written
 		}
 	}
@@ -116,12 +112,12 @@ func (s *Set) answerOf(op *graphql.OperationContext) *answer {
 	return nil
 }
 
-// buffers are for answers in the making. Those above mostKept bytes are left to the garbage collector.
+// buffers are reused to write answers. Those above maxKept bytes are not.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-const mostKept = 1 << 20
+const maxKept = 1 << 20
 
-// appendTo appends one object, or returns nil where it can't be without an error.
+// appendTo appends one object, or returns nil where that would be an error.
 func (s *selection) appendTo(b []byte, i int) []byte {
 	b = append(b, '{')
 	for n := range s.fields {
@@ -171,7 +167,7 @@ func (f *field) appendList(b []byte, s span) []byte {
 	return append(b, ']')
 }
 
-// appendOne appends one of the column's values.
+// appendOne appends one of the field's values.
 func (f *field) appendOne(b []byte, i int, typ *ast.Type) []byte {
 	for n := range f.below {
 		if f.below[n].objects[i] != nil {
@@ -194,7 +190,7 @@ func (f *field) appendOne(b []byte, i int, typ *ast.Type) []byte {
 	}
 }
 
-// appendInt appends an Int. What has more than 32 bits is none, and no matter of the plan's.
+// appendInt appends an Int, or returns nil for a number of more than 32 bits, which is an error.
 func appendInt(b []byte, n int64) []byte {
 	if n < math.MinInt32 || n > math.MaxInt32 {
 		return nil

@@ -10,15 +10,15 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// dependency is what one field of a type is read from.
+// dependency is a column that one field of a type needs.
 type dependency struct {
 	field string // "": needed whatever is selected
 	name  string
 	index int // among the plan's
 }
 
-// Column declares that the field name of the type typ needs columns; with an empty name, that
-// every reader of the type does.
+// Column declares that the field name of the type typ needs columns, or, with an empty name, that every reader of the type
+// does.
 func Column(typ, name string, columns ...string) Field {
 	f := Field{typ: typ, name: name, columns: columns}
 	f.named()
@@ -31,10 +31,9 @@ type Columns struct {
 	planned bool // a plan has gathered the batch
 }
 
-// Of returns the columns of a type that a fetch is to read, in the order of their declarations, each once: all that are
-// declared, unless the batch is for queries that the plan answers, with everything that they select. Then they are
-// those that the queries need anywhere, so that a row that was read for one selection can serve any other. No resolver
-// sees such a row: where one has to run after all, whole rows are read for it. The slice is the caller's.
+// Of returns the columns of a type that a fetch is to read, in the order of their declarations, each once. They are all that
+// are declared, unless the plan is to answer every query of the set: then they are those that the queries need anywhere, so
+// that a row that was read for one selection serves any other. It panics for a type without columns. The slice is the caller's.
 func (c Columns) Of(typ string) []string {
 	s := c.set
 	if s == nil {
@@ -45,7 +44,7 @@ func (c Columns) Of(typ string) []string {
 		panic(fmt.Errorf("batch: no columns of %s are declared: add them with Column or From", typ))
 	}
 	narrow := c.planned && s.narrows()
-	columns := make([]string, 0, len(declared)+2) // a reader may need others
+	columns := make([]string, 0, len(declared)+2) // the fetch may append its own
 	for _, d := range declared {
 		switch {
 		case narrow && d.field != "" && !s.needed[d.index]:
@@ -57,37 +56,29 @@ func (c Columns) Of(typ string) []string {
 	return columns
 }
 
-// narrows reports whether a batch that the plan has gathered is for nothing but answers from it.
+// narrows reports whether a batch that the plan has gathered is for answers from it alone.
 func (s *Set) narrows() bool {
-	if !s.answering || s.whole {
+	if !s.answering || s.whole.Load() {
 		return false
 	}
 	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })
 	return s.needed != nil && !slices.ContainsFunc(s.answers, func(a *answer) bool { return !a.complete })
 }
 
-func (s *Set) isWhole() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.whole
-}
-
-// widen forgets rows that lack columns, since resolvers are to run, and has the query of ctx followed anew.
+// widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again.
 func (s *Set) widen(ctx context.Context) {
-	if ctx.Err() != nil || !s.narrowed.Load() { // a loader gives what is there to nobody
+	if ctx.Err() != nil || !s.narrowed.Load() { // a load fails, or gets none of these rows
 		return
 	}
 	s.following.Lock()
 	defer s.following.Unlock()
-	s.mu.Lock()
-	s.whole = true
-	s.mu.Unlock()
-	s.forgive(graphql.GetOperationContext(ctx))
+	s.whole.Store(true)
+	s.takeFailures(graphql.GetOperationContext(ctx)) // it is followed again
 	s.Clear()
 	s.narrowed.Store(false)
 }
 
-// needed tells of each dependency whether some operations have it. It returns nil unless the plan can answer all of them.
+// needed reports for each dependency whether some operations have it. It returns nil unless the plan can answer all of them.
 func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
 	needed := make([]bool, p.dependencies)
 	for _, op := range operations {
@@ -98,48 +89,57 @@ func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
 	return needed
 }
 
-// note marks what the fields of a selection set, and of those below it, depend on, as far as they are included. It reports
-// false where the plan does not answer one. Each fragment is walked through once, wherever it is spread.
+// note marks the dependencies of the included fields of a selection set and of those below it. It reports whether the plan
+// answers all of them. Each fragment is visited once, wherever it is spread.
 func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
 	for _, s := range set {
+		directives, below := parts(op, s)
+		switch in, known := included(op, directives); {
+		case p.guarded(directives), directives.ForName("defer") != nil, !known:
+			return false
+		case !in:
+			continue
+		}
 		switch s := s.(type) {
 		case *ast.Field:
-			covered := p.covers[s.Definition]
-			switch in, known := included(op, s.Directives); {
-			case p.guarded(s.Directives), !known:
-				return false
-			case !in || s.Name == "__typename":
+			if s.Name == "__typename" {
 				continue
-			case covered == nil || !covered.takes(op, s):
+			}
+			covered := p.covers[s.Definition]
+			if covered == nil || !covered.takes(op, s) {
 				return false
 			}
 			for _, i := range covered.needs {
 				needed[i] = true
 			}
-			if !p.note(op, s.SelectionSet, needed, fragments) {
-				return false
-			}
-		case *ast.InlineFragment:
-			if !p.noteFragment(op, s.Directives, nil, s.SelectionSet, needed, fragments) {
-				return false
-			}
 		case *ast.FragmentSpread:
-			f := op.Doc.Fragments.ForName(s.Name)
-			set := f.SelectionSet
 			if fragments[s.Name] {
-				set = nil
-			} else if in, _ := included(op, s.Directives); in {
-				fragments[s.Name] = true
+				continue
 			}
-			if !p.noteFragment(op, s.Directives, f.Directives, set, needed, fragments) {
-				return false
-			}
+			fragments[s.Name] = true
+		}
+		if !p.note(op, below, needed, fragments) {
+			return false
 		}
 	}
 	return true
 }
 
-// takes reports whether the arguments of a field are valid. What panics is not, which is told where it is followed.
+// parts returns the directives at a selection, with those of the fragment that it spreads, and what is selected in it.
+func parts(op *graphql.OperationContext, s ast.Selection) (ast.DirectiveList, ast.SelectionSet) {
+	switch s := s.(type) {
+	case *ast.Field:
+		return s.Directives, s.SelectionSet
+	case *ast.InlineFragment:
+		return s.Directives, s.SelectionSet
+	case *ast.FragmentSpread:
+		f := op.Doc.Fragments.ForName(s.Name)
+		return slices.Concat(s.Directives, f.Directives), f.SelectionSet
+	}
+	return nil, nil
+}
+
+// takes reports whether the arguments of a field are valid. A panic is not reported here: following the field will panic too.
 func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
 	if c.valid == nil {
 		return true
@@ -149,17 +149,7 @@ func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
 	return !slices.ContainsFunc(c.valid, func(valid func(Args) bool) bool { return !valid(args) })
 }
 
-func (p *Plan) noteFragment(op *graphql.OperationContext, directives, own ast.DirectiveList, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
-	switch in, known := included(op, directives); {
-	case p.guarded(directives), p.guarded(own), directives.ForName("defer") != nil, !known:
-		return false
-	case !in:
-		return true
-	}
-	return p.note(op, set, needed, fragments)
-}
-
-// included evaluates @skip and @include, as gqlgen does, which panics at what is not known.
+// included evaluates @skip and @include as gqlgen does, except that gqlgen panics where the condition is not known.
 func included(op *graphql.OperationContext, directives ast.DirectiveList) (in, known bool) {
 	in = true
 	for _, d := range directives {

@@ -8,14 +8,14 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// deferred is what was put off together: fields of one selection's objects that have a label in common.
+// deferred is fields of one selection that are deferred under the same label.
 type deferred struct {
-	*selection
+	selection
 	deferred []graphql.CollectedField
 	once     sync.Once
 }
 
-// postpone puts fields of a selection off until the first of their resolvers runs.
+// postpone leaves deferred fields of a selection until the first of their resolvers runs.
 func (s *Set) postpone(objects *selection, fields []graphql.CollectedField) {
 	if len(fields) == 0 {
 		return
@@ -29,15 +29,14 @@ func (s *Set) postpone(objects *selection, fields []graphql.CollectedField) {
 	for _, f := range fields {
 		label := f.Deferrables[0].Label
 		if groups[label] == nil {
-			own := selection{op: objects.op, typ: objects.typ, set: objects.set, objects: objects.objects} // of no answer
-			groups[label] = &deferred{selection: &own}
+			groups[label] = &deferred{selection: selection{op: objects.op, typ: objects.typ, set: objects.set, objects: objects.objects}}
 		}
 		groups[label].deferred = append(groups[label].deferred, f)
 		s.deferred[f.Field] = append(s.deferred[f.Field], groups[label])
 	}
 }
 
-// resume follows what was put off together with a field, whose resolver is about to run.
+// resume follows the fields that were deferred together with one whose resolver is about to run.
 func (s *Set) resume(ctx context.Context, field graphql.CollectedField) {
 	s.mu.Lock()
 	all := s.deferred[field.Field]
@@ -46,7 +45,7 @@ func (s *Set) resume(ctx context.Context, field graphql.CollectedField) {
 		d.once.Do(func() {
 			s.follow(ctx, func(r *run) {
 				for _, f := range d.deferred {
-					r.gatherField(d.selection, f)
+					r.gatherField(&d.selection, f)
 				}
 			})
 		})

@@ -7,11 +7,10 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// A directive of the schema's own may refuse what it stands at, or change it, and gqlgen's engine alone runs it. So what one
-// stands at is not answered from the plan, wherever gqlgen would run it or an interceptor could find it.
+// A directive of the schema may refuse or change what it is applied to, and only gqlgen runs it. So the plan does not answer
+// what has one, wherever gqlgen would run it or an interceptor could find it.
 
-// inert are the directives that do nothing when an operation runs, or what the plan does too: GraphQL's and those that
-// gqlgen reads when it generates code.
+// inert are GraphQL's directives, which the plan heeds itself, and those that gqlgen reads only when it generates code.
 var inert = map[string]bool{
 	"skip": true, "include": true, "defer": true, "deprecated": true, "specifiedBy": true, "oneOf": true,
 	"goModel": true, "goExtraField": true, "goField": true, "goTag": true, "goEnum": true, "goEmbedInterface": true,
@@ -22,31 +21,23 @@ func (p *Plan) guarded(directives ast.DirectiveList) bool {
 	return len(directives) > 0 && slices.ContainsFunc(directives, func(d *ast.Directive) bool { return !p.inert[d.Name] })
 }
 
-// operationGuarded reports whether a directive stands at an operation as a whole.
+// operationGuarded reports whether an operation or one of its variables has a directive that is not inert.
 func (p *Plan) operationGuarded(op *graphql.OperationContext) bool {
 	return p.guarded(op.Operation.Directives) ||
 		slices.ContainsFunc(op.Operation.VariableDefinitions, func(v *ast.VariableDefinition) bool { return p.guarded(v.Directives) })
 }
 
-// setGuarded reports whether a directive stands in a selection set, or in the fragments in it. What is below its fields is
-// in sets of their own.
+// setGuarded reports whether a selection set, or a fragment in it, has such a directive. Below its fields are other sets.
 func (p *Plan) setGuarded(op *graphql.OperationContext, set ast.SelectionSet) bool {
 	return slices.ContainsFunc(set, func(s ast.Selection) bool {
-		switch s := s.(type) {
-		case *ast.Field:
-			return p.guarded(s.Directives)
-		case *ast.InlineFragment:
-			return p.guarded(s.Directives) || p.setGuarded(op, s.SelectionSet)
-		case *ast.FragmentSpread:
-			f := op.Doc.Fragments.ForName(s.Name)
-			return p.guarded(s.Directives) || p.guarded(f.Directives) || p.setGuarded(op, f.SelectionSet)
-		}
-		return false
+		directives, below := parts(op, s)
+		_, field := s.(*ast.Field)
+		return p.guarded(directives) || !field && p.setGuarded(op, below)
 	})
 }
 
-// fieldGuarded reports whether a directive of the schema stands at a field: at itself, its type, the type that it is of, or
-// the interfaces and unions of that.
+// fieldGuarded reports whether the schema has such a directive at a field, at its type, or at the object type that has the
+// field, its interfaces and its unions.
 func (p *Plan) fieldGuarded(of *ast.Definition, field *ast.FieldDefinition) bool {
 	for _, def := range append(p.schema.GetImplements(of), of) {
 		if f := def.Fields.ForName(field.Name); p.typeGuarded(def) || f != nil && p.guarded(f.Directives) {
@@ -61,8 +52,8 @@ func (p *Plan) typeGuarded(def *ast.Definition) bool {
 		slices.ContainsFunc(def.EnumValues, func(v *ast.EnumValueDefinition) bool { return p.guarded(v.Directives) })
 }
 
-// argumentsGuarded reports whether a directive of the schema stands at an argument of a field, or in its input type. It may
-// change the argument before the resolver sees it.
+// argumentsGuarded reports whether the schema has such a directive at an argument of a field, or in its input type: it may
+// change the argument before the resolver gets it.
 func (p *Plan) argumentsGuarded(field *ast.FieldDefinition) bool {
 	return slices.ContainsFunc(field.Arguments, func(a *ast.ArgumentDefinition) bool {
 		return p.guarded(a.Directives) || p.inputGuarded(a.Type, map[string]bool{})

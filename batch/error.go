@@ -6,8 +6,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// recovered is the error of every key in a batch whose fetch panicked: what the server's RecoverFunc makes of a resolver's
-// panic. It is called once for the batch, while the panic's stack is there to be logged.
+// recovered returns the error of every key in a batch whose fetch panicked: what the server's RecoverFunc makes of the panic,
+// which is called while the panic's stack is still there to be logged.
 func (s *Set) recovered(p any) (err error) {
 	defer func() {
 		if recover() != nil || err == nil {

@@ -7,9 +7,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// Each event of a subscription is answered in a set of its own, while gqlgen takes it from the resolver's
-// channel where no interceptor sees it. So the plan puts a channel of its own between the two: before
-// gqlgen looks for the next event, the plan takes it, follows it in the set that it is answered in, and passes it on.
+// gqlgen takes a subscription's events from the resolver's channel where no interceptor sees them. So the plan puts a channel
+// of its own between the two: before gqlgen asks for the next event, the plan takes it, follows it in the set that it is
+// answered in, and passes it on.
 
 // events is the two channels of one subscription. Only the goroutine that asks for the answers uses it.
 type events struct {
@@ -19,7 +19,7 @@ type events struct {
 	ended    bool
 }
 
-// events returns a channel in the place of source, a resolver's result.
+// events returns the channel that takes the place of a resolver's.
 func (p *Plan) events(ctx context.Context, set *Set, field graphql.CollectedField, source any) any {
 	from := reflect.ValueOf(source)
 	if from.Kind() != reflect.Chan || from.Type().ChanDir()&reflect.RecvDir == 0 {
@@ -34,7 +34,7 @@ func (p *Plan) events(ctx context.Context, set *Set, field graphql.CollectedFiel
 
 // pass waits for the next event, follows it and passes it on.
 func (e *events) pass(ctx context.Context) {
-	if e.ended || e.to.Len() > 0 { // the one before was not asked for
+	if e.ended || e.to.Len() > 0 { // gqlgen has yet to take the last one
 		return
 	}
 	done := reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}
@@ -48,20 +48,15 @@ func (e *events) pass(ctx context.Context) {
 		return
 	}
 	if set := fromContext(ctx); set != nil {
-		if set == e.last { // there is one for all events, which may have changed what it has
-			set.renew()
+		if set == e.last { // the events share it, and each may say that what was loaded has changed
+			set.Clear()
+			set.mu.Lock()
+			set.deferred = nil
+			set.mu.Unlock()
 		}
 		e.last = set
 		set.event = event.Interface()
 		set.followBelow(ctx, e.field, event.Interface())
 	}
 	e.to.Send(event)
-}
-
-// renew makes a set as good as new.
-func (s *Set) renew() {
-	s.Clear()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deferred = nil
 }

@@ -44,8 +44,8 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 	return next(ctx)
 }
 
-// InterceptField follows what a root field has returned that has no declaration (in a mutation none has), and, with
-// the first of its resolvers, what was deferred together.
+// InterceptField follows what a root field without a declaration has returned, such as each of a mutation's, and, before the
+// first of their resolvers, fields that are deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
 	deferred, operation, known := fc.Field.IsDeferred(), p.operation(fc.Object), p.fields[fc.Object][fc.Field.Name]
@@ -81,7 +81,7 @@ func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, 
 	return result, nil
 }
 
-// operation returns which operation's root type it is, or "".
+// operation returns the operation that a type is the root of, or "".
 func (p *Plan) operation(typ string) ast.Operation {
 	switch {
 	case p.schema.Query != nil && typ == p.schema.Query.Name:

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// Fallbacks returns how many times loads that the plan did not foresee had to be sent together after a moment. Where
+// Fallbacks returns how many times loads of keys that the plan did not enqueue had to be sent together after a pause. Where
 // the plan covers the schema it stays 0.
 func (p *Plan) Fallbacks() int64 { return p.fallbacks.Load() }
 
-// fallback sends the batches of loads that no plan foresaw, as soon as none has been asked for for a moment.
+// fallback sends the batches of unplanned loads once none has been added for a while.
 type fallback struct {
 	loads  atomic.Int64
-	active atomic.Bool // watch is running, and has yet to send what is waiting
+	active atomic.Bool // watch is running, and has yet to send the batches
 }
 
 const (
 	tick   = 100 * time.Microsecond // where the kernel's timers are that fine; else about a millisecond
-	quiet  = 3 * tick               // without a load, after which no further one is expected
-	yields = 16                     // to whatever resolver is ready to run and about to load
+	quiet  = 3 * tick               // without a load, before the batches are sent
+	yields = 16                     // to resolvers that are ready to run and about to load
 )
 
-// wait tells that a load of the set is waiting in its batch.
+// wait counts a load that waits in its batch, which will be sent.
 func (f *fallback) wait(s *Set) {
 	f.loads.Add(1)
 	if f.active.CompareAndSwap(false, true) {
@@ -30,7 +30,7 @@ func (f *fallback) wait(s *Set) {
 	}
 }
 
-// watch waits until the loads have come to a rest and sends them.
+// watch waits until no more loads are added, and sends them.
 func (f *fallback) watch(s *Set) {
 	seen, since := int64(0), time.Now()
 	for {
@@ -45,6 +45,6 @@ func (f *fallback) watch(s *Set) {
 		}
 	}
 	s.plan.fallbacks.Add(1)
-	f.active.Store(false) // before the batches go out: whoever comes later needs another watch
+	f.active.Store(false) // before the batches are sent: later loads need another watch
 	s.flush()
 }

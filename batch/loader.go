@@ -24,46 +24,41 @@ type Loader[K comparable, V any] struct {
 
 	mu              sync.Mutex
 	*contents[K, V]     // nil until it is used: an operation uses few of its loaders
-	clears          int // how often everything was forgotten
+	clears          int // how often the set was cleared
 }
 
-// contents is what a loader has, and is about to.
+// contents is what a loader has loaded, and what it is about to load.
 type contents[K comparable, V any] struct {
-	index    map[K]int                // of a key's slot; nil where there are few
-	slots    []slot[K, V]             // in the order in which they were asked for
-	next     int                      // the slot after the one that was found last
-	sent     int                      // how many of them a plan has gathered
-	batch    gathered[K]              // what it has gathered last
-	failures map[K]*failure           // errors that resolvers are to see
-	others   *dataloader.Loader[K, V] // batches what no plan foresaw; nil until there is such a thing
-	tracer   tracer[K, V]             // of others
+	index     map[K]int                // of a key's slot; nil where there are few
+	slots     []slot[K, V]             // in the order in which they were asked for
+	next      int                      // the slot after the one that was found last
+	sent      int                      // how many of the slots a plan has gathered
+	keys      []K                      // the batch that it has gathered last
+	from      int                      // the first slot of that batch; sent is after the last
+	clearedAt int                      // the loader's clears when it was gathered
+	failures  map[K]*failure           // errors that resolvers have yet to read
+	unplanned *dataloader.Loader[K, V] // batches keys that no plan enqueued; nil until there are any
+	tracer    tracer[K, V]             // of unplanned
 }
 
-// slot is where a key's value is, or is to be.
+// slot is the place of a key's value.
 type slot[K comparable, V any] struct {
-	key    K
-	value  V
-	loaded bool
-	unmet  int32               // how many resolvers a plan has foreseen
-	thunk  dataloader.Thunk[V] // what others is about to load, or nil
+	key          K
+	value        V
+	loaded       bool
+	pendingReads int32               // by resolvers, as the plan expects them
+	thunk        dataloader.Thunk[V] // waits for the value of an unplanned key, or nil
 }
 
 const (
-	few  = 8  // slots, which are looked through without an index
-	many = 64 // for which there is room when they are no longer few
+	few  = 8  // slots, which are searched without an index
+	many = 64 // slots, for which there is room when they are no longer few
 )
 
-// gathered is a batch that a plan has gathered.
-type gathered[K comparable] struct {
-	keys   []K
-	from   int // the first of its slots; sent is after the last
-	clears int // as it was then
-}
-
-// failure is an error that was read for some resolvers, which have yet to see it.
+// failure is an error that resolvers have yet to read.
 type failure struct {
-	err   error
-	unmet int32 // how many resolvers
+	err          error
+	pendingReads int32
 }
 
 // NewLoader returns a loader of the set.
@@ -73,48 +68,49 @@ func NewLoader[K comparable, V any](set *Set, fetch Fetch[K, V]) *Loader[K, V] {
 	return l
 }
 
-// Join makes a loader of the set of a Loader that is part of something else: many loaders are so made at once.
+// Join makes a zero Loader, such as one of many in a struct, a loader of the set.
 func (l *Loader[K, V]) Join(set *Set, fetch Fetch[K, V]) {
 	l.set, l.fetch = set, fetch
 	set.loaders = append(set.loaders, l)
 }
 
 // Load returns the value of key: from what is loaded already, or with the next batch, which it stops
-// waiting for when ctx ends.
+// waiting for when ctx ends. The error is the fetch's, or the cause of ctx's end.
 func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
-	var none V
 	if err := l.joined(nil); err != nil {
-		return none, err
+		return *new(V), err
 	}
-	l.mu.Lock()
-	l.open()
-	narrowed := l.set.narrowed.Load() // what there is, is for an answer alone
-	if !narrowed {
-		if value, ok := l.get(key); ok {
-			l.mu.Unlock()
-			return value, nil
-		}
-		if err := l.unmet(key); err != nil {
-			l.mu.Unlock()
-			return none, err
-		}
+	value, thunk, err := l.begin(ctx, key)
+	switch {
+	case thunk == nil:
+		return value, err
+	case l.set.outlives(ctx):
+		return within(ctx, thunk)
 	}
-	outlives := l.set.outlives(ctx)
-	if !outlives && !(narrowed && ctx.Err() != nil) {
-		thunk := l.unforeseen(key)
-		l.mu.Unlock()
-		return thunk()
-	}
-	if ctx.Err() != nil {
-		l.mu.Unlock()
-		return none, context.Cause(ctx)
-	}
-	thunk := l.unforeseen(key)
-	l.mu.Unlock()
-	return within(ctx, thunk)
+	return thunk()
 }
 
-// joined returns an error if the loader belongs to no set, or to another than a run's.
+// begin returns what is known of a key, or what waits for it.
+func (l *Loader[K, V]) begin(ctx context.Context, key K) (value V, thunk dataloader.Thunk[V], err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open()
+	narrowed := l.set.narrowed.Load() // the values there are may lack columns: they are for an answer alone
+	if !narrowed {
+		if value, ok := l.get(key); ok {
+			return value, nil, nil
+		}
+		if err := l.failed(key); err != nil {
+			return value, nil, err
+		}
+	}
+	if ctx.Err() != nil && (narrowed || l.set.outlives(ctx)) {
+		return value, nil, context.Cause(ctx)
+	}
+	return value, l.loadUnplanned(key), nil
+}
+
+// joined returns an error if the loader belongs to no set, or to another than is given.
 func (l *Loader[K, V]) joined(set *Set) error {
 	switch {
 	case l == nil || l.set == nil:
@@ -125,7 +121,7 @@ func (l *Loader[K, V]) joined(set *Set) error {
 	return nil
 }
 
-// within waits for a thunk until ctx ends.
+// within waits for what a thunk returns until ctx ends.
 func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err error) {
 	done := make(chan struct{})
 	var loaded V
@@ -142,7 +138,7 @@ func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err
 	}
 }
 
-// open gives the loader room. The caller holds the lock.
+// open gives the loader contents. The caller holds the lock.
 func (l *Loader[K, V]) open() {
 	if l.contents == nil {
 		l.contents = &contents[K, V]{}
@@ -171,7 +167,7 @@ func (l *Loader[K, V]) get(key K) (value V, ok bool) {
 func (l *Loader[K, V]) find(key K) (int, bool) {
 	i, ok := l.next, true
 	if i >= len(l.slots) || l.slots[i].key != key || !l.slots[i].current() {
-		i, ok = l.lookUp(key)
+		i, ok = l.search(key)
 	}
 	if ok {
 		l.next = i + 1
@@ -179,8 +175,8 @@ func (l *Loader[K, V]) find(key K) (int, bool) {
 	return i, ok
 }
 
-// lookUp is find for whatever order.
-func (l *Loader[K, V]) lookUp(key K) (int, bool) {
+// search is find for whatever order.
+func (l *Loader[K, V]) search(key K) (int, bool) {
 	if l.index != nil {
 		i, ok := l.index[key]
 		return i, ok
@@ -193,16 +189,21 @@ func (l *Loader[K, V]) lookUp(key K) (int, bool) {
 	return 0, false
 }
 
-// current tells that the slot was not replaced by a later one of its key.
+// current reports whether the slot is certainly the last one of its key.
 func (s *slot[K, V]) current() bool { return s.loaded || s.thunk != nil }
 
-// put keeps a value.
-func (l *Loader[K, V]) put(key K, value V) {
+// slotOf returns the slot of a key, which it gets if it has none.
+func (l *Loader[K, V]) slotOf(key K) *slot[K, V] {
 	i, ok := l.find(key)
 	if !ok {
 		i = l.add(key)
 	}
-	s := &l.slots[i]
+	return &l.slots[i]
+}
+
+// put keeps a value.
+func (l *Loader[K, V]) put(key K, value V) {
+	s := l.slotOf(key)
 	s.value, s.loaded, s.thunk = value, true, nil
 }
 
@@ -228,99 +229,90 @@ func (l *Loader[K, V]) add(key K) int {
 	return i
 }
 
-// unmet returns the error that is kept for a resolver of key, or nil.
-func (l *Loader[K, V]) unmet(key K) error {
+// enqueue adds a key to the batch that a plan is gathering, once for each resolver that will read it. It returns the
+// key's slot.
+func (l *Loader[K, V]) enqueue(key K) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open()
+	i, ok := l.find(key)
+	switch {
+	case !ok:
+		i = l.add(key)
+	case l.slots[i].loaded:
+		return i
+	case i < l.sent: // it has failed, or is an unplanned batch's: it is read again
+		thunk := l.slots[i].thunk
+		l.slots[i].thunk = nil
+		i = l.add(key)
+		l.slots[i].thunk = thunk
+	}
+	l.slots[i].pendingReads++
+	return i
+}
+
+// gather makes a batch of the keys that a plan has enqueued. It reports whether there are any.
+func (l *Loader[K, V]) gather() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.contents == nil || l.sent == len(l.slots) {
+		return false
+	}
+	l.from, l.sent, l.clearedAt = l.sent, len(l.slots), l.clears
+	l.keys = make([]K, 0, l.sent-l.from)
+	for _, s := range l.slots[l.from:] {
+		if s.pendingReads > 0 && !s.loaded {
+			l.keys = append(l.keys, s.key)
+		}
+	}
+	return len(l.keys) > 0
+}
+
+// readGathered reads that batch.
+func (l *Loader[K, V]) readGathered() {
+	l.read(l.keys, true, func(values map[K]V, err error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.clearedAt != l.clears {
+			return
+		}
+		for i := l.from; i < l.sent; i++ {
+			switch s := &l.slots[i]; {
+			case s.pendingReads == 0 || s.loaded: // not in the batch
+			case err != nil:
+				l.fail(s.key, s.pendingReads, err)
+			default:
+				s.value, s.loaded = values[s.key], true
+			}
+		}
+	})
+}
+
+// fail keeps an error for a number of reads.
+func (l *Loader[K, V]) fail(key K, reads int32, err error) {
+	if l.failures == nil {
+		l.failures = map[K]*failure{}
+	}
+	if f := l.failures[key]; f != nil {
+		f.pendingReads += reads
+	} else {
+		l.failures[key] = &failure{err, reads}
+	}
+}
+
+// failed returns the error that is kept for one read of key, or nil.
+func (l *Loader[K, V]) failed(key K) error {
 	f := l.failures[key]
 	if f == nil {
 		return nil
 	}
-	if f.unmet--; f.unmet == 0 {
+	if f.pendingReads--; f.pendingReads == 0 {
 		delete(l.failures, key)
 	}
 	return f.err
 }
 
-// foresee adds a key to the batch that a plan is gathering, once for each resolver that will ask for it. It returns the
-// key's slot.
-func (l *Loader[K, V]) foresee(key K) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open()
-	i, ok := l.find(key)
-	if ok && l.slots[i].loaded {
-		return i
-	}
-	if !ok {
-		i = l.add(key)
-	} else if i < l.sent { // an error is not kept
-		waiting := l.slots[i].thunk
-		l.slots[i].thunk = nil
-		i = l.add(key)
-		l.slots[i].thunk = waiting
-	}
-	l.slots[i].unmet++
-	return i
-}
-
-// gather makes a batch of the keys that a plan has foreseen, unless there are none.
-func (l *Loader[K, V]) gather() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.contents == nil {
-		return false
-	}
-	from := l.sent
-	l.sent = len(l.slots)
-	if from == l.sent {
-		return false
-	}
-	keys := make([]K, 0, l.sent-from)
-	for _, s := range l.slots[from:] {
-		if s.unmet > 0 && !s.loaded {
-			keys = append(keys, s.key)
-		}
-	}
-	l.batch = gathered[K]{keys, from, l.clears}
-	return len(keys) > 0
-}
-
-// readGathered reads that batch.
-func (l *Loader[K, V]) readGathered() {
-	l.read(l.batch.keys, true, func(values map[K]V, err error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.batch.clears == l.clears {
-			l.keep(l.slots[l.batch.from:l.sent], values, err)
-		}
-	})
-}
-
-// keep keeps what was read of foreseen keys.
-func (l *Loader[K, V]) keep(slots []slot[K, V], values map[K]V, err error) {
-	for i := range slots {
-		switch s := &slots[i]; {
-		case s.unmet == 0 || s.loaded: // otherwise
-		case err != nil:
-			l.fail(s.key, s.unmet, err)
-		default:
-			s.value, s.loaded = values[s.key], true
-		}
-	}
-}
-
-// fail keeps an error for a number of resolvers.
-func (l *Loader[K, V]) fail(key K, unmet int32, err error) {
-	if l.failures == nil {
-		l.failures = map[K]*failure{}
-	}
-	if f := l.failures[key]; f != nil {
-		f.unmet += unmet
-	} else {
-		l.failures[key] = &failure{err, unmet}
-	}
-}
-
-// clear forgets everything. Who waits for a batch is not to wait longer, and who comes later is not to be in it.
+// clear forgets everything. Loads that wait for a batch get it at once, and later ones are not in it.
 func (l *Loader[K, V]) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -329,43 +321,39 @@ func (l *Loader[K, V]) clear() {
 		return
 	}
 	l.index, l.slots, l.next, l.sent, l.failures = nil, nil, 0, 0, nil
-	if l.others != nil {
-		l.others.Flush()
-		l.others = nil
+	if l.unplanned != nil {
+		l.unplanned.Flush()
+		l.unplanned = nil
 	}
 }
 
-// unforeseen asks dataloader for a key that no plan foresaw.
-func (l *Loader[K, V]) unforeseen(key K) dataloader.Thunk[V] {
+// loadUnplanned asks dataloader for a key that no plan enqueued.
+func (l *Loader[K, V]) loadUnplanned(key K) dataloader.Thunk[V] {
 	l.open()
-	i, ok := l.find(key)
-	if !ok {
-		i = l.add(key)
+	s := l.slotOf(key)
+	if s.thunk != nil {
+		return s.thunk
 	}
-	if thunk := l.slots[i].thunk; thunk != nil {
-		return thunk
-	}
-	if l.others == nil {
+	if l.unplanned == nil {
 		const (
 			never = 24 * time.Hour // the set's fallback ends a batch, not dataloader's timer
-			queue = 300            // before a load waits for dataloader to note it down
+			queue = 300            // loads, before one waits for dataloader to take it
 		)
 		clears := l.clears
 		l.tracer.finish = func(dataloader.Thunk[V]) {}
-		l.others = dataloader.NewBatchedLoader(
-			func(_ context.Context, keys []K) []*dataloader.Result[V] { return l.readOthers(keys, clears) },
+		l.unplanned = dataloader.NewBatchedLoader(
+			func(_ context.Context, keys []K) []*dataloader.Result[V] { return l.readUnplanned(keys, clears) },
 			dataloader.WithWait[K, V](never), dataloader.WithInputCapacity[K, V](queue),
 			dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}), dataloader.WithTracer[K, V](&l.tracer))
 	}
-	thunk := l.others.Load(l.set.ctx, key)
-	l.slots[i].thunk = thunk
+	s.thunk = l.unplanned.Load(l.set.ctx, key)
 	l.set.fallback.wait(l.set)
-	return thunk
+	return s.thunk
 }
 
-// readOthers reads a batch of dataloader's, and keeps it before anybody sees it, unless everything was to be
-// forgotten since the first of its keys was asked for.
-func (l *Loader[K, V]) readOthers(keys []K, clears int) []*dataloader.Result[V] {
+// readUnplanned reads a batch of dataloader's. It keeps the values before any load has them, unless the set was cleared since
+// the first of the keys was asked for.
+func (l *Loader[K, V]) readUnplanned(keys []K, clears int) []*dataloader.Result[V] {
 	results := make([]*dataloader.Result[V], len(keys))
 	done := make(chan struct{})
 	go func() { // the fetch may end its goroutine
@@ -383,8 +371,7 @@ func (l *Loader[K, V]) readOthers(keys []K, clears int) []*dataloader.Result[V] 
 				case err == nil:
 					l.put(k, value)
 				default:
-					failed, _ := l.find(k)
-					l.slots[failed].thunk = nil
+					l.slotOf(k).thunk = nil
 				}
 			}
 		})
@@ -405,14 +392,14 @@ func (t *tracer[K, V]) TraceLoad(ctx context.Context, _ K) (context.Context, dat
 
 // flush ends dataloader's batch.
 func (l *Loader[K, V]) flush() {
-	var others *dataloader.Loader[K, V]
+	var unplanned *dataloader.Loader[K, V]
 	l.mu.Lock()
 	if l.contents != nil {
-		others = l.others
+		unplanned = l.unplanned
 	}
 	l.mu.Unlock()
-	if others != nil {
-		others.Flush()
+	if unplanned != nil {
+		unplanned.Flush()
 	}
 }
 

@@ -51,11 +51,11 @@ func check(b *testing.B, r *row, err error, id int) {
 	}
 }
 
-func BenchmarkBatchForeseen(b *testing.B) {
+func BenchmarkBatchPlanned(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		ctx, set := NewSet(b.Context(), NewPlan())
 		l := NewLoader(set, fetchRows)
-		foresee(l, keys...)
+		enqueue(l, keys...)
 		set.read()
 		for _, id := range keys {
 			r, err := l.Load(ctx, id)
@@ -64,8 +64,8 @@ func BenchmarkBatchForeseen(b *testing.B) {
 	})
 }
 
-// BenchmarkBatchUnforeseen is without the moment that the fallback waits.
-func BenchmarkBatchUnforeseen(b *testing.B) {
+// BenchmarkBatchUnplanned is without the moment that the fallback waits.
+func BenchmarkBatchUnplanned(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		_, set := NewSet(b.Context(), NewPlan())
 		l := NewLoader(set, fetchRows)
@@ -73,7 +73,7 @@ func BenchmarkBatchUnforeseen(b *testing.B) {
 		thunks := make([]dataloader.Thunk[*row], len(keys))
 		for i, id := range keys {
 			l.mu.Lock()
-			thunks[i] = l.unforeseen(id)
+			thunks[i] = l.loadUnplanned(id)
 			l.mu.Unlock()
 		}
 		set.flush()

@@ -61,7 +61,7 @@ func loadAll(l *Loader[int, string], keys ...int) ([]string, []error) {
 	return values, errs
 }
 
-func TestLoadsThatNoPlanForesawGoOutTogetherAndAreCounted(t *testing.T) {
+func TestUnplannedLoadsGoOutTogetherAndAreCounted(t *testing.T) {
 	s := &source{}
 	l := newTestLoader(t.Context(), s)
 	values, errs := loadAll(l, 1, 2, 3, 2)
@@ -71,6 +71,9 @@ func TestLoadsThatNoPlanForesawGoOutTogetherAndAreCounted(t *testing.T) {
 	s.want(t, []int{1, 2, 3})
 	if n := l.set.plan.Fallbacks(); n != 1 {
 		t.Errorf("want one fallback, got %d", n)
+	}
+	if n := newTestLoader(t.Context(), s).set.plan.Fallbacks(); n != 0 {
+		t.Errorf("another plan has %d fallbacks", n)
 	}
 }
 
@@ -111,10 +114,10 @@ func versions() (*source, chan chan struct{}) {
 	return s, begun
 }
 
-func TestWhatIsForeseenWhenTheSetIsClearedIsNotKept(t *testing.T) {
+func TestWhatIsEnqueuedWhenTheSetIsClearedIsNotKept(t *testing.T) {
 	s, begun := versions()
 	l := newTestLoader(t.Context(), s)
-	foresee(l, 1)
+	enqueue(l, 1)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -173,7 +176,7 @@ func TestAKeyThatIsAskedForOnBothSidesOfAClearIsInABatchOnce(t *testing.T) {
 		})
 	}
 	l.mu.Lock() // so that no batch goes out between
-	thunk := l.unforeseen(1)
+	thunk := l.loadUnplanned(1)
 	l.mu.Unlock()
 	l.set.Clear()
 	load()
@@ -188,20 +191,20 @@ func TestAKeyThatIsAskedForOnBothSidesOfAClearIsInABatchOnce(t *testing.T) {
 	}
 }
 
-func TestAKeyThatAPlanForeseesWhileItIsWaitedForIsInABatchOnce(t *testing.T) {
+func TestAKeyThatAPlanEnqueuesWhileItIsWaitedForIsInABatchOnce(t *testing.T) {
 	s := &source{}
 	l := newTestLoader(t.Context(), s)
 	l.set.fallback.active.Store(true) // so that nothing is sent before it is asked for
 	wait := func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.unforeseen(1)
+		l.loadUnplanned(1)
 	}
 	wait()
-	foresee(l, 2)
+	enqueue(l, 2)
 	l.set.read()
 	s.fetch = func(context.Context, []int) (map[int]string, error) { return nil, errBroken }
-	foresee(l, 1)
+	enqueue(l, 1)
 	wait()
 	l.set.read()
 	wait()
@@ -259,22 +262,22 @@ func TestAnErrorIsNotKept(t *testing.T) {
 	}
 }
 
-// foresee adds keys to a batch, as a plan does.
-func foresee[K comparable, V any](l *Loader[K, V], keys ...K) *waiting[K, V] {
-	w := newWaiting(l.set.ctx, l, len(keys))
+// enqueue adds keys to a batch, as a plan does.
+func enqueue[K comparable, V any](l *Loader[K, V], keys ...K) *keyRequest[K, V] {
+	w := newRequest(l.set.ctx, l, len(keys))
 	for _, k := range keys {
-		w.foresee(k, true)
+		w.enqueue(k, true)
 	}
 	return w
 }
 
-func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing.T) {
+func TestAnErrorOfAPlannedReadReachesEachResolverWithoutAnotherBatch(t *testing.T) {
 	s := &source{fetch: func(context.Context, []int) (map[int]string, error) { return nil, errBroken }}
 	l := newTestLoader(t.Context(), s)
-	w := foresee(l, 1, 1, 2)
+	w := enqueue(l, 1, 1, 2)
 	l.set.read()
-	var got column
-	if complete := w.loaded(&got); complete || !slices.Equal(got.values, []any{nil, nil, nil}) {
+	var got results
+	if complete := w.take(&got); complete || !slices.Equal(got.values, []any{nil, nil, nil}) {
 		t.Errorf("the plan got %v, complete: %t", got.values, complete)
 	}
 	for _, key := range []int{1, 1, 2} {
@@ -284,16 +287,16 @@ func TestAnErrorThatWasForeseenReachesEachResolverWithoutAnotherBatch(t *testing
 	}
 	s.want(t, []int{1, 2})
 	s.fetch = nil
-	if values, errs := loadAll(l, 1); values[0] != "1" || errs[0] != nil { // nobody was foreseen for that
+	if values, errs := loadAll(l, 1); values[0] != "1" || errs[0] != nil { // no plan expected that
 		t.Errorf("got %v, %v", values, errs)
 	}
 }
 
-func TestWhatWasForeseenIsReadOnceAndWithoutTheFallback(t *testing.T) {
+func TestWhatWasEnqueuedIsReadOnceAndWithoutTheFallback(t *testing.T) {
 	s := &source{}
 	l := newTestLoader(t.Context(), s)
 	l.Prime(4, "four")
-	foresee(l, 3, 1, 3, 4)
+	enqueue(l, 3, 1, 3, 4)
 	l.set.read()
 	if values, errs := loadAll(l, 3, 1, 4); fmt.Sprint(values) != "[3 1 four]" || errors.Join(errs...) != nil {
 		t.Errorf("got %v, %v", values, errs)
@@ -359,7 +362,7 @@ func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
 	s.want(t, []int{1})
 }
 
-// waits reports whether a key was asked for that no plan foresaw.
+// waits reports whether an unplanned key is waited for.
 func (l *Loader[K, V]) waits(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -375,7 +378,7 @@ func TestTheEndOfASetsContextFailsItsLoads(t *testing.T) {
 		return nil, context.Cause(ctx)
 	}}
 	l := newTestLoader(ctx, s)
-	foresee(l, 1)
+	enqueue(l, 1)
 	cancel()
 	l.set.read()
 	if _, err := l.Load(t.Context(), 1); !errors.Is(err, context.Canceled) {
@@ -404,7 +407,7 @@ func TestKeysAreFoundInAnyOrderAndAgainAfterAnError(t *testing.T) {
 				keys[i] = i + 1
 			}
 			load := func(want error) {
-				foresee(l, keys...)
+				enqueue(l, keys...)
 				l.set.read()
 				for _, k := range slices.Backward(keys) {
 					if v, err := l.Load(t.Context(), k); !errors.Is(err, want) || err == nil && v != fmt.Sprint(k) {

@@ -15,7 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Plan knows which fields of a schema lead from objects to others, and how. It is made once, for one server.
+// Plan is how the fields of a schema lead from objects to others. It is made once, for one server.
 type Plan struct {
 	declared []Field
 	columns  map[string][]dependency // by type, in the order in which they were declared
@@ -44,10 +44,10 @@ type known struct {
 	resolved bool    // only resolvers answer it
 }
 
-// cover is what the answer to a field that the plan covers goes by.
+// cover is what the plan needs to answer a field.
 type cover struct {
 	needs []int             // its dependencies, by index
-	valid []func(Args) bool // whether its arguments are; nil where it has none
+	valid []func(Args) bool // each reports whether its arguments are; nil where it has none
 }
 
 // Field is the declaration of one field, made by Relation, Relations, Path, Paths, Value or Column.
@@ -57,9 +57,9 @@ type Field struct {
 	kind      kind
 	of        reflect.Type                                                  // what a relation or path has: of a list, an element
 	list      bool                                                          // the field has a list
-	load      func(ctx context.Context, objects []any, args Args) loading   // in a relation
+	load      func(ctx context.Context, objects []any, args Args) request   // in a relation
 	valid     func(args Args) bool                                          // in a relation: they are
-	follow    func(below *column, object any)                               // in a path
+	follow    func(below *results, object any)                              // in a path
 	value     func(b []byte, object any) []byte                             // in a value
 	columns   []string                                                      // that it needs
 	from      bool                                                          // it says which
@@ -111,12 +111,11 @@ func NewPlan(fields ...Field) *Plan {
 	return p
 }
 
-// Relation declares that the field name of the type typ, which P is bound to, is what loader has under a key. key is
-// given the field's arguments, once for all objects, and returns the function from an object to its key, which must
-// be the one that the resolver uses, or to false where there is nothing to load and the field is null. It returns nil
-// where the arguments are not valid, which the resolver will say.
+// Relation declares that the field name of the type typ, which is bound to P, is what loader has under a key. key is given
+// the field's arguments, once for all objects, and returns a function of an object: its key, the same that the resolver uses,
+// or false where the field is null. It returns nil where the arguments are not valid; the resolver reports that.
 //
-// A field of an interface or a union has one declaration for each loader that may have its object.
+// A field of an interface or a union may have a declaration for each loader that may have its object.
 func Relation[P any, K comparable, V any](
 	typ, name string, loader func(context.Context) *Loader[K, V], key func(Args) func(parent P) (K, bool),
 ) Field {
@@ -127,20 +126,20 @@ func Relation[P any, K comparable, V any](
 	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: of, list: isList[V]()}
 	f.check(loader != nil && key != nil)
 	f.valid = func(args Args) bool { return key(args) != nil }
-	f.load = func(ctx context.Context, objects []any, args Args) loading {
+	f.load = func(ctx context.Context, objects []any, args Args) request {
 		of := key(args)
 		if of == nil {
 			return nil
 		}
-		w := newWaiting(ctx, loader(ctx), len(objects))
+		r := newRequest(ctx, loader(ctx), len(objects))
 		for _, object := range objects {
 			if object == nil {
-				w.foresee(*new(K), false)
+				r.enqueue(*new(K), false)
 				continue
 			}
-			w.foresee(of(object.(P)))
+			r.enqueue(of(object.(P)))
 		}
-		return w
+		return r
 	}
 	return f
 }
@@ -152,23 +151,23 @@ func Relations[P any, K comparable, V any](
 	f := Field{typ: typ, name: name, kind: relations, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
 	f.check(loader != nil && keys != nil)
 	f.valid = func(args Args) bool { return keys(args) != nil }
-	f.load = func(ctx context.Context, objects []any, args Args) loading {
+	f.load = func(ctx context.Context, objects []any, args Args) request {
 		of := keys(args)
 		if of == nil {
 			return nil
 		}
-		w := newWaiting(ctx, loader(ctx), len(objects))
+		r := newRequest(ctx, loader(ctx), len(objects))
 		for _, object := range objects {
-			w.spans.begin(object != nil, len(w.slots))
+			r.spans.begin(object != nil, len(r.slots))
 			if object == nil {
 				continue
 			}
 			for key, ok := range of(object.(P)) {
-				w.foresee(key, ok)
+				r.enqueue(key, ok)
 			}
-			w.spans.end(len(w.slots))
+			r.spans.end(len(r.slots))
 		}
-		return w
+		return r
 	}
 	return f
 }
@@ -178,20 +177,20 @@ func Key[P any, K comparable](key func(parent P) (K, bool)) func(Args) func(P) (
 	return func(Args) func(P) (K, bool) { return key }
 }
 
-// Path declares that the field name of the type typ, which P is bound to, holds an object without a statement, and
-// that the plan goes on below it.
+// Path declares that the field name of the type typ, which is bound to P, has an object that needs no loader. The plan goes on
+// below it.
 func Path[P, V any](typ, name string, follow func(parent P) V) Field {
 	f := Field{typ: typ, name: name, kind: path, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V]()}
 	f.check(follow != nil)
-	f.follow = func(below *column, object any) { below.add(follow(object.(P))) }
+	f.follow = func(below *results, object any) { below.add(follow(object.(P))) }
 	return f
 }
 
-// Paths is Path for a field that holds a list.
+// Paths is Path for a field that is a list.
 func Paths[P, V any](typ, name string, follow func(parent P) []V) Field {
 	f := Field{typ: typ, name: name, kind: paths, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
 	f.check(follow != nil)
-	f.follow = func(below *column, object any) {
+	f.follow = func(below *results, object any) {
 		list := follow(object.(P))
 		below.spans.begin(list != nil, len(below.values))
 		if list == nil {
@@ -206,8 +205,8 @@ func Paths[P, V any](typ, name string, follow func(parent P) []V) Field {
 	return f
 }
 
-// Value declares how the field name of the type typ, which P is bound to, is written, a scalar or an enum's value or a list
-// of them: appendTo appends it to an answer as JSON, or returns nil to leave the answer to the resolvers.
+// Value declares a field of scalars or enum values, name of the type typ, which is bound to P: appendTo appends it to an
+// answer as JSON, or returns nil to leave the answer to the resolvers.
 func Value[P any](typ, name string, appendTo func(b []byte, parent P) []byte) Field {
 	f := Field{typ: typ, name: name, kind: scalar, parent: reflect.TypeFor[P]()}
 	f.check(appendTo != nil)
@@ -215,8 +214,8 @@ func Value[P any](typ, name string, appendTo func(b []byte, parent P) []byte) Fi
 	return f
 }
 
-// From says which columns of the type's row the field needs, be it the declaration or the resolver that reads them; none:
-// those that every reader of the type needs are enough. Once a column of a type is declared, each of its fields has to say so.
+// From names the columns of the type's row that the declaration or the resolver reads, besides those that every reader of the
+// type needs. Once a column of a type is declared, each declaration of its fields has to have a From.
 func (f Field) From(columns ...string) Field {
 	if f.from {
 		f.err = fmt.Errorf("batch: %s.%s has From twice: give all its columns to one, as in From(\"a\", \"b\")", f.typ, f.name)
@@ -227,8 +226,8 @@ func (f Field) From(columns ...string) Field {
 }
 
 // Inert declares that directives of the schema do nothing when an operation runs, such as those with skip_runtime in
-// gqlgen.yml. What any other directive stands at is for the resolvers to answer, since it may refuse or change that. Inert
-// already are the directives of GraphQL's specification, and those that gqlgen itself reads, such as @goField.
+// gqlgen.yml. A field with any other directive is left to the resolvers. The directives of GraphQL's specification, and those
+// that gqlgen itself reads, such as @goField, are inert already.
 func Inert(directives ...string) Field {
 	f := Field{inert: make([]string, 0, len(directives))}
 	if len(directives) == 0 {
@@ -250,7 +249,7 @@ func (f Field) As(scalar string) Field {
 	return f
 }
 
-// named notes a declaration of a column without a name.
+// named makes a column without a name the declaration's error.
 func (f *Field) named() {
 	if !slices.Contains(f.columns, "") {
 		return
@@ -262,7 +261,7 @@ func (f *Field) named() {
 	f.err = fmt.Errorf("batch: a column of %s has an empty name: give it the one that the table has", of)
 }
 
-// check notes a declaration that lacks one of its functions.
+// check makes a nil function the declaration's error.
 func (f *Field) check(complete bool) {
 	if !complete {
 		f.err = fmt.Errorf("batch: the %s %s.%s has a nil function", f.kind, f.typ, f.name)

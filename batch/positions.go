@@ -5,19 +5,19 @@ import (
 	"reflect"
 )
 
-// column is what one field of the objects of a selection has: a value for each, nil where there is none, or, for a list,
-// the values of all of them and which are whose.
-type column struct {
+// results is the values of one field of a selection's objects: one for each, possibly nil, or, for a list, the elements of
+// all of them, with a span for each object.
+type results struct {
 	values []any
 	spans  spans
 }
 
-// span is the values of one object's list; from is -1 where that is null.
+// span is the elements of one object's list; from is -1 where that is null.
 type span struct{ from, to int32 }
 
 type spans []span
 
-// begin begins the list of the next object, where there is one, at the next value.
+// begin adds the list of the next object, which begins with the next value, or null.
 func (s *spans) begin(exists bool, next int) {
 	if !exists {
 		*s = append(*s, span{-1, -1})
@@ -26,11 +26,11 @@ func (s *spans) begin(exists bool, next int) {
 	*s = append(*s, span{int32(next), int32(next)})
 }
 
-// end ends it before the next value.
+// end ends that list before the next value.
 func (s spans) end(next int) { s[len(s)-1].to = int32(next) }
 
-// add appends a value, whatever kind of nil it may be. A struct becomes a pointer to it, as which gqlgen resolves its fields.
-func (c *column) add(value any) {
+// add appends a value, as an untyped nil if it is nil. A struct becomes a pointer, which gqlgen resolves its fields on.
+func (r *results) add(value any) {
 	switch v := reflect.ValueOf(value); v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
 		if v.IsNil() {
@@ -41,56 +41,55 @@ func (c *column) add(value any) {
 		pointer.Elem().Set(v)
 		value = pointer.Interface()
 	}
-	c.values = append(c.values, value)
+	r.values = append(r.values, value)
 }
 
 // isList reports whether each value of a type is an object's whole list.
 func isList[V any]() bool { return reflect.TypeFor[V]().Kind() == reflect.Slice }
 
 // addList appends a slice as one object's list.
-func (c *column) addList(slice any) {
+func (r *results) addList(slice any) {
 	v := reflect.ValueOf(slice)
 	exists := v.IsValid() && !v.IsNil()
-	c.spans.begin(exists, len(c.values))
+	r.spans.begin(exists, len(r.values))
 	if !exists {
 		return
 	}
 	for i := range v.Len() {
-		c.add(v.Index(i).Interface())
+		r.add(v.Index(i).Interface())
 	}
-	c.spans.end(len(c.values))
+	r.spans.end(len(r.values))
 }
 
-// merge takes over the values of another column where this one has none. It reports false if the two differ in their
-// shape.
-func (c *column) merge(other column) bool {
-	if len(c.values) != len(other.values) || len(c.spans) != len(other.spans) {
+// merge takes over the values of other results where these have none. It reports whether the two have the same shape.
+func (r *results) merge(other results) bool {
+	if len(r.values) != len(other.values) || len(r.spans) != len(other.spans) {
 		return false
 	}
 	for i, v := range other.values {
 		if v != nil {
-			c.values[i] = v
+			r.values[i] = v
 		}
 	}
 	return true
 }
 
-// loading is one relation of a selection's objects on its way.
-type loading interface {
-	// loaded appends what was loaded to an empty column. It reports false if that is not everything.
-	loaded(into *column) (complete bool)
+// request is what one relation of a selection's objects waits for.
+type request interface {
+	// take appends what was loaded to empty results. It reports whether that is everything.
+	take(into *results) (complete bool)
 }
 
-// waiting is a loading of a Loader.
-type waiting[K comparable, V any] struct {
+// keyRequest is a request for keys of a Loader.
+type keyRequest[K comparable, V any] struct {
 	*Loader[K, V]
-	slots  []int32 // for each position, or -1
-	spans  spans   // of a list with a key for each element
-	list   bool    // each value is a list
-	forgot int     // the loader's clears as they were
+	slots     []int32 // for each position, or -1
+	spans     spans   // of a list with a key for each element
+	list      bool    // each value is a list
+	clearedAt int     // the loader's clears when it was made
 }
 
-func newWaiting[K comparable, V any](ctx context.Context, l *Loader[K, V], positions int) *waiting[K, V] {
+func newRequest[K comparable, V any](ctx context.Context, l *Loader[K, V], positions int) *keyRequest[K, V] {
 	if err := l.joined(fromContext(ctx)); err != nil {
 		panic(err)
 	}
@@ -100,34 +99,34 @@ func newWaiting[K comparable, V any](ctx context.Context, l *Loader[K, V], posit
 	if l.slots == nil {
 		l.slots = make([]slot[K, V], 0, positions)
 	}
-	return &waiting[K, V]{Loader: l, slots: make([]int32, 0, positions), forgot: l.clears, list: isList[V]()}
+	return &keyRequest[K, V]{Loader: l, slots: make([]int32, 0, positions), clearedAt: l.clears, list: isList[V]()}
 }
 
-// foresee adds a position: with a key, or with nothing to load.
-func (w *waiting[K, V]) foresee(key K, ok bool) {
+// enqueue adds a position: with a key, or with nothing to load.
+func (r *keyRequest[K, V]) enqueue(key K, ok bool) {
 	i := -1
 	if ok {
-		i = w.Loader.foresee(key)
+		i = r.Loader.enqueue(key)
 	}
-	w.slots = append(w.slots, int32(i))
+	r.slots = append(r.slots, int32(i))
 }
 
-func (w *waiting[K, V]) loaded(into *column) (complete bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (r *keyRequest[K, V]) take(into *results) (complete bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	complete = true
-	into.spans = w.spans
-	into.values = make([]any, 0, len(w.slots))
-	for _, i := range w.slots {
+	into.spans = r.spans
+	into.values = make([]any, 0, len(r.slots))
+	for _, i := range r.slots {
 		var value any
 		switch {
 		case i < 0:
-		case w.forgot == w.clears && w.Loader.slots[i].loaded:
-			value = w.Loader.slots[i].value
+		case r.clearedAt == r.clears && r.Loader.slots[i].loaded:
+			value = r.Loader.slots[i].value
 		default:
 			complete = false
 		}
-		if w.list {
+		if r.list {
 			into.addList(value)
 		} else {
 			into.add(value)

@@ -13,60 +13,55 @@ import (
 // root is what the fields of Query are followed from.
 var root = []any{Root{}}
 
-// run follows a plan from one level of objects down to where nothing more is to be loaded.
+// run follows a plan from one level of objects to the next until nothing is left to load.
 type run struct {
 	*Plan
 	ctx context.Context
 	set *Set
 
-	loads []load // of the level
-	one   [1]load
+	pending []pendingField // of the level
+	one     [1]pendingField
 }
 
-// selection is objects of one type with what is selected of them. Where there is no object, it has nil.
+// selection is objects of one type, each possibly nil, with what is selected of them.
 type selection struct {
 	op      *graphql.OperationContext
 	typ     string
 	set     ast.SelectionSet
 	objects []any
 
-	answer *answer // that they are part of, or nil
-	fields []field // that are followed, or answered
+	answer *answer // that they belong to, or nil
+	fields []field // that are followed or answered
 }
 
 // field is one field of a selection, in the order of the answer.
 type field struct {
 	graphql.CollectedField
-	value  func(b []byte, object any) []byte // appends what needs no column
-	column                                   // of what leads to other objects
-	list   bool
-	path   bool        // its lists are fields of the objects
-	below  []selection // of the column's values: one, or one for each type that they have; none for numbers
+	value   func(b []byte, object any) []byte // appends what the object itself has
+	results                                   // of a relation or path
+	list    bool
+	path    bool        // its lists are fields of the objects
+	below   []selection // of the results: one, or one for each of their types; none for numbers
 }
 
-// load is one field of one selection on its way.
-type load struct {
+// pendingField is one field of one selection, whose requests are not read yet.
+type pendingField struct {
 	*selection
 	*field
-	loading []loading
+	requests []request
 }
 
-// followRoots follows the query of ctx, with those of its group, unless that was done: to answer it, or for its resolvers.
+// followRoots follows the query of ctx and those of its group, unless that was done: to answer them, or for their resolvers.
 func (s *Set) followRoots(ctx context.Context, answering bool) {
-	if s.outlives(ctx) { // the others of the group need it even if this one's time is up
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
+	if s.outlives(ctx) { // the rest of the group needs it even if the time of this query is up
+		_, _ = within(ctx, func() (none struct{}, err error) {
 			s.followQueries(ctx, answering)
-		}()
-		select {
-		case <-done:
-		case <-ctx.Done():
-		}
+			return none, nil
+		})
 	} else {
 		s.followQueries(ctx, answering)
 	}
-	if !answering { // else resolvers will have to run, and come here
+	if !answering { // else failures are left to the resolvers
 		s.report(ctx)
 	}
 }
@@ -74,10 +69,10 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 func (s *Set) followQueries(ctx context.Context, answering bool) {
 	op := graphql.GetOperationContext(ctx)
 	once, operations := &s.roots, s.operations
-	again := !answering && s.isWhole() // for resolvers, since answers have failed
+	again := !answering && s.whole.Load() // for resolvers, as an answer has failed
 	switch {
 	case !slices.Contains(operations, op), s.plan.operationGuarded(op), again && s.answerOf(op).complete:
-		once, operations = s.latecomer(op), []*graphql.OperationContext{op}
+		once, operations = s.once(op), []*graphql.OperationContext{op}
 	case again:
 		once = &s.again
 	}
@@ -109,17 +104,17 @@ func (s *Set) begin(op *graphql.OperationContext, answering bool) *selection {
 	return &a.roots
 }
 
-// latecomer returns what lets an operation be followed once that the set was made before.
-func (s *Set) latecomer(op *graphql.OperationContext) *sync.Once {
+// once returns what lets an operation be followed by itself, once.
+func (s *Set) once(op *graphql.OperationContext) *sync.Once {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.late == nil {
-		s.late = map[*graphql.OperationContext]*sync.Once{}
+	if s.alone == nil {
+		s.alone = map[*graphql.OperationContext]*sync.Once{}
 	}
-	if s.late[op] == nil {
-		s.late[op] = &sync.Once{}
+	if s.alone[op] == nil {
+		s.alone[op] = &sync.Once{}
 	}
-	return s.late[op]
+	return s.alone[op]
 }
 
 // followBelow follows what a field has returned.
@@ -136,41 +131,41 @@ func (s *Set) followBelow(ctx context.Context, selected graphql.CollectedField, 
 	s.report(ctx)
 }
 
-// follow reads what gather gathers, and whatever is below it. One run at a time fills the set's batches.
+// follow reads what gather gathers, and everything below it. One run at a time fills the set's batches.
 func (s *Set) follow(ctx context.Context, gather func(*run)) {
 	s.following.Lock()
 	defer s.following.Unlock()
 	r := &s.run
 	*r = run{Plan: s.plan, ctx: ctx, set: s}
-	r.loads = r.one[:0]
+	r.pending = r.one[:0]
 	gather(r)
-	for len(r.loads) > 0 {
+	for len(r.pending) > 0 {
 		s.read()
-		loads := r.loads
-		r.loads = nil
-		for _, l := range loads {
-			if l.answer != nil || r.leads(l.Selections) {
-				l.loaded()
+		level := r.pending
+		r.pending = nil
+		for _, f := range level {
+			if f.answer != nil || r.leads(f.Selections) {
+				f.take()
 			}
 		}
-		for _, l := range loads {
-			if l.answer == nil || l.answer.complete || !s.narrowed.Load() { // else resolvers will have all of it read anew
-				r.gatherBelow(l.selection, l.field)
+		for _, f := range level {
+			if f.answer == nil || f.answer.complete || !s.narrowed.Load() { // else all of it is read again for resolvers
+				r.gatherBelow(f.selection, f.field)
 			}
 		}
 	}
 }
 
-// loaded takes what a load has read.
-func (l load) loaded() {
-	for i, loading := range l.loading {
+// take takes what was read for the field.
+func (f pendingField) take() {
+	for i, request := range f.requests {
 		if i == 0 {
-			l.answer.needs(loading.loaded(&l.column))
+			f.answer.needs(request.take(&f.results))
 			continue
 		}
-		var other column
-		l.answer.needs(loading.loaded(&other))
-		l.answer.needs(l.merge(other))
+		var other results
+		f.answer.needs(request.take(&other))
+		f.answer.needs(f.merge(other))
 	}
 }
 
@@ -185,7 +180,7 @@ func (r *run) gather(s *selection) {
 		return
 	}
 	collected := r.collect(s)
-	s.fields = make([]field, 0, len(collected)) // whose addresses stay
+	s.fields = make([]field, 0, len(collected)) // with room, as pointers to its elements are kept
 	var later []graphql.CollectedField
 	for _, f := range collected {
 		switch {
@@ -193,7 +188,7 @@ func (r *run) gather(s *selection) {
 			s.fields = append(s.fields, field{CollectedField: f, value: s.appendType})
 		case declared[f.Name] == nil:
 			s.answer.needs(false)
-		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, and may never be
+		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, if at all
 			s.answer.needs(false)
 			later = append(later, f)
 		default:
@@ -203,8 +198,8 @@ func (r *run) gather(s *selection) {
 	r.set.postpone(s, later)
 }
 
-// collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; the
-// resolver above does so too, and tells of it.
+// collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; it will do so
+// again when the resolvers run, and report it.
 func (r *run) collect(s *selection) []graphql.CollectedField {
 	if fields := plain(s.set); fields != nil {
 		return fields
@@ -218,13 +213,13 @@ func (r *run) collect(s *selection) []graphql.CollectedField {
 	return graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
 }
 
-// mostPlain is how many fields are compared with each other.
-const mostPlain = 16
+// maxPlain is how many fields are compared with each other.
+const maxPlain = 16
 
-// plain returns the fields of a selection set that is nothing but that: without fragments, directives and repeated names.
-// It is what gqlgen would collect, which takes several times as long to find out. It returns nil for other sets.
+// plain returns the fields of a selection set without fragments, directives and repeated names, and nil for any other set. It
+// returns what gqlgen would collect, in a fraction of the time.
 func plain(set ast.SelectionSet) []graphql.CollectedField {
-	if len(set) > mostPlain {
+	if len(set) > maxPlain {
 		return nil
 	}
 	fields := make([]graphql.CollectedField, len(set))
@@ -239,20 +234,20 @@ func plain(set ast.SelectionSet) []graphql.CollectedField {
 	return fields
 }
 
-// gatherField is gather for one selected field. A panic in a declaration is an error of the operation, as it
-// would be in a resolver, and leaves the field to its resolvers.
+// gatherField is gather for one selected field. A panic in a declaration becomes an error of the operation, and leaves the
+// field to its resolvers.
 func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	known := r.fields[s.typ][selected.Name]
 	s.answer.needs(!known.resolved)
 	defer func() {
 		if v := recover(); v != nil {
 			s.answer.needs(false)
-			r.set.breaks(s.op, s.op.RecoverFunc(r.ctx, v))
+			r.set.fail(s.op, s.op.RecoverFunc(r.ctx, v))
 		}
 	}()
 	s.fields = append(s.fields, field{CollectedField: selected})
 	f := &s.fields[len(s.fields)-1]
-	l := load{selection: s, field: f}
+	pending := pendingField{selection: s, field: f}
 	for _, declared := range known.declared {
 		f.list, f.path = declared.list, declared.follow != nil
 		switch {
@@ -265,7 +260,7 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			for _, object := range s.objects {
 				switch {
 				case object != nil:
-					declared.follow(&f.column, object)
+					declared.follow(&f.results, object)
 				case declared.list:
 					f.spans.begin(false, 0)
 				default:
@@ -274,15 +269,15 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			}
 			r.gatherBelow(s, f)
 		default:
-			loading := declared.load(r.ctx, s.objects, arguments(s.op, selected))
-			s.answer.needs(loading != nil)
-			if loading != nil {
-				l.loading = append(l.loading, loading)
+			request := declared.load(r.ctx, s.objects, arguments(s.op, selected))
+			s.answer.needs(request != nil)
+			if request != nil {
+				pending.requests = append(pending.requests, request)
 			}
 		}
 	}
-	if len(l.loading) > 0 {
-		r.loads = append(r.loads, l)
+	if len(pending.requests) > 0 {
+		r.pending = append(r.pending, pending)
 	}
 }
 
@@ -294,7 +289,7 @@ func arguments(op *graphql.OperationContext, f graphql.CollectedField) Args {
 	return f.ArgumentMap(op.Variables)
 }
 
-// leads reports whether something may have to be loaded below what is selected: always, if fragments are.
+// leads reports whether something may have to be loaded below a selection set, as below any with a fragment.
 func (p *Plan) leads(set ast.SelectionSet) bool {
 	for _, s := range set {
 		f, ok := s.(*ast.Field)
@@ -310,8 +305,8 @@ func (p *Plan) leads(set ast.SelectionSet) bool {
 	return false
 }
 
-// gatherBelow is gather for what is selected below a field. The objects are of several types if the field's is
-// an interface or a union.
+// gatherBelow is gather for what is selected below a field. The objects have several types if the field's is an interface or a
+// union.
 func (r *run) gatherBelow(s *selection, f *field) {
 	named := f.Definition.Type.Name()
 	def := r.schema.Types[named]
@@ -347,36 +342,29 @@ func (r *run) byType(s *selection, f *field) (split []selection) {
 	return split
 }
 
-// breaks keeps the panic of a declaration for its operation.
-func (s *Set) breaks(op *graphql.OperationContext, err error) {
+// fail keeps the panic of a declaration for its operation.
+func (s *Set) fail(op *graphql.OperationContext, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = append(s.broken, broken{op, err})
+	if s.failures == nil {
+		s.failures = map[*graphql.OperationContext][]error{}
+	}
+	s.failures[op] = append(s.failures[op], err)
 }
 
-// forgive forgets the panics of an operation, which is followed anew.
-func (s *Set) forgive(op *graphql.OperationContext) {
+// takeFailures returns the panics that were kept for an operation, and forgets them.
+func (s *Set) takeFailures(op *graphql.OperationContext) []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = slices.DeleteFunc(s.broken, func(b broken) bool { return b.op == op })
+	errs := s.failures[op]
+	delete(s.failures, op)
+	return errs
 }
 
-// report makes errors of an operation of the panics that were kept for it.
+// report makes errors of the operation of ctx of the panics that were kept for it.
 func (s *Set) report(ctx context.Context) {
 	op := graphql.GetOperationContext(ctx)
-	s.mu.Lock()
-	all := s.broken
-	var others []broken
-	for _, b := range all {
-		if b.op != op {
-			others = append(others, b)
-		}
-	}
-	s.broken = others
-	s.mu.Unlock()
-	for _, b := range all {
-		if b.op == op {
-			op.Error(ctx, b.err)
-		}
+	for _, err := range s.takeFailures(op) {
+		op.Error(ctx, err)
 	}
 }

@@ -28,23 +28,17 @@ type Set struct {
 
 	event    any // of a subscription, which is being answered
 	mu       sync.Mutex
-	late     map[*graphql.OperationContext]*sync.Once // the same for those that the set was made before
+	alone    map[*graphql.OperationContext]*sync.Once // operations that are followed by themselves have been
 	deferred map[*ast.Field][]*deferred
-	broken   []broken
+	failures map[*graphql.OperationContext][]error // panics of declarations, to be reported as errors
 	answers  []*answer
 
-	// What Columns goes by. It changes while a run is under way, and is read by the batches of that.
+	// What Columns depends on. A run changes it before it reads its batches, which use it.
 	answering  bool        // it is to answer the queries
-	whole      bool        // resolvers have had to run all the same
+	whole      atomic.Bool // whole rows are needed, as resolvers had to run after all
 	narrowed   atomic.Bool // loaders have rows that lack columns
 	neededOnce sync.Once
 	needed     []bool // dependencies, by their index; nil: all of them
-}
-
-// broken is the panic of a declaration, which its operation has yet to be told.
-type broken struct {
-	op  *graphql.OperationContext
-	err error
 }
 
 // loader is a Loader of whatever types.
@@ -90,7 +84,7 @@ func (s *Set) read() {
 			s.reading.Add(1)
 			go func() { //nolint:modernize // WaitGroup.Go allocates twice as much
 				defer s.reading.Done()
-				deepen(false)
+				growStack(false)
 				l.readGathered()
 			}()
 		}
@@ -98,15 +92,15 @@ func (s *Set) read() {
 	s.reading.Wait()
 }
 
-// stack is about how many bytes of stack a driver takes for a statement. With what a new goroutine has in it already, that
-// makes the 16 KiB that are the most Go keeps at hand.
+// stack is about how many bytes of stack a driver needs for a statement. With what a new goroutine uses already, it makes
+// 16 KiB, the largest stack that Go keeps in its cache.
 const stack = 14 << 10
 
-// deepen gives a new goroutine that much stack at once. It begins with less, and would be moved to twice as much again and
-// again, each time with every call that it is in. The room is there even if it is not used, and need not be cleared then.
+// growStack gives a new goroutine that much stack at once. Otherwise its stack would be copied to one of twice the size several
+// times within the driver. The function's frame needs the room even if used is false, and then nothing is cleared.
 //
 //go:noinline
-func deepen(used bool) byte {
+func growStack(used bool) byte {
 	if !used {
 		return 0
 	}
@@ -124,15 +118,15 @@ func (s *Set) all() []loader {
 	return s.loaders
 }
 
-// flush sends the batches that no plan foresaw.
+// flush sends the batches of unplanned loads.
 func (s *Set) flush() {
 	for _, l := range s.all() {
 		l.flush()
 	}
 }
 
-// Clear forgets everything that was loaded: a write may have changed it. What is being read meanwhile reaches
-// those who wait for it, and is not kept.
+// Clear forgets everything that was loaded: a write may have changed it. Loads that wait for a batch still get its values,
+// which are not kept.
 func (s *Set) Clear() {
 	for _, l := range s.all() {
 		l.clear()

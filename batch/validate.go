@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Validate refuses a plan that can't be right for the schema: what is found here would else be found by a client, or never.
+// Validate returns an error if the plan can't be right for the schema. The error says what to change.
 func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 	switch {
 	case p == nil:
@@ -31,8 +32,7 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 	}
 	v := &validation{Plan: p, generated: generatedBy(es), parents: map[string]Field{}}
 	v.schema = es.Schema()
-	err := v.plan()
-	if err != nil {
+	if err := v.plan(); err != nil {
 		p.schema = nil
 		return err
 	}
@@ -40,14 +40,14 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 	return nil
 }
 
-// validation is what is found out of a plan while it is validated.
+// validation is a plan that is being validated.
 type validation struct {
 	*Plan
 	generated
 	parents map[string]Field // a declaration of each type
 }
 
-// plan checks all declarations and arranges them.
+// plan checks all declarations and sorts them by type and field.
 func (v *validation) plan() error {
 	for name := range v.inert {
 		if err := v.directive(name); err != nil {
@@ -102,7 +102,7 @@ func (v *validation) plan() error {
 			field := def.Fields.ForName(name)
 			k.resolved = v.fieldGuarded(def, field) || !v.writes(k.declared[0], field)
 			if v.argumentsGuarded(field) {
-				delete(fields, name) // what the resolver is given is not known before it runs
+				delete(fields, name) // what arguments the resolver is given is not known before it runs
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func (v *validation) unplanned(f Field) error {
 	return nil
 }
 
-// directive refuses to take one for inert that is none of the schema's, or that the generated code runs.
+// directive refuses an inert directive that the schema does not have, or that the generated code runs.
 func (v *validation) directive(name string) error {
 	switch {
 	case inert[name]:
@@ -132,7 +132,7 @@ func (v *validation) directive(name string) error {
 	return nil
 }
 
-// parent checks what a declaration is of.
+// parent checks the type that a declaration is for.
 func (v *validation) parent(f Field) error {
 	def, err := v.object(f.typ, f.name)
 	if err != nil {
@@ -169,7 +169,7 @@ func (v *validation) parent(f Field) error {
 	return nil
 }
 
-// abstract finds out which types the objects of interfaces and unions are of.
+// abstract finds the types of interfaces' and unions' objects by their Go types.
 func (v *validation) abstract() error {
 	v.within = map[string]map[reflect.Type]string{}
 	for _, def := range v.schema.Types {
@@ -192,7 +192,7 @@ func (v *validation) abstract() error {
 	return nil
 }
 
-// field checks a declaration of a field that it exists.
+// field checks a declaration of a field of the schema. again: it is not the field's first.
 func (v *validation) field(f Field, field *ast.FieldDefinition, again bool) error {
 	var (
 		name   = f.typ + "." + f.name
@@ -232,7 +232,7 @@ func (v *validation) field(f Field, field *ast.FieldDefinition, again bool) erro
 	return nil
 }
 
-// leads checks the Go type of what a relation or path leads to by what the fields of that are declared for.
+// leads compares the Go type that a relation or path leads to with the one that the fields there are declared for.
 func (v *validation) leads(f Field, to *ast.Definition) error {
 	var parents []reflect.Type
 	for _, possible := range v.schema.GetPossibleTypes(to) {
@@ -265,7 +265,7 @@ func fits(value, object reflect.Type) bool {
 	return value.AssignableTo(object)
 }
 
-// element returns the type of a list's elements, or of a single object, as a pointer.
+// element returns the type of a list's elements or of a single object, a struct as a pointer.
 func element(result reflect.Type) reflect.Type {
 	if result.Kind() == reflect.Slice {
 		result = result.Elem()
@@ -276,8 +276,8 @@ func element(result reflect.Type) reflect.Type {
 	return result
 }
 
-// writes reports whether an answer can have what a field is declared with. Of a scalar that a loader has that is certain only
-// where GraphQL leaves gqlgen no choice how to write it.
+// writes reports whether the plan can write a field into an answer. It can write a scalar of a loader only where GraphQL
+// leaves gqlgen no choice how to write it.
 func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 	if f.value != nil || v.schema.Types[field.Type.Name()].IsCompositeType() {
 		return true
@@ -289,7 +289,7 @@ func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 	if result != nil && f.list && result.Kind() == reflect.Slice {
 		result = result.Elem()
 	}
-	if result != nil && result != f.of { // the resolver makes something of it
+	if result != nil && result != f.of { // the resolver converts it
 		return false
 	}
 	switch field.Type.Name() {
@@ -301,7 +301,7 @@ func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 	return false
 }
 
-// object returns the object type that a declaration is for. The field may be "".
+// object returns the object type that a declaration is for, whose field may be "".
 func (p *Plan) object(typ, field string) (*ast.Definition, error) {
 	def := p.schema.Types[typ]
 	switch {
@@ -317,8 +317,8 @@ func (p *Plan) object(typ, field string) (*ast.Definition, error) {
 	return def, nil
 }
 
-// cover finds the fields of the schema that are answered from the plan, and what they depend on. A field of an interface is,
-// if it is in each of its types.
+// cover finds the fields that the plan can answer, and what they need. It can answer an interface's field if it can answer it
+// in each of the interface's types.
 func (p *Plan) cover() {
 	p.covers = map[*ast.FieldDefinition]*cover{}
 	for _, def := range p.schema.Types {
@@ -347,7 +347,7 @@ func (p *Plan) cover() {
 	}
 }
 
-// generated is what gqlgen's generated code shows of its Go types. It is empty for a schema that is wrapped in another.
+// generated is what gqlgen's generated code shows of its Go types. It is empty for a schema that wraps another.
 type generated struct {
 	resolvers  reflect.Type // the interface ResolverRoot, or nil
 	directives reflect.Type // the struct DirectiveRoot, or nil
@@ -383,27 +383,25 @@ func (g generated) runs(directive string) bool {
 // sameName reports whether a Go name is gqlgen's for a name of the schema.
 func sameName(name, of string) bool { return strings.EqualFold(name, strings.ReplaceAll(of, "_", "")) }
 
-// ofType returns the interface of a type's resolvers, or nil.
-func (g generated) ofType(typ string) reflect.Type {
-	if g.resolvers == nil {
-		return nil
-	}
-	for m := range g.resolvers.Methods() {
-		if sameName(m.Name, typ) && m.Type.NumOut() == 1 && m.Type.Out(0).Kind() == reflect.Interface {
-			return m.Type.Out(0)
+// methods returns the resolvers of a type's fields.
+func (g generated) methods(typ string) iter.Seq[reflect.Method] {
+	return func(yield func(reflect.Method) bool) {
+		if g.resolvers == nil {
+			return
+		}
+		for of := range g.resolvers.Methods() {
+			if sameName(of.Name, typ) && of.Type.NumOut() == 1 && of.Type.Out(0).Kind() == reflect.Interface {
+				of.Type.Out(0).Methods()(yield)
+				return
+			}
 		}
 	}
-	return nil
 }
 
-// boundTo returns the Go type that the resolvers of a type's fields are given, or nil. (Those of gqlgen's own batches are given
-// a slice.) Of Query it means nothing.
+// boundTo returns the Go type that the resolvers of a type's fields are given, or nil. (gqlgen's own batch resolvers are given
+// a slice.) It means nothing for Query.
 func (g generated) boundTo(typ string) reflect.Type {
-	of := g.ofType(typ)
-	if of == nil {
-		return nil
-	}
-	for m := range of.Methods() {
+	for m := range g.methods(typ) {
 		if m.Type.NumIn() > 1 {
 			return m.Type.In(1)
 		}
@@ -413,11 +411,7 @@ func (g generated) boundTo(typ string) reflect.Type {
 
 // result returns the Go type that a field's resolver returns, or nil.
 func (g generated) result(typ, field string) reflect.Type {
-	of := g.ofType(typ)
-	if of == nil {
-		return nil
-	}
-	for m := range of.Methods() {
+	for m := range g.methods(typ) {
 		if sameName(m.Name, field) && m.Type.NumOut() == 2 {
 			return m.Type.Out(0)
 		}

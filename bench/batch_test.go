@@ -98,8 +98,8 @@ type executable struct {
 
 func (e executable) Schema() *ast.Schema { return e.schema }
 
-// BenchmarkBatchFallback is resolvers that each load a key that no plan enqueued. Most of it is the
-// time that the fallback waits.
+// BenchmarkBatchFallback is resolvers that each load a key that no plan has enqueued. Most of it is the moment
+// that the fallback waits.
 func BenchmarkBatchFallback(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		plan := batch.NewPlan()
