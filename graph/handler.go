@@ -22,6 +22,7 @@ import (
 	"rollcall/model"
 	"rollcall/session"
 	"rollcall/transport"
+	"rollcall/validation"
 )
 
 // Config is what the API needs.
@@ -101,7 +102,10 @@ func newHandler(cfg Config, planned bool) *API {
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events},
 	})
-	rules := rulesOf(cfg.Production)
+	rules := validation.Rules
+	if cfg.Production {
+		rules = validation.WithoutIntrospection
+	}
 	cfg.checkDocuments(schema.Schema(), rules())
 	plan := loader.Plan(cfg.MaxPage)
 	if planned {
@@ -130,10 +134,9 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
 	srv.Use(transport.Literals{})
-	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Depth: cfg.MaxDepth})
-	srv.Use(&variables{documents: parsed})
+	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Check: validation.Request, Depth: cfg.MaxDepth})
 	srv.Use(cost)
-	srv.Use(bounded{})
+	srv.AroundResponses(boundErrors)
 	srv.Use(events{})
 	srv.Use(plan)
 	srv.Use(session.Extension{

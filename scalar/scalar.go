@@ -128,6 +128,22 @@ func UnmarshalID(v any) (string, error) {
 	return "", unexpected("an ID (a string or a whole number)", v)
 }
 
+// Check returns what is wrong with a value of a scalar, or nil. Only the built-in scalars are checked: the others check what
+// they are given themselves, and Float is not among ours.
+func Check(name string, v any) (err error) {
+	switch name {
+	case "Int":
+		_, err = UnmarshalInt(v)
+	case "String":
+		_, err = UnmarshalString(v)
+	case "Boolean":
+		_, err = UnmarshalBoolean(v)
+	case "ID":
+		_, err = UnmarshalID(v)
+	}
+	return err
+}
+
 func unexpected(wanted string, v any) error {
 	return apierror.BadInput("", "expected %s, got %s", wanted, Describe(v))
 }
