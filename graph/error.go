@@ -32,7 +32,7 @@ type presenter struct {
 // unexpected as an internal error whose cause is in the log under the operation's id.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	shown := *graphql.DefaultErrorPresenter(ctx, err)
-	shown.Extensions = maps.Clone(shown.Extensions) // which may be somebody else's
+	shown.Extensions = maps.Clone(shown.Extensions) // others may hold the same map
 	p.fill(ctx, &shown)
 	shown.Err = nil
 	if shown.Extensions["operationId"] == nil {
@@ -121,7 +121,7 @@ func set(e *gqlerror.Error, key string, value any) {
 }
 
 // recovered makes an internal error of a resolver's panic.
-func recovered(p any) error {
+func recovered(_ context.Context, p any) error {
 	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 }
 

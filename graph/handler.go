@@ -127,7 +127,7 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.SetQueryCache(parsed)
 	srv.SetValidationRulesFn(rules)
 	srv.SetErrorPresenter(present)
-	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
+	srv.SetRecoverFunc(recovered)
 	if !cfg.Production {
 		srv.Use(introspection{})
 	}
