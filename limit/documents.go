@@ -98,7 +98,7 @@ func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 }
 
 // MutateOperationParameters refuses a document that is over a limit. What else may be wrong with it is for the server to
-// say, which parses and validates it again then.
+// say, who parses and validates it again then.
 func (d *Documents) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	if doc, known := d.Cache.Get(ctx, params.Query); known {
 		return d.check(doc, params)
