@@ -19,6 +19,7 @@ import (
 	"rollcall/database"
 	"rollcall/graph"
 	"rollcall/metrics"
+	"rollcall/playground"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -262,7 +263,7 @@ func listenOn(ctx context.Context, flag, address string) (*net.TCPListener, erro
 
 // newHandler routes the API, the Playground and the probes.
 func newHandler(cfg config, documents map[string]string, db *database.Database, proof *session.Proof, checks *health, counts *metrics.Metrics, log *slog.Logger) (http.Handler, *graph.API, error) {
-	page, err := graph.NewPlayground()
+	page, err := playground.New()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,11 +10,10 @@ import (
 
 // Broker carries changes. What is published on one is received in the order of publication.
 type Broker interface {
-	// Publish hands a change on. It waits for no subscriber.
+	// Publish hands a change on to its subscribers. It never waits for them.
 	Publish(change *model.UserChange)
-	// Subscribe returns the changes of some users, or of all where users is empty, that are published from
-	// when it returns until ctx ends. The channel is closed only if the subscriber falls too far behind, after what it
-	// has missed nothing of.
+	// Subscribe returns the changes of some users, or of all if users is empty, that are published from its return until
+	// ctx ends. The channel is closed only if the subscriber falls too far behind; until then it has missed nothing.
 	Subscribe(ctx context.Context, users []int64) (<-chan *model.UserChange, error)
 }
 
@@ -30,8 +29,8 @@ var _ Broker = &Local{}
 // buffer is how many changes a subscriber may be behind.
 const buffer = 256
 
-// everyone is what those have subscribed to who want the changes of all users.
-const everyone = 0
+// allUsers is subscribed to in place of a user's id by what wants the changes of all users.
+const allUsers = 0
 
 type subscriber struct {
 	users   []int64
@@ -42,7 +41,7 @@ type subscriber struct {
 func (l *Local) Publish(change *model.UserChange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, key := range []int64{everyone, change.UserID} {
+	for _, key := range []int64{allUsers, change.UserID} {
 		for s := range l.of[key] {
 			select {
 			case s.changes <- change:
@@ -57,7 +56,7 @@ func (l *Local) Publish(change *model.UserChange) {
 // Subscribe returns the changes of some users, or of all.
 func (l *Local) Subscribe(ctx context.Context, users []int64) (<-chan *model.UserChange, error) {
 	if len(users) == 0 {
-		users = []int64{everyone}
+		users = []int64{allUsers}
 	}
 	s := &subscriber{users, make(chan *model.UserChange, buffer)}
 	l.mu.Lock()
@@ -80,7 +79,7 @@ func (l *Local) Subscribe(ctx context.Context, users []int64) (<-chan *model.Use
 	return s.changes, nil
 }
 
-// remove forgets a subscriber, unless that has been done. The caller holds mu.
+// remove forgets a subscriber, if it is still there. The caller holds mu.
 func (l *Local) remove(s *subscriber) {
 	if _, there := l.of[s.users[0]][s]; !there {
 		return

@@ -18,8 +18,8 @@ import (
 	"rollcall/session"
 )
 
-// mostMessage is how many bytes of a message about a request are shown.
-const mostMessage = 500
+// maxMessage is how many bytes of a message about a request are shown.
+const maxMessage = 500
 
 // presenter turns the errors of resolvers into what a client may see: with a code, and the operation's id.
 type presenter struct {
@@ -28,11 +28,11 @@ type presenter struct {
 	production bool // nothing is suggested
 }
 
-// present shows a apierror.Error as it is, a passed deadline as TIMEOUT, what was cancelled as CANCELLED, and anything
+// present shows an apierror.Error as it is, a passed deadline as TIMEOUT, what was cancelled as CANCELLED, and anything
 // unexpected as an internal error whose cause is in the log under the operation's id.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	shown := *graphql.DefaultErrorPresenter(ctx, err)
-	shown.Extensions = maps.Clone(shown.Extensions) // which may be somebody else's
+	shown.Extensions = maps.Clone(shown.Extensions) // others may hold the same map
 	p.fill(ctx, &shown)
 	shown.Err = nil
 	if shown.Extensions["operationId"] == nil {
@@ -49,8 +49,8 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		if p.production {
 			shown.Message, _, _ = strings.Cut(shown.Message, " Did you mean")
 		}
-		if len(shown.Message) > mostMessage { // it quotes the request
-			shown.Message = strings.ToValidUTF8(shown.Message[:mostMessage], "") + "…"
+		if len(shown.Message) > maxMessage { // it quotes the request
+			shown.Message = strings.ToValidUTF8(shown.Message[:maxMessage], "") + "…"
 		}
 		_, running := session.OperationFromContext(ctx)
 		switch {
@@ -121,38 +121,24 @@ func set(e *gqlerror.Error, key string, value any) {
 }
 
 // recovered makes an internal error of a resolver's panic.
-func recovered(p any) error {
+func recovered(_ context.Context, p any) error {
 	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 }
 
-// bounded is the gqlgen extension that bounds how many errors an answer holds.
-type bounded struct{}
+// maxErrors is how many errors an answer holds, besides one that says how many more there are.
+const maxErrors = 100
 
-var _ interface {
-	graphql.HandlerExtension
-	graphql.ResponseInterceptor
-} = bounded{}
-
-// mostErrors is how many errors an answer holds at most, besides one that tells of the rest.
-const mostErrors = 100
-
-// ExtensionName names the extension in gqlgen's statistics.
-func (bounded) ExtensionName() string { return "BoundedErrors" }
-
-// Validate accepts every schema.
-func (bounded) Validate(graphql.ExecutableSchema) error { return nil }
-
-// InterceptResponse cuts the list of errors.
-func (bounded) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+// boundErrors cuts the list of errors of an answer.
+func boundErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	response := next(ctx)
-	if response == nil || len(response.Errors) <= mostErrors {
+	if response == nil || len(response.Errors) <= maxErrors {
 		return response
 	}
-	rest := &gqlerror.Error{Message: fmt.Sprintf("there are %d more errors", len(response.Errors)-mostErrors)}
+	rest := &gqlerror.Error{Message: fmt.Sprintf("there are %d more errors", len(response.Errors)-maxErrors)}
 	set(rest, "code", apierror.CodeTooManyErrors)
 	if id, ok := session.OperationID(ctx); ok {
 		set(rest, "operationId", id)
 	}
-	response.Errors = append(response.Errors[:mostErrors:mostErrors], rest)
+	response.Errors = append(response.Errors[:maxErrors:maxErrors], rest)
 	return response
 }

@@ -23,6 +23,7 @@ import (
 	"rollcall/limit"
 	"rollcall/session"
 	"rollcall/transport"
+	"rollcall/validation"
 )
 
 // Config is what the API needs.
@@ -106,7 +107,10 @@ func newHandler(cfg Config, planned bool) *API {
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{Directory: d},
 	})
-	rules := rulesOf(cfg.Production)
+	rules := validation.Rules
+	if cfg.Production {
+		rules = validation.WithoutIntrospection
+	}
 	cfg.checkDocuments(schema.Schema(), rules())
 	if planned {
 		schema = d.Plan.Answers(schema)
@@ -128,17 +132,16 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.SetQueryCache(parsed)
 	srv.SetValidationRulesFn(rules)
 	srv.SetErrorPresenter(present)
-	srv.SetRecoverFunc(func(_ context.Context, p any) error { return recovered(p) })
+	srv.SetRecoverFunc(recovered)
 	if !cfg.Production {
 		srv.Use(introspection{})
 	}
 	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
 	srv.Use(transport.Literals{})
-	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Depth: cfg.MaxDepth})
-	srv.Use(&variables{documents: parsed})
+	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Check: validation.Request, Depth: cfg.MaxDepth})
 	srv.Use(cost)
-	srv.Use(bounded{})
+	srv.AroundResponses(boundErrors)
 	srv.Use(events{})
 	srv.Use(d.Plan)
 	srv.Use(session.Extension{

@@ -43,7 +43,7 @@ func (introspection) MutateOperationContext(_ context.Context, oc *graphql.Opera
 	return nil
 }
 
-// kinds are those of the types that have a field of __Type. All have the others, or gqlgen answers null.
+// kinds has, for fields of __Type, the kinds of types that have them. Of the other fields gqlgen itself answers null where it should.
 var kinds = map[string][]string{
 	"fields":        {"OBJECT", "INTERFACE"},
 	"interfaces":    {"OBJECT", "INTERFACE"},
@@ -53,7 +53,7 @@ var kinds = map[string][]string{
 	"isOneOf":       {"INPUT_OBJECT"},
 }
 
-// applies reports whether a type has the field of __Type that it is asked for.
+// applies reports whether a type is of a kind that has the field of __Type that is asked for.
 func applies(field *graphql.FieldContext) bool {
 	of, known := kinds[field.Field.Name]
 	typ, ok := field.Parent.Result.(*gqlgen.Type)

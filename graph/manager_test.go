@@ -113,8 +113,8 @@ func TestChangesOfManagersAtOnceNeverCloseACircle(t *testing.T) {
 	}
 }
 
-// TestAChangeOfManagerWaitsForThoseBefore holds the common row, so that who changes it waits, and a user's row, which none may
-// have locked who waits for the other.
+// TestAChangeOfManagerWaitsForThoseBefore holds the common row, so that a change of it waits, and then a user's row, which
+// nothing that waits for the common row may have locked.
 func TestAChangeOfManagerWaitsForThoseBefore(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		if d.db.Dialect() == "sqlite" {

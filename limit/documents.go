@@ -37,6 +37,8 @@ const mostErrorText = 128 << 10
 type Documents struct {
 	Cache graphql.Cache[*ast.QueryDocument] // the server's
 	Rules func() *rules.Rules               // the server's; nil: gqlparser's own
+	// Check refuses what a request asks for of a valid document, such as its variables; nil: nothing is refused.
+	Check func(*ast.Schema, *ast.QueryDocument, *graphql.RawParams) *gqlerror.Error
 
 	// Limits, each the default where it is 0.
 	Tokens     int // names, values, punctuators and comments
@@ -98,8 +100,8 @@ func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 // MutateOperationParameters refuses a document that is over a limit. What else may be wrong with it is for the server to
 // say, who parses and validates it again then.
 func (d *Documents) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
-	if _, known := d.Cache.Get(ctx, params.Query); known {
-		return nil
+	if doc, known := d.Cache.Get(ctx, params.Query); known {
+		return d.check(doc, params)
 	}
 	if refused := d.scan(params.Query); refused != nil {
 		return refused
@@ -112,10 +114,18 @@ func (d *Documents) MutateOperationParameters(ctx context.Context, params *graph
 		return refused
 	}
 	valid, refused := d.validate(doc)
-	if valid {
-		d.Cache.Add(ctx, params.Query, doc)
+	if !valid {
+		return refused
 	}
-	return refused
+	d.Cache.Add(ctx, params.Query, doc)
+	return d.check(doc, params)
+}
+
+func (d *Documents) check(doc *ast.QueryDocument, params *graphql.RawParams) *gqlerror.Error {
+	if d.Check == nil {
+		return nil
+	}
+	return d.Check(d.schema, doc, params)
 }
 
 // tooMany is what validate panics with once it is to stop.

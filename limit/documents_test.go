@@ -183,6 +183,27 @@ func TestAValidDocumentIsValidatedOnceAndThenNeverAgain(t *testing.T) {
 	}
 }
 
+func TestARequestIsCheckedIfItsDocumentIsValidWhetherThatIsKnownOrNot(t *testing.T) {
+	checked := 0
+	s := newServer(t, limit.Documents{Check: func(schema *ast.Schema, doc *ast.QueryDocument, params *graphql.RawParams) *gqlerror.Error {
+		checked++
+		if schema.Query == nil || doc.Operations[0].SelectionSet[0].(*ast.Field).Definition == nil || params.Query == "" {
+			t.Errorf("got %v, %v, %v", schema, doc, params)
+		}
+		return &gqlerror.Error{Message: "no", Extensions: map[string]any{"code": "CHECKED"}}
+	}})
+	for range 2 {
+		for query, code := range map[string]string{`{ names }`: "CHECKED", `{ nobody }`: invalid, `{`: broken, `fragment F on Query { names }`: invalid} {
+			if got := s.code(query); got != code {
+				t.Errorf("%s: want %s, got %v", query, code, got)
+			}
+		}
+	}
+	if checked != 2 {
+		t.Errorf("want 2 checks, got %d", checked)
+	}
+}
+
 func TestWhatIsNoDocumentIsLeftToTheServer(t *testing.T) {
 	s := newServer(t, limit.Documents{})
 	for query, code := range map[string]any{

@@ -14,7 +14,7 @@ import (
 	"rollcall/session"
 )
 
-// Metrics are one server's. Names and labels are the same whatever clients send, so that nobody can make them grow.
+// Metrics are one server's. Names and labels are the same whatever clients send, so that no client can make them grow.
 type Metrics struct {
 	registry   *prometheus.Registry
 	operations *prometheus.CounterVec
@@ -30,7 +30,7 @@ type kind struct {
 	retries    prometheus.Counter
 }
 
-// New returns metrics of operations, of the process, and of what database/sql tells of the pools, by their names.
+// New returns metrics of operations, of the process, and of the database's pools, by their names.
 func New(pools map[string]*sql.DB) *Metrics {
 	m := &Metrics{
 		kinds:    map[ast.Operation]kind{},
@@ -99,7 +99,7 @@ func (m *Metrics) Observe(op session.Operation, r session.Report) {
 	k.retries.Add(float64(max(r.Attempts, 1) - 1))
 }
 
-// Gauge adds a number that is asked for whenever the metrics are read. Labels are name, value, name, value.
+// Gauge adds a metric whose value is called whenever the metrics are read. Labels are name, value, name, value.
 func (m *Metrics) Gauge(name, help string, value func() int, labels ...string) {
 	constant := prometheus.Labels{}
 	for i := 0; i < len(labels); i += 2 {

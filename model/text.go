@@ -20,23 +20,23 @@ func NormalEmail(email string) string {
 	return normal
 }
 
-// domains maps them. Names with _, and with hyphens anywhere, are not for hosts, but in use.
+// domains maps the domains of addresses. A host's name has no _ and has hyphens only within, but addresses in use do not keep to that.
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false))
 
 var errDomain = errors.New("a character of the domain stands for a sign of ASCII")
 
-// normalEmail is NormalEmail with an error where there can be no such domain.
+// normalEmail is NormalEmail, with an error if there can be no such domain.
 func normalEmail(email string) (string, error) {
 	email = norm.NFC.String(strings.TrimFunc(email, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }))
-	// ToLower takes İ for i, which is another address. Canonical forms of ASCII, such as the Kelvin sign, are none: NFC says so.
+	// ToLower makes i of İ, which is another address. What it makes of the Kelvin sign is the same address: by NFC that sign is a K.
 	email = norm.NFC.String(strings.ToLower(strings.ReplaceAll(email, "\u0130", "i\u0307")))
 	at := strings.LastIndexByte(email, '@') + 1
 	given := email[at:]
-	if strings.HasPrefix(given, "[") && strings.HasSuffix(given, "]") { // the address of a machine
+	if strings.HasPrefix(given, "[") && strings.HasSuffix(given, "]") { // an IP address
 		return email, nil
 	}
 	domain, err := domains.ToUnicode(given)
-	if err == nil && strings.ContainsFunc(domain, func(r rune) bool { return r <= unicode.MaxASCII && signs(r) && !strings.ContainsRune(given, r) }) {
+	if err == nil && strings.ContainsFunc(domain, func(r rune) bool { return r <= unicode.MaxASCII && isSign(r) && !strings.ContainsRune(given, r) }) {
 		err = errDomain
 	}
 	if err != nil {
@@ -45,12 +45,12 @@ func normalEmail(email string) (string, error) {
 	return email[:at] + domain, nil
 }
 
-// signs reports whether a character of ASCII is neither a letter nor a digit, a hyphen or a dot.
-func signs(r rune) bool {
+// isSign reports whether a character of ASCII is neither a lower-case letter nor a digit, a hyphen or a dot.
+func isSign(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
 }
 
-// StorableEmail reports whether somebody may have an email address, however odd: no database is asked for others.
+// StorableEmail reports whether an email address, however odd, may be one that is stored: no other is looked for in a database.
 func StorableEmail(email string) bool {
 	return len(email) <= utf8.UTFMax*maxEmail && utf8.ValidString(email) && !strings.ContainsRune(email, 0)
 }
@@ -61,15 +61,15 @@ func FitsEmail(email string) bool { return utf8.RuneCountInString(email) <= maxE
 // normalName returns a name in the form in which it is stored.
 func normalName(name string) string { return norm.NFC.String(strings.TrimSpace(name)) }
 
-// joiners are invisible, and needed within words of Persian and Indic scripts and within emoji.
+// joiners are invisible characters that are needed within words of Persian and Indic scripts and within emoji.
 const joiners = "\u200c\u200d"
 
-// flags are the black one with tags behind it, which make it that of England or another region.
-var flags = regexp.MustCompile(`\x{1F3F4}[\x{E0020}-\x{E007E}]+\x{E007F}`)
+// regionalFlags matches a black flag with the invisible tags that make it the flag of England or another region.
+var regionalFlags = regexp.MustCompile(`\x{1F3F4}[\x{E0020}-\x{E007E}]+\x{E007F}`)
 
-// refused returns the first character that has no place in a name, if there is one.
+// refused returns the first character that has no place in a name; found reports whether there is one.
 func refused(name string) (r rune, found bool) {
-	name = flags.ReplaceAllString(name, "\U0001f3f4")
+	name = regionalFlags.ReplaceAllString(name, "\U0001f3f4")
 	at := strings.IndexFunc(name, unfit)
 	if at < 0 && strings.TrimLeft(name, joiners) != name {
 		at = 0
@@ -84,7 +84,7 @@ func refused(name string) (r rune, found bool) {
 	return r, true
 }
 
-// visible reports whether a character can be seen. One that was lost on its way, U+FFFD, is not.
+// visible reports whether a character can be seen. U+FFFD, which stands for one that was lost on its way, does not count.
 func visible(r rune) bool {
 	const brailleBlank = '\u2800' // a symbol for Unicode, but looks like a space
 	return unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S) && r != brailleBlank && r != utf8.RuneError &&

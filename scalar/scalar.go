@@ -18,7 +18,8 @@ import (
 )
 
 // The built-in scalars are taken as the GraphQL specification says (§3.5), and are never converted: a number in quotes is
-// a string. A value comes as an int64, float64, string or bool from a document, and, in JSON, with json.Number.
+// a string. What a scalar does not take is a BAD_USER_INPUT error. A number is an int64 or a float64 in a document, and a
+// json.Number in variables.
 
 // MarshalInt writes an Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
@@ -128,11 +129,27 @@ func UnmarshalID(v any) (string, error) {
 	return "", unexpected("an ID (a string or a whole number)", v)
 }
 
+// Check returns a BAD_USER_INPUT error if a value is not one of the built-in scalar of that name, or nil. Of other scalars any
+// value is taken: their own unmarshalers refuse what is wrong.
+func Check(name string, v any) (err error) {
+	switch name {
+	case "Int":
+		_, err = UnmarshalInt(v)
+	case "String":
+		_, err = UnmarshalString(v)
+	case "Boolean":
+		_, err = UnmarshalBoolean(v)
+	case "ID":
+		_, err = UnmarshalID(v)
+	}
+	return err
+}
+
 func unexpected(wanted string, v any) error {
 	return apierror.BadInput("", "expected %s, got %s", wanted, Describe(v))
 }
 
-// Describe says in GraphQL's words what an input value is.
+// Describe says in GraphQL's words what an input value is, for an error message.
 func Describe(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -152,7 +169,7 @@ func Describe(v any) string {
 	}
 }
 
-// The first and the last time that RFC 3339 and every client can tell.
+// The first and the last time that RFC 3339 and every client can express.
 var (
 	FirstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 	LastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
@@ -163,11 +180,11 @@ func MarshalTime(t time.Time) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(AppendTime(nil, t)) })
 }
 
-// UnmarshalTime takes a Time.
+// UnmarshalTime takes a time in the form of RFC 3339.
 func UnmarshalTime(v any) (time.Time, error) { return graphql.UnmarshalTime(v) }
 
-// AppendTime appends a Time as JSON. In place of a time that cannot be told comes the nearest that can: databases
-// keep infinity, years of five digits and MySQL's zero date, and one such value must not cost the list that it is in.
+// AppendTime appends a Time as JSON. A time before [FirstTime] or after [LastTime] is written as that one: databases keep
+// infinity, years of five digits and MySQL's zero date, and one such value must not cost the list that it is in.
 func AppendTime(b []byte, t time.Time) []byte {
 	if t.Before(FirstTime) {
 		t = FirstTime

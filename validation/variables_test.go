@@ -1,21 +1,24 @@
-package graph
+package validation_test
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
+
+	"rollcall/validation"
 )
 
 func TestVariablesOfEveryKindAreChecked(t *testing.T) {
-	checks := &variables{schema: gqlparser.MustLoadSchema(&ast.Source{Input: `
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
 		scalar Time
 		enum Role { MEMBER OWNER }
 		input Filter { role: Role!, roles: [Role!] = [MEMBER], size: Int! = 5, within: Filter }
-		type Query { rows(role: Role, filter: Filter, filters: [[Filter!]!], at: Time, on: Boolean): Int }`})}
+		type Query { rows(role: Role, filter: Filter, filters: [[Filter!]!], at: Time, on: Boolean): Int }`})
 	for _, c := range []struct{ typ, value, want string }{
 		{"Role", `"OWNER"`, ""},
 		{"Role", `null`, ""},
@@ -52,7 +55,7 @@ func TestVariablesOfEveryKindAreChecked(t *testing.T) {
 			}
 		}
 		got := ""
-		if wrong := checks.wrong(doc.Operations[0], values); wrong != nil {
+		if wrong := validation.Request(schema, doc, &graphql.RawParams{Variables: values}); wrong != nil {
 			got = wrong.Message
 		}
 		if got != c.want {

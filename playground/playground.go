@@ -1,4 +1,5 @@
-package graph
+// Package playground serves the page on which people try the API.
+package playground
 
 import (
 	"bytes"
@@ -9,62 +10,32 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/wundergraph/graphql-go-tools/pkg/playground"
+	library "github.com/wundergraph/graphql-go-tools/pkg/playground"
 )
 
 //go:embed playground.html
-var playgroundPage string
+var page string
 
-// exampleQuery is what the Playground opens with. It shows something on the demo data.
-const exampleQuery = `# Users with their managers, teams and teammates.
-# Press the button, or ctrl-enter, to run it.
-{
-  users(first: 5, after: "VXNlcjoxMA") {
-    totalCount
-    nodes {
-      id
-      name
-      email
-      manager {
-        name
-      }
-      teams(first: 2) {
-        edges {
-          role
-          node {
-            name
-            members(first: 3) {
-              nodes {
-                name
-              }
-            }
-          }
-        }
-      }
-    }
-    pageInfo {
-      hasNextPage
-      endCursor
-    }
-  }
-}
-`
+// example is the query that the page opens with. It shows something on the demo data.
+//
+//go:embed example.graphql
+var example string
 
 // assetsPath is where the page finds what it loads.
 const assetsPath = "/playground"
 
-// NewPlayground returns the Playground's page and its assets, which all come from this process. It
-// is to be mounted at the root, beside the API at /query.
-func NewPlayground() (http.Handler, error) {
-	page, err := template.New("playground").Parse(playgroundPage)
+// New returns the page and its assets, which all come from this process. It is to be mounted at the root, beside the API
+// at /query.
+func New() (http.Handler, error) {
+	parsed, err := template.New("playground").Parse(page)
 	if err != nil {
 		return nil, err
 	}
 	var html bytes.Buffer
-	if err := page.Execute(&html, exampleQuery); err != nil {
+	if err := parsed.Execute(&html, example); err != nil {
 		return nil, err
 	}
-	assets, err := playground.New(playground.Config{PlaygroundPath: assetsPath}).Handlers()
+	assets, err := library.New(library.Config{PlaygroundPath: assetsPath}).Handlers()
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +53,7 @@ func NewPlayground() (http.Handler, error) {
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(html.Bytes())
 	})
-	return guarded(mux, policy(html.String())), nil
+	return isolated(mux, policy(html.String())), nil
 }
 
 // policy is the page's Content-Security-Policy: it runs its own scripts and talks to this server only. The Playground
@@ -96,8 +67,8 @@ func policy(html string) string {
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
-// guarded sets the headers by which browsers keep pages apart.
-func guarded(next http.Handler, policy string) http.Handler {
+// isolated sets the headers by which browsers keep pages apart.
+func isolated(next http.Handler, policy string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy)
