@@ -16,15 +16,15 @@ func Unplanned(typ string, fields ...string) Field {
 }
 
 // Complete has Validate refuse a schema in which a field below Query, Mutation or Subscription has no declaration, or would need
-// a resolver that there is none for. suggest returns the line that would declare a field; nil: none is suggested.
-func (p *Plan) Complete(suggest func(of *ast.Definition, field *ast.FieldDefinition) string) *Plan {
-	p.complete, p.suggest = true, suggest
+// a resolver that there is none for. suggest returns the line that would declare a field, and check what else is wrong.
+func (p *Plan) Complete(suggest func(of *ast.Definition, field *ast.FieldDefinition) string, check func(*ast.Schema) error) *Plan {
+	p.suggest, p.check = suggest, check
 	return p
 }
 
 // completeness names every field that lacks a declaration, or that gqlgen would answer in another way than it is declared.
 func (v *validation) completeness() error {
-	if !v.complete {
+	if v.suggest == nil {
 		return nil
 	}
 	var missing []error
@@ -42,16 +42,12 @@ func (v *validation) completeness() error {
 			}
 		}
 	}
-	return errors.Join(missing...)
+	return errors.Join(append(missing, v.check(v.schema))...)
 }
 
 // undeclared is the error about a field without a declaration.
 func (v *validation) undeclared(def *ast.Definition, field *ast.FieldDefinition) error {
-	line := fmt.Sprintf("batch.Unplanned(%q, %q)", def.Name, field.Name)
-	if v.suggest != nil {
-		line = v.suggest(def, field)
-	}
-	return fmt.Errorf("batch: the schema has %s.%s, which is not declared: add %s", def.Name, field.Name, line)
+	return fmt.Errorf("batch: the schema has %s.%s, which is not declared: add %s", def.Name, field.Name, v.suggest(def, field))
 }
 
 // engine refuses a declared field that gqlgen would call a resolver for, or would not.

@@ -21,8 +21,8 @@ type Plan struct {
 	columns  map[string][]dependency // by type, in the order in which they were declared
 	inert    map[string]bool         // directives that do nothing when an operation runs
 
-	complete     bool // every field has to be declared
-	suggest      func(of *ast.Definition, field *ast.FieldDefinition) string
+	suggest      func(of *ast.Definition, field *ast.FieldDefinition) string // nil: not every field has to be declared
+	check        func(*ast.Schema) error
 	left         map[string]bool          // Unplanned fields, as "Type.field"
 	dependencies int                      // how many columns are declared
 	answered     graphql.ExecutableSchema // that Answers was given, or nil

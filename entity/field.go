@@ -32,6 +32,7 @@ type Field[T, V any] struct {
 type member[T any] interface {
 	target(t *T) any
 	inputName() string // "": no input has it
+	inputType() string
 	columnName() string
 	// parse puts an input's value into t. The error is BAD_USER_INPUT.
 	parse(value any, t *T) error
@@ -108,6 +109,13 @@ func (f *Field[T, V]) KeepStored() *Field[T, V] {
 func (f *Field[T, V]) target(t *T) any    { return f.scan(f.at(t)) }
 func (f *Field[T, V]) inputName() string  { return f.input }
 func (f *Field[T, V]) columnName() string { return f.column }
+
+func (f *Field[T, V]) inputType() string {
+	if f.scalar == "" { // of a relation
+		return "ID"
+	}
+	return f.scalar
+}
 
 func (f *Field[T, V]) parse(value any, t *T) error {
 	v, err := f.kind.parse(value)

@@ -2,11 +2,15 @@ package entity
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/apierror"
 	"rollcall/batch"
@@ -29,6 +33,7 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 	o := &Object[T]{schema: s, name: name, table: table, rows: keyset.Rows[T]{Type: name, ID: at}}
 	o.byID = batch.NewSource(o.readByID)
 	s.nodes = append(s.nodes, nodeOf(o))
+	s.checks = append(s.checks, o.checkInputs)
 	o.define(map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }})
 	s.Add(func() batch.Field { return batch.Column(name, "", "id") })
 	s.Add(func() batch.Field {
@@ -66,6 +71,33 @@ func (o *Object[T]) targets(columns []string) []func(*T) any {
 		all[i] = o.scans[column]
 	}
 	return all
+}
+
+// checkInputs compares the fields that may be written with those of the inputs that create and update objects of the type.
+func (o *Object[T]) checkInputs(schema *ast.Schema) error {
+	var wrong []error
+	taken := map[string]bool{}
+	for _, name := range []string{"Create" + o.name + "Input", "Update" + o.name + "Input"} {
+		input := schema.Types[name]
+		if input == nil {
+			continue
+		}
+		for _, field := range input.Fields {
+			i := slices.IndexFunc(o.members, func(m member[T]) bool { return m.inputName() == field.Name })
+			if i < 0 && field.Name != "id" {
+				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s has no such field to write: add .Writable(…) to its declaration", name, field.Name, o.name))
+			} else if i >= 0 && o.members[i].inputType() != field.Type.Name() && schema.Types[field.Type.Name()].Kind != ast.Enum {
+				wrong = append(wrong, fmt.Errorf("entity: %s.%s is a %s, and %s takes a %s there: let both be the same", name, field.Name, field.Type.Name(), o.name, o.members[i].inputType()))
+			}
+			taken[field.Name] = true
+		}
+	}
+	for _, m := range o.members {
+		if name := m.inputName(); name != "" && !taken[name] {
+			wrong = append(wrong, fmt.Errorf("entity: %s declares %s as Writable, and neither Create%[1]sInput nor Update%[1]sInput has it: add it there, or leave Writable out", o.name, name))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // Name returns the name of the type.

@@ -32,6 +32,7 @@ type Schema struct {
 	nodes       []node
 	define      []func() table // takes note of the columns of each type, when all is declared
 	tables      []table
+	checks      []func(*ast.Schema) error
 	connections map[string]bool // that are declared, by what the names of their types begin with
 	arguments   []argument
 }
@@ -95,7 +96,13 @@ func (s *Schema) Plan() *batch.Plan {
 	for _, define := range s.define {
 		s.tables = append(s.tables, define())
 	}
-	return batch.NewPlan(fields...).Complete(suggest)
+	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
+		var wrong []error
+		for _, check := range s.checks {
+			wrong = append(wrong, check(schema))
+		}
+		return errors.Join(wrong...)
+	})
 }
 
 // suggest returns the line that may declare a field.
