@@ -18,7 +18,9 @@ type Set struct {
 	loaders    []loader
 	fallback   fallback
 
-	some [16]loader // room for the usual number
+	// Room for the usual numbers.
+	one  [1]*graphql.OperationContext
+	some [16]loader
 
 	following sync.Mutex     // held by the run that is filling batches
 	run       run            // that run
@@ -59,8 +61,8 @@ func NewSet(ctx context.Context, plan *Plan, operations ...*graphql.OperationCon
 	if plan == nil {
 		panic(errors.New("batch: the plan of a set is nil: give it the one that the server uses"))
 	}
-	s := &Set{plan: plan, operations: operations}
-	s.loaders = s.some[:0]
+	s := &Set{plan: plan}
+	s.operations, s.loaders = append(s.one[:0], operations...), s.some[:0]
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	return s.ctx, s
 }
