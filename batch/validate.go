@@ -211,6 +211,8 @@ func (v *validation) field(f Field, field *ast.FieldDefinition, again bool) erro
 		return fmt.Errorf("batch: %s is declared as a %s, and the schema has a %s: let both be the same", name, f.scalar, leads.Name)
 	case f.resolve != nil && (v.fieldGuarded(v.schema.Types[f.typ], field) || v.argumentsGuarded(field)):
 		return fmt.Errorf("batch: a directive stands at %s, which the plan resolves past it: declare the directive with Inert, or the field with Relation and a resolver", name)
+	case f.resolve != nil && !v.writes(f, field):
+		return fmt.Errorf("batch: %s is declared as a relation to %s, and the schema has a %s: let both be the same", name, f.of, leads.Name)
 	case nested && f.value == nil:
 		return fmt.Errorf("batch: %s is a list of lists, which only Value can be declared for", name)
 	case f.value == nil && list && !f.list:

@@ -4,10 +4,10 @@ package directory
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 
 	"github.com/99designs/gqlgen/graphql"
-	"gorm.io/gorm"
 
 	"rollcall/apierror"
 	"rollcall/batch"
@@ -58,7 +58,7 @@ func (d *Directory) Bind(ctx context.Context, operations []*graphql.OperationCon
 }
 
 // Check returns an error that names what is declared and not in the database.
-func (d *Directory) Check(ctx context.Context, db *gorm.DB) error { return d.schema.Check(ctx, db) }
+func (d *Directory) Check(ctx context.Context, db *sql.DB) error { return d.schema.Check(ctx, db) }
 
 // MutationOutcome tells what became of a mutation that was answered with OUTCOME_UNKNOWN, by its id. The error is BAD_USER_INPUT.
 func (d *Directory) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {

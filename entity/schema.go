@@ -12,13 +12,14 @@ package entity
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
-	"gorm.io/gorm"
 
 	"rollcall/batch"
 	"rollcall/keyset"
@@ -128,23 +129,30 @@ func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 }
 
 // Check returns an error that names each declared column that a database does not have, and its type.
-func (s *Schema) Check(ctx context.Context, db *gorm.DB) error {
+func (s *Schema) Check(ctx context.Context, db *sql.DB) error {
 	var missing []error
 	for _, t := range s.tables {
-		types, err := db.WithContext(ctx).Migrator().ColumnTypes(t.name)
+		there, err := columnsOf(ctx, db, t.name)
 		if err != nil {
 			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", t.name, t.typ, err)
 		}
-		there := map[string]bool{}
-		for _, column := range types {
-			there[strings.ToLower(column.Name())] = true
-		}
 		for _, column := range t.columns {
-			if !there[column] {
-				missing = append(missing, fmt.Errorf("entity: %s is declared with the column %s.%s, which no migration has made: add ALTER TABLE %[2]s ADD COLUMN %[3]s … to one, or name another with Column",
+			if !slices.Contains(there, column) {
+				missing = append(missing, fmt.Errorf(
+					"entity: %s is declared with the column %s.%s, which the database does not have: add a migration with ALTER TABLE %[2]s ADD COLUMN %[3]s …, or name another with .Column(…)",
 					t.typ, t.name, column))
 			}
 		}
 	}
 	return errors.Join(missing...)
+}
+
+// columnsOf returns the names of a table's columns.
+func columnsOf(ctx context.Context, db *sql.DB, table string) (names []string, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT * FROM "+table+" WHERE 1 = 0")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	return rows.Columns()
 }
