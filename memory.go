@@ -7,15 +7,15 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// garbage is how much of it may be there, in percent of what lives, before it is collected. Answers leave much behind and
-// keep nothing, so collecting less often costs little memory.
-const garbage = 200
+// garbagePercent is how much garbage may pile up before it is collected, in percent of the memory in use. Answers leave much
+// garbage and keep nothing, so collecting less often costs little memory.
+const garbagePercent = 200
 
-// tuneMemory sets how the garbage is collected: seldom, but often enough not to exceed what a container may have. The
-// variables GOGC and GOMEMLIMIT beat both; /metrics shows what holds.
+// tuneMemory has garbage collected seldom, but often enough to stay within a container's memory. The variables GOGC and
+// GOMEMLIMIT take precedence; /metrics shows what is in force.
 func tuneMemory(log *slog.Logger) {
 	if !garbageSet() {
-		debug.SetGCPercent(garbage)
+		debug.SetGCPercent(garbagePercent)
 	}
 	if _, err := memlimit.Set(); err != nil {
 		log.Warn("cannot tell how much memory there is: set GOMEMLIMIT if it is limited", "error", err)

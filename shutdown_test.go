@@ -95,7 +95,7 @@ func (c *client) send(query string, headers ...string) (a answer, err error) {
 // the server leaves it open. HTTP/1 cannot prevent that (RFC 9112, section 9.5). HTTP/2 tells which requests were
 // not processed, and its clients send those again.
 func (c *client) crossed(err error) bool {
-	return c.Transport.(*http.Transport).Protocols.HTTP1() && c.idle > mostParting*4/5 &&
+	return c.Transport.(*http.Transport).Protocols.HTTP1() && c.idle > maxIdle*4/5 &&
 		(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
@@ -203,7 +203,7 @@ func (l *load) check(t *testing.T, url string) {
 
 func TestAtSIGTERMNoRequestLosesItsAnswer(t *testing.T) {
 	t.Parallel()
-	pauses := []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 2 * mostParting}
+	pauses := []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 2 * maxIdle}
 	databasetest.EachURL(t, func(t *testing.T, url string) {
 		for range 2 {
 			s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--shutdown-timeout", "10s")
@@ -256,7 +256,7 @@ func TestAtTheEndWhoeverHasConnectedIsAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for accepted := 0; ; accepted++ {
-		conn, err := lastCall{listener}.Accept()
+		conn, err := drainListener{listener}.Accept()
 		if err == nil {
 			_ = conn.Close()
 			continue
@@ -315,7 +315,7 @@ func TestAConnectionIsKeptForOneMoreRequestIfItsLastAnswerDidNotCloseIt(t *testi
 		}
 		s.signal(syscall.SIGTERM)
 		eventually(t, "it is stopping", func() bool { return strings.Contains(s.log.String(), "stopping") })
-		time.Sleep(mostParting - 10*time.Millisecond)
+		time.Sleep(maxIdle - 10*time.Millisecond)
 		if res, err := exchange("%s", body); err != nil || res.StatusCode != http.StatusOK {
 			t.Fatal(res, err)
 		}
