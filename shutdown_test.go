@@ -362,7 +362,7 @@ func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 	t.Parallel()
 	databasetest.EachURL(t, func(t *testing.T, url string) {
 		const timeout = 1500 * time.Millisecond
-		s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--deadline", "1m", "--shutdown-timeout", timeout.String())
+		s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--deadline", "1m", "--shutdown-timeout", timeout.String(), "--metrics", "127.0.0.1:0")
 		db := databasetest.Open(t, url)
 		release := lockUser42(t, db)
 		type result struct {
@@ -379,8 +379,8 @@ func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 			}`)
 			answered <- result{a, err}
 		}()
-		eventually(t, "the mutation waits", waitsForLock(t, db))
-		time.Sleep(100 * time.Millisecond) // SQLite doesn't tell
+		eventually(t, "the mutation has begun", s.mutates)
+		eventually(t, "it waits", waitsForLock(t, db))
 
 		began := time.Now()
 		s.signal(syscall.SIGTERM)
@@ -464,14 +464,14 @@ func limited(tb testing.TB, descriptors int) string {
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	t.Parallel()
 	url := databasetest.URL(t, "sqlite")
-	s := launch(t, built(t), "--database", url, "--demo", "--deadline", "1m")
+	s := launch(t, built(t), "--database", url, "--demo", "--deadline", "1m", "--metrics", "127.0.0.1:0")
 	lockUser42(t, databasetest.Open(t, url))
 	go func() {
 		c := newClient(s.base, false)
 		defer c.CloseIdleConnections()
 		_, _ = c.send(`mutation { updateUser(input: {id: "User:42", name: "Late"}) { user { id } } }`)
 	}()
-	time.Sleep(100 * time.Millisecond)
+	eventually(t, "the mutation has begun", s.mutates)
 	s.signal(syscall.SIGTERM)
 	eventually(t, "it is stopping", func() bool { return strings.Contains(s.log.String(), "stopping") })
 	began := time.Now()

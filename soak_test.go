@@ -41,11 +41,9 @@ func TestANormalClientIsServedUnderSiege(t *testing.T) {
 	if err != nil {
 		t.Fatalf("ROLLCALL_TEST_SOAK: %v", err)
 	}
-	for _, kind := range databasetest.Kinds(t) {
-		t.Run(kind, func(t *testing.T) {
-			(&siege{lasts: lasts, idle: 2000, slow: 200, concurrency: 128}).run(t, kind)
-		})
-	}
+	databasetest.EachKind(t, func(t *testing.T, kind string) {
+		(&siege{lasts: lasts, idle: 2000, slow: 200, concurrency: 128}).run(t, kind)
+	})
 }
 
 const (
