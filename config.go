@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/agnivade/levenshtein"
 	"github.com/alecthomas/kong"
 )
@@ -80,15 +81,10 @@ var errHelped = errors.New("help was printed")
 func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	cfg = config{out: out, err: err}
 	helped := false
-	var variables []string
 	parser, parseErr := kong.New(&cfg,
 		kong.Name("rollcall"),
 		kong.Description(description),
 		kong.DefaultEnvars("ROLLCALL"),
-		kong.PostBuild(func(k *kong.Kong) error {
-			variables = takeVariables(k.Model.Flags)
-			return nil
-		}),
 		kong.KindMapper(reflect.Int, value(wholeNumber)),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), value(duration)),
 		kong.KindMapper(reflect.String, value(func(text string) (string, error) { return text, nil })),
@@ -100,6 +96,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	if parseErr != nil {
 		return cfg, parseErr
 	}
+	variables := takeVariables(parser.Model.Flags)
 	parsed, parseErr := parser.Parse(asCommand(args))
 	if helped {
 		return cfg, errHelped
@@ -302,10 +299,19 @@ func (c config) shutdownTimeout() time.Duration {
 	return cmp.Or(c.Shutdown, c.Deadline+5*time.Second)
 }
 
-// garbageSet reports whether Go's own variable says how often garbage is collected.
-func garbageSet() bool {
-	_, set := os.LookupEnv("GOGC")
-	return set
+// garbagePercent is how much garbage may pile up before it is collected, in percent of the memory in use. Answers leave much
+// garbage and keep nothing, so collecting less often costs little memory.
+const garbagePercent = 200
+
+// tuneMemory has garbage collected seldom, but often enough to stay within a container's memory. The variables GOGC and
+// GOMEMLIMIT take precedence; /metrics shows what is in force.
+func tuneMemory(log *slog.Logger) {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(garbagePercent)
+	}
+	if _, err := memlimit.Set(); err != nil {
+		log.Warn("cannot tell how much memory there is: set GOMEMLIMIT if it is limited", "error", err)
+	}
 }
 
 // loopback reports whether only this machine can reach an address.

@@ -81,21 +81,18 @@ func checkOrigins(origins []string) error {
 			return fmt.Errorf("--cors-origin: %q: the one place for a * is before a domain, as in https://*.example.com", origin)
 		}
 		standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		isASCII := !strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII })
 		ascii, err := idna.Lookup.ToASCII(u.Hostname())
 		switch {
 		case standard != "" && u.Port() == standard:
 			return fmt.Errorf("--cors-origin: %q: browsers leave out port %s there: write %s", origin, standard, strings.TrimSuffix(origin, ":"+standard))
-		case !isASCII(origin) && err == nil:
+		case !isASCII && err == nil:
 			return fmt.Errorf("--cors-origin: %q: browsers name that host in ASCII: write %s", origin, strings.Replace(origin, u.Hostname(), ascii, 1))
-		case !isASCII(origin):
+		case !isASCII:
 			return fmt.Errorf("--cors-origin: %q: browsers name a host in ASCII", origin)
 		}
 	}
 	return nil
-}
-
-func isASCII(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 // socketOrigins returns what reports whether a page may open a WebSocket: one of this server's, or of an origin that is
