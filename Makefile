@@ -12,7 +12,7 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks e2e
+.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines e2e
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,13 @@ bench: ## Compare the server with one written by hand, or with other builds (BEN
 benchmarks: ## Run the benchmarks, and those beside other libraries.
 	go test -run '^$$' -bench . -benchmem ./...
 	go -C bench test -run '^$$' -bench . -benchmem ./...
+
+# No generated code, no tests, no packages for tests (whose names end in test), and nothing of bench/ and e2e/.
+lines: COMMIT ?=
+lines: ## Count the lines of production Go in each package, of the working tree or of COMMIT=main.
+	@git grep -c '' $(COMMIT) -- '*.go' ':!*_test.go' ':!*test/*' ':!*/generated/*' ':!bench/*' ':!e2e/*' | \
+		awk -F: '{ if (!sub("/[^/]*$$", "", $$(NF - 1))) $$(NF - 1) = "."; lines[$$(NF - 1)] += $$NF; all += $$NF } \
+		END { for (folder in lines) printf "%7d  %s\n", lines[folder], folder | "sort -k 2"; close("sort -k 2"); printf "%7d  in all\n", all }'
 
 e2e: ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/agnivade/levenshtein"
 	"github.com/alecthomas/kong"
 )
 
@@ -79,15 +81,10 @@ var errHelped = errors.New("help was printed")
 func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	cfg = config{out: out, err: err}
 	helped := false
-	var variables []string
 	parser, parseErr := kong.New(&cfg,
 		kong.Name("rollcall"),
 		kong.Description(description),
 		kong.DefaultEnvars("ROLLCALL"),
-		kong.PostBuild(func(k *kong.Kong) error {
-			variables = takeVariables(k.Model.Flags)
-			return nil
-		}),
 		kong.KindMapper(reflect.Int, value(wholeNumber)),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), value(duration)),
 		kong.KindMapper(reflect.String, value(func(text string) (string, error) { return text, nil })),
@@ -99,6 +96,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	if parseErr != nil {
 		return cfg, parseErr
 	}
+	variables := takeVariables(parser.Model.Flags)
 	parsed, parseErr := parser.Parse(asCommand(args))
 	if helped {
 		return cfg, errHelped
@@ -116,7 +114,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	return cfg, cfg.check()
 }
 
-// asCommand writes the usual ways to ask for help and for the version as this program's own.
+// asCommand translates the usual ways to ask for help and for the version into this program's.
 func asCommand(args []string) []string {
 	switch {
 	case len(args) > 0 && args[0] == "help":
@@ -127,7 +125,7 @@ func asCommand(args []string) []string {
 	return args
 }
 
-// value is how kong reads a value by a function of ours, whose errors say what to write.
+// value has kong read a value with a function of ours, whose errors say what to write instead.
 func value[T any](read func(text string) (T, error)) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var text string
@@ -147,7 +145,7 @@ func wholeNumber(text string) (int, error) {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0, fmt.Errorf("%q is not a whole number: write one such as 100", text)
 	}
-	return n, nil // at the end of the range, which check refuses
+	return n, nil // beyond the range it is the largest number, which check refuses
 }
 
 func duration(text string) (time.Duration, error) {
@@ -160,7 +158,8 @@ func duration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// takeVariables returns the names of the flags' variables, and has those that are empty pass for unset, as many tools write them.
+// takeVariables returns the names of the flags' variables. It has kong ignore the empty ones, since many tools write an unset
+// variable so.
 func takeVariables(flags []*kong.Flag) (names []string) {
 	for _, flag := range flags {
 		names = append(names, flag.Envs...)
@@ -169,7 +168,7 @@ func takeVariables(flags []*kong.Flag) (names []string) {
 	return names
 }
 
-// foreign are variables with our prefix that others set: the tests, and Kubernetes for each service of a name like ours.
+// foreign matches variables with our prefix that others set: the tests, and Kubernetes for each service with a name like ours.
 var foreign = regexp.MustCompile(`^ROLLCALL_((TEST|E2E)_\w+|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_\w+)=.*|(\w+_)?PORT=\w+://.*)`)
 
 // checkVariables refuses a variable that is not a flag's, since a mistyped one would be ignored.
@@ -181,8 +180,9 @@ func checkVariables(known []string) error {
 		if !strings.HasPrefix(name, "ROLLCALL_") || text == "" || slices.Contains(known, name) || foreign.MatchString(variable) {
 			continue
 		}
-		nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(a, name), distance(b, name)) })
-		if distance(nearest, name) > max(2, len(name)/6) {
+		distance := func(flag string) int { return levenshtein.ComputeDistance(flag, name) }
+		nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
+		if distance(nearest) > max(2, len(name)/6) {
 			return fmt.Errorf("%s: there is no such variable: rollcall --help lists the flags, each of which has one; unset what is not meant for rollcall", name)
 		}
 		return fmt.Errorf("%s: there is no such variable: did you mean %s?", name, nearest)
@@ -190,29 +190,8 @@ func checkVariables(known []string) error {
 	return nil
 }
 
-// distance is how many letters have to be put in, taken out or exchanged to make b of a (Levenshtein's distance).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			exchanged := diagonal
-			if a[i] != b[j] {
-				exchanged++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(exchanged, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
-
-// withoutURLs is an error's text without what it quotes of URLs, since these may hold a password. The arguments after one may be
-// of its password too, where that has a space and stands without quotes.
+// withoutURLs is an error's text without the URLs that it quotes, since these may hold a password. What follows a URL may be a
+// part of its password too, if that has a space and was not quoted.
 func withoutURLs(err error, args []string) string {
 	const instead = "(a URL: give it as --database=URL)"
 	text := regexp.MustCompile(`\S*(://|@)\S*`).ReplaceAllString(err.Error(), instead)
@@ -233,7 +212,7 @@ func withoutURLs(err error, args []string) string {
 }
 
 const (
-	maxNumber = 1 << 30 // more than any limit is good for, and far from where sums and products of them overflow
+	maxNumber = 1 << 30 // beyond any useful limit, and small enough that sums and products of limits do not overflow
 	minTime   = time.Millisecond
 	maxTime   = 24 * time.Hour
 )
@@ -281,24 +260,18 @@ func (c config) check() error {
 	return checkOrigins(c.CORSOrigin)
 }
 
-// checkAddresses refuses what cannot be listened on, and what other machines could reach unasked.
+// checkAddresses refuses what cannot be listened on, and what other machines could reach although nobody asked for that.
 func (c config) checkAddresses() error {
-	for _, flag := range []string{"--listen", "--metrics"} {
-		address := c.Listen
-		if flag == "--metrics" {
-			address = c.Metrics
-		}
-		_, port, err := net.SplitHostPort(address)
-		switch {
-		case address == "" && flag == "--metrics": // which are not served then
-			continue
-		case address == "": // to package net it is any port on every address
-			return fmt.Errorf("%s: the address is missing: give one such as 127.0.0.1:8080", flag)
-		case err != nil:
-			return fmt.Errorf("%s: %q is not HOST:PORT: write one such as %s", flag, address, suggestion(address))
+	if c.Listen == "" { // to package net it is any port on every address
+		return errors.New("--listen: the address is missing: give one such as 127.0.0.1:8080")
+	}
+	for _, of := range []struct{ flag, address string }{{"--listen", c.Listen}, {"--metrics", cmp.Or(c.Metrics, ":0")}} {
+		_, port, err := net.SplitHostPort(of.address)
+		if err != nil {
+			return fmt.Errorf("%s: %q is not HOST:PORT: write one such as %s", of.flag, of.address, suggestion(of.address))
 		}
 		if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
-			return fmt.Errorf("%s: %q is not a port: give a number from 0 to 65535", flag, port)
+			return fmt.Errorf("%s: %q is not a port: give a number from 0 to 65535", of.flag, port)
 		}
 	}
 	switch {
@@ -310,7 +283,7 @@ func (c config) checkAddresses() error {
 	return nil
 }
 
-// suggestion is an address that may have been meant by one that is malformed.
+// suggestion is the address that a malformed one may have been meant as.
 func suggestion(address string) string {
 	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
 		return "127.0.0.1:" + address
@@ -321,15 +294,24 @@ func suggestion(address string) string {
 	return "127.0.0.1:8080"
 }
 
-// shutdownTimeout is by default long enough for every operation to meet its deadline.
+// shutdownTimeout is, unless a flag says otherwise, long enough for every operation to reach its deadline.
 func (c config) shutdownTimeout() time.Duration {
 	return cmp.Or(c.Shutdown, c.Deadline+5*time.Second)
 }
 
-// garbageSet reports whether how often garbage is collected was chosen by Go's own variable.
-func garbageSet() bool {
-	_, set := os.LookupEnv("GOGC")
-	return set
+// garbagePercent is how much garbage may pile up before it is collected, in percent of the memory in use. Answers leave much
+// garbage and keep nothing, so collecting less often costs little memory.
+const garbagePercent = 200
+
+// tuneMemory has garbage collected seldom, but often enough to stay within a container's memory. The variables GOGC and
+// GOMEMLIMIT take precedence; /metrics shows what is in force.
+func tuneMemory(log *slog.Logger) {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(garbagePercent)
+	}
+	if _, err := memlimit.Set(); err != nil {
+		log.Warn("cannot tell how much memory there is: set GOMEMLIMIT if it is limited", "error", err)
+	}
 }
 
 // loopback reports whether only this machine can reach an address.
@@ -349,7 +331,7 @@ func (c config) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.err, options))
 }
 
-// version tells what this program is.
+// version names the release, the commit and the version of Go.
 func version() string {
 	name := "rollcall " + release
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -363,5 +345,5 @@ func version() string {
 	return strings.TrimSpace(name)
 }
 
-// release is the version in CHANGELOG.md that this program is, or is on the way to.
+// release is the version in CHANGELOG.md that this program has, or will have once that is released.
 const release = "0.1.0"

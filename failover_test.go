@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,84 +13,6 @@ import (
 
 	"rollcall/database/databasetest"
 )
-
-// address is one behind which a database is, now this and now that one. Connections stay with the one that they were made to.
-type address struct {
-	tb       testing.TB
-	listener net.Listener
-	running  sync.WaitGroup
-
-	mu     sync.Mutex
-	server string
-	open   []net.Conn
-}
-
-func newAddress(tb testing.TB, server *url.URL) *address {
-	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	a := &address{tb: tb, listener: listener, server: server.Host}
-	a.running.Go(a.accept)
-	tb.Cleanup(func() {
-		_ = listener.Close()
-		a.mu.Lock()
-		for _, conn := range a.open {
-			_ = conn.Close()
-		}
-		a.mu.Unlock()
-		a.running.Wait()
-	})
-	return a
-}
-
-// of is the URL of a database behind the address.
-func (a *address) of(server *url.URL) string {
-	u := *server
-	u.Host = a.listener.Addr().String()
-	return u.String()
-}
-
-// move has the connections that are made from now on lead to another server.
-func (a *address) move(server *url.URL) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.server = server.Host
-}
-
-func (a *address) accept() {
-	for {
-		client, err := a.listener.Accept()
-		if err != nil {
-			return // closed
-		}
-		a.mu.Lock()
-		server, err := net.Dial("tcp", a.server)
-		if err != nil {
-			_ = client.Close()
-			a.mu.Unlock()
-			continue
-		}
-		a.open = append(a.open, client, server)
-		a.mu.Unlock()
-		pass := func(to, from net.Conn) {
-			_, _ = io.Copy(to, from)
-			_, _ = to.Close(), from.Close()
-		}
-		a.running.Go(func() { pass(client, server) })
-		a.running.Go(func() { pass(server, client) })
-	}
-}
-
-// eachServer runs a test on every kind of database that is a server.
-func eachServer(t *testing.T, test func(t *testing.T, kind string)) {
-	for _, kind := range databasetest.Kinds(t) {
-		if kind != "sqlite" {
-			t.Run(kind, func(t *testing.T) { test(t, kind) })
-		}
-	}
-}
 
 // executed has a server's administrator execute statements.
 func executed(tb testing.TB, s *databasetest.Server, statements ...string) {
@@ -217,17 +137,19 @@ func counted(t *testing.T, s *databasetest.Server) (users int) {
 
 func TestAfterAFailoverBehindTheSameAddressNoMutationFails(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, kind string) {
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		first, second := databasetest.Start(t, kind), databasetest.Start(t, kind)
 		old, next := humble(t, first, kind), humble(t, second, kind)
-		behind := newAddress(t, old)
-		s := launch(t, built(t), "--database", behind.of(old), "--log-level", "warn")
+		var proxy databasetest.Proxy
+		behind := *old
+		behind.Host = proxy.Listen(t, old.Host)
+		s := launch(t, built(t), "--database", behind.String(), "--log-level", "warn")
 		only(t, "at first", s.creates(), "")
 		only(t, "at first", s.reads(), "")
 		s.becomes(http.StatusOK, "ok")
 
 		executed(t, first, readOnly[kind]...)
-		behind.move(next)
+		proxy.Lead(next.Host)
 		before := counted(t, first)
 		only(t, "after a failover", s.creates(), "")
 		if after := counted(t, first); after != before {
@@ -257,16 +179,11 @@ func TestAfterAFailoverBehindTheSameAddressNoMutationFails(t *testing.T) {
 
 func TestWhoeverMayWriteOnAReadOnlyServerIsReady(t *testing.T) {
 	t.Parallel()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind != "mariadb" { // on the others a server that is read-only is so for everybody
-			continue
-		}
-		t.Run(kind, func(t *testing.T) {
-			d := databasetest.Start(t, kind)
-			executed(t, d, readOnly[kind]...)
-			s := start(t, "--database", d.URL, "--migrate")
-			only(t, "with the right to", s.creates(), "")
-			s.becomes(http.StatusOK, "ok")
-		})
-	}
+	databasetest.EachOf(t, "mariadb", func(t *testing.T, kind string) { // on the others a server that is read-only is so for everybody
+		d := databasetest.Start(t, kind)
+		executed(t, d, readOnly[kind]...)
+		s := start(t, "--database", d.URL, "--migrate")
+		only(t, "with the right to", s.creates(), "")
+		s.becomes(http.StatusOK, "ok")
+	})
 }

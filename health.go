@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	readyTimeout = time.Second // in which the database has to answer
-	readyFor     = time.Second // for so long its answer counts, so that probes put no load on it
+	readyTimeout = time.Second // within it the database has to answer
+	readyFor     = time.Second // how long its answer counts, so that probes put no load on it
 )
 
 // health answers probes: whether the process lives, and whether it should be sent requests.
@@ -25,41 +25,42 @@ type health struct {
 
 	stopping atomic.Bool // for good
 
-	mu      sync.Mutex // held while the database is asked, which the probes that come meanwhile wait for
+	mu      sync.Mutex // held while the database is asked: other probes wait for its answer
 	checked time.Time
 	failure string // "": there is none
 }
 
-// alive tells that the process answers requests.
+// alive reports that the process answers requests.
 func (h *health) alive(w http.ResponseWriter, r *http.Request) { probed(w, r, "") }
 
-// ready reports whether requests should come here. The reason why not is for anybody to read; its cause is in the log.
+// ready reports whether requests should be sent here. If not, anyone may read the reason; its cause is in the log.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
-	if h.stopping.Load() {
-		probed(w, r, "the server is shutting down")
-		return
+	reason := "the server is shutting down"
+	if !h.stopping.Load() {
+		reason = h.check(r.Context())
 	}
-	probed(w, r, h.check(r.Context()))
+	probed(w, r, reason)
 }
 
-// check returns why the database can't be used, or "".
+// check returns why the database cannot be used, or "" if it can.
 func (h *health) check(ctx context.Context) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.checked.IsZero() && time.Since(h.checked) < readyFor {
+	if time.Since(h.checked) < readyFor {
 		return h.failure
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout) // a probe that goes away says nothing of the database
 	defer cancel()
 	before, failure := h.failure, ""
 	err := h.db.Check(ctx)
-	var schema *database.SchemaError
+	schema, outdated := errors.AsType[*database.SchemaError](err)
 	switch {
-	case errors.As(err, &schema):
+	case err == nil:
+	case outdated:
 		failure = schema.Error()
-	case err != nil && ctx.Err() == nil && !database.Unreachable(err) && database.Unavailable(err) != "":
+	case ctx.Err() == nil && !database.Unreachable(err) && database.Unavailable(err) != "":
 		failure = database.Unavailable(err)
-	case err != nil:
+	default:
 		failure = "the database does not answer"
 	}
 	h.checked, h.failure = time.Now(), failure

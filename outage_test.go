@@ -16,49 +16,44 @@ const prompt = 7 * time.Second
 
 func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 	t.Parallel()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "sqlite" { // it is in the process
-			continue
+	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite is in the process
+		t.Parallel()
+		d := databasetest.Start(t, kind)
+		s := launch(t, built(t), "--database", d.URL, "--migrate", "--demo", "--deadline", "30s", "--log-level", "error")
+		l := putThrough(s, 8)
+		defer l.stop()
+		l.succeeds(t)
+		d.Kill()
+		l.fails(t)
+		s.becomesUnready(unanswered)
+		if status, text := s.probe("/healthz"); status != http.StatusOK {
+			t.Errorf("%d %s", status, text)
 		}
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			d := databasetest.Start(t, kind)
-			s := launch(t, built(t), "--database", d.URL, "--migrate", "--demo", "--deadline", "30s", "--log-level", "error")
-			l := putThrough(s, 8)
-			defer l.stop()
-			l.succeeds(t)
-			d.Kill()
-			l.fails(t)
-			s.becomesUnready(unanswered)
-			if status, text := s.probe("/healthz"); status != http.StatusOK {
-				t.Errorf("%d %s", status, text)
-			}
-			d.Start()
-			s.becomes(http.StatusOK, "ok")
-			l.succeeds(t)
+		d.Start()
+		s.becomes(http.StatusOK, "ok")
+		l.succeeds(t)
 
-			// With nobody asking meanwhile, so that the pools are full of connections that are gone.
-			l.stop()
-			d.Kill()
-			d.Start()
-			quiet := putThrough(s, 8)
-			defer quiet.stop()
-			quiet.succeeds(t)
-			quiet.stop()
-			if n := quiet.failed.Load(); n > 0 {
-				t.Errorf("%d operations failed on connections that had gone", n)
+		// With nobody asking meanwhile, so that the pools are full of connections that are gone.
+		l.stop()
+		d.Kill()
+		d.Start()
+		quiet := putThrough(s, 8)
+		defer quiet.stop()
+		quiet.succeeds(t)
+		quiet.stop()
+		if n := quiet.failed.Load(); n > 0 {
+			t.Errorf("%d operations failed on connections that had gone", n)
+		}
+		for _, each := range []*persistent{l, quiet} {
+			if took := time.Duration(each.slowest.Load()); took > prompt {
+				t.Errorf("an answer took %s", took)
+			} else {
+				t.Logf("the slowest answer took %s; %d failed", took, each.failed.Load())
 			}
-			for _, each := range []*persistent{l, quiet} {
-				if took := time.Duration(each.slowest.Load()); took > prompt {
-					t.Errorf("an answer took %s", took)
-				} else {
-					t.Logf("the slowest answer took %s; %d failed", took, each.failed.Load())
-				}
-				each.check(t, d.URL)
-			}
-			noticesSilence(t, s, d)
-		})
-	}
+			each.check(t, d.URL)
+		}
+		noticesSilence(t, s, d)
+	})
 }
 
 // noticesSilence pauses the database. Nobody hears of that; probes find out, and wait no longer than they have to.

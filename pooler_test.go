@@ -10,10 +10,7 @@ import (
 
 func TestTheServerWorksBehindPgBouncerInEachMode(t *testing.T) {
 	t.Parallel()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind != "postgres" {
-			continue
-		}
+	databasetest.EachOf(t, "postgres", func(t *testing.T, kind string) {
 		for _, mode := range []string{"session", "transaction"} {
 			t.Run(mode, func(t *testing.T) {
 				t.Parallel()
@@ -54,5 +51,5 @@ func TestTheServerWorksBehindPgBouncerInEachMode(t *testing.T) {
 				})
 			})
 		}
-	}
+	})
 }

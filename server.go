@@ -43,202 +43,195 @@ func run(ctx context.Context, cfg config) error {
 		_, err := fmt.Fprintln(cfg.out, version())
 		return err
 	}
-	log := cfg.logger()
-	tuneMemory(log)
+	s := &service{config: cfg, log: cfg.logger()}
+	tuneMemory(s.log)
+	steps := []func(context.Context) error{s.acquire, s.open, s.prepare, s.serve}
 	if cfg.command == "migrate" {
-		return migrate(ctx, cfg, log)
+		steps = []func(context.Context) error{s.open, s.migrate}
 	}
-	e, err := equip(ctx, cfg)
-	if err != nil {
+	defer s.close()
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// service is what a command works with: the flags, and what it has made of them.
+type service struct {
+	config
+	log *slog.Logger
+	db  *database.Database
+
+	encryption *tls.Config       // nil: none
+	documents  map[string]string // by id
+	listener   *net.TCPListener  // clients that connect to it wait until the server serves
+	metrics    *net.TCPListener  // nil: they are not served
+
+	proof  *session.Proof // nil: there is none
+	health *health
+	counts *metrics.Metrics
+}
+
+// acquire gets what a server needs besides its database, before anything is written there: a start that fails for want of it
+// leaves no trace.
+func (s *service) acquire(ctx context.Context) (err error) {
+	if s.encryption, err = s.certificate(); err != nil {
 		return err
 	}
-	defer e.close()
-	db, err := open(ctx, cfg, log)
-	if err != nil {
+	if s.documents, err = s.readDocuments(); err != nil {
+		return fmt.Errorf("--documents: %w", err)
+	}
+	if s.listener, err = listenOn(ctx, "--listen", s.Listen); err != nil || s.Metrics == "" {
 		return err
 	}
-	defer func() { _ = db.Close() }()
-	if err := prepare(ctx, cfg, db, log); err != nil {
-		return err
-	}
-	return serve(ctx, cfg, e, db, log)
+	s.metrics, err = listenOn(ctx, "--metrics", s.Metrics)
+	return err
 }
 
-// equipment is what a server needs besides its database. All of it is got before anything is written there, so that a start
-// that fails for want of it leaves no trace.
-type equipment struct {
-	listener, metrics *net.TCPListener // whoever connects waits until the server serves; metrics is nil where there are none
-	encryption        *tls.Config
-	documents         map[string]string
+func (s *service) open(ctx context.Context) (err error) {
+	options := database.Options{PoolSize: s.PoolSize, Deadline: s.Deadline}
+	if s.Echo {
+		options.Logger = session.Echo(s.log)
+	}
+	if s.db, err = database.Open(ctx, s.Database, options); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	return nil
 }
 
-func equip(ctx context.Context, cfg config) (e equipment, err error) {
-	if e.encryption, err = cfg.encryption(); err != nil {
-		return e, err
+// close gives back what was acquired and opened. A listener that is nil can be closed.
+func (s *service) close() {
+	if s.db != nil {
+		_ = s.db.Close()
 	}
-	if e.documents, err = readDocuments(cfg.Documents); err != nil {
-		return e, fmt.Errorf("--documents: %w", err)
-	}
-	if e.listener, err = listenOn(ctx, "--listen", cfg.Listen); err != nil || cfg.Metrics == "" {
-		return e, err
-	}
-	if e.metrics, err = listenOn(ctx, "--metrics", cfg.Metrics); err != nil {
-		e.close()
-	}
-	return e, err
+	_ = s.listener.Close()
+	_ = s.metrics.Close()
 }
 
-func (e equipment) close() {
-	_ = e.listener.Close()
-	if e.metrics != nil {
-		_ = e.metrics.Close()
-	}
-}
-
-func open(ctx context.Context, cfg config, log *slog.Logger) (*database.Database, error) {
-	options := database.Options{PoolSize: cfg.PoolSize, Deadline: cfg.Deadline}
-	if cfg.Echo {
-		options.Logger = session.Echo(log)
-	}
-	db, err := database.Open(ctx, cfg.Database, options)
-	if err != nil {
-		return nil, fmt.Errorf("--database: %w", err)
-	}
-	return db, nil
-}
-
-func migrate(ctx context.Context, cfg config, log *slog.Logger) error {
-	db, err := open(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	applied, err := db.Migrate(ctx)
+func (s *service) migrate(ctx context.Context) error {
+	applied, err := s.db.Migrate(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	clashes, err := db.SpellEmails(ctx) // again, as what an operator has done about clashes may let it
+	clashes, err := s.db.SpellEmails(ctx) // again, since an operator may have resolved clashes
 	if err != nil {
 		return fmt.Errorf("migrate: the emails cannot be rewritten: %w", err)
 	}
-	_, _ = fmt.Fprintf(cfg.out, "The schema is up to date; migrations applied: %d.\n", applied)
+	_, _ = fmt.Fprintf(s.out, "The schema is up to date; migrations applied: %d.\n", applied)
 	for _, clash := range clashes {
-		_, _ = fmt.Fprintln(cfg.out, clash)
+		_, _ = fmt.Fprintln(s.out, clash)
 	}
 	return nil
 }
 
 // prepare makes sure of the schema and of the demo data.
-func prepare(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
-	if cfg.DoMigrate || db.Dialect() == "sqlite" {
-		applied, err := db.Migrate(ctx)
+func (s *service) prepare(ctx context.Context) error {
+	if s.DoMigrate || s.db.Dialect() == "sqlite" {
+		applied, err := s.db.Migrate(ctx)
 		if err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
 		if applied > 0 {
-			warnOfClashes(ctx, db, log)
+			s.warnOfClashes(ctx)
 		}
-	} else if err := db.CheckSchema(ctx); err != nil {
+	} else if err := s.db.CheckSchema(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
 	}
-	settings, err := db.Lossy(ctx)
+	settings, err := s.db.Lossy(ctx)
 	if err != nil {
-		log.Warn("cannot tell whether the database keeps what it acknowledges", "error", err)
+		s.log.Warn("cannot tell whether the database keeps what it acknowledges", "error", err)
 	}
 	for _, setting := range settings {
-		log.Warn("a crash of the database may take mutations with it that were acknowledged", "setting", setting)
+		s.log.Warn("a crash of the database may take mutations with it that were acknowledged", "setting", setting)
 	}
-	if !cfg.Demo {
+	if !s.Demo {
 		return nil
 	}
-	loaded, err := db.LoadDemo(ctx)
+	loaded, err := s.db.LoadDemo(ctx)
 	if err != nil {
 		return fmt.Errorf("--demo: %w", err)
 	}
 	if !loaded {
-		_, err = fmt.Fprintln(cfg.out, "The directory has users already: no demo data was loaded.")
+		_, err = fmt.Fprintln(s.out, "The directory has users already: no demo data was loaded.")
 	}
 	return err
 }
 
-// warnOfClashes logs which users have one email, as far as migrations have met them. It keeps nobody from serving.
-func warnOfClashes(ctx context.Context, db *database.Database, log *slog.Logger) {
-	const most = 100
-	clashes, err := db.SpellEmails(ctx)
+// warnOfClashes logs which users share an email, as far as migrations have met them. The server serves all the same.
+func (s *service) warnOfClashes(ctx context.Context) {
+	const maxLogged = 100
+	clashes, err := s.db.SpellEmails(ctx)
 	if err != nil {
-		log.Warn("cannot tell whether users share an email", "error", err)
+		s.log.Warn("cannot tell whether users share an email", "error", err)
 	}
-	for _, clash := range clashes[:min(most, len(clashes))] {
-		log.Warn("two users have one email", "users", clash.String())
+	for _, clash := range clashes[:min(maxLogged, len(clashes))] {
+		s.log.Warn("two users have one email", "users", clash.String())
 	}
-	if more := len(clashes) - most; more > 0 {
-		log.Warn("more users share an email: `rollcall migrate` lists them", "more", more)
+	if more := len(clashes) - maxLogged; more > 0 {
+		s.log.Warn("more users share an email: `rollcall migrate` lists them", "more", more)
 	}
 }
 
 // serve answers requests until ctx ends, then lets those in flight finish.
-func serve(ctx context.Context, cfg config, e equipment, db *database.Database, log *slog.Logger) error {
-	proof := commitProof(cfg, db)
-	checks, counts := &health{db: db, log: log}, metrics.New(db.Pools())
-	handler, api, err := newHandler(cfg, e.documents, db, proof, checks, counts, log)
+func (s *service) serve(ctx context.Context) error {
+	s.health, s.counts = &health{db: s.db, log: s.log}, metrics.New(s.db.Pools())
+	if s.Proof == "on" && s.db.Dialect() != "sqlite" { // which has no connection that a COMMIT could be lost with
+		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
+		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
+	}
+	handler, api, err := s.handler()
 	if err != nil {
 		return err
 	}
-	defer serveMetrics(cfg, e.metrics, counts, log)()
+	if err := api.Check(ctx); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	defer s.serveMetrics()()
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      cfg.Deadline + 30*time.Second, // those of the API's answers begin when they do
+		WriteTimeout:      s.Deadline + 30*time.Second, // the API sets its own when an answer begins
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		Protocols:         &http.Protocols{},
-		TLSConfig:         e.encryption,
+		TLSConfig:         s.encryption,
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
-	if proof != nil {
-		go proof.SweepEvery(ctx, time.Hour, func(err error) { log.Warn("cannot sweep old operation ids", "error", err) })
-	}
-	l := &life{Server: server, listener: e.listener, api: api, health: checks, db: db, log: log}
+	l := &lifecycle{Server: server, listener: s.listener, api: api, health: s.health, db: s.db, log: s.log}
 	l.begin()
-	announce(cfg, e.listener.Addr())
+	s.announce()
 	select {
 	case err := <-l.served:
 		return err
 	case <-ctx.Done():
 	}
-	l.end(cfg.shutdownTimeout())
+	l.end(s.shutdownTimeout())
 	return nil
 }
 
-// commitProof is what lets the fate of a mutation be known whose connection is lost at COMMIT. SQLite has none.
-func commitProof(cfg config, db *database.Database) *session.Proof {
-	if cfg.Proof == "off" || db.Dialect() == "sqlite" {
-		return nil
-	}
-	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}
-}
-
-// serveMetrics serves them on a listener of their own, if there is one, until the function is called that it returns.
-func serveMetrics(cfg config, listener *net.TCPListener, counts *metrics.Metrics, log *slog.Logger) (end func()) {
-	if listener == nil {
+// serveMetrics serves /metrics on a listener of its own, if there is one, until the function that it returns is called.
+func (s *service) serveMetrics() (end func()) {
+	if s.metrics == nil {
 		return func() {}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", counts)
+	mux.Handle("GET /metrics", s.counts)
 	server := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	go func() { _ = server.Serve(listener) }()
-	also := ""
-	if reachable(listener.Addr()) != listener.Addr().String() {
+	go func() { _ = server.Serve(s.metrics) }()
+	address, also := reachable(s.metrics), ""
+	if address != s.metrics.Addr().String() {
 		also = " (and on this machine's other addresses)"
 	}
-	_, _ = fmt.Fprintf(cfg.out, "Metrics are at http://%s/metrics%s\n", reachable(listener.Addr()), also)
+	_, _ = fmt.Fprintf(s.out, "Metrics are at http://%s/metrics%s\n", address, also)
 	return func() { _ = server.Close() }
 }
 
@@ -261,95 +254,96 @@ func listenOn(ctx context.Context, flag, address string) (*net.TCPListener, erro
 	return listener.(*net.TCPListener), nil // as those of tcp are
 }
 
-// newHandler routes the API, the Playground and the probes.
-func newHandler(cfg config, documents map[string]string, db *database.Database, proof *session.Proof, checks *health, counts *metrics.Metrics, log *slog.Logger) (http.Handler, *graph.API, error) {
+// handler routes the API, the Playground and the probes.
+func (s *service) handler() (http.Handler, *graph.API, error) {
 	page, err := playground.New()
 	if err != nil {
 		return nil, nil, err
 	}
 	api := graph.NewHandler(graph.Config{
-		Database: db,
-		Proof:    proof,
-		Deadline: cfg.Deadline,
-		MaxPage:  cfg.MaxPage,
-		MaxBatch: cfg.MaxBatch,
-		MaxDepth: cfg.MaxDepth,
-		MaxCost:  cfg.MaxCost,
+		Database: s.db,
+		Proof:    s.proof,
+		Deadline: s.Deadline,
+		MaxPage:  s.MaxPage,
+		MaxBatch: s.MaxBatch,
+		MaxDepth: s.MaxDepth,
+		MaxCost:  s.MaxCost,
 
-		Documents:     documents,
-		DocumentsOnly: cfg.OnlyThese,
-		CheckOrigin:   cfg.socketOrigins(),
-		Concurrency:   cfg.Concurrency,
-		Production:    cfg.Production,
-		Observe:       counts.Observe,
-		Logger:        log,
+		Documents:     s.documents,
+		DocumentsOnly: s.OnlyThese,
+		CheckOrigin:   s.socketOrigins(),
+		Concurrency:   s.Concurrency,
+		Production:    s.Production,
+		Observe:       s.counts.Observe,
+		Logger:        s.log,
 	})
-	counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Streams, "transport", "http")
-	counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Sockets, "transport", "websocket")
-	counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Running, "state", "running")
-	counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Waiting, "state", "waiting")
-	counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", api.Fallbacks)
-	counts.Counter("rollcall_resolved_queries_total",
+	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Streams, "transport", "http")
+	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Sockets, "transport", "websocket")
+	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Running, "state", "running")
+	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Waiting, "state", "waiting")
+	s.counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", api.Fallbacks)
+	s.counts.Counter("rollcall_resolved_queries_total",
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", api.Resolved)
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	mux.Handle("/query", api)
 	mux.Handle("/query/{$}", api) // as some clients and proxies write it
-	mux.HandleFunc("/healthz", checks.alive)
-	mux.HandleFunc("/readyz", checks.ready)
-	h, err := web(cfg, mux)
+	mux.HandleFunc("/healthz", s.health.alive)
+	mux.HandleFunc("/readyz", s.health.ready)
+	h, err := web(s.config, mux)
 	return h, api, err
 }
 
-// readDocuments reads a manifest, if there is one.
-func readDocuments(file string) (map[string]string, error) {
-	if file == "" {
+// readDocuments reads the manifest of listed documents, if there is one.
+func (c config) readDocuments() (map[string]string, error) {
+	if c.Documents == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(c.Documents)
 	if err != nil {
 		return nil, err
 	}
 	documents, err := transport.ReadManifest(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", c.Documents, err)
 	}
 	return documents, nil
 }
 
 // announce prints where the server is, and a query to try.
-func announce(cfg config, addr net.Addr) {
-	base := "http://" + reachable(addr)
-	if cfg.TLSCert != "" {
-		base = "https://" + reachable(addr)
+func (s *service) announce() {
+	base := "http://" + reachable(s.listener)
+	if s.encryption != nil {
+		base = "https://" + reachable(s.listener)
 	}
-	_, _ = fmt.Fprintf(cfg.out, `Rollcall serves %s
+	_, _ = fmt.Fprintf(s.out, `Rollcall serves %s
   Playground  %s/
   API         %s/query
 Try:
   curl %s/query -H 'Content-Type: application/json' \
     -d '{"query": "{ user(id: \"User:42\") { name manager { name } teams { nodes { name } } } }"}'
-`, redacted(cfg.Database), base, base, base)
+`, redacted(s.Database), base, base, base)
 }
 
-// reachable names an address that a client on this machine can use.
-func reachable(addr net.Addr) string {
-	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+// reachable is an address of a listener that a client on this machine can use.
+func reachable(listener *net.TCPListener) string {
+	addr := listener.Addr().(*net.TCPAddr)
+	if addr.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", addr.Port)
 	}
 	return addr.String()
 }
 
 // redacted is a database's URL without what is secret in it.
 func redacted(database string) string {
+	scheme, _, _ := strings.Cut(database, ":")
 	u, err := url.Parse(database)
-	if err != nil || u.Host == "" {
-		scheme, rest, _ := strings.Cut(database, ":")
-		if scheme == "sqlite" {
-			return scheme + ":" + rest
-		}
-		return scheme
+	switch {
+	case err == nil && u.Host != "":
+		u.RawQuery = ""
+		return u.Redacted()
+	case scheme == "sqlite":
+		return database
 	}
-	u.RawQuery = ""
-	return u.Redacted()
+	return scheme
 }

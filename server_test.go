@@ -151,27 +151,22 @@ func TestThePlaygroundOpensWithAQueryThatShowsSomething(t *testing.T) {
 
 func TestADatabaseServerIsMigratedOnlyWhenThatIsAskedFor(t *testing.T) {
 	t.Parallel()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "sqlite" { // always is
-			continue
+	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite always is
+		url := databasetest.URL(t, kind)
+		for range 2 {
+			if text := refusal(t, "--database", url); !contains(text, "--database", "rollcall migrate", "--migrate") {
+				t.Fatalf("an empty database: %s", text)
+			}
 		}
-		t.Run(kind, func(t *testing.T) {
-			url := databasetest.URL(t, kind)
-			for range 2 {
-				if text := refusal(t, "--database", url); !contains(text, "--database", "rollcall migrate", "--migrate") {
-					t.Fatalf("an empty database: %s", text)
-				}
-			}
-			if text := output(t, "migrate", "--database", url); !regexp.MustCompile(`applied: [1-9]`).MatchString(text) {
-				t.Errorf("migrate says %s", text)
-			}
-			if text := output(t, "migrate", "--database", url); !strings.Contains(text, "applied: 0") {
-				t.Errorf("migrate says at the second time %s", text)
-			}
-			start(t, "--database", url).answer("{ users { totalCount } }")
-			start(t, "--database", databasetest.URL(t, kind), "--migrate").answer("{ users { totalCount } }")
-		})
-	}
+		if text := output(t, "migrate", "--database", url); !regexp.MustCompile(`applied: [1-9]`).MatchString(text) {
+			t.Errorf("migrate says %s", text)
+		}
+		if text := output(t, "migrate", "--database", url); !strings.Contains(text, "applied: 0") {
+			t.Errorf("migrate says at the second time %s", text)
+		}
+		start(t, "--database", url).answer("{ users { totalCount } }")
+		start(t, "--database", databasetest.URL(t, kind), "--migrate").answer("{ users { totalCount } }")
+	})
 }
 
 func TestANewerSchemaIsRefused(t *testing.T) {
@@ -225,30 +220,25 @@ func TestASignalEndsAStartThatWaitsForTheDatabase(t *testing.T) {
 }
 
 func TestAPasswordIsCheckedAndNeverShown(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" { // a file has no password, and the tests' PostgreSQL asks for none
-			continue
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) { // a file has no password, and the tests' PostgreSQL asks for none
+		u := parseURL(t, databasetest.URL(t, kind))
+		name := strings.Trim(u.Path, "/")
+		admin(t, u, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY 's3cret'", name), fmt.Sprintf("DROP USER '%s'@'%%'", name))
+		admin(t, u, fmt.Sprintf("GRANT ALL ON %[1]s.* TO '%[1]s'@'%%'", name), "")
+
+		u.User = url.UserPassword(name, "s3cret")
+		s := start(t, "--database", u.String(), "--migrate", "--demo", "--echo", "--log-level", "debug")
+		s.answer("{ users { totalCount } }")
+		s.stop()
+		if all := s.out.String() + s.log.String(); strings.Contains(all, "s3cret") || !strings.Contains(all, u.Host) {
+			t.Errorf("the output shows the password, or not the server:\n%s", &s.out)
 		}
-		t.Run(kind, func(t *testing.T) {
-			u := parseURL(t, databasetest.URL(t, kind))
-			name := strings.Trim(u.Path, "/")
-			admin(t, u, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY 's3cret'", name), fmt.Sprintf("DROP USER '%s'@'%%'", name))
-			admin(t, u, fmt.Sprintf("GRANT ALL ON %[1]s.* TO '%[1]s'@'%%'", name), "")
 
-			u.User = url.UserPassword(name, "s3cret")
-			s := start(t, "--database", u.String(), "--migrate", "--demo", "--echo", "--log-level", "debug")
-			s.answer("{ users { totalCount } }")
-			s.stop()
-			if all := s.out.String() + s.log.String(); strings.Contains(all, "s3cret") || !strings.Contains(all, u.Host) {
-				t.Errorf("the output shows the password, or not the server:\n%s", &s.out)
-			}
-
-			u.User = url.UserPassword(name, "wrong-s3cret")
-			if text := refusal(t, "--database", u.String()); !contains(text, "--database", `the user "`+name+`"`, "password") {
-				t.Errorf("a wrong password: %s", text)
-			}
-		})
-	}
+		u.User = url.UserPassword(name, "wrong-s3cret")
+		if text := refusal(t, "--database", u.String()); !contains(text, "--database", `the user "`+name+`"`, "password") {
+			t.Errorf("a wrong password: %s", text)
+		}
+	})
 }
 
 func TestADatabaseIsShownWithoutItsPassword(t *testing.T) {
@@ -344,15 +334,13 @@ func TestTheProgram(t *testing.T) {
 		}
 	})
 	t.Run("shows a driver's error of many lines as one", func(t *testing.T) {
-		for _, kind := range databasetest.Kinds(t) {
-			if kind == "postgres" {
-				u := parseURL(t, databasetest.URL(t, kind))
-				name := strings.ToLower("rollcall_test_" + rand.Text()[:16])
-				admin(t, u, "CREATE ROLE "+name+" LOGIN CONNECTION LIMIT 3", "DROP ROLE "+name) // one for each pool
-				u.User, u.RawQuery = url.User(name), ""                                         // with TLS and without: an error of each
-				failsOnOneLine(t, program, "migrate", "--database", u.String())
-			}
-		}
+		databasetest.EachOf(t, "postgres", func(t *testing.T, kind string) {
+			u := parseURL(t, databasetest.URL(t, kind))
+			name := strings.ToLower("rollcall_test_" + rand.Text()[:16])
+			admin(t, u, "CREATE ROLE "+name+" LOGIN CONNECTION LIMIT 3", "DROP ROLE "+name) // one for each pool
+			u.User, u.RawQuery = url.User(name), ""                                         // with TLS and without: an error of each
+			failsOnOneLine(t, program, "migrate", "--database", u.String())
+		})
 	})
 	t.Run("prints its help and its version with status 0", func(t *testing.T) {
 		for want, args := range map[string]string{"Usage: rollcall": "--help", release: "version"} {
@@ -459,21 +447,13 @@ func lockUser42(tb testing.TB, db *database.Database) (release func()) {
 	return release
 }
 
-// waitsForLock reports whether somebody waits for a lock.
+// waitsForLock reports whether a SELECT FOR UPDATE waits for a lock. SQLite does not tell: there s.mutates does.
 func waitsForLock(tb testing.TB, db *database.Database) func() bool {
-	query := map[string]string{
-		"sqlite":   "SELECT 1", // it shows nobody who waits
-		"mysql":    "SELECT count(*) FROM " + databasetest.Processlist + " WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
-		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-	}[db.Dialect()]
-	return func() bool {
-		var n int
-		if err := db.Side.QueryRowContext(tb.Context(), query).Scan(&n); err != nil {
-			tb.Fatal(err)
-		}
-		return n > 0
-	}
+	return databasetest.WaitsForLock(tb, db, "SELECT%FOR UPDATE")
 }
+
+// mutates reports whether a mutation has its connection, on which it begins at once. The server needs --metrics.
+func (s *server) mutates() bool { return s.metrics()[`go_sql_in_use_connections{db_name="write"}`] > 0 }
 
 func failsOnOneLine(tb testing.TB, program string, args ...string) {
 	tb.Helper()

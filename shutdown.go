@@ -19,26 +19,26 @@ import (
 )
 
 const (
-	// mostParting is how long connections are kept open that wait for a request. One may be on its way, and would be lost.
-	mostParting = 250 * time.Millisecond
-	// onceMore is how long a connection is kept open, if that is later, whose last answer came too early to say that it
+	// maxIdle is how long idle connections are kept open, since a request may be on its way on them, and would be lost.
+	maxIdle = 250 * time.Millisecond
+	// minIdle is how long a connection is kept open, if that is later, whose last answer came too early to say that it
 	// would be the last.
-	onceMore = 50 * time.Millisecond
-	// mostAccepting is how long those may still be accepted for whom there was no file descriptor: a little more than the pause
-	// that net/http makes until it tries again.
-	mostAccepting = 1100 * time.Millisecond
-	// mostRollback is how much of the shutdown's time is kept for what has to be cancelled.
-	mostRollback = 2 * time.Second
+	minIdle = 50 * time.Millisecond
+	// maxAccepting is how long clients may still be accepted for which there was no file descriptor: a little more than the
+	// pause that net/http makes until it tries again.
+	maxAccepting = 1100 * time.Millisecond
+	// maxRollback is how much of the shutdown's time is kept for what has to be cancelled.
+	maxRollback = 2 * time.Second
 )
 
 // errStopped is why operations are cancelled that outlive the time for shutting down.
 var errStopped = fmt.Errorf("the server has stopped: %w", context.Canceled)
 
-// life is a server's from its first request to its last answer:
+// lifecycle is a server's from its first request to its last answer:
 //
 //	serving ──signal──▶ parting ──▶ draining ──timeout──▶ cancelling ──▶ ended
 //	                                   └───────────all answered───────────▲
-type life struct {
+type lifecycle struct {
 	*http.Server
 	listener *net.TCPListener
 	served   chan error // receives what Serve returns
@@ -48,14 +48,14 @@ type life struct {
 	log      *slog.Logger
 
 	cancel context.CancelCauseFunc
-	kept   atomic.Int64 // when, since the signal, an answer was last given that does not close its connection; ns since 1970
+	kept   atomic.Int64 // when, since the signal, an answer was last given that leaves its connection open; ns since 1970
 
 	mu    sync.Mutex
-	conns map[net.Conn]http.ConnState // that are open
+	conns map[net.Conn]http.ConnState // the open ones, without those of WebSockets
 }
 
 // begin serves in the background.
-func (l *life) begin() {
+func (l *lifecycle) begin() {
 	requests, cancel := context.WithCancelCause(context.Background())
 	l.cancel, l.served = cancel, make(chan error, 1)
 	l.BaseContext = func(net.Listener) context.Context { return requests }
@@ -71,7 +71,7 @@ func (l *life) begin() {
 	handler := l.Handler
 	l.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.ProtoMajor >= 2: // which has a message for that, and Shutdown sends it
+		case r.ProtoMajor >= 2: // it has a message for that, which Shutdown sends
 		case l.health.stopping.Load():
 			w.Header().Set("Connection", "close")
 		default:
@@ -85,23 +85,23 @@ func (l *life) begin() {
 	})
 	go func() {
 		if l.TLSConfig != nil {
-			l.served <- l.ServeTLS(lastCall{l.listener}, "", "")
+			l.served <- l.ServeTLS(drainListener{l.listener}, "", "")
 			return
 		}
-		l.served <- l.Serve(lastCall{l.listener})
+		l.served <- l.Serve(drainListener{l.listener})
 	}()
 }
 
-// end takes no more connections, lets what is in flight finish, and cancels what has not by the end of the time.
-func (l *life) end(timeout time.Duration) {
+// end takes no more connections, lets what is in flight finish, and cancels what has not when the time is over.
+func (l *lifecycle) end(timeout time.Duration) {
 	defer l.cancel(errStopped)
-	parting, forRollback := min(mostParting, timeout/5), min(mostRollback, timeout/5)
+	parting, forRollback := min(maxIdle, timeout/5), min(maxRollback, timeout/5)
 	orderly, done := context.WithTimeout(context.Background(), timeout-forRollback)
 	defer done()
 
 	_ = l.listener.SetDeadline(time.Now())
 	accepted := l.acceptedAll(parting)
-	l.health.stopping.Store(true) // no sooner, since clients that are told to connect anew should find nobody there
+	l.health.stopping.Store(true) // no sooner: a client that is told to connect anew is to be refused
 	l.log.Info("stopping: operations in flight may finish", "within", timeout)
 	sockets, hurry := context.WithCancel(context.Background())
 	defer hurry()
@@ -111,24 +111,18 @@ func (l *life) end(timeout time.Duration) {
 		_ = l.api.Shutdown(sockets)
 	}()
 	for began := time.Now(); l.open() > 0 && time.Since(began) < 2*parting; time.Sleep(5 * time.Millisecond) {
-		if time.Since(began) > parting && time.Since(time.Unix(0, l.kept.Load())) > onceMore {
+		if time.Since(began) > parting && time.Since(time.Unix(0, l.kept.Load())) > minIdle {
 			break
 		}
 	}
 	l.SetKeepAlivesEnabled(false)
 	l.closeUnused()
-	if !accepted { // those that have gone have left room; a request that is not read before Shutdown would get no answer
-		l.acceptedAll(min(mostAccepting, timeout/10))
-		time.Sleep(min(mostParting, timeout/10))
+	if !accepted { // what has gone has left room; a request that is not read before Shutdown would get no answer
+		l.acceptedAll(min(maxAccepting, timeout/10))
+		time.Sleep(min(maxIdle, timeout/10))
 		l.closeUnused()
 	}
-	err := l.Shutdown(orderly)
-	select {
-	case <-closed:
-	case <-orderly.Done():
-		err = orderly.Err()
-	}
-	if err == nil {
+	if l.drain(orderly, closed) == nil {
 		return
 	}
 
@@ -140,21 +134,28 @@ func (l *life) end(timeout time.Duration) {
 	hurry()
 	last, done := context.WithTimeout(context.Background(), forRollback)
 	defer done()
-	if l.Shutdown(last) != nil {
+	if l.drain(last, closed) != nil {
 		_ = l.Close()
-	}
-	select {
-	case <-closed:
-	case <-last.Done():
 	}
 	for _, op := range l.holding() {
 		l.log.Error("an operation could not be ended", "operation", op.Name, "id", op.ID)
 	}
 }
 
-// acceptedAll reports whether everybody has been accepted, within a limit, who is in the system's queue. Where there are no file
-// descriptors left, that has to wait until others have gone.
-func (l *life) acceptedAll(limit time.Duration) bool {
+// drain waits until all requests are answered and all WebSockets closed. It returns an error if ctx ends before.
+func (l *lifecycle) drain(ctx context.Context, closed <-chan struct{}) error {
+	err := l.Shutdown(ctx)
+	select {
+	case <-closed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// acceptedAll reports whether all connections in the system's queue are accepted within a limit. Where no file descriptors are
+// left, that has to wait until others have gone.
+func (l *lifecycle) acceptedAll(limit time.Duration) bool {
 	select {
 	case <-l.served: //nolint:errcheck // that it is closed
 		return true
@@ -163,8 +164,8 @@ func (l *life) acceptedAll(limit time.Duration) bool {
 	}
 }
 
-// open is how many connections are open, besides those of WebSockets.
-func (l *life) open() int {
+// open is how many connections are open, without those of WebSockets.
+func (l *lifecycle) open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns)
@@ -172,7 +173,7 @@ func (l *life) open() int {
 
 // closeUnused closes the connections on which nothing has come. Shutdown would wait for a request on them for 5 s, and
 // then not answer it.
-func (l *life) closeUnused() {
+func (l *lifecycle) closeUnused() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for conn, state := range l.conns {
@@ -183,19 +184,19 @@ func (l *life) closeUnused() {
 }
 
 // holding are the operations that hold a connection of the database.
-func (l *life) holding() []session.Operation {
+func (l *lifecycle) holding() []session.Operation {
 	return slices.Concat(session.Holding(l.db.Write), session.Holding(l.db.Read))
 }
 
-// lastCall is a listener that closes at its deadline, once it has accepted whoever is there. The system completes
-// connections that nobody has accepted yet; to close would reset them, and lose the requests that are on them.
-type lastCall struct{ *net.TCPListener }
+// drainListener is a listener that at its deadline first accepts all connections in the system's queue, and closes then. The
+// system completes connections before they are accepted; to close at once would reset them, and lose the requests on them.
+type drainListener struct{ *net.TCPListener }
 
-// Accept looks several times, for whoever comes in between.
-func (l lastCall) Accept() (net.Conn, error) {
+// Accept looks several times at the deadline, since connections may come in between.
+func (l drainListener) Accept() (net.Conn, error) {
 	conn, err := l.TCPListener.Accept()
 	for i := 0; i < 5 && errors.Is(err, os.ErrDeadlineExceeded); i++ {
-		_ = l.SetDeadline(time.Now().Add(50 * time.Microsecond)) // after a deadline it would not look
+		_ = l.SetDeadline(time.Now().Add(50 * time.Microsecond)) // with its deadline passed it would not look
 		conn, err = l.TCPListener.Accept()
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -95,7 +95,7 @@ func (c *client) send(query string, headers ...string) (a answer, err error) {
 // the server leaves it open. HTTP/1 cannot prevent that (RFC 9112, section 9.5). HTTP/2 tells which requests were
 // not processed, and its clients send those again.
 func (c *client) crossed(err error) bool {
-	return c.Transport.(*http.Transport).Protocols.HTTP1() && c.idle > mostParting*4/5 &&
+	return c.Transport.(*http.Transport).Protocols.HTTP1() && c.idle > maxIdle*4/5 &&
 		(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
@@ -203,7 +203,7 @@ func (l *load) check(t *testing.T, url string) {
 
 func TestAtSIGTERMNoRequestLosesItsAnswer(t *testing.T) {
 	t.Parallel()
-	pauses := []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 2 * mostParting}
+	pauses := []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 2 * maxIdle}
 	databasetest.EachURL(t, func(t *testing.T, url string) {
 		for range 2 {
 			s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--shutdown-timeout", "10s")
@@ -256,7 +256,7 @@ func TestAtTheEndWhoeverHasConnectedIsAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for accepted := 0; ; accepted++ {
-		conn, err := lastCall{listener}.Accept()
+		conn, err := drainListener{listener}.Accept()
 		if err == nil {
 			_ = conn.Close()
 			continue
@@ -315,7 +315,7 @@ func TestAConnectionIsKeptForOneMoreRequestIfItsLastAnswerDidNotCloseIt(t *testi
 		}
 		s.signal(syscall.SIGTERM)
 		eventually(t, "it is stopping", func() bool { return strings.Contains(s.log.String(), "stopping") })
-		time.Sleep(mostParting - 10*time.Millisecond)
+		time.Sleep(maxIdle - 10*time.Millisecond)
 		if res, err := exchange("%s", body); err != nil || res.StatusCode != http.StatusOK {
 			t.Fatal(res, err)
 		}
@@ -362,7 +362,7 @@ func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 	t.Parallel()
 	databasetest.EachURL(t, func(t *testing.T, url string) {
 		const timeout = 1500 * time.Millisecond
-		s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--deadline", "1m", "--shutdown-timeout", timeout.String())
+		s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--deadline", "1m", "--shutdown-timeout", timeout.String(), "--metrics", "127.0.0.1:0")
 		db := databasetest.Open(t, url)
 		release := lockUser42(t, db)
 		type result struct {
@@ -379,8 +379,8 @@ func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 			}`)
 			answered <- result{a, err}
 		}()
-		eventually(t, "the mutation waits", waitsForLock(t, db))
-		time.Sleep(100 * time.Millisecond) // SQLite doesn't tell
+		eventually(t, "the mutation has begun", s.mutates)
+		eventually(t, "it waits", waitsForLock(t, db))
 
 		began := time.Now()
 		s.signal(syscall.SIGTERM)
@@ -464,14 +464,14 @@ func limited(tb testing.TB, descriptors int) string {
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	t.Parallel()
 	url := databasetest.URL(t, "sqlite")
-	s := launch(t, built(t), "--database", url, "--demo", "--deadline", "1m")
+	s := launch(t, built(t), "--database", url, "--demo", "--deadline", "1m", "--metrics", "127.0.0.1:0")
 	lockUser42(t, databasetest.Open(t, url))
 	go func() {
 		c := newClient(s.base, false)
 		defer c.CloseIdleConnections()
 		_, _ = c.send(`mutation { updateUser(input: {id: "User:42", name: "Late"}) { user { id } } }`)
 	}()
-	time.Sleep(100 * time.Millisecond)
+	eventually(t, "the mutation has begun", s.mutates)
 	s.signal(syscall.SIGTERM)
 	eventually(t, "it is stopping", func() bool { return strings.Contains(s.log.String(), "stopping") })
 	began := time.Now()

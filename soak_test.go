@@ -41,17 +41,15 @@ func TestANormalClientIsServedUnderSiege(t *testing.T) {
 	if err != nil {
 		t.Fatalf("ROLLCALL_TEST_SOAK: %v", err)
 	}
-	for _, kind := range databasetest.Kinds(t) {
-		t.Run(kind, func(t *testing.T) {
-			(&siege{lasts: lasts, idle: 2000, slow: 200, concurrency: 128}).run(t, kind)
-		})
-	}
+	databasetest.EachKind(t, func(t *testing.T, kind string) {
+		(&siege{lasts: lasts, idle: 2000, slow: 200, concurrency: 128}).run(t, kind)
+	})
 }
 
 const (
-	// mostMemory is what the server may take, in MiB. It takes about 40 alone and has been seen to take 650 under siege, two
+	// maxMemory is what the server may take, in MiB. It takes about 40 alone and has been seen to take 650 under siege, two
 	// thirds of which may be garbage that is not yet collected.
-	mostMemory = 768
+	maxMemory = 768
 	// leeway is how much longer than the server's limits say a client may last, on a busy machine.
 	leeway = 30 * time.Second
 )
@@ -139,8 +137,8 @@ func (g *siege) wantPeace(t *testing.T, before, during map[string]float64) {
 	const memory, mib = "process_resident_memory_bytes", 1 << 20
 	peak := g.s.peakMemory()
 	t.Logf("memory: %.0f MiB before, %.0f MiB at most, %.0f MiB after", before[memory]/mib, peak, after[memory]/mib)
-	if peak > mostMemory {
-		t.Errorf("the server took %.0f MiB; at most %d are expected", peak, mostMemory)
+	if peak > maxMemory {
+		t.Errorf("the server took %.0f MiB; at most %d are expected", peak, maxMemory)
 	}
 }
 

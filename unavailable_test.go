@@ -18,7 +18,7 @@ import (
 
 func TestWhereTheUserMayNotWriteTheServerSaysSo(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, kind string) {
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		u := parseURL(t, databasetest.URL(t, kind))
 		output(t, "migrate", "--database", u.String())
 		name := strings.Trim(u.Path, "/")
@@ -43,7 +43,7 @@ func TestWhereTheUserMayNotWriteTheServerSaysSo(t *testing.T) {
 
 func TestADatabaseThatIsDroppedIsUnavailable(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, kind string) {
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		d := databasetest.Start(t, kind)
 		s := start(t, "--database", d.URL, "--migrate")
 		only(t, "at first", s.creates(), "")
@@ -62,7 +62,7 @@ func TestADatabaseThatIsDroppedIsUnavailable(t *testing.T) {
 
 func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, kind string) {
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		if kind == "postgres" {
 			return // its log has one format
 		}
@@ -81,7 +81,7 @@ func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
 // TestAServerWithNoRoomForAConnectionIsUnavailable has operations hold all connections that a user may have.
 func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, kind string) {
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		u := parseURL(t, databasetest.URL(t, kind))
 		output(t, "migrate", "--database", u.String())
 		owner := databasetest.Open(t, u.String())
@@ -120,7 +120,7 @@ func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 // TestNobodyNoticesThatAColumnChangesItsType has every connection know the statements from before.
 func TestNobodyNoticesThatAColumnChangesItsType(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, kind string) {
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		u := parseURL(t, databasetest.URL(t, kind))
 		s := start(t, "--database", u.String(), "--migrate", "--demo", "--log-level", "warn")
 		statement := "ALTER TABLE users MODIFY name varchar(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
@@ -236,12 +236,12 @@ func TestAMutationUnderWayIsNotStoredInADeletedFile(t *testing.T) {
 	t.Parallel()
 	url := databasetest.URL(t, "sqlite")
 	path := strings.TrimPrefix(url, "sqlite:")
-	s := start(t, "--database", url, "--demo")
+	s := start(t, "--database", url, "--demo", "--metrics", "127.0.0.1:0")
 	release := lockUser42(t, databasetest.Open(t, url)) // so that the mutation waits to begin
 	var answered sync.WaitGroup
 	var code string
 	answered.Go(func() { code = s.code(create("late@example.com")) })
-	time.Sleep(200 * time.Millisecond)
+	eventually(t, "the mutation has begun", s.mutates)
 	for _, each := range []string{"", "-wal", "-shm"} {
 		renamed(t, path+each, path+each+".away")
 	}

@@ -16,50 +16,45 @@ import (
 // writes are denied what will never be granted.
 func TestARightThatIsDeniedOnOneTableKeepsConnections(t *testing.T) {
 	t.Parallel()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "sqlite" { // has no users
-			continue
+	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite has no users
+		t.Parallel()
+		db := withoutTeams(t, kind)
+		own := map[bool]string{true: "SELECT pg_backend_pid()", false: "SELECT CONNECTION_ID()"}[kind == "postgres"]
+		used := map[string]map[int64]bool{}
+		pools := db.Pools()
+		for _, pool := range pools {
+			pool.SetMaxOpenConns(1)
 		}
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			db := withoutTeams(t, kind)
-			own := map[bool]string{true: "SELECT pg_backend_pid()", false: "SELECT CONNECTION_ID()"}[kind == "postgres"]
-			used := map[string]map[int64]bool{}
-			pools := db.Pools()
-			for _, pool := range pools {
-				pool.SetMaxOpenConns(1)
-			}
-			began := time.Now()
-			for time.Since(began) < 2500*time.Millisecond {
-				for name, pool := range pools {
-					if used[name] == nil {
-						used[name] = map[int64]bool{}
-					}
-					var id int64
-					if err := pool.QueryRowContext(t.Context(), own).Scan(&id); err != nil {
-						t.Fatal(err)
-					}
-					used[name][id] = true
+		began := time.Now()
+		for time.Since(began) < 2500*time.Millisecond {
+			for name, pool := range pools {
+				if used[name] == nil {
+					used[name] = map[int64]bool{}
 				}
-				for name, pool := range map[string]*sql.DB{"SELECT COUNT(*) FROM teams": pools["read"], "DELETE FROM teams": pools["write"]} {
-					if _, err := pool.ExecContext(t.Context(), name); err == nil || database.Unavailable(err) != "the database denies a right to its user" {
-						t.Fatalf("%s: %v", name, err)
-					}
-				}
-				if err := db.Check(t.Context()); err != nil {
+				var id int64
+				if err := pool.QueryRowContext(t.Context(), own).Scan(&id); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(20 * time.Millisecond)
+				used[name][id] = true
 			}
-			opened := 0
-			for _, ids := range used {
-				opened += len(ids)
+			for name, pool := range map[string]*sql.DB{"SELECT COUNT(*) FROM teams": pools["read"], "DELETE FROM teams": pools["write"]} {
+				if _, err := pool.ExecContext(t.Context(), name); err == nil || database.Unavailable(err) != "the database denies a right to its user" {
+					t.Fatalf("%s: %v", name, err)
+				}
 			}
-			if most := len(pools) + 3; opened > most { // one in each second
-				t.Errorf("%d connections were opened, want %d at most: %v", opened, most, used)
+			if err := db.Check(t.Context()); err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
+			time.Sleep(20 * time.Millisecond)
+		}
+		opened := 0
+		for _, ids := range used {
+			opened += len(ids)
+		}
+		if most := len(pools) + 3; opened > most { // one in each second
+			t.Errorf("%d connections were opened, want %d at most: %v", opened, most, used)
+		}
+	})
 }
 
 // withoutTeams opens a database as a user who may do all on each of its tables but one.
@@ -109,10 +104,7 @@ func limited(t *testing.T, kind, limitedTo, rights string) *database.Database {
 // TestWhereAWriteOfAnyKindIsDeniedCheckSaysSo has all others allowed.
 func TestWhereAWriteOfAnyKindIsDeniedCheckSaysSo(t *testing.T) {
 	t.Parallel()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "sqlite" { // has no users
-			continue
-		}
+	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite has no users
 		for _, c := range []struct{ table, rights string }{
 			{"users", "SELECT, INSERT, DELETE"},
 			{"users", "SELECT, INSERT, UPDATE"},
@@ -121,12 +113,12 @@ func TestWhereAWriteOfAnyKindIsDeniedCheckSaysSo(t *testing.T) {
 			{"directory_locks", "SELECT, UPDATE"},
 			{"directory_locks", "SELECT, INSERT"},
 		} {
-			t.Run(kind+" "+c.table+" "+c.rights, func(t *testing.T) {
+			t.Run(c.table+" "+c.rights, func(t *testing.T) {
 				err := limited(t, kind, c.table, c.rights).Check(t.Context())
 				if database.Unavailable(err) != "the database denies a right to its user" {
 					t.Errorf("Check: %v", err)
 				}
 			})
 		}
-	}
+	})
 }

@@ -26,57 +26,47 @@ var hostile = map[string][]string{
 }
 
 func TestTheSchemaIsTheSameWhateverTheServersDefaults(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" { // the others' tables have no such choices
-			continue
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) { // the others' tables have no such choices
+		want := schema(t, databasetest.New(t, kind))
+		db := databasetest.Open(t, databasetest.Start(t, kind, hostile[kind]...).URL)
+		migrate(t, db)
+		if got := schema(t, db); got != want {
+			t.Errorf("%s\nwant:\n%s", got, want)
 		}
-		t.Run(kind, func(t *testing.T) {
-			want := schema(t, databasetest.New(t, kind))
-			db := databasetest.Open(t, databasetest.Start(t, kind, hostile[kind]...).URL)
-			migrate(t, db)
-			if got := schema(t, db); got != want {
-				t.Errorf("%s\nwant:\n%s", got, want)
-			}
-			if n := strings.Count(want, "ENGINE=InnoDB"); n != tables(t, db) || strings.Count(want, "ROW_FORMAT=DYNAMIC") != n {
-				t.Errorf("%d tables in InnoDB:\n%s", n, want)
-			}
-			if got, err := db.Lossy(t.Context()); err != nil || fmt.Sprint(got) != "[innodb_flush_log_at_trx_commit = 0]" {
-				t.Errorf("said to be lossy: %q, %v", got, err)
-			}
-		})
-	}
+		if n := strings.Count(want, "ENGINE=InnoDB"); n != tables(t, db) || strings.Count(want, "ROW_FORMAT=DYNAMIC") != n {
+			t.Errorf("%d tables in InnoDB:\n%s", n, want)
+		}
+		if got, err := db.Lossy(t.Context()); err != nil || fmt.Sprint(got) != "[innodb_flush_log_at_trx_commit = 0]" {
+			t.Errorf("said to be lossy: %q, %v", got, err)
+		}
+	})
 }
 
 func TestMigrateGivesTablesOfTheServersEngineOurs(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" {
-			continue
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) {
+		db := databasetest.New(t, kind)
+		want := schema(t, db)
+		for _, statement := range []string{ // as it was when the migrations named no engine
+			"DROP TABLE session_operations",
+			`CREATE TABLE session_operations (id varchar(64) NOT NULL PRIMARY KEY, state smallint NOT NULL,
+				created_at datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)) ENGINE = MyISAM DEFAULT CHARACTER SET = latin1`,
+			"INSERT INTO session_operations (id, state) VALUES ('kept', 1)",
+			"ALTER TABLE goose_db_version ENGINE = MyISAM",
+			"DELETE FROM goose_db_version WHERE version_id > 2",
+		} {
+			if err := db.Write.Exec(statement).Error; err != nil {
+				t.Fatal(err)
+			}
 		}
-		t.Run(kind, func(t *testing.T) {
-			db := databasetest.New(t, kind)
-			want := schema(t, db)
-			for _, statement := range []string{ // as it was when the migrations named no engine
-				"DROP TABLE session_operations",
-				`CREATE TABLE session_operations (id varchar(64) NOT NULL PRIMARY KEY, state smallint NOT NULL,
-					created_at datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)) ENGINE = MyISAM DEFAULT CHARACTER SET = latin1`,
-				"INSERT INTO session_operations (id, state) VALUES ('kept', 1)",
-				"ALTER TABLE goose_db_version ENGINE = MyISAM",
-				"DELETE FROM goose_db_version WHERE version_id > 2",
-			} {
-				if err := db.Write.Exec(statement).Error; err != nil {
-					t.Fatal(err)
-				}
-			}
-			checkSchemaError(t, db, 2, "rollcall migrate")
-			migrate(t, db)
-			if got := schema(t, db); got != want {
-				t.Errorf("%s\nwant:\n%s", got, want)
-			}
-			if n := count(t, db, "session_operations"); n != 1 {
-				t.Errorf("%d rows are left", n)
-			}
-		})
-	}
+		checkSchemaError(t, db, 2, "rollcall migrate")
+		migrate(t, db)
+		if got := schema(t, db); got != want {
+			t.Errorf("%s\nwant:\n%s", got, want)
+		}
+		if n := count(t, db, "session_operations"); n != 1 {
+			t.Errorf("%d rows are left", n)
+		}
+	})
 }
 
 func TestATableThatWouldLoseOrChangeWhatIsStoredIsRefused(t *testing.T) {
@@ -152,16 +142,14 @@ func TestSettingsThatLoseAcknowledgedRowsAreNamed(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 	})
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "postgres" {
-			url := databasetest.URL(t, kind)
-			db := databasetest.Open(t, url)
-			if err := db.Write.Exec("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$").Error; err != nil {
-				t.Fatal(err)
-			}
-			if got, err := databasetest.Open(t, url).Lossy(t.Context()); err != nil || fmt.Sprint(got) != "[synchronous_commit = off]" {
-				t.Errorf("%q, %v", got, err)
-			}
+	databasetest.EachOf(t, "postgres", func(t *testing.T, kind string) {
+		url := databasetest.URL(t, kind)
+		db := databasetest.Open(t, url)
+		if err := db.Write.Exec("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$").Error; err != nil {
+			t.Fatal(err)
 		}
-	}
+		if got, err := databasetest.Open(t, url).Lossy(t.Context()); err != nil || fmt.Sprint(got) != "[synchronous_commit = off]" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
 }

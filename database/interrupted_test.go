@@ -5,12 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,32 +18,27 @@ import (
 )
 
 func TestMigrateCompletesWhatWasInterruptedAtAnyStatement(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "sqlite" { // a file has no connection to cut: there the program is killed, in the tests of main
-			continue
-		}
-		t.Run(kind, func(t *testing.T) {
-			want := schema(t, databasetest.New(t, kind))
-			for _, sent := range []bool{false, true} {
-				for n := 1; ; n++ {
-					direct := databasetest.URL(t, kind)
-					if !migrateThroughACut(t, direct, n, sent) {
-						if n < 8 {
-							t.Errorf("only %d statements were found that change something", n-1)
-						}
-						break
+	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite has no connection to cut: the tests of main kill the program instead
+		want := schema(t, databasetest.New(t, kind))
+		for _, sent := range []bool{false, true} {
+			for n := 1; ; n++ {
+				direct := databasetest.URL(t, kind)
+				if !migrateThroughACut(t, direct, n, sent) {
+					if n < 8 {
+						t.Errorf("only %d statements were found that change something", n-1)
 					}
-					db := databasetest.Open(t, direct)
-					if _, err := db.Migrate(t.Context()); err != nil {
-						t.Errorf("after a cut at statement %d, which was sent: %v: %v", n, sent, err)
-					} else if got := schema(t, db); got != want {
-						t.Errorf("after a cut at statement %d, which was sent: %v:\n%s\nwant:\n%s", n, sent, got, want)
-					}
-					_ = db.Close()
+					break
 				}
+				db := databasetest.Open(t, direct)
+				if _, err := db.Migrate(t.Context()); err != nil {
+					t.Errorf("after a cut at statement %d, which was sent: %v: %v", n, sent, err)
+				} else if got := schema(t, db); got != want {
+					t.Errorf("after a cut at statement %d, which was sent: %v:\n%s\nwant:\n%s", n, sent, got, want)
+				}
+				_ = db.Close()
 			}
-		})
-	}
+		}
+	})
 }
 
 // migrateThroughACut migrates through a proxy that cuts every connection at the nth statement that changes something, before or
@@ -57,112 +51,35 @@ func migrateThroughACut(t *testing.T, direct string, n int, sent bool) bool {
 	}
 	ctx, died := context.WithTimeout(t.Context(), time.Minute)
 	defer died()
-	p := newCutter(t, u.Host, n, sent, died)
-	defer p.close()
-	u.Host = p.listener.Addr().String()
+	var found atomic.Int64
+	var p databasetest.Proxy
+	p.Pass = func(statement []byte, forward func()) { // a client waits for the answer to each
+		last := changes.Match(statement) && found.Add(1) == int64(n)
+		if !last || sent {
+			forward()
+		}
+		if last { // as the end of the client's process would do
+			p.Cut()
+			died()
+		}
+	}
+	u.Host = p.Listen(t, u.Host)
+	defer p.Cut()
 	db, err := database.Open(t.Context(), u.String(), database.Options{PoolSize: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
 	_, err = db.Migrate(ctx)
-	if p.cut() != (err != nil) {
-		t.Errorf("cut at statement %d: %v, and the migration ended with %v", n, p.cut(), err)
+	cut := found.Load() >= int64(n)
+	if cut != (err != nil) {
+		t.Errorf("cut at statement %d: %v, and the migration ended with %v", n, cut, err)
 	}
-	return p.cut()
+	return cut
 }
 
 // changes finds the statements that matter in what a client sends, in whatever protocol.
 var changes = regexp.MustCompile(`(?i)\b(create|alter|insert|commit)\b`)
-
-// cutter is a proxy that ends all its connections at a statement, and takes no more.
-type cutter struct {
-	listener net.Listener
-	sent     bool
-	died     func() // is called after the cut
-	running  sync.WaitGroup
-
-	mu    sync.Mutex
-	left  int // statements
-	conns []net.Conn
-}
-
-func newCutter(t *testing.T, server string, n int, sent bool, died func()) *cutter {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cutter{listener: listener, left: n, sent: sent, died: died}
-	c.running.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			upstream, err := new(net.Dialer).DialContext(context.Background(), "tcp", server)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			c.mu.Lock()
-			c.conns = append(c.conns, client, upstream)
-			c.mu.Unlock()
-			c.running.Go(func() { _, _ = io.Copy(client, upstream); _ = client.Close() })
-			c.running.Go(func() { c.pass(client, upstream); _ = upstream.Close() })
-		}
-	})
-	return c
-}
-
-// pass copies what a client says, which waits for the answer to each statement.
-func (c *cutter) pass(client, upstream net.Conn) {
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := client.Read(buffer)
-		if err != nil {
-			return
-		}
-		last := false
-		if changes.Match(buffer[:n]) {
-			c.mu.Lock()
-			c.left--
-			last = c.left == 0
-			c.mu.Unlock()
-		}
-		if !last || c.sent {
-			if _, err := upstream.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if last {
-			c.end()
-			c.died()
-			return
-		}
-	}
-}
-
-// end cuts the connections, as the end of the client's process would.
-func (c *cutter) end() {
-	_ = c.listener.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range c.conns {
-		_ = conn.Close()
-	}
-}
-
-func (c *cutter) cut() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.left <= 0
-}
-
-func (c *cutter) close() {
-	c.end()
-	c.running.Wait()
-}
 
 // schema is a text of all that the migrations make.
 func schema(t *testing.T, db *database.Database) string {
@@ -221,51 +138,41 @@ func write(t *testing.T, text *strings.Builder, db *sql.DB, query string) {
 }
 
 func TestMigrationsThatNoLockKeepsApartDoEachOtherNoHarm(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" { // whose lock belongs to one node of a cluster
-			continue
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) { // their lock belongs to one node of a cluster
+		want := schema(t, databasetest.New(t, kind))
+		url := databasetest.URL(t, kind)
+		const processes = 6
+		var wg sync.WaitGroup
+		errs := make([]error, processes)
+		for i := range processes {
+			db := databasetest.Open(t, url, database.Options{PoolSize: 1})
+			wg.Go(func() { errs[i] = db.MigrateWithoutALock(t.Context()) })
 		}
-		t.Run(kind, func(t *testing.T) {
-			want := schema(t, databasetest.New(t, kind))
-			url := databasetest.URL(t, kind)
-			const processes = 6
-			var wg sync.WaitGroup
-			errs := make([]error, processes)
-			for i := range processes {
-				db := databasetest.Open(t, url, database.Options{PoolSize: 1})
-				wg.Go(func() { errs[i] = db.MigrateWithoutALock(t.Context()) })
-			}
-			wg.Wait()
-			if err := errors.Join(errs...); err != nil {
-				t.Error(err)
-			}
-			db := databasetest.Open(t, url)
-			if err := db.CheckSchema(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if got := schema(t, db); got != want {
-				t.Errorf("%s\nwant:\n%s", got, want)
-			}
-		})
-	}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Error(err)
+		}
+		db := databasetest.Open(t, url)
+		if err := db.CheckSchema(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := schema(t, db); got != want {
+			t.Errorf("%s\nwant:\n%s", got, want)
+		}
+	})
 }
 
 func TestGoosesEmptyTableAloneIsMigrated(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" { // elsewhere its creation and its first row are one transaction
-			continue
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) { // elsewhere its creation and its first row are one transaction
+		db := databasetest.Open(t, databasetest.URL(t, kind))
+		if err := db.Write.Exec(`CREATE TABLE goose_db_version (id bigint unsigned NOT NULL AUTO_INCREMENT, version_id bigint NOT NULL,
+			is_applied boolean NOT NULL, tstamp datetime NULL default CURRENT_TIMESTAMP, PRIMARY KEY (id))`).Error; err != nil {
+			t.Fatal(err)
 		}
-		t.Run(kind, func(t *testing.T) {
-			db := databasetest.Open(t, databasetest.URL(t, kind))
-			if err := db.Write.Exec(`CREATE TABLE goose_db_version (id bigint unsigned NOT NULL AUTO_INCREMENT, version_id bigint NOT NULL,
-				is_applied boolean NOT NULL, tstamp datetime NULL default CURRENT_TIMESTAMP, PRIMARY KEY (id))`).Error; err != nil {
-				t.Fatal(err)
-			}
-			if applied, err := db.Migrate(t.Context()); err != nil || applied != migrations(t, db) {
-				t.Errorf("Migrate = %d, %v", applied, err)
-			}
-		})
-	}
+		if applied, err := db.Migrate(t.Context()); err != nil || applied != migrations(t, db) {
+			t.Errorf("Migrate = %d, %v", applied, err)
+		}
+	})
 }
 
 func TestAMigrationThatFailsSaysWhatToMend(t *testing.T) {
@@ -290,36 +197,31 @@ func TestAMigrationThatFailsSaysWhatToMend(t *testing.T) {
 }
 
 func TestAMigrationWithoutTheRightSaysSo(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if kind == "sqlite" { // has no users
-			continue
+	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite has no users
+		u, err := url.Parse(databasetest.URL(t, kind))
+		if err != nil {
+			t.Fatal(err)
 		}
-		t.Run(kind, func(t *testing.T) {
-			u, err := url.Parse(databasetest.URL(t, kind))
-			if err != nil {
+		owner, name := databasetest.Open(t, u.String()), strings.Trim(u.Path, "/")
+		create, drop := []string{"CREATE USER " + name + "@'%'", "GRANT SELECT ON " + name + ".* TO " + name + "@'%'"}, "DROP USER "+name+"@'%'"
+		if kind == "postgres" {
+			create, drop = []string{"CREATE ROLE " + name + " LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"}, "DROP ROLE "+name
+		}
+		for _, statement := range create {
+			if err := owner.Write.Exec(statement).Error; err != nil {
 				t.Fatal(err)
 			}
-			owner, name := databasetest.Open(t, u.String()), strings.Trim(u.Path, "/")
-			create, drop := []string{"CREATE USER " + name + "@'%'", "GRANT SELECT ON " + name + ".* TO " + name + "@'%'"}, "DROP USER "+name+"@'%'"
-			if kind == "postgres" {
-				create, drop = []string{"CREATE ROLE " + name + " LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"}, "DROP ROLE "+name
-			}
-			for _, statement := range create {
-				if err := owner.Write.Exec(statement).Error; err != nil {
-					t.Fatal(err)
-				}
-			}
-			t.Cleanup(func() {
-				if err := owner.Write.Exec(drop).Error; err != nil {
-					t.Error(err)
-				}
-			})
-			u.User = url.User(name)
-			_, err = databasetest.Open(t, u.String()).Migrate(t.Context())
-			if text := fmt.Sprint(err); !strings.HasPrefix(text, "the schema's versions cannot be read or written: ") ||
-				!strings.HasSuffix(text, ": give the user all rights on the database, then migrate again") {
-				t.Error(text)
+		}
+		t.Cleanup(func() {
+			if err := owner.Write.Exec(drop).Error; err != nil {
+				t.Error(err)
 			}
 		})
-	}
+		u.User = url.User(name)
+		_, err = databasetest.Open(t, u.String()).Migrate(t.Context())
+		if text := fmt.Sprint(err); !strings.HasPrefix(text, "the schema's versions cannot be read or written: ") ||
+			!strings.HasSuffix(text, ": give the user all rights on the database, then migrate again") {
+			t.Error(text)
+		}
+	})
 }

@@ -21,10 +21,7 @@ import (
 // behind runs fn behind PgBouncer in each mode, with each URL that is for it. direct is the same database without it.
 func behind(t *testing.T, size int, fn func(t *testing.T, mode, pooled string, direct *url.URL, admin *sql.DB, role string)) {
 	t.Helper()
-	for _, kind := range databasetest.Kinds(t) {
-		if kind != "postgres" {
-			continue
-		}
+	databasetest.EachOf(t, "postgres", func(t *testing.T, _ string) {
 		for mode, parameters := range map[string][]string{"session": {"", "&pooler=session", "&pooler=transaction"}, "transaction": {"", "&pooler=transaction"}} {
 			for _, parameter := range parameters {
 				t.Run(mode+parameter, func(t *testing.T) {
@@ -33,7 +30,7 @@ func behind(t *testing.T, size int, fn func(t *testing.T, mode, pooled string, d
 				})
 			}
 		}
-	}
+	})
 }
 
 func TestEveryConnectionIsTheSameBehindAPooler(t *testing.T) {
@@ -141,10 +138,7 @@ func TestAPoolerThatSharesSessionsIsNotTakenForOneThatDoesNot(t *testing.T) {
 }
 
 func TestTargetSessionAttrsChoosesAServer(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if kind != "postgres" {
-			continue
-		}
+	databasetest.EachOf(t, "postgres", func(t *testing.T, kind string) {
 		for attrs, ok := range map[string]bool{"any": true, "read-write": true, "primary": true, "prefer-standby": true, "read-only": false, "standby": false} {
 			t.Run(attrs, func(t *testing.T) {
 				u := databasetest.URL(t, kind) + "&target_session_attrs=" + attrs
@@ -166,5 +160,5 @@ func TestTargetSessionAttrsChoosesAServer(t *testing.T) {
 			db := databasetest.Open(t, strings.Replace(u, host, "127.0.0.1:1,"+host, 1)+"&target_session_attrs=read-write")
 			migrate(t, db)
 		})
-	}
+	})
 }

@@ -71,51 +71,43 @@ var texts = []string{
 }
 
 func TestEveryConnectionIsTheSameWhateverTheServersDefaultsAre(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" {
-			continue
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) {
+		t.Parallel()
+		var flags []string
+		if kind == "mariadb" { // MySQL has no such option anymore
+			flags = append(flags, "--skip-character-set-client-handshake")
 		}
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			var flags []string
-			if kind == "mariadb" { // MySQL has no such option anymore
-				flags = append(flags, "--skip-character-set-client-handshake")
-			}
-			server := databasetest.Start(t, kind, flags...)
-			admin := server.Admin()
-			execute(t, admin, "CREATE USER plain@'%' IDENTIFIED BY ''", "GRANT ALL ON rollcall.* TO plain@'%'") // init_connect is not for root
-			for _, name := range slices.Sorted(maps.Keys(hostileMySQL)) {
-				t.Run(name, func(t *testing.T) {
-					execute(t, admin, "DROP DATABASE rollcall")
-					var undo []string
-					for _, set := range hostileMySQL[name] {
-						execute(t, admin, "SET GLOBAL "+set)
-						variable, _, _ := strings.Cut(set, " = ")
-						undo = append(undo, "SET GLOBAL "+variable+" = DEFAULT")
+		server := databasetest.Start(t, kind, flags...)
+		admin := server.Admin()
+		execute(t, admin, "CREATE USER plain@'%' IDENTIFIED BY ''", "GRANT ALL ON rollcall.* TO plain@'%'") // init_connect is not for root
+		for _, name := range slices.Sorted(maps.Keys(hostileMySQL)) {
+			t.Run(name, func(t *testing.T) {
+				execute(t, admin, "DROP DATABASE rollcall")
+				var undo []string
+				for _, set := range hostileMySQL[name] {
+					execute(t, admin, "SET GLOBAL "+set)
+					variable, _, _ := strings.Cut(set, " = ")
+					undo = append(undo, "SET GLOBAL "+variable+" = DEFAULT")
+				}
+				defer func() {
+					for _, statement := range append(undo, "SET GLOBAL TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE",
+						"SET GLOBAL /*M! max_statement_time = 0, check_constraint_checks = 1 */ /*!50720 max_execution_time = 0 */") {
+						_, _ = admin.ExecContext(context.Background(), statement) // not all have DEFAULT
 					}
-					defer func() {
-						for _, statement := range append(undo, "SET GLOBAL TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE",
-							"SET GLOBAL /*M! max_statement_time = 0, check_constraint_checks = 1 */ /*!50720 max_execution_time = 0 */") {
-							_, _ = admin.ExecContext(context.Background(), statement) // not all have DEFAULT
-						}
-					}()
-					execute(t, admin, "CREATE DATABASE rollcall") // in the character set that is the server's by now
-					u := parse(t, server.URL)
-					u.User = url.User("plain")
-					alike(t, u.String(), func(t *testing.T, id int64) (bytes string) {
-						return one(t, admin, fmt.Sprintf("SELECT HEX(name) FROM rollcall.users WHERE id = %d", id))
-					})
+				}()
+				execute(t, admin, "CREATE DATABASE rollcall") // in the character set that is the server's by now
+				u := parse(t, server.URL)
+				u.User = url.User("plain")
+				alike(t, u.String(), func(t *testing.T, id int64) (bytes string) {
+					return one(t, admin, fmt.Sprintf("SELECT HEX(name) FROM rollcall.users WHERE id = %d", id))
 				})
-			}
-		})
-	}
-	for _, kind := range databasetest.Kinds(t) {
-		if kind != "postgres" {
-			continue
+			})
 		}
+	})
+	databasetest.EachOf(t, "postgres", func(t *testing.T, _ string) {
 		for _, name := range slices.Sorted(maps.Keys(hostilePostgres)) {
 			for _, of := range []string{"DATABASE", "ROLE"} {
-				t.Run(kind+"/"+name+" of the "+strings.ToLower(of), func(t *testing.T) {
+				t.Run(name+" of the "+strings.ToLower(of), func(t *testing.T) {
 					raw, admin, role := ownPostgres(t)
 					where := map[string]string{"DATABASE": "DATABASE " + strings.TrimPrefix(raw.Path, "/"), "ROLE": "ROLE " + role}[of]
 					for _, set := range hostilePostgres[name] {
@@ -127,7 +119,7 @@ func TestEveryConnectionIsTheSameWhateverTheServersDefaultsAre(t *testing.T) {
 				})
 			}
 		}
-	}
+	})
 }
 
 // alike checks that a database is what it is everywhere. stored returns the bytes that it has for a user's name, in hexadecimal.
@@ -245,10 +237,7 @@ var wantPostgres = map[string]string{
 }
 
 func TestADatabaseThatCannotKeepEveryTextIsRefused(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if kind != "postgres" {
-			continue
-		}
+	databasetest.EachOf(t, "postgres", func(t *testing.T, _ string) {
 		for _, encoding := range []string{"LATIN1", "SQL_ASCII", "EUC_JP"} {
 			t.Run(encoding, func(t *testing.T) {
 				raw, admin, _ := ownPostgres(t)
@@ -264,26 +253,21 @@ func TestADatabaseThatCannotKeepEveryTextIsRefused(t *testing.T) {
 			execute(t, admin, "ALTER DATABASE "+strings.TrimPrefix(raw.Path, "/")+" SET session_replication_role = replica")
 			checkOpenError(t, raw.String(), "does not let a connection have the settings that it needs, which are now session_replication_role = replica")
 		})
-	}
+	})
 }
 
 func TestAConnectionThatDoesNotKeepItsSettingsIsRefused(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" {
-			continue
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) {
+		err := database.ConnectDeaf(t.Context(), databasetest.URL(t, kind))
+		if _, ok := errors.AsType[*database.OpenError](err); !ok {
+			t.Fatal(err)
 		}
-		t.Run(kind, func(t *testing.T) {
-			err := database.ConnectDeaf(t.Context(), databasetest.URL(t, kind))
-			if _, ok := errors.AsType[*database.OpenError](err); !ok {
-				t.Fatal(err)
+		for _, want := range []string{"does not let a connection have the settings that it needs", "collation_connection = 'utf8mb4_general_ci'", "time_zone = 'SYSTEM'"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %s", err, want)
 			}
-			for _, want := range []string{"does not let a connection have the settings that it needs", "collation_connection = 'utf8mb4_general_ci'", "time_zone = 'SYSTEM'"} {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%v, want %s", err, want)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 // ownPostgres returns the URL of a new database for a new role that owns it, connections of the administrator to it, and the role.

@@ -70,6 +70,8 @@ type API struct {
 	http.Handler
 	// Fallbacks and Resolved count what the read plan did not cover: batches and whole queries.
 	Fallbacks, Resolved func() int64
+	// Check returns an error that names the columns that the database does not have.
+	Check func(ctx context.Context) error
 
 	streams *transport.HTTP
 	sockets *transport.WebSocket
@@ -123,6 +125,7 @@ func newHandler(cfg Config, planned bool) *API {
 	}
 	api := &API{
 		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,
+		Check:   func(ctx context.Context) error { return d.Check(ctx, cfg.Database.Side) },
 		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: cost.Together},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}

@@ -11,9 +11,7 @@ import (
 
 // TestTheSessionKeepsItsPromises runs the conformance suite on every database.
 func TestTheSessionKeepsItsPromises(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		t.Run(kind, func(t *testing.T) { sessiontest.Run(t, backend(kind)) })
-	}
+	databasetest.EachKind(t, func(t *testing.T, kind string) { sessiontest.Run(t, backend(kind)) })
 }
 
 // backend opens databases of one kind for the suite.

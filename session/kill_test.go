@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,36 +27,6 @@ import (
 	"rollcall/session/sessiontest"
 )
 
-// balancer leads each connection to the next of its servers.
-func balancer(tb testing.TB, servers ...string) (address string) {
-	tb.Helper()
-	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for i := 0; ; i++ {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := new(net.Dialer).DialContext(context.Background(), "tcp", servers[i%len(servers)])
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			for from, to := range map[net.Conn]net.Conn{client: server, server: client} {
-				go func() {
-					_, _ = io.Copy(to, from)
-					_ = to.Close()
-				}()
-			}
-		}
-	}()
-	return listener.Addr().String()
-}
-
 func host(tb testing.TB, raw string) string {
 	tb.Helper()
 	u, err := url.Parse(raw)
@@ -68,40 +37,35 @@ func host(tb testing.TB, raw string) string {
 }
 
 func TestAKillBehindABalancerHitsNobodyOnAnotherServer(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) != "mysql" {
-			continue
-		}
-		t.Run(kind, func(t *testing.T) {
-			one, other := databasetest.Start(t, kind), databasetest.Start(t, kind)
-			address := balancer(t, host(t, other.URL), host(t, one.URL))
-			side := mysqlPool(t, address)
-			b := sessiontest.NewBank(t, sessiontest.Backend{Dialect: "mysql", Open: func(tb testing.TB, opt sessiontest.Options) sessiontest.Pools {
-				tb.Helper()
-				db := databasetest.Open(tb, one.URL, database.Options{PoolSize: opt.PoolSize})
-				return sessiontest.Pools{DB: db.Write, Reads: db.Read, Side: db.Side}
-			}}, sessiontest.Setup{Extension: func(e *session.Extension) { e.Side = side }})
-			number := make(chan int64, 1)
-			b.Step("grind", func(ctx context.Context) (int, error) {
-				var id int64
-				if err := session.DB(ctx).Raw("SELECT CONNECTION_ID()").Find(&id).Error; err != nil {
-					return 0, err
-				}
-				number <- id
-				return 0, b.Grind(session.DB(ctx))
-			})
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			go func() { _, _ = b.SendContext(ctx, `mutation { increment(id: 1) { id } run(step: "grind") { value } }`) }()
-			bystander := numbered(t, mysqlPool(t, host(t, other.URL)), <-number)
-			sessiontest.Eventually(t, "the statement runs", b.Busy)
-			cancel()
-			sessiontest.Eventually(t, "the abandoned statement is ended", func() bool { return !b.Busy() })
-			if err := bystander.PingContext(t.Context()); err != nil {
-				t.Errorf("a connection with the same number on another server was hurt: %v", err)
+	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) {
+		one, other := databasetest.Start(t, kind), databasetest.Start(t, kind)
+		address := new(databasetest.Proxy).Listen(t, host(t, other.URL), host(t, one.URL)) // a balancer, in turns
+		side := mysqlPool(t, address)
+		b := sessiontest.NewBank(t, sessiontest.Backend{Dialect: "mysql", Open: func(tb testing.TB, opt sessiontest.Options) sessiontest.Pools {
+			tb.Helper()
+			db := databasetest.Open(tb, one.URL, database.Options{PoolSize: opt.PoolSize})
+			return sessiontest.Pools{DB: db.Write, Reads: db.Read, Side: db.Side}
+		}}, sessiontest.Setup{Extension: func(e *session.Extension) { e.Side = side }})
+		number := make(chan int64, 1)
+		b.Step("grind", func(ctx context.Context) (int, error) {
+			var id int64
+			if err := session.DB(ctx).Raw("SELECT CONNECTION_ID()").Find(&id).Error; err != nil {
+				return 0, err
 			}
+			number <- id
+			return 0, b.Grind(session.DB(ctx))
 		})
-	}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _, _ = b.SendContext(ctx, `mutation { increment(id: 1) { id } run(step: "grind") { value } }`) }()
+		bystander := numbered(t, mysqlPool(t, host(t, other.URL)), <-number)
+		sessiontest.Eventually(t, "the statement runs", b.Busy)
+		cancel()
+		sessiontest.Eventually(t, "the abandoned statement is ended", func() bool { return !b.Busy() })
+		if err := bystander.PingContext(t.Context()); err != nil {
+			t.Errorf("a connection with the same number on another server was hurt: %v", err)
+		}
+	})
 }
 
 func mysqlPool(tb testing.TB, address string) *sql.DB {
@@ -359,33 +323,28 @@ func standBy(pool *sql.DB, counter int) error {
 }
 
 func TestAConnectionThatIsGoneIsForgotten(t *testing.T) {
-	for _, kind := range databasetest.Kinds(t) {
-		if databasetest.Dialect(kind) == "sqlite" {
-			continue
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
+		b := sessiontest.NewBank(t, backend(kind), sessiontest.Setup{})
+		b.Must(`mutation { increment(id: 1) { id } }`)
+		for range 5 {
+			ctx, cancel := context.WithCancel(t.Context())
+			b.Step("grind", func(ctx context.Context) (int, error) {
+				time.AfterFunc(20*time.Millisecond, cancel)
+				return 0, b.Grind(session.DB(ctx))
+			})
+			if a, err := b.SendContext(ctx, `mutation { increment(id: 1) { id } run(step: "grind") { value } }`); err == nil {
+				t.Errorf("want no answer, got %s", a.Raw)
+			}
+			cancel()
+			b.WantIdle()
 		}
-		t.Run(kind, func(t *testing.T) {
-			b := sessiontest.NewBank(t, backend(kind), sessiontest.Setup{})
-			b.Must(`mutation { increment(id: 1) { id } }`)
-			for range 5 {
-				ctx, cancel := context.WithCancel(t.Context())
-				b.Step("grind", func(ctx context.Context) (int, error) {
-					time.AfterFunc(20*time.Millisecond, cancel)
-					return 0, b.Grind(session.DB(ctx))
-				})
-				if a, err := b.SendContext(ctx, `mutation { increment(id: 1) { id } run(step: "grind") { value } }`); err == nil {
-					t.Errorf("want no answer, got %s", a.Raw)
-				}
-				cancel()
-				b.WantIdle()
-			}
-			b.Must(`mutation { increment(id: 1) { id } }`)
-			pool, err := b.DB.DB()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if open, got := pool.Stats().OpenConnections, session.Remembered(b.DB); got > open {
-				t.Errorf("%d connections are remembered, of which %d are open", got, open)
-			}
-		})
-	}
+		b.Must(`mutation { increment(id: 1) { id } }`)
+		pool, err := b.DB.DB()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if open, got := pool.Stats().OpenConnections, session.Remembered(b.DB); got > open {
+			t.Errorf("%d connections are remembered, of which %d are open", got, open)
+		}
+	})
 }

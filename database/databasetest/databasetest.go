@@ -41,20 +41,43 @@ func Dialect(kind string) string {
 	return kind
 }
 
-// Each runs fn on every database as a subtest, each with a new, migrated database, dropped at the end.
-func Each(t *testing.T, fn func(t *testing.T, db *database.Database)) {
+// EachKind runs fn as a subtest on each of Kinds.
+func EachKind(t *testing.T, fn func(t *testing.T, kind string)) {
+	t.Helper()
+	each(t, fn, func(string) bool { return true })
+}
+
+// EachServer is EachKind without "sqlite".
+func EachServer(t *testing.T, fn func(t *testing.T, kind string)) {
+	t.Helper()
+	each(t, fn, func(kind string) bool { return kind != "sqlite" })
+}
+
+// EachOf is EachKind for the databases of one dialect, or for one kind: "mysql" is MariaDB too, "mariadb" is MariaDB alone.
+func EachOf(t *testing.T, dialect string, fn func(t *testing.T, kind string)) {
+	t.Helper()
+	each(t, fn, func(kind string) bool { return kind == dialect || Dialect(kind) == dialect })
+}
+
+func each(t *testing.T, fn func(t *testing.T, kind string), meant func(kind string) bool) {
 	t.Helper()
 	for _, kind := range Kinds(t) {
-		t.Run(kind, func(t *testing.T) { fn(t, New(t, kind)) })
+		if meant(kind) {
+			t.Run(kind, func(t *testing.T) { fn(t, kind) })
+		}
 	}
 }
 
-// EachURL is Each with the URL of a new, empty database, for tests that open it themselves.
+// Each is EachKind with a new, migrated database, dropped at the end.
+func Each(t *testing.T, fn func(t *testing.T, db *database.Database)) {
+	t.Helper()
+	EachKind(t, func(t *testing.T, kind string) { fn(t, New(t, kind)) })
+}
+
+// EachURL is EachKind with the URL of a new, empty database, for tests that open it themselves.
 func EachURL(t *testing.T, fn func(t *testing.T, url string)) {
 	t.Helper()
-	for _, kind := range Kinds(t) {
-		t.Run(kind, func(t *testing.T) { fn(t, URL(t, kind)) })
-	}
+	EachKind(t, func(t *testing.T, kind string) { fn(t, URL(t, kind)) })
 }
 
 // New returns a new, migrated database, dropped at the end of the test. It takes at most one Options.
@@ -135,6 +158,23 @@ func postgresServer(tb testing.TB, u *url.URL) *sql.DB {
 // Processlist is a table of MariaDB and MySQL with what each connection does. MySQL's in information_schema fails while any text
 // in it does not fit an older charset.
 const Processlist = "/*M! information_schema.processlist */ /*!80022 performance_schema.processlist */"
+
+// WaitsForLock returns a function that reports whether a statement waits for a lock in a database. MySQL and MariaDB do not tell:
+// there it is whether a statement runs that is LIKE a pattern. SQLite shows none, and so it is always true.
+func WaitsForLock(tb testing.TB, db *database.Database, pattern string) func() bool {
+	query := map[string]string{
+		"sqlite":   "SELECT 1",
+		"mysql":    "SELECT count(*) FROM " + Processlist + " WHERE db = DATABASE() AND info LIKE '" + pattern + "'",
+		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+	}[db.Dialect()]
+	return func() bool {
+		var n int
+		if err := db.Side.QueryRowContext(tb.Context(), query).Scan(&n); err != nil {
+			tb.Fatal(err)
+		}
+		return n > 0
+	}
+}
 
 // dropMySQL ends the connections first, since DROP waits for a transaction that one of them may hold.
 func dropMySQL(admin *sql.DB, name string) error {
