@@ -88,6 +88,7 @@ type listRow[E, N any] struct {
 
 // listSource returns the source of a list's pages. edges is nil where its edges have no columns.
 func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
+	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
 	return batch.NewSource(func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
 		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
@@ -115,7 +116,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Obje
 			}
 			ofParent := make(map[int64][]*E, len(parents))
 			for _, r := range rows {
-				PE(&r.edge).Base().Lead(&r.node, &nodes.rows)
+				base(&r.edge).Lead(&r.node, &nodes.rows)
 				loader.Prime(nodes.ID(&r.node), &r.node)
 				ofParent[r.parent] = append(ofParent[r.parent], &r.edge)
 			}
@@ -124,7 +125,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Obje
 				if list.Parent != "" {
 					key.Parent = keyset.Of(parent)
 				}
-				pages[key] = keyset.Page[E, N, PE](list, key, ofParent[parent])
+				pages[key] = keyset.Page(list, key, ofParent[parent], base)
 			}
 		}
 		return pages, nil

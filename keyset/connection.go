@@ -47,9 +47,10 @@ type Connection[E, N any] struct {
 	more bool // the list goes on beyond the page, in the direction in which it was read
 }
 
-// Page returns the page that a key asks for of the rows that were read: one more than that where the list goes on.
-func Page[E, N any, PE EdgeOf[E, N]](list *List, key Key, read []*E) *Connection[E, N] {
-	c := &Connection[E, N]{Edges: read, Key: key, List: list, base: func(e *E) *Edge[N] { return PE(e).Base() }}
+// Page returns the page that a key asks for of the rows that were read: one more than that where the list goes on. base returns the
+// Edge in one of its edges.
+func Page[E, N any](list *List, key Key, read []*E, base func(*E) *Edge[N]) *Connection[E, N] {
+	c := &Connection[E, N]{Edges: read, Key: key, List: list, base: base}
 	if len(read) > key.Window.Size {
 		c.Edges, c.more = read[:key.Window.Size], true
 	}

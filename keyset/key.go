@@ -145,7 +145,7 @@ func ID(typ string, number int64) string { return typ + ":" + strconv.FormatInt(
 func ParseID(id string) (typ string, number int64, ok bool) {
 	typ, digits, _ := strings.Cut(id, ":")
 	number, err := strconv.ParseInt(digits, 10, 64)
-	return typ, number, err == nil && number > 0 && ID(typ, number) == id
+	return typ, number, err == nil && '1' <= digits[0] && digits[0] <= '9'
 }
 
 // Cursor returns the opaque cursor of a row in a list of its type.

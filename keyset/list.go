@@ -41,14 +41,14 @@ func (l *List) Rows(key Key, parents []int64, columns []string) []Statement {
 	if l.Few {
 		return l.numbered(key, parents, columns)
 	}
-	one := l.window(key, columns)
+	one, same := l.window(key, columns), key.args(nil)
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
 	var all []Statement
 	for ids := range slices.Chunk(slices.Sorted(slices.Values(parents)), maxArms) {
 		ids = padded(ids, noID, maxArms)
-		var args []any
+		args := make([]any, 0, len(ids)*(1+len(same)))
 		for _, id := range ids {
-			args = key.args(append(args, id))
+			args = append(append(args, id), same...)
 		}
 		all = append(all, Statement{strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), args})
 	}
@@ -67,22 +67,22 @@ func (l *List) window(key Key, columns []string) string {
 
 // where is the clause that leaves out what is not in a window.
 func (l *List) where(key Key, parent string) string {
-	clause, word := "", " WHERE "
-	for _, condition := range []struct {
-		stands bool
-		text   string
-	}{
-		{parent != "", parent},
-		{key.Filter.condition != "", key.Filter.condition},
-		{key.Window.After.given, l.By + key.beyond(true) + "?"},
-		{key.Window.Before.given, l.By + key.beyond(false) + "?"},
-	} {
-		if condition.stands {
-			clause += word + condition.text
-			word = " AND "
+	conditions := make([]string, 0, 4)
+	for _, condition := range []string{parent, key.Filter.condition} {
+		if condition != "" {
+			conditions = append(conditions, condition)
 		}
 	}
-	return clause
+	if key.Window.After.given {
+		conditions = append(conditions, l.By+key.beyond(true)+"?")
+	}
+	if key.Window.Before.given {
+		conditions = append(conditions, l.By+key.beyond(false)+"?")
+	}
+	if len(conditions) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(conditions, " AND ")
 }
 
 // beyond is how the rows of a window compare with the place that they come after, or before.
@@ -104,10 +104,11 @@ func (k Key) direction() string {
 // places appends the arguments of where behind the parent's.
 func (k Key) places(args []any) []any {
 	args = k.Filter.values(args)
-	for _, place := range []Place{k.Window.After, k.Window.Before} {
-		if place.given {
-			args = append(args, place.id)
-		}
+	if k.Window.After.given {
+		args = append(args, k.Window.After.id)
+	}
+	if k.Window.Before.given {
+		args = append(args, k.Window.Before.id)
 	}
 	return args
 }
