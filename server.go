@@ -129,7 +129,7 @@ func migrate(ctx context.Context, cfg config, log *slog.Logger) error {
 
 // prepare makes sure of the schema and of the demo data.
 func prepare(ctx context.Context, cfg config, db *database.Database, log *slog.Logger) error {
-	if cfg.DoMigrate || db.Dialect() == "sqlite" {
+	if cfg.DoMigrate || db.Dialect().Embedded() {
 		applied, err := db.Migrate(ctx)
 		if err != nil {
 			return fmt.Errorf("migrate: %w", err)
@@ -213,9 +213,9 @@ func serve(ctx context.Context, cfg config, e equipment, db *database.Database, 
 	return nil
 }
 
-// commitProof is what lets the fate of a mutation be known whose connection is lost at COMMIT. SQLite has none.
+// commitProof is what lets the fate of a mutation be known whose connection is lost at COMMIT. An embedded database needs none.
 func commitProof(cfg config, db *database.Database) *session.Proof {
-	if cfg.Proof == "off" || db.Dialect() == "sqlite" {
+	if cfg.Proof == "off" || db.Dialect().Embedded() {
 		return nil
 	}
 	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}

@@ -465,7 +465,7 @@ func waitsForLock(tb testing.TB, db *database.Database) func() bool {
 		"sqlite":   "SELECT 1", // it shows nobody who waits
 		"mysql":    "SELECT count(*) FROM " + databasetest.Processlist + " WHERE db = DATABASE() AND info LIKE 'SELECT%FOR UPDATE'",
 		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-	}[db.Dialect()]
+	}[db.Dialect().Name()]
 	return func() bool {
 		var n int
 		if err := db.Side.QueryRowContext(tb.Context(), query).Scan(&n); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rollcall/apierror"
+	"rollcall/dialect"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -23,13 +24,9 @@ var userRow = row[model.User]{
 // ReadUser reads a user with all columns and past the batches, for a mutation. The error is NOT_FOUND where there is none.
 func ReadUser(ctx context.Context, id int64) (*model.User, error) { return readUser(ctx, id, "") }
 
-// LockUser is ReadUser, and keeps other transactions from changing the user until this one ends. SQLite, where one transaction
-// writes at a time, knows no such clause.
+// LockUser is ReadUser, and keeps other transactions from changing the user until this one ends.
 func LockUser(ctx context.Context, id int64) (*model.User, error) {
-	if session.DB(ctx).Name() == "sqlite" {
-		return readUser(ctx, id, "")
-	}
-	return readUser(ctx, id, " FOR UPDATE")
+	return readUser(ctx, id, dialect.OfDB(session.DB(ctx)).ForUpdate())
 }
 
 func readUser(ctx context.Context, id int64, lock string) (*model.User, error) {
