@@ -65,11 +65,11 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 		return nil, openErrorf("the MySQL URL cannot be used: %v", err)
 	}
 	renewal := newRenewal()
-	writing := func() *sql.DB { return mysqlPool(cfg, renewal.mysql(base, true), false, 0) }
+	writing := func() *sql.DB { return mysqlPool(cfg, base, renewal, false, 0) }
 	p := pools{
 		write: writing(),
 		side:  writing(),
-		read:  mysqlPool(cfg, renewal.mysql(base, false), true, opt.Deadline),
+		read:  mysqlPool(cfg, base, renewal, true, opt.Deadline),
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -152,19 +152,28 @@ func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
 // mysqlConnector is the driver's connector for connections that are set as mysqlSettings says, and refuses others.
 type mysqlConnector struct {
 	driver.Connector
+	renewal    *renewal // that the connections are under, or nil
+	writes     bool
 	addr       string
 	set, check string
 }
 
-func mysqlPool(cfg *driverMySQL.Config, base driver.Connector, readOnly bool, limit time.Duration) *sql.DB {
+func mysqlPool(cfg *driverMySQL.Config, base driver.Connector, renewal *renewal, readOnly bool, limit time.Duration) *sql.DB {
 	set, check := mysqlStatements(readOnly, limit)
-	return sql.OpenDB(&mysqlConnector{base, cfg.Addr, set, check})
+	return sql.OpenDB(&mysqlConnector{base, renewal, !readOnly, cfg.Addr, set, check})
 }
 
 func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	var renewed *renewed
+	if c.renewal != nil {
+		renewed = c.renewal.connection(c.writes) // of the generation in which it began
+	}
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if renewed != nil {
+		conn = &mysqlConn{conn.(driverConn), conn.(driver.NamedValueChecker), renewed}
 	}
 	if err := c.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -215,7 +224,7 @@ func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, fu
 	if err != nil {
 		return nil, nil, err
 	}
-	pool := mysqlPool(cfg, base, false, 0)
+	pool := mysqlPool(cfg, base, nil, false, 0)
 	release, err := hold(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', LEFT(SHA2(DATABASE(), 256), 40)), 600)").Scan(&got)

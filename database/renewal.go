@@ -191,27 +191,6 @@ func (t *mysqlTx) Commit() error {
 	return err
 }
 
-// mysqlRenewal is a connector whose connections are under a renewal.
-type mysqlRenewal struct {
-	driver.Connector
-	renewal *renewal
-	writes  bool
-}
-
-// mysql returns base with its connections under the renewal.
-func (r *renewal) mysql(base driver.Connector, writes bool) driver.Connector {
-	return &mysqlRenewal{base, r, writes}
-}
-
-func (c *mysqlRenewal) Connect(ctx context.Context) (driver.Conn, error) {
-	renewed := c.renewal.connection(c.writes)
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &mysqlConn{conn.(driverConn), conn.(driver.NamedValueChecker), renewed}, nil
-}
-
 // renewedKey is where a connection of pgx's keeps its renewed.
 const renewedKey = "rollcall.renewed"
 
