@@ -128,7 +128,7 @@ func (s *service) migrate(ctx context.Context) error {
 
 // prepare makes sure of the schema and of the demo data.
 func (s *service) prepare(ctx context.Context) error {
-	if s.DoMigrate || s.db.Dialect() == "sqlite" {
+	if s.DoMigrate || s.db.Dialect().Embedded() {
 		applied, err := s.db.Migrate(ctx)
 		if err != nil {
 			return fmt.Errorf("migrate: %w", err)
@@ -177,7 +177,7 @@ func (s *service) warnOfClashes(ctx context.Context) {
 // serve answers requests until ctx ends, then lets those in flight finish.
 func (s *service) serve(ctx context.Context) error {
 	s.health, s.counts = &health{db: s.db, log: s.log}, metrics.New(s.db.Pools())
-	if s.Proof == "on" && s.db.Dialect() != "sqlite" { // which has no connection that a COMMIT could be lost with
+	if s.Proof == "on" && !s.db.Dialect().Embedded() { // which has no connection that a COMMIT could be lost with
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
 	}

@@ -394,7 +394,7 @@ func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 		if log := s.log.String(); !contains(log, "still running", "operation=Late", "id=") || strings.Contains(log, "could not be ended") {
 			t.Errorf("logged:\n%s", log)
 		}
-		if db.Dialect() != "sqlite" { // which has nothing that waits without the process
+		if db.Dialect().Name() != "sqlite" { // which has nothing that waits without the process
 			eventually(t, "its statement is cancelled in the database", func() bool { return !waitsForLock(t, db)() })
 		}
 		release()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"rollcall/dialect"
 )
 
 // errReadOnly is what Check returns where the database says of itself that it takes no writes.
@@ -15,7 +17,7 @@ var errReadOnly = errors.New("the database says that it is read-only")
 // changes nothing.
 func (d *Database) Check(ctx context.Context) error {
 	err := d.check(ctx, d.Side)
-	if d.fresh != nil && (errors.Is(err, errReadOnly) || ofConnection(err)) {
+	if d.fresh != nil && (errors.Is(err, errReadOnly) || dialect.Is(err, ofConnection)) {
 		d.renewal.better.Store(true)
 		side := d.fresh()
 		defer func() { _ = side.Close() }()
@@ -31,16 +33,11 @@ func (d *Database) check(ctx context.Context, side *sql.DB) error {
 	if err := d.checkSchema(ctx, side); err != nil {
 		return err
 	}
-	question := map[string]string{
-		// The first is no bar to some users. MariaDB skips the comment.
-		"mysql":    "SELECT @@read_only /*!50720 OR @@super_read_only */, @@innodb_read_only",
-		"postgres": "SELECT false, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool",
-	}[d.dialect]
-	if question == "" {
+	if d.product.readOnly == "" {
 		return nil
 	}
 	var perhaps, readOnly bool
-	if err := side.QueryRowContext(ctx, question).Scan(&perhaps, &readOnly); err != nil {
+	if err := side.QueryRowContext(ctx, d.product.readOnly).Scan(&perhaps, &readOnly); err != nil {
 		return err
 	}
 	if readOnly {

@@ -45,15 +45,10 @@ func (d *Database) loadDemo(ctx context.Context) (loaded bool, err error) {
 					return err
 				}
 			}
-			if d.dialect != "postgres" {
+			if d.product.afterIDs == "" {
 				return nil
 			}
-			for _, table := range []string{"users", "teams"} { // explicit ids leave the sequences behind
-				if err := tx.Exec(fmt.Sprintf("SELECT setval(pg_get_serial_sequence('%s', 'id'), max(id)) FROM %[1]s", table)).Error; err != nil {
-					return err
-				}
-			}
-			return nil
+			return tx.Exec(d.product.afterIDs).Error
 		})
 	})
 	return loaded && err == nil, err

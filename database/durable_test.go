@@ -89,10 +89,10 @@ func TestATableThatWouldLoseOrChangeWhatIsStoredIsRefused(t *testing.T) {
 			}
 		}
 		exec("CREATE TABLE someone_elses (id varchar(9))")
-		if db.Dialect() == "mysql" {
+		if db.Dialect().Name() == "mysql" {
 			exec("ALTER TABLE someone_elses ENGINE = MyISAM, CONVERT TO CHARACTER SET latin1")
 		}
-		for _, damage := range damages[db.Dialect()] {
+		for _, damage := range damages[db.Dialect().Name()] {
 			exec(damage)
 			table := strings.Fields(damage)[2]
 			for name, err := range map[string]error{"CheckSchema": db.CheckSchema(t.Context()), "Migrate": migrationError(t, db)} {

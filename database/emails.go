@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 
@@ -44,17 +43,10 @@ func (d *Database) SpellEmails(ctx context.Context) (clashes []EmailClash, err e
 	return clashes, err
 }
 
-// oddEmails finds emails that NormalEmail may change, and only few besides: the server reads all, and sends these.
-var oddEmails = map[string]string{
-	"sqlite":   "(email GLOB '*[^!-~]*' OR email GLOB '*[A-Z]*' OR email GLOB '*xn--*')",
-	"mysql":    "email REGEXP '[^!-~]|[A-Z]|xn--'",
-	"postgres": "email ~ '[^!-~]|[A-Z]|xn--'",
-}
-
 func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []EmailClash, err error) {
-	next := d.numbered(fmt.Sprintf("SELECT id, email FROM users WHERE id > ? AND %s ORDER BY id LIMIT %d", oddEmails[d.dialect], emailsBatch))
+	next := d.product.Rebind(fmt.Sprintf("SELECT id, email FROM users WHERE id > ? AND %s ORDER BY id LIMIT %d", d.product.oddEmails, emailsBatch))
 	for after := int64(0); ; {
-		users, err := emails(ctx, pool, next, after)
+		users, err := collect(ctx, pool, func(u *model.User) []any { return []any{&u.ID, &u.Email} }, next, after)
 		if err != nil || len(users) == 0 {
 			return clashes, err
 		}
@@ -68,23 +60,6 @@ func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []Ema
 		}
 		clashes = append(clashes, found...)
 	}
-}
-
-// emails reads ids and emails.
-func emails(ctx context.Context, pool *sql.DB, query string, args ...any) (users []model.User, err error) {
-	rows, err := pool.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var u model.User
-		if err := rows.Scan(&u.ID, &u.Email); err != nil {
-			return nil, err
-		}
-		users = append(users, u)
-	}
-	return users, rows.Err()
 }
 
 // spell rewrites the emails of some users in one transaction, if any is to be.
@@ -102,10 +77,10 @@ func (d *Database) spell(ctx context.Context, pool *sql.DB, users []model.User) 
 			defer func() { _ = tx.Rollback() }() // of no effect after COMMIT
 		}
 		var holder int64
-		err := tx.QueryRowContext(ctx, d.numbered("SELECT id FROM users WHERE email = ?"), normal).Scan(&holder)
+		err := tx.QueryRowContext(ctx, d.product.Rebind("SELECT id FROM users WHERE email = ?"), normal).Scan(&holder)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			_, err = tx.ExecContext(ctx, d.numbered("UPDATE users SET email = ? WHERE id = ? AND email = ?"), normal, u.ID, u.Email)
+			_, err = tx.ExecContext(ctx, d.product.Rebind("UPDATE users SET email = ? WHERE id = ? AND email = ?"), normal, u.ID, u.Email)
 		case err == nil && holder != u.ID: // it may have been mended meanwhile
 			clashes = append(clashes, EmailClash{ID: u.ID, Holder: holder})
 		}
@@ -117,17 +92,4 @@ func (d *Database) spell(ctx context.Context, pool *sql.DB, users []model.User) 
 		return nil, nil
 	}
 	return clashes, tx.Commit()
-}
-
-// numbered returns a query with its parameters as the database has them.
-func (d *Database) numbered(query string) string {
-	if d.dialect != "postgres" {
-		return query
-	}
-	parts := strings.Split(query, "?")
-	var text strings.Builder
-	for i, part := range parts[:len(parts)-1] {
-		fmt.Fprintf(&text, "%s$%d", part, i+1)
-	}
-	return text.String() + parts[len(parts)-1]
 }

@@ -40,7 +40,7 @@ func ConnectDeaf(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	pool := mysqlPool(cfg, deafConnector{base}, false, 0)
+	pool := mysqlPool(cfg, deafConnector{base}, nil, false, 0)
 	return errors.Join(pool.PingContext(ctx), pool.Close())
 }
 

@@ -90,11 +90,11 @@ func schema(t *testing.T, db *database.Database) string {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if db.Dialect() == "mysql" {
+		if db.Dialect().Name() == "mysql" {
 			write(t, &text, db.Side, "SHOW CREATE TABLE "+name)
 		}
 	}
-	switch db.Dialect() {
+	switch db.Dialect().Name() {
 	case "sqlite":
 		write(t, &text, db.Side, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
 	case "postgres":
@@ -181,7 +181,7 @@ func TestAMigrationThatFailsSaysWhatToMend(t *testing.T) {
 		taken := map[string]string{
 			"sqlite": "CREATE TABLE users (id int)", "postgres": "CREATE TABLE users (id int)",
 			"mysql": "CREATE VIEW users AS SELECT 1 AS id", // of a table it is told at the end what is missing
-		}[db.Dialect()]
+		}[db.Dialect().Name()]
 		if err := db.Write.Exec(taken).Error; err != nil {
 			t.Fatal(err)
 		}

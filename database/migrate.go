@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 	goosedb "github.com/pressly/goose/v3/database"
+
+	"rollcall/dialect"
 )
 
 //go:embed migrations
@@ -77,11 +78,11 @@ func migrationFailure(ctx context.Context, err error) error {
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		what, err = fmt.Sprintf("migration %d has failed", partial.Failed.Source.Version), partial.Err
 	}
-	reason, denied := serverText(err)
-	if denied {
-		return fmt.Errorf("%s: %s: give the user all rights on the database, then migrate again", what, reason)
+	m, remedy := dialect.MeaningOf(err), "mend that"
+	if m.Is(dialect.NoRight) {
+		remedy = "give the user all rights on the database"
 	}
-	return fmt.Errorf("%s: %s: mend that, then migrate again", what, reason)
+	return fmt.Errorf("%s: %s: %s, then migrate again", what, m.Text, remedy)
 }
 
 // CheckSchema returns nil when the schema has this program's version, and a *SchemaError when it has another, or when a table
@@ -111,12 +112,7 @@ func (d *Database) checkSchema(ctx context.Context, side *sql.DB) error {
 
 // version returns the version in goose's table. goose would create the table to do so.
 func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, err error) {
-	exists := map[string]string{
-		"sqlite":   "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
-		"mysql":    "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '" + goose.DefaultTablename + "'",
-		"postgres": "SELECT count(to_regclass('" + goose.DefaultTablename + "'))",
-	}[d.dialect]
-	if err := side.QueryRowContext(ctx, exists).Scan(&version); err != nil || version == 0 {
+	if err := side.QueryRowContext(ctx, d.product.versioned).Scan(&version); err != nil || version == 0 {
 		return 0, err
 	}
 	err = side.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(&version)
@@ -126,99 +122,45 @@ func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, er
 // tables are those that the migrations create, and goose's.
 var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks"}
 
-// tablesAndFlaws return the names of the tables that are there, each with what is wrong with it, or with "". A table with a flaw
-// may come twice. SQLite's tables are all alike.
-var tablesAndFlaws = map[string]string{
-	"sqlite": "SELECT name, '' FROM sqlite_master WHERE type = 'table'",
-	"mysql": ofEachTable(`SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
-		FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%[1]s'
-		UNION ALL SELECT table_name, CONCAT('has texts in ', collation_name, ' instead of utf8mb4_bin')
-		FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '%[1]s' AND collation_name <> 'utf8mb4_bin'`),
-	"postgres": `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
-		FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)`,
-}
-
-// ofEachTable asks for one table after the other. MariaDB opens every table of the schema unless it is told the name, and takes
-// that from an equality, not from a list.
-func ofEachTable(query string) string {
-	queries := make([]string, len(tables))
-	for i, table := range tables {
-		queries[i] = fmt.Sprintf(query, table)
-	}
-	return strings.Join(queries, " UNION ALL ")
-}
-
 // flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
 // database are none of ours.
 func (d *Database) flaw(ctx context.Context, side *sql.DB) (string, error) {
-	rows, err := side.QueryContext(ctx, tablesAndFlaws[d.dialect])
+	type row struct{ table, flaw string }
+	rows, err := collect(ctx, side, func(r *row) []any { return []any{&r.table, &r.flaw} }, d.product.tablesAndFlaws)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = rows.Close() }()
 	there := map[string]string{}
-	for rows.Next() {
-		var table, what string
-		if err := rows.Scan(&table, &what); err != nil {
-			return "", err
-		}
-		there[table] = cmp.Or(there[table], what)
+	for _, r := range rows {
+		there[r.table] = cmp.Or(there[r.table], r.flaw)
 	}
-	if err := rows.Err(); err != nil {
-		return "", err
-	}
-	mend := map[string]string{
-		"mysql":    "ENGINE = InnoDB ROW_FORMAT = DYNAMIC, CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-		"postgres": "SET LOGGED",
-	}[d.dialect]
 	for _, table := range tables {
 		what, exists := there[table]
 		switch {
-		case !exists && (table != "session_operations" || d.dialect != "sqlite"):
+		case !exists && (table != "session_operations" || !d.product.Embedded()):
 			return fmt.Sprintf("the table %s is missing: restore the database from a backup", table), nil
 		case what != "":
-			return fmt.Sprintf("the table %[1]s %[2]s: run ALTER TABLE %[1]s %[3]s", table, what, mend), nil
+			return fmt.Sprintf("the table %[1]s %[2]s: run ALTER TABLE %[1]s %[3]s", table, what, d.product.mend), nil
 		}
 	}
 	return "", nil
 }
 
 func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, "migrations/"+d.dialect)
+	files, err := fs.Sub(migrations, "migrations/"+d.product.Name())
 	if err != nil {
 		return nil, err
 	}
-	dialect := map[string]goose.Dialect{
-		"sqlite": goose.DialectSQLite3, "mysql": goose.DialectMySQL, "postgres": goose.DialectPostgres,
-	}[d.dialect]
-	options := []goose.ProviderOption{
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
-		goose.WithGoMigrations(d.emailsMigration()),
+	store, err := goosedb.NewStore(d.product.goose, goose.DefaultTablename)
+	if err != nil {
+		return nil, err
 	}
-	if d.dialect == "mysql" {
-		store, err := goosedb.NewStore(dialect, goose.DefaultTablename)
-		if err != nil {
-			return nil, err
-		}
-		dialect, options = goose.DialectCustom, append(options, goose.WithStore(mysqlVersions{store}))
+	if d.product.versions != nil {
+		store = d.product.versions(store)
 	}
-	return goose.NewProvider(dialect, pool, files, options...)
-}
-
-// mysqlVersions is goose's table of versions, with an engine. On MySQL its creation and its first row are no transaction, and goose
-// itself would never again write a first row that was not written then. It looks for that row, not for the table, where a store
-// has no method TableExists.
-type mysqlVersions struct{ goosedb.Store }
-
-func (mysqlVersions) CreateVersionTable(ctx context.Context, db goosedb.DBTxConn) error {
-	_, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+goose.DefaultTablename+` (
-    id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    version_id bigint NOT NULL,
-    is_applied boolean NOT NULL,
-    tstamp datetime NULL DEFAULT CURRENT_TIMESTAMP
-) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin`)
-	return err
+	return goose.NewProvider(goose.DialectCustom, pool, files, goose.WithStore(store), goose.WithDisableGlobalRegistry(true),
+		goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(d.emailsMigration()))
 }
 
 // maintain runs fn while no other process is within maintain on the same database. goose has a lock of its

@@ -33,7 +33,7 @@ func TestMigrateCreatesTheSchemaOnceOnly(t *testing.T) {
 // migrations returns how many there are for a database.
 func migrations(t *testing.T, db *database.Database) int {
 	t.Helper()
-	files, err := os.ReadDir("migrations/" + db.Dialect())
+	files, err := os.ReadDir("migrations/" + db.Dialect().Name())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,17 +17,40 @@ import (
 	"time"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
+	"github.com/pressly/goose/v3"
+	goosedb "github.com/pressly/goose/v3/database"
 	"gorm.io/driver/mysql"
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
 )
 
-// Error numbers: https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html, the same in MariaDB.
-const (
-	mysqlDatabaseDenied  = 1044
-	mysqlAccessDenied    = 1045
-	mysqlUnknownDatabase = 1049
-	mysqlNoPassword      = 1698 // access denied to a user who has no password to log in with
-)
+var mysqlProduct = product{
+	Dialect:  dialect.MySQL,
+	goose:    goose.DialectMySQL,
+	versions: func(store goosedb.Store) goosedb.Store { return mysqlVersions{store} },
+
+	versioned: "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '" + goose.DefaultTablename + "'",
+	tablesAndFlaws: ofEachTable(`SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
+		FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%[1]s'
+		UNION ALL SELECT table_name, CONCAT('has texts in ', collation_name, ' instead of utf8mb4_bin')
+		FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '%[1]s' AND collation_name <> 'utf8mb4_bin'`),
+	mend:     "ENGINE = InnoDB ROW_FORMAT = DYNAMIC, CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+	readOnly: "SELECT @@read_only /*!50720 OR @@super_read_only */, @@innodb_read_only", // MariaDB skips the comment
+	lossy: `SELECT CONCAT('innodb_flush_log_at_trx_commit = ', @@innodb_flush_log_at_trx_commit) FROM DUAL
+		WHERE @@innodb_flush_log_at_trx_commit <> 1`,
+	oddEmails: "email REGEXP '[^!-~]|[A-Z]|xn--'",
+}
+
+// ofEachTable asks for one table after the other. MariaDB opens every table of the schema unless it is told the name, and takes
+// that from an equality, not from a list.
+func ofEachTable(query string) string {
+	queries := make([]string, len(tables))
+	for i, table := range tables {
+		queries[i] = fmt.Sprintf(query, table)
+	}
+	return strings.Join(queries, " UNION ALL ")
+}
 
 func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, error) {
 	cfg, err := mysqlConfig(rawURL)
@@ -42,19 +65,19 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 		return nil, openErrorf("the MySQL URL cannot be used: %v", err)
 	}
 	renewal := newRenewal()
-	writing := func() *sql.DB { return mysqlPool(cfg, renewal.mysql(base, true), false, 0) }
+	writing := func() *sql.DB { return mysqlPool(cfg, base, renewal, false, 0) }
 	p := pools{
 		write: writing(),
 		side:  writing(),
-		read:  mysqlPool(cfg, renewal.mysql(base, false), true, opt.Deadline),
+		read:  mysqlPool(cfg, base, renewal, true, opt.Deadline),
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if err := p.sized(opt).ping(connecting); err != nil {
 		p.close()
-		return nil, mysqlFailure(ctx, cfg, err)
+		return nil, server{"MySQL", cfg.Addr, cfg.User, cfg.DBName, cfg.Passwd}.failure(ctx, err)
 	}
-	d := &Database{dialect: "mysql", renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+	d := &Database{product: mysqlProduct, renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
 		return mysqlMaintenance(ctx, cfg)
 	}}
 	// Without asking for the version GORM takes the SQL that MySQL and MariaDB share: LAST_INSERT_ID
@@ -129,20 +152,28 @@ func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
 // mysqlConnector is the driver's connector for connections that are set as mysqlSettings says, and refuses others.
 type mysqlConnector struct {
 	driver.Connector
+	renewal    *renewal // that the connections are under, or nil
+	writes     bool
 	addr       string
 	set, check string
 }
 
-func mysqlPool(cfg *driverMySQL.Config, base driver.Connector, readOnly bool, limit time.Duration) *sql.DB {
+func mysqlPool(cfg *driverMySQL.Config, base driver.Connector, renewal *renewal, readOnly bool, limit time.Duration) *sql.DB {
 	set, check := mysqlStatements(readOnly, limit)
-	return sql.OpenDB(&mysqlConnector{base, cfg.Addr, set, check})
+	return sql.OpenDB(&mysqlConnector{base, renewal, !readOnly, cfg.Addr, set, check})
 }
 
-// Connect implements driver.Connector.
 func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	var renewed *renewed
+	if c.renewal != nil {
+		renewed = c.renewal.connection(c.writes) // of the generation in which it began
+	}
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if renewed != nil {
+		conn = &mysqlConn{conn.(driverConn), conn.(driver.NamedValueChecker), renewed}
 	}
 	if err := c.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -169,6 +200,21 @@ func (c *mysqlConnector) prepare(ctx context.Context, conn driver.Conn) error {
 	return nil
 }
 
+// mysqlVersions is goose's table of versions, with an engine. On MySQL its creation and its first row are no transaction, and goose
+// itself would never again write a first row that was not written then. It looks for that row, not for the table, where a store
+// has no method TableExists.
+type mysqlVersions struct{ goosedb.Store }
+
+func (mysqlVersions) CreateVersionTable(ctx context.Context, db goosedb.DBTxConn) error {
+	_, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+goose.DefaultTablename+` (
+    id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    version_id bigint NOT NULL,
+    is_applied boolean NOT NULL,
+    tstamp datetime NULL DEFAULT CURRENT_TIMESTAMP
+)`+dialect.MySQL.TableOptions())
+	return err
+}
+
 // mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
 // characters, and has no MD5 any more. Of a cluster each node has locks of its own.
 func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, func() error, error) {
@@ -178,7 +224,7 @@ func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, fu
 	if err != nil {
 		return nil, nil, err
 	}
-	pool := mysqlPool(cfg, base, false, 0)
+	pool := mysqlPool(cfg, base, nil, false, 0)
 	release, err := hold(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', LEFT(SHA2(DATABASE(), 256), 40)), 600)").Scan(&got)
@@ -285,23 +331,4 @@ func mysqlTLS(cfg *driverMySQL.Config, query url.Values) error {
 		cfg.TLS.Certificates = []tls.Certificate{pair}
 	}
 	return nil
-}
-
-// mysqlFailure turns a failure to connect into an error for people.
-func mysqlFailure(ctx context.Context, cfg *driverMySQL.Config, err error) error {
-	s := server{product: "MySQL", addr: cfg.Addr, user: cfg.User, name: cfg.DBName, password: cfg.Passwd}
-	if refused, ok := errors.AsType[*OpenError](err); ok {
-		return refused
-	}
-	var reported *driverMySQL.MySQLError
-	if !errors.As(err, &reported) {
-		return s.unreachable(ctx, err)
-	}
-	switch reported.Number {
-	case mysqlAccessDenied, mysqlNoPassword, mysqlDatabaseDenied:
-		return s.denied()
-	case mysqlUnknownDatabase:
-		return s.noDatabase()
-	}
-	return s.refused(reported.Message)
 }

@@ -12,6 +12,8 @@ import (
 
 	"gorm.io/gorm"
 	gormlogger "gorm.io/gorm/logger"
+
+	"rollcall/dialect"
 )
 
 const (
@@ -35,7 +37,7 @@ type Database struct {
 	Read  *gorm.DB // reads; the server itself refuses a write
 	Side  *sql.DB  // a few connections for internal needs, so that these never wait for the other pools
 
-	dialect string
+	product product
 	renewal *renewal
 	fresh   func() *sql.DB // a pool like Side whose connections are new; nil where these are no better than old ones
 	held    func() error   // closes what is open besides the pools; nil: nothing is
@@ -79,8 +81,8 @@ func Open(ctx context.Context, url string, opt Options) (*Database, error) {
 		"and postgres://user:password@host:port/name")
 }
 
-// Dialect returns "sqlite", "mysql" (MariaDB too) or "postgres".
-func (d *Database) Dialect() string { return d.dialect }
+// Dialect returns the database's dialect.
+func (d *Database) Dialect() dialect.Dialect { return d.product.Dialect }
 
 // Pools returns the three pools by their names: "write", "read" and "side".
 func (d *Database) Pools() map[string]*sql.DB {
@@ -160,4 +162,21 @@ func (d *Database) finish(p pools, dialector func(*sql.DB) gorm.Dialector, opt O
 	}
 	d.renewal.check = d.Check
 	return d, nil
+}
+
+// collect reads all rows of a query into where columns says.
+func collect[T any](ctx context.Context, pool *sql.DB, columns func(*T) []any, query string, args ...any) (all []T, err error) {
+	rows, err := pool.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var row T
+		if err := rows.Scan(columns(&row)...); err != nil {
+			return nil, err
+		}
+		all = append(all, row)
+	}
+	return all, rows.Err()
 }

@@ -73,7 +73,7 @@ func TestThePoolsHaveTheirIsolation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
 		// MySQL and MariaDB name it differently; new versions of MariaDB have both names.
 		query, want := "SHOW VARIABLES WHERE variable_name IN ('tx_isolation', 'transaction_isolation')", "READ-COMMITTED"
-		switch db.Dialect() {
+		switch db.Dialect().Name() {
 		case "sqlite": // always serializable; what counts there is that a commit is on the disk
 			query, want = "SELECT 'synchronous', synchronous FROM pragma_synchronous", "2"
 		case "postgres":
@@ -121,7 +121,7 @@ func TestThePoolSizeBoundsReadsAndTransactions(t *testing.T) {
 		write, _ := db.Write.DB()
 		read, _ := db.Read.DB()
 		wantWrite := 3
-		if db.Dialect() == "sqlite" {
+		if db.Dialect().Name() == "sqlite" {
 			wantWrite = 1
 		}
 		if w, r := write.Stats().MaxOpenConnections, read.Stats().MaxOpenConnections; w != wantWrite || r != 3 {
@@ -239,8 +239,8 @@ func TestAPostgresURLSaysWhichDatabaseItMeansWhateverTheEnvironmentSays(t *testi
 func TestMariaDBIsASchemeToo(t *testing.T) {
 	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) {
 		db := databasetest.Open(t, strings.Replace(databasetest.URL(t, kind), "mysql://", "mariadb://", 1))
-		if db.Dialect() != "mysql" {
-			t.Errorf("the dialect is %s", db.Dialect())
+		if db.Dialect().Name() != "mysql" {
+			t.Errorf("the dialect is %s", db.Dialect().Name())
 		}
 		migrate(t, db)
 	})

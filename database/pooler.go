@@ -47,7 +47,6 @@ type pooledConnector struct {
 	settings postgresSettings
 }
 
-// Connect implements driver.Connector.
 func (c *pooledConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
@@ -69,7 +68,6 @@ type pooledConn struct {
 	settings postgresSettings
 }
 
-// BeginTx implements driver.ConnBeginTx.
 func (c *pooledConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if c.Conn.Conn().IsClosed() {
 		return nil, driver.ErrBadConn
@@ -102,7 +100,6 @@ func (c *pooledConn) alone(ctx context.Context) (end func(error) error, err erro
 	}, nil
 }
 
-// ExecContext implements driver.ExecerContext.
 func (c *pooledConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	end, err := c.alone(ctx)
 	if err != nil {
@@ -115,7 +112,6 @@ func (c *pooledConn) ExecContext(ctx context.Context, query string, args []drive
 	return result, nil
 }
 
-// QueryContext implements driver.QueryerContext.
 func (c *pooledConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	end, err := c.alone(ctx)
 	if err != nil {
@@ -128,7 +124,6 @@ func (c *pooledConn) QueryContext(ctx context.Context, query string, args []driv
 	return &pooledRows{rows.(*stdlib.Rows), end}, nil
 }
 
-// PrepareContext implements driver.ConnPrepareContext.
 func (c *pooledConn) PrepareContext(context.Context, string) (driver.Stmt, error) {
 	return nil, errors.New("database: no statement stays prepared behind a pooler in transaction mode")
 }
@@ -139,7 +134,6 @@ type pooledRows struct {
 	end func(error) error
 }
 
-// Close implements driver.Rows.
 func (r *pooledRows) Close() error { return r.end(r.Rows.Close()) }
 
 // pooledTx is the transaction that a connection is in.
@@ -148,7 +142,6 @@ type pooledTx struct {
 	conn *pgx.Conn
 }
 
-// Commit implements driver.Tx.
 func (t *pooledTx) Commit() error {
 	tag, err := t.conn.Exec(t.ctx, "COMMIT")
 	if err == nil && tag.String() == "ROLLBACK" {
@@ -157,7 +150,6 @@ func (t *pooledTx) Commit() error {
 	return err
 }
 
-// Rollback implements driver.Tx.
 func (t *pooledTx) Rollback() error {
 	_, err := t.conn.Exec(t.ctx, "ROLLBACK")
 	return err

@@ -12,23 +12,33 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/scalar"
-
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
+	"rollcall/scalar"
 )
 
-// SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
-const (
-	postgresInvalidAuthorization = "28000"
-	postgresInvalidPassword      = "28P01"
-	postgresUnknownDatabase      = "3D000"
-	postgresNoPrivilege          = "42501"
-)
+var postgresProduct = product{
+	Dialect: dialect.PostgreSQL,
+	goose:   goose.DialectPostgres,
+
+	versioned: "SELECT count(to_regclass('" + goose.DefaultTablename + "'))",
+	tablesAndFlaws: `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
+		FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)`,
+	mend:     "SET LOGGED",
+	readOnly: "SELECT false, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool",
+	lossy: `SELECT name || ' = ' || setting FROM pg_settings
+		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name`,
+	oddEmails: "email ~ '[^!-~]|[A-Z]|xn--'",
+	// Explicit ids leave the sequences behind.
+	afterIDs: `SELECT setval(pg_get_serial_sequence('users', 'id'), (SELECT max(id) FROM users)),
+		setval(pg_get_serial_sequence('teams', 'id'), (SELECT max(id) FROM teams))`,
+}
 
 func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, error) {
 	cfg, mode, err := postgresConfig(rawURL)
@@ -61,7 +71,7 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 	if err != nil {
 		return nil, postgresFailure(ctx, cfg, err)
 	}
-	d := &Database{dialect: "postgres", renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+	d := &Database{product: postgresProduct, renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
 		pool := postgresPool(cfg, mode, postgresSettings{endless: true})
 		lock, err := postgresLock(ctx, pool)
 		if err != nil {
@@ -219,7 +229,6 @@ func postgresLock(ctx context.Context, pool *sql.DB) (*sql.Tx, error) {
 // can be told. (The driver would give a text.)
 type timestamptzCodec struct{ *pgtype.TimestamptzCodec }
 
-// PlanScan implements pgtype.Codec.
 func (c timestamptzCodec) PlanScan(m *pgtype.Map, oid uint32, format int16, target any) pgtype.ScanPlan {
 	plan := c.TimestamptzCodec.PlanScan(m, oid, format, target)
 	if _, ok := target.(*pgtype.Timestamptz); ok && plan != nil {
@@ -230,7 +239,6 @@ func (c timestamptzCodec) PlanScan(m *pgtype.Map, oid uint32, format int16, targ
 
 type finiteScan struct{ pgtype.ScanPlan }
 
-// Scan implements pgtype.ScanPlan.
 func (f finiteScan) Scan(src []byte, target any) error {
 	t := target.(*pgtype.Timestamptz)
 	if err := f.ScanPlan.Scan(src, t); err != nil {
@@ -312,21 +320,5 @@ func postgresAddr(cfg *pgx.ConnConfig) string {
 
 // postgresFailure turns a failure to connect into an error for people.
 func postgresFailure(ctx context.Context, cfg *pgx.ConnConfig, err error) error {
-	s := server{
-		product: "PostgreSQL", addr: postgresAddr(cfg), user: cfg.User, name: cfg.Database, password: cfg.Password,
-	}
-	if refused, ok := errors.AsType[*OpenError](err); ok {
-		return refused
-	}
-	var reported *pgconn.PgError
-	if !errors.As(err, &reported) {
-		return s.unreachable(ctx, err)
-	}
-	switch reported.Code {
-	case postgresInvalidPassword, postgresInvalidAuthorization, postgresNoPrivilege:
-		return s.denied()
-	case postgresUnknownDatabase:
-		return s.noDatabase()
-	}
-	return s.refused(reported.Message)
+	return server{"PostgreSQL", postgresAddr(cfg), cfg.User, cfg.Database, cfg.Password}.failure(ctx, err)
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"rollcall/dialect"
 )
 
 // renewal replaces connections that are open but of no more use. After a failover behind the same address those to the old
@@ -94,15 +96,19 @@ func (r *renewal) connection(writes bool) *renewed {
 	return &renewed{renewal: r, writes: writes, since: r.generation.Load()}
 }
 
+// ofConnection are the facts of an error by which a connection that is opened now may do what one can't that was opened earlier.
+const ofConnection = dialect.Misplaced | dialect.Outdated
+
 // failed is told what the server has answered.
 func (r *renewed) failed(err error) {
-	fault := faultOf(err)
-	if r.writes && (fault == faultDenied || ofConnection(err)) {
+	m := dialect.MeaningOf(err)
+	denied := m.Fault == dialect.FaultDenied
+	if r.writes && (denied || m.Is(ofConnection)) {
 		r.refused.Store(true)
 	}
 	switch {
-	case !ofConnection(err), fault == faultReadOnly && !r.writes, r.since < r.generation.Load():
-	case fault == faultDenied: // perhaps for good, and on some table only
+	case !m.Is(ofConnection), m.Is(dialect.ReadOnly) && !r.writes, r.since < r.generation.Load():
+	case denied: // perhaps for good, and on some table only
 		if r.paused(&r.denied) == 0 {
 			r.useless = true
 			r.look()
@@ -183,27 +189,6 @@ func (t *mysqlTx) Commit() error {
 	err := t.Tx.Commit()
 	t.conn.told(err)
 	return err
-}
-
-// mysqlRenewal is a connector whose connections are under a renewal.
-type mysqlRenewal struct {
-	driver.Connector
-	renewal *renewal
-	writes  bool
-}
-
-// mysql returns base with its connections under the renewal.
-func (r *renewal) mysql(base driver.Connector, writes bool) driver.Connector {
-	return &mysqlRenewal{base, r, writes}
-}
-
-func (c *mysqlRenewal) Connect(ctx context.Context) (driver.Conn, error) {
-	renewed := c.renewal.connection(c.writes)
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &mysqlConn{conn.(driverConn), conn.(driver.NamedValueChecker), renewed}, nil
 }
 
 // renewedKey is where a connection of pgx's keeps its renewed.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"rollcall/dialect"
 )
 
 // server is what error messages may say about a database server, and the one thing that they may not.
@@ -25,6 +27,24 @@ func unambiguous(rest string) bool {
 	_, err := url.PathUnescape(rest)
 	return err == nil && strings.Count(rest, "@") == strings.Count(authority, "@") && strings.Count(rest, "@") <= 1 &&
 		!strings.Contains(rest, "#") && !strings.ContainsFunc(rest, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+// failure turns a failure to connect into an error for people.
+func (s server) failure(ctx context.Context, err error) error {
+	if refused, ok := errors.AsType[*OpenError](err); ok {
+		return refused
+	}
+	switch m := dialect.MeaningOf(err); {
+	case m.Number == "":
+		return s.unreachable(ctx, err)
+	case m.Is(dialect.Barred):
+		user, _, _ := strings.Cut(s.user, ":") // what follows was meant for the password
+		return openErrorf("%s at %s refuses the user %q: check the user's name, password and rights", s.product, s.addr, user)
+	case m.Is(dialect.NoDatabase):
+		return openErrorf("%s at %s has no database %q: create it first", s.product, s.addr, s.name)
+	default:
+		return openErrorf("%s at %s refuses the connection: %s", s.product, s.addr, s.detail(errors.New(m.Text)))
+	}
 }
 
 // unreachable turns a failure to connect that the server did not itself report into an error for people.
@@ -49,20 +69,6 @@ func (s server) unreachable(ctx context.Context, err error) error {
 		return openErrorf("the certificate of %s at %s is not trusted: %v", s.product, s.addr, cert.Err)
 	}
 	return openErrorf("cannot connect to %s at %s: %s", s.product, s.addr, s.detail(err))
-}
-
-func (s server) denied() error {
-	user, _, _ := strings.Cut(s.user, ":") // what follows was meant for the password
-	return openErrorf("%s at %s refuses the user %q: check the user's name, password and rights", s.product, s.addr, user)
-}
-
-func (s server) noDatabase() error {
-	return openErrorf("%s at %s has no database %q: create it first", s.product, s.addr, s.name)
-}
-
-// refused is every other error that the server reports.
-func (s server) refused(message string) error {
-	return openErrorf("%s at %s refuses the connection: %s", s.product, s.addr, s.detail(errors.New(message)))
 }
 
 // detail is an error's text on one line, unless it repeats the password.

@@ -170,11 +170,11 @@ func checkSettings(t *testing.T, db *database.Database, deadline time.Duration) 
 		pools["maintenance"] = pool
 		for name, pool := range pools {
 			query, want := "SHOW SESSION VARIABLES", maps.Clone(wantMySQL)
-			if db.Dialect() == "postgres" {
+			if db.Dialect().Name() == "postgres" {
 				query, want = "SELECT name, setting FROM pg_settings", maps.Clone(wantPostgres)
 			}
 			got := variables(t, pool, query)
-			switch dialect := db.Dialect(); {
+			switch dialect := db.Dialect().Name(); {
 			case name == "read" && dialect == "postgres":
 				want["transaction_read_only"] = "on"
 				want["statement_timeout"] = fmt.Sprint(deadline.Milliseconds())
@@ -185,7 +185,7 @@ func checkSettings(t *testing.T, db *database.Database, deadline time.Duration) 
 				want["lock_timeout"], want["idle_in_transaction_session_timeout"] = "0", "0"
 			}
 			for variable, value := range want {
-				if have, known := got[variable]; have != value && (known || db.Dialect() == "postgres") { // two are called so or otherwise
+				if have, known := got[variable]; have != value && (known || db.Dialect().Name() == "postgres") { // two are called so or otherwise
 					t.Errorf("%s: %s is %q, want %q", name, variable, have, value)
 				}
 			}

@@ -12,11 +12,23 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/pressly/goose/v3"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	driverSQLite "modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"rollcall/dialect"
 )
+
+var sqliteProduct = product{
+	Dialect: dialect.SQLite,
+	goose:   goose.DialectSQLite3,
+
+	versioned:      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
+	tablesAndFlaws: "SELECT name, '' FROM sqlite_master WHERE type = 'table'", // they are all alike
+	lossy:          "SELECT '' WHERE false",                                   // the settings are Open's own
+	oddEmails:      "(email GLOB '*[^!-~]*' OR email GLOB '*[A-Z]*' OR email GLOB '*xn--*')",
+}
 
 func openSQLite(ctx context.Context, path string, opt Options) (*Database, error) {
 	path, err := sqlitePath(path)
@@ -47,7 +59,7 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 		p.close()
 		return nil, sqliteFailure(ctx, path, err)
 	}
-	d := &Database{dialect: "sqlite", renewal: newRenewal(), held: files.Load().close, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
+	d := &Database{product: sqliteProduct, renewal: newRenewal(), held: files.Load().close, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
 		return sqliteMaintenance(ctx, path, write)
 	}}
 	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: pool}) }, opt)
@@ -113,18 +125,10 @@ func sqliteCheck(ctx context.Context, p pools) error {
 		_, err = tx.ExecContext(ctx, "PRAGMA user_version = 1")
 		err = errors.Join(err, tx.Rollback())
 	}
-	if sqliteCode(err) == sqlite3.SQLITE_BUSY { // another process is writing
+	if dialect.Is(err, dialect.Waited) { // another process is writing
 		return nil
 	}
 	return err
-}
-
-// sqliteCode returns the primary result code of an error, or 0: https://sqlite.org/rescode.html
-func sqliteCode(err error) int {
-	if reported, ok := errors.AsType[*driverSQLite.Error](err); ok {
-		return reported.Code() & 0xff
-	}
-	return 0
 }
 
 // sqliteMaintenance locks an empty file beside the database. The database's own lock will not do:
@@ -146,15 +150,14 @@ func sqliteFailure(ctx context.Context, path string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	switch sqliteCode(err) {
-	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+	switch m := dialect.MeaningOf(err); {
+	case m.Fault == dialect.FaultDamaged:
 		return openErrorf("%s is not a SQLite database, or is damaged", path)
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+	case m.Is(dialect.ReadOnly | dialect.Barred):
 		return openErrorf("the SQLite file %s or its folder cannot be written by this user", path)
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+	case m.Is(dialect.Transient):
 		return openErrorf("the SQLite file %s is locked by another process", path)
-	}
-	if errors.Is(err, errNoWAL) {
+	case errors.Is(err, errNoWAL):
 		return openErrorf("the SQLite file %s is on a file system without shared memory, which its write-ahead log needs", path)
 	}
 	return openErrorf("the SQLite file %s cannot be opened: %v", path, err)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"rollcall/apierror"
-	"rollcall/database"
+	"rollcall/dialect"
 	"rollcall/entity"
 	"rollcall/model"
 	"rollcall/session"
@@ -72,14 +72,14 @@ func (d *Directory) DeleteUser(ctx context.Context, input entity.Input) (id stri
 	if err != nil {
 		return "", err
 	}
-	user, err := d.users.Read(ctx, change.ID, forUpdate(ctx))
+	user, err := d.users.Read(ctx, change.ID, dialect.OfDB(session.DB(ctx)).ForUpdate())
 	if err != nil {
 		return "", err
 	}
 	err = remove(ctx, d, d.users, user, func() error {
 		return session.DB(ctx).Where("user_id = ?", user.ID).Delete(&model.Membership{}).Error
 	})
-	if database.BreaksReference(err) { // only reports refer to a user by now
+	if dialect.Is(err, dialect.ForeignKey) { // only reports refer to a user by now
 		return "", &apierror.Error{
 			Code: apierror.CodeConflict, Field: "id", Err: err,
 			Message: "the user has reports: give them another manager first",
@@ -103,7 +103,7 @@ func (d *Directory) lockForUpdate(ctx context.Context, change entity.Change[mode
 			}
 		}
 	}
-	user, err := d.users.Read(ctx, change.ID, forUpdate(ctx))
+	user, err := d.users.Read(ctx, change.ID, dialect.OfDB(session.DB(ctx)).ForUpdate())
 	if err != nil || manager == nil || !moves(user, *manager) {
 		return user, err
 	}
@@ -124,7 +124,7 @@ func asManager(err error) error {
 	switch {
 	case errors.As(err, &e) && e.Code == apierror.CodeNotFound:
 		return apierror.BadInput("managerId", "%s", e.Message)
-	case database.BreaksReference(err): // users refer to nothing else
+	case dialect.Is(err, dialect.ForeignKey): // users refer to nothing else
 		return apierror.BadInput("managerId", "the manager has been deleted")
 	}
 	return err

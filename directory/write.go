@@ -56,12 +56,3 @@ func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind m
 		session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: kind, UserID: id}) })
 	}
 }
-
-// forUpdate is the clause that keeps other transactions from changing a row until this one ends. SQLite, where one transaction writes
-// at a time, knows no such clause.
-func forUpdate(ctx context.Context) string {
-	if session.DB(ctx).Name() == "sqlite" {
-		return ""
-	}
-	return " FOR UPDATE"
-}

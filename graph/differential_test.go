@@ -180,7 +180,7 @@ func hostile(t *testing.T, db *database.Database) {
 	}
 	exec("INSERT INTO teams (id, name, created_at, updated_at) VALUES (51, ?, ?, ?), (52, 'nobody is in it', ?, ?), (53, 'a zero time', ?, ?)", names[0], at, at, at, at, at, zero)
 	exec("INSERT INTO memberships (team_id, user_id, role, created_at) VALUES (51, 1001, 'OWNER', ?), (51, 1003, 'MEMBER', ?), (51, 1006, 'MEMBER', ?), (53, 1002, 'OWNER', ?)", at, zero, at, at)
-	if db.Dialect() == "sqlite" {
+	if db.Dialect().Name() == "sqlite" {
 		exec(`UPDATE users SET name = CAST(x'6180c328ff62' AS TEXT) WHERE id = 1008`)
 		exec(`UPDATE users SET name = CAST(x'610062' AS TEXT) WHERE id = 1009`)
 	}
@@ -202,7 +202,7 @@ func onHostileData(t *testing.T, fn func(t *testing.T, db *database.Database)) {
 func differentials(t *testing.T, db *database.Database, share int) int {
 	t.Helper()
 	total := 400
-	if db.Dialect() != "sqlite" {
+	if db.Dialect().Name() != "sqlite" {
 		total = 100
 	}
 	if s := os.Getenv("ROLLCALL_TEST_DIFFERENTIAL"); s != "" {
@@ -297,7 +297,7 @@ func TestAnAnswerWithErrorsOfTheDatabaseIsTheSameAsTheEngines(t *testing.T) {
 		} {
 			t.Run(c.spoil, func(t *testing.T) {
 				// An error ends a transaction of PostgreSQL's, so it is left to chance which siblings have one.
-				snapshot := db.Dialect() != "postgres"
+				snapshot := db.Dialect().Name() != "postgres"
 				var sound []asked
 				for i := range differentials(t, db, 8) {
 					op, accept := p.random(seed+uint64(i), snapshot)
@@ -415,7 +415,7 @@ func slowly(t *testing.T, db *database.Database) {
 		"sqlite":   "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT gone.* FROM gone, n WHERE n.x < 0",
 		"mysql":    "SELECT gone.* FROM gone WHERE SLEEP(30) = 0",
 		"postgres": "SELECT gone.* FROM gone, pg_sleep(30)",
-	}[db.Dialect()]).Error; err != nil {
+	}[db.Dialect().Name()]).Error; err != nil {
 		t.Fatal(err)
 	}
 }

@@ -72,7 +72,7 @@ func (d *directory) maxPage(n int) {
 
 // proof is the proof of commits that a server has by default.
 func proof(db *database.Database) *session.Proof {
-	if db.Dialect() == "sqlite" {
+	if db.Dialect().Name() == "sqlite" {
 		return nil
 	}
 	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}

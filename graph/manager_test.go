@@ -118,7 +118,7 @@ func TestChangesOfManagersAtOnceNeverCloseACircle(t *testing.T) {
 // nothing that waits for the common row may have locked.
 func TestAChangeOfManagerWaitsForThoseBefore(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
-		if d.db.Dialect() == "sqlite" {
+		if d.db.Dialect().Name() == "sqlite" {
 			return // one transaction writes at a time
 		}
 		boss := d.create("Boss", "boss@example.com", nil)
@@ -277,7 +277,7 @@ func TestAServersLimitOnRecursionLetsNoCirclePass(t *testing.T) {
 
 func TestAManagerWhoIsDeletedMeanwhileIsBlamed(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
-		if d.db.Dialect() == "sqlite" {
+		if d.db.Dialect().Name() == "sqlite" {
 			return // one transaction writes at a time
 		}
 		id := d.create("Ada", "ada@example.com", nil)

@@ -11,7 +11,7 @@ func TestTheOutcomeOfAMutationCanBeAskedFor(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		const query = `query($id: ID!) { mutationOutcome(operationId: $id) }`
 		stored, lost := uuid.Must(uuid.NewV7()).String(), uuid.Must(uuid.NewV7()).String()
-		if d.db.Dialect() == "sqlite" { // whose COMMIT cannot be lost
+		if d.db.Dialect().Name() == "sqlite" { // whose COMMIT cannot be lost
 			if a := d.must(query, "id", stored); a.at(t, "mutationOutcome") != "UNKNOWN" {
 				t.Errorf("got %s", a.raw)
 			}
@@ -53,7 +53,7 @@ func before(t *testing.T, ago time.Duration) string {
 
 func TestAMutationStoresItsProof(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
-		if d.db.Dialect() == "sqlite" { // which has none
+		if d.db.Dialect().Name() == "sqlite" { // which has none
 			return
 		}
 		count := func() (n int64) {

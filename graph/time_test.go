@@ -43,8 +43,8 @@ func TestATimeThatCannotBeToldCostsNothingElse(t *testing.T) {
 		if err := d.db.Write.Exec("UPDATE users SET created_at = ?, updated_at = ?", usual, usual).Error; err != nil {
 			t.Fatal(err)
 		}
-		for _, odd := range slices.Sorted(maps.Keys(oddTimes[d.db.Dialect()])) {
-			want := oddTimes[d.db.Dialect()][odd]
+		for _, odd := range slices.Sorted(maps.Keys(oddTimes[d.db.Dialect().Name()])) {
+			want := oddTimes[d.db.Dialect().Name()][odd]
 			for _, update := range []string{
 				"UPDATE users SET created_at = ?, updated_at = ? WHERE id = 2", "UPDATE teams SET created_at = ?, updated_at = ? WHERE id = 1",
 				"UPDATE memberships SET created_at = ? WHERE user_id = 2",

@@ -6,6 +6,8 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"rollcall/dialect"
 )
 
 // replaceCallbacks replaces the GORM callbacks that reach the database by ones that hold the session's slot
@@ -52,7 +54,7 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 				return
 			}
 			defer pool.s.leave()
-			if controls(db.Statement.SQL.String(), db.Name(), false) {
+			if controls(db.Statement.SQL.String(), pool.s.with.dialect, false) {
 				_ = db.AddError(pool.s.refuse())
 				return
 			}
@@ -132,7 +134,7 @@ func astray(db *gorm.DB) error {
 
 // controls reports whether raw SQL would begin, end or mark the transaction, which the statements of other
 // resolvers are in too. Savepoints are allowed where no others can come between.
-func controls(sql, dialect string, savepoints bool) bool {
+func controls(sql string, d dialect.Dialect, savepoints bool) bool {
 	sql = uncommented(sql)
 	const usual = "SELECT"
 	if sql == "" || len(sql) > len(usual) && strings.EqualFold(sql[:len(usual)], usual) { // "": GORM has yet to write it
@@ -146,11 +148,8 @@ func controls(sql, dialect string, savepoints bool) bool {
 		return !savepoints
 	case "ROLLBACK":
 		return !savepoints || !strings.EqualFold(words[1], "TO")
-	case "ALTER", "CREATE", "DROP", "GRANT", "LOCK", "RENAME", "REVOKE", "TRUNCATE", "UNLOCK":
-		// https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html
-		return dialect == "mysql" && !strings.EqualFold(words[1], "TEMPORARY")
 	}
-	return false
+	return d.CommitsImplicitly(strings.ToUpper(words[0]), words[1])
 }
 
 // uncommented is a statement without what comes before its first word.

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
 )
 
 // Do runs fn with the operation's connection for itself: no other resolver's statement runs
@@ -38,7 +40,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	defer pool.ended.Store(true)
 	tx.Statement.ConnPool = pool
 	err := lend(tx, fn)
-	if serverError(err) != "" { // of open rows, of which GORM does not tell
+	if dialect.MeaningOf(err).Number != "" { // of open rows, of which GORM does not tell
 		return s.after(err)
 	}
 	return s.explain(err)

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
 )
 
 // refusingPool is a gorm.ConnPool to hold, but not to use: a statement that GORM's callbacks did not admit would
@@ -57,7 +59,7 @@ type freshPool struct{ *sql.DB }
 func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	read := func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) }
 	rows, err := fresh(ctx, read)
-	if severity := classify(err); severity == transient || severity == misplaced && !readOnly(err) {
+	if severity := classify(err); severity == transient || severity == misplaced && !dialect.Is(err, dialect.ReadOnly) {
 		return fresh(ctx, read)
 	}
 	return rows, err
@@ -91,7 +93,7 @@ func (p *ownPool) admit(db *gorm.DB, write bool) error {
 	switch {
 	case p.ended.Load():
 		return ErrDone
-	case controls(db.Statement.SQL.String(), db.Name(), true):
+	case controls(db.Statement.SQL.String(), p.s.with.dialect, true):
 		return ErrTransaction
 	case write && p.s.mode != writing:
 		return ErrReadOnly

@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// prepared keeps the statements of Query on SQLite, which would parse them anew each time: that is most of the work of a small
-// one. (MySQL's driver writes the parameters into the text, and pgx prepares by itself.)
+// prepared keeps the statements of Query prepared, where the dialect wants that. (MySQL's driver writes the parameters into the text,
+// and pgx prepares by itself.)
 type prepared struct {
 	mu     sync.Mutex
 	byText map[string]*sql.Stmt
 }
 
-// mostPrepared is how many statements are kept, the first ones: others run as they are.
-const mostPrepared = 128
+// maxPrepared is how many statements are kept, the first ones: others run as they are.
+const maxPrepared = 128
 
 // query runs a statement on whatever connection of the pool is free.
 func (p *prepared) query(ctx context.Context, pool *sql.DB, text string, args []any) (*sql.Rows, error) {
@@ -31,7 +31,7 @@ func (p *prepared) query(ctx context.Context, pool *sql.DB, text string, args []
 // statement returns a prepared statement, or nil where there are too many.
 func (p *prepared) statement(ctx context.Context, pool *sql.DB, text string) (*sql.Stmt, error) {
 	p.mu.Lock()
-	known, full := p.byText[text], len(p.byText) >= mostPrepared
+	known, full := p.byText[text], len(p.byText) >= maxPrepared
 	p.mu.Unlock()
 	if known != nil || full {
 		return known, nil

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"rollcall/dialect"
 )
 
 // Proof lets a mutation's fate be known when the connection is lost at COMMIT, where the driver cannot tell
@@ -15,8 +17,8 @@ type Proof struct {
 	// DB is the pool for tombstones. It must not be the pool of the transactions: these would wait for
 	// each other. It must lead to the server that these lead to, or to one that takes part in its commits: no replica.
 	DB *sql.DB
-	// Dialect is "mysql" or "postgres". SQLite, whose COMMIT cannot be lost, needs no proof.
-	Dialect string
+	// Dialect is DB's. An embedded database, whose COMMIT cannot be lost, needs no proof.
+	Dialect dialect.Dialect
 	// Within is how long a mutation's answer may wait for the truth; 5 seconds where it is 0.
 	Within time.Duration
 	// Keep is how long ids are kept, far longer than any COMMIT may take; a day where it is 0. It is the same in
@@ -43,17 +45,12 @@ const (
 
 // ProofTable returns the statement that creates the table session_operations, which the application's migrations are to run.
 // Nothing in it is left to the server's defaults, least of all whether the table is transactional.
-func ProofTable(dialect string) string {
-	created, options := "datetime(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))",
-		" ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin"
-	if dialect == "postgres" {
-		created, options = "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)", ""
-	}
+func ProofTable(d dialect.Dialect) string {
 	return fmt.Sprintf(`CREATE TABLE session_operations (
     id varchar(64) NOT NULL PRIMARY KEY,
     state smallint NOT NULL,
     created_at %s
-)%s`, created, options)
+)%s`, d.Created(), d.TableOptions())
 }
 
 func (p *Proof) within() time.Duration {
@@ -71,7 +68,7 @@ func (p *Proof) keep() time.Duration {
 }
 
 func (p *Proof) bind(query string) string {
-	return numbered(p.Dialect, query)
+	return p.Dialect.Rebind(query)
 }
 
 // insert marks an attempt as committed, from within its transaction.
@@ -120,7 +117,7 @@ func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 		return Unknown, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	insert := "INSERT INTO session_operations (id, state) VALUES (?, ?) " + unlessStored(p.Dialect)
+	insert := "INSERT INTO session_operations (id, state) VALUES (?, ?) " + p.Dialect.UnlessStored("id")
 	if _, err := tx.ExecContext(ctx, p.bind(insert), id, stateAborted); err != nil {
 		return Unknown, err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
 )
 
 // mode is how a session reaches the database.
@@ -166,7 +168,7 @@ func (s *Session) note(err error) {
 	if s.mode == pooled || s.dead != nil {
 		return
 	}
-	if classify(err) != harmless && (s.mode == writing || !readOnly(err)) {
+	if classify(err) != harmless && (s.mode == writing || !dialect.Is(err, dialect.ReadOnly)) {
 		s.dead = err
 	}
 }
@@ -182,7 +184,7 @@ func (s *Session) refuse() error {
 
 // explain names the reason for the cancellation where err is but its consequence.
 func (s *Session) explain(err error) error {
-	if overtime(err) {
+	if dialect.Is(err, dialect.OverTime|dialect.Cancelled) { // perhaps at its own limit of time
 		s.awaitDeadline()
 	}
 	return because(s.cause(), err)

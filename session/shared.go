@@ -10,13 +10,15 @@ import (
 
 	"golang.org/x/sync/semaphore"
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
 )
 
 // shared is what the sessions on one pool have in common. It is GORM's plugin too, and is found by that.
 type shared struct {
 	pool     *sql.DB
 	side     *sql.DB // nil: nothing is killed
-	dialect  string
+	dialect  dialect.Dialect
 	gate     *semaphore.Weighted // a mutation's transaction holds 1 of it, an exclusive one everything
 	commits  queue
 	prepared prepared
@@ -43,10 +45,14 @@ func install(db *gorm.DB, side *sql.DB) error {
 	if err != nil {
 		return err
 	}
+	d, err := dialect.Of(db.Name())
+	if err != nil {
+		return err
+	}
 	return db.Use(&shared{
 		pool:    pool,
 		side:    side,
-		dialect: db.Name(),
+		dialect: d,
 		gate:    semaphore.NewWeighted(everyone),
 		holding: map[*Session]bool{},
 		handles: map[any]handle{},

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"rollcall/dialect"
 )
 
 // transaction is a session's transaction and the connection that it runs on. It is used by whoever holds
@@ -60,7 +62,7 @@ func (t *transaction) begin() (err error) {
 	t.cancel = cancel
 	var options *sql.TxOptions // nil: the isolation that the pool's connections are set to
 	if s.mode == snapshot {
-		options = snapshotOptions(s.with.dialect)
+		options = s.with.dialect.Snapshot()
 	}
 	stop := context.AfterFunc(s.ctx, cancel)
 	if t.tx, err = t.conn.BeginTx(ctx, options); err != nil {
@@ -83,7 +85,7 @@ func (t *transaction) commit() error {
 	if err == nil {
 		return nil
 	}
-	if refused(err) {
+	if dialect.Is(err, dialect.NotStored) {
 		return &CommitError{t.s.op, err}
 	}
 	defer t.discard()
@@ -134,21 +136,16 @@ func (t *transaction) patiently(end func() error) error {
 	return err
 }
 
-// ended reports whether SQLite has rolled the transaction back of its own accord, so that later statements would
-// be stored at once. It does so for ON CONFLICT ROLLBACK, a full disk or an interrupted write
-// (https://sqlite.org/lang_transaction.html), and its error does not always tell. In a transaction BEGIN fails.
+// ended reports whether the database has rolled the transaction back of its own accord, so that later statements would
+// be stored at once.
 func (t *transaction) ended() bool {
-	if t.s.with.dialect != "sqlite" || t.s.mode != writing {
-		return false
-	}
-	_, err := t.tx.ExecContext(context.WithoutCancel(t.s.ctx), "BEGIN")
-	return err == nil
+	return t.s.mode == writing && t.s.with.dialect.RolledBack(context.WithoutCancel(t.s.ctx), t.tx)
 }
 
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the
 // connection for that, the server may go on with the statement, and keep its locks, until it looks. (pgx asks it to stop, in its own time.)
 func (t *transaction) abandon() {
-	if t.handle.kill == "" {
+	if !t.handle.Finds() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)

@@ -62,8 +62,8 @@ func run(ctx context.Context, cfg config) error {
 	}
 	defer func() { _ = db.Close() }()
 	s := &server{
-		reads:      &pool{DB: db.Pools()["read"], dialect: db.Dialect()},
-		writes:     &pool{DB: db.Pools()["write"], dialect: db.Dialect()},
+		reads:      &pool{DB: db.Pools()["read"], dialect: db.Dialect().Name()},
+		writes:     &pool{DB: db.Pools()["write"], dialect: db.Dialect().Name()},
 		statements: prometheus.NewCounter(prometheus.CounterOpts{Name: "raw_statements_total", Help: "Statements that were run."}),
 	}
 	prometheus.MustRegister(s.statements)

@@ -166,7 +166,7 @@ func WaitsForLock(tb testing.TB, db *database.Database, pattern string) func() b
 		"sqlite":   "SELECT 1",
 		"mysql":    "SELECT count(*) FROM " + Processlist + " WHERE db = DATABASE() AND info LIKE '" + pattern + "'",
 		"postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-	}[db.Dialect()]
+	}[db.Dialect().Name()]
 	return func() bool {
 		var n int
 		if err := db.Side.QueryRowContext(tb.Context(), query).Scan(&n); err != nil {

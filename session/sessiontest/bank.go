@@ -21,6 +21,7 @@ import (
 	"github.com/graph-gophers/dataloader/v7"
 	"gorm.io/gorm"
 
+	"rollcall/dialect"
 	"rollcall/schematest"
 	"rollcall/schematest/generated"
 	"rollcall/session"
@@ -105,7 +106,7 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 		Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if backend.Dialect != "sqlite" {
-		e.Proof = &session.Proof{DB: b.Side, Dialect: backend.Dialect}
+		e.Proof = &session.Proof{DB: b.Side, Dialect: dialect.OfDB(b.DB)}
 	}
 	if setup.Extension != nil {
 		setup.Extension(&e)
@@ -136,7 +137,7 @@ func (b *Bank) fill() {
 		"CREATE TABLE counters (id INT PRIMARY KEY, value INT NOT NULL)",
 	}
 	if b.Dialect != "sqlite" && !b.DB.Migrator().HasTable("session_operations") {
-		statements = append(statements, session.ProofTable(b.Dialect))
+		statements = append(statements, session.ProofTable(dialect.OfDB(b.DB)))
 	}
 	for i := range Accounts {
 		statements = append(statements, fmt.Sprintf("INSERT INTO accounts VALUES (%d, %d)", i+1, Balance))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rollcall/dialect"
 	"rollcall/session"
 )
 
@@ -65,7 +66,7 @@ func marks(b *Bank) map[string]bool {
 
 // proofOf returns the proof that a bank's server has, with this limit.
 func proofOf(b *Bank, within time.Duration) *session.Proof {
-	return &session.Proof{DB: b.Side, Dialect: b.Dialect, Within: within}
+	return &session.Proof{DB: b.Side, Dialect: dialect.OfDB(b.DB), Within: within}
 }
 
 // operations returns the ids stored.
@@ -309,7 +310,7 @@ func unknownThenCommitted(t *testing.T, backend Backend) {
 	unreachable := sql.OpenDB(noServer{})
 	t.Cleanup(func() { _ = unreachable.Close() })
 	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) {
-		e.Proof = &session.Proof{DB: unreachable, Dialect: backend.Dialect, Within: 100 * time.Millisecond}
+		e.Proof = &session.Proof{DB: unreachable, Dialect: dialect.OfDB(e.DB), Within: 100 * time.Millisecond}
 	}}))
 	attempts := 0
 	b.Step("fail once", func(ctx context.Context) (int, error) {
@@ -466,7 +467,7 @@ func askedAtOnce(t *testing.T, backend Backend) {
 			t.Fatal(err)
 		}
 		for _, pool := range []*sql.DB{b.Side, pool} {
-			proof := &session.Proof{DB: pool, Dialect: b.Dialect, Within: 20 * time.Second}
+			proof := &session.Proof{DB: pool, Dialect: dialect.OfDB(b.DB), Within: 20 * time.Second}
 			for range each {
 				go func() {
 					outcome, err := proof.Outcome(context.Background(), id)

@@ -1,0 +1,23 @@
+package database
+
+import (
+	"github.com/pressly/goose/v3"
+	goosedb "github.com/pressly/goose/v3/database"
+
+	"rollcall/dialect"
+)
+
+// product is what the directory's own SQL differs in from one kind of database to another.
+type product struct {
+	dialect.Dialect
+	goose    goose.Dialect
+	versions func(goosedb.Store) goosedb.Store // nil: goose's own table of versions is right
+
+	versioned      string // counts whether goose's table is there
+	tablesAndFlaws string // the names of the tables that are there, each with what is wrong with it or ""; one with a flaw may come twice
+	mend           string // what ALTER TABLE is to do about a flaw
+	readOnly       string // whether the server may be closed to this user's writes, and whether it is for sure; "": none is
+	lossy          string // the settings by which a crash takes with it what was acknowledged shortly before
+	oddEmails      string // a condition for emails that model.NormalEmail may change, and for only few besides
+	afterIDs       string // the statement that is due after rows with explicit ids; "": none
+}

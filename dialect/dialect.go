@@ -1,0 +1,89 @@
+// Package dialect knows what databases differ in: their SQL, and what their drivers' errors mean. It knows no table.
+package dialect
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"gorm.io/gorm"
+)
+
+// Dialect is a kind of database. Its values are SQLite, MySQL and PostgreSQL, which are safe for concurrent use.
+type Dialect interface {
+	// Name returns GORM's name of the dialect: "sqlite", "mysql" (MariaDB's too) or "postgres".
+	Name() string
+	// Embedded reports whether the database runs within this process: then no connection to it can be lost, so that a COMMIT
+	// is always answered and nothing is left to kill, and no operator need be asked before its schema is changed.
+	Embedded() bool
+
+	// Rebind returns a statement with the dialect's own placeholders in the place of each ?, even of one within quotes.
+	Rebind(query string) string
+	// ForUpdate returns the clause, with a space before it, by which a SELECT locks its rows until its transaction ends. It is
+	// "" where one transaction writes at a time.
+	ForUpdate() string
+	// UnlessStored returns the clause by which an INSERT leaves a row as it is that has the same value in a unique column.
+	// It waits for whoever is inserting or deleting one, and hides no other error.
+	UnlessStored(column string) string
+	// Created returns the type and the default, in microseconds of UTC, of a column that tells when its row was inserted.
+	Created() string
+	// TableOptions returns what follows the columns in CREATE TABLE, with a space before it, so that nothing is left to the
+	// server's defaults, least of all whether the table is transactional.
+	TableOptions() string
+
+	// Snapshot returns how a read-only transaction begins that sees one state of the database.
+	Snapshot() *sql.TxOptions
+	// CommitsImplicitly reports whether a statement that begins with these two words, of letters only, commits the transaction
+	// that it is in. The first word is in capitals; the second may be "".
+	CommitsImplicitly(first, second string) bool
+	// RolledBack reports whether the database has rolled a writing transaction back of its own accord without its connection's
+	// knowing, so that later statements would be stored at once. It is to be asked after each error within one.
+	RolledBack(ctx context.Context, tx *sql.Tx) bool
+	// Prepares reports whether a statement that is run often had better be kept prepared, since the driver does not do so.
+	Prepares() bool
+	// Locate returns how the server can be told to end a connection, if it can. The error is one of the connection's.
+	Locate(ctx context.Context, conn *sql.Conn) (Handle, error)
+}
+
+// The dialects. MySQL is MariaDB's too.
+var (
+	SQLite     Dialect = sqlite{}
+	MySQL      Dialect = mysql{}
+	PostgreSQL Dialect = postgres{}
+)
+
+// Of returns the dialect of a name that GORM gives. It returns an error for a name of another database.
+func Of(name string) (Dialect, error) {
+	for _, d := range []Dialect{SQLite, MySQL, PostgreSQL} {
+		if d.Name() == name {
+			return d, nil
+		}
+	}
+	return nil, fmt.Errorf("dialect: %q is none of sqlite, mysql and postgres", name)
+}
+
+// OfDB returns the dialect of a GORM database, or of a session on one. It panics if that is another than Of knows.
+func OfDB(db *gorm.DB) Dialect {
+	d, err := Of(db.Name())
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// standard is what most dialects have in common.
+type standard struct{}
+
+func (standard) Embedded() bool                                    { return false }
+func (standard) Rebind(query string) string                        { return query }
+func (standard) ForUpdate() string                                 { return " FOR UPDATE" }
+func (standard) UnlessStored(column string) string                 { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) TableOptions() string                              { return "" }
+func (standard) CommitsImplicitly(string, string) bool             { return false }
+func (standard) RolledBack(context.Context, *sql.Tx) bool          { return false }
+func (standard) Prepares() bool                                    { return false }
+func (standard) Locate(context.Context, *sql.Conn) (Handle, error) { return Handle{}, nil }
+
+func (standard) Snapshot() *sql.TxOptions {
+	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+}
