@@ -51,8 +51,8 @@ type Connection[E, N any] struct {
 // Edge in one of its edges.
 func Page[E, N any](list *List, key Key, read []*E, base func(*E) *Edge[N]) *Connection[E, N] {
 	c := &Connection[E, N]{Edges: read, Key: key, List: list, base: base}
-	if len(read) > key.Window.Size {
-		c.Edges, c.more = read[:key.Window.Size], true
+	if size := int(key.Window.Size); len(read) > size {
+		c.Edges, c.more = read[:size], true
 	}
 	if key.Window.Last {
 		slices.Reverse(c.Edges)

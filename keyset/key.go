@@ -39,31 +39,30 @@ func (p Parent) ID() int64 { return p.id }
 
 // Filter is which rows of a list there are. Its zero value is all.
 type Filter struct {
-	condition string
-	args      any // an array, which is comparable
+	parts any // an array, which is comparable: a condition in SQL and its arguments; nil: none
 }
 
 // And returns the filter that a row has to meet as well as a condition in SQL, in which t is the table of the list's nodes and ?
 // a placeholder. The arguments are comparable.
 func (f Filter) And(condition string, args ...any) Filter {
-	if f.condition != "" {
-		condition, args = f.condition+" AND "+condition, append(f.values(nil), args...)
+	if before, values := f.split(); before != "" {
+		condition, args = before+" AND "+condition, append(values, args...)
 	}
-	array := reflect.New(reflect.ArrayOf(len(args), reflect.TypeFor[any]())).Elem()
-	reflect.Copy(array, reflect.ValueOf(args))
-	return Filter{condition, array.Interface()}
+	parts := reflect.New(reflect.ArrayOf(1+len(args), reflect.TypeFor[any]())).Elem()
+	reflect.Copy(parts, reflect.ValueOf(append([]any{condition}, args...)))
+	return Filter{parts.Interface()}
 }
 
-// values appends the arguments of the filter's condition.
-func (f Filter) values(to []any) []any {
-	if f.condition == "" {
-		return to
+// split returns the filter's condition, "" if there is none, and its arguments.
+func (f Filter) split() (condition string, args []any) {
+	if f.parts == nil {
+		return "", nil
 	}
-	array := reflect.ValueOf(f.args)
-	for i := range array.Len() {
-		to = append(to, array.Index(i).Interface())
+	parts := reflect.ValueOf(f.parts)
+	for i := 1; i < parts.Len(); i++ {
+		args = append(args, parts.Index(i).Interface())
 	}
-	return to
+	return parts.Index(0).Interface().(string), args
 }
 
 // Order is how a list is sorted: by id.
@@ -73,16 +72,11 @@ type Order struct {
 
 // Window is which rows of a list are asked for: the first ones after a place, or the last ones before one.
 type Window struct {
-	Size   int // how many at most
-	Last   bool
-	After  Place
-	Before Place
-}
-
-// Place is a row's place in a list. Its zero value is none.
-type Place struct {
-	id    int64
-	given bool
+	Size          int32 // how many at most
+	Last          bool
+	after, before bool  // whether there is a place
+	afterID       int64 // in the list
+	beforeID      int64
 }
 
 // DefaultSize is how many rows a window has where its size is not given.
@@ -91,7 +85,7 @@ const DefaultSize = 20
 // ParseWindow returns the window that the arguments of a list field ask for: first and after, or last and before. Its rows are
 // of the type typ, and at most maxSize. The error is BAD_USER_INPUT and names the argument.
 func ParseWindow(args map[string]any, typ string, maxSize int) (w Window, err error) {
-	w.Size = min(DefaultSize, maxSize)
+	w.Size = int32(min(DefaultSize, maxSize))
 	for _, name := range []string{"first", "last"} {
 		given := args[name]
 		if given == nil {
@@ -100,37 +94,37 @@ func ParseWindow(args map[string]any, typ string, maxSize int) (w Window, err er
 		if w.Last = name == "last"; w.Last && args["first"] != nil {
 			return w, apierror.BadInput(name, "first and last exclude each other: give one of them")
 		}
-		if w.Size, err = scalar.UnmarshalInt(given); err != nil {
-			return w, err
-		}
+		size, err := scalar.UnmarshalInt(given)
 		switch {
-		case w.Size < 0:
+		case err != nil:
+			return w, err
+		case size < 0:
 			return w, apierror.BadInput(name, "%s must not be negative", name)
-		case w.Size > maxSize:
-			return w, TooLong(name, w.Size, maxSize)
+		case size > maxSize:
+			return w, TooLong(name, size, maxSize)
 		}
+		w.Size = int32(min(size, math.MaxInt32-1)) // room for the one row more that tells whether the list goes on
 	}
-	w.Size = min(w.Size, math.MaxInt-1) // room for the one row more that tells whether the list goes on
-	if w.After, err = parsePlace(args, typ, "after"); err == nil {
-		w.Before, err = parsePlace(args, typ, "before")
+	if w.afterID, w.after, err = parsePlace(args, typ, "after"); err == nil {
+		w.beforeID, w.before, err = parsePlace(args, typ, "before")
 	}
 	return w, err
 }
 
-// parsePlace returns the place in an argument, or none.
-func parsePlace(args map[string]any, typ, argument string) (Place, error) {
+// parsePlace returns the place in an argument, if there is one.
+func parsePlace(args map[string]any, typ, argument string) (id int64, given bool, err error) {
 	if args[argument] == nil {
-		return Place{}, nil
+		return 0, false, nil
 	}
 	cursor, err := scalar.UnmarshalString(args[argument])
 	if err != nil {
-		return Place{}, err
+		return 0, false, err
 	}
 	id, ok := ParseCursor(typ, cursor)
 	if !ok {
-		return Place{}, apierror.BadInput(argument, "%q is not a cursor of this list", apierror.Clip(cursor))
+		return 0, false, apierror.BadInput(argument, "%q is not a cursor of this list", apierror.Clip(cursor))
 	}
-	return Place{id, true}, nil
+	return id, true, nil
 }
 
 // TooLong returns the BAD_USER_INPUT error about an argument that asks for more items than a page holds.

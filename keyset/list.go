@@ -68,15 +68,16 @@ func (l *List) window(key Key, columns []string) string {
 // where is the clause that leaves out what is not in a window.
 func (l *List) where(key Key, parent string) string {
 	conditions := make([]string, 0, 4)
-	for _, condition := range []string{parent, key.Filter.condition} {
+	filter, _ := key.Filter.split()
+	for _, condition := range []string{parent, filter} {
 		if condition != "" {
 			conditions = append(conditions, condition)
 		}
 	}
-	if key.Window.After.given {
+	if key.Window.after {
 		conditions = append(conditions, l.By+key.beyond(true)+"?")
 	}
-	if key.Window.Before.given {
+	if key.Window.before {
 		conditions = append(conditions, l.By+key.beyond(false)+"?")
 	}
 	if len(conditions) == 0 {
@@ -103,12 +104,13 @@ func (k Key) direction() string {
 
 // places appends the arguments of where behind the parent's.
 func (k Key) places(args []any) []any {
-	args = k.Filter.values(args)
-	if k.Window.After.given {
-		args = append(args, k.Window.After.id)
+	_, filter := k.Filter.split()
+	args = append(args, filter...)
+	if k.Window.after {
+		args = append(args, k.Window.afterID)
 	}
-	if k.Window.Before.given {
-		args = append(args, k.Window.Before.id)
+	if k.Window.before {
+		args = append(args, k.Window.beforeID)
 	}
 	return args
 }
