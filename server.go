@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"rollcall/database"
+	"rollcall/document"
 	"rollcall/graph"
 	"rollcall/metrics"
 	"rollcall/session"
-	"rollcall/transport"
 )
 
 func main() {
@@ -75,7 +75,7 @@ func equip(ctx context.Context, cfg config) (e equipment, err error) {
 	if e.encryption, err = cfg.encryption(); err != nil {
 		return e, err
 	}
-	if e.documents, err = readDocuments(cfg.Documents); err != nil {
+	if e.documents, err = document.ReadFile(cfg.Documents); err != nil {
 		return e, fmt.Errorf("--documents: %w", err)
 	}
 	if e.listener, err = listenOn(ctx, "--listen", cfg.Listen); err != nil || cfg.Metrics == "" {
@@ -295,22 +295,6 @@ func newHandler(cfg config, documents map[string]string, db *database.Database, 
 	mux.HandleFunc("/readyz", checks.ready)
 	h, err := web(cfg, mux)
 	return h, api, err
-}
-
-// readDocuments reads a manifest, if there is one.
-func readDocuments(file string) (map[string]string, error) {
-	if file == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	documents, err := transport.ReadManifest(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return documents, nil
 }
 
 // announce prints where the server is, and a query to try.

@@ -7,14 +7,11 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
-	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"rollcall/apierror"
 	"rollcall/database"
+	"rollcall/document"
 	"rollcall/event"
 	"rollcall/graph/generated"
 	"rollcall/limit"
@@ -102,19 +99,19 @@ func newHandler(cfg Config, planned bool) *API {
 		Resolvers: &Resolver{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events},
 	})
 	rules := rulesOf(cfg.Production)
-	cfg.checkDocuments(schema.Schema(), rules())
 	plan := loader.Plan(cfg.MaxPage)
 	if planned {
 		schema = plan.Answers(schema)
 	}
 	srv := handler.New(schema)
 	gate := cfg.gate()
+	sizes := []string{"first", "ids"} // the arguments that say how many items a list has
 	cost := &limit.Cost{
-		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: model.DefaultPage,
+		Max: cfg.MaxCost, Sizes: func(*ast.Field) []string { return sizes }, Page: model.DefaultPage,
 		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
 	}
 	api := &API{
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: cost.Together},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
 	srv.AddTransport(api.sockets)
@@ -127,9 +124,10 @@ func newHandler(cfg Config, planned bool) *API {
 	if !cfg.Production {
 		srv.Use(introspection{})
 	}
-	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
-	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
-	srv.Use(transport.Literals{})
+	srv.Use(document.Extension{
+		Listed: cfg.Documents, ListedOnly: cfg.DocumentsOnly, Rules: rules, Logger: cfg.Logger,
+		Automatic: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) }),
+	})
 	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Depth: cfg.MaxDepth})
 	srv.Use(&variables{documents: parsed})
 	srv.Use(cost)
@@ -162,23 +160,9 @@ func (cfg Config) gate() *transport.Gate {
 	return transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
 }
 
-// tooLong refuses a page of more than most items before anything is read.
-func tooLong(most int) func(argument string, items int) error {
+// tooLong refuses a list of more items than a page may hold, before anything is read.
+func tooLong(maxPage int) func(argument string, items int) error {
 	return func(argument string, items int) error {
-		return apierror.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, most)
-	}
-}
-
-// checkDocuments warns of listed documents that are refused when they are asked for.
-func (cfg Config) checkDocuments(schema *ast.Schema, rules *rules.Rules) {
-	for id, text := range cfg.Documents {
-		document, wrong := transport.NormalizeStrings(text)
-		errs := gqlerror.List{wrong}
-		if wrong == nil {
-			_, errs = gqlparser.LoadQueryWithRules(schema, document, rules)
-		}
-		if errs != nil {
-			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", errs)
-		}
+		return apierror.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, maxPage)
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Cache keeps what was used last, as much as has a bounded weight together: a number of entries alone would not bound the
-// memory, since clients choose how large each is.
+// Cache keeps the values that were used last, as many as do not exceed a weight together: a number of entries alone would not
+// bound the memory, since clients choose how large each is.
 type Cache[V any] struct {
-	most    int
+	max     int
 	weigh   func(key string, value V) int
 	mu      sync.Mutex
 	weight  int
@@ -29,12 +29,13 @@ type entry[V any] struct {
 
 var _ graphql.Cache[string] = &Cache[string]{}
 
-// NewCache returns a cache of at most that weight. What is heavier than a tenth of it by itself is not kept.
-func NewCache[V any](most int, weigh func(key string, value V) int) *Cache[V] {
-	return &Cache[V]{most: most, weigh: weigh, order: list.New(), entries: map[string]*list.Element{}}
+// NewCache returns a cache of a maximum weight, in the unit of weigh. It does not keep a value that is heavier than a tenth of
+// that.
+func NewCache[V any](maxWeight int, weigh func(key string, value V) int) *Cache[V] {
+	return &Cache[V]{max: maxWeight, weigh: weigh, order: list.New(), entries: map[string]*list.Element{}}
 }
 
-// Get returns what is kept under a key.
+// Get returns the value under a key, and whether there is one.
 func (c *Cache[V]) Get(_ context.Context, key string) (value V, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -46,10 +47,10 @@ func (c *Cache[V]) Get(_ context.Context, key string) (value V, ok bool) {
 	return element.Value.(*entry[V]).value, true
 }
 
-// Add keeps a value, and lets go of those that were not used for longest.
+// Add keeps a value, and removes those that were not used for longest.
 func (c *Cache[V]) Add(_ context.Context, key string, value V) {
 	added := &entry[V]{key, value, c.weigh(key, value)}
-	if added.weight > c.most/10 {
+	if added.weight > c.max/10 {
 		return
 	}
 	c.mu.Lock()
@@ -58,7 +59,7 @@ func (c *Cache[V]) Add(_ context.Context, key string, value V) {
 		c.remove(element)
 	}
 	c.entries[key] = c.order.PushFront(added)
-	for c.weight += added.weight; c.weight > c.most; {
+	for c.weight += added.weight; c.weight > c.max; {
 		c.remove(c.order.Back())
 	}
 }
@@ -69,7 +70,7 @@ func (c *Cache[V]) remove(element *list.Element) {
 	c.weight -= removed.weight
 }
 
-// Bytes is about how many bytes of memory a document takes, and its text.
+// Bytes returns about how many bytes of memory a parsed document and its text take.
 func Bytes(text string, doc *ast.QueryDocument) int {
 	const perNode = 256
 	m := newMeasure(&ast.QueryDocument{}, math.MaxInt-1)

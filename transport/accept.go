@@ -14,11 +14,11 @@ const (
 	eventType     = "text/event-stream"
 )
 
-// accepted is how much a client wants each media type of an answer: 0 is not at all.
+// accepted is how much a client wants each media type of an answer, from 0, not at all, to 1.
 type accepted struct {
 	graphql, json, multipart, events float64
 
-	subscribed bool // multipart in the form that subscriptions have
+	subscribed bool // multipart is asked for in the form of subscriptions
 }
 
 // accept reads the Accept headers of a request (RFC 9110, section 12.5.1). A client without any takes JSON.
@@ -58,20 +58,14 @@ func accept(headers []string) accepted {
 			offers[i].weigh(media, options["charset"], q)
 		}
 	}
-	a := accepted{offers[0].q, offers[1].q, offers[2].q, offers[3].q, subscribed}
-	if offers[0].exact < 3 && a.json > 0 { // a client that takes anything knows JSON best
-		a.graphql = 0
-	}
-	if offers[2].exact < 3 { // a stream is for those who ask for it
-		a.multipart = 0
-	}
-	if offers[3].exact < 3 {
-		a.events = 0
+	a := accepted{offers[0].q, offers[1].q, offers[2].named(), offers[3].named(), subscribed} // a stream must be asked for by name
+	if a.json > 0 {                                                                           // a client that takes anything knows JSON best
+		a.graphql = offers[0].named()
 	}
 	return a
 }
 
-// offer is a media type and what the most exact range that covers it makes of it.
+// offer is a media type, and the weight of the most exact range of the header that covers it.
 type offer struct {
 	media string
 	exact int // 3: the type itself, 2: its group, 1: every type
@@ -96,7 +90,15 @@ func (o *offer) weigh(media, charset string, q float64) {
 	}
 }
 
-// one is the media type for an answer in one piece: "" if the client takes none.
+// named returns the weight of the media type if the header names it, and 0 otherwise.
+func (o *offer) named() float64 {
+	if o.exact < 3 {
+		return 0
+	}
+	return o.q
+}
+
+// one returns the media type for an answer in one piece, "" if the client takes none.
 func (a accepted) one() string {
 	switch {
 	case a.graphql > 0 && a.graphql >= a.json:
@@ -107,7 +109,7 @@ func (a accepted) one() string {
 	return ""
 }
 
-// parts is the media type for an answer in parts: "" if the client takes none.
+// parts returns the media type for an answer in parts, "" if the client takes none.
 func (a accepted) parts(subscription bool) string {
 	switch {
 	case subscription && a.events > 0 && !a.subscribed:
@@ -118,4 +120,9 @@ func (a accepted) parts(subscription bool) string {
 		return eventType
 	}
 	return ""
+}
+
+// isUTF8 reports whether a charset is UTF-8, by its name or as many clients misspell it.
+func isUTF8(charset string) bool {
+	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }

@@ -1,7 +1,6 @@
-package transport
+package document
 
 import (
-	"context"
 	"fmt"
 	"iter"
 	"strconv"
@@ -9,37 +8,11 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// Literals is the gqlgen extension that has gqlparser read strings as the specification does: see NormalizeStrings. It is
-// to be installed after the extensions that find a document by its id or check its hash, and before all others.
-type Literals struct{}
-
-var _ interface {
-	graphql.HandlerExtension
-	graphql.OperationParameterMutator
-} = Literals{}
-
-// ExtensionName names the extension in gqlgen's statistics.
-func (Literals) ExtensionName() string { return "Literals" }
-
-// Validate accepts every schema.
-func (Literals) Validate(graphql.ExecutableSchema) error { return nil }
-
-// MutateOperationParameters normalizes the strings of a document.
-func (Literals) MutateOperationParameters(_ context.Context, params *graphql.RawParams) *gqlerror.Error {
-	document, err := NormalizeStrings(params.Query)
-	if err != nil {
-		return err
-	}
-	params.Query = document
-	return nil
-}
-
-// NormalizeStrings writes the strings of a document in a form that gqlparser reads as the specification says
+// normalize writes the strings of a document in a form that gqlparser reads as the specification says
 // (https://spec.graphql.org/September2025/#sec-String-Value). By itself it knows neither \u{1F600} nor surrogate pairs,
 // takes the indentation of a block string's first line into account, ends one at the last of its quotes, and refuses
 // control characters. A string that the specification refuses is an error.
@@ -48,19 +21,19 @@ func (Literals) MutateOperationParameters(_ context.Context, params *graphql.Raw
 // document is to find the same. What comes after a string stays at its line and column, as an error is to name it: the new
 // form is padded with spaces and line breaks, which mean nothing there. Only a control character, for which gqlparser knows
 // nothing but a longer form, moves the rest of its line.
-func NormalizeStrings(document string) (string, *gqlerror.Error) {
-	if usual(document) {
+func normalize(document string) (string, *gqlerror.Error) {
+	if plain(document) {
 		return document, nil
 	}
-	l := literals{text: document}
-	if err := l.normalize(); err != nil {
+	l := rewriter{text: document}
+	if err := l.rewrite(); err != nil {
 		return "", err
 	}
 	return string(append(l.out, document[l.copied:]...)), nil
 }
 
-// usual reports whether gqlparser reads a document as it is.
-func usual(document string) bool {
+// plain reports whether gqlparser reads the strings of a document rightly.
+func plain(document string) bool {
 	for i := range len(document) {
 		switch c := document[i]; {
 		case c > '\\', c > '"' && c < '\\':
@@ -74,20 +47,20 @@ func usual(document string) bool {
 // control reports whether gqlparser refuses a character within strings and comments.
 func control(c byte) bool { return c < ' ' && c != '\t' && c != '\n' && c != '\r' }
 
-// literals is a document on its way to its new form.
-type literals struct {
+// rewriter turns a document into its new form.
+type rewriter struct {
 	text   string
-	copied int // bytes of text that are in out, in whatever form
+	copied int // bytes of text whose new form is in out
 	out    []byte
 }
 
-// replace appends what has not been copied up to a place in the text, then a replacement for what lies up to another.
-func (l *literals) replace(from, to int, replacement string) {
+// replace copies the text as far as from, and puts a replacement in the place of what is between from and to.
+func (l *rewriter) replace(from, to int, replacement string) {
 	l.out = append(append(l.out, l.text[l.copied:from]...), replacement...)
 	l.copied = to
 }
 
-func (l *literals) normalize() (err *gqlerror.Error) {
+func (l *rewriter) rewrite() (err *gqlerror.Error) {
 	for i := 0; i < len(l.text) && err == nil; {
 		switch {
 		case strings.HasPrefix(l.text[i:], `"""`):
@@ -110,8 +83,8 @@ func (l *literals) normalize() (err *gqlerror.Error) {
 	return err
 }
 
-// string takes a string that begins at a place in the text, and returns where it ends.
-func (l *literals) string(start int) (end int, err *gqlerror.Error) {
+// string rewrites the string that begins at start, and returns where it ends.
+func (l *rewriter) string(start int) (end int, err *gqlerror.Error) {
 	spare := 0 // characters by which the new form is shorter
 	for i := start + 1; i < len(l.text); {
 		switch c := l.text[i]; {
@@ -149,9 +122,9 @@ func (l *literals) string(start int) (end int, err *gqlerror.Error) {
 	return len(l.text), l.wrong(len(l.text), "Unterminated string.")
 }
 
-// block takes a block string that begins at a place in the text, and returns where it ends. One that has several lines
-// becomes an ordinary string.
-func (l *literals) block(start int) (end int, err *gqlerror.Error) {
+// block rewrites the block string that begins at start, and returns where it ends. One that has several lines becomes an
+// ordinary string.
+func (l *rewriter) block(start int) (end int, err *gqlerror.Error) {
 	quotes, rewrite := start+3, false
 	for ; !strings.HasPrefix(l.text[quotes:], `"""`); quotes++ {
 		switch {
@@ -185,7 +158,7 @@ func (l *literals) block(start int) (end int, err *gqlerror.Error) {
 	return end, nil
 }
 
-// blockValue is what a block string means whose text this is (BlockStringValue in the specification).
+// blockValue returns the value of the block string with this text (BlockStringValue in the specification).
 func blockValue(raw string) string {
 	indent, first, last, n := -1, -1, 0, 0
 	for line := range lines(raw) {
@@ -283,8 +256,8 @@ func unicodeEscape(text string) (r rune, length int) {
 	return r, 12
 }
 
-// wrong is a syntax error at a place in the text.
-func (l *literals) wrong(at int, format string, args ...any) *gqlerror.Error {
+// wrong returns a syntax error at a byte of the text.
+func (l *rewriter) wrong(at int, format string, args ...any) *gqlerror.Error {
 	number, last := 0, ""
 	for line := range lines(l.text[:at]) {
 		number, last = number+1, line
