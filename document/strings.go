@@ -2,7 +2,6 @@ package document
 
 import (
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -146,11 +145,7 @@ func (l *rewriter) block(start int) (end int, err *gqlerror.Error) {
 		l.out = escape(l.out, r)
 	}
 	l.out = append(l.out, '"')
-	breaks, last := -1, ""
-	for line := range lines(l.text[start:end]) {
-		breaks, last = breaks+1, line
-	}
-	column := utf8.RuneCountInString(last)
+	breaks, column := endOf(l.text[start:end])
 	if breaks == 0 {
 		column -= utf8.RuneCount(l.out[from:])
 	}
@@ -158,10 +153,20 @@ func (l *rewriter) block(start int) (end int, err *gqlerror.Error) {
 	return end, nil
 }
 
+// lineBreaks replaces every line break by \n.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// endOf returns how many line breaks a text has, and how many characters follow the last.
+func endOf(text string) (breaks, column int) {
+	text = lineBreaks.Replace(text)
+	return strings.Count(text, "\n"), utf8.RuneCountInString(text[strings.LastIndexByte(text, '\n')+1:])
+}
+
 // blockValue returns the value of the block string with this text (BlockStringValue in the specification).
 func blockValue(raw string) string {
+	raw = lineBreaks.Replace(raw)
 	indent, first, last, n := -1, -1, 0, 0
-	for line := range lines(raw) {
+	for line := range strings.SplitSeq(raw, "\n") {
 		if text := strings.TrimLeft(line, " \t"); text != "" {
 			if own := len(line) - len(text); n > 0 && (indent < 0 || own < indent) {
 				indent = own
@@ -173,44 +178,19 @@ func blockValue(raw string) string {
 		}
 		n++
 	}
-	if first < 0 {
-		return ""
-	}
 	var value strings.Builder
 	n = 0
-	for line := range lines(raw) {
-		if n > 0 {
-			line = line[min(max(0, indent), len(line)):]
-		}
-		if n > first && n <= last {
-			value.WriteByte('\n')
-		}
-		if n >= first && n <= last {
+	for line := range strings.SplitSeq(raw, "\n") {
+		if n >= first && n <= last && first >= 0 {
+			if n > 0 {
+				line = line[min(max(0, indent), len(line)):]
+			}
 			value.WriteString(line)
+			value.WriteByte('\n')
 		}
 		n++
 	}
-	return strings.ReplaceAll(value.String(), `\"""`, `"""`)
-}
-
-// lines iterates over the lines of a text. There is always one.
-func lines(text string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for {
-			i := strings.IndexAny(text, "\r\n")
-			if i < 0 {
-				yield(text)
-				return
-			}
-			if !yield(text[:i]) {
-				return
-			}
-			if strings.HasPrefix(text[i:], "\r\n") {
-				i++
-			}
-			text = text[i+1:]
-		}
-	}
+	return strings.ReplaceAll(strings.TrimSuffix(value.String(), "\n"), `\"""`, `"""`)
 }
 
 // escape appends a character as gqlparser takes it in a string.
@@ -258,11 +238,8 @@ func unicodeEscape(text string) (r rune, length int) {
 
 // wrong returns a syntax error at a byte of the text.
 func (l *rewriter) wrong(at int, format string, args ...any) *gqlerror.Error {
-	number, last := 0, ""
-	for line := range lines(l.text[:at]) {
-		number, last = number+1, line
-	}
-	err := gqlerror.ErrorLocf("", number, utf8.RuneCountInString(last)+1, format, args...)
+	line, column := endOf(l.text[:at])
+	err := gqlerror.ErrorLocf("", line+1, column+1, format, args...)
 	errcode.Set(err, errcode.ParseFailed)
 	return err
 }

@@ -246,11 +246,9 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		if value == nil {
 			continue
 		}
-		items := 0
+		items := number(value)
 		if definition.Type.Elem != nil {
 			items = length(value)
-		} else {
-			items = number(value)
 		}
 		if p.MaxPage > 0 && items > p.MaxPage && p.TooLong != nil && p.tooLong == nil {
 			p.tooLong = gqlerror.WrapIfUnwrapped(p.TooLong(name, items))

@@ -30,15 +30,15 @@ func accept(headers []string) accepted {
 	case graphqlType:
 		return accepted{graphql: 1}
 	}
-	offers := []offer{{media: graphqlType}, {media: jsonType}, {media: multipartType}, {media: eventType}}
-	subscribed := false
+	var ranges []mediaRange
+	a := accepted{}
 	for part := range strings.SplitSeq(header, ",") {
 		media, rest, _ := strings.Cut(part, ";")
 		media = strings.ToLower(strings.TrimSpace(media))
 		weight, usual := strings.CutPrefix(strings.TrimSpace(rest), "q=")
 		var options map[string]string
+		var err error
 		if rest != "" && (!usual || strings.Contains(weight, ";")) {
-			var err error
 			if media, options, err = mime.ParseMediaType(part); err != nil {
 				continue // what is not understood is not offered
 			}
@@ -46,56 +46,53 @@ func accept(headers []string) accepted {
 		}
 		q := 1.0
 		if weight != "" {
-			var err error
 			if q, err = strconv.ParseFloat(weight, 64); err != nil || !(q >= 0 && q <= 1) { // it may be NaN
 				continue
 			}
 		}
-		if media == multipartType && options["subscriptionspec"] != "" {
-			subscribed = true
-		}
-		for i := range offers {
-			offers[i].weigh(media, options["charset"], q)
+		a.subscribed = a.subscribed || media == multipartType && options["subscriptionspec"] != ""
+		if charset := options["charset"]; charset == "" || isUTF8(charset) {
+			ranges = append(ranges, mediaRange{media, q})
 		}
 	}
-	a := accepted{offers[0].q, offers[1].q, offers[2].named(), offers[3].named(), subscribed} // a stream must be asked for by name
-	if a.json > 0 {                                                                           // a client that takes anything knows JSON best
-		a.graphql = offers[0].named()
+	named := false
+	a.json, _ = weigh(ranges, jsonType)
+	if a.graphql, named = weigh(ranges, graphqlType); !named && a.json > 0 { // a client that takes anything knows JSON best
+		a.graphql = 0
+	}
+	if a.multipart, named = weigh(ranges, multipartType); !named { // a stream is for clients that ask for it
+		a.multipart = 0
+	}
+	if a.events, named = weigh(ranges, eventType); !named {
+		a.events = 0
 	}
 	return a
 }
 
-// offer is a media type, and the weight of the most exact range of the header that covers it.
-type offer struct {
+// mediaRange is a media type, a group of them such as text/*, or */*, and its weight.
+type mediaRange struct {
 	media string
-	exact int // 3: the type itself, 2: its group, 1: every type
 	q     float64
 }
 
-func (o *offer) weigh(media, charset string, q float64) {
-	exact := 0
-	switch {
-	case media == o.media:
-		exact = 3
-	case media == "*/*":
-		exact = 1
-	case strings.HasSuffix(media, "/*") && strings.HasPrefix(o.media, media[:len(media)-1]):
-		exact = 2
+// weigh returns the weight of the most exact range that covers a media type, and whether it names the type itself.
+func weigh(ranges []mediaRange, media string) (q float64, named bool) {
+	exact := 0 // 3: the type itself, 2: its group, 1: every type
+	for _, r := range ranges {
+		e := 0
+		switch {
+		case r.media == media:
+			e = 3
+		case r.media == "*/*":
+			e = 1
+		case strings.HasSuffix(r.media, "/*") && strings.HasPrefix(media, r.media[:len(r.media)-1]):
+			e = 2
+		}
+		if e > exact || e == exact && e > 0 && r.q > q {
+			exact, q = e, r.q
+		}
 	}
-	if charset != "" && !isUTF8(charset) {
-		return
-	}
-	if exact > o.exact || exact == o.exact && exact > 0 && q > o.q {
-		o.exact, o.q = exact, q
-	}
-}
-
-// named returns the weight of the media type if the header names it, and 0 otherwise.
-func (o *offer) named() float64 {
-	if o.exact < 3 {
-		return 0
-	}
-	return o.q
+	return q, exact == 3
 }
 
 // one returns the media type for an answer in one piece, "" if the client takes none.

@@ -20,7 +20,7 @@ func (graphqlTransportWS) handle(s *socket, m socketMessage) bool {
 		if m.payload != nil {
 			pong.Payload = m.payload
 		}
-		s.write(pong.encode())
+		s.write(nil, pong.encode())
 	case "pong":
 	default:
 		return false

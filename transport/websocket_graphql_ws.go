@@ -14,7 +14,7 @@ func (graphqlWS) handle(s *socket, m socketMessage) bool {
 		s.subscribe(m)
 	case "stop":
 		if s.complete(m.id) {
-			s.write(socketReply{ID: m.id, Type: "complete"}.encode())
+			s.write(nil, socketReply{ID: m.id, Type: "complete"}.encode())
 		}
 	case "connection_terminate":
 		s.close(websocket.StatusNormalClosure, "")

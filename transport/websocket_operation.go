@@ -51,7 +51,7 @@ func (s *socket) subscribe(m socketMessage) {
 	case closes != nil:
 		s.close(closes.code, closes.reason)
 	case refuses != nil:
-		s.write(s.failure(m.id, refuses))
+		s.write(nil, s.failure(m.id, refuses))
 	case op != nil:
 		s.work.Go(func() { s.operate(op, params, refused) })
 	}
@@ -156,7 +156,7 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 		}
 		leave() // what follows waits for a client that may read slowly
 		last := !subscription && (response.HasNext == nil || !*response.HasNext)
-		s.send(op, s.result(op.id, response, first || subscription))
+		s.write(op, s.result(op.id, response, first || subscription))
 		if last {
 			break
 		}
@@ -181,17 +181,6 @@ func (s *socket) failure(id string, errs gqlerror.List) []byte {
 	return socketReply{id, "error", s.protocol.failure(errs)}.encode()
 }
 
-// send writes an operation's message, unless the client wants none.
-func (s *socket) send(op *socketOperation, text []byte) {
-	sent := s.Gate.send(len(text), func() { go func() { _ = s.conn.CloseNow() }() }) // with all its other answers
-	defer sent()
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if !op.stopped.Load() {
-		s.writeLocked(text)
-	}
-}
-
 // lasts marks an operation as a subscription, which need not end by itself.
 func (s *socket) lasts(op *socketOperation) {
 	s.mu.Lock()
@@ -206,7 +195,7 @@ func (s *socket) conclude(op *socketOperation, last []byte) {
 	s.mu.Lock()
 	s.forget(op)
 	s.mu.Unlock()
-	s.send(op, last)
+	s.write(op, last)
 	s.mu.Lock()
 	s.running--
 	if !op.endless {

@@ -177,7 +177,7 @@ func (s *socket) init(payload json.RawMessage) {
 	}
 	ctx, ack, err := s.Init(s.root, decoded)
 	if err != nil {
-		s.write(s.protocol.forbidden())
+		s.write(nil, s.protocol.forbidden())
 		s.close(socketForbidden, "Forbidden")
 		return
 	}
@@ -193,9 +193,9 @@ func (s *socket) acknowledge(ctx context.Context, payload map[string]any) {
 	if payload != nil {
 		ack.Payload = payload
 	}
-	s.write(ack.encode())
+	s.write(nil, ack.encode())
 	if s.PingInterval >= 0 {
-		s.write(s.protocol.keepAlive())
+		s.write(nil, s.protocol.keepAlive())
 	}
 	s.idle()
 }
@@ -245,24 +245,21 @@ func (s *socket) ping() {
 			return
 		}
 		if s.isAcknowledged() {
-			s.write(s.protocol.keepAlive())
+			s.write(nil, s.protocol.keepAlive())
 		}
 	}
 }
 
-// write sends a message, unless it is nil or the socket is closing.
-func (s *socket) write(text []byte) {
+// write sends a message, unless it is nil, the socket is closing, or it is one of an operation that is stopped.
+func (s *socket) write(op *socketOperation, text []byte) {
 	if text == nil {
 		return
 	}
+	sent := s.Gate.send(len(text), func() { go func() { _ = s.conn.CloseNow() }() }) // with all its other answers
+	defer sent()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	s.writeLocked(text)
-}
-
-// writeLocked sends a message's text. The caller holds writing.
-func (s *socket) writeLocked(text []byte) {
-	if s.isClosing() {
+	if op != nil && op.stopped.Load() || s.isClosing() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.root), cmp.Or(s.WriteTimeout, 10*time.Second))
