@@ -10,10 +10,8 @@ import (
 	"time"
 )
 
-const (
-	retryAfter   = 1        // seconds for which a client that was not let in should stay away
-	maxUncounted = 16 << 10 // bytes of an answer that Gate.send does not count: its connection's buffers take as many
-)
+// maxUncounted is how many bytes an answer may have that Gate.send does not count: its connection's buffers take as many.
+const maxUncounted = 16 << 10
 
 // errOverloaded is why a Gate does not let a request in.
 var errOverloaded = errors.New("transport: too many requests are running and waiting")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -150,8 +149,7 @@ func (x *exchange) admitted(ctx context.Context, run func()) {
 	leave, err := x.Gate.enter(ctx)
 	switch {
 	case errors.Is(err, errOverloaded):
-		x.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-		x.refuse(ctx, overloaded())
+		x.refuse(ctx, overloaded)
 	case err != nil:
 		x.write(cancelled())
 	default:
@@ -210,10 +208,9 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 // is sent, it may not show that the client of a stream has gone.
 func (x *exchange) head(kind ast.Operation) {
 	header := x.w.Header()
-	switch media := x.wanted.one(); {
-	case kind == ast.Subscription || media == "":
+	if media := x.wanted.one(); kind == ast.Subscription || media == "" {
 		header["Content-Type"] = x.form(kind == ast.Subscription).media
-	default:
+	} else {
 		header["Content-Type"] = contentTypes[media]
 		header["Cache-Control"] = private
 	}
@@ -222,9 +219,8 @@ func (x *exchange) head(kind ast.Operation) {
 
 // refuse answers what is not a well-formed request.
 func (x *exchange) refuse(ctx context.Context, refused *refusal) {
-	header := x.w.Header()
-	if refused.allow != "" {
-		header.Set("Allow", refused.allow)
+	if refused.header != "" {
+		x.w.Header().Set(refused.header, refused.value)
 	}
 	x.send(cmp.Or(x.wanted.one(), jsonType), refused.status, appendResponse(nil, x.exec.DispatchError(ctx, refused.list())))
 }
@@ -271,8 +267,7 @@ func (x *exchange) send(media string, status int, body []byte) {
 	x.leave()
 	sent := x.Gate.send(len(body), func() { _ = x.within.SetWriteDeadline(time.Unix(1, 0)) })
 	defer sent()
-	header := x.w.Header()
-	header["Content-Type"] = contentTypes[media]
+	x.w.Header()["Content-Type"] = contentTypes[media]
 	_ = x.within.SetWriteDeadline(x.writeDeadline())
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // if it fails, the client has gone

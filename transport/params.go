@@ -79,7 +79,7 @@ func isJSON(contentType string) bool {
 type params struct {
 	Query         *string `json:"query"`
 	DocumentID    *string `json:"documentId"`
-	OperationName *string `json:"operationName"`
+	OperationName string  `json:"operationName"`
 	Variables     text    `json:"variables"`
 	Extensions    text    `json:"extensions"`
 }
@@ -133,7 +133,10 @@ func syntax(body []byte) *refusal {
 
 // raw returns the parameters as gqlgen wants them. The id of a document goes among the extensions.
 func (p *params) raw() (*graphql.RawParams, *refusal) {
-	raw := &graphql.RawParams{Query: value(p.Query), OperationName: value(p.OperationName)}
+	raw := &graphql.RawParams{OperationName: p.OperationName}
+	if p.Query != nil {
+		raw.Query = *p.Query
+	}
 	for _, m := range []struct {
 		name string
 		text text
@@ -162,13 +165,6 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 		return nil, badRequest("query is missing: it must be a string, the GraphQL document")
 	}
 	return raw, nil
-}
-
-func value(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // depth returns how deep the arrays and objects of JSON text are nested, without recursion. It is exact for valid JSON.
@@ -226,38 +222,33 @@ func parseURL(query string) (*graphql.RawParams, *refusal) {
 	var p params
 	for name, given := range values {
 		value := given[0]
-		var asString **string
-		var asText *text
+		object := text(strings.TrimSpace(value)) // of variables and extensions
 		switch name {
 		case "query":
-			asString = &p.Query
+			p.Query = &value
 		case "documentId":
-			asString = &p.DocumentID
+			if value != "" {
+				p.DocumentID = &value
+			}
 		case "operationName":
-			asString = &p.OperationName
+			p.OperationName = value
 		case "variables":
-			asText = &p.Variables
+			p.Variables = object
 		case "extensions":
-			asText = &p.Extensions
+			p.Extensions = object
 		default:
 			continue
 		}
+		isObject := name == "variables" || name == "extensions"
 		switch {
 		case len(given) > 1:
 			return nil, badRequest("%s is given more than once", name)
 		case !utf8.ValidString(value):
 			return nil, badRequest("%s is not UTF-8", name)
-		case value == "" && name != "query":
-		case asString != nil:
-			*asString = &value
-		default:
-			*asText = text(strings.TrimSpace(value))
-			if len(*asText) > 0 && !json.Valid(*asText) {
-				return nil, badRequest("%s is not a JSON object", name)
-			}
-			if document.HoldsLoneSurrogate(*asText) {
-				return nil, badRequest(document.LoneSurrogate)
-			}
+		case isObject && len(object) > 0 && !json.Valid(object):
+			return nil, badRequest("%s is not a JSON object", name)
+		case isObject && document.HoldsLoneSurrogate(object):
+			return nil, badRequest(document.LoneSurrogate)
 		}
 	}
 	return p.raw()

@@ -28,10 +28,9 @@ const (
 
 // refusal is why a request is refused before there is an operation.
 type refusal struct {
-	status  int // of an answer over HTTP
-	code    string
-	message string
-	allow   string // the methods that are allowed, where the method is not
+	status        int // of an answer over HTTP
+	code, message string
+	header, value string // one more header of an answer over HTTP, or ""
 }
 
 func refuse(status int, code, format string, args ...any) *refusal {
@@ -43,12 +42,11 @@ func badRequest(format string, args ...any) *refusal {
 }
 
 func notAllowed(methods, message string) *refusal {
-	return &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, message, methods}
+	return &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, message, "Allow", methods}
 }
 
-func overloaded() *refusal {
-	return refuse(http.StatusServiceUnavailable, CodeOverloaded, "the server has too much to do: try again in %d s", retryAfter)
-}
+// overloaded refuses a request that a Gate does not let in.
+var overloaded = &refusal{http.StatusServiceUnavailable, CodeOverloaded, "the server has too much to do: try again in 1 s", "Retry-After", "1"}
 
 // list returns the refusal as the errors of a GraphQL response.
 func (r *refusal) list() gqlerror.List { return coded(r.code, "%s", r.message) }
@@ -70,7 +68,7 @@ func cancelled() *graphql.Response {
 // notAdmitted returns the errors of a request for which Gate.enter has returned err.
 func notAdmitted(err error) gqlerror.List {
 	if errors.Is(err, errOverloaded) {
-		return overloaded().list()
+		return overloaded.list()
 	}
 	return cancelled().Errors
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -49,9 +50,8 @@ var subscribed = form{
 func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) { //nolint:revive // in the order in which DispatchOperation returns them
 	ctx, cancel := context.WithCancel(ctx)
 	responses := make(chan *graphql.Response)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	var reader sync.WaitGroup
+	reader.Go(func() {
 		defer close(responses)
 		for {
 			response := guarded(respond, ctx)
@@ -64,11 +64,9 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 			case <-ctx.Done():
 			}
 		}
-	}()
-	defer func() {
-		cancel()
-		<-ended
-	}()
+	})
+	defer reader.Wait()
+	defer cancel()
 	s := &partWriter{exchange: x}
 	defer func() {
 		if s.begun {
@@ -79,7 +77,7 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 }
 
 // guarded takes one response. A panic that reaches it ends the stream, not the process.
-func guarded(respond graphql.ResponseHandler, ctx context.Context) (response *graphql.Response) { //nolint:revive // see stream
+func guarded(respond graphql.ResponseHandler, ctx context.Context) *graphql.Response { //nolint:revive // see stream
 	defer func() {
 		if p := recover(); p != nil {
 			_ = graphql.GetOperationContext(ctx).RecoverFunc(ctx, p)
