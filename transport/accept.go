@@ -55,7 +55,7 @@ func accept(headers []string) accepted {
 			ranges = append(ranges, mediaRange{media, q})
 		}
 	}
-	named := false
+	var named bool
 	a.json, _ = weigh(ranges, jsonType)
 	if a.graphql, named = weigh(ranges, graphqlType); !named && a.json > 0 { // a client that takes anything knows JSON best
 		a.graphql = 0
