@@ -53,10 +53,17 @@ type rewriter struct {
 	out    []byte
 }
 
-// replace copies the text as far as from, and puts a replacement in the place of what is between from and to.
-func (l *rewriter) replace(from, to int, replacement string) {
-	l.out = append(append(l.out, l.text[l.copied:from]...), replacement...)
-	l.copied = to
+// put copies the text as far as start, and puts a new form in the place of what is between start and end, padded so that what
+// follows stays where it is. It returns end.
+func (l *rewriter) put(start, end int, form []byte) int {
+	breaks, column := endOf(l.text[start:end])
+	if breaks == 0 {
+		column -= utf8.RuneCount(form)
+	}
+	l.out = append(append(l.out, l.text[l.copied:start]...), form...)
+	l.out = append(l.out, strings.Repeat("\n", breaks)+strings.Repeat(" ", max(0, column))...)
+	l.copied = end
+	return end
 }
 
 func (l *rewriter) rewrite() (err *gqlerror.Error) {
@@ -69,12 +76,11 @@ func (l *rewriter) rewrite() (err *gqlerror.Error) {
 		case l.text[i] == '#':
 			for ; i < len(l.text) && l.text[i] != '\n' && l.text[i] != '\r'; i++ {
 				if control(l.text[i]) {
-					l.replace(i, i+1, " ")
+					l.put(i, i+1, []byte(" "))
 				}
 			}
 		case strings.HasPrefix(l.text[i:], "\r\n"): // gqlparser would count columns from the \n on
-			l.replace(i, i+2, " \n")
-			i += 2
+			i = l.put(i, i+2, []byte(" "))
 		default:
 			i++
 		}
@@ -84,39 +90,33 @@ func (l *rewriter) rewrite() (err *gqlerror.Error) {
 
 // string rewrites the string that begins at start, and returns where it ends.
 func (l *rewriter) string(start int) (end int, err *gqlerror.Error) {
-	spare := 0 // characters by which the new form is shorter
+	form := []byte{'"'}
 	for i := start + 1; i < len(l.text); {
+		n := 1 // bytes of the text
 		switch c := l.text[i]; {
 		case c == '"':
-			l.replace(i, i+1, `"`+strings.Repeat(" ", max(0, spare)))
-			return i + 1, nil
+			return l.put(start, i+1, append(form, '"')), nil
 		case c == '\n' || c == '\r':
 			return i, l.wrong(i, "Unterminated string.")
 		case control(c):
-			escaped := escape(nil, rune(c))
-			l.replace(i, i+1, string(escaped))
-			spare += 1 - len(escaped)
-			i++
+			form = escape(form, rune(c))
 		case c != '\\':
-			i++
+			form = append(form, c)
 		case strings.HasPrefix(l.text[i:], `\u`):
-			r, n := unicodeEscape(l.text[i:])
-			if n == 0 {
+			var r rune
+			if r, n = unicodeEscape(l.text[i:]); n == 0 {
 				digits := strings.TrimLeft(l.text[i+2:], "{}0123456789abcdefABCDEF")
 				return i, l.wrong(i, "Invalid Unicode escape sequence: %s.", l.text[i:min(i+12, len(l.text)-len(digits))])
 			}
-			if l.text[i+2] == '{' || n > 6 { // the others are read rightly
-				char := escape(nil, r)
-				l.replace(i, i+n, string(char))
-				spare += n - utf8.RuneCount(char)
-			}
-			i += n
+			form = escape(form, r)
 		case i+1 < len(l.text) && strings.IndexByte(`"\/bfnrt`, l.text[i+1]) >= 0:
-			i += 2
+			n = 2
+			form = append(form, l.text[i:i+2]...)
 		default:
-			_, n := utf8.DecodeRuneInString(l.text[i+1:])
+			_, n = utf8.DecodeRuneInString(l.text[i+1:])
 			return i, l.wrong(i, "Invalid character escape sequence: %s.", l.text[i:i+1+n])
 		}
+		i += n
 	}
 	return len(l.text), l.wrong(len(l.text), "Unterminated string.")
 }
@@ -139,18 +139,11 @@ func (l *rewriter) block(start int) (end int, err *gqlerror.Error) {
 	if !rewrite && !strings.HasPrefix(l.text[end:], `"`) { // which gqlparser would add to this string, and not begin the next
 		return end, nil
 	}
-	l.replace(start, end, `"`)
-	from := len(l.out) - 1
+	form := []byte{'"'}
 	for _, r := range blockValue(l.text[start+3 : quotes]) {
-		l.out = escape(l.out, r)
+		form = escape(form, r)
 	}
-	l.out = append(l.out, '"')
-	breaks, column := endOf(l.text[start:end])
-	if breaks == 0 {
-		column -= utf8.RuneCount(l.out[from:])
-	}
-	l.out = append(l.out, strings.Repeat("\n", breaks)+strings.Repeat(" ", max(0, column))...)
-	return end, nil
+	return l.put(start, end, append(form, '"')), nil
 }
 
 // lineBreaks replaces every line break by \n.
