@@ -17,9 +17,9 @@ import (
 const DefaultCost = 100_000
 
 // Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
-// have costs 1, and each other value a tenth. A list costs one of its items, with
-// what is selected below it, as often as it has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on several types are
-// added up. In introspection each list counts as long as the longest of its name in the schema.
+// have costs 1, and each other value a tenth. A list costs one of its items, with what is selected below it, as often as it
+// has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
+// several types are added up. In introspection each list counts as long as the longest of its name in the schema.
 //
 // A list has as many items as an argument of its field says or, for the lists that are direct fields of a page, an argument of
 // the page: see Sizes. It has Page items if none is given.
