@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"rollcall/database"
+	"rollcall/document"
 	"rollcall/graph"
 	"rollcall/metrics"
 	"rollcall/playground"
 	"rollcall/session"
-	"rollcall/transport"
 )
 
 func main() {
@@ -80,7 +80,7 @@ func (s *service) acquire(ctx context.Context) (err error) {
 	if s.encryption, err = s.certificate(); err != nil {
 		return err
 	}
-	if s.documents, err = s.readDocuments(); err != nil {
+	if s.documents, err = document.ReadFile(s.Documents); err != nil {
 		return fmt.Errorf("--documents: %w", err)
 	}
 	if s.listener, err = listenOn(ctx, "--listen", s.Listen); err != nil || s.Metrics == "" {
@@ -292,22 +292,6 @@ func (s *service) handler() (http.Handler, *graph.API, error) {
 	mux.HandleFunc("/readyz", s.health.ready)
 	h, err := web(s.config, mux)
 	return h, api, err
-}
-
-// readDocuments reads the manifest of listed documents, if there is one.
-func (c config) readDocuments() (map[string]string, error) {
-	if c.Documents == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(c.Documents)
-	if err != nil {
-		return nil, err
-	}
-	documents, err := transport.ReadManifest(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Documents, err)
-	}
-	return documents, nil
 }
 
 // announce prints where the server is, and a query to try.

@@ -13,6 +13,7 @@ type Code string
 // The codes. Those of requests, documents and costs that are refused before they run are with what refuses them, in
 // packages transport, document and limit.
 const (
+	CodeBadRequest     Code = "BAD_REQUEST" // it is not a well-formed GraphQL request
 	CodeBadUserInput   Code = "BAD_USER_INPUT"
 	CodeNotFound       Code = "NOT_FOUND"
 	CodeConflict       Code = "CONFLICT"

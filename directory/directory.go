@@ -7,6 +7,8 @@ import (
 	"database/sql"
 	"errors"
 
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/apierror"
@@ -59,6 +61,9 @@ func (d *Directory) Bind(ctx context.Context, operations []*graphql.OperationCon
 
 // Check returns an error that names what is declared and not in the database.
 func (d *Directory) Check(ctx context.Context, db *sql.DB) error { return d.schema.Check(ctx, db) }
+
+// Sizes returns the arguments that tell how many items a field has, for limit.Cost.
+func (d *Directory) Sizes(field *ast.Field) []string { return d.schema.Sizes(field) }
 
 // MutationOutcome tells what became of a mutation that was answered with OUTCOME_UNKNOWN, by its id. The error is BAD_USER_INPUT.
 func (d *Directory) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {

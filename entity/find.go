@@ -100,6 +100,7 @@ func Nodes[N any](s *Schema, one, several string) {
 		}
 		return all
 	}
+	s.Sized("Query", several, "ids")
 	for _, n := range s.nodes {
 		s.Add(func() batch.Field {
 			return n.one(one, func(args batch.Args) (func(batch.Root) (int64, bool), error) {

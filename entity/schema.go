@@ -36,6 +36,7 @@ type Schema struct {
 	checks      []func(*ast.Schema) error
 	connections map[string]bool // that are declared, by what the names of their types begin with
 	arguments   []argument
+	sizes       map[[2]string][]string // by type and field: see Sized
 }
 
 // table is what a type's rows are read from.
@@ -52,7 +53,7 @@ type argument struct {
 
 // NewSchema returns a schema without types. A page holds at most maxSize items.
 func NewSchema(maxSize int) *Schema {
-	s := &Schema{maxSize: maxSize, connections: map[string]bool{}}
+	s := &Schema{maxSize: maxSize, connections: map[string]bool{}, sizes: map[[2]string][]string{}}
 	const info = "PageInfo"
 	type pageInfo = *keyset.PageInfo
 	s.AddFields(
@@ -80,6 +81,16 @@ func (s *Schema) AddFields(fields ...batch.Field) {
 	for _, f := range fields {
 		s.Add(func() batch.Field { return f })
 	}
+}
+
+// Sized says which arguments tell how many items a field has: a number, or a list of which each element makes one.
+func (s *Schema) Sized(typ, field string, arguments ...string) {
+	s.sizes[[2]string{typ, field}] = arguments
+}
+
+// Sizes returns the arguments that tell how many items a field has, for limit.Cost.
+func (s *Schema) Sizes(field *ast.Field) []string {
+	return s.sizes[[2]string{field.ObjectDefinition.Name, field.Name}]
 }
 
 // ListArgument declares an argument that lists of the schema may have: apply changes the key of a list by its value, and returns a

@@ -8,15 +8,10 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/vektah/gqlparser/v2"
-	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
-	"github.com/vektah/gqlparser/v2/validator/rules"
 
-	"rollcall/apierror"
 	"rollcall/database"
 	"rollcall/directory"
+	"rollcall/document"
 	"rollcall/event"
 	"rollcall/graph/generated"
 	"rollcall/keyset"
@@ -113,20 +108,19 @@ func newHandler(cfg Config, planned bool) *API {
 	if cfg.Production {
 		rules = validation.WithoutIntrospection
 	}
-	cfg.checkDocuments(schema.Schema(), rules())
 	if planned {
 		schema = d.Plan.Answers(schema)
 	}
 	srv := handler.New(schema)
 	gate := cfg.gate()
 	cost := &limit.Cost{
-		Most: cfg.MaxCost, Sizes: []string{"first"}, Lists: []string{"ids"}, Page: keyset.DefaultSize,
-		MaxPage: cfg.MaxPage, TooLong: tooLong(cfg.MaxPage),
+		Max: cfg.MaxCost, Sizes: d.Sizes, Page: keyset.DefaultSize,
+		MaxPage: cfg.MaxPage, TooLong: func(argument string, items int) error { return keyset.TooLong(argument, items, cfg.MaxPage) },
 	}
 	api := &API{
 		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,
 		Check:   func(ctx context.Context) error { return d.Check(ctx, cfg.Database.Side) },
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, Together: cost.Together},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
 	srv.AddTransport(api.sockets)
@@ -139,9 +133,10 @@ func newHandler(cfg Config, planned bool) *API {
 	if !cfg.Production {
 		srv.Use(introspection{})
 	}
-	srv.Use(transport.Documents{Trusted: cfg.Documents, Only: cfg.DocumentsOnly})
-	srv.Use(extension.AutomaticPersistedQuery{Cache: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) })})
-	srv.Use(transport.Literals{})
+	srv.Use(document.Extension{
+		Listed: cfg.Documents, ListedOnly: cfg.DocumentsOnly, Rules: rules, Logger: cfg.Logger,
+		Automatic: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) }),
+	})
 	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Check: validation.Request, Depth: cfg.MaxDepth})
 	srv.Use(cost)
 	srv.AroundResponses(boundErrors)
@@ -177,25 +172,4 @@ func (cfg Config) gate() *transport.Gate {
 		return nil
 	}
 	return transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
-}
-
-// tooLong refuses a page of more than most items before anything is read.
-func tooLong(most int) func(argument string, items int) error {
-	return func(argument string, items int) error {
-		return apierror.BadInput(argument, "%s: %d is more than a page holds (%d)", argument, items, most)
-	}
-}
-
-// checkDocuments warns of listed documents that are refused when they are asked for.
-func (cfg Config) checkDocuments(schema *ast.Schema, rules *rules.Rules) {
-	for id, text := range cfg.Documents {
-		document, wrong := transport.NormalizeStrings(text)
-		errs := gqlerror.List{wrong}
-		if wrong == nil {
-			_, errs = gqlparser.LoadQueryWithRules(schema, document, rules)
-		}
-		if errs != nil {
-			cfg.Logger.Warn("a listed document does not fit the schema", "document", id, "error", errs)
-		}
-	}
 }

@@ -227,3 +227,16 @@ func TestTheHeaderNamesTheOperationsAsTheirErrorsAndTheLogDo(t *testing.T) {
 		}
 	})
 }
+
+func TestAnswersComeInPartsOverTheNewerWebSocketOnly(t *testing.T) {
+	d := newDirectory(t, databasetest.New(t, "sqlite", database.Options{PoolSize: 2}))
+	deferred := operation{Query: `{ user(id: "` + d.create("One", "one@example.com", nil) + `") { email ... @defer { manager { name } } } }`}
+	for way, want := range map[string]string{
+		"WebSocket":       `{"data":{"user":{"email":"one@example.com"}},"hasNext":true}`,
+		"older WebSocket": `{"data":{"user":{"email":"one@example.com","manager":null}}}`,
+	} {
+		if a := ways[way](d, deferred); a.raw != want {
+			t.Errorf("%s: want %s first, got %s", way, want, a.raw)
+		}
+	}
+}

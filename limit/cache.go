@@ -1,75 +1,64 @@
 package limit
 
 import (
-	"container/list"
 	"context"
 	"math"
 	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Cache keeps what was used last, as much as has a bounded weight together: a number of entries alone would not bound the
-// memory, since clients choose how large each is.
+// Cache keeps the values that were used last, as many as do not exceed a weight together: a number of entries alone would not
+// bound the memory, since clients choose how large each is.
 type Cache[V any] struct {
-	most    int
+	max     int
 	weigh   func(key string, value V) int
 	mu      sync.Mutex
 	weight  int
-	order   *list.List // of entries, the last used first
-	entries map[string]*list.Element
+	entries *simplelru.LRU[string, weighed[V]]
 }
 
-type entry[V any] struct {
-	key    string
+type weighed[V any] struct {
 	value  V
 	weight int
 }
 
 var _ graphql.Cache[string] = &Cache[string]{}
 
-// NewCache returns a cache of at most that weight. What is heavier than a tenth of it by itself is not kept.
-func NewCache[V any](most int, weigh func(key string, value V) int) *Cache[V] {
-	return &Cache[V]{most: most, weigh: weigh, order: list.New(), entries: map[string]*list.Element{}}
+// NewCache returns a cache of a maximum weight, in the unit of weigh. It does not keep a value that is heavier than a tenth of
+// that.
+func NewCache[V any](maxWeight int, weigh func(key string, value V) int) *Cache[V] {
+	c := &Cache[V]{max: maxWeight, weigh: weigh}
+	c.entries, _ = simplelru.NewLRU(math.MaxInt, func(_ string, removed weighed[V]) { c.weight -= removed.weight })
+	return c
 }
 
-// Get returns what is kept under a key.
+// Get returns the value under a key, and whether there is one.
 func (c *Cache[V]) Get(_ context.Context, key string) (value V, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.entries[key]
-	if !ok {
-		return value, false
-	}
-	c.order.MoveToFront(element)
-	return element.Value.(*entry[V]).value, true
+	found, ok := c.entries.Get(key)
+	return found.value, ok
 }
 
-// Add keeps a value, and lets go of those that were not used for longest.
+// Add keeps a value, and removes those that were not used for longest.
 func (c *Cache[V]) Add(_ context.Context, key string, value V) {
-	added := &entry[V]{key, value, c.weigh(key, value)}
-	if added.weight > c.most/10 {
+	added := weighed[V]{value, c.weigh(key, value)}
+	if added.weight > c.max/10 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if element, known := c.entries[key]; known {
-		c.remove(element)
-	}
-	c.entries[key] = c.order.PushFront(added)
-	for c.weight += added.weight; c.weight > c.most; {
-		c.remove(c.order.Back())
+	c.entries.Remove(key)
+	c.entries.Add(key, added)
+	for c.weight += added.weight; c.weight > c.max; {
+		c.entries.RemoveOldest()
 	}
 }
 
-func (c *Cache[V]) remove(element *list.Element) {
-	removed := c.order.Remove(element).(*entry[V])
-	delete(c.entries, removed.key)
-	c.weight -= removed.weight
-}
-
-// Bytes is about how many bytes of memory a document takes, and its text.
+// Bytes returns about how many bytes of memory a parsed document and its text take.
 func Bytes(text string, doc *ast.QueryDocument) int {
 	const perNode = 256
 	m := newMeasure(&ast.QueryDocument{}, math.MaxInt-1)

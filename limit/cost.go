@@ -1,11 +1,11 @@
 package limit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -13,29 +13,30 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// DefaultCost is the most that an operation may cost where Cost does not say.
+// DefaultCost is the default of Cost.Max.
 const DefaultCost = 100_000
 
-// Cost is the gqlgen extension that refuses operations which may cost too much to run. Each object that the answer may
-// have costs 1, and each other value a tenth: a field costs that and what is below it, a list as often as it is long. A name
-// in the answer that is longer than 64 bytes costs a tenth for each 64. What fragments on several types select is added up.
-// In introspection each list counts as long as the longest of its name in the schema.
+// Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
+// have costs 1, and each other value a tenth. A list costs one of its items, with what is selected below it, as often as it
+// has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
+// several types are added up. In introspection each list counts as long as the longest of its name in the schema.
 //
-// How long a list may be is told by an argument of it or, for the lists that are direct fields of a page, of the page: the
-// number in one of Sizes, or the number of elements in one of Lists. It is Page where none is given.
+// A list has as many items as an argument of its field says or, for the lists that are direct fields of a page, an argument of
+// the page: see Sizes. It has Page items if none is given.
 //
-// A client that sends the extension {"cost": true} finds what its operation costs in the answer's extensions.cost.
+// A client that sends the extension {"cost": true} finds the cost of its operation in the answer's extensions.cost.
 type Cost struct {
-	Most int // that an operation may cost; 0: DefaultCost
+	Max int // cost of an operation; 0: DefaultCost
 
-	Sizes   []string // the names of arguments that hold a page's size, such as "first"
-	Lists   []string // the names of arguments that hold a list, with an item for each of its elements
-	Page    int      // the size of a page that no argument tells
-	MaxPage int      // the most items that a page may hold: longer ones cost nothing more; 0: no limit
-	// TooLong is the error that refuses a page or a list of more than MaxPage items; nil: somebody else refuses it.
+	// Sizes returns the names of the arguments that say how many items a field has, which its definition need not have:
+	// a number says so itself, as first does, and a list by its length, as ids does. The largest counts. nil: there are none.
+	Sizes   func(field *ast.Field) []string
+	Page    int // items of a list that no argument gives a size
+	MaxPage int // items that a list may have: longer ones cost nothing more; 0: any number
+	// TooLong returns the error that refuses a list that an argument gives more than MaxPage items; nil: it is not refused.
 	TooLong func(argument string, items int) error
 
-	introspection map[string]int // the length of the longest list, by its name
+	introspection map[string]int // the length of the longest list of each name
 }
 
 var _ interface {
@@ -44,25 +45,25 @@ var _ interface {
 	graphql.ResponseInterceptor
 } = &Cost{}
 
-// Costs is what an operation costs, and the most that it may.
+// Costs is the cost of an operation, and the limit.
 type Costs struct {
 	Requested int `json:"requested"`
 	Limit     int `json:"limit"`
 }
 
-// Of returns what an operation costs, which must be valid.
+// Of returns the cost of a valid operation.
 func (c *Cost) Of(oc *graphql.OperationContext) Costs {
 	costs, _ := c.of(oc)
 	return costs
 }
 
-// of returns that, and the error that refuses the first list that is too long.
+// of returns also the error that refuses the first list that is too long, or nil.
 func (c *Cost) of(oc *graphql.OperationContext) (Costs, *gqlerror.Error) {
 	p := pricing{Cost: c, variables: oc.Variables}
-	return Costs{(p.whole(oc.Operation.SelectionSet) + tenths - 1) / tenths, c.Most}, p.tooLong
+	return Costs{(p.whole(oc.Operation.SelectionSet) + tenths - 1) / tenths, c.Max}, p.tooLong
 }
 
-// refusal is the error that refuses what costs too much.
+// refusal returns the error that refuses operations of this cost.
 func (c Costs) refusal() *gqlerror.Error {
 	e := refuse(CodeCost, "it costs %d, and at most %d is allowed: ask for fewer or smaller pages", c.Requested, c.Limit)
 	e.Extensions["cost"] = c
@@ -75,16 +76,14 @@ func (*Cost) ExtensionName() string { return "Cost" }
 // Validate checks that the extension is set up.
 func (c *Cost) Validate(es graphql.ExecutableSchema) error {
 	if c.Page <= 0 {
-		return errors.New("limit: Cost.Page is not set: it is the size of a page that no argument tells")
+		return errors.New("limit: Cost.Page is not set: it is how many items a list has that no argument gives a size")
 	}
-	if c.Most == 0 {
-		c.Most = DefaultCost
-	}
+	c.Max = cmp.Or(c.Max, DefaultCost)
 	c.introspection = longest(es.Schema())
 	return nil
 }
 
-// longest returns the lengths of the longest lists of introspection.
+// longest returns the length of the longest list of each name in introspection.
 func longest(schema *ast.Schema) map[string]int {
 	lengths := map[string]int{"types": len(schema.Types), "directives": len(schema.Directives)}
 	note := func(list string, length int) { lengths[list] = max(lengths[list], length) }
@@ -108,7 +107,7 @@ func longest(schema *ast.Schema) map[string]int {
 	return lengths
 }
 
-// MutateOperationContext refuses an operation that costs too much, or has too long a page.
+// MutateOperationContext refuses an operation that costs too much, or has too long a list.
 func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
 	costs, tooLong := c.of(oc)
 	if oc.Extensions["cost"] == true {
@@ -117,15 +116,15 @@ func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationCo
 	if tooLong != nil {
 		return tooLong
 	}
-	if costs.Requested > c.Most {
+	if costs.Requested > c.Max {
 		return costs.refusal()
 	}
 	return nil
 }
 
-// Together refuses valid operations that cost more together than one of them may.
-func (c *Cost) Together(operations []*graphql.OperationContext) *gqlerror.Error {
-	all := Costs{Limit: c.Most}
+// CheckBatch refuses valid operations that cost more together than one of them may.
+func (c *Cost) CheckBatch(operations []*graphql.OperationContext) *gqlerror.Error {
+	all := Costs{Limit: c.Max}
 	for _, oc := range operations {
 		all.Requested = plus(all.Requested, c.Of(oc).Requested)
 	}
@@ -135,7 +134,7 @@ func (c *Cost) Together(operations []*graphql.OperationContext) *gqlerror.Error 
 	return nil
 }
 
-// InterceptResponse tells what the operation costs to clients that ask.
+// InterceptResponse tells a client that asks the cost of its operation.
 func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
 		if costs, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(c.ExtensionName()).(Costs); ok {
@@ -145,28 +144,25 @@ func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 	return next(ctx)
 }
 
-// Prices are counted in tenths.
-const tenths = 10
+const (
+	tenths   = 10      // the unit of prices is a tenth of a cost
+	paidName = 64      // bytes of a name in the answer that cost a tenth
+	maxPrice = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
+)
 
-// paidName is how many bytes of a name in the answer cost a tenth.
-const paidName = 64
-
-// mostPrice is where prices end: far above what may be allowed, and exact in JSON.
-const mostPrice = 1 << 50
-
-// price is what selections cost: once for their object, and each time for an item of the lists among them that tell no size
-// of their own. So a fragment has one price, whatever the size of the page that it is spread in.
+// price is the price of selections in tenths: once, and for each item of the lists among them that have no size of their own.
+// So a fragment has one price, whatever the size of the page in which it is spread.
 type price struct{ once, each int }
 
-// pricing finds the price of one operation, that of each fragment once.
+// pricing finds the price of one operation. It looks at each fragment once.
 type pricing struct {
 	*Cost
 	variables map[string]any
 	fragments map[string]price
-	tooLong   *gqlerror.Error // refuses the first list that is
+	tooLong   *gqlerror.Error // the error that refuses the first list that is too long, or nil
 }
 
-// whole is the price of selections whose lists are all of the normal size or tell theirs.
+// whole is the price of selections whose lists have their own size or the default one.
 func (p *pricing) whole(selections ast.SelectionSet) int {
 	sum := p.set(selections)
 	return plus(sum.once, times(p.Page, sum.each))
@@ -224,41 +220,44 @@ func (p *pricing) field(field *ast.Field) price {
 		}
 		return price{once: one}
 	}
-	size, told := p.size(field)
+	size, given := p.size(field)
 	if !list {
 		below := p.set(field.SelectionSet)
 		return price{once: plus(own, plus(below.once, times(size, below.each)))}
 	}
 	item := plus(own, p.whole(field.SelectionSet))
-	if told {
+	if given {
 		return price{once: times(size, item)}
 	}
 	return price{each: item}
 }
 
-// size tells how many items a field has or, where it is not told, a page by default.
-func (p *pricing) size(field *ast.Field) (n int, told bool) {
-	for _, definition := range field.Definition.Arguments {
-		size, list := slices.Contains(p.Sizes, definition.Name), slices.Contains(p.Lists, definition.Name)
-		if !size && !list {
+// size returns how many items a field has, or a list directly below it, and whether an argument says so.
+func (p *pricing) size(field *ast.Field) (n int, given bool) {
+	if p.Sizes == nil {
+		return p.Page, false
+	}
+	for _, name := range p.Sizes(field) {
+		definition := field.Definition.Arguments.ForName(name)
+		if definition == nil {
 			continue
 		}
 		value := p.value(field, definition)
 		if value == nil {
 			continue
 		}
-		given := number(value)
-		if list {
-			given = length(value)
+		items := number(value)
+		if definition.Type.Elem != nil {
+			items = length(value)
 		}
-		if p.MaxPage > 0 && given > p.MaxPage && p.TooLong != nil && p.tooLong == nil {
-			p.tooLong = gqlerror.WrapIfUnwrapped(p.TooLong(definition.Name, given))
+		if p.MaxPage > 0 && items > p.MaxPage && p.TooLong != nil && p.tooLong == nil {
+			p.tooLong = gqlerror.WrapIfUnwrapped(p.TooLong(name, items))
 			p.tooLong.Locations = []gqlerror.Location{{Line: field.Position.Line, Column: field.Position.Column}}
 		}
-		n, told = max(n, given), true
+		n, given = max(n, items), true
 	}
 	switch {
-	case !told:
+	case !given:
 		return p.Page, false
 	case p.MaxPage > 0:
 		n = min(n, p.MaxPage)
@@ -266,7 +265,7 @@ func (p *pricing) size(field *ast.Field) (n int, told bool) {
 	return n, true
 }
 
-// value is that of an argument, or nil.
+// value returns the value of an argument, or nil.
 func (p *pricing) value(field *ast.Field, definition *ast.ArgumentDefinition) any {
 	literal := definition.DefaultValue
 	if argument := field.Arguments.ForName(definition.Name); argument != nil {
@@ -286,15 +285,15 @@ func (p *pricing) value(field *ast.Field, definition *ast.ArgumentDefinition) an
 	return value
 }
 
-// included reports whether @skip and @include leave a selection in.
+// included reports whether a selection remains after @skip and @include.
 func (p *pricing) included(directives ast.DirectiveList) bool {
 	for _, directive := range directives {
-		leave := directive.Name == "include"
-		if !leave && directive.Name != "skip" {
+		include := directive.Name == "include"
+		if !include && directive.Name != "skip" {
 			continue
 		}
 		if argument := directive.Arguments.ForName("if"); argument != nil {
-			if value, err := argument.Value.Value(p.variables); err == nil && value == !leave {
+			if value, err := argument.Value.Value(p.variables); err == nil && value == !include {
 				return false
 			}
 		}
@@ -302,20 +301,20 @@ func (p *pricing) included(directives ast.DirectiveList) bool {
 	return true
 }
 
-// number is a page's size. What is none counts as the longest page.
+// number returns the number of items that a value says. A value that is no whole number counts as the longest list.
 func number(value any) int {
 	switch n := value.(type) {
 	case int64:
-		return int(max(0, min(n, mostPrice)))
+		return int(max(0, min(n, maxPrice)))
 	case json.Number:
 		if i, err := n.Int64(); err == nil {
-			return int(max(0, min(i, mostPrice)))
+			return int(max(0, min(i, maxPrice)))
 		}
 	}
-	return mostPrice
+	return maxPrice
 }
 
-// length is that of a list. One value stands for a list of one.
+// length returns the length of a list. Any other value stands for a list of one.
 func length(value any) int {
 	if list := reflect.ValueOf(value); list.Kind() == reflect.Slice {
 		return list.Len()
@@ -323,12 +322,12 @@ func length(value any) int {
 	return 1
 }
 
-// plus and times end at mostPrice.
-func plus(a, b int) int { return min(a+b, mostPrice) }
+// plus and times end at maxPrice.
+func plus(a, b int) int { return min(a+b, maxPrice) }
 
 func times(a, b int) int {
-	if a > 0 && b > mostPrice/a {
-		return mostPrice
+	if a > 0 && b > maxPrice/a {
+		return maxPrice
 	}
 	return a * b
 }

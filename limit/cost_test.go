@@ -16,17 +16,20 @@ import (
 	"rollcall/limit"
 )
 
+// sizes names the arguments that say how many items a list has.
+func sizes(*ast.Field) []string { return []string{"first", "last", "ids"} }
+
 func newPricedServer(tb testing.TB, cost limit.Cost) *server {
 	tb.Helper()
 	s := newServer(tb, limit.Documents{})
-	cost.Sizes, cost.Lists, cost.Page = []string{"first", "last"}, []string{"ids"}, 20
+	cost.Sizes, cost.Page = sizes, 20
 	s.use(tb, &cost)
 	s.price = &cost
 	return s
 }
 
 func TestAnOperationCostsItsObjectsAndATenthForEachValue(t *testing.T) {
-	s := newPricedServer(t, limit.Cost{MaxPage: 100, Most: 1 << 40})
+	s := newPricedServer(t, limit.Cost{MaxPage: 100, Max: 1 << 40})
 	types, fields := len(newSchema().ast.Types), 0
 	for _, def := range newSchema().ast.Types {
 		fields = max(fields, len(def.Fields)) // no input object has more
@@ -132,7 +135,7 @@ func TestVariablesTellHowManyItemsThereAre(t *testing.T) {
 }
 
 func TestAnOperationThatCostsTooMuchIsRefused(t *testing.T) {
-	s := newPricedServer(t, limit.Cost{Most: 101})
+	s := newPricedServer(t, limit.Cost{Max: 101})
 	if _, errs := s.ask(&graphql.RawParams{Query: `{ page(first: 99) { nodes { name @include(if: false) } total } }`}); errs != nil {
 		t.Error(errs)
 	}
@@ -151,7 +154,7 @@ func TestAnOperationThatCostsTooMuchIsRefused(t *testing.T) {
 }
 
 func TestAPageThatIsTooLongIsRefusedWhateverItCosts(t *testing.T) {
-	s := newPricedServer(t, limit.Cost{MaxPage: 100, Most: 120, TooLong: func(argument string, items int) error {
+	s := newPricedServer(t, limit.Cost{MaxPage: 100, Max: 120, TooLong: func(argument string, items int) error {
 		return fmt.Errorf("%s: %d", argument, items)
 	}})
 	const nodes = `{ self { nodes(ids: ["`
@@ -195,7 +198,7 @@ func TestFragmentsThatDoubleAreCountedOnceEach(t *testing.T) {
 	}
 	core.Walk(newSchema().ast, doc, &core.Events{})
 	oc := &graphql.OperationContext{Doc: doc, Operation: doc.Operations[0]}
-	cost := &limit.Cost{Page: 20, Most: 1 << 60}
+	cost := &limit.Cost{Page: 20, Max: 1 << 60}
 	if err := cost.MutateOperationContext(t.Context(), oc); err != nil || cost.Of(oc).Requested != (want+9)/10 {
 		t.Errorf("want %d, got %v, %v", (want+9)/10, cost.Of(oc), err)
 	}

@@ -1,6 +1,6 @@
 // Package limit refuses GraphQL documents and operations that would cost too much, as early as that can be known:
-// [Documents] before anything recursive sees a document's text and before it is validated, [Cost] before anything runs.
-// [Cache] keeps what is known about documents within bounds.
+// [Documents] before a document's text is parsed and validated, [Cost] before an operation runs. [Cache] is a cache of bounded
+// memory.
 //
 // A refusal is an error with a code of its own. Its message names the limit and never quotes the document.
 package limit

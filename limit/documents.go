@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -28,11 +29,11 @@ const (
 	DefaultErrors      = 1_000
 )
 
-// mostErrorText is how many bytes the messages of a document's errors may have together: they quote it.
-const mostErrorText = 128 << 10
+// maxErrorText is how many bytes the messages of a document's errors may have together: they quote it.
+const maxErrorText = 128 << 10
 
-// Documents is the gqlgen extension that refuses documents which would cost too much to parse, to validate or to follow.
-// What passes is parsed and validated here, and put into the server's cache, where the server finds it. It is to be
+// Documents is the gqlgen extension that refuses documents that would cost too much to parse, to validate or to follow. It
+// parses and validates the others, and puts them into the server's cache, where the server finds them. It is to be
 // installed after the extensions that find a document by its id, and before all others that read documents.
 type Documents struct {
 	Cache graphql.Cache[*ast.QueryDocument] // the server's
@@ -40,7 +41,7 @@ type Documents struct {
 	// Check refuses what a request asks for of a valid document, such as its variables; nil: nothing is refused.
 	Check func(*ast.Schema, *ast.QueryDocument, *graphql.RawParams) *gqlerror.Error
 
-	// Limits, each the default where it is 0.
+	// Limits; 0: the default.
 	Tokens     int // names, values, punctuators and comments
 	Nesting    int // of braces, brackets and parentheses
 	Lists      int // nesting of brackets
@@ -50,11 +51,10 @@ type Documents struct {
 	// Selections is how many fields, fragments, arguments and values there may be, those of a fragment as often as it is
 	// spread. Each fragment counts by itself too, since it is validated by itself.
 	Selections int
-	// Repetitions is about how many steps it may take to see whether fields that share a name can be merged. It grows
+	// Repetitions is about how many steps it may take to check whether fields that share a name can be merged. They grow
 	// with the square of the number of such fields, and of fragments that are spread side by side.
 	Repetitions int
-	// Errors is how many errors the server's validation is left to find. A document with more is refused at the first too
-	// many.
+	// Errors is how many validation errors a document may have.
 	Errors int
 
 	schema *ast.Schema
@@ -68,7 +68,7 @@ var _ interface {
 // ExtensionName names the extension in gqlgen's statistics.
 func (*Documents) ExtensionName() string { return "DocumentLimits" }
 
-// Validate checks that the extension is set up, and takes note of the schema.
+// Validate checks that the extension is set up.
 func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 	if d.Cache == nil {
 		return errors.New("limit: Documents.Cache is nil: set it to the server's query cache")
@@ -76,29 +76,20 @@ func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 	if d.Rules == nil {
 		d.Rules = rules.NewDefaultRules
 	}
-	for _, limit := range []struct {
-		value  *int
-		normal int
-	}{
-		{&d.Tokens, DefaultTokens},
-		{&d.Nesting, DefaultNesting},
-		{&d.Lists, DefaultLists},
-		{&d.Directives, DefaultDirectives},
-		{&d.Depth, DefaultDepth},
-		{&d.Selections, DefaultSelections},
-		{&d.Repetitions, DefaultRepetitions},
-		{&d.Errors, DefaultErrors},
-	} {
-		if *limit.value == 0 {
-			*limit.value = limit.normal
-		}
-	}
+	d.Tokens = cmp.Or(d.Tokens, DefaultTokens)
+	d.Nesting = cmp.Or(d.Nesting, DefaultNesting)
+	d.Lists = cmp.Or(d.Lists, DefaultLists)
+	d.Directives = cmp.Or(d.Directives, DefaultDirectives)
+	d.Depth = cmp.Or(d.Depth, DefaultDepth)
+	d.Selections = cmp.Or(d.Selections, DefaultSelections)
+	d.Repetitions = cmp.Or(d.Repetitions, DefaultRepetitions)
+	d.Errors = cmp.Or(d.Errors, DefaultErrors)
 	d.schema = es.Schema()
 	return nil
 }
 
-// MutateOperationParameters refuses a document that is over a limit. What else may be wrong with it is for the server to
-// say, who parses and validates it again then.
+// MutateOperationParameters refuses a document that exceeds a limit. Other errors are the server's to report, which parses and
+// validates the document again then.
 func (d *Documents) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	if doc, known := d.Cache.Get(ctx, params.Query); known {
 		return d.check(doc, params)
@@ -128,7 +119,7 @@ func (d *Documents) check(doc *ast.QueryDocument, params *graphql.RawParams) *gq
 	return d.Check(d.schema, doc, params)
 }
 
-// tooMany is what validate panics with once it is to stop.
+// tooMany is the panic by which validate stops gqlparser.
 type tooMany struct{}
 
 // validate reports whether a document is valid, or refuses it for the number of its errors.
@@ -137,7 +128,7 @@ func (d *Documents) validate(doc *ast.QueryDocument) (valid bool, refused *gqler
 		switch p := recover().(type) {
 		case nil:
 		case tooMany:
-			refused = refuse(CodeErrors, "the document has more than %d errors, or they are longer than %d bytes", d.Errors, mostErrorText)
+			refused = refuse(CodeErrors, "the document has more than %d errors, or they are longer than %d bytes", d.Errors, maxErrorText)
 		default:
 			panic(p)
 		}
@@ -153,7 +144,7 @@ func (d *Documents) validate(doc *ast.QueryDocument) (valid bool, refused *gqler
 			}
 			found++
 			text += len(e.Message)
-			if found > d.Errors || text > mostErrorText {
+			if found > d.Errors || text > maxErrorText {
 				panic(tooMany{})
 			}
 		})
@@ -162,7 +153,7 @@ func (d *Documents) validate(doc *ast.QueryDocument) (valid bool, refused *gqler
 	return found == 0, nil
 }
 
-// plain replaces the rules that suggest what may have been meant: nobody reads it here, and it is costly.
+// plain replaces the rules that make suggestions, which are costly and not read here.
 func plain(all map[string]core.RuleFunc) map[string]core.RuleFunc {
 	for _, rule := range []core.Rule{
 		rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
@@ -177,7 +168,7 @@ func plain(all map[string]core.RuleFunc) map[string]core.RuleFunc {
 	return all
 }
 
-// measure refuses a document by its syntax tree.
+// measure refuses a document whose syntax tree exceeds a limit.
 func (d *Documents) measure(doc *ast.QueryDocument) *gqlerror.Error {
 	m := newMeasure(doc, d.Selections)
 	var whole extent
@@ -213,21 +204,21 @@ func (d *Documents) measure(doc *ast.QueryDocument) *gqlerror.Error {
 // extent is how far selections extend, with fragments spread out.
 type extent struct{ depth, selections int }
 
-// measure finds the extents of selections, that of each fragment once. Numbers end one above the limit.
+// measure finds the extents of selections. It looks at each fragment once, and counts no further than one above max.
 type measure struct {
 	fragments map[string]*ast.FragmentDefinition
 	known     map[*ast.FragmentDefinition]extent
 	open      map[*ast.FragmentDefinition]bool
-	circle    *ast.FragmentSpread // by which a fragment is within itself
-	most      int
+	circle    *ast.FragmentSpread // by which a fragment spreads itself, or nil
+	max       int                 // selections
 }
 
-func newMeasure(doc *ast.QueryDocument, most int) *measure {
+func newMeasure(doc *ast.QueryDocument, maxSelections int) *measure {
 	m := &measure{
 		fragments: make(map[string]*ast.FragmentDefinition, len(doc.Fragments)),
 		known:     map[*ast.FragmentDefinition]extent{},
 		open:      map[*ast.FragmentDefinition]bool{},
-		most:      most,
+		max:       maxSelections,
 	}
 	for _, fragment := range slices.Backward(doc.Fragments) { // of two with one name the first counts
 		m.fragments[fragment.Name] = fragment
@@ -237,7 +228,7 @@ func newMeasure(doc *ast.QueryDocument, most int) *measure {
 
 // beside is the extent of a and b in one set.
 func (m *measure) beside(a, b extent) extent {
-	return extent{max(a.depth, b.depth), min(a.selections+b.selections, m.most+1)}
+	return extent{max(a.depth, b.depth), min(a.selections+b.selections, m.max+1)}
 }
 
 func (m *measure) operation(operation *ast.OperationDefinition) extent {

@@ -284,8 +284,8 @@ func attacks() map[string]struct{ query, code string } {
 
 // Bounds for what one document may take; the work is some tens of milliseconds.
 const (
-	mostTime   = 2 * time.Second
-	mostMemory = 64 << 20
+	maxTime   = 2 * time.Second
+	maxMemory = 64 << 20
 )
 
 func TestAttacksAreRefusedAtLittleCost(t *testing.T) {
@@ -301,7 +301,7 @@ func TestAttacksAreRefusedAtLittleCost(t *testing.T) {
 			if attack.code != invalid && attack.code != broken && len(errs[0].Message) > 150 {
 				t.Errorf("the message is %d bytes long", len(errs[0].Message))
 			}
-			if took > mostTime || memory > mostMemory {
+			if took > maxTime || memory > maxMemory {
 				t.Errorf("took %s and %d bytes", took, memory)
 			}
 			if attack.code != invalid && attack.code != broken && attack.code != limit.CodeErrors && s.validated > 0 {
@@ -342,7 +342,7 @@ func TestWhatIsJustWithinTheLimitsIsValidatedAtLittleCost(t *testing.T) {
 					t.Fatalf("got %v", e)
 				}
 			}
-			if took > mostTime || memory > mostMemory {
+			if took > maxTime || memory > maxMemory {
 				t.Errorf("took %s and %d bytes", took, memory)
 			}
 		})

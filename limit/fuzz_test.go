@@ -45,15 +45,15 @@ func FuzzDocuments(f *testing.F) {
 			query = unfold(query)
 		}
 		s := newServer(t, limit.Documents{})
-		cost := &limit.Cost{Sizes: []string{"first"}, Lists: []string{"ids"}, Page: 20, MaxPage: 100}
+		cost := &limit.Cost{Sizes: sizes, Page: 20, MaxPage: 100}
 		s.use(t, cost)
 		start, before := time.Now(), allocated()
 		oc, errs := s.ask(&graphql.RawParams{Query: query})
 		took, memory := time.Since(start), allocated()-before
-		if took > 100*time.Millisecond || memory > mostMemory {
+		if took > 100*time.Millisecond || memory > maxMemory {
 			t.Logf("took %s and %d bytes: %v, %.200s", took, memory, errs, query)
 		}
-		if took > mostTime || memory > mostMemory*4 { // the parser of what is invalid runs again
+		if took > maxTime || memory > maxMemory*4 { // the parser of what is invalid runs again
 			t.Errorf("took %s and %d bytes", took, memory)
 		}
 		if errs == nil && (oc.Operation == nil || cost.Of(oc).Requested < 0) {

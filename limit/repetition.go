@@ -2,9 +2,9 @@ package limit
 
 import "github.com/vektah/gqlparser/v2/ast"
 
-// repetitions estimates what gqlparser's rule OverlappingFieldsCanBeMerged will take. The rule compares each two fields
-// that have one name in one set, and then the sets below them; it does so with each fragment that is spread in a set, and
-// with each two of them; and for each inline fragment anew.
+// repetitions estimates the steps of gqlparser's rule OverlappingFieldsCanBeMerged. The rule compares each two fields
+// that have one name in one set, and then the sets below them. It does so with each fragment that is spread in a set, with
+// each two of these, and for each inline fragment anew.
 type repetitions struct {
 	fragments map[string]*ast.FragmentDefinition // without circles
 	steps     int
@@ -26,7 +26,7 @@ func (r *repetitions) merge(sets ...ast.SelectionSet) {
 	}
 }
 
-// merged is what selection sets are as one.
+// merged is several selection sets as one.
 type merged struct {
 	fragments map[string]*ast.FragmentDefinition
 	byName    map[string][]ast.SelectionSet // of the fields with that name

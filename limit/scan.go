@@ -8,10 +8,10 @@ import (
 	"github.com/vektah/gqlparser/v2/lexer"
 )
 
-// scan refuses a document by its tokens. Unlike the parser it does not recurse, so that no nesting exhausts the stack.
-// It ends where the text ceases to be GraphQL: so will the parser.
+// scan refuses a document whose tokens exceed a limit. Unlike the parser it does not recurse, so that no nesting exhausts the
+// stack. It ends where the text ceases to be GraphQL, as the parser will.
 func (d *Documents) scan(text string) *gqlerror.Error {
-	if strings.Count(text, "\n") > d.Tokens { // the lexer would take a block string apart into as many
+	if strings.Count(text, "\n") > d.Tokens { // the lexer splits a block string into lines
 		return refuse(CodeTokens, "the document has more than %d lines", d.Tokens)
 	}
 	tokens := lexer.New(&ast.Source{Input: text})
@@ -19,7 +19,7 @@ func (d *Documents) scan(text string) *gqlerror.Error {
 	for {
 		token, err := tokens.ReadToken()
 		if err != nil || token.Kind == lexer.EOF {
-			return nil //nolint:nilerr // for the parser to say
+			return nil //nolint:nilerr // the parser reports it
 		}
 		count++
 		switch token.Kind {

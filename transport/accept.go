@@ -14,11 +14,11 @@ const (
 	eventType     = "text/event-stream"
 )
 
-// accepted is how much a client wants each media type of an answer: 0 is not at all.
+// accepted is how much a client wants each media type of an answer, from 0, not at all, to 1.
 type accepted struct {
 	graphql, json, multipart, events float64
 
-	subscribed bool // multipart in the form that subscriptions have
+	subscribed bool // multipart is asked for in the form of subscriptions
 }
 
 // accept reads the Accept headers of a request (RFC 9110, section 12.5.1). A client without any takes JSON.
@@ -30,15 +30,15 @@ func accept(headers []string) accepted {
 	case graphqlType:
 		return accepted{graphql: 1}
 	}
-	offers := []offer{{media: graphqlType}, {media: jsonType}, {media: multipartType}, {media: eventType}}
-	subscribed := false
+	var ranges []mediaRange
+	a := accepted{}
 	for part := range strings.SplitSeq(header, ",") {
 		media, rest, _ := strings.Cut(part, ";")
 		media = strings.ToLower(strings.TrimSpace(media))
 		weight, usual := strings.CutPrefix(strings.TrimSpace(rest), "q=")
 		var options map[string]string
+		var err error
 		if rest != "" && (!usual || strings.Contains(weight, ";")) {
-			var err error
 			if media, options, err = mime.ParseMediaType(part); err != nil {
 				continue // what is not understood is not offered
 			}
@@ -46,57 +46,56 @@ func accept(headers []string) accepted {
 		}
 		q := 1.0
 		if weight != "" {
-			var err error
 			if q, err = strconv.ParseFloat(weight, 64); err != nil || !(q >= 0 && q <= 1) { // it may be NaN
 				continue
 			}
 		}
-		if media == multipartType && options["subscriptionspec"] != "" {
-			subscribed = true
-		}
-		for i := range offers {
-			offers[i].weigh(media, options["charset"], q)
+		a.subscribed = a.subscribed || media == multipartType && options["subscriptionspec"] != ""
+		if charset := options["charset"]; charset == "" || isUTF8(charset) {
+			ranges = append(ranges, mediaRange{media, q})
 		}
 	}
-	a := accepted{offers[0].q, offers[1].q, offers[2].q, offers[3].q, subscribed}
-	if offers[0].exact < 3 && a.json > 0 { // a client that takes anything knows JSON best
+	var named bool
+	a.json, _ = weigh(ranges, jsonType)
+	if a.graphql, named = weigh(ranges, graphqlType); !named && a.json > 0 { // a client that takes anything knows JSON best
 		a.graphql = 0
 	}
-	if offers[2].exact < 3 { // a stream is for those who ask for it
+	if a.multipart, named = weigh(ranges, multipartType); !named { // a stream is for clients that ask for it
 		a.multipart = 0
 	}
-	if offers[3].exact < 3 {
+	if a.events, named = weigh(ranges, eventType); !named {
 		a.events = 0
 	}
 	return a
 }
 
-// offer is a media type and what the most exact range that covers it makes of it.
-type offer struct {
+// mediaRange is a media type, a group of them such as text/*, or */*, and its weight.
+type mediaRange struct {
 	media string
-	exact int // 3: the type itself, 2: its group, 1: every type
 	q     float64
 }
 
-func (o *offer) weigh(media, charset string, q float64) {
-	exact := 0
-	switch {
-	case media == o.media:
-		exact = 3
-	case media == "*/*":
-		exact = 1
-	case strings.HasSuffix(media, "/*") && strings.HasPrefix(o.media, media[:len(media)-1]):
-		exact = 2
+// weigh returns the weight of the most exact range that covers a media type, and whether it names the type itself.
+func weigh(ranges []mediaRange, media string) (q float64, named bool) {
+	exact := 0 // 3: the type itself, 2: its group, 1: every type
+	for _, r := range ranges {
+		e := 0
+		switch {
+		case r.media == media:
+			e = 3
+		case r.media == "*/*":
+			e = 1
+		case strings.HasSuffix(r.media, "/*") && strings.HasPrefix(media, r.media[:len(r.media)-1]):
+			e = 2
+		}
+		if e > exact || e == exact && e > 0 && r.q > q {
+			exact, q = e, r.q
+		}
 	}
-	if charset != "" && !isUTF8(charset) {
-		return
-	}
-	if exact > o.exact || exact == o.exact && exact > 0 && q > o.q {
-		o.exact, o.q = exact, q
-	}
+	return q, exact == 3
 }
 
-// one is the media type for an answer in one piece: "" if the client takes none.
+// one returns the media type for an answer in one piece, "" if the client takes none.
 func (a accepted) one() string {
 	switch {
 	case a.graphql > 0 && a.graphql >= a.json:
@@ -107,7 +106,7 @@ func (a accepted) one() string {
 	return ""
 }
 
-// parts is the media type for an answer in parts: "" if the client takes none.
+// parts returns the media type for an answer in parts, "" if the client takes none.
 func (a accepted) parts(subscription bool) string {
 	switch {
 	case subscription && a.events > 0 && !a.subscribed:
@@ -118,4 +117,9 @@ func (a accepted) parts(subscription bool) string {
 		return eventType
 	}
 	return ""
+}
+
+// isUTF8 reports whether a charset is UTF-8, by its name or as many clients misspell it.
+func isUTF8(charset string) bool {
+	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }

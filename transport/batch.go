@@ -1,10 +1,8 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,57 +14,46 @@ import (
 	"rollcall/session"
 )
 
-// array reports whether JSON text begins as an array does.
-func array(text []byte) bool {
-	text = bytes.TrimLeft(text, " \t\r\n")
-	return len(text) > 0 && text[0] == '['
-}
-
 // item is one operation of an array.
 type item struct {
 	ctx    context.Context
 	oc     *graphql.OperationContext
-	answer *graphql.Response // nil until it is there
+	answer *graphql.Response // nil until it has one
 }
 
-// plain reports whether an item reads, and needs no transaction of its own.
+// plain reports whether an item is a query that needs no transaction of its own.
 func (i *item) plain() bool {
 	return i.oc.Operation.Operation == ast.Query && i.oc.Operation.Directives.ForName("snapshot") == nil
 }
 
-// batch answers an array of operations. Plain queries that follow each other are a group, which runs at once and is read
-// together; what else there is runs alone, in its turn.
+// batch answers an array of operations. Plain queries that follow each other run at once, as a group that reads together;
+// each other operation runs alone, in its turn.
 func (x *exchange) batch(ctx context.Context, body []byte) {
 	items, refused := x.items(body)
 	if refused == nil && x.wanted.one() == "" {
-		refused = &refusal{status: http.StatusNotAcceptable, code: CodeNotAcceptable, message: "an array of operations is answered as " + jsonType + ": accept it"}
+		refused = refuse(http.StatusNotAcceptable, CodeNotAcceptable, "an array of operations is answered as %s: accept it", jsonType)
 	}
 	if refused != nil {
 		x.refuse(ctx, refused)
 		return
 	}
-	if err := x.refusedTogether(items); err != nil {
+	if err := x.checkBatch(items); err != nil {
 		x.write(x.exec.DispatchError(ctx, gqlerror.List{err}))
 		return
 	}
-	for i := 0; i < len(items); {
-		if items[i].answer != nil {
-			i++
-			continue
+	var group []*item
+	for _, one := range items {
+		switch {
+		case one.answer != nil:
+		case one.plain():
+			group = append(group, one)
+		default:
+			x.runGroup(group)
+			group = nil
+			x.dispatch(one.ctx, one)
 		}
-		var group []*item
-		for ; i < len(items) && (items[i].answer != nil || items[i].plain()); i++ {
-			if items[i].answer == nil {
-				group = append(group, items[i])
-			}
-		}
-		if len(group) > 0 {
-			x.together(group)
-			continue
-		}
-		x.dispatch(items[i].ctx, items[i])
-		i++
 	}
+	x.runGroup(group)
 	ids := make([]string, len(items))
 	b := []byte{'['}
 	for i, one := range items {
@@ -84,9 +71,9 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 	x.send(media, http.StatusOK, append(b, ']'))
 }
 
-// refusedTogether is why the operations that can be run are too much as a whole, or nil.
-func (x *exchange) refusedTogether(items []*item) *gqlerror.Error {
-	if x.Together == nil {
+// checkBatch returns why the operations that can be run are too much together, or nil.
+func (x *exchange) checkBatch(items []*item) *gqlerror.Error {
+	if x.CheckBatch == nil {
 		return nil
 	}
 	var operations []*graphql.OperationContext
@@ -95,10 +82,10 @@ func (x *exchange) refusedTogether(items []*item) *gqlerror.Error {
 			operations = append(operations, one.oc)
 		}
 	}
-	return x.Together(operations)
+	return x.CheckBatch(operations)
 }
 
-// items decodes an array. What is wrong with one of its operations is that one's answer.
+// items decodes an array. An operation that is refused has its answer.
 func (x *exchange) items(body []byte) ([]*item, *refusal) {
 	var texts []json.RawMessage
 	if err := json.Unmarshal(body, &texts); err != nil {
@@ -110,10 +97,7 @@ func (x *exchange) items(body []byte) ([]*item, *refusal) {
 	case x.MaxBatch == 0:
 		return nil, badRequest("one operation can be sent at a time, and no array of them")
 	case len(texts) > x.MaxBatch:
-		return nil, &refusal{
-			status: http.StatusBadRequest, code: CodeBatchTooLarge,
-			message: fmt.Sprintf("the array holds %d operations; at most %d are allowed", len(texts), x.MaxBatch),
-		}
+		return nil, refuse(http.StatusBadRequest, CodeBatchTooLarge, "the array holds %d operations; at most %d are allowed", len(texts), x.MaxBatch)
 	}
 	items := make([]*item, len(texts))
 	for i, text := range texts {
@@ -136,9 +120,12 @@ func (x *exchange) items(body []byte) ([]*item, *refusal) {
 	return items, nil
 }
 
-// together runs a group of queries.
-func (x *exchange) together(group []*item) {
-	if len(group) == 1 {
+// runGroup runs queries at once.
+func (x *exchange) runGroup(group []*item) {
+	switch len(group) {
+	case 0:
+		return
+	case 1:
 		x.dispatch(group[0].ctx, group[0])
 		return
 	}
@@ -155,7 +142,7 @@ func (x *exchange) together(group []*item) {
 	all.Wait()
 }
 
-// dispatch runs one operation. A panic that nobody else has recovered is its answer alone.
+// dispatch runs one operation. A panic that reaches it is that operation's answer, and does not end the others.
 func (x *exchange) dispatch(ctx context.Context, one *item) {
 	defer func() {
 		if p := recover(); p != nil {

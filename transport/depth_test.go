@@ -23,10 +23,10 @@ func TestVariablesThatAreNestedTooDeepAreRefused(t *testing.T) {
 		query, text := "{ one }", `{"v":`+strings.Repeat("[", n-1)+strings.Repeat("]", n-1)+"}"
 		return &params{Query: &query, Variables: []byte(text)}
 	}
-	if _, refused := nested(mostNesting).raw(); refused != nil {
+	if _, refused := nested(maxNesting).raw(); refused != nil {
 		t.Errorf("at the limit: %v", refused)
 	}
-	if _, refused := nested(mostNesting + 1).raw(); refused == nil || refused.code != CodeNesting {
+	if _, refused := nested(maxNesting + 1).raw(); refused == nil || refused.code != CodeNesting {
 		t.Errorf("one over: %v", refused)
 	}
 }

@@ -3,17 +3,14 @@ package transport_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 
+	"rollcall/document"
 	"rollcall/transport"
 )
 
@@ -48,69 +45,7 @@ var trusted = map[string]string{hash(listed): listed, "9f2d": relay}
 func serveDocuments(t *testing.T, only bool) string {
 	t.Helper()
 	return serveHTTP(t, &transport.HTTP{MaxBatch: 5}, nil,
-		transport.Documents{Trusted: trusted, Only: only},
-		extension.AutomaticPersistedQuery{Cache: lru.New[string](10)})
-}
-
-func TestAManifestOfEachBuildToolIsRead(t *testing.T) {
-	for what, text := range map[string]string{
-		"Relay":                  `{ "9f2d": "query Relay { one }" }`,
-		"GraphQL Code Generator": fmt.Sprintf(`{ %q: "query Relay { one }", "9f2d": "query Relay { one }" }`, hash(listed)),
-		"Apollo": `{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [
-			{ "id": "9f2d", "name": "Relay", "type": "query", "body": "query Relay { one }" },
-			{ "id": "9f2d", "name": "Relay", "type": "query", "body": "query Relay { one }" } ] }`,
-		"Apollo, without operations":                      `{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [] }`,
-		"PowerShell, which begins with a byte order mark": "\ufeff" + `{ "9f2d": "query Relay { one }" }`,
-		"none": ` {} `,
-	} {
-		got, err := transport.ReadManifest([]byte(text))
-		want := map[string]string{"9f2d": relay}
-		switch what {
-		case "GraphQL Code Generator":
-			want[hash(listed)] = relay
-		case "none", "Apollo, without operations":
-			want = map[string]string{}
-		}
-		if err != nil || got == nil || !maps.Equal(got, want) {
-			t.Errorf("%s: %v, %v", what, got, err)
-		}
-	}
-}
-
-func TestABrokenManifestIsRefusedWithAReason(t *testing.T) {
-	const apollo = `{"format":"apollo-persisted-query-manifest","version":1,"operations":[`
-	for text, words := range map[string]string{
-		``:                               "not JSON",
-		`{"a":`:                          "not JSON",
-		`{"a":"{ one }"} more`:           "at byte",
-		`null`:                           "object from ids to documents",
-		`[]`:                             "object from ids to documents",
-		`["{ one }"]`:                    "object from ids to documents",
-		`"a"`:                            "object from ids to documents",
-		`{"a":{"body":"{ one }"}}`:       "object from ids to documents",
-		`{"a":["{ one }"]}`:              "object from ids to documents",
-		`{"":"{ one }"}`:                 "empty",
-		`{"a":""}`:                       `"a"`,
-		`{"format":"other","version":1}`: `"other"`,
-		`{"format":"apollo-persisted-query-manifest","version":2,"operations":[]}`: "version 2",
-		apollo + `{"id":"a"}]}`: "operation 0",
-		apollo + `{"id":"a","body":"{ one }"},{"body":"{ one }"}]}`: "operation 1",
-		apollo + `{"id":"a","body":"x"},{"id":"a","body":"y"}]}`:    `"a"`,
-		apollo + `3]}`:                          "",
-		"{\"a\":\"{ one # \xe9 }\"}":            "not UTF-8",
-		`{"a":"{ one # \ud83d }"}`:              "surrogate",
-		`{"\ude00":"{ one }"}`:                  "surrogate",
-		apollo + `{"id":"a","body":"\ud83d"}]}`: "surrogate",
-	} {
-		documents, err := transport.ReadManifest([]byte(text))
-		if err == nil || documents != nil {
-			t.Errorf("%s: %v", text, documents)
-			continue
-		}
-		if !strings.Contains(err.Error(), words) || goTypes.MatchString(err.Error()) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
+		document.Extension{Listed: trusted, ListedOnly: only, Automatic: lru.New[string](10)})
 }
 
 func TestADocumentIsRunByItsID(t *testing.T) {
@@ -143,7 +78,7 @@ func TestADocumentIsRunByItsID(t *testing.T) {
 
 func TestTheTextOfAListedDocumentIsTheListedOne(t *testing.T) {
 	seen := make(capture, 1)
-	url := serveHTTP(t, &transport.HTTP{}, nil, transport.Documents{Trusted: trusted, Only: true}, seen)
+	url := serveHTTP(t, &transport.HTTP{}, nil, document.Extension{Listed: trusted, ListedOnly: true}, seen)
 	post(t, url, naming(other, automatic(hash(listed))))
 	if p := receive(t, "the parameters", seen); p.Query != listed || len(p.Extensions) != 0 {
 		t.Errorf("got %+v", p)
@@ -153,73 +88,73 @@ func TestTheTextOfAListedDocumentIsTheListedOne(t *testing.T) {
 func TestOnlyListedDocumentsAreRunWhereThatIsAskedFor(t *testing.T) {
 	url := serveDocuments(t, true)
 	for _, c := range []struct{ what, body, code string }{
-		{"a text", run(other), transport.CodeDocumentRequired},
-		{"the text of a listed document", run(listed), transport.CodeDocumentRequired},
-		{"an unknown id", `{"documentId":"SECRET"}`, transport.CodeDocumentNotListed},
-		{"an unknown id and a text", `{"documentId":"SECRET","query":"{ one }"}`, transport.CodeDocumentNotListed},
-		{"an unknown hash", naming("", automatic(hash(other))), transport.CodeDocumentNotListed},
-		{"a registration", naming(other, automatic(hash(other))), transport.CodeDocumentNotListed},
-		{"a hash that is none", naming("", `{"persistedQuery":{"version":1,"sha256Hash":["SECRET"]}}`), transport.CodeDocumentRequired},
-		{"an extension that is none", naming(other, `{"persistedQuery":"SECRET"}`), transport.CodeDocumentRequired},
-		{"an id that is a number", naming(other, `{"documentId":3}`), transport.CodeDocumentRequired},
-		{"an empty id", `{"documentId":"","query":"{ one }"}`, transport.CodeDocumentRequired},
-		{"the prefix alone", `{"documentId":"sha256:","query":"{ one }"}`, transport.CodeDocumentNotListed},
+		{"a text", run(other), document.CodeIDRequired},
+		{"the text of a listed document", run(listed), document.CodeIDRequired},
+		{"an unknown id", `{"documentId":"SECRET"}`, document.CodeNotListed},
+		{"an unknown id and a text", `{"documentId":"SECRET","query":"{ one }"}`, document.CodeNotListed},
+		{"an unknown hash", naming("", automatic(hash(other))), document.CodeNotListed},
+		{"a registration", naming(other, automatic(hash(other))), document.CodeNotListed},
+		{"a hash that is none", naming("", `{"persistedQuery":{"version":1,"sha256Hash":["SECRET"]}}`), document.CodeIDRequired},
+		{"an extension that is none", naming(other, `{"persistedQuery":"SECRET"}`), document.CodeIDRequired},
+		{"an id that is a number", naming(other, `{"documentId":3}`), document.CodeIDRequired},
+		{"an empty id", `{"documentId":"","query":"{ one }"}`, document.CodeIDRequired},
+		{"the prefix alone", `{"documentId":"sha256:","query":"{ one }"}`, document.CodeNotListed},
 	} {
 		if r := post(t, url, c.body, "Accept", graphqlType); r.StatusCode != http.StatusBadRequest || r.code() != c.code || strings.Contains(r.text, "SECRET") {
 			t.Errorf("%s: want %s, got %d %s", c.what, c.code, r.StatusCode, r.text)
 		}
 	}
-	if r := get(t, url, graphqlType, "query", other, "extensions", automatic(hash(other))); r.code() != transport.CodeDocumentNotListed {
+	if r := get(t, url, graphqlType, "query", other, "extensions", automatic(hash(other))); r.code() != document.CodeNotListed {
 		t.Errorf("a registration by GET: %s", r.text)
 	}
-	if r := get(t, url, graphqlType, "query", other); r.code() != transport.CodeDocumentRequired {
+	if r := get(t, url, graphqlType, "query", other); r.code() != document.CodeIDRequired {
 		t.Errorf("a text by GET: %s", r.text)
 	}
 	items := post(t, url, `[{"documentId":"9f2d"},`+run(other)+`,{"documentId":"9f2d"}]`).items(3)
-	if items[0] != `{"data":{"one":1}}` || errorCode(t, items[1]) != transport.CodeDocumentRequired || items[2] != items[0] {
+	if items[0] != `{"data":{"one":1}}` || errorCode(t, items[1]) != document.CodeIDRequired || items[2] != items[0] {
 		t.Errorf("in an array: %q", items)
 	}
 }
 
 func TestAnUnknownDocumentIsNotFoundUntilItIsRegistered(t *testing.T) {
-	const document = `query Automatic { one }`
-	for way, send := range map[string]func(url, document, extensions string) reply{
-		"POST": func(url, document, extensions string) reply {
-			return post(t, url, naming(document, extensions), "Accept", graphqlType)
+	const text = `query Automatic { one }`
+	for way, send := range map[string]func(url, text, extensions string) reply{
+		"POST": func(url, text, extensions string) reply {
+			return post(t, url, naming(text, extensions), "Accept", graphqlType)
 		},
-		"GET": func(url, document, extensions string) reply {
-			if document == "" {
+		"GET": func(url, text, extensions string) reply {
+			if text == "" {
 				return get(t, url, graphqlType, "extensions", extensions)
 			}
-			return get(t, url, graphqlType, "query", document, "extensions", extensions)
+			return get(t, url, graphqlType, "query", text, "extensions", extensions)
 		},
 	} {
 		url := serveDocuments(t, false)
-		r := send(url, "", automatic(hash(document)))
-		if r.StatusCode != http.StatusBadRequest || r.code() != transport.CodeDocumentNotFound || !strings.Contains(r.text, `"message":"PersistedQueryNotFound"`) {
+		r := send(url, "", automatic(hash(text)))
+		if r.StatusCode != http.StatusBadRequest || r.code() != document.CodeNotFound || !strings.Contains(r.text, `"message":"PersistedQueryNotFound"`) {
 			t.Errorf("%s: unknown: %d %s", way, r.StatusCode, r.text) // this message is what Apollo's older clients go by
 		}
-		for _, extensions := range []string{automatic(hash(document)), automatic(hash(document))} {
-			if r := send(url, document, extensions); r.text != `{"data":{"one":1}}` {
+		for _, extensions := range []string{automatic(hash(text)), automatic(hash(text))} {
+			if r := send(url, text, extensions); r.text != `{"data":{"one":1}}` {
 				t.Errorf("%s: the registration: %s", way, r.text)
 			}
 		}
-		if r := send(url, "", automatic(hash(document))); r.text != `{"data":{"one":1}}` {
+		if r := send(url, "", automatic(hash(text))); r.text != `{"data":{"one":1}}` {
 			t.Errorf("%s: registered: %s", way, r.text)
 		}
 		for what, c := range map[string][2]string{
-			"a wrong hash":              {document, automatic(hash(other))},
+			"a wrong hash":              {text, automatic(hash(other))},
 			"another version":           {"", `{"persistedQuery":{"version":2,"sha256Hash":"SECRET"}}`},
-			"a hash that is none":       {document, `{"persistedQuery":{"version":1,"sha256Hash":["SECRET"]}}`},
-			"an extension that is none": {document, `{"persistedQuery":"SECRET"}`},
-			"a version that is none":    {document, `{"persistedQuery":{"version":"SECRET","sha256Hash":"SECRET"}}`},
+			"a hash that is none":       {text, `{"persistedQuery":{"version":1,"sha256Hash":["SECRET"]}}`},
+			"an extension that is none": {text, `{"persistedQuery":"SECRET"}`},
+			"a version that is none":    {text, `{"persistedQuery":{"version":"SECRET","sha256Hash":"SECRET"}}`},
 			"an extension without hash": {"", `{"persistedQuery":{"version":1}}`},
 		} {
 			if r := send(url, c[0], c[1]); r.StatusCode != http.StatusBadRequest || r.code() == "" || strings.Contains(r.text, "SECRET") || goTypes.MatchString(r.text) {
 				t.Errorf("%s: %s: %d %s", way, what, r.StatusCode, r.text)
 			}
 		}
-		if r := send(url, "", automatic(hash(other))); r.code() != transport.CodeDocumentNotFound {
+		if r := send(url, "", automatic(hash(other))); r.code() != document.CodeNotFound {
 			t.Errorf("%s: a document is registered by a wrong hash: %s", way, r.text)
 		}
 	}
@@ -228,23 +163,11 @@ func TestAnUnknownDocumentIsNotFoundUntilItIsRegistered(t *testing.T) {
 func TestAnUnknownIDIsNotFoundWhereTextsAreAllowed(t *testing.T) {
 	url := serveDocuments(t, false)
 	for _, r := range []reply{post(t, url, `{"documentId":"SECRET"}`, "Accept", graphqlType), get(t, url, graphqlType, "documentId", "SECRET")} {
-		if r.StatusCode != http.StatusBadRequest || r.code() != transport.CodeDocumentNotFound || strings.Contains(r.text, "SECRET") {
+		if r.StatusCode != http.StatusBadRequest || r.code() != document.CodeNotFound || strings.Contains(r.text, "SECRET") {
 			t.Errorf("got %d %s", r.StatusCode, r.text)
 		}
 	}
 	if r := post(t, url, run(other)); r.text != `{"data":{"one":1}}` {
 		t.Errorf("a text: %s", r.text)
-	}
-}
-
-func TestAnyDocumentIsReadAsItWasWritten(t *testing.T) {
-	document := "query Q {\n\tone # \"a\" \\ é\n}\n"
-	text, _ := json.Marshal(map[string]string{"a": document})
-	documents, err := transport.ReadManifest(text)
-	if err != nil || documents["a"] != document {
-		t.Errorf("got %q, %v", documents, err)
-	}
-	if err := (transport.Documents{}).Validate(graphql.ExecutableSchema(fields{})); err != nil {
-		t.Error(err)
 	}
 }

@@ -8,16 +8,16 @@ import (
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 
+	"rollcall/document"
 	"rollcall/transport"
 )
 
 func fuzzed() *handler.Server {
 	return newServer(&transport.HTTP{MaxBody: 4000, MaxBatch: 5}, fields{
 		"ticks": sequence(data(`{"ticks":1}`), data(`{"ticks":2}`)), "wait": inParts(),
-	}, transport.Documents{Trusted: trusted}, extension.AutomaticPersistedQuery{Cache: lru.New[string](10)})
+	}, document.Extension{Listed: trusted, Automatic: lru.New[string](10)})
 }
 
 // wantAnswer fails unless an answer is one that a client can understand: JSON, or events of JSON, and a refusal with a
@@ -159,31 +159,6 @@ func FuzzAccept(f *testing.F) {
 		wantAnswer(t, w, false)
 		if w.Code != http.StatusOK && w.Code != http.StatusNotAcceptable {
 			t.Fatalf("status %d", w.Code)
-		}
-	})
-}
-
-// FuzzManifest reads a list of documents.
-func FuzzManifest(f *testing.F) {
-	for _, seed := range []string{
-		"", "{}", "null", "[]", `{"a":"{ one }"}`, `{"a":""}`, `{"a":3}`, `{"a":"x"} y`, `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"x"}]}`,
-		`{"format":"apollo-persisted-query-manifest","version":1}`, `{"format":"x","version":1e9}`, `{"format":3}`, `{"format":"a","version":"b"}`,
-		`{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"x"},{"id":"a","body":"y"}]}`, "{\"\xff\":\"\xff\"}",
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		documents, err := transport.ReadManifest(text)
-		switch {
-		case err != nil && (documents != nil || err.Error() == "" || strings.Contains(err.Error(), "\n")):
-			t.Fatalf("%v, %q", documents, err)
-		case err == nil && (documents == nil || !json.Valid(text)):
-			t.Fatalf("%q is a manifest of %v", text, documents)
-		}
-		for id, document := range documents {
-			if id == "" || document == "" {
-				t.Fatalf("an empty id or document: %v", documents)
-			}
 		}
 	})
 }

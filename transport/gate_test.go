@@ -214,7 +214,7 @@ func TestALimitOfOneRequestIsNoneOfTheNext(t *testing.T) {
 
 func TestWhatIsUnsentIsBounded(t *testing.T) {
 	gate := transport.NewGate(1, 0, time.Minute)
-	gate.MostUnsent = 250 << 10
+	gate.MaxUnsent = 250 << 10
 	var cut []int
 	send := func(i, bytes int) func() { return gate.Send(bytes, func() { cut = append(cut, i) }) }
 	send(0, 1<<10) // too little to count
@@ -239,7 +239,7 @@ func long(context.Context) graphql.ResponseHandler {
 
 func TestASlowReaderTakesNobodysPlaceAndIsCutOffForAnother(t *testing.T) {
 	gate := transport.NewGate(1, 0, time.Minute)
-	gate.MostUnsent = 20 << 20
+	gate.MaxUnsent = 20 << 20
 	url := serveHTTP(t, &transport.HTTP{Gate: gate, MaxBatch: 2}, fields{"wait": long})
 	for what, body := range map[string]string{"alone": run(`{ wait }`), "in an array": runs(`{ wait }`)} {
 		slow := begin(t, http.MethodPost, url, body)

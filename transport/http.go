@@ -1,11 +1,10 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,20 +22,19 @@ import (
 // connections mode of https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md). A POST may hold an
 // array of operations, which is answered by an array in its order.
 type HTTP struct {
-	// MaxBody is how many bytes a body may have; 0 is no limit.
+	// MaxBody is how many bytes a body may have; 0: any number.
 	MaxBody int64
 	// MaxBatch is how many operations an array may hold; at 0 arrays are refused.
 	MaxBatch int
-	// Together decides on the operations of an array as a whole, before any is run; an error refuses them all. Where it is
-	// nil, each is decided on alone.
-	Together func(operations []*graphql.OperationContext) *gqlerror.Error
-	// KeepAlive is how long a stream may be silent before it gives a sign of life; 15 seconds where it is 0.
+	// CheckBatch checks the operations of an array together, before any is run; an error refuses them all. nil: they are
+	// not checked together.
+	CheckBatch func(operations []*graphql.OperationContext) *gqlerror.Error
+	// KeepAlive is the time without a part after which a stream sends a keep-alive; 0: 15 s.
 	KeepAlive time.Duration
-	// WriteTimeout is how long an answer, or one part of a stream, may take to reach the client, who is cut off then;
-	// 30 seconds where it is 0.
+	// WriteTimeout is how long an answer, or one part of a stream, may take to be sent; 0: 30 s. A client that is slower
+	// is cut off.
 	WriteTimeout time.Duration
-
-	// ReadTimeout is how long a body may take to arrive; 30 seconds where it is 0.
+	// ReadTimeout is how long a body may take to arrive; 0: 30 s.
 	ReadTimeout time.Duration
 	// Gate admits requests; nil: all.
 	Gate *Gate
@@ -48,21 +46,19 @@ type HTTP struct {
 
 var _ graphql.Transport = &HTTP{}
 
-// HeaderOperationID is the header of an answer with the id of its operation, by which the log and errors name it
-// too. For an array there are as many ids, with commas between them.
+// HeaderOperationID is the header of an answer that has the id of its operation, which the log and errors have too. For an
+// array it has as many ids, with commas between them.
 const HeaderOperationID = "Operation-Id"
 
-func (t *HTTP) writeTimeout() time.Duration {
-	if t.WriteTimeout == 0 {
-		return 30 * time.Second
-	}
-	return t.WriteTimeout
+// writeDeadline returns when what is written now must have been sent.
+func (t *HTTP) writeDeadline() time.Time {
+	return time.Now().Add(cmp.Or(t.WriteTimeout, 30*time.Second))
 }
 
-// methods are what an Allow header says.
+// methods is the value of an Allow header.
 const methods = "GET, HEAD, POST, OPTIONS"
 
-// Values of headers, which are shared by all answers: none is ever written to.
+// Values of headers. All answers share them, so they are never written to.
 var (
 	onAccept = []string{"Accept"}
 	noSniff  = []string{"nosniff"}
@@ -74,8 +70,8 @@ var (
 // Supports takes every request but those for a WebSocket. Other upgrades may be offered, as to HTTP/2, and are not taken up.
 func (*HTTP) Supports(r *http.Request) bool { return !(*WebSocket)(nil).Supports(r) }
 
-// Shutdown ends the subscriptions that are open, and each later one at its first pause. They break off, so that clients
-// know to ask again. Queries and mutations are answered to their end.
+// Shutdown ends the subscriptions that are open, and each later one at its first pause, without the end of a stream, so
+// that clients know to ask again. Queries and mutations are answered. It must be called once at most.
 func (t *HTTP) Shutdown() { close(t.closed()) }
 
 // Streams returns how many streams are open.
@@ -124,22 +120,22 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 		if refused = x.body(body); refused != nil {
 			break
 		}
-		if array(*body) {
+		if beginsWith('[', *body) {
 			x.admitted(ctx, func() { x.batch(ctx, *body) })
 			return
 		}
 		params, refused = parse(*body)
-		keep(body)
+		reuse(body)
 	case http.MethodOptions:
 		header.Set("Allow", methods)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	default:
-		refused = &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "the method must be GET or POST", methods}
+		refused = notAllowed(methods, "the method must be GET or POST")
 	}
 	if refused == nil && x.wanted.one() == "" && x.wanted.parts(false) == "" {
-		refused = &refusal{status: http.StatusNotAcceptable, code: CodeNotAcceptable, message: fmt.Sprintf(
-			"the answer is %s or %s, or for what comes in parts %s or %s: accept one of them", graphqlType, jsonType, multipartType, eventType)}
+		refused = refuse(http.StatusNotAcceptable, CodeNotAcceptable,
+			"the answer is %s or %s, or for what comes in parts %s or %s: accept one of them", graphqlType, jsonType, multipartType, eventType)
 	}
 	if refused != nil {
 		x.refuse(ctx, refused)
@@ -148,13 +144,12 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	x.admitted(ctx, func() { x.operate(ctx, params) })
 }
 
-// admitted lets a request run once the gate does.
+// admitted runs a request once the gate lets it in.
 func (x *exchange) admitted(ctx context.Context, run func()) {
-	leave, err := x.Gate.Enter(ctx)
+	leave, err := x.Gate.enter(ctx)
 	switch {
-	case errors.Is(err, ErrOverloaded):
-		x.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-		x.refuse(ctx, overloaded())
+	case errors.Is(err, errOverloaded):
+		x.refuse(ctx, overloaded)
 	case err != nil:
 		x.write(cancelled())
 	default:
@@ -164,7 +159,7 @@ func (x *exchange) admitted(ctx context.Context, run func()) {
 	}
 }
 
-// operation makes an operation of parameters. Where there are errors, it can't be run.
+// operation makes an operation of parameters. If there are errors, it cannot be run.
 func (x *exchange) operation(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
 	params.Headers = x.r.Header
 	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(ctx), End: graphql.Now()}
@@ -180,7 +175,7 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	}
 	switch kind := oc.Operation.Operation; {
 	case kind == ast.Mutation && x.r.Method != http.MethodPost:
-		x.refuse(ctx, &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "a mutation must be sent by POST", "POST"})
+		x.refuse(ctx, notAllowed("POST", "a mutation must be sent by POST"))
 		return
 	case kind == ast.Subscription && x.wanted.parts(true) == "":
 		x.write(x.exec.DispatchError(ctx, streamRequired()))
@@ -197,7 +192,7 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	if x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer") {
 		respond, ctx := x.exec.DispatchOperation(session.WithParts(ctx), oc)
 		x.stream(func(ctx context.Context) *graphql.Response {
-			defer x.leave() // the parts after the first one wait for a client who may read slowly
+			defer x.leave() // the parts after the first one wait for a client that may read slowly
 			return respond(ctx)
 		}, ctx)
 		return
@@ -209,65 +204,47 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	x.write(respond(ctx))
 }
 
-// head answers HEAD for an operation that can be run, and runs nothing: what it would answer is not sent anyway, and
-// that the client of a stream has gone may show in nothing but in what is sent.
+// head answers HEAD for an operation that can be run, without running it: its answer would not be sent, and where nothing
+// is sent, it may not show that the client of a stream has gone.
 func (x *exchange) head(kind ast.Operation) {
 	header := x.w.Header()
-	switch media := x.wanted.one(); {
-	case kind == ast.Subscription || media == "":
+	if media := x.wanted.one(); kind == ast.Subscription || media == "" {
 		header["Content-Type"] = x.form(kind == ast.Subscription).media
-	default:
+	} else {
 		header["Content-Type"] = contentTypes[media]
 		header["Cache-Control"] = private
 	}
 	x.w.WriteHeader(http.StatusOK)
 }
 
-func streamRequired() gqlerror.List {
-	return gqlerror.List{{
-		Message:    fmt.Sprintf("a subscription needs a stream: accept %s, or use a WebSocket", eventType),
-		Extensions: map[string]any{"code": CodeStreamRequired},
-	}}
-}
-
 // refuse answers what is not a well-formed request.
 func (x *exchange) refuse(ctx context.Context, refused *refusal) {
-	header := x.w.Header()
-	if refused.allow != "" {
-		header.Set("Allow", refused.allow)
+	if refused.header != "" {
+		x.w.Header().Set(refused.header, refused.value)
 	}
-	media := x.wanted.one()
-	if media == "" {
-		media = jsonType
-	}
-	x.send(media, refused.status, appendResponse(nil, x.exec.DispatchError(ctx, refused.list())))
+	x.send(cmp.Or(x.wanted.one(), jsonType), refused.status, appendResponse(nil, x.exec.DispatchError(ctx, refused.list())))
 }
 
-// write answers with one response, in the form that the client wants most. It may be an event.
+// write answers with one response, in the form that the client wants most, which may be a stream.
 func (x *exchange) write(response *graphql.Response) {
 	media := x.wanted.one()
 	if media == "" {
 		x.stream(graphql.OneShot(response), x.r.Context())
 		return
 	}
-	if response == nil { // the client is gone, or the server is about to be
+	if response == nil { // the client has gone, or the server is shutting down
 		response = cancelled()
 	}
 	buffer := buffers.Get().(*[]byte)
 	*buffer = appendResponse((*buffer)[:0], response)
 	x.send(media, status(media, response), *buffer)
-	keep(buffer)
+	reuse(buffer)
 }
 
-// cancelled is the answer of an operation that has none.
-func cancelled() *graphql.Response {
-	return &graphql.Response{Errors: gqlerror.List{{Message: "the request was cancelled", Extensions: map[string]any{"code": "CANCELLED"}}}}
-}
-
-// The status of an answer with both data and errors.
+// statusPartialSuccess is the status of an answer with both data and errors.
 const statusPartialSuccess = 294
 
-// status is that of a response to a well-formed request. Under application/json it tells nothing.
+// status returns the status of the answer to a well-formed request. As application/json it is always 200.
 func status(media string, response *graphql.Response) int {
 	switch {
 	case media == jsonType:
@@ -280,7 +257,7 @@ func status(media string, response *graphql.Response) int {
 	return http.StatusOK
 }
 
-// contentTypes are the values of a Content-Type header.
+// contentTypes are the Content-Type headers of answers in one piece, by media type.
 var contentTypes = map[string][]string{
 	graphqlType: {graphqlType + "; charset=utf-8"},
 	jsonType:    {jsonType + "; charset=utf-8"},
@@ -288,11 +265,10 @@ var contentTypes = map[string][]string{
 
 func (x *exchange) send(media string, status int, body []byte) {
 	x.leave()
-	sent := x.Gate.Send(len(body), func() { _ = x.within.SetWriteDeadline(time.Unix(1, 0)) })
+	sent := x.Gate.send(len(body), func() { _ = x.within.SetWriteDeadline(time.Unix(1, 0)) })
 	defer sent()
-	header := x.w.Header()
-	header["Content-Type"] = contentTypes[media]
-	_ = x.within.SetWriteDeadline(time.Now().Add(x.writeTimeout()))
+	x.w.Header()["Content-Type"] = contentTypes[media]
+	_ = x.within.SetWriteDeadline(x.writeDeadline())
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body) // whoever does not read it is gone
+	_, _ = x.w.Write(body) // if it fails, the client has gone
 }

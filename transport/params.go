@@ -2,9 +2,9 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -15,88 +15,55 @@ import (
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/document"
 )
 
-// Codes of errors about the request itself, in an error's extensions.code.
 const (
-	CodeBadRequest       = "BAD_REQUEST"            // it is not a well-formed GraphQL request
-	CodeMethodNotAllowed = "METHOD_NOT_ALLOWED"     // GET for a mutation, or another HTTP method
-	CodeNotAcceptable    = "NOT_ACCEPTABLE"         // no media type that the client accepts can hold the answer
-	CodeMediaType        = "UNSUPPORTED_MEDIA_TYPE" // the body is in a form that is not understood
-	CodeTooLarge         = "BODY_TOO_LARGE"
-	CodeNesting          = "VARIABLE_NESTING_LIMIT" // variables or extensions are nested too deep
-	CodeTimeout          = "TIMEOUT"                // the body took too long to arrive
-	CodeBatchTooLarge    = "BATCH_TOO_LARGE"
-	CodeStreamRequired   = "STREAM_REQUIRED" // a subscription on a transport with one answer
+	maxPreallocated = 64 << 10 // bytes of a body for which room is made before they are there
+	maxNesting      = 50       // levels of variables and extensions
 )
-
-// refusal is why a request is refused before there is an operation.
-type refusal struct {
-	status  int
-	code    string
-	message string
-	allow   string // the methods that are allowed, where it is the method that is not
-}
-
-func (r *refusal) Error() string { return r.message }
-
-// list is the refusal as a GraphQL response has it.
-func (r *refusal) list() gqlerror.List {
-	return gqlerror.List{{Message: r.message, Extensions: map[string]any{"code": r.code}}}
-}
-
-func badRequest(format string, args ...any) *refusal {
-	return &refusal{status: http.StatusBadRequest, code: CodeBadRequest, message: fmt.Sprintf(format, args...)}
-}
 
 // body reads a request's body into a buffer.
 func (x *exchange) body(into *[]byte) *refusal {
 	r := x.r
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent as Content-Type: application/json, in UTF-8"}
+		return refuse(http.StatusUnsupportedMediaType, CodeMediaType, "the body must be sent as Content-Type: application/json, in UTF-8")
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		x.w.Header()["Accept-Encoding"] = identity // RFC 7694, section 3
-		return &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, message: "the body must be sent without a Content-Encoding"}
+		return refuse(http.StatusUnsupportedMediaType, CodeMediaType, "the body must be sent without a Content-Encoding")
+	}
+	tooLarge := func() *refusal {
+		return refuse(http.StatusRequestEntityTooLarge, CodeTooLarge, "the body is longer than %d bytes", x.MaxBody)
 	}
 	limited := r.Body
 	if x.MaxBody > 0 {
 		if r.ContentLength > x.MaxBody {
-			return x.tooLarge()
+			return tooLarge()
 		}
 		limited = http.MaxBytesReader(x.w, r.Body, x.MaxBody)
 	}
-	timeout := x.ReadTimeout
-	if timeout == 0 {
-		timeout = 30 * time.Second
-	}
+	timeout := cmp.Or(x.ReadTimeout, 30*time.Second)
 	_ = x.within.SetReadDeadline(time.Now().Add(timeout)) // a recorder has none
 	read := bytes.NewBuffer((*into)[:0])
-	read.Grow(int(min(max(r.ContentLength, 0), mostForeseen)) + bytes.MinRead)
+	read.Grow(int(min(max(r.ContentLength, 0), maxPreallocated)) + bytes.MinRead)
 	if _, err := read.ReadFrom(limited); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return x.tooLarge()
+			return tooLarge()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return &refusal{status: http.StatusRequestTimeout, code: CodeTimeout, message: fmt.Sprintf("the body took longer than %s to arrive", timeout)}
+			return refuse(http.StatusRequestTimeout, CodeTimeout, "the body took longer than %s to arrive", timeout)
 		}
 		return badRequest("the body could not be read to its end")
 	}
-	_ = x.within.SetReadDeadline(time.Time{})             // only now: the rest of a body that is refused may never come
-	*into = bytes.TrimPrefix(read.Bytes(), byteOrderMark) // which RFC 8259, section 8.1, lets a parser ignore
-	if at := invalidUTF8(*into); at >= 0 {
+	_ = x.within.SetReadDeadline(time.Time{})                      // only now: the rest of a body that is refused may never come
+	*into = bytes.TrimPrefix(read.Bytes(), document.ByteOrderMark) // which RFC 8259, section 8.1, lets a parser ignore
+	if at := document.InvalidUTF8(*into); at >= 0 {
 		return badRequest("the body is not UTF-8: it is wrong at byte %d", at)
 	}
 	return nil
 }
-
-func (x *exchange) tooLarge() *refusal {
-	return &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", x.MaxBody)}
-}
-
-// mostForeseen is how many bytes of a body are believed in before they are there.
-const mostForeseen = 64 << 10
 
 // isJSON reports whether a Content-Type is that of JSON in UTF-8.
 func isJSON(contentType string) bool {
@@ -112,12 +79,12 @@ func isJSON(contentType string) bool {
 type params struct {
 	Query         *string `json:"query"`
 	DocumentID    *string `json:"documentId"`
-	OperationName *string `json:"operationName"`
+	OperationName string  `json:"operationName"`
 	Variables     text    `json:"variables"`
 	Extensions    text    `json:"extensions"`
 }
 
-// text is JSON within a body: it is the body's as long as that is kept.
+// text is JSON within a body. It is valid as long as the body's buffer is not used again.
 type text []byte
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -126,9 +93,9 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// parse decodes one request, as a POST has it. Nothing of the body is kept.
+// parse decodes one request, as a POST has it. It keeps nothing of the body.
 func parse(body []byte) (*graphql.RawParams, *refusal) {
-	if !object(body) {
+	if !beginsWith('{', body) {
 		if json.Valid(body) {
 			return nil, badRequest("the body must be a JSON object")
 		}
@@ -136,39 +103,40 @@ func parse(body []byte) (*graphql.RawParams, *refusal) {
 	}
 	var p params
 	if err := json.Unmarshal(body, &p); err != nil {
-		var mistyped *json.UnmarshalTypeError
-		if errors.As(err, &mistyped) && mistyped.Field != "" {
+		if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && mistyped.Field != "" {
 			return nil, badRequest("%s must be a string", mistyped.Field)
 		}
 		return nil, syntax(body)
 	}
-	if holdsLoneSurrogate(body) {
-		return nil, badRequest(loneSurrogate)
+	if document.HoldsLoneSurrogate(body) {
+		return nil, badRequest(document.LoneSurrogate)
 	}
 	return p.raw()
 }
 
-// object reports whether JSON text begins as an object does.
-func object(text []byte) bool {
+// beginsWith reports whether the first character of JSON text is c: [ of an array, { of an object.
+func beginsWith(c byte, text []byte) bool {
 	text = bytes.TrimLeft(text, " \t\r\n")
-	return len(text) > 0 && text[0] == '{'
+	return len(text) > 0 && text[0] == c
 }
 
-// syntax says where a body ceases to be JSON, and nothing of what it holds.
+// syntax says where a body ceases to be JSON, without quoting it.
 func syntax(body []byte) *refusal {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return badRequest("the body is empty")
 	}
-	var wrong *json.SyntaxError
-	if err := json.Unmarshal(body, &json.RawMessage{}); errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, &json.RawMessage{})); ok {
 		return badRequest("the body is not JSON: it is wrong at byte %d", wrong.Offset)
 	}
 	return badRequest("the body is not JSON")
 }
 
-// raw are the parameters as gqlgen wants them. The id of a persisted document goes among the extensions.
+// raw returns the parameters as gqlgen wants them. The id of a document goes among the extensions.
 func (p *params) raw() (*graphql.RawParams, *refusal) {
-	raw := &graphql.RawParams{}
+	raw := &graphql.RawParams{OperationName: p.OperationName}
+	if p.Query != nil {
+		raw.Query = *p.Query
+	}
 	for _, m := range []struct {
 		name string
 		text text
@@ -177,32 +145,46 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 		if len(m.text) == 0 || string(m.text) == "null" {
 			continue
 		}
-		if !object(m.text) {
+		if !beginsWith('{', m.text) {
 			return nil, badRequest("%s must be an object", m.name)
 		}
-		if depth(m.text) > mostNesting {
-			return nil, &refusal{status: http.StatusBadRequest, code: CodeNesting, message: fmt.Sprintf("%s are nested in more than %d levels", m.name, mostNesting)}
+		if depth(m.text) > maxNesting {
+			return nil, refuse(http.StatusBadRequest, CodeNesting, "%s are nested in more than %d levels", m.name, maxNesting)
 		}
 		if err := decode(m.text, m.to); err != nil {
 			return nil, badRequest("%s is not a JSON object", m.name)
 		}
 	}
-	if p.Query != nil {
-		raw.Query = *p.Query
-	}
-	if p.OperationName != nil {
-		raw.OperationName = *p.OperationName
-	}
 	if p.DocumentID != nil {
 		if raw.Extensions == nil {
 			raw.Extensions = map[string]any{}
 		}
-		raw.Extensions[documentID] = *p.DocumentID
+		raw.Extensions[document.IDExtension] = *p.DocumentID
 	}
-	if p.Query == nil && raw.Extensions[documentID] == nil && raw.Extensions[persistedQuery] == nil {
+	if p.Query == nil && raw.Extensions[document.IDExtension] == nil && raw.Extensions[document.HashExtension] == nil {
 		return nil, badRequest("query is missing: it must be a string, the GraphQL document")
 	}
 	return raw, nil
+}
+
+// depth returns how deep the arrays and objects of JSON text are nested, without recursion. It is exact for valid JSON.
+func depth(text []byte) (deepest int) {
+	nested, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			nested++
+			deepest = max(deepest, nested)
+		case c == ']' || c == '}':
+			nested--
+		}
+	}
+	return deepest
 }
 
 // decoder is a JSON decoder of one text after another. It leaves numbers as they are written.
@@ -218,27 +200,18 @@ var decoders = sync.Pool{New: func() any {
 	return d
 }}
 
-// decode decodes JSON text, which must be valid.
+// decode decodes valid JSON text.
 func decode(valid text, to *map[string]any) error {
 	d := decoders.Get().(*decoder)
 	d.Reset(valid)
 	if err := d.Decode(to); err != nil {
-		return err // it would repeat that
+		return err // and the decoder, which would repeat it, is not used again
 	}
-	if len(valid) <= mostForeseen {
+	if len(valid) <= maxPreallocated {
 		decoders.Put(d)
 	}
 	return nil
 }
-
-// mostNesting is how deep variables and extensions may be nested.
-const mostNesting = 50
-
-// The extensions that name a document in place of its text.
-const (
-	documentID     = "documentId"
-	persistedQuery = "persistedQuery"
-)
 
 // parseURL decodes the parameters of a GET.
 func parseURL(query string) (*graphql.RawParams, *refusal) {
@@ -248,40 +221,34 @@ func parseURL(query string) (*graphql.RawParams, *refusal) {
 	}
 	var p params
 	for name, given := range values {
+		value := given[0]
+		object := text(strings.TrimSpace(value)) // of variables and extensions
 		switch name {
-		case "query", "documentId", "operationName", "variables", "extensions":
+		case "query":
+			p.Query = &value
+		case "documentId":
+			if value != "" {
+				p.DocumentID = &value
+			}
+		case "operationName":
+			p.OperationName = value
+		case "variables":
+			p.Variables = object
+		case "extensions":
+			p.Extensions = object
 		default:
 			continue
 		}
-		value := given[0]
+		isObject := name == "variables" || name == "extensions"
 		switch {
 		case len(given) > 1:
 			return nil, badRequest("%s is given more than once", name)
 		case !utf8.ValidString(value):
 			return nil, badRequest("%s is not UTF-8", name)
-		case value == "" && name != "query":
-			continue
-		}
-		switch name {
-		case "query":
-			p.Query = &value
-		case "documentId":
-			p.DocumentID = &value
-		case "operationName":
-			p.OperationName = &value
-		case "variables", "extensions":
-			given := text(strings.TrimSpace(value))
-			if len(given) > 0 && !json.Valid(given) {
-				return nil, badRequest("%s is not a JSON object", name)
-			}
-			if holdsLoneSurrogate(given) {
-				return nil, badRequest(loneSurrogate)
-			}
-			if name == "variables" {
-				p.Variables = given
-			} else {
-				p.Extensions = given
-			}
+		case isObject && len(object) > 0 && !json.Valid(object):
+			return nil, badRequest("%s is not a JSON object", name)
+		case isObject && document.HoldsLoneSurrogate(object):
+			return nil, badRequest(document.LoneSurrogate)
 		}
 	}
 	return p.raw()

@@ -2,14 +2,16 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// form is how a stream is written.
+// form is the form of a stream.
 type form struct {
 	media     []string // its Content-Type
 	opening   string   // before the first part
@@ -20,10 +22,10 @@ type form struct {
 	payload   bool   // each part is within {"payload": …}
 }
 
-// events are server-sent events. EventSource takes no notice of one that has no data.
+// events is the form of server-sent events. EventSource ignores an event without data.
 var events = form{
 	media:   []string{eventType + "; charset=utf-8"},
-	opening: ":\n\n", // something to send at once
+	opening: ":\n\n", // so that something is sent at once
 	before:  "event: next\ndata: ", after: "\n\n",
 	keepAlive: ":\n\n", closing: "event: complete\ndata:\n\n",
 }
@@ -43,18 +45,17 @@ var subscribed = form{
 	payload: true,
 }
 
-// stream writes the responses of an operation as they come. The first one alone decides the form: an answer that is whole
-// goes out in one piece to clients that take it so.
+// stream writes the responses of an operation as they come. If the first one is the whole answer, a client that accepts it
+// in one piece gets it so.
 func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) { //nolint:revive // in the order in which DispatchOperation returns them
 	ctx, cancel := context.WithCancel(ctx)
 	responses := make(chan *graphql.Response)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	var reader sync.WaitGroup
+	reader.Go(func() {
 		defer close(responses)
 		for {
 			response := guarded(respond, ctx)
-			if response == nil { // if the client is gone too: what is left ends the session
+			if response == nil { // not as soon as the client has gone: only what is read to its end ends the session
 				return
 			}
 			response.Data = bytes.Clone(response.Data) // gqlgen writes each event into one buffer
@@ -63,11 +64,9 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 			case <-ctx.Done():
 			}
 		}
-	}()
-	defer func() {
-		cancel()
-		<-ended
-	}()
+	})
+	defer reader.Wait()
+	defer cancel()
 	s := &partWriter{exchange: x}
 	defer func() {
 		if s.begun {
@@ -77,13 +76,11 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 	s.run(ctx, responses)
 }
 
-// guarded takes one response. A panic that nobody else has recovered ends the stream, not the process.
-func guarded(respond graphql.ResponseHandler, ctx context.Context) (response *graphql.Response) { //nolint:revive // see stream
+// guarded takes one response. A panic that reaches it ends the stream, not the process.
+func guarded(respond graphql.ResponseHandler, ctx context.Context) *graphql.Response { //nolint:revive // see stream
 	defer func() {
 		if p := recover(); p != nil {
-			oc := graphql.GetOperationContext(ctx)
-			_ = oc.RecoverFunc(ctx, p)
-			response = nil
+			_ = graphql.GetOperationContext(ctx).RecoverFunc(ctx, p)
 		}
 	}()
 	return respond(ctx)
@@ -94,20 +91,17 @@ type partWriter struct {
 	*exchange
 	form   form
 	begun  bool
-	failed bool // the client does not read
+	failed bool // the client does not read, or has gone
 }
 
 func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response) {
 	subscription := graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation.Operation == "subscription"
-	var closed <-chan struct{} // what has an end of its own is answered: a mutation may be stored by now
+	var closed <-chan struct{} // of a subscription only: others end by themselves, and a mutation may be stored by now
 	if subscription {
 		closed = s.closed()
 		s.begin(subscription)
 	}
-	silence := s.KeepAlive
-	if silence == 0 {
-		silence = 15 * time.Second
-	}
+	silence := cmp.Or(s.KeepAlive, 15*time.Second)
 	alive := time.NewTicker(silence)
 	defer alive.Stop()
 	for first := true; !s.failed; {
@@ -150,10 +144,10 @@ func (s *partWriter) begin(subscription bool) {
 	s.out([]byte(s.form.opening))
 }
 
-// form is the one in which the client wants a stream.
+// form returns the form in which the client wants a stream.
 func (x *exchange) form(subscription bool) form {
-	switch media := x.wanted.parts(subscription); {
-	case media == eventType:
+	switch {
+	case x.wanted.parts(subscription) == eventType:
 		return events
 	case subscription:
 		return subscribed
@@ -176,7 +170,7 @@ func (s *partWriter) part(r *graphql.Response, whole bool) {
 	default:
 		b = appendIncrement(b, r)
 	}
-	if bytes.IndexByte(b[start:], '\n') >= 0 { // only raw JSON that somebody else wrote
+	if bytes.IndexByte(b[start:], '\n') >= 0 { // of a resolver's own JSON
 		b = append(b[:start], bytes.ReplaceAll(b[start:], []byte("\n"), []byte(" "))...)
 	}
 	s.out(append(b, s.form.after...))
@@ -192,13 +186,12 @@ func (s *partWriter) end() {
 
 // out writes at once, and gives up on a client that does not read.
 func (s *partWriter) out(b []byte) {
-	_ = s.within.SetWriteDeadline(time.Now().Add(s.writeTimeout())) // a recorder has none
-	if _, err := s.w.Write(b); err != nil {
-		s.failed = true
-		return
+	_ = s.within.SetWriteDeadline(s.writeDeadline()) // a recorder has none
+	_, err := s.w.Write(b)
+	if err == nil {
+		err = s.within.Flush()
 	}
-	if err := s.within.Flush(); err != nil {
-		s.failed = true
+	if s.failed = err != nil; s.failed {
 		return
 	}
 	_ = s.within.SetWriteDeadline(time.Time{}) // HTTP/2 would end even a stream that has nothing to write

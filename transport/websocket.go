@@ -14,31 +14,22 @@ import (
 	"github.com/coder/websocket"
 )
 
-// CodeTooManyRequests is the code of the error that refuses an operation beyond WebSocket.MaxOperations.
-const CodeTooManyRequests = "TOO_MANY_REQUESTS"
-
-// The subprotocols, the preferred one first.
-const (
-	transportProtocol = "graphql-transport-ws" // https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
-	legacyProtocol    = "graphql-ws"           // https://github.com/apollographql/subscriptions-transport-ws/blob/master/PROTOCOL.md
-)
-
 // WebSocket serves operations of every kind over WebSockets (RFC 6455), many at a time on each. It speaks the
 // subprotocol graphql-transport-ws, and for older clients graphql-ws. It must not be copied after its first use.
 type WebSocket struct {
 	// InitTimeout is how long a client may take to be acknowledged, Init's time included; 0: 10 s.
 	InitTimeout time.Duration
-	// PingInterval is the time between two pings, and two keep-alive messages of the older protocol; 0: 15 s,
+	// PingInterval is the time between two pings, and between two keep-alive messages of the older protocol; 0: 15 s,
 	// negative: there are none.
 	PingInterval time.Duration
-	// PongTimeout is how long a client may take to answer a ping; 0: 10 s. One that does not is cut off.
+	// PongTimeout is how long a client may take to answer a ping; 0: 10 s. A client that is slower is cut off.
 	PongTimeout time.Duration
 	// WriteTimeout is how long a message may take to be sent; 0: 10 s. A client that is slower is cut off.
 	WriteTimeout time.Duration
-	// IdleTimeout is how long a socket may be open without an operation; 0: 10 min, negative: for ever. It is
-	// closed with code 1000 then; clients connect again when they need to.
+	// IdleTimeout is how long a socket may be open without an operation; 0: 10 min, negative: for ever. Then it is
+	// closed with code 1000; clients connect again when they need to.
 	IdleTimeout time.Duration
-	// MaxOperations is how many operations may run on one socket; 0: 100. One more gets an error with
+	// MaxOperations is how many operations may run on one socket; 0: 100. One more is refused with
 	// CodeTooManyRequests, and the others go on.
 	MaxOperations int
 	// MaxMessage is how many bytes a client's message may have; 0: 1 MiB. A longer one closes the socket with code 1009.
@@ -46,11 +37,11 @@ type WebSocket struct {
 	// Gate admits operations; nil: all.
 	Gate *Gate
 	// CheckOrigin reports whether a page of the request's Origin may connect; nil: one of the same host may.
-	// Without an Origin the request is not a browser's.
+	// A request without an Origin is not a browser's.
 	CheckOrigin func(*http.Request) bool
-	// Init decides on a client by the payload of its first message, nil if there is none. It returns the context of
+	// Init decides on a client by the payload of its first message, nil if it has none. It returns the context of
 	// the socket's operations, made from ctx, and the payload of the acknowledgement or nil. An error closes the
-	// socket with code 4403, and is not shown. Where Init is nil, every client is accepted.
+	// socket with code 4403, and is not shown. nil: every client is accepted.
 	Init func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
 
 	mu      sync.Mutex
@@ -78,16 +69,12 @@ func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	check := t.CheckOrigin
-	if check == nil {
-		check = SameOrigin
-	}
-	if !check(r) {
+	if check := t.CheckOrigin; check == nil && !SameOrigin(r) || check != nil && !check(r) {
 		http.Error(w, "the page's origin is not allowed", http.StatusForbidden)
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{transportProtocol, legacyProtocol},
+		Subprotocols:       preferred,
 		InsecureSkipVerify: true, // it has been checked
 	})
 	if err != nil {
@@ -110,9 +97,9 @@ func SameOrigin(r *http.Request) bool {
 }
 
 // Shutdown refuses new sockets and operations, and closes each socket with code 1001, upon which clients connect
-// again, elsewhere: at once, or when the last query or mutation on it has been answered. Subscriptions
-// have no such end. When ctx ends, the sockets that are left are closed and their operations cancelled, and
-// Shutdown returns the context's error after at most a second more.
+// again, elsewhere: at once, or when the last query or mutation on it has been answered. It does not wait for
+// subscriptions. When ctx ends, it closes the sockets that are left, which cancels their operations, and returns the cause of
+// ctx after at most a second more.
 func (t *WebSocket) Shutdown(ctx context.Context) error {
 	t.mu.Lock()
 	t.ending = true
@@ -140,7 +127,7 @@ func (t *WebSocket) Sockets() int {
 	return len(t.sockets)
 }
 
-// socketsDone waits until all sockets have been served. It reports false if ctx ended before.
+// socketsDone waits until all sockets have been served. It reports false if ctx ends before.
 func socketsDone(ctx context.Context, sockets []*socket) bool {
 	for _, s := range sockets {
 		select {

@@ -3,8 +3,8 @@ package transport
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -19,7 +19,7 @@ type socketOperation struct {
 	id      string
 	ctx     context.Context
 	cancel  context.CancelFunc
-	stopped atomic.Bool // nothing more is sent for it
+	stopped atomic.Bool // no message is sent for it any more
 	endless bool        // it is a subscription
 }
 
@@ -45,41 +45,39 @@ func (s *socket) subscribe(m socketMessage) {
 		return
 	}
 	op, err := s.register(m.id)
-	var closes *socketCloseError
-	var refuses *gqlerror.Error
+	closes, _ := errors.AsType[*socketCloseError](err)
+	refuses, _ := errors.AsType[gqlerror.List](err)
 	switch {
-	case errors.As(err, &closes):
+	case closes != nil:
 		s.close(closes.code, closes.reason)
-	case errors.As(err, &refuses):
-		s.write(s.failure(m.id, gqlerror.List{refuses}))
+	case refuses != nil:
+		s.write(nil, s.failure(m.id, refuses))
 	case op != nil:
 		s.work.Go(func() { s.operate(op, params, refused) })
 	}
 }
 
-// register makes an operation under an id. It returns none in a socket that is to be closed: the client will send it again.
+// register makes an operation under an id. It returns none if the socket is to be closed: the client will send it again. An
+// error is a *socketCloseError, or the gqlerror.List that refuses the operation.
 func (s *socket) register(id string) (*socketOperation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	previous := s.active[id]
-	most := cmp.Or(s.MaxOperations, 100)
 	switch {
 	case s.state != socketAcknowledged:
 		return nil, &socketCloseError{socketUnauthorized, "Unauthorized"}
 	case s.closing || s.draining:
 		return nil, nil
-	case previous != nil && !s.legacy:
-		return nil, &socketCloseError{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}
-	case previous != nil: // the older protocol replaces it
+	}
+	if previous := s.active[id]; previous != nil {
+		if err := s.protocol.duplicate(id); err != nil {
+			return nil, err
+		}
 		s.forget(previous)
 		previous.stop()
 	}
-	// What was cancelled may take a moment to end, which must not refuse its successor; nor may it pile up.
-	if len(s.active) >= most || s.running >= 2*most {
-		return nil, &gqlerror.Error{
-			Message:    fmt.Sprintf("there are too many operations on this connection: it may have %d at a time", most),
-			Extensions: map[string]any{"code": CodeTooManyRequests},
-		}
+	// An operation that was cancelled may take a moment to end. Another may begin meanwhile, but these must not pile up.
+	if limit := cmp.Or(s.MaxOperations, 100); len(s.active) >= limit || s.running >= 2*limit {
+		return nil, coded(CodeTooManyRequests, "there are too many operations on this connection: it may have %d at a time", limit)
 	}
 	op := &socketOperation{id: id}
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
@@ -96,7 +94,7 @@ func (s *socket) forget(op *socketOperation) {
 	}
 }
 
-// complete ends an operation for the client, who wants no more of it. It reports false if there is none of that id.
+// complete ends an operation of which the client wants no more. It reports false if there is none of that id.
 func (s *socket) complete(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +112,7 @@ func (s *socket) operate(op *socketOperation, params *graphql.RawParams, refused
 	defer op.cancel()
 	ctx, end := session.NewRequest(op.ctx)
 	ctx, _ = session.Identify(ctx)
-	if !s.legacy { // whose clients know of no parts
+	if s.protocol.parts() {
 		ctx = session.WithParts(ctx)
 	}
 	last := s.answer(ctx, op, params, refused)
@@ -122,17 +120,17 @@ func (s *socket) operate(op *socketOperation, params *graphql.RawParams, refused
 	s.conclude(op, last)
 }
 
-// answer sends all results of an operation that is not refused. It returns the message that is to end it.
+// answer runs an operation, unless it is refused, and sends its results. It returns the message that is to end it.
 func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphql.RawParams, refused *refusal) (last []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			last = s.failure(op.id, gqlerror.List{s.recovered(ctx, p)})
 		}
 	}()
-	if refused != nil { // over a limit, which is no reason to end the others
+	if refused != nil { // for a limit, which is no reason to end the others
 		return s.failure(op.id, s.exec.DispatchError(ctx, refused.list()).Errors)
 	}
-	leave, err := s.Gate.Enter(ctx)
+	leave, err := s.Gate.enter(ctx)
 	if err != nil {
 		return s.failure(op.id, s.exec.DispatchError(ctx, notAdmitted(err)).Errors)
 	}
@@ -156,9 +154,9 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 		if response == nil {
 			break
 		}
-		leave() // what follows waits for a client who may read slowly
+		leave() // what follows waits for a client that may read slowly
 		last := !subscription && (response.HasNext == nil || !*response.HasNext)
-		s.send(op, s.result(op.id, response, first || subscription))
+		s.write(op, s.result(op.id, response, first || subscription))
 		if last {
 			break
 		}
@@ -166,18 +164,24 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 	return socketReply{ID: op.id, Type: "complete"}.encode()
 }
 
-// send writes an operation's message, unless the client wants none.
-func (s *socket) send(op *socketOperation, text []byte) {
-	sent := s.Gate.Send(len(text), func() { go func() { _ = s.conn.CloseNow() }() }) // with all its other answers
-	defer sent()
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if !op.stopped.Load() {
-		s.writeLocked(text)
+// result returns the message with a response of an operation. All but the first one of a query are increments.
+func (s *socket) result(id string, response *graphql.Response, first bool) []byte {
+	text := append(appendMember([]byte{'{'}, "id", id), `,"type":"`+s.protocol.result()+`","payload":`...)
+	if first {
+		return append(appendResponse(text, response), '}')
 	}
+	return append(appendIncrement(text, response), '}')
 }
 
-// lasts marks an operation as one that need not end by itself.
+// failure returns the message that ends an operation with errors.
+func (s *socket) failure(id string, errs gqlerror.List) []byte {
+	if _, err := json.Marshal(errs); err != nil || len(errs) == 0 { // the error presenter may have put anything into them
+		errs = gqlerror.List{internalError()}
+	}
+	return socketReply{id, "error", s.protocol.failure(errs)}.encode()
+}
+
+// lasts marks an operation as a subscription, which need not end by itself.
 func (s *socket) lasts(op *socketOperation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,12 +190,12 @@ func (s *socket) lasts(op *socketOperation) {
 	s.closeDrained()
 }
 
-// conclude sends an operation's last message, from when on its id can be used again.
+// conclude sends an operation's last message, after which its id can be used again.
 func (s *socket) conclude(op *socketOperation, last []byte) {
 	s.mu.Lock()
 	s.forget(op)
 	s.mu.Unlock()
-	s.send(op, last)
+	s.write(op, last)
 	s.mu.Lock()
 	s.running--
 	if !op.endless {
@@ -205,20 +209,20 @@ func (s *socket) conclude(op *socketOperation, last []byte) {
 	}
 }
 
-// recovered is what the client is shown of a panic.
+// recovered returns the error that a client is shown for a panic.
 func (s *socket) recovered(ctx context.Context, p any) (shown *gqlerror.Error) {
 	defer func() {
-		if recover() != nil || shown == nil { // the presenter's own
+		if recover() != nil || shown == nil { // the presenter has panicked, or returned another error
 			shown = internalError()
 		}
 	}()
+	present := graphql.DefaultRecover
 	if exec, ok := s.exec.(interface {
 		PresentRecoveredError(ctx context.Context, p any) error
 	}); ok {
-		_ = errors.As(exec.PresentRecoveredError(ctx, p), &shown)
-		return shown
+		present = exec.PresentRecoveredError
 	}
-	_ = errors.As(graphql.DefaultRecover(ctx, p), &shown)
+	_ = errors.As(present(ctx, p), &shown)
 	return shown
 }
 

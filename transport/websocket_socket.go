@@ -8,21 +8,23 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// socketGoingAway is the reason for code 1001.
-const socketGoingAway = "The server is shutting down"
+const (
+	socketGoingAway = "The server is shutting down" // the reason for code 1001
+	maxReason       = 123                           // bytes of a reason that fit into a close frame
+)
 
 // socket is one WebSocket:
 //
-//	        connection_init          Init agrees
+//	     connection_init          Init agrees
 //	opened ────────────────▶ asked ──────────────▶ acknowledged: operations
 //	   │                       │                        │
 //	   └───────────────────────┴────────────────────────┴──▶ closing ──▶ done
@@ -30,11 +32,11 @@ const socketGoingAway = "The server is shutting down"
 // Its messages are read by one goroutine; each operation has one of its own.
 type socket struct {
 	*WebSocket
-	conn   *websocket.Conn
-	exec   graphql.GraphExecutor
-	header http.Header
-	legacy bool
-	done   chan struct{} // closed once it has been served
+	conn     *websocket.Conn
+	exec     graphql.GraphExecutor
+	header   http.Header
+	protocol protocol      // nil: none that client and server both speak
+	done     chan struct{} // closed once it has been served
 
 	root   context.Context // ends when the socket closes
 	cancel context.CancelFunc
@@ -49,8 +51,8 @@ type socket struct {
 	timer      *time.Timer     // for the acknowledgement, then for idleness
 	ctx        context.Context // the operations', once acknowledged
 	active     map[string]*socketOperation
-	running    int // operations whose goroutine has not ended, which a cancelled one's may have yet to
-	answerable int // those of them that will end by themselves: not known to be subscriptions
+	running    int // operations whose goroutine has not ended, cancelled ones too
+	answerable int // those of them that are not known to be subscriptions, and so end by themselves
 }
 
 type socketState int
@@ -63,7 +65,7 @@ const (
 
 func newSocket(t *WebSocket, conn *websocket.Conn, r *http.Request, exec graphql.GraphExecutor) *socket {
 	s := &socket{
-		WebSocket: t, conn: conn, exec: exec, header: r.Header, legacy: conn.Subprotocol() == legacyProtocol,
+		WebSocket: t, conn: conn, exec: exec, header: r.Header, protocol: protocols[conn.Subprotocol()],
 		done: make(chan struct{}), active: map[string]*socketOperation{},
 	}
 	s.root, s.cancel = context.WithCancel(r.Context())
@@ -75,7 +77,7 @@ func (s *socket) serve() {
 	defer s.work.Wait()
 	defer func() { _ = s.conn.CloseNow() }()
 	defer s.stop()
-	if s.conn.Subprotocol() == "" {
+	if s.protocol == nil {
 		s.close(socketBadProtocol, "Subprotocol not acceptable")
 		return
 	}
@@ -83,7 +85,7 @@ func (s *socket) serve() {
 	if s.PingInterval >= 0 {
 		s.work.Go(s.ping)
 	}
-	s.conn.SetReadLimit(-1) // read has its own, which closes without cutting off the client's message
+	s.conn.SetReadLimit(-1) // read has a limit of its own, which lets the client hear why the socket is closed
 	for {
 		text, err := s.read()
 		refused, ok := errors.AsType[*socketCloseError](err)
@@ -101,7 +103,7 @@ func (s *socket) serve() {
 	}
 }
 
-// socketCloseError is why a socket is closed for what was read.
+// socketCloseError is why a socket is closed for a message of its client.
 type socketCloseError struct {
 	code   websocket.StatusCode
 	reason string
@@ -109,7 +111,8 @@ type socketCloseError struct {
 
 func (r *socketCloseError) Error() string { return fmt.Sprintf("%d: %s", r.code, r.reason) }
 
-// read reads one message. No context may end it: the client would hear of no reason.
+// read reads one message. No context ends it: the client would not hear why. An error is a *socketCloseError, or says that
+// the connection is closed.
 func (s *socket) read() ([]byte, error) {
 	kind, r, err := s.conn.Reader(context.WithoutCancel(s.root))
 	if err != nil {
@@ -118,13 +121,13 @@ func (s *socket) read() ([]byte, error) {
 	if kind != websocket.MessageText {
 		return nil, &socketCloseError{socketBadRequest, "Invalid message: it is binary"}
 	}
-	most := cmp.Or(s.MaxMessage, 1<<20)
-	text, err := io.ReadAll(io.LimitReader(r, most+1))
+	limit := cmp.Or(s.MaxMessage, 1<<20)
+	text, err := io.ReadAll(io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case int64(len(text)) > most:
-		return nil, &socketCloseError{websocket.StatusMessageTooBig, fmt.Sprintf("Message longer than %d bytes", most)}
+	case int64(len(text)) > limit:
+		return nil, &socketCloseError{websocket.StatusMessageTooBig, fmt.Sprintf("Message longer than %d bytes", limit)}
 	case !utf8.Valid(text): // RFC 6455, section 8.1
 		return nil, &socketCloseError{websocket.StatusInvalidFramePayloadData, "Invalid message: it is not UTF-8"}
 	}
@@ -134,31 +137,12 @@ func (s *socket) read() ([]byte, error) {
 // handle does what a message asks for.
 func (s *socket) handle(text []byte) {
 	m, problem := parseSocketMessage(text)
-	if problem != "" {
+	switch {
+	case problem != "":
 		s.close(socketBadRequest, problem)
-		return
-	}
-	switch kind := m.kind; {
-	case kind == "connection_init":
+	case m.kind == "connection_init":
 		s.begin(m.payload)
-	case s.legacy && kind == "start", !s.legacy && kind == "subscribe":
-		s.subscribe(m)
-	case s.legacy && kind == "stop":
-		if s.complete(m.id) {
-			s.write(socketReply{ID: m.id, Type: "complete"}.encode())
-		}
-	case s.legacy && kind == "connection_terminate":
-		s.close(websocket.StatusNormalClosure, "")
-	case !s.legacy && kind == "complete":
-		s.complete(m.id)
-	case !s.legacy && kind == "ping":
-		pong := socketReply{Type: "pong"}
-		if m.payload != nil {
-			pong.Payload = m.payload
-		}
-		s.write(pong.encode())
-	case !s.legacy && kind == "pong":
-	default:
+	case !s.protocol.handle(s, m):
 		s.close(socketBadRequest, "Invalid message: unknown type")
 	}
 }
@@ -174,14 +158,12 @@ func (s *socket) begin(payload json.RawMessage) {
 		s.close(socketTooManyInits, "Too many initialisation requests")
 	case s.Init == nil:
 		s.acknowledge(s.root, nil)
-	case s.legacy: // its clients do not wait for the answer
-		s.init(payload)
 	default:
-		s.work.Go(func() { s.init(payload) })
+		s.protocol.begin(s, func() { s.init(payload) })
 	}
 }
 
-// init asks Init.
+// init lets Init decide on the client.
 func (s *socket) init(payload json.RawMessage) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -189,11 +171,13 @@ func (s *socket) init(payload json.RawMessage) {
 			s.close(socketInternalFailure, "Internal server error")
 		}
 	}()
-	ctx, ack, err := s.Init(s.root, socketObject(payload))
+	var decoded map[string]any
+	if payload != nil {
+		_ = decode(text(payload), &decoded) // it is an object
+	}
+	ctx, ack, err := s.Init(s.root, decoded)
 	if err != nil {
-		if s.legacy && !s.isClosing() {
-			s.write(socketReply{Type: "connection_error", Payload: &gqlerror.Error{Message: "Forbidden"}}.encode())
-		}
+		s.write(nil, s.protocol.forbidden())
 		s.close(socketForbidden, "Forbidden")
 		return
 	}
@@ -209,9 +193,9 @@ func (s *socket) acknowledge(ctx context.Context, payload map[string]any) {
 	if payload != nil {
 		ack.Payload = payload
 	}
-	s.write(ack.encode())
-	if s.legacy && s.PingInterval >= 0 {
-		s.write(socketReply{Type: "ka"}.encode())
+	s.write(nil, ack.encode())
+	if s.PingInterval >= 0 {
+		s.write(nil, s.protocol.keepAlive())
 	}
 	s.idle()
 }
@@ -221,8 +205,8 @@ func (s *socket) idle() {
 	s.expire(cmp.Or(s.IdleTimeout, 10*time.Minute), func() bool { return s.running == 0 }, websocket.StatusNormalClosure, "Idle")
 }
 
-// expire closes the socket after a time, if a condition holds then, in place of what was to expire before.
-// After a negative time nothing does.
+// expire closes the socket after a time if a condition holds then. It takes the place of an earlier call. A negative time is
+// no limit.
 func (s *socket) expire(after time.Duration, condition func() bool, code websocket.StatusCode, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,7 +226,7 @@ func (s *socket) expire(after time.Duration, condition func() bool, code websock
 	})
 }
 
-// ping looks whether the client is there, by frames of the WebSocket itself, which every client answers.
+// ping cuts off a client that has gone. Its pings are frames of the WebSocket itself, which every client answers.
 func (s *socket) ping() {
 	ticker := time.NewTicker(cmp.Or(s.PingInterval, 15*time.Second))
 	defer ticker.Stop()
@@ -254,28 +238,28 @@ func (s *socket) ping() {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.root), cmp.Or(s.PongTimeout, 10*time.Second))
 		err := s.conn.Ping(ctx)
-		late := err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) // else a write was in the way, which has a limit of its own
+		late := err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) // else it waited for a write, which has a limit of its own
 		cancel()
 		if late {
 			_ = s.conn.CloseNow()
 			return
 		}
-		if s.legacy && s.isAcknowledged() {
-			s.write(socketReply{Type: "ka"}.encode())
+		if s.isAcknowledged() {
+			s.write(nil, s.protocol.keepAlive())
 		}
 	}
 }
 
-// write sends a message, unless the socket is closing.
-func (s *socket) write(text []byte) {
+// write sends a message, unless it is nil, the socket is closing, or it is one of an operation that is stopped.
+func (s *socket) write(op *socketOperation, text []byte) {
+	if text == nil {
+		return
+	}
+	sent := s.Gate.send(len(text), func() { go func() { _ = s.conn.CloseNow() }() }) // with all its other answers
+	defer sent()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	s.writeLocked(text)
-}
-
-// writeLocked sends a message's text. The caller holds writing.
-func (s *socket) writeLocked(text []byte) {
-	if s.isClosing() {
+	if op != nil && op.stopped.Load() || s.isClosing() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.root), cmp.Or(s.WriteTimeout, 10*time.Second))
@@ -298,7 +282,7 @@ func (s *socket) isAcknowledged() bool {
 // close ends all operations and tells the client why. It waits a while for the client to close too.
 func (s *socket) close(code websocket.StatusCode, reason string) {
 	if s.stop() {
-		_ = s.conn.Close(code, closeReason(reason))
+		_ = s.conn.Close(code, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], ""))
 	}
 }
 

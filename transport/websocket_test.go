@@ -18,7 +18,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2"
@@ -26,6 +25,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/database/databasetest"
+	"rollcall/document"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -911,8 +911,7 @@ func TestTheOlderProtocolIsServedToo(t *testing.T) {
 
 func TestAnErrorOfTheOlderProtocolHasTheMessageOfTheFirstOne(t *testing.T) {
 	documents := func(srv *handler.Server) http.Handler {
-		srv.Use(transport.Documents{})
-		srv.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](10)})
+		srv.Use(document.Extension{Automatic: lru.New[string](10)})
 		return srv
 	}
 	c := serveSockets(t, &transport.WebSocket{MaxOperations: 1}, fields{"wait": stream(nil, nil)}, documents).connect(legacy)

@@ -5,21 +5,23 @@ import (
 	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // buffers are for bodies and answers.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// keep gives a buffer back. Those above mostKept bytes are left to the garbage collector.
-func keep(buffer *[]byte) {
-	if cap(*buffer) <= mostKept {
+// maxReused is how many bytes a buffer may have to be used again. Longer ones are left to the garbage collector.
+const maxReused = 1 << 20
+
+// reuse gives a buffer back.
+func reuse(buffer *[]byte) {
+	if cap(*buffer) <= maxReused {
 		buffers.Put(buffer)
 	}
 }
 
-const mostKept = 1 << 20
-
-// appendResponse appends a response as JSON. One without data, which was never executed, has no such key.
+// appendResponse appends a response as JSON. One that was never executed has no data.
 func appendResponse(b []byte, r *graphql.Response) []byte {
 	b = append(b, '{')
 	if len(r.Errors) > 0 {
@@ -31,14 +33,13 @@ func appendResponse(b []byte, r *graphql.Response) []byte {
 	return appendRest(b, r)
 }
 
-// appendIncrement appends what comes after the first part of an answer, in the form that clients know as
-// deferSpec=20220824.
+// appendIncrement appends a part after the first one of an answer, as deferSpec=20220824 has it.
 func appendIncrement(b []byte, r *graphql.Response) []byte {
 	b = append(b, `{"incremental":[{`...)
 	if r.Data != nil && r.Path != nil {
 		b = append(appendKey(b, "data"), r.Data...)
 	}
-	b = appendMember(b, "path", append([]any{}, pathOf(r)...))
+	b = appendMember(b, "path", append(ast.Path{}, r.Path...))
 	if r.Label != "" {
 		b = appendMember(b, "label", r.Label)
 	}
@@ -49,14 +50,7 @@ func appendIncrement(b []byte, r *graphql.Response) []byte {
 	return appendRest(b, r)
 }
 
-func pathOf(r *graphql.Response) (path []any) {
-	for _, element := range r.Path {
-		path = append(path, element)
-	}
-	return path
-}
-
-// appendRest appends what every form of a response ends with.
+// appendRest appends the end that every form of a response has.
 func appendRest(b []byte, r *graphql.Response) []byte {
 	if len(r.Extensions) > 0 {
 		b = appendMember(b, "extensions", r.Extensions)
@@ -68,17 +62,15 @@ func appendRest(b []byte, r *graphql.Response) []byte {
 }
 
 func appendKey(b []byte, key string) []byte {
-	if last := b[len(b)-1]; last != '{' {
+	if b[len(b)-1] != '{' {
 		b = append(b, ',')
 	}
-	b = append(b, '"')
-	b = append(b, key...)
-	return append(b, '"', ':')
+	return append(append(append(b, '"'), key...), '"', ':')
 }
 
 func appendMember(b []byte, key string, value any) []byte {
 	text, err := json.Marshal(value)
-	if err != nil { // in an extension that somebody has set
+	if err != nil { // of an extension that cannot be JSON
 		text = []byte("null")
 	}
 	return append(appendKey(b, key), text...)

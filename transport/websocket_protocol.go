@@ -4,14 +4,45 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"unicode/utf8"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/document"
 )
 
-// Close codes of graphql-transport-ws. The older protocol has none; they serve it as well.
+// protocol is a WebSocket subprotocol, as far as the subprotocols differ. It has no state.
+type protocol interface {
+	// handle does what a message of a client asks for, unless that is connection_init. It reports false for a message of a
+	// type that it does not know.
+	handle(s *socket, m socketMessage) bool
+	// begin calls init, which answers connection_init and may take a while.
+	begin(s *socket, init func())
+	// duplicate returns why an operation closes the socket if its id is in use, or nil if it replaces the other operation.
+	duplicate(id string) error
+	// parts reports whether answers may come in parts.
+	parts() bool
+
+	// result is the type of a message with a result of an operation.
+	result() string
+	// failure returns the payload of the message that ends an operation with errors.
+	failure(errs gqlerror.List) any
+	// forbidden returns the message before the socket of a client that Init refuses is closed, or nil.
+	forbidden() []byte
+	// keepAlive returns the message after the acknowledgement and with each ping, or nil.
+	keepAlive() []byte
+}
+
+// protocols are the subprotocols by their names in Sec-WebSocket-Protocol.
+var protocols = map[string]protocol{
+	"graphql-transport-ws": graphqlTransportWS{},
+	"graphql-ws":           graphqlWS{},
+}
+
+// preferred are their names, the preferred one first.
+var preferred = []string{"graphql-transport-ws", "graphql-ws"}
+
+// Close codes of graphql-transport-ws. The older protocol has none, and is served with the same.
 const (
 	socketBadRequest      websocket.StatusCode = 4400
 	socketUnauthorized    websocket.StatusCode = 4401
@@ -30,19 +61,19 @@ type socketMessage struct {
 	payload json.RawMessage // an object, or nil
 }
 
-// parseSocketMessage decodes a message. Where it is none, problem says why, without a word of it.
+// parseSocketMessage decodes a message. If that fails, problem says why, without quoting it.
 func parseSocketMessage(text []byte) (m socketMessage, problem string) {
 	var fields map[string]json.RawMessage // unlike a struct, strict about the case of names
 	if json.Unmarshal(text, &fields) != nil || fields == nil {
 		return m, "Invalid message: it is not a JSON object"
 	}
-	if holdsLoneSurrogate(text) { // an id would come back as another
-		return m, "Invalid message: " + loneSurrogate
+	if document.HoldsLoneSurrogate(text) { // an id would come back as another
+		return m, "Invalid message: " + document.LoneSurrogate
 	}
 	if !socketString(fields["type"], &m.kind) {
 		return m, "Invalid message: type must be a string"
 	}
-	if payload := fields["payload"]; object(payload) {
+	if payload := fields["payload"]; beginsWith('{', payload) {
 		m.payload = payload
 	} else if payload != nil && !bytes.Equal(payload, []byte("null")) {
 		return m, "Invalid message: payload must be an object"
@@ -61,16 +92,6 @@ func socketString(text json.RawMessage, to *string) bool {
 	return len(text) > 0 && text[0] == '"' && json.Unmarshal(text, to) == nil
 }
 
-// socketObject decodes a JSON object, or none.
-func socketObject(text json.RawMessage) (decoded map[string]any) {
-	if text != nil {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		_ = decoder.Decode(&decoded) // it is one
-	}
-	return decoded
-}
-
 // socketReply is a message to a client.
 type socketReply struct {
 	ID      string `json:"id,omitempty"`
@@ -78,51 +99,11 @@ type socketReply struct {
 	Payload any    `json:"payload,omitempty"`
 }
 
-// encode is the message as JSON. Only what others have made can fail.
+// encode returns the message as JSON. It panics if that is impossible, as it may be for a payload that Init returns.
 func (r socketReply) encode() []byte {
 	text, err := json.Marshal(r)
 	if err != nil {
 		panic(fmt.Errorf("a message of type %s cannot be sent as JSON: %w", r.Type, err))
 	}
 	return text
-}
-
-// result is a response of an operation. Any but the first one of a query adds to it.
-func (s *socket) result(id string, response *graphql.Response, first bool) []byte {
-	kind := "next"
-	if s.legacy {
-		kind = "data"
-	}
-	text := append(appendMember([]byte{'{'}, "id", id), `,"type":"`+kind+`","payload":`...)
-	if first {
-		text = appendResponse(text, response)
-	} else {
-		text = appendIncrement(text, response)
-	}
-	return append(text, '}')
-}
-
-// failure tells an operation's errors, and that there is no more to come.
-func (s *socket) failure(id string, errs gqlerror.List) []byte {
-	if _, err := json.Marshal(errs); err != nil || len(errs) == 0 { // for what was put into them, or taken from them
-		errs = gqlerror.List{internalError()}
-	}
-	reply := socketReply{id, "error", errs}
-	if s.legacy { // which has one error; its clients take the list from there too
-		reply.Payload = map[string]any{"message": errs[0].Message, "errors": errs}
-	}
-	return reply.encode()
-}
-
-// closeReason is text that fits into a close frame.
-func closeReason(text string) string {
-	const most = 123
-	if len(text) <= most {
-		return text
-	}
-	end := most
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end]
 }

@@ -1,45 +1,17 @@
-package transport
+package document
 
 import (
-	"context"
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// Literals is the gqlgen extension that has gqlparser read strings as the specification does: see NormalizeStrings. It is
-// to be installed after the extensions that find a document by its id or check its hash, and before all others.
-type Literals struct{}
-
-var _ interface {
-	graphql.HandlerExtension
-	graphql.OperationParameterMutator
-} = Literals{}
-
-// ExtensionName names the extension in gqlgen's statistics.
-func (Literals) ExtensionName() string { return "Literals" }
-
-// Validate accepts every schema.
-func (Literals) Validate(graphql.ExecutableSchema) error { return nil }
-
-// MutateOperationParameters normalizes the strings of a document.
-func (Literals) MutateOperationParameters(_ context.Context, params *graphql.RawParams) *gqlerror.Error {
-	document, err := NormalizeStrings(params.Query)
-	if err != nil {
-		return err
-	}
-	params.Query = document
-	return nil
-}
-
-// NormalizeStrings writes the strings of a document in a form that gqlparser reads as the specification says
+// normalize writes the strings of a document in a form that gqlparser reads as the specification says
 // (https://spec.graphql.org/September2025/#sec-String-Value). By itself it knows neither \u{1F600} nor surrogate pairs,
 // takes the indentation of a block string's first line into account, ends one at the last of its quotes, and refuses
 // control characters. A string that the specification refuses is an error.
@@ -48,19 +20,19 @@ func (Literals) MutateOperationParameters(_ context.Context, params *graphql.Raw
 // document is to find the same. What comes after a string stays at its line and column, as an error is to name it: the new
 // form is padded with spaces and line breaks, which mean nothing there. Only a control character, for which gqlparser knows
 // nothing but a longer form, moves the rest of its line.
-func NormalizeStrings(document string) (string, *gqlerror.Error) {
-	if usual(document) {
+func normalize(document string) (string, *gqlerror.Error) {
+	if plain(document) {
 		return document, nil
 	}
-	l := literals{text: document}
-	if err := l.normalize(); err != nil {
+	l := rewriter{text: document}
+	if err := l.rewrite(); err != nil {
 		return "", err
 	}
 	return string(append(l.out, document[l.copied:]...)), nil
 }
 
-// usual reports whether gqlparser reads a document as it is.
-func usual(document string) bool {
+// plain reports whether gqlparser reads the strings of a document rightly.
+func plain(document string) bool {
 	for i := range len(document) {
 		switch c := document[i]; {
 		case c > '\\', c > '"' && c < '\\':
@@ -74,20 +46,27 @@ func usual(document string) bool {
 // control reports whether gqlparser refuses a character within strings and comments.
 func control(c byte) bool { return c < ' ' && c != '\t' && c != '\n' && c != '\r' }
 
-// literals is a document on its way to its new form.
-type literals struct {
+// rewriter turns a document into its new form.
+type rewriter struct {
 	text   string
-	copied int // bytes of text that are in out, in whatever form
+	copied int // bytes of text whose new form is in out
 	out    []byte
 }
 
-// replace appends what has not been copied up to a place in the text, then a replacement for what lies up to another.
-func (l *literals) replace(from, to int, replacement string) {
-	l.out = append(append(l.out, l.text[l.copied:from]...), replacement...)
-	l.copied = to
+// put copies the text as far as start, and puts a new form in the place of what is between start and end, padded so that what
+// follows stays where it is. It returns end.
+func (l *rewriter) put(start, end int, form []byte) int {
+	breaks, column := endOf(l.text[start:end])
+	if breaks == 0 {
+		column -= utf8.RuneCount(form)
+	}
+	l.out = append(append(l.out, l.text[l.copied:start]...), form...)
+	l.out = append(l.out, strings.Repeat("\n", breaks)+strings.Repeat(" ", max(0, column))...)
+	l.copied = end
+	return end
 }
 
-func (l *literals) normalize() (err *gqlerror.Error) {
+func (l *rewriter) rewrite() (err *gqlerror.Error) {
 	for i := 0; i < len(l.text) && err == nil; {
 		switch {
 		case strings.HasPrefix(l.text[i:], `"""`):
@@ -97,12 +76,11 @@ func (l *literals) normalize() (err *gqlerror.Error) {
 		case l.text[i] == '#':
 			for ; i < len(l.text) && l.text[i] != '\n' && l.text[i] != '\r'; i++ {
 				if control(l.text[i]) {
-					l.replace(i, i+1, " ")
+					l.put(i, i+1, []byte(" "))
 				}
 			}
 		case strings.HasPrefix(l.text[i:], "\r\n"): // gqlparser would count columns from the \n on
-			l.replace(i, i+2, " \n")
-			i += 2
+			i = l.put(i, i+2, []byte(" "))
 		default:
 			i++
 		}
@@ -110,48 +88,42 @@ func (l *literals) normalize() (err *gqlerror.Error) {
 	return err
 }
 
-// string takes a string that begins at a place in the text, and returns where it ends.
-func (l *literals) string(start int) (end int, err *gqlerror.Error) {
-	spare := 0 // characters by which the new form is shorter
+// string rewrites the string that begins at start, and returns where it ends.
+func (l *rewriter) string(start int) (end int, err *gqlerror.Error) {
+	form := []byte{'"'}
 	for i := start + 1; i < len(l.text); {
+		n := 1 // bytes of the text
 		switch c := l.text[i]; {
 		case c == '"':
-			l.replace(i, i+1, `"`+strings.Repeat(" ", max(0, spare)))
-			return i + 1, nil
+			return l.put(start, i+1, append(form, '"')), nil
 		case c == '\n' || c == '\r':
 			return i, l.wrong(i, "Unterminated string.")
 		case control(c):
-			escaped := escape(nil, rune(c))
-			l.replace(i, i+1, string(escaped))
-			spare += 1 - len(escaped)
-			i++
+			form = escape(form, rune(c))
 		case c != '\\':
-			i++
+			form = append(form, c)
 		case strings.HasPrefix(l.text[i:], `\u`):
-			r, n := unicodeEscape(l.text[i:])
-			if n == 0 {
+			var r rune
+			if r, n = unicodeEscape(l.text[i:]); n == 0 {
 				digits := strings.TrimLeft(l.text[i+2:], "{}0123456789abcdefABCDEF")
 				return i, l.wrong(i, "Invalid Unicode escape sequence: %s.", l.text[i:min(i+12, len(l.text)-len(digits))])
 			}
-			if l.text[i+2] == '{' || n > 6 { // the others are read rightly
-				char := escape(nil, r)
-				l.replace(i, i+n, string(char))
-				spare += n - utf8.RuneCount(char)
-			}
-			i += n
+			form = escape(form, r)
 		case i+1 < len(l.text) && strings.IndexByte(`"\/bfnrt`, l.text[i+1]) >= 0:
-			i += 2
+			n = 2
+			form = append(form, l.text[i:i+2]...)
 		default:
-			_, n := utf8.DecodeRuneInString(l.text[i+1:])
+			_, n = utf8.DecodeRuneInString(l.text[i+1:])
 			return i, l.wrong(i, "Invalid character escape sequence: %s.", l.text[i:i+1+n])
 		}
+		i += n
 	}
 	return len(l.text), l.wrong(len(l.text), "Unterminated string.")
 }
 
-// block takes a block string that begins at a place in the text, and returns where it ends. One that has several lines
-// becomes an ordinary string.
-func (l *literals) block(start int) (end int, err *gqlerror.Error) {
+// block rewrites the block string that begins at start, and returns where it ends. One that has several lines becomes an
+// ordinary string.
+func (l *rewriter) block(start int) (end int, err *gqlerror.Error) {
 	quotes, rewrite := start+3, false
 	for ; !strings.HasPrefix(l.text[quotes:], `"""`); quotes++ {
 		switch {
@@ -167,28 +139,27 @@ func (l *literals) block(start int) (end int, err *gqlerror.Error) {
 	if !rewrite && !strings.HasPrefix(l.text[end:], `"`) { // which gqlparser would add to this string, and not begin the next
 		return end, nil
 	}
-	l.replace(start, end, `"`)
-	from := len(l.out) - 1
+	form := []byte{'"'}
 	for _, r := range blockValue(l.text[start+3 : quotes]) {
-		l.out = escape(l.out, r)
+		form = escape(form, r)
 	}
-	l.out = append(l.out, '"')
-	breaks, last := -1, ""
-	for line := range lines(l.text[start:end]) {
-		breaks, last = breaks+1, line
-	}
-	column := utf8.RuneCountInString(last)
-	if breaks == 0 {
-		column -= utf8.RuneCount(l.out[from:])
-	}
-	l.out = append(l.out, strings.Repeat("\n", breaks)+strings.Repeat(" ", max(0, column))...)
-	return end, nil
+	return l.put(start, end, append(form, '"')), nil
 }
 
-// blockValue is what a block string means whose text this is (BlockStringValue in the specification).
+// lineBreaks replaces every line break by \n.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// endOf returns how many line breaks a text has, and how many characters follow the last.
+func endOf(text string) (breaks, column int) {
+	text = lineBreaks.Replace(text)
+	return strings.Count(text, "\n"), utf8.RuneCountInString(text[strings.LastIndexByte(text, '\n')+1:])
+}
+
+// blockValue returns the value of the block string with this text (BlockStringValue in the specification).
 func blockValue(raw string) string {
+	raw = lineBreaks.Replace(raw)
 	indent, first, last, n := -1, -1, 0, 0
-	for line := range lines(raw) {
+	for line := range strings.SplitSeq(raw, "\n") {
 		if text := strings.TrimLeft(line, " \t"); text != "" {
 			if own := len(line) - len(text); n > 0 && (indent < 0 || own < indent) {
 				indent = own
@@ -200,44 +171,19 @@ func blockValue(raw string) string {
 		}
 		n++
 	}
-	if first < 0 {
-		return ""
-	}
 	var value strings.Builder
 	n = 0
-	for line := range lines(raw) {
-		if n > 0 {
-			line = line[min(max(0, indent), len(line)):]
-		}
-		if n > first && n <= last {
-			value.WriteByte('\n')
-		}
-		if n >= first && n <= last {
+	for line := range strings.SplitSeq(raw, "\n") {
+		if n >= first && n <= last && first >= 0 {
+			if n > 0 {
+				line = line[min(max(0, indent), len(line)):]
+			}
 			value.WriteString(line)
+			value.WriteByte('\n')
 		}
 		n++
 	}
-	return strings.ReplaceAll(value.String(), `\"""`, `"""`)
-}
-
-// lines iterates over the lines of a text. There is always one.
-func lines(text string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for {
-			i := strings.IndexAny(text, "\r\n")
-			if i < 0 {
-				yield(text)
-				return
-			}
-			if !yield(text[:i]) {
-				return
-			}
-			if strings.HasPrefix(text[i:], "\r\n") {
-				i++
-			}
-			text = text[i+1:]
-		}
-	}
+	return strings.ReplaceAll(strings.TrimSuffix(value.String(), "\n"), `\"""`, `"""`)
 }
 
 // escape appends a character as gqlparser takes it in a string.
@@ -283,13 +229,10 @@ func unicodeEscape(text string) (r rune, length int) {
 	return r, 12
 }
 
-// wrong is a syntax error at a place in the text.
-func (l *literals) wrong(at int, format string, args ...any) *gqlerror.Error {
-	number, last := 0, ""
-	for line := range lines(l.text[:at]) {
-		number, last = number+1, line
-	}
-	err := gqlerror.ErrorLocf("", number, utf8.RuneCountInString(last)+1, format, args...)
+// wrong returns a syntax error at a byte of the text.
+func (l *rewriter) wrong(at int, format string, args ...any) *gqlerror.Error {
+	line, column := endOf(l.text[:at])
+	err := gqlerror.ErrorLocf("", line+1, column+1, format, args...)
 	errcode.Set(err, errcode.ParseFailed)
 	return err
 }

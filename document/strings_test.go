@@ -1,4 +1,4 @@
-package transport_test
+package document
 
 import (
 	"errors"
@@ -9,8 +9,6 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
-
-	"rollcall/transport"
 )
 
 // literals are strings as the elements of a list, and what they mean: nil where they are a syntax error. The values are
@@ -98,7 +96,7 @@ var literals = []struct {
 
 // parsed is what gqlparser makes of a document, once its strings are normalized.
 func parsed(document string) (*ast.QueryDocument, error) {
-	normal, wrong := transport.NormalizeStrings(document)
+	normal, wrong := normalize(document)
 	if wrong != nil {
 		return nil, wrong
 	}
@@ -169,7 +167,7 @@ func TestAWrongStringIsRefusedWhereItIsWrong(t *testing.T) {
 func TestADocumentWithoutSuchStringsIsNotTouched(t *testing.T) {
 	const usual = `query Q($a: String = "é \" \\ \n 😀") { user(id: "User:42") { name # and more` + "\n } }"
 	if allocations := testing.AllocsPerRun(100, func() {
-		if document, err := transport.NormalizeStrings(usual); err != nil || document != usual {
+		if document, err := normalize(usual); err != nil || document != usual {
 			t.Fatal(document, err)
 		}
 	}); allocations != 0 {
@@ -177,20 +175,20 @@ func TestADocumentWithoutSuchStringsIsNotTouched(t *testing.T) {
 	}
 }
 
-// FuzzNormalizeStrings wants a document that gqlparser takes to stay the same, and what is normal not to change.
-func FuzzNormalizeStrings(f *testing.F) {
+// FuzzNormalize wants a document that gqlparser takes to stay the same, and what is normal not to change.
+func FuzzNormalize(f *testing.F) {
 	for _, c := range literals {
 		f.Add(`{ f(a: [` + c.list + `]) }`)
 	}
 	f.Fuzz(func(t *testing.T, document string) {
-		normal, wrong := transport.NormalizeStrings(document)
+		normal, wrong := normalize(document)
 		if wrong != nil {
 			if len(wrong.Locations) != 1 || wrong.Message == "" {
 				t.Errorf("%q: %v", document, wrong)
 			}
 			return
 		}
-		if again, wrong := transport.NormalizeStrings(normal); wrong != nil || again != normal {
+		if again, wrong := normalize(normal); wrong != nil || again != normal {
 			t.Errorf("%q: %q becomes %q, %v", document, normal, again, wrong)
 		}
 		if len(normal) > 6*len(document) {

@@ -1,0 +1,142 @@
+// Package document finds the text of a GraphQL document that a client names instead of sending it, and has gqlparser read the
+// strings of every document as the specification does.
+package document
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"rollcall/apierror"
+)
+
+// Codes of errors about documents that are named, in an error's extensions.code.
+const (
+	CodeNotFound   = "PERSISTED_QUERY_NOT_FOUND"
+	CodeNotListed  = "PERSISTED_QUERY_NOT_IN_LIST" // and no other is allowed
+	CodeIDRequired = "PERSISTED_QUERY_ID_REQUIRED" // since no text is allowed
+)
+
+// The extensions of a request that name a document in place of its text.
+const (
+	// IDExtension holds an id, as in https://github.com/graphql/graphql-over-http/blob/main/spec/Appendix%20A%20--%20Persisted%20Documents.md,
+	// where a transport has put it.
+	IDExtension = "documentId"
+	// HashExtension holds a hash, as in https://www.apollographql.com/docs/apollo-server/performance/apq.
+	HashExtension = "persistedQuery"
+)
+
+// Extension is the gqlgen extension that puts the text of a document in the place of its id or hash, and normalizes the
+// strings of every document. It is to be installed before all other extensions that read documents.
+type Extension struct {
+	// Listed is the documents that were made known beforehand, by id or hash (see ReadFile).
+	Listed map[string]string
+	// ListedOnly refuses every document that is not listed.
+	ListedOnly bool
+	// Automatic keeps the documents that clients send together with their hash; nil: none are kept.
+	Automatic graphql.Cache[string]
+
+	// Logger is warned at set-up of each listed document that will be refused by Rules; nil: it is not looked for.
+	Logger *slog.Logger
+	Rules  func() *rules.Rules // the server's
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+} = Extension{}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (Extension) ExtensionName() string { return "Documents" }
+
+// Validate warns of listed documents that do not fit the schema. It never fails.
+func (e Extension) Validate(es graphql.ExecutableSchema) error {
+	if e.Logger == nil {
+		return nil
+	}
+	for id, text := range e.Listed {
+		normal, wrong := normalize(text)
+		errs := gqlerror.List{wrong}
+		if wrong == nil {
+			_, errs = gqlparser.LoadQueryWithRules(es.Schema(), normal, e.Rules())
+		}
+		if errs != nil {
+			e.Logger.Warn("a listed document does not fit the schema", "document", id, "error", errs)
+		}
+	}
+	return nil
+}
+
+// MutateOperationParameters gives a request the text of its document.
+func (e Extension) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	err := e.find(ctx, params)
+	if err == nil {
+		params.Query, err = normalize(params.Query)
+	}
+	return err
+}
+
+// find puts the text of a document in the place of its id or hash.
+func (e Extension) find(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	id, named := params.Extensions[IDExtension].(string)
+	extension, _ := params.Extensions[HashExtension].(map[string]any)
+	hash, _ := extension["sha256Hash"].(string)
+	if !named {
+		id = hash
+	}
+	text, ok := e.Listed[id]
+	if !ok {
+		text, ok = e.Listed[strings.TrimPrefix(id, "sha256:")]
+	}
+	switch {
+	case ok && id != "":
+		params.Query = text
+		delete(params.Extensions, IDExtension)
+		delete(params.Extensions, HashExtension)
+	case e.ListedOnly && id == "":
+		return refuse(CodeIDRequired, "only documents that are listed can be run: send one's id instead of its text")
+	case e.ListedOnly:
+		return refuse(CodeNotListed, "the document is not among those that are listed")
+	case named && id != "" && params.Query == "":
+		return refuse(CodeNotFound, "there is no document of this id")
+	case params.Extensions[HashExtension] == nil:
+	case hash == "" || extension["version"] != json.Number("1"):
+		return refuse(string(apierror.CodeBadRequest), "extensions.persistedQuery must be an object with version 1 and sha256Hash, a string")
+	default:
+		return e.automatic(ctx, params, hash)
+	}
+	return nil
+}
+
+// automatic finds a document by its hash or, if its text was sent, keeps it.
+func (e Extension) automatic(ctx context.Context, params *graphql.RawParams, hash string) *gqlerror.Error {
+	cache := e.Automatic
+	if cache == nil {
+		cache = graphql.NoCache[string]{}
+	}
+	if params.Query == "" {
+		text, ok := cache.Get(ctx, hash)
+		if !ok {
+			return refuse(CodeNotFound, "PersistedQueryNotFound") // by which Apollo's older clients know to send the text
+		}
+		params.Query = text
+		return nil
+	}
+	if sum := sha256.Sum256([]byte(params.Query)); hash != hex.EncodeToString(sum[:]) {
+		return refuse(string(apierror.CodeBadRequest), "extensions.persistedQuery.sha256Hash is not the hash of the query")
+	}
+	cache.Add(ctx, hash, params.Query)
+	return nil
+}
+
+func refuse(code, message string) *gqlerror.Error {
+	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
+}

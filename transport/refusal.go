@@ -1,0 +1,74 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/apierror"
+)
+
+// Codes of errors about the request itself, in an error's extensions.code.
+const (
+	CodeBadRequest       = string(apierror.CodeBadRequest)
+	CodeMethodNotAllowed = "METHOD_NOT_ALLOWED"         // GET for a mutation, or another HTTP method
+	CodeNotAcceptable    = "NOT_ACCEPTABLE"             // no media type that the client accepts can hold the answer
+	CodeMediaType        = "UNSUPPORTED_MEDIA_TYPE"     // the body is in a form that is not understood
+	CodeTooLarge         = "BODY_TOO_LARGE"             // see HTTP.MaxBody
+	CodeNesting          = "VARIABLE_NESTING_LIMIT"     // variables or extensions are nested too deep
+	CodeTimeout          = string(apierror.CodeTimeout) // the body took too long to arrive
+	CodeBatchTooLarge    = "BATCH_TOO_LARGE"            // see HTTP.MaxBatch
+	CodeStreamRequired   = "STREAM_REQUIRED"            // a subscription on a transport with one answer
+	CodeTooManyRequests  = "TOO_MANY_REQUESTS"          // see WebSocket.MaxOperations
+	CodeOverloaded       = "OVERLOADED"                 // too many other requests run and wait
+)
+
+// refusal is why a request is refused before there is an operation.
+type refusal struct {
+	status        int // of an answer over HTTP
+	code, message string
+	header, value string // one more header of an answer over HTTP, or ""
+}
+
+func refuse(status int, code, format string, args ...any) *refusal {
+	return &refusal{status: status, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+func badRequest(format string, args ...any) *refusal {
+	return refuse(http.StatusBadRequest, CodeBadRequest, format, args...)
+}
+
+func notAllowed(methods, message string) *refusal {
+	return &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, message, "Allow", methods}
+}
+
+// overloaded refuses a request that a Gate does not let in.
+var overloaded = &refusal{http.StatusServiceUnavailable, CodeOverloaded, "the server has too much to do: try again in 1 s", "Retry-After", "1"}
+
+// list returns the refusal as the errors of a GraphQL response.
+func (r *refusal) list() gqlerror.List { return coded(r.code, "%s", r.message) }
+
+// coded returns one error with a code, as the errors of a GraphQL response.
+func coded(code, format string, args ...any) gqlerror.List {
+	return gqlerror.List{{Message: fmt.Sprintf(format, args...), Extensions: map[string]any{"code": code}}}
+}
+
+func streamRequired() gqlerror.List {
+	return coded(CodeStreamRequired, "a subscription needs a stream: accept %s, or use a WebSocket", eventType)
+}
+
+// cancelled returns the response to a request that was cancelled before it had one.
+func cancelled() *graphql.Response {
+	return &graphql.Response{Errors: coded(string(apierror.CodeCancelled), "the request was cancelled")}
+}
+
+// notAdmitted returns the errors of a request for which Gate.enter has returned err.
+func notAdmitted(err error) gqlerror.List {
+	if errors.Is(err, errOverloaded) {
+		return overloaded.list()
+	}
+	return cancelled().Errors
+}
