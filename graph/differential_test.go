@@ -23,6 +23,7 @@ import (
 	"rollcall/database/databasetest"
 	"rollcall/graph"
 	"rollcall/graph/generated"
+	"rollcall/operation"
 	"rollcall/session"
 )
 
@@ -46,7 +47,7 @@ func newPair(db *database.Database, change func(*graph.Config)) *pair {
 		cfg := graph.Config{
 			Database: db, Proof: proof(db), Deadline: time.Minute, MaxPage: 100, MaxBatch: 10, MaxDepth: 30, MaxCost: 1 << 40,
 			Logger:  slog.New(slog.DiscardHandler),
-			Observe: func(_ session.Operation, r session.Report) { c.statements.Add(r.Statements) },
+			Observe: func(_ session.Operation, r operation.Report) { c.statements.Add(r.Statements) },
 		}
 		change(&cfg)
 		c.Handler = handler(cfg)

@@ -20,6 +20,7 @@ import (
 	"rollcall/limit"
 	"rollcall/loader"
 	"rollcall/model"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -46,7 +47,7 @@ type Config struct {
 	// SocketViewer does the same by the payload of a WebSocket's connection_init: see transport.WebSocket.Init.
 	SocketViewer func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
 
-	Observe func(session.Operation, session.Report) // is told of each operation, once; nil: nobody is
+	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nobody is
 
 	Events event.Broker // carries changes to subscriptions; nil: within this process
 
@@ -136,18 +137,19 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.Use(bounded{})
 	srv.Use(events{})
 	srv.Use(plan)
-	srv.Use(session.Extension{
-		DB:             cfg.Database.Write,
-		Reads:          cfg.Database.Read,
-		Side:           cfg.Database.Side,
-		Proof:          cfg.Proof,
+	api.Handler = operation.Handler(srv, operation.Extension{
+		Pools: session.Pools{
+			Write:    cfg.Database.Write,
+			Read:     cfg.Database.Read,
+			Side:     cfg.Database.Side,
+			Proof:    cfg.Proof,
+			Deadline: cfg.Deadline,
+			Logger:   cfg.Logger,
+		},
 		Bind:           loader.Bind(plan),
-		Deadline:       cfg.Deadline,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,
-		Logger:         cfg.Logger,
 	})
-	api.Handler = session.Handler(srv)
 	if cfg.Viewer != nil {
 		api.Handler = cfg.Viewer(api.Handler)
 	}

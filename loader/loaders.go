@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"rollcall/batch"
 	"rollcall/model"
 	"rollcall/session"
@@ -36,17 +38,19 @@ type List struct {
 
 type contextKey struct{}
 
-// Bind returns what a session.Extension is to bind: loaders for each operation, or for a group of queries, that
+// Bind returns what an operation.Extension is to bind: loaders for each operation, or for a group of queries, that
 // follow a plan.
-func Bind(plan *batch.Plan) func(context.Context) context.Context {
-	return func(ctx context.Context) context.Context { return newContext(ctx, plan) }
+func Bind(plan *batch.Plan) func(context.Context, []*graphql.OperationContext) context.Context {
+	return func(ctx context.Context, operations []*graphql.OperationContext) context.Context {
+		return newContext(ctx, plan, operations)
+	}
 }
 
-func newContext(ctx context.Context, plan *batch.Plan) context.Context {
+func newContext(ctx context.Context, plan *batch.Plan, operations []*graphql.OperationContext) context.Context {
 	l := &Loaders{}
 	ctx = context.WithValue(ctx, contextKey{}, l) // for what loaders read, too
-	if queries := session.GroupOf(ctx); queries != nil {
-		l.set = batch.NewGroup(ctx, plan, queries...)
+	if len(operations) > 1 {
+		l.set = batch.NewGroup(ctx, plan, operations...)
 		ctx = l.set.Join(ctx)
 	} else {
 		ctx, l.set = batch.NewSet(ctx, plan)
@@ -83,7 +87,7 @@ func FromContext(ctx context.Context) *Loaders {
 	if l, ok := ctx.Value(contextKey{}).(*Loaders); ok {
 		return l
 	}
-	panic(errors.New("loader: no loaders in the context: set session.Extension.Bind to loader.Bind(plan)"))
+	panic(errors.New("loader: no loaders in the context: set operation.Extension.Bind to loader.Bind(plan)"))
 }
 
 // Clear forgets everything that was loaded: a write may have changed it.

@@ -106,7 +106,7 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 	own := db.Statement.ConnPool
 	db.Statement.ConnPool = target
 	defer func() { db.Statement.ConnPool = own }()
-	s.statements.Add(1)
+	s.unit.Statements.Add(1)
 	run(db)
 	if db.Error != nil {
 		db.Error = s.after(db.Error)
@@ -114,7 +114,7 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 }
 
 // astray returns an error for a statement of a session that would run outside it, since PrepareStmt or a plugin
-// has put another pool in the place of the session's, or a resolver has used the pool. (A plain query's run on the pool anyhow.)
+// has put another pool in the place of the session's, or the pool itself was used. (The statements of a Read run on the pool anyhow.)
 func astray(db *gorm.DB) error {
 	switch pool := db.Config.ConnPool.(type) {
 	case *sharedPool:
@@ -124,14 +124,14 @@ func astray(db *gorm.DB) error {
 			return ErrPrepareStmt
 		}
 	}
-	if s, ok := db.Statement.Context.Value(contextKey{}).(*Session); ok && s.mode != pooled && !s.closed.Load() {
+	if s, ok := db.Statement.Context.Value(contextKey{}).(*Session); ok && s.kind != Read && !s.closed.Load() {
 		return ErrOutside
 	}
 	return nil
 }
 
-// controls reports whether raw SQL would begin, end or mark the transaction, which the statements of other
-// resolvers are in too. Savepoints are allowed where no others can come between.
+// controls reports whether raw SQL would begin, end or mark the transaction, which other callers'
+// statements are in too. Savepoints are allowed where no others can come between.
 func controls(sql, dialect string, savepoints bool) bool {
 	sql = uncommented(sql)
 	const usual = "SELECT"

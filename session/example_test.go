@@ -16,6 +16,7 @@ import (
 	"gorm.io/gorm"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/session/sessiontest/bank"
 	"rollcall/session/sessiontest/generated"
@@ -88,8 +89,7 @@ func Example() {
 
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: tellers{}}))
 	srv.AddTransport(transport.POST{})
-	srv.Use(session.Extension{DB: db}) // after every other operation interceptor
-	server := httptest.NewServer(session.Handler(srv))
+	server := httptest.NewServer(operation.Handler(srv, operation.Extension{Pools: session.Pools{Write: db}}))
 	defer server.Close()
 
 	for _, operation := range []string{

@@ -91,7 +91,7 @@ const mysqlNode = "CONCAT_WS(' ', @@hostname, @@port, @@server_id)"
 // holder, and a pooler keeps the connection for the client that has one. Where they are forbidden, as in some clusters, nothing
 // is killed.
 func mysqlHandle(ctx context.Context, conn *sql.Conn) (handle, error) {
-	lock := "session " + newID()
+	lock := "session " + NewID()
 	var got sql.NullInt64
 	var node string
 	err := conn.QueryRowContext(ctx, fmt.Sprintf("SELECT GET_LOCK('%s', 0), %s", lock, mysqlNode)).Scan(&got, &node)
@@ -116,7 +116,7 @@ func postgresHandle(ctx context.Context, conn *sql.Conn, driverConn any) (handle
 }
 
 // labelled marks the transaction where the connection tells nothing: the name is there until the transaction ends. (A
-// query for its number would be its first, before which a resolver may want to set its isolation level.)
+// query for its number would be its first, before which its caller may want to set its isolation level.)
 func (t *transaction) labelled() error {
 	if !t.handle.label {
 		return nil

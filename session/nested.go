@@ -40,7 +40,7 @@ func (s *Session) acquire() error {
 			looked = true
 			timer.Reset(longWait)
 		case s.doing.Load() > 0:
-			s.logger.Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
+			s.unit.logger().Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
 		}
 	}
 }

@@ -44,7 +44,7 @@ var (
 
 // target is where a statement runs that has been admitted.
 func (p *sharedPool) target() gorm.ConnPool {
-	if p.s.mode == pooled {
+	if p.s.kind == Read {
 		return freshPool{p.s.with.pool}
 	}
 	return p.s.tx.tx
@@ -93,9 +93,9 @@ func (p *ownPool) admit(db *gorm.DB, write bool) error {
 		return ErrDone
 	case controls(db.Statement.SQL.String(), db.Name(), true):
 		return ErrTransaction
-	case write && p.s.mode != writing:
+	case write && p.s.kind != Write:
 		return ErrReadOnly
-	case p.s.mode == pooled:
+	case p.s.kind == Read:
 		return p.s.cause()
 	}
 	return p.s.ready()
@@ -114,14 +114,14 @@ func (*ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) 
 // GetDBConn refuses: GORM calls it for DB and Connection.
 func (*ownPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
-// mostStale bounds how many useless connections in a row an operation puts up with.
-const mostStale = 32
+// maxStale bounds how many useless connections in a row an operation puts up with.
+const maxStale = 32
 
 // fresh calls fn until database/sql has a connection for it that works. Where operations wait for a small pool, and
 // others are cancelled, database/sql may hand on connections that pgx has closed, and gives up after three of
 // them. By the driver's word nothing was sent on such a connection.
 func fresh[T any](ctx context.Context, fn func() (T, error)) (result T, err error) {
-	for range mostStale {
+	for range maxStale {
 		if result, err = fn(); !errors.Is(err, driver.ErrBadConn) || ctx.Err() != nil {
 			break
 		}

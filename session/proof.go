@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Proof lets a mutation's fate be known when the connection is lost at COMMIT, where the driver cannot tell
+// Proof lets the fate of a Write be known when the connection is lost at COMMIT, where the driver cannot tell
 // whether the server stored the transaction. Each transaction inserts the id of its attempt last, under a
 // unique key. To find out, the same id is inserted as a tombstone from a connection elsewhere, unless it is there:
 // then the transaction was committed, else it never will be.
@@ -17,14 +17,14 @@ type Proof struct {
 	DB *sql.DB
 	// Dialect is "mysql" or "postgres". SQLite, whose COMMIT cannot be lost, needs no proof.
 	Dialect string
-	// Within is how long a mutation's answer may wait for the truth; 5 seconds where it is 0.
+	// Within is how long a Write may wait for the truth; 5 seconds where it is 0.
 	Within time.Duration
 	// Keep is how long ids are kept, far longer than any COMMIT may take; a day where it is 0. It is the same in
 	// every process at one database.
 	Keep time.Duration
 }
 
-// Outcome is what became of a mutation.
+// Outcome is what became of a Write.
 type Outcome int
 
 // The outcomes.

@@ -29,7 +29,7 @@ const patience = 10 * time.Second
 // begin takes a connection and begins a transaction on it.
 func begin(s *Session) (*transaction, error) {
 	t := &transaction{s: s}
-	if s.mode == writing {
+	if s.kind == Write {
 		t.weight = 1
 		if s.exclusive {
 			t.weight = everyone
@@ -59,7 +59,7 @@ func (t *transaction) begin() (err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
 	t.cancel = cancel
 	var options *sql.TxOptions // nil: the isolation that the pool's connections are set to
-	if s.mode == snapshot {
+	if s.kind == Snapshot {
 		options = snapshotOptions(s.with.dialect)
 	}
 	stop := context.AfterFunc(s.ctx, cancel)
@@ -74,7 +74,7 @@ func (t *transaction) begin() (err error) {
 
 // commit stores the transaction, and finds out what became of it where the connection is lost on the way.
 func (t *transaction) commit() error {
-	if proof := t.s.proof; proof != nil {
+	if proof := t.s.unit.Proof; proof != nil {
 		if err := proof.insert(t.s.ctx, t.tx, t.s.id); err != nil {
 			return &CommitError{t.s.op, errors.Join(because(context.Cause(t.s.ctx), err), t.rollback())}
 		}
@@ -87,13 +87,13 @@ func (t *transaction) commit() error {
 		return &CommitError{t.s.op, err}
 	}
 	defer t.discard()
-	if t.s.proof == nil {
+	if t.s.unit.Proof == nil {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
 	t.free()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), t.s.proof.within())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), t.s.unit.Proof.within())
 	defer cancel()
-	switch outcome, resolveErr := t.s.proof.resolve(ctx, t.s.id); outcome {
+	switch outcome, resolveErr := t.s.unit.Proof.resolve(ctx, t.s.id); outcome {
 	case Committed:
 		return nil
 	case Aborted:
@@ -138,7 +138,7 @@ func (t *transaction) patiently(end func() error) error {
 // be stored at once. It does so for ON CONFLICT ROLLBACK, a full disk or an interrupted write
 // (https://sqlite.org/lang_transaction.html), and its error does not always tell. In a transaction BEGIN fails.
 func (t *transaction) ended() bool {
-	if t.s.with.dialect != "sqlite" || t.s.mode != writing {
+	if t.s.with.dialect != "sqlite" || t.s.kind != Write {
 		return false
 	}
 	_, err := t.tx.ExecContext(context.WithoutCancel(t.s.ctx), "BEGIN")

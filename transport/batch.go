@@ -13,7 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"rollcall/session"
+	"rollcall/operation"
 )
 
 // array reports whether JSON text begins as an array does.
@@ -24,9 +24,10 @@ func array(text []byte) bool {
 
 // item is one operation of an array.
 type item struct {
-	ctx    context.Context
-	oc     *graphql.OperationContext
-	answer *graphql.Response // nil until it is there
+	ctx     context.Context
+	request *operation.Request
+	oc      *graphql.OperationContext
+	answer  *graphql.Response // nil until it is there
 }
 
 // plain reports whether an item reads, and needs no transaction of its own.
@@ -38,6 +39,9 @@ func (i *item) plain() bool {
 // together; what else there is runs alone, in its turn.
 func (x *exchange) batch(ctx context.Context, body []byte) {
 	items, refused := x.items(body)
+	for _, one := range items {
+		defer one.request.End()
+	}
 	if refused == nil && x.wanted.one() == "" {
 		refused = &refusal{status: http.StatusNotAcceptable, code: CodeNotAcceptable, message: "an array of operations is answered as " + jsonType + ": accept it"}
 	}
@@ -64,13 +68,13 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 			x.together(group)
 			continue
 		}
-		x.dispatch(items[i].ctx, items[i])
+		x.dispatch(items[i])
 		i++
 	}
 	ids := make([]string, len(items))
 	b := []byte{'['}
 	for i, one := range items {
-		ids[i], _ = session.OperationID(one.ctx)
+		ids[i] = one.request.ID
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -117,8 +121,8 @@ func (x *exchange) items(body []byte) ([]*item, *refusal) {
 	}
 	items := make([]*item, len(texts))
 	for i, text := range texts {
-		ctx, _ := session.Identify(x.r.Context())
-		items[i] = &item{ctx: ctx}
+		ctx, request := operation.NewRequest(x.r.Context())
+		items[i] = &item{ctx: ctx, request: request}
 		params, refused := parse(text)
 		if refused != nil {
 			items[i].answer = x.exec.DispatchError(ctx, refused.list())
@@ -139,32 +143,33 @@ func (x *exchange) items(body []byte) ([]*item, *refusal) {
 // together runs a group of queries.
 func (x *exchange) together(group []*item) {
 	if len(group) == 1 {
-		x.dispatch(group[0].ctx, group[0])
+		x.dispatch(group[0])
 		return
 	}
 	queries := make([]*graphql.OperationContext, len(group))
 	for i, one := range group {
 		queries[i] = one.oc
 	}
-	g := session.NewGroup(x.r.Context(), queries...)
+	g := operation.NewGroup(x.r.Context(), queries...)
 	defer g.Close()
 	var all sync.WaitGroup
 	for _, one := range group {
-		all.Go(func() { x.dispatch(g.Join(one.ctx), one) })
+		one.request.Group = g
+		all.Go(func() { x.dispatch(one) })
 	}
 	all.Wait()
 }
 
 // dispatch runs one operation. A panic that nobody else has recovered is its answer alone.
-func (x *exchange) dispatch(ctx context.Context, one *item) {
+func (x *exchange) dispatch(one *item) {
 	defer func() {
 		if p := recover(); p != nil {
-			one.answer = x.exec.DispatchError(ctx, gqlerror.List{gqlerror.Wrap(one.oc.RecoverFunc(ctx, p))})
+			one.answer = x.exec.DispatchError(one.ctx, gqlerror.List{gqlerror.Wrap(one.oc.RecoverFunc(one.ctx, p))})
 		}
 		if one.answer == nil {
 			one.answer = cancelled()
 		}
 	}()
-	respond, ctx := x.exec.DispatchOperation(ctx, one.oc)
+	respond, ctx := x.exec.DispatchOperation(one.ctx, one.oc)
 	one.answer = respond(ctx)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/database/databasetest"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -959,13 +960,13 @@ type sessions struct {
 func (s *sessions) serve(tb testing.TB) func(*handler.Server) http.Handler {
 	db := databasetest.New(tb, "sqlite")
 	return func(srv *handler.Server) http.Handler {
-		srv.Use(session.Extension{DB: db.Write, Reads: db.Read, Bind: func(ctx context.Context) context.Context {
+		srv.Use(operation.Extension{DB: db.Write, Reads: db.Read, Bind: func(ctx context.Context) context.Context {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.all = append(s.all, ctx)
 			return ctx
 		}})
-		return session.Handler(srv)
+		return operation.Handler(srv)
 	}
 }
 

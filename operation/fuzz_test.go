@@ -1,4 +1,4 @@
-package session_test
+package operation_test
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
 )
@@ -30,7 +31,7 @@ func newFuzzBank(f *testing.F) (b *sessiontest.Bank, panics chan string) {
 	meant := errors.New("meant to panic")
 	b = sessiontest.NewBank(f, backend("sqlite"), sessiontest.Setup{
 		// Without its loader, which waits for siblings, a peer panics.
-		Extension: func(e *session.Extension) { e.Bind, e.Deadline = nil, 5*time.Second },
+		Extension: func(e *operation.Extension) { e.Bind, e.Deadline = nil, 5*time.Second },
 		Server: func(srv *handler.Server) {
 			srv.SetRecoverFunc(func(_ context.Context, p any) error {
 				text := fmt.Sprint(p)
