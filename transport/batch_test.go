@@ -116,7 +116,7 @@ func TestTheQueriesOfAGroupShareOneSessionAndWhatIsBoundToIt(t *testing.T) {
 	seen := map[any]int{}          // what was bound, by the number of queries that had it
 	operations := map[string]int{} // the queries' own sessions
 	b := newBank(t, sessiontest.Setup{Extension: func(e *operation.Extension) {
-		e.Bind = func(ctx context.Context) context.Context {
+		e.Bind = func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 			op, _ := session.OperationFromContext(ctx)
 			mu.Lock()
 			defer mu.Unlock()
@@ -155,7 +155,7 @@ func TestMutationsAndSnapshotsAreBarriersBetweenGroups(t *testing.T) {
 		events = append(events, fmt.Sprintf(format, args...))
 	}
 	b := newBank(t, sessiontest.Setup{Extension: func(e *operation.Extension) {
-		e.Bind = func(ctx context.Context) context.Context {
+		e.Bind = func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 			op, _ := session.OperationFromContext(ctx)
 			note("%s %s", op.Kind, op.Name)
 			return ctx

@@ -514,7 +514,7 @@ func TestASessionIsOpenedCommittedAndClosedBeforeTheAnswerIsWritten(t *testing.T
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(witness{w, d}, r) })
 		},
 		Extension: func(e *operation.Extension) {
-			e.Bind = func(ctx context.Context) context.Context {
+			e.Bind = func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 				d.note("opened")
 				d.mu.Lock()
 				defer d.mu.Unlock()
