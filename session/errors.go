@@ -10,7 +10,7 @@ import (
 var (
 	// ErrReadOnly is what a statement that writes gets in a session of kind Read or Snapshot.
 	ErrReadOnly = errors.New("session: a query cannot write; use a mutation, or session.Write")
-	// ErrRows is what Rows, Row and Scan get: an open result would block whoever else
+	// ErrRows is what Rows, Row and Scan get: an open result would block what else
 	// uses the session.
 	ErrRows = errors.New("session: Rows, Row and Scan leave a result open on a connection that is shared; use Find, or session.Do")
 	// ErrPrepareStmt is what a session made with gorm.Session{PrepareStmt: true} gets.
@@ -81,7 +81,7 @@ func (e *CommitError) Error() string {
 func (e *CommitError) Unwrap() error { return e.Err }
 
 // OutcomeUnknownError is what a Write gets whose COMMIT was not answered, or with an error that may not have
-// prevented it, where it could not be learned in time whether it was stored. Proof.Outcome can tell later, by the ID.
+// prevented it, where it could not be learned in time whether it was stored. Proof.Outcome may know later, by the ID.
 type OutcomeUnknownError struct {
 	Operation Operation
 	ID        string // of the attempt

@@ -71,7 +71,7 @@ func (h *hooks) queue(s *Session) (turn func(committed bool)) {
 	earlier, done := s.with.commits.join()
 	return func(committed bool) {
 		if !committed {
-			go func() { <-earlier; done() }() // nobody needs to wait for that
+			go func() { <-earlier; done() }() // which nothing needs to wait for
 			return
 		}
 		<-earlier

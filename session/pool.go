@@ -86,7 +86,7 @@ var (
 	_ gorm.GetDBConnector   = &ownPool{}
 )
 
-// admit tells why a statement can't run, if it can't. The caller of Do holds the slot.
+// admit returns why a statement can't run, if it can't. The caller of Do holds the slot.
 func (p *ownPool) admit(db *gorm.DB, write bool) error {
 	switch {
 	case p.ended.Load():
@@ -114,7 +114,7 @@ func (*ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) 
 // GetDBConn refuses: GORM calls it for DB and Connection.
 func (*ownPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
-// maxStale bounds how many useless connections in a row an operation puts up with.
+// maxStale is how many useless connections in a row an operation puts up with.
 const maxStale = 32
 
 // fresh calls fn until database/sql has a connection for it that works. Where operations wait for a small pool, and

@@ -10,6 +10,7 @@ type promise struct {
 	absent map[string]string
 	// graphql says why the promise has no meaning without GraphQL: it is not tried by session.Run then.
 	graphql string
+	only    way // "": both
 }
 
 // Why promises have no meaning without GraphQL.
@@ -36,6 +37,9 @@ func Run(t *testing.T, backend Backend) {
 			for _, backend.way = range []way{overHTTP, byRun} {
 				if backend.way == byRun && p.graphql != "" {
 					t.Logf("has no meaning %s: %s", backend.way, p.graphql)
+					continue
+				}
+				if p.only != "" && p.only != backend.way {
 					continue
 				}
 				t.Run(string(backend.way), func(t *testing.T) { p.test(t, backend) })

@@ -12,11 +12,11 @@ import (
 
 // running: promises of session.Run that a server has no need of.
 var running = []promise{
-	{name: "A panic in what Run runs takes everything back and goes on", test: panicGoesOn},
-	{name: "Run returns the error of its function as it is", test: errorAsItIs},
+	{name: "A panic in what Run runs takes everything back and goes on", test: panicGoesOn, only: byRun},
+	{name: "Run returns the error of its function as it is", test: errorAsItIs, only: byRun},
 	{name: "Run within a session, or in its hook, says so at once and hurts nothing", test: runWithin},
-	{name: "Run on pools that are not installed says so", test: notInstalled},
-	{name: "What Run has for the log goes to its own logger, and to the default one only if it has none", test: ownLogger},
+	{name: "Run on pools that are not installed says so", test: notInstalled, only: byRun},
+	{name: "What Run has for the log goes to its own logger, and to the default one only if it has none", test: ownLogger, only: byRun},
 }
 
 // increment is what Run is given to increment counter 1.
