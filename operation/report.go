@@ -35,7 +35,8 @@ const (
 // recorder gathers the report of one operation. What the queries of a Group read together is counted for the one that came
 // first, whose report waits for that.
 type recorder struct {
-	waits atomic.Bool // for the end of a Group
+	waits   atomic.Bool // for the end of a Group
+	unknown atomic.Bool
 
 	mu     sync.Mutex
 	report Report
@@ -64,13 +65,6 @@ func (r *recorder) add(response *graphql.Response) {
 	}
 }
 
-// unknown notes whether the outcome is unknown.
-func (r *recorder) unknown(is bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.report.Unknown = is
-}
-
 // observed sends the report, once.
 func (r *run) observed() {
 	c := &r.recorder
@@ -81,8 +75,7 @@ func (r *run) observed() {
 	}
 	c.sent = true
 	c.report.Duration = time.Since(r.began)
-	c.report.Attempts = int(r.Attempts.Load())
-	c.report.Statements = r.Statements.Load()
+	c.report.Attempts, c.report.Statements, c.report.Unknown = int(r.Attempts.Load()), r.Statements.Load(), c.unknown.Load()
 	if c.report.Result == "" { // nobody waited for it
 		c.report.Result = ResultError
 	}

@@ -78,12 +78,8 @@ func (r *run) finish() {
 	}
 }
 
-var (
-	// errRefused keeps a mutation whose answer has errors from being stored.
-	errRefused = errors.New("operation: the answer has errors")
-	// errSilent is the error of an operation without an answer that was not cancelled.
-	errSilent = errors.New("operation: there is no answer")
-)
+// errRefused keeps a mutation from being stored whose answer has errors, or that has none.
+var errRefused = errors.New("operation: the answer has errors")
 
 // answer runs the operation, as often as it has to be. Nothing has been written to the client meanwhile.
 func (r *run) answer() (response *graphql.Response) {
@@ -96,7 +92,7 @@ func (r *run) answer() (response *graphql.Response) {
 		response = r.execute()
 		switch {
 		case response == nil:
-			return cmp.Or(context.Cause(s.Context()), errSilent)
+			return cmp.Or(context.Cause(s.Context()), errRefused)
 		case r.Kind == session.Write && len(response.Errors) > 0:
 			return errRefused
 		case !last(response):
@@ -105,7 +101,7 @@ func (r *run) answer() (response *graphql.Response) {
 		return nil
 	})
 	_, unknown := errors.AsType[*session.OutcomeUnknownError](err)
-	r.recorder.unknown(unknown)
+	r.recorder.unknown.Store(unknown)
 	switch {
 	case err == nil:
 		return response

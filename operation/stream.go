@@ -18,7 +18,12 @@ import (
 func (r *run) part() *graphql.Response {
 	next := make(chan *graphql.Response, 1)
 	more := r.more
-	go func() { next <- r.take(more) }()
+	go func() {
+		response, panicked := r.take(more)
+		if next <- response; panicked {
+			r.drain(more)
+		}
+	}()
 	select {
 	case response := <-next:
 		switch {
@@ -53,21 +58,20 @@ func (r *run) lastPart(err error) *graphql.Response {
 }
 
 // take takes one part from the engine. A panic of a marshaller makes it the last one.
-func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response) {
+func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response, panicked bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			response = r.lastPart(r.operations[0].RecoverFunc(r.session.Context(), p))
-			go r.drain(more)
+			response, panicked = r.lastPart(r.operations[0].RecoverFunc(r.session.Context(), p)), true
 		}
 	}()
-	return more(r.session.Context())
+	return more(r.session.Context()), false
 }
 
 // drain takes the parts that nobody waits for any more. They all come: their resolvers are cancelled, and each has
 // a label of its own.
 func (r *run) drain(more graphql.ResponseHandler) {
 	for panics := 0; panics < maxPanics; {
-		response, panicked := r.taken(more)
+		response, panicked := r.take(more)
 		switch {
 		case panicked:
 			panics++ // the parts after it may be well
@@ -79,17 +83,6 @@ func (r *run) drain(more graphql.ResponseHandler) {
 
 // maxPanics is with how many of them draining puts up: a handler may panic at every call.
 const maxPanics = 100
-
-// taken takes a part of which only the end matters.
-func (r *run) taken(more graphql.ResponseHandler) (response *graphql.Response, panicked bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			_ = r.operations[0].RecoverFunc(r.session.Context(), p)
-			panicked = true
-		}
-	}()
-	return more(r.session.Context()), false
-}
 
 // showEnd shows the resolvers of a streamed answer the end of the operation.
 func (r *run) showEnd(oc *graphql.OperationContext) {

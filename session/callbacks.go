@@ -75,27 +75,14 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 
 // rowsWithin refuses open results on a connection that is shared.
 func rowsWithin(run func(*gorm.DB)) func(*gorm.DB) {
+	run = within(run, false)
 	return func(db *gorm.DB) {
-		pool, own := db.Statement.ConnPool.(*ownPool)
-		_, shared := db.Statement.ConnPool.(*sharedPool)
-		switch {
-		case db.Error != nil: // below
-		case shared:
+		if _, shared := db.Statement.ConnPool.(*sharedPool); shared {
 			_ = db.AddError(ErrRows)
-		case own:
-			if err := pool.admit(db, false); err != nil {
-				_ = db.AddError(err)
-			} else {
-				runNoted(db, pool.s, pool.target, run)
-			}
-		default:
-			if err := astray(db); err != nil {
-				_ = db.AddError(err)
-			} else {
-				run(db)
-			}
+		} else if db.Error == nil {
+			run(db)
 		}
-		if db.Error != nil { // GORM's Row has no other way to tell, and would be nil
+		if db.Error != nil { // GORM's Row has no other way to report it, and would be nil
 			db.Statement.Dest = failedRow(db.Error)
 		}
 	}

@@ -30,17 +30,25 @@ func (refusingPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
 	return nil, ErrPrepareStmt
 }
 
+// BeginTx refuses: GORM calls it for Begin, and for Transaction where that would not be a savepoint.
+func (refusingPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
+	return nil, ErrTransaction
+}
+
+// GetDBConn refuses: GORM calls it for DB and Connection.
+func (refusingPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
+
+var _ interface {
+	gorm.ConnPool
+	gorm.ConnPoolBeginner
+	gorm.GetDBConnector
+} = refusingPool{}
+
 // sharedPool is the gorm.ConnPool of a session.
 type sharedPool struct {
 	refusingPool
 	s *Session
 }
-
-var (
-	_ gorm.ConnPool         = &sharedPool{}
-	_ gorm.ConnPoolBeginner = &sharedPool{}
-	_ gorm.GetDBConnector   = &sharedPool{}
-)
 
 // target is where a statement runs that has been admitted.
 func (p *sharedPool) target() gorm.ConnPool {
@@ -63,14 +71,6 @@ func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) 
 	return rows, err
 }
 
-// BeginTx refuses: GORM calls it for Begin and Transaction.
-func (p *sharedPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
-	return nil, ErrTransaction
-}
-
-// GetDBConn refuses: GORM calls it for DB and Connection.
-func (p *sharedPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
-
 // ownPool is the gorm.ConnPool within Do: the session's connection, for one caller alone.
 type ownPool struct {
 	refusingPool
@@ -79,12 +79,7 @@ type ownPool struct {
 	ended  atomic.Bool // Do has returned
 }
 
-var (
-	_ gorm.ConnPool         = &ownPool{}
-	_ gorm.TxCommitter      = &ownPool{}
-	_ gorm.ConnPoolBeginner = &ownPool{}
-	_ gorm.GetDBConnector   = &ownPool{}
-)
+var _ gorm.TxCommitter = &ownPool{}
 
 // admit returns why a statement can't run, if it can't. The caller of Do holds the slot.
 func (p *ownPool) admit(db *gorm.DB, write bool) error {
@@ -105,14 +100,6 @@ func (p *ownPool) admit(db *gorm.DB, write bool) error {
 // savepoints in it. Ending the transaction is the session's business.
 func (*ownPool) Commit() error   { return ErrTransaction }
 func (*ownPool) Rollback() error { return ErrTransaction }
-
-// BeginTx refuses: GORM calls it for Begin, but not for Transaction, which makes a savepoint.
-func (*ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
-	return nil, ErrTransaction
-}
-
-// GetDBConn refuses: GORM calls it for DB and Connection.
-func (*ownPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
 // maxStale is how many useless connections in a row an operation puts up with.
 const maxStale = 32

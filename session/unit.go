@@ -137,7 +137,14 @@ func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 	var s *Session
 	defer func() { s.answered() }()
 	for attempt := 1; ; attempt++ {
-		s = u.session(ctx, attempt)
+		id := u.Operation.ID
+		if attempt > 1 {
+			id = NewID()
+		}
+		u.Attempts.Add(1)
+		within, end := u.context(ctx)
+		s = newSession(within, end, u, id)
+		s.exclusive = attempt > patientAttempts
 		err := u.attempt(s, fn)
 		cause := s.failure()
 		switch severity := classify(cause); {
@@ -154,19 +161,6 @@ func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 		}
 		u.logger().Debug("running the operation again", "operation", u.Operation.String(), "attempt", attempt+1, "error", cause)
 	}
-}
-
-// session returns that of an attempt, which has an id of its own.
-func (u *Unit) session(ctx context.Context, attempt int) *Session {
-	id := u.Operation.ID
-	if attempt > 1 {
-		id = NewID()
-	}
-	u.Attempts.Add(1)
-	ctx, end := u.context(ctx)
-	s := newSession(ctx, end, u, id)
-	s.exclusive = attempt > patientAttempts
-	return s
 }
 
 // attempt calls fn once and ends the session, even if fn panics.
