@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Code tells a machine what went wrong; it is the `extensions.code` of a GraphQL error.
@@ -57,6 +58,22 @@ func NotFound(format string, args ...any) *Error {
 // Conflict returns a CONFLICT error.
 func Conflict(format string, args ...any) *Error {
 	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...)}
+}
+
+// Internal returns an INTERNAL_SERVER_ERROR, which tells nothing.
+func Internal() *Error { return &Error{Code: CodeInternal, Message: "internal server error"} }
+
+// Cancelled returns the CANCELLED error of an operation whose client has gone, or whose server is about to.
+func Cancelled() *Error { return &Error{Code: CodeCancelled, Message: "the request was cancelled"} }
+
+// TookTooLong returns the TIMEOUT error of an operation that has passed its deadline.
+func TookTooLong(deadline time.Duration) *Error {
+	return &Error{Code: CodeTimeout, Message: fmt.Sprintf("the operation took longer than %s", deadline)}
+}
+
+// OutcomeUnknown returns the OUTCOME_UNKNOWN error of a mutation.
+func OutcomeUnknown() *Error {
+	return &Error{Code: CodeOutcomeUnknown, Message: "the database has not confirmed the commit: it is not known whether the mutation was stored"}
 }
 
 // CodeOf returns the code of the first Error in err's chain, or "" if there is none.

@@ -22,6 +22,7 @@ import (
 	"rollcall/database/databasetest"
 	"rollcall/graph"
 	"rollcall/graph/generated"
+	operations "rollcall/operation"
 	"rollcall/session"
 )
 
@@ -45,7 +46,7 @@ func newPair(db *database.Database, change func(*graph.Config)) *pair {
 		cfg := graph.Config{
 			Database: db, Proof: proof(db), Deadline: time.Minute, MaxPage: 100, MaxBatch: 10, MaxDepth: 30, MaxCost: 1 << 40,
 			Logger:  slog.New(slog.DiscardHandler),
-			Observe: func(_ session.Operation, r session.Report) { c.statements.Add(r.Statements) },
+			Observe: func(_ session.Operation, r operations.Report) { c.statements.Add(r.Statements) },
 		}
 		change(&cfg)
 		c.API = handler(cfg)

@@ -15,6 +15,7 @@ import (
 
 	"rollcall/apierror"
 	"rollcall/database"
+	"rollcall/operation"
 	"rollcall/session"
 )
 
@@ -36,7 +37,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	p.fill(ctx, &shown)
 	shown.Err = nil
 	if shown.Extensions["operationId"] == nil {
-		if id, ok := session.OperationID(ctx); ok {
+		if id := operation.ID(ctx); id != "" {
 			set(&shown, "operationId", id)
 		}
 	}
@@ -67,21 +68,15 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	var unknown *session.OutcomeUnknownError
 	switch err := database.Translate(shown.Err); {
 	case errors.As(err, &known):
-		shown.Message = known.Message
-		set(shown, "code", known.Code)
-		if known.Field != "" {
-			set(shown, "field", known.Field)
-		}
+		show(shown, known)
 	case errors.As(err, &unknown):
 		p.log.ErrorContext(ctx, "outcome unknown", "operation", unknown.Operation.Name, "id", unknown.ID, "error", err)
 	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err),
 		expired(ctx, session.Leeway) && (database.OverTime(err) || database.Cancelled(err)):
-		shown.Message = fmt.Sprintf("the operation took longer than %s", p.deadline)
-		set(shown, "code", apierror.CodeTimeout)
+		show(shown, apierror.TookTooLong(p.deadline))
 	case errors.Is(err, context.Canceled):
 		p.log.DebugContext(ctx, "operation cancelled", "path", shown.Path.String(), "error", err)
-		shown.Message = "the request was cancelled"
-		set(shown, "code", apierror.CodeCancelled)
+		show(shown, apierror.Cancelled())
 	case database.OverTime(err):
 		p.hide(ctx, shown)
 		shown.Message = "a part of the operation took longer than the database allows"
@@ -109,8 +104,16 @@ func (p presenter) hide(ctx context.Context, shown *gqlerror.Error) {
 		attrs = append(attrs, "operation", op.Name, "id", op.ID)
 	}
 	session.OnAnswer(ctx, func() { p.log.ErrorContext(ctx, "operation failed", attrs...) })
-	shown.Message = "internal server error"
-	set(shown, "code", apierror.CodeInternal)
+	show(shown, apierror.Internal())
+}
+
+// show makes known what a client sees.
+func show(shown *gqlerror.Error, known *apierror.Error) {
+	shown.Message = known.Message
+	set(shown, "code", known.Code)
+	if known.Field != "" {
+		set(shown, "field", known.Field)
+	}
 }
 
 func set(e *gqlerror.Error, key string, value any) {
@@ -136,7 +139,7 @@ func boundErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Res
 	}
 	rest := &gqlerror.Error{Message: fmt.Sprintf("there are %d more errors", len(response.Errors)-maxErrors)}
 	set(rest, "code", apierror.CodeTooManyErrors)
-	if id, ok := session.OperationID(ctx); ok {
+	if id := operation.ID(ctx); id != "" {
 		set(rest, "operationId", id)
 	}
 	response.Errors = append(response.Errors[:maxErrors:maxErrors], rest)

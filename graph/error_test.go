@@ -14,11 +14,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/operation"
 	"rollcall/session"
 )
 
 func TestAnErrorThatNamesAnAttemptKeepsItsID(t *testing.T) {
-	ctx, id := session.Identify(t.Context())
+	ctx, request := operation.NewRequest(t.Context())
+	defer request.End()
 	lost := &session.OutcomeUnknownError{ID: "attempt", Err: errors.New("lost")}
 	given := &gqlerror.Error{Err: lost, Extensions: map[string]any{"code": "OUTCOME_UNKNOWN", "operationId": lost.ID}}
 	shown := presenter{log: slog.New(slog.DiscardHandler)}.present(ctx, given)
@@ -27,7 +29,7 @@ func TestAnErrorThatNamesAnAttemptKeepsItsID(t *testing.T) {
 	}
 	shared := &gqlerror.Error{Message: "no", Extensions: map[string]any{"code": "NO"}}
 	shown = presenter{}.present(ctx, shared)
-	if shown.Extensions["operationId"] != id || len(shared.Extensions) != 1 {
+	if shown.Extensions["operationId"] != request.ID || len(shared.Extensions) != 1 {
 		t.Errorf("shown %v, changed %v", shown.Extensions, shared.Extensions)
 	}
 }

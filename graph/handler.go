@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 
 	"rollcall/database"
@@ -16,6 +15,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/keyset"
 	"rollcall/limit"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/transport"
 	"rollcall/validation"
@@ -43,7 +43,7 @@ type Config struct {
 	// SocketViewer does the same by the payload of a WebSocket's connection_init: see transport.WebSocket.Init.
 	SocketViewer func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
 
-	Observe func(session.Operation, session.Report) // is told of each operation, once; nil: nobody is
+	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nobody is
 
 	Events event.Broker // carries changes to subscriptions; nil: within this process
 
@@ -142,24 +142,19 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.AroundResponses(boundErrors)
 	srv.Use(events{})
 	srv.Use(d.Plan)
-	srv.Use(session.Extension{
-		DB:    cfg.Database.Write,
-		Reads: cfg.Database.Read,
-		Side:  cfg.Database.Side,
-		Proof: cfg.Proof,
-		Bind: func(ctx context.Context) context.Context {
-			operations := session.GroupOf(ctx)
-			if operations == nil && graphql.HasOperationContext(ctx) {
-				operations = []*graphql.OperationContext{graphql.GetOperationContext(ctx)}
-			}
-			return d.Bind(ctx, operations)
+	api.Handler = operation.Handler(srv, operation.Extension{
+		Pools: session.Pools{
+			Write:    cfg.Database.Write,
+			Read:     cfg.Database.Read,
+			Side:     cfg.Database.Side,
+			Proof:    cfg.Proof,
+			Deadline: cfg.Deadline,
+			Logger:   cfg.Logger,
 		},
-		Deadline:       cfg.Deadline,
+		Bind:           d.Bind,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,
-		Logger:         cfg.Logger,
 	})
-	api.Handler = session.Handler(srv)
 	if cfg.Viewer != nil {
 		api.Handler = cfg.Viewer(api.Handler)
 	}

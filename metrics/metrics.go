@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/operation"
 	"rollcall/session"
 )
 
@@ -19,12 +19,12 @@ type Metrics struct {
 	registry   *prometheus.Registry
 	operations *prometheus.CounterVec
 	unknown    prometheus.Counter
-	kinds      map[ast.Operation]kind
+	kinds      map[string]kind
 }
 
 // kind is the metrics of the operations of one type, which are looked up once.
 type kind struct {
-	results    map[session.Result]prometheus.Counter
+	results    map[operation.Result]prometheus.Counter
 	durations  prometheus.Observer
 	statements prometheus.Observer
 	retries    prometheus.Counter
@@ -33,7 +33,7 @@ type kind struct {
 // New returns metrics of operations, of the process, and of the database's pools, by their names.
 func New(pools map[string]*sql.DB) *Metrics {
 	m := &Metrics{
-		kinds:    map[ast.Operation]kind{},
+		kinds:    map[string]kind{},
 		registry: prometheus.NewRegistry(),
 		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_operations_total",
@@ -58,19 +58,19 @@ func New(pools map[string]*sql.DB) *Metrics {
 		Name: "rollcall_operation_retries_total",
 		Help: "How often queries and mutations were run again after a conflict in the database.",
 	}, []string{"type"})
-	for _, typ := range []ast.Operation{ast.Query, ast.Mutation} { // from 0 on, or the first one would be no increase
+	for _, typ := range []string{"query", "mutation"} { // from 0 on, or the first one would be no increase
 		k := kind{
-			results:    map[session.Result]prometheus.Counter{},
-			durations:  durations.WithLabelValues(string(typ)),
-			statements: statements.WithLabelValues(string(typ)),
-			retries:    retries.WithLabelValues(string(typ)),
+			results:    map[operation.Result]prometheus.Counter{},
+			durations:  durations.WithLabelValues(typ),
+			statements: statements.WithLabelValues(typ),
+			retries:    retries.WithLabelValues(typ),
 		}
-		for _, result := range []session.Result{session.ResultOK, session.ResultPartial, session.ResultError, session.ResultRefused} {
-			k.results[result] = m.operations.WithLabelValues(string(typ), string(result))
+		for _, result := range []operation.Result{operation.ResultOK, operation.ResultPartial, operation.ResultError, operation.ResultRefused} {
+			k.results[result] = m.operations.WithLabelValues(typ, string(result))
 		}
 		m.kinds[typ] = k
 	}
-	m.operations.WithLabelValues("unknown", string(session.ResultRefused))
+	m.operations.WithLabelValues("unknown", string(operation.ResultRefused))
 	m.registry.MustRegister(m.operations, durations, statements, retries, m.unknown,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -80,18 +80,18 @@ func New(pools map[string]*sql.DB) *Metrics {
 	return m
 }
 
-// Observe counts an operation, for session.Extension.
-func (m *Metrics) Observe(op session.Operation, r session.Report) {
+// Observe counts an operation, for operation.Extension.
+func (m *Metrics) Observe(op session.Operation, r operation.Report) {
 	if r.Unknown {
 		m.unknown.Inc()
 	}
 	k, timed := m.kinds[op.Kind]
 	if !timed { // a subscription lasts as long as its client wants
-		m.operations.WithLabelValues(cmp.Or(string(op.Kind), "unknown"), string(r.Result)).Inc()
+		m.operations.WithLabelValues(cmp.Or(op.Kind, "unknown"), string(r.Result)).Inc()
 		return
 	}
 	k.results[r.Result].Inc()
-	if r.Result == session.ResultRefused {
+	if r.Result == operation.ResultRefused {
 		return
 	}
 	k.durations.Observe(r.Duration.Seconds())

@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vektah/gqlparser/v2/ast"
-
 	"rollcall/metrics"
+	"rollcall/operation"
 	"rollcall/session"
 )
 
@@ -18,11 +17,11 @@ func TestAReportIsCountedOnce(t *testing.T) {
 	waiting := 3
 	m.Gauge("waiting", "How many wait.", func() int { return waiting }, "where", "here")
 	m.Counter("things_total", "How many things there were.", func() int64 { return 5 })
-	mutation := session.Operation{Kind: ast.Mutation}
-	m.Observe(mutation, session.Report{Result: session.ResultError, Attempts: 3, Statements: 7, Duration: 3 * time.Second, Unknown: true})
-	m.Observe(mutation, session.Report{Result: session.ResultOK, Attempts: 1, Statements: 2, Duration: time.Second})
-	m.Observe(session.Operation{Kind: ast.Subscription}, session.Report{Result: session.ResultOK, Attempts: 1, Statements: 1000, Duration: time.Hour})
-	m.Observe(session.Operation{}, session.Report{Result: session.ResultRefused})
+	mutation := session.Operation{Kind: "mutation"}
+	m.Observe(mutation, operation.Report{Result: operation.ResultError, Attempts: 3, Statements: 7, Duration: 3 * time.Second, Unknown: true})
+	m.Observe(mutation, operation.Report{Result: operation.ResultOK, Attempts: 1, Statements: 2, Duration: time.Second})
+	m.Observe(session.Operation{Kind: "subscription"}, operation.Report{Result: operation.ResultOK, Attempts: 1, Statements: 1000, Duration: time.Hour})
+	m.Observe(session.Operation{}, operation.Report{Result: operation.ResultRefused})
 	waiting = 4
 
 	w := httptest.NewRecorder()

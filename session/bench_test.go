@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/schematest/generated"
 	"rollcall/session"
@@ -47,8 +48,7 @@ func BenchmarkSession(b *testing.B) {
 		b.Run(bm.name+"/session", func(b *testing.B) {
 			pool := idlePool(b)
 			srv := bankServer(benchResolver{db: within})
-			srv.Use(session.Extension{DB: pool, Deadline: 10 * time.Second})
-			operate(b, session.Handler(srv), bm.query)
+			operate(b, operation.Handler(srv, operation.Extension{Pools: session.Pools{Write: pool, Deadline: 10 * time.Second}}), bm.query)
 		})
 	}
 }

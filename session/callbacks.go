@@ -77,27 +77,14 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 
 // rowsWithin refuses open results on a connection that is shared.
 func rowsWithin(run func(*gorm.DB)) func(*gorm.DB) {
+	run = within(run, false)
 	return func(db *gorm.DB) {
-		pool, own := db.Statement.ConnPool.(*ownPool)
-		_, shared := db.Statement.ConnPool.(*sharedPool)
-		switch {
-		case db.Error != nil: // below
-		case shared:
+		if _, shared := db.Statement.ConnPool.(*sharedPool); shared {
 			_ = db.AddError(ErrRows)
-		case own:
-			if err := pool.admit(db, false); err != nil {
-				_ = db.AddError(err)
-			} else {
-				runNoted(db, pool.s, pool.target, run)
-			}
-		default:
-			if err := astray(db); err != nil {
-				_ = db.AddError(err)
-			} else {
-				run(db)
-			}
+		} else if db.Error == nil {
+			run(db)
 		}
-		if db.Error != nil { // GORM's Row has no other way to tell, and would be nil
+		if db.Error != nil { // GORM's Row has no other way to report it, and would be nil
 			db.Statement.Dest = failedRow(db.Error)
 		}
 	}
@@ -108,7 +95,7 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 	own := db.Statement.ConnPool
 	db.Statement.ConnPool = target
 	defer func() { db.Statement.ConnPool = own }()
-	s.statements.Add(1)
+	s.unit.Statements.Add(1)
 	run(db)
 	if db.Error != nil {
 		db.Error = s.after(db.Error)
@@ -116,7 +103,7 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 }
 
 // astray returns an error for a statement of a session that would run outside it, since PrepareStmt or a plugin
-// has put another pool in the place of the session's, or a resolver has used the pool. (A plain query's run on the pool anyhow.)
+// has put another pool in the place of the session's, or the pool itself was used. (The statements of a Read run on the pool anyhow.)
 func astray(db *gorm.DB) error {
 	switch pool := db.Config.ConnPool.(type) {
 	case *sharedPool:
@@ -126,14 +113,14 @@ func astray(db *gorm.DB) error {
 			return ErrPrepareStmt
 		}
 	}
-	if s, ok := db.Statement.Context.Value(contextKey{}).(*Session); ok && s.mode != pooled && !s.closed.Load() {
+	if s, ok := db.Statement.Context.Value(contextKey{}).(*Session); ok && s.kind != Read && !s.closed.Load() {
 		return ErrOutside
 	}
 	return nil
 }
 
-// controls reports whether raw SQL would begin, end or mark the transaction, which the statements of other
-// resolvers are in too. Savepoints are allowed where no others can come between.
+// controls reports whether raw SQL would begin, end or mark the transaction, which other callers'
+// statements are in too. Savepoints are allowed where no others can come between.
 func controls(sql string, d dialect.Dialect, savepoints bool) bool {
 	sql = uncommented(sql)
 	const usual = "SELECT"

@@ -8,7 +8,7 @@ import (
 	"rollcall/dialect"
 )
 
-// Do runs fn with the operation's connection for itself: no other resolver's statement runs
+// Do runs fn with the operation's connection for itself: nobody else's statement runs
 // meanwhile. It serves what leaves a result open (Rows, Scan) and savepoints (tx.Transaction). tx must
 // not be used after fn returns, nor the session within it, by DB, Query, Do or a loader: that gets ErrNested, and waits for the
 // deadline on a goroutine of its own.
@@ -21,7 +21,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s.doing.Add(1)
 	defer s.doing.Add(-1)
 	var own gorm.ConnPool
-	if s.mode == pooled {
+	if s.kind == Read {
 		conn, err := s.with.conn(s.ctx)
 		if err != nil {
 			return s.explain(err)

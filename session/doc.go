@@ -1,17 +1,17 @@
-// Package session binds one GORM session to each GraphQL operation that gqlgen executes.
+// Package session gives a unit of work one GORM session: the transaction, the retry after a conflict, the proof of the COMMIT.
 //
-//	srv.Use(session.Extension{DB: db, Reads: reads, Bind: bindLoaders})
-//	http.Handle("/query", session.Handler(srv))
+//	err := session.Run(ctx, pools, session.Write, "import", func(ctx context.Context) error {
+//		session.AfterCommit(ctx, announce)
+//		return session.DB(ctx).Create(&users).Error
+//	})
 //
-// and in a resolver, a loader or anything else that has the operation's context:
+// Package operation does the same for each operation of a GraphQL server, whose resolvers then call DB.
 //
-//	session.DB(ctx).First(&user, id)
+// The lifecycle of a session:
 //
-// The life of a session:
-//
-//	           first statement                answer complete
+//	           first statement                the function returns
 //	created ───────────────────▶ open ──────────────────────────▶ closed
-//	   │                          │   mutation without errors:       ▲
+//	   │                          │   a Write without an error:      ▲
 //	   │                          │   COMMIT, hooks, then closed     │
 //	   │                          │   anything else: ROLLBACK        │
 //	   │                          ▼                                  │
@@ -19,9 +19,6 @@
 //	   │                                 later statement, ROLLBACK   │
 //	   └─────────────── never used: nothing was taken ───────────────┘
 //
-// A mutation's statements run in one transaction, one after the other however many resolvers
-// issue them. A query's statements run on whatever connection is free; marked with @snapshot they
-// run in one read-only transaction. The answer is handed on only after the session has ended, so that a
-// success that a client reads is stored, an error that it reads has left nothing, and a slow
-// reader holds nothing.
+// The statements of a Write run in one transaction, one after the other however many goroutines
+// issue them. Those of a Read run on whatever connection is free, those of a Snapshot in one read-only transaction.
 package session

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// AfterCommit has fn run once the mutation is committed, before the answer is written. It does not run if
-// the mutation is rolled back, nor in a query. Hooks run one after the other, those of two transactions that wrote
+// AfterCommit has fn run once the Write that ctx belongs to is committed, before Run returns or the operation is answered. It
+// does not run if that is rolled back, nor in a session that cannot write. Hooks run one after the other, those of two transactions that wrote
 // the same row in the order in which these were committed: so fn must be quick, and wait for no other
-// mutation. The operation's session is closed by then.
+// Write. The session is closed by then. A panic of fn changes nothing, and goes to Pools.Logger.
 func AfterCommit(ctx context.Context, fn func()) {
 	s := mustFromContext(ctx)
 	s.hooks.mu.Lock()
@@ -18,9 +18,9 @@ func AfterCommit(ctx context.Context, fn func()) {
 	s.hooks.fns = append(s.hooks.fns, fn)
 }
 
-// OnAnswer has fn run once what happens now is what the operation is answered with: at once, but for a mutation and a query
-// marked with @snapshot after their last attempt. If they are run again, fn does not run. It is for an error presenter's log: an
-// error that another attempt mends is none.
+// OnAnswer has fn run once what happens now is what the operation ends with: in a Read, and outside a session, at once, and else
+// after the last attempt. If the operation is run again, fn does not run. It is for a log of errors: one that another attempt
+// mends is none.
 func OnAnswer(ctx context.Context, fn func()) {
 	s, ok := ctx.Value(contextKey{}).(*Session)
 	if !ok || !s.hooks.wait(fn) {
@@ -71,7 +71,7 @@ func (h *hooks) queue(s *Session) (turn func(committed bool)) {
 	earlier, done := s.with.commits.join()
 	return func(committed bool) {
 		if !committed {
-			go func() { <-earlier; done() }() // nobody needs to wait for that
+			go func() { <-earlier; done() }() // which nothing needs to wait for
 			return
 		}
 		<-earlier
@@ -86,7 +86,7 @@ func (h *hooks) queue(s *Session) (turn func(committed bool)) {
 func (s *Session) runHook(fn func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logger.Error("panic in a hook after a commit", "operation", s.op.String(), "error", fmt.Errorf("%v\n%s", p, debug.Stack()))
+			s.unit.logger().Error("panic in a hook after a commit", "operation", s.op.String(), "error", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 	}()
 	fn()

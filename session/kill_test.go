@@ -23,6 +23,7 @@ import (
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
 )
@@ -45,7 +46,7 @@ func TestAKillBehindABalancerHitsNobodyOnAnotherServer(t *testing.T) {
 			tb.Helper()
 			db := databasetest.Open(tb, one.URL, database.Options{PoolSize: opt.PoolSize})
 			return sessiontest.Pools{DB: db.Write, Reads: db.Read, Side: db.Side}
-		}}, sessiontest.Setup{Extension: func(e *session.Extension) { e.Side = side }})
+		}}, sessiontest.Setup{Extension: func(e *operation.Extension) { e.Side = side }})
 		number := make(chan int64, 1)
 		b.Step("grind", func(ctx context.Context) (int, error) {
 			var id int64
@@ -123,7 +124,7 @@ func TestWhereGetLockIsForbiddenNothingIsKilledAndEverythingElseWorks(t *testing
 	asked := &atomic.Int32{}
 	side := sql.OpenDB(killer{killed: nil}) // a kill would block for ever
 	defer func() { _ = side.Close() }()
-	e := session.Extension{DB: poolOf(t, forbiddenDriver{asked: asked}), Side: side}
+	e := operation.Extension{Pools: session.Pools{Write: poolOf(t, forbiddenDriver{asked: asked}), Side: side}}
 	for range 3 {
 		if answer := operateOnce(t, `mutation { increment(id: 1) { id } }`, e); strings.Contains(answer, "errors") {
 			t.Errorf("want a success, got %s", answer)
@@ -215,7 +216,7 @@ func TestATransactionIsFoundByItsLabelWhereItsConnectionTellsNothing(t *testing.
 	b := sessiontest.NewBank(t, sessiontest.Backend{Dialect: "postgres", Open: func(tb testing.TB, opt sessiontest.Options) sessiontest.Pools {
 		tb.Helper()
 		return postgresPools(tb, raw, opt.PoolSize, func(c driver.Connector) driver.Connector { return lossyConnector{c, lossy} })
-	}}, sessiontest.Setup{Extension: func(e *session.Extension) { e.Proof.Within = 20 * time.Second }})
+	}}, sessiontest.Setup{Extension: func(e *operation.Extension) { e.Proof.Within = 20 * time.Second }})
 	labels := func() (n int) {
 		const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'session %'"
 		if err := b.Side.QueryRowContext(t.Context(), query).Scan(&n); err != nil {

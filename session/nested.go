@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// How long a statement waits for its turn before it looks whether it waits for itself, and before the log tells of it.
+// How long a statement waits for its turn before it looks whether it waits for itself, and before it is logged.
 const (
 	shortWait = 100 * time.Millisecond // others' statements are shorter, and the look takes longer than some of them
 	longWait  = 5 * time.Second
@@ -40,12 +40,12 @@ func (s *Session) acquire() error {
 			looked = true
 			timer.Reset(longWait)
 		case s.doing.Load() > 0:
-			s.logger.Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
+			s.unit.logger().Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
 		}
 	}
 }
 
-// lend calls what Do was given. (Do itself is on the stack of those who wait for another one, too.)
+// lend calls what Do was given. (Do itself is on the stack of those, too, that wait for another one.)
 func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
 
 // nested reports whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a

@@ -32,21 +32,29 @@ func (refusingPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
 	return nil, ErrPrepareStmt
 }
 
+// BeginTx refuses: GORM calls it for Begin, and for Transaction where that would not be a savepoint.
+func (refusingPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
+	return nil, ErrTransaction
+}
+
+// GetDBConn refuses: GORM calls it for DB and Connection.
+func (refusingPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
+
+var _ interface {
+	gorm.ConnPool
+	gorm.ConnPoolBeginner
+	gorm.GetDBConnector
+} = refusingPool{}
+
 // sharedPool is the gorm.ConnPool of a session.
 type sharedPool struct {
 	refusingPool
 	s *Session
 }
 
-var (
-	_ gorm.ConnPool         = &sharedPool{}
-	_ gorm.ConnPoolBeginner = &sharedPool{}
-	_ gorm.GetDBConnector   = &sharedPool{}
-)
-
 // target is where a statement runs that has been admitted.
 func (p *sharedPool) target() gorm.ConnPool {
-	if p.s.mode == pooled {
+	if p.s.kind == Read {
 		return freshPool{p.s.with.pool}
 	}
 	return p.s.tx.tx
@@ -65,14 +73,6 @@ func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) 
 	return rows, err
 }
 
-// BeginTx refuses: GORM calls it for Begin and Transaction.
-func (p *sharedPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
-	return nil, ErrTransaction
-}
-
-// GetDBConn refuses: GORM calls it for DB and Connection.
-func (p *sharedPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
-
 // ownPool is the gorm.ConnPool within Do: the session's connection, for one caller alone.
 type ownPool struct {
 	refusingPool
@@ -81,23 +81,18 @@ type ownPool struct {
 	ended  atomic.Bool // Do has returned
 }
 
-var (
-	_ gorm.ConnPool         = &ownPool{}
-	_ gorm.TxCommitter      = &ownPool{}
-	_ gorm.ConnPoolBeginner = &ownPool{}
-	_ gorm.GetDBConnector   = &ownPool{}
-)
+var _ gorm.TxCommitter = &ownPool{}
 
-// admit tells why a statement can't run, if it can't. The caller of Do holds the slot.
+// admit returns why a statement can't run, if it can't. The caller of Do holds the slot.
 func (p *ownPool) admit(db *gorm.DB, write bool) error {
 	switch {
 	case p.ended.Load():
 		return ErrDone
 	case controls(db.Statement.SQL.String(), p.s.with.dialect, true):
 		return ErrTransaction
-	case write && p.s.mode != writing:
+	case write && p.s.kind != Write:
 		return ErrReadOnly
-	case p.s.mode == pooled:
+	case p.s.kind == Read:
 		return p.s.cause()
 	}
 	return p.s.ready()
@@ -108,22 +103,14 @@ func (p *ownPool) admit(db *gorm.DB, write bool) error {
 func (*ownPool) Commit() error   { return ErrTransaction }
 func (*ownPool) Rollback() error { return ErrTransaction }
 
-// BeginTx refuses: GORM calls it for Begin, but not for Transaction, which makes a savepoint.
-func (*ownPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
-	return nil, ErrTransaction
-}
-
-// GetDBConn refuses: GORM calls it for DB and Connection.
-func (*ownPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
-
-// mostStale bounds how many useless connections in a row an operation puts up with.
-const mostStale = 32
+// maxStale is how many useless connections in a row an operation puts up with.
+const maxStale = 32
 
 // fresh calls fn until database/sql has a connection for it that works. Where operations wait for a small pool, and
 // others are cancelled, database/sql may hand on connections that pgx has closed, and gives up after three of
 // them. By the driver's word nothing was sent on such a connection.
 func fresh[T any](ctx context.Context, fn func() (T, error)) (result T, err error) {
-	for range mostStale {
+	for range maxStale {
 		if result, err = fn(); !errors.Is(err, driver.ErrBadConn) || ctx.Err() != nil {
 			break
 		}

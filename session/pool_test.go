@@ -14,29 +14,28 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
 )
 
 // operateOnce sends one operation to a server whose session has these pools.
-func operateOnce(tb testing.TB, query string, e session.Extension) string {
+func operateOnce(tb testing.TB, query string, e operation.Extension) string {
 	tb.Helper()
 	srv := bankServer(benchResolver{db: func(ctx context.Context, _ *gorm.DB) *gorm.DB { return session.DB(ctx) }})
-	srv.Use(e)
-	return send(tb, srv, query)
+	return send(tb, operation.Handler(srv, e), query)
 }
 
 // send posts an operation to a server.
-func send(tb testing.TB, srv *handler.Server, query string) string {
+func send(tb testing.TB, h http.Handler, query string) string {
 	tb.Helper()
 	req := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/", strings.NewReader(`{"query": "`+query+`"}`))
 	req.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	session.Handler(srv).ServeHTTP(w, req)
+	h.ServeHTTP(w, req)
 	return w.Body.String()
 }
 
@@ -76,7 +75,7 @@ func TestACommitThatIsNotAnsweredIsEndedFromElsewhere(t *testing.T) {
 		defer func() { _ = side.Close() }()
 		begun := time.Now()
 		answer := operateOnce(t, `mutation { increment(id: 1) { id } }`,
-			session.Extension{DB: poolOf(t, silentDriver{killed: killed}), Side: side})
+			operation.Extension{Pools: session.Pools{Write: poolOf(t, silentDriver{killed: killed}), Side: side}})
 		if !strings.Contains(answer, "OUTCOME_UNKNOWN") || !strings.Contains(answer, `"data":null`) {
 			t.Errorf("want an unknown outcome, got %s", answer)
 		}
@@ -107,7 +106,7 @@ func (d waitingDriver) ExecContext(ctx context.Context, _ string, _ []driver.Nam
 func TestWithoutADeadlineNothingIsRunAgainAfterAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waited := &atomic.Int32{}
-		answer := operateOnce(t, `mutation { increment(id: 1) { id } }`, session.Extension{DB: poolOf(t, waitingDriver{waited: waited})})
+		answer := operateOnce(t, `mutation { increment(id: 1) { id } }`, operation.Extension{Pools: session.Pools{Write: poolOf(t, waitingDriver{waited: waited})}})
 		if !strings.Contains(answer, `"data":null`) || waited.Load() != 2 {
 			t.Errorf("want an error after 2 attempts, got %s after %d", answer, waited.Load())
 		}
@@ -127,8 +126,10 @@ func TestTheLogTellsOfAStatementThatWaitsForDoOnAnotherGoroutine(t *testing.T) {
 			_ = db.AddError(err)
 			return db
 		}, pool: idlePool(t)})
-		srv.Use(session.Extension{DB: idlePool(t), Deadline: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(log, nil))})
-		answer := send(t, srv, `mutation Late { increment(id: 1) { id } }`)
+		h := operation.Handler(srv, operation.Extension{
+			Pools: session.Pools{Write: idlePool(t), Deadline: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(log, nil))},
+		})
+		answer := send(t, h, `mutation Late { increment(id: 1) { id } }`)
 		if !strings.Contains(answer, "took longer than 10s") || strings.Count(log.String(), "session.Do") != 1 || !strings.Contains(log.String(), "mutation Late ") {
 			t.Errorf("want one warning that names the operation, got %s; the answer is %s", log, answer)
 		}
@@ -158,7 +159,7 @@ func TestUselessConnectionsInThePoolHurtNoOperation(t *testing.T) {
 		stale := &atomic.Int32{}
 		pool := poolOf(t, staleDriver{stale: stale})
 		stale.Store(10)
-		answer := operateOnce(t, query, session.Extension{DB: pool})
+		answer := operateOnce(t, query, operation.Extension{Pools: session.Pools{Write: pool}})
 		if strings.Contains(answer, "errors") || stale.Load() > 0 {
 			t.Errorf("%s: want a success after 10 useless connections, got %s", query, answer)
 		}

@@ -9,7 +9,7 @@ import (
 	"rollcall/dialect"
 )
 
-// Proof lets a mutation's fate be known when the connection is lost at COMMIT, where the driver cannot tell
+// Proof lets the fate of a Write be known when the connection is lost at COMMIT, where the driver cannot know
 // whether the server stored the transaction. Each transaction inserts the id of its attempt last, under a
 // unique key. To find out, the same id is inserted as a tombstone from a connection elsewhere, unless it is there:
 // then the transaction was committed, else it never will be.
@@ -19,14 +19,14 @@ type Proof struct {
 	DB *sql.DB
 	// Dialect is DB's. An embedded database, whose COMMIT cannot be lost, needs no proof.
 	Dialect dialect.Dialect
-	// Within is how long a mutation's answer may wait for the truth; 5 seconds where it is 0.
+	// Within is how long a Write may wait for the truth; 5 seconds where it is 0.
 	Within time.Duration
 	// Keep is how long ids are kept, far longer than any COMMIT may take; a day where it is 0. It is the same in
 	// every process at one database.
 	Keep time.Duration
 }
 
-// Outcome is what became of a mutation.
+// Outcome is what became of a Write.
 type Outcome int
 
 // The outcomes.
@@ -77,8 +77,8 @@ func (p *Proof) insert(ctx context.Context, tx *sql.Tx, id string) error {
 	return err
 }
 
-// Outcome tells what became of the attempt with an id, as OutcomeUnknownError has it. An attempt that is
-// not known to have been committed never will be once Outcome has returned Aborted. The error tells why
+// Outcome reports what became of the attempt with an id, as OutcomeUnknownError has it. An attempt that is
+// not known to have been committed never will be once Outcome has returned Aborted. The error says why
 // the outcome is Unknown; it is ErrNoOperation for an id that cannot be one.
 func (p *Proof) Outcome(ctx context.Context, id string) (Outcome, error) {
 	made, ok := idTime(id)
@@ -108,8 +108,8 @@ func (p *Proof) resolve(ctx context.Context, id string) (Outcome, error) {
 	}
 }
 
-// try stores a tombstone, unless the id is stored, and tells which it found. It waits for the attempt's transaction, if
-// that is still open, and for others who ask. Whatever the connection's own settings are, nothing is told that is not
+// try stores a tombstone, unless the id is stored, and returns which it found. It waits for the attempt's transaction, if
+// that is still open, and for others who ask. Whatever the connection's own settings are, nothing is reported that is not
 // committed, and nothing overlooked that is.
 func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 	tx, err := p.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})

@@ -23,7 +23,7 @@ func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) er
 	if controls(query, s.with.dialect, false) {
 		return s.refuse()
 	}
-	s.statements.Add(1)
+	s.unit.Statements.Add(1)
 	began, text := time.Now(), s.with.dialect.Rebind(query)
 	n, err := s.each(text, args, row)
 	s.base.Logger.Trace(s.ctx, began, func() (string, int64) {
@@ -66,7 +66,7 @@ func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n i
 
 // open runs a statement where the session's run.
 func (s *Session) open(query string, args []any) (*sql.Rows, error) {
-	if s.mode == pooled && s.with.dialect.Prepares() {
+	if s.kind == Read && s.with.dialect.Prepares() {
 		return s.with.prepared.query(s.ctx, s.with.pool, query, args)
 	}
 	return s.pool.target().QueryContext(s.ctx, query, args...)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,37 +14,25 @@ import (
 	"rollcall/dialect"
 )
 
-// mode is how a session reaches the database.
-type mode int
-
-const (
-	pooled   mode = iota // each statement on a connection of its own; no writes
-	snapshot             // one read-only transaction
-	writing              // one transaction
-)
-
-// Session is one GraphQL operation's hold on the database. It is safe for concurrent use.
+// Session is the hold on the database of one attempt at a unit of work. It is safe for concurrent use.
 type Session struct {
-	op   Operation
-	id   string // of this attempt at the operation, for the proof of its commit
-	mode mode
+	unit *Unit
+	op   Operation // the unit's
+	id   string    // of this attempt, for the proof of its commit
+	kind Kind
 	ctx  context.Context // the operation's: every statement runs under it
 	end  context.CancelFunc
-	base *gorm.DB // the pool of its mode
+	base *gorm.DB // the pool of its kind
 	once sync.Once
 	db   *gorm.DB // what DB returns, once it was asked for
 	pool sharedPool
 	with *shared
 
-	proof     *Proof
 	deadline  time.Duration // that begins with the first statement; 0: none but the context's
 	until     atomic.Int64  // when that is, in Unix nanoseconds
 	expire    context.CancelCauseFunc
 	exclusive bool // the transaction wants to be the only one
-	stream    bool // the answer goes out in parts
-
-	logger     *slog.Logger
-	statements *atomic.Int64 // that are run are counted here
+	kept      bool // see Keep
 
 	closed atomic.Bool
 	used   atomic.Bool
@@ -64,7 +51,12 @@ func FromContext(ctx context.Context) (*Session, error) {
 	if s, ok := ctx.Value(contextKey{}).(*Session); ok {
 		return s, nil
 	}
-	return nil, errors.New("session: no session in the context: install session.Extension with srv.Use, and pass the resolver's context on")
+	return nil, errors.New("session: no session in the context: call this within session.Run, or in a resolver of a server that operation.Handler serves, and pass its context on")
+}
+
+// NewContext returns ctx with a session, which does not end it.
+func NewContext(ctx context.Context, s *Session) context.Context {
+	return context.WithValue(ctx, contextKey{}, s)
 }
 
 func mustFromContext(ctx context.Context) *Session {
@@ -77,7 +69,7 @@ func mustFromContext(ctx context.Context) *Session {
 
 // DB returns the GORM session of the operation that ctx belongs to. Its statements run under the
 // operation's context, and fail with a typed error once the session has ended. It panics
-// where no session is installed. GORM's Migrator is not for resolvers: its HasTable takes an error for a no.
+// where there is no session. GORM's Migrator is not for it: its HasTable takes an error for a no.
 func DB(ctx context.Context) *gorm.DB {
 	db := *mustFromContext(ctx).gorm() // a copy, since GORM's Rollback and SavePoint keep their error in it
 	return &db
@@ -93,14 +85,21 @@ func (s *Session) gorm() *gorm.DB {
 	return s.db
 }
 
-// newSession returns a session that lives as long as ctx, which end ends. db is the pool of its mode.
-func newSession(ctx context.Context, end context.CancelFunc, op Operation, id string, m mode, db *gorm.DB) *Session {
-	s := &Session{op: op, id: id, mode: m, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
-	s.hooks.certain = m == pooled
-	s.ctx = context.WithValue(ctx, contextKey{}, s)
+// newSession returns a session that lives as long as ctx, which end ends.
+func newSession(ctx context.Context, end context.CancelFunc, u *Unit, id string) *Session {
+	db := u.of(u.Kind)
+	s := &Session{unit: u, op: u.Operation, id: id, kind: u.Kind, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
+	s.hooks.certain = u.Kind == Read
+	s.ctx = NewContext(ctx, s)
 	s.pool.s = s
 	return s
 }
+
+// Context returns the context of the session, which ends with it.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// Keep lets a session of kind Read go on when the function that Unit.Run has given it to returns. Close must follow.
+func (s *Session) Keep() { s.kept = true }
 
 // enter admits one statement. In a transaction it waits until no other is running, and begins the
 // transaction at the first. leave must follow where it returns nil.
@@ -108,14 +107,14 @@ func (s *Session) enter(write bool) error {
 	if s.closed.Load() { // and a hook may be running, which the slot would wait for
 		return &ClosedError{s.op}
 	}
-	if write && s.mode != writing {
+	if write && s.kind != Write {
 		return ErrReadOnly
 	}
 	if s.deadline > 0 && !s.used.Swap(true) {
 		s.until.Store(time.Now().Add(s.deadline).UnixNano())
 		time.AfterFunc(s.deadline, func() { s.expire(&DeadlineError{s.op, s.deadline, context.DeadlineExceeded}) })
 	}
-	if s.mode == pooled {
+	if s.kind == Read {
 		if s.doing.Load() > 0 && nested() {
 			return ErrNested
 		}
@@ -132,7 +131,7 @@ func (s *Session) enter(write bool) error {
 }
 
 func (s *Session) leave() {
-	if s.mode != pooled {
+	if s.kind != Read {
 		<-s.slot
 	}
 }
@@ -162,21 +161,21 @@ func (s *Session) ready() (err error) {
 	return nil
 }
 
-// note marks the session dead if err has ended its transaction. That a query's write is refused, as it should be, ends nothing.
+// note marks the session dead if err has ended its transaction. That a Read or a Snapshot is refused its write, as it should be, ends nothing.
 // In a transaction the caller holds the slot.
 func (s *Session) note(err error) {
-	if s.mode == pooled || s.dead != nil {
+	if s.kind == Read || s.dead != nil {
 		return
 	}
-	if classify(err) != harmless && (s.mode == writing || !dialect.Is(err, dialect.ReadOnly)) {
+	if classify(err) != harmless && (s.kind == Write || !dialect.Is(err, dialect.ReadOnly)) {
 		s.dead = err
 	}
 }
 
-// refuse returns ErrTransaction, after which a mutation is not committed: a resolver may swallow it, and GORM's SavePoint
+// refuse returns ErrTransaction, after which a Write is not committed: the error may be swallowed, and GORM's SavePoint
 // and RollbackTo do. In a transaction the caller holds the slot.
 func (s *Session) refuse() error {
-	if s.mode != pooled {
+	if s.kind != Read {
 		s.dead = ErrTransaction
 	}
 	return ErrTransaction
@@ -249,18 +248,17 @@ func (s *Session) commit() error {
 	return err
 }
 
-// close ends the session and takes back what it wrote but did not commit. It may be called
+// Close ends the session and takes back what it wrote but did not commit. It may be called
 // at any time and more than once.
-func (s *Session) close() error {
+func (s *Session) Close() {
 	s.closed.Store(true)
 	cancelled := s.ctx.Err() != nil
 	s.end() // the statement that is running, if any, gives way
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
-	if err := s.rollback(); !cancelled {
-		return err
+	if err := s.rollback(); err != nil && !cancelled { // which may have cost the connection
+		s.unit.logger().Error("cannot roll back", "operation", s.op.String(), "error", err)
 	}
-	return nil // the cancellation may have cost the connection
 }
 
 // rollback ends the transaction, if one is open. The caller holds the slot.

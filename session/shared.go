@@ -19,7 +19,7 @@ type shared struct {
 	pool     *sql.DB
 	side     *sql.DB // nil: nothing is killed
 	dialect  dialect.Dialect
-	gate     *semaphore.Weighted // a mutation's transaction holds 1 of it, an exclusive one everything
+	gate     *semaphore.Weighted // a Write's transaction holds 1 of it, an exclusive one everything
 	commits  queue
 	prepared prepared
 

@@ -31,7 +31,7 @@ const patience = 10 * time.Second
 // begin takes a connection and begins a transaction on it.
 func begin(s *Session) (*transaction, error) {
 	t := &transaction{s: s}
-	if s.mode == writing {
+	if s.kind == Write {
 		t.weight = 1
 		if s.exclusive {
 			t.weight = everyone
@@ -61,7 +61,7 @@ func (t *transaction) begin() (err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
 	t.cancel = cancel
 	var options *sql.TxOptions // nil: the isolation that the pool's connections are set to
-	if s.mode == snapshot {
+	if s.kind == Snapshot {
 		options = s.with.dialect.Snapshot()
 	}
 	stop := context.AfterFunc(s.ctx, cancel)
@@ -76,7 +76,7 @@ func (t *transaction) begin() (err error) {
 
 // commit stores the transaction, and finds out what became of it where the connection is lost on the way.
 func (t *transaction) commit() error {
-	if proof := t.s.proof; proof != nil {
+	if proof := t.s.unit.Proof; proof != nil {
 		if err := proof.insert(t.s.ctx, t.tx, t.s.id); err != nil {
 			return &CommitError{t.s.op, errors.Join(because(context.Cause(t.s.ctx), err), t.rollback())}
 		}
@@ -89,13 +89,13 @@ func (t *transaction) commit() error {
 		return &CommitError{t.s.op, err}
 	}
 	defer t.discard()
-	if t.s.proof == nil {
+	if t.s.unit.Proof == nil {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
 	t.free()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), t.s.proof.within())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), t.s.unit.Proof.within())
 	defer cancel()
-	switch outcome, resolveErr := t.s.proof.resolve(ctx, t.s.id); outcome {
+	switch outcome, resolveErr := t.s.unit.Proof.resolve(ctx, t.s.id); outcome {
 	case Committed:
 		return nil
 	case Aborted:
@@ -139,7 +139,7 @@ func (t *transaction) patiently(end func() error) error {
 // ended reports whether the database has rolled the transaction back of its own accord, so that later statements would
 // be stored at once.
 func (t *transaction) ended() bool {
-	return t.s.mode == writing && t.s.with.dialect.RolledBack(context.WithoutCancel(t.s.ctx), t.tx)
+	return t.s.kind == Write && t.s.with.dialect.RolledBack(context.WithoutCancel(t.s.ctx), t.tx)
 }
 
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the

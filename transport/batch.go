@@ -11,14 +11,15 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"rollcall/session"
+	"rollcall/operation"
 )
 
 // item is one operation of an array.
 type item struct {
-	ctx    context.Context
-	oc     *graphql.OperationContext
-	answer *graphql.Response // nil until it has one
+	ctx     context.Context
+	request *operation.Request
+	oc      *graphql.OperationContext
+	answer  *graphql.Response // nil until it has one
 }
 
 // plain reports whether an item is a query that needs no transaction of its own.
@@ -30,6 +31,9 @@ func (i *item) plain() bool {
 // each other operation runs alone, in its turn.
 func (x *exchange) batch(ctx context.Context, body []byte) {
 	items, refused := x.items(body)
+	for _, one := range items {
+		defer one.request.End()
+	}
 	if refused == nil && x.wanted.one() == "" {
 		refused = refuse(http.StatusNotAcceptable, CodeNotAcceptable, "an array of operations is answered as %s: accept it", jsonType)
 	}
@@ -50,14 +54,14 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		default:
 			x.runGroup(group)
 			group = nil
-			x.dispatch(one.ctx, one)
+			x.dispatch(one)
 		}
 	}
 	x.runGroup(group)
 	ids := make([]string, len(items))
 	b := []byte{'['}
 	for i, one := range items {
-		ids[i], _ = session.OperationID(one.ctx)
+		ids[i] = one.request.ID
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -101,8 +105,8 @@ func (x *exchange) items(body []byte) ([]*item, *refusal) {
 	}
 	items := make([]*item, len(texts))
 	for i, text := range texts {
-		ctx, _ := session.Identify(x.r.Context())
-		items[i] = &item{ctx: ctx}
+		ctx, request := operation.NewRequest(x.r.Context())
+		items[i] = &item{ctx: ctx, request: request}
 		params, refused := parse(text)
 		if refused != nil {
 			items[i].answer = x.exec.DispatchError(ctx, refused.list())
@@ -126,32 +130,33 @@ func (x *exchange) runGroup(group []*item) {
 	case 0:
 		return
 	case 1:
-		x.dispatch(group[0].ctx, group[0])
+		x.dispatch(group[0])
 		return
 	}
 	queries := make([]*graphql.OperationContext, len(group))
 	for i, one := range group {
 		queries[i] = one.oc
 	}
-	g := session.NewGroup(x.r.Context(), queries...)
+	g := operation.NewGroup(x.r.Context(), queries...)
 	defer g.Close()
 	var all sync.WaitGroup
 	for _, one := range group {
-		all.Go(func() { x.dispatch(g.Join(one.ctx), one) })
+		one.request.Group = g
+		all.Go(func() { x.dispatch(one) })
 	}
 	all.Wait()
 }
 
 // dispatch runs one operation. A panic that reaches it is that operation's answer, and does not end the others.
-func (x *exchange) dispatch(ctx context.Context, one *item) {
+func (x *exchange) dispatch(one *item) {
 	defer func() {
 		if p := recover(); p != nil {
-			one.answer = x.exec.DispatchError(ctx, gqlerror.List{gqlerror.Wrap(one.oc.RecoverFunc(ctx, p))})
+			one.answer = x.exec.DispatchError(one.ctx, gqlerror.List{gqlerror.Wrap(one.oc.RecoverFunc(one.ctx, p))})
 		}
 		if one.answer == nil {
 			one.answer = cancelled()
 		}
 	}()
-	respond, ctx := x.exec.DispatchOperation(ctx, one.oc)
+	respond, ctx := x.exec.DispatchOperation(one.ctx, one.oc)
 	one.answer = respond(ctx)
 }

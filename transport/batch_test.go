@@ -14,6 +14,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
@@ -114,8 +115,8 @@ func TestTheQueriesOfAGroupShareOneSessionAndWhatIsBoundToIt(t *testing.T) {
 	var groups []string            // the sessions that something was bound to
 	seen := map[any]int{}          // what was bound, by the number of queries that had it
 	operations := map[string]int{} // the queries' own sessions
-	b := newBank(t, sessiontest.Setup{Extension: func(e *session.Extension) {
-		e.Bind = func(ctx context.Context) context.Context {
+	b := newBank(t, sessiontest.Setup{Extension: func(e *operation.Extension) {
+		e.Bind = func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 			op, _ := session.OperationFromContext(ctx)
 			mu.Lock()
 			defer mu.Unlock()
@@ -153,8 +154,8 @@ func TestMutationsAndSnapshotsAreBarriersBetweenGroups(t *testing.T) {
 		defer mu.Unlock()
 		events = append(events, fmt.Sprintf(format, args...))
 	}
-	b := newBank(t, sessiontest.Setup{Extension: func(e *session.Extension) {
-		e.Bind = func(ctx context.Context) context.Context {
+	b := newBank(t, sessiontest.Setup{Extension: func(e *operation.Extension) {
+		e.Bind = func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 			op, _ := session.OperationFromContext(ctx)
 			note("%s %s", op.Kind, op.Name)
 			return ctx
@@ -195,7 +196,7 @@ func TestMutationsAndSnapshotsAreBarriersBetweenGroups(t *testing.T) {
 }
 
 func TestWhatBecomesOfOneItemChangesNothingForTheOthers(t *testing.T) {
-	b := newBank(t, sessiontest.Setup{Extension: func(e *session.Extension) { e.Deadline = 300 * time.Millisecond }})
+	b := newBank(t, sessiontest.Setup{Extension: func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond }})
 	b.Step("good", func(ctx context.Context) (int, error) {
 		return 7, session.DB(ctx).Find(&[]schematest.Counter{}).Error
 	})

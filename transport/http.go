@@ -14,7 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"rollcall/session"
+	"rollcall/operation"
 )
 
 // HTTP is GraphQL over HTTP, as in https://graphql.github.io/graphql-over-http: POST and GET, answered as
@@ -91,11 +91,15 @@ type exchange struct {
 	exec   graphql.GraphExecutor
 	wanted accepted
 	leave  func() // the gate
+
+	request *operation.Request // of the one operation, or of the array as a whole
 }
 
 // Do answers a request.
 func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"]), func() {}}
+	ctx, request := operation.NewRequest(r.Context())
+	defer request.End()
+	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"]), func() {}, request}
 	header := w.Header()
 	if header["Vary"] == nil {
 		header["Vary"] = onAccept
@@ -104,8 +108,7 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	}
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
-	ctx, id := session.Identify(r.Context())
-	header[HeaderOperationID] = []string{id}
+	header[HeaderOperationID] = []string{request.ID}
 
 	var params *graphql.RawParams
 	var refused *refusal
@@ -190,7 +193,8 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 		return
 	}
 	if x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer") {
-		respond, ctx := x.exec.DispatchOperation(session.WithParts(ctx), oc)
+		x.request.Parts = true
+		respond, ctx := x.exec.DispatchOperation(ctx, oc)
 		x.stream(func(ctx context.Context) *graphql.Response {
 			defer x.leave() // the parts after the first one wait for a client that may read slowly
 			return respond(ctx)

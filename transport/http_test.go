@@ -21,6 +21,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/database/databasetest"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
 	"rollcall/transport"
@@ -542,8 +543,7 @@ func TestTheHeaderNamesTheOperationAsTheSessionAndItsErrorsDo(t *testing.T) {
 	presented := make(chan string, 1)
 	b := newBank(t, sessiontest.Setup{Server: func(srv *handler.Server) {
 		srv.SetErrorPresenter(func(ctx context.Context, err error) *gqlerror.Error {
-			id, _ := session.OperationID(ctx)
-			presented <- id
+			presented <- operation.ID(ctx)
 			return graphql.DefaultErrorPresenter(ctx, err)
 		})
 	}})

@@ -62,7 +62,7 @@ func streamRequired() gqlerror.List {
 
 // cancelled returns the response to a request that was cancelled before it had one.
 func cancelled() *graphql.Response {
-	return &graphql.Response{Errors: coded(string(apierror.CodeCancelled), "the request was cancelled")}
+	return &graphql.Response{Errors: coded(string(apierror.CodeCancelled), "%s", apierror.Cancelled().Message)}
 }
 
 // notAdmitted returns the errors of a request for which Gate.enter has returned err.

@@ -22,6 +22,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
 	"rollcall/transport"
@@ -512,8 +513,8 @@ func TestASessionIsOpenedCommittedAndClosedBeforeTheAnswerIsWritten(t *testing.T
 		Wrap: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(witness{w, d}, r) })
 		},
-		Extension: func(e *session.Extension) {
-			e.Bind = func(ctx context.Context) context.Context {
+		Extension: func(e *operation.Extension) {
+			e.Bind = func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 				d.note("opened")
 				d.mu.Lock()
 				defer d.mu.Unlock()

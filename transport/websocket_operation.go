@@ -11,7 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"rollcall/session"
+	"rollcall/operation"
 )
 
 // socketOperation is an operation on a socket.
@@ -110,13 +110,10 @@ func (s *socket) complete(id string) bool {
 // operate runs an operation to its end.
 func (s *socket) operate(op *socketOperation, params *graphql.RawParams, refused *refusal) {
 	defer op.cancel()
-	ctx, end := session.NewRequest(op.ctx)
-	ctx, _ = session.Identify(ctx)
-	if s.protocol.parts() {
-		ctx = session.WithParts(ctx)
-	}
+	ctx, request := operation.NewRequest(op.ctx)
+	request.Parts = s.protocol.parts()
 	last := s.answer(ctx, op, params, refused)
-	end()
+	request.End()
 	s.conclude(op, last)
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"rollcall/database/databasetest"
 	"rollcall/document"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -958,13 +959,15 @@ type sessions struct {
 func (s *sessions) serve(tb testing.TB) func(*handler.Server) http.Handler {
 	db := databasetest.New(tb, "sqlite")
 	return func(srv *handler.Server) http.Handler {
-		srv.Use(session.Extension{DB: db.Write, Reads: db.Read, Bind: func(ctx context.Context) context.Context {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.all = append(s.all, ctx)
-			return ctx
-		}})
-		return session.Handler(srv)
+		return operation.Handler(srv, operation.Extension{
+			Pools: session.Pools{Write: db.Write, Read: db.Read},
+			Bind: func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.all = append(s.all, ctx)
+				return ctx
+			},
+		})
 	}
 }
 

@@ -19,9 +19,11 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/graph-gophers/dataloader/v7"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"gorm.io/gorm"
 
 	"rollcall/dialect"
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/schematest/generated"
 	"rollcall/session"
@@ -32,6 +34,8 @@ type Backend struct {
 	Dialect string // "mysql", "postgres" or "sqlite", as gorm.DB.Name has it
 	// Open makes a new, empty database and opens it until the end of the test.
 	Open func(tb testing.TB, opt Options) Pools
+
+	way way // that operations go, unless a test sends them otherwise; "": over HTTP
 }
 
 // Options are what a test asks of its database.
@@ -57,8 +61,12 @@ type Bank struct {
 	Log     *SafeBuffer // of the session
 	Events  chan int    // ids that counterChanged sends
 
-	tb    testing.TB
-	steps sync.Map // func(context.Context) (int, error) by name
+	tb      testing.TB
+	steps   sync.Map // func(context.Context) (int, error) by name
+	way     way
+	pools   session.Pools // and what else session.Run is given
+	bind    func(context.Context, []*graphql.OperationContext) context.Context
+	onError func(context.Context)
 }
 
 // Accounts and counters that a new bank has, with ids from 1; each account has Balance.
@@ -71,9 +79,10 @@ const (
 // Setup changes a bank's server before it starts.
 type Setup struct {
 	Options
-	Transport graphql.Transport        // in place of gqlgen's
-	Extension func(*session.Extension) // changes the extension
-	Server    func(*handler.Server)    // is called before the session's extension is installed
+	Transport graphql.Transport          // in place of gqlgen's
+	Extension func(*operation.Extension) // changes the extension
+	Server    func(*handler.Server)      // is called before the session's extension is installed
+	OnError   func(context.Context)      // is called with the context of each error that is shown
 	Wrap      func(http.Handler) http.Handler
 	Listen    func(*httptest.Server) // is called before the server starts
 }
@@ -84,26 +93,35 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	if setup.PoolSize == 0 {
 		setup.PoolSize = 8
 	}
-	b := &Bank{Pools: backend.Open(tb, setup.Options), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb}
+	b := &Bank{Pools: backend.Open(tb, setup.Options), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb, way: backend.way}
 	b.fill()
 
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b: b}}))
 	if setup.Transport != nil {
 		srv.AddTransport(setup.Transport)
 	}
-	srv.AddTransport(transport.Websocket{})
-	srv.AddTransport(transport.SSE{})
-	srv.AddTransport(transport.MultipartMixed{})
+	srv.AddTransport(operation.Parts(transport.Websocket{}))
+	srv.AddTransport(operation.Parts(transport.SSE{}))
+	srv.AddTransport(operation.Parts(transport.MultipartMixed{}))
 	srv.AddTransport(transport.GET{})
 	srv.AddTransport(transport.POST{})
 	srv.Use(extension.Introspection{})
 	srv.SetRecoverFunc(func(_ context.Context, p any) error { return fmt.Errorf("panic: %v", p) })
+	if setup.OnError != nil {
+		srv.SetErrorPresenter(func(ctx context.Context, err error) *gqlerror.Error {
+			setup.OnError(ctx)
+			return graphql.DefaultErrorPresenter(ctx, err)
+		})
+	}
 	if setup.Server != nil {
 		setup.Server(srv)
 	}
-	e := session.Extension{
-		DB: b.DB, Reads: b.Reads, Side: b.Side, Bind: bindLoader, Deadline: 30 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	e := operation.Extension{
+		Bind: bindLoader,
+		Pools: session.Pools{
+			Write: b.DB, Read: b.Reads, Side: b.Side, Deadline: 30 * time.Second,
+			Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		},
 	}
 	if backend.Dialect != "sqlite" {
 		e.Proof = &session.Proof{DB: b.Side, Dialect: dialect.OfDB(b.DB)}
@@ -111,8 +129,8 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	if setup.Extension != nil {
 		setup.Extension(&e)
 	}
-	srv.Use(e)
-	h := session.Handler(srv)
+	b.pools, b.bind, b.onError = e.Pools, e.Bind, setup.OnError
+	h := operation.Handler(srv, e)
 	if setup.Wrap != nil {
 		h = setup.Wrap(h)
 	}
@@ -253,6 +271,10 @@ func (b *Bank) Send(query string) Answer {
 
 // SendContext posts an operation as a client who may go away.
 func (b *Bank) SendContext(ctx context.Context, query string) (Answer, error) {
+	if b.way == byRun {
+		a := b.direct(ctx, query)
+		return a, ctx.Err()
+	}
 	body, err := json.Marshal(map[string]string{"query": query})
 	if err != nil {
 		return Answer{}, err
@@ -474,7 +496,7 @@ type loaderKey struct{}
 const Siblings = 20
 
 // bindLoader gives an operation a loader that sends its batch at the Siblings-th key.
-func bindLoader(ctx context.Context) context.Context {
+func bindLoader(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 	load := func(_ context.Context, ids []int) []*dataloader.Result[*schematest.Account] {
 		var accounts []*schematest.Account
 		err := session.DB(ctx).Where("id IN ?", ids).Find(&accounts).Error

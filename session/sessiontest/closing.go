@@ -18,6 +18,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/session"
 )
@@ -42,23 +43,23 @@ var closing = []promise{
 	},
 	{name: "Cancellations never hurt a bystander", test: bystanders},
 
-	{name: "The error of a subscription's resolver closes its session", test: refusedSubscription},
-	{name: "Every event of a subscription has a new session and sees what is stored", test: events},
+	{name: "The error of a subscription's resolver closes its session", test: refusedSubscription, graphql: streams},
+	{name: "Every event of a subscription has a new session and sees what is stored", test: events, graphql: streams},
 
 	{name: "Ten times as many operations as connections all finish, and none needs a second connection", test: crowd},
-	{name: "A slow reader holds no connection and no transaction", test: slowReader},
+	{name: "A slow reader holds no connection and no transaction", test: slowReader, graphql: answers},
 	{name: "A session that is used after its end says so and names the operation", test: usedAfterEnd},
 	{name: "Holding names the operations that hold a connection", test: holding},
 
-	{name: "A mutation resolves what it defers before its commit, in its one answer", test: deferredInMutation},
-	{name: "A transport with one response gets all that a query defers", test: deferredInOneResponse},
-	{name: "A query with @snapshot resolves what it defers in its transaction", test: deferredInSnapshot},
-	{name: "The session of a streamed query lives until its last part", test: deferredInStream},
-	{name: "A deadline or a client that goes away amid deferred parts leaves nothing behind", test: deferredCutOff},
-	{name: "A field that is deferred twice comes once, under the client's labels", test: deferredTwiceInStream},
-	{name: "Each deferred fragment of each object comes in a part of its own, once", test: deferredEachInStream},
-	{name: "An event has what its subscription defers", test: deferredInEvent},
-	{name: "A panic in a marshaller amid deferred parts is one error", test: deferredPanic},
+	{name: "A mutation resolves what it defers before its commit, in its one answer", test: deferredInMutation, graphql: inParts},
+	{name: "A transport with one response gets all that a query defers", test: deferredInOneResponse, graphql: inParts},
+	{name: "A query with @snapshot resolves what it defers in its transaction", test: deferredInSnapshot, graphql: inParts},
+	{name: "The session of a streamed query lives until its last part", test: deferredInStream, graphql: inParts},
+	{name: "A deadline or a client that goes away amid deferred parts leaves nothing behind", test: deferredCutOff, graphql: inParts},
+	{name: "A field that is deferred twice comes once, under the client's labels", test: deferredTwiceInStream, graphql: inParts},
+	{name: "Each deferred fragment of each object comes in a part of its own, once", test: deferredEachInStream, graphql: inParts},
+	{name: "An event has what its subscription defers", test: deferredInEvent, graphql: inParts},
+	{name: "A panic in a marshaller amid deferred parts is one error", test: deferredPanic, graphql: inParts},
 }
 
 // An ending is how an operation ends early.
@@ -117,11 +118,19 @@ func (c *copier) Write(p []byte) (int, error) {
 
 func (c *copier) Flush() { c.ResponseWriter.(http.Flusher).Flush() }
 
-// send posts an operation and returns at once.
+// send sends an operation and returns at once.
 func (x *exchange) send(tb testing.TB, b *Bank, query string) *line {
 	tb.Helper()
 	ctx, hangUp := context.WithCancel(context.Background())
 	tb.Cleanup(hangUp)
+	if b.way == byRun {
+		if x.ended {
+			hangUp()
+		}
+		l := &line{hangUp: hangUp, cancel: hangUp, ended: ctx.Done(), answer: make(chan string, 1)}
+		go func() { l.answer <- b.direct(ctx, query).Raw }()
+		return l
+	}
 	go func() { _, _ = b.SendContext(ctx, query) }()
 	l := receive(tb, "the request", x.requests)
 	l.hangUp = hangUp
@@ -296,7 +305,7 @@ func lateByTheServer(t *testing.T, backend Backend) {
 	for _, limit := range []time.Duration{deadline - 30*time.Millisecond, deadline / 4} {
 		for _, kind := range kinds {
 			t.Run(fmt.Sprintf("%s, %s", kind, limit), func(t *testing.T) {
-				b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = deadline }})
+				b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) { e.Deadline = deadline }})
 				var failed error
 				b.Step("late", func(ctx context.Context) (int, error) {
 					failed = session.Do(ctx, func(tx *gorm.DB) error {
@@ -436,7 +445,7 @@ func (b *Bank) wantFree(tb testing.TB) {
 
 func lateMidway(t *testing.T, backend Backend) {
 	const deadline = 150 * time.Millisecond
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = deadline }})
+	b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) { e.Deadline = deadline }})
 	for name, moment := range moments {
 		if !t.Run(name, func(t *testing.T) {
 			var there atomic.Bool
@@ -534,7 +543,7 @@ func cancelledProving(t *testing.T, backend Backend) {
 		b.WantIdle()
 	}
 
-	late := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 300 * time.Millisecond }})
+	late := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond }})
 	blocker := late.blockProof("block")
 	a := late.Send(`mutation { increment(id: 1) { id } run(step: "block") { value } }`)
 	late.wantFree(t)
@@ -577,7 +586,7 @@ func cancelledCommitting(t *testing.T, backend Backend) {
 	x := newExchange()
 	b := NewBank(t, backend, Setup{
 		Options: Options{Via: g.via}, Wrap: x.wrap,
-		Extension: func(e *session.Extension) { e.Proof = nil }, // which would find out, had COMMIT been given up
+		Extension: func(e *operation.Extension) { e.Proof = nil }, // which would find out, had COMMIT been given up
 	})
 	for n, e := range endings {
 		g.closed.Store(true)

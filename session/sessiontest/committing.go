@@ -9,16 +9,18 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/graph-gophers/dataloader/v7"
 	"gorm.io/gorm"
 
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/session"
 )
 
 // committing: promises 8 to 12.
 var committing = slices.Concat([]promise{
-	{name: "At the first byte of its answer a mutation is stored", test: storedAtTheFirstByte},
+	{name: "At the first byte of its answer a mutation is stored", test: storedAtTheFirstByte, graphql: answers},
 	{
 		name: "A COMMIT that the database refuses is never a success", test: refusedCommit,
 		absent: map[string]string{
@@ -119,7 +121,7 @@ func storedAtTheFirstByte(t *testing.T, backend Backend) {
 func eachProof(t *testing.T, backend Backend, test func(t *testing.T, b *Bank, proved bool)) {
 	for _, proved := range []bool{true, false} {
 		t.Run(map[bool]string{true: "proved", false: "not proved"}[proved], func(t *testing.T) {
-			test(t, NewBank(t, backend, Setup{Extension: func(e *session.Extension) {
+			test(t, NewBank(t, backend, Setup{Extension: func(e *operation.Extension) {
 				if !proved {
 					e.Proof = nil
 				}
@@ -235,7 +237,7 @@ func errorTakesAllBack(t *testing.T, backend Backend) {
 }
 
 func panicTakesAllBack(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Bind = bindPanickingLoader }})
+	b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) { e.Bind = bindPanickingLoader }})
 	var hooks counter
 	b.write(&hooks)
 	b.Step("panic", func(context.Context) (int, error) { panic("a resolver") })
@@ -262,7 +264,7 @@ func panicTakesAllBack(t *testing.T, backend Backend) {
 }
 
 // bindPanickingLoader gives an operation a loader of peers whose batch function reads, and panics.
-func bindPanickingLoader(ctx context.Context) context.Context {
+func bindPanickingLoader(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 	load := func(context.Context, []int) []*dataloader.Result[*schematest.Account] {
 		_ = session.DB(ctx).Find(&[]schematest.Account{})
 		panic("a batch function")

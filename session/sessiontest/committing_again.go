@@ -11,11 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 	"gorm.io/gorm"
 
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/session"
 )
@@ -130,12 +128,10 @@ func mendedIsNotTold(t *testing.T, backend Backend) {
 	for _, c := range conflicts(backend.Dialect) {
 		t.Run(c.number, func(t *testing.T) {
 			var told counter
-			b := NewBank(t, backend, Setup{Options: Options{PoolSize: 2}, Server: func(srv *handler.Server) {
-				srv.SetErrorPresenter(func(ctx context.Context, err error) *gqlerror.Error {
-					session.OnAnswer(ctx, told.add)
-					return graphql.DefaultErrorPresenter(ctx, err)
-				})
-			}})
+			b := NewBank(t, backend, Setup{
+				Options: Options{PoolSize: 2},
+				OnError: func(ctx context.Context) { session.OnAnswer(ctx, told.add) },
+			})
 			if c.prepare != nil && !c.prepare(b) {
 				t.Logf("%s does not exist on this server", c.number)
 				return
@@ -344,7 +340,7 @@ func obstructedAtOnce(t *testing.T, b *Bank) (free func()) {
 }
 
 func deadlineEndsReruns(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 1500 * time.Millisecond }})
+	b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) { e.Deadline = 1500 * time.Millisecond }})
 	free := obstructedAtOnce(t, b)
 	defer free()
 	var tries attempts
@@ -371,7 +367,7 @@ func deadlineEndsReruns(t *testing.T, backend Backend) {
 }
 
 func attemptsEnd(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 0 }})
+	b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) { e.Deadline = 0 }})
 	free := obstructedAtOnce(t, b)
 	defer free()
 	var tries attempts

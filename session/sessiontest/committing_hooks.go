@@ -116,7 +116,7 @@ func hookPanics(t *testing.T, backend Backend) {
 	if n, h := b.Counter(1), hooks.n.Load(); n != 2 || h != 2 {
 		t.Errorf("the counter is %d and %d other hooks ran, want 2 and 2", n, h)
 	}
-	if log := b.Log.String(); strings.Count(log, "panic in a hook") != 2 || strings.Count(log, "hookPanics") < 2 || strings.Count(log, "mutation Panics ") != 2 {
+	if log := b.Log.String(); strings.Count(log, "panic in a hook") != 2 || strings.Count(log, "hookPanics") < 2 || strings.Count(log, b.kind("mutation")+" Panics ") != 2 {
 		t.Errorf("want each panic in the extension's log, with its operation and stack, got %s", log)
 	}
 }

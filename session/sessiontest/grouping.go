@@ -14,14 +14,15 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"rollcall/operation"
 	"rollcall/session"
 )
 
 // grouping: queries that one request sends together.
 var grouping = []promise{
-	{name: "The queries of a group share what is bound, and the session that it reads in", test: sharedByGroup},
-	{name: "A query that fails, is late or panics fails no other of its group", test: alone},
-	{name: "The session of a group ends with it", test: groupEnds},
+	{name: "The queries of a group share what is bound, and the session that it reads in", test: sharedByGroup, graphql: groups},
+	{name: "A query that fails, is late or panics fails no other of its group", test: alone, graphql: groups},
+	{name: "The session of a group ends with it", test: groupEnds, graphql: groups},
 }
 
 // together is a transport that runs the queries of a JSON array as a group.
@@ -43,11 +44,14 @@ func (tr together) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		operations[i] = oc
 	}
 	answers := make([]*graphql.Response, len(queries))
-	g := session.NewGroup(r.Context(), operations...)
+	g := operation.NewGroup(r.Context(), operations...)
 	var all sync.WaitGroup
 	for i, oc := range operations {
 		all.Go(func() {
-			respond, ctx := exec.DispatchOperation(g.Join(r.Context()), oc)
+			ctx, request := operation.NewRequest(r.Context())
+			defer request.End()
+			request.Group = g
+			respond, ctx := exec.DispatchOperation(ctx, oc)
 			answers[i] = respond(ctx)
 		})
 	}
@@ -96,17 +100,17 @@ func half(first int, more string) string {
 
 func sharedByGroup(t *testing.T, backend Backend) {
 	var bound, sessions atomic.Int32
-	b := NewBank(t, backend, Setup{Transport: together{}, Extension: func(e *session.Extension) {
+	b := NewBank(t, backend, Setup{Transport: together{}, Extension: func(e *operation.Extension) {
 		e.Deadline = 20 * time.Second
-		e.Bind = func(ctx context.Context) context.Context {
+		e.Bind = func(ctx context.Context, operations []*graphql.OperationContext) context.Context {
 			bound.Add(1)
 			if s, err := session.FromContext(ctx); err != nil || s == nil {
 				t.Errorf("what is bound has no session: %v", err)
 			}
-			if n := len(session.GroupOf(ctx)); n != 2 {
+			if n := len(operations); n != 2 {
 				t.Errorf("want a group of 2, got %d", n)
 			}
-			return bindLoader(ctx)
+			return bindLoader(ctx, operations)
 		}
 	}})
 	seen := &sync.Map{}
@@ -132,7 +136,7 @@ func sharedByGroup(t *testing.T, backend Backend) {
 }
 
 func alone(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Transport: together{}, Extension: func(e *session.Extension) { e.Deadline = 300 * time.Millisecond }})
+	b := NewBank(t, backend, Setup{Transport: together{}, Extension: func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond }})
 	b.Step("fail", func(context.Context) (int, error) { return 0, errors.New("a failure") })
 	b.Step("panic", func(context.Context) (int, error) { panic("in a step") })
 	b.Step("late", func(ctx context.Context) (int, error) {
@@ -159,8 +163,8 @@ func alone(t *testing.T, backend Backend) {
 func groupEnds(t *testing.T, backend Backend) {
 	closed := make(chan struct{})
 	bound := make(chan context.Context, 1)
-	b := NewBank(t, backend, Setup{Transport: together{closed}, Extension: func(e *session.Extension) {
-		e.Bind = func(ctx context.Context) context.Context {
+	b := NewBank(t, backend, Setup{Transport: together{closed}, Extension: func(e *operation.Extension) {
+		e.Bind = func(ctx context.Context, _ []*graphql.OperationContext) context.Context {
 			bound <- ctx
 			return ctx
 		}

@@ -29,9 +29,10 @@ var isolating = []promise{
 	{name: "A query takes a connection for each statement only", test: connectionPerStatement},
 	{name: "A query cannot write", test: cannotWrite},
 	{name: "A query's raw SQL that writes is refused by the server", test: cannotWriteRaw},
-	{name: "The session is the innermost operation interceptor", test: innermost},
+	{name: "The session is the innermost operation interceptor, whatever is installed after it", test: innermost, graphql: interceptors},
+	{name: "A server without its handler, or with two, and a transport that drops the request are told so", test: misused, graphql: interceptors},
 	{name: "Set-up refuses pools that cannot work", test: validates},
-	{name: "What other interceptors put into the context survives a retry", test: survivesRetry},
+	{name: "What other interceptors put into the context survives a retry", test: survivesRetry, graphql: interceptors},
 }
 
 // manyWriters is why a mutation that reads and then writes is never refused as busy there.

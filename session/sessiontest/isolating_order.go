@@ -1,9 +1,14 @@
 package sessiontest
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -12,8 +17,10 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"gorm.io/gorm"
 
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/schematest/generated"
 	"rollcall/session"
@@ -30,49 +37,109 @@ func panicOf(fn func()) (text string) {
 	return ""
 }
 
-// outer is an operation interceptor; as a type of its own it has a name to be told.
-type outer struct {
-	graphql.HandlerExtension
-	graphql.OperationInterceptor
+// outside counts the operations that come to an interceptor, and fails for those that have a session already.
+type outside struct {
+	tb     testing.TB
+	passed *int
 }
 
-func (outer) Validate(graphql.ExecutableSchema) error { return nil }
+func (outside) ExtensionName() string                   { return "Outside" }
+func (outside) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (o outside) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	if _, within := session.OperationFromContext(ctx); within {
+		o.tb.Error("an interceptor runs within the session, so once more when the operation is run again")
+	}
+	*o.passed++
+	return next(ctx)
+}
 
 func innermost(t *testing.T, backend Backend) {
 	pools := backend.Open(t, Options{})
-	operations := func(srv *handler.Server) {
-		srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler { return next(ctx) })
+	var passed int
+	by := func(srv *handler.Server) { srv.Use(outside{t, &passed}) }
+	function := func(srv *handler.Server) { srv.AroundOperations(outside{t, &passed}.InterceptOperation) }
+	within := func(srv *handler.Server) { // and should
+		srv.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) })
+		srv.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response { return next(ctx) })
+		srv.Use(extension.Introspection{})
 	}
-	install := func(srv *handler.Server) {
-		srv.Use(session.Extension{DB: pools.DB, Reads: pools.Reads, Side: pools.Side})
-	}
+	type uses = []func(*handler.Server)
 	for name, test := range map[string]struct {
-		use  []func(*handler.Server)
-		says string
+		before, after uses
+		interceptors  int
 	}{
-		"none":       {nil, "install the session.Extension with srv.Use"},
-		"alone":      {[]func(*handler.Server){install}, ""},
-		"after one":  {[]func(*handler.Server){operations, install}, ""},
-		"before one": {[]func(*handler.Server){install, operations}, "aroundOpFunc is installed after the session.Extension"},
-		"before outer": {
-			[]func(*handler.Server){operations, install, func(srv *handler.Server) { srv.Use(outer{}) }},
-			"sessiontest.outer is installed after the session.Extension",
-		},
-		"before others that run within it": {[]func(*handler.Server){install, func(srv *handler.Server) {
-			srv.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) })
-			srv.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response { return next(ctx) })
-			srv.Use(extension.Introspection{})
-		}}, ""},
-		"twice":        {[]func(*handler.Server){install, install}, "the session.Extension is installed 2 times"},
-		"by a pointer": {[]func(*handler.Server){func(srv *handler.Server) { srv.Use(&session.Extension{DB: pools.DB}) }}, ""},
+		"alone":               {},
+		"after one":           {uses{function}, nil, 1},
+		"before one":          {nil, uses{function}, 1},
+		"between two":         {uses{by}, uses{by}, 2},
+		"before other things": {uses{within, by, function}, uses{by, within}, 3},
 	} {
+		passed = 0
+		bound := 0
 		srv := handler.New(generated.NewExecutableSchema(generated.Config{}))
-		for _, use := range test.use {
+		srv.AddTransport(transport.POST{})
+		for _, use := range test.before {
 			use(srv)
 		}
-		said := panicOf(func() { session.Handler(srv) })
-		if (said == "") != (test.says == "") || !strings.Contains(said, test.says) {
-			t.Errorf("%s: session.Handler says %q, want %q", name, said, test.says)
+		h := operation.Handler(srv, operation.Extension{
+			Pools: session.Pools{Write: pools.DB, Read: pools.Reads},
+			Bind:  func(ctx context.Context, _ []*graphql.OperationContext) context.Context { bound++; return ctx },
+		})
+		for _, use := range test.after {
+			use(srv)
+		}
+		for n := range 2 {
+			if answer := ask(t, h, `{ __typename }`); !strings.Contains(answer, `{"__typename":"Query"}`) || passed != (n+1)*test.interceptors || bound != n+1 {
+				t.Errorf("%s: after %d operations %d have passed interceptors and %d a binding; the answer is %s", name, n+1, passed, bound, answer)
+			}
+		}
+	}
+}
+
+// ask posts an operation to a handler.
+func ask(tb testing.TB, h http.Handler, query string) string {
+	tb.Helper()
+	body, _ := json.Marshal(map[string]string{"query": query})
+	req := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/", bytes.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	return w.Body.String()
+}
+
+// forgetful dispatches operations under a context of its own.
+type forgetful struct{ transport.POST }
+
+func (f forgetful) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	f.POST.Do(w, r.WithContext(graphql.StartOperationTrace(context.Background())), exec)
+}
+
+func misused(t *testing.T, backend Backend) {
+	pools := backend.Open(t, Options{})
+	var log SafeBuffer
+	e := operation.Extension{Pools: session.Pools{Write: pools.DB, Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	for want, misuse := range map[string]func(srv *handler.Server) http.Handler{
+		"call operation.Handler once for a server": func(srv *handler.Server) http.Handler {
+			srv.AddTransport(transport.POST{})
+			ask(t, operation.Handler(srv, e), `{ __typename }`)
+			return operation.Handler(srv, e)
+		},
+		"or one from operation.NewRequest": func(srv *handler.Server) http.Handler {
+			srv.AddTransport(forgetful{})
+			return operation.Handler(srv, e)
+		},
+		"no session in the context: call this within session.Run, or in a resolver of a server that operation.Handler serves": func(srv *handler.Server) http.Handler {
+			srv.AddTransport(transport.POST{})
+			return srv
+		},
+	} {
+		srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{}}))
+		srv.SetRecoverFunc(func(_ context.Context, p any) error { return fmt.Errorf("%v", p) })
+		log.reset()
+		answer := ask(t, misuse(srv), `{ accounts { id } }`)
+		if !strings.Contains(answer, want) || strings.Contains(want, "operation.NewRequest") && !strings.Contains(log.String(), want) {
+			t.Errorf("want %q, got %s; the log has %s", want, answer, &log)
 		}
 	}
 }
@@ -83,22 +150,29 @@ func validates(t *testing.T, backend Backend) {
 	begins := pools.DB.Session(&gorm.Session{})
 	begins.SkipDefaultTransaction = false
 	for name, test := range map[string]struct {
-		extension session.Extension
-		says      string
+		pools session.Pools
+		says  string
 	}{
-		"what works":                  {session.Extension{DB: pools.DB}, ""},
-		"no pool":                     {session.Extension{}, "Extension.DB is nil"},
-		"only a pool for reads":       {session.Extension{Reads: pools.Reads}, "Extension.DB is nil"},
-		"prepared statements":         {session.Extension{DB: prepares}, "PrepareStmt"},
-		"prepared statements, reads":  {session.Extension{DB: pools.DB, Reads: prepares}, "PrepareStmt"},
-		"default transactions":        {session.Extension{DB: begins}, "SkipDefaultTransaction"},
-		"default transactions, reads": {session.Extension{DB: pools.DB, Reads: begins}, "SkipDefaultTransaction"},
-		"a proof without a pool":      {session.Extension{DB: pools.DB, Proof: &session.Proof{}}, "Proof.DB is nil"},
+		"what works":                  {session.Pools{Write: pools.DB}, ""},
+		"no pool":                     {session.Pools{}, "Pools.Write is nil"},
+		"only a pool for reads":       {session.Pools{Read: pools.Reads}, "Pools.Write is nil"},
+		"prepared statements":         {session.Pools{Write: prepares}, "PrepareStmt"},
+		"prepared statements, reads":  {session.Pools{Write: pools.DB, Read: prepares}, "PrepareStmt"},
+		"default transactions":        {session.Pools{Write: begins}, "SkipDefaultTransaction"},
+		"default transactions, reads": {session.Pools{Write: pools.DB, Read: begins}, "SkipDefaultTransaction"},
+		"a proof without a pool":      {session.Pools{Write: pools.DB, Proof: &session.Proof{}}, "Proof.DB is nil"},
 	} {
-		srv := handler.New(generated.NewExecutableSchema(generated.Config{}))
-		said := panicOf(func() { srv.Use(test.extension) })
+		said := ""
+		if backend.way == byRun {
+			if err := test.pools.Install(); err != nil {
+				said = err.Error()
+			}
+		} else {
+			srv := handler.New(generated.NewExecutableSchema(generated.Config{}))
+			said = panicOf(func() { operation.Handler(srv, operation.Extension{Pools: test.pools}) })
+		}
 		if (said == "") != (test.says == "") || !strings.Contains(said, test.says) {
-			t.Errorf("%s: srv.Use says %q, want %q", name, said, test.says)
+			t.Errorf("%s: set-up says %q, want %q", name, said, test.says)
 		}
 	}
 }
@@ -140,13 +214,13 @@ func survivesRetry(t *testing.T, backend Backend) {
 				return next(context.WithValue(ctx, passKey{}, fmt.Sprint("pass ", around)))
 			})
 		},
-		Extension: func(e *session.Extension) {
+		Extension: func(e *operation.Extension) {
 			bind := e.Bind
-			e.Bind = func(ctx context.Context) context.Context {
+			e.Bind = func(ctx context.Context, operations []*graphql.OperationContext) context.Context {
 				mu.Lock()
 				defer mu.Unlock()
 				bound++
-				return bind(context.WithValue(ctx, passKey{}, fmt.Sprint(ctx.Value(passKey{}), ", binding ", bound)))
+				return bind(context.WithValue(ctx, passKey{}, fmt.Sprint(ctx.Value(passKey{}), ", binding ", bound)), operations)
 			}
 		},
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/dialect"
+	"rollcall/operation"
 	"rollcall/session"
 )
 
@@ -95,7 +96,7 @@ func cutCommits(t *testing.T, backend Backend) {
 	p := newProxy(t, backend.Dialect, func() cut { return kinds[int(commits.Add(1))%len(kinds)] })
 	b := marked(NewBank(t, backend, Setup{
 		Options:   Options{PoolSize: workers, Via: p.via},
-		Extension: func(e *session.Extension) { e.Proof.Within = 20 * time.Second },
+		Extension: func(e *operation.Extension) { e.Proof.Within = 20 * time.Second },
 	}))
 
 	answers := make([]Answer, cuts)
@@ -199,7 +200,7 @@ func errorsAtCommit(t *testing.T, backend Backend) {
 
 func errorsWithoutProof(t *testing.T, backend Backend) {
 	p, next := cutNext(t, backend.Dialect)
-	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}, Extension: func(e *session.Extension) { e.Proof = nil }}))
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 2}, Extension: func(e *operation.Extension) { e.Proof = nil }}))
 	for _, p.number = range doubtful[b.Dialect] {
 		for _, what := range []cut{deny, grant} {
 			next <- what
@@ -231,7 +232,7 @@ func leftOpen(t *testing.T, backend Backend) {
 		p := newProxy(t, backend.Dialect, func() cut { return next })
 		p.undo = func() cut { return next }
 		p.number = map[string]string{"mysql": "1047", "postgres": "XX000"}[backend.Dialect]
-		b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 1}, Extension: func(e *session.Extension) {
+		b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via, PoolSize: 1}, Extension: func(e *operation.Extension) {
 			e.Side = nil // else the connection is killed
 			if !withProof {
 				e.Proof = nil
@@ -275,7 +276,7 @@ func wantUnknown(tb testing.TB, a Answer) string {
 // In this one the server goes on holding the transaction open, as when the network fails silently.
 func unknownThenAborted(t *testing.T, backend Backend) {
 	p := newProxy(t, backend.Dialect, func() cut { return hold })
-	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) {
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *operation.Extension) {
 		e.Side = nil // else the server is told to end the transaction
 		e.Proof.Within = 100 * time.Millisecond
 	}}))
@@ -295,7 +296,7 @@ func cutUnnoticed(t *testing.T, backend Backend) {
 	p := newProxy(t, backend.Dialect, func() cut { return hold })
 	b := marked(NewBank(t, backend, Setup{
 		Options:   Options{Via: p.via},
-		Extension: func(e *session.Extension) { e.Proof.Within = 20 * time.Second },
+		Extension: func(e *operation.Extension) { e.Proof.Within = 20 * time.Second },
 	}))
 	a := b.Send(`mutation M { run(step: "mark") { value } }`)
 	WantNull(t, a)
@@ -309,8 +310,8 @@ func unknownThenCommitted(t *testing.T, backend Backend) {
 	p := newProxy(t, backend.Dialect, func() cut { return after })
 	unreachable := sql.OpenDB(noServer{})
 	t.Cleanup(func() { _ = unreachable.Close() })
-	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) {
-		e.Proof = &session.Proof{DB: unreachable, Dialect: dialect.OfDB(e.DB), Within: 100 * time.Millisecond}
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *operation.Extension) {
+		e.Proof = &session.Proof{DB: unreachable, Dialect: dialect.OfDB(e.Write), Within: 100 * time.Millisecond}
 	}}))
 	attempts := 0
 	b.Step("fail once", func(ctx context.Context) (int, error) {
@@ -339,7 +340,7 @@ func (noServer) Driver() driver.Driver { return nil }
 func cutWithoutProof(t *testing.T, backend Backend) {
 	next := make(chan cut, 1)
 	p := newProxy(t, backend.Dialect, func() cut { return <-next })
-	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *session.Extension) { e.Proof = nil }}))
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *operation.Extension) { e.Proof = nil }}))
 	next <- pass
 	b.Must(`mutation Passed { run(step: "mark") { value } }`)
 	next <- before

@@ -8,12 +8,24 @@ type promise struct {
 	name   string
 	test   func(t *testing.T, backend Backend)
 	absent map[string]string
+	// graphql says why the promise has no meaning without GraphQL: it is not tried by session.Run then.
+	graphql string
+	only    way // "": both
 }
 
-// Run tries every promise on a database.
+// Why promises have no meaning without GraphQL.
+const (
+	answers      = "session.Run returns once, and writes no answer"
+	streams      = "session.Run has no events: each is a unit of work of its own"
+	inParts      = "session.Run returns once, and nothing of it in parts"
+	groups       = "units of work that run at once share nothing: one function does what a group does"
+	interceptors = "there are no interceptors around session.Run but its caller"
+)
+
+// Run tries every promise on a database, by each way into a unit of work.
 func Run(t *testing.T, backend Backend) {
 	var all []promise
-	for _, group := range [][]promise{opening, closing, committing, proving, querying, sharing, grouping, isolating, surviving} {
+	for _, group := range [][]promise{opening, closing, committing, proving, querying, sharing, grouping, isolating, running, surviving} {
 		all = append(all, group...)
 	}
 	for _, p := range all {
@@ -21,6 +33,17 @@ func Run(t *testing.T, backend Backend) {
 			t.Logf("%s: does not exist on %s: %s", p.name, backend.Dialect, why)
 			continue
 		}
-		t.Run(p.name, func(t *testing.T) { p.test(t, backend) })
+		t.Run(p.name, func(t *testing.T) {
+			for _, backend.way = range []way{overHTTP, byRun} {
+				if backend.way == byRun && p.graphql != "" {
+					t.Logf("has no meaning %s: %s", backend.way, p.graphql)
+					continue
+				}
+				if p.only != "" && p.only != backend.way {
+					continue
+				}
+				t.Run(string(backend.way), func(t *testing.T) { p.test(t, backend) })
+			}
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 
+	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/session"
 )
@@ -165,10 +166,10 @@ func (s *statements) take() []string {
 }
 
 // listen makes an extension's pools tell of their statements.
-func (s *statements) listen(e *session.Extension) {
+func (s *statements) listen(e *operation.Extension) {
 	s.Interface = logger.Discard
-	e.DB = e.DB.Session(&gorm.Session{Logger: s})
-	e.Reads = e.Reads.Session(&gorm.Session{Logger: s})
+	e.Write = e.Write.Session(&gorm.Session{Logger: s})
+	e.Read = e.Read.Session(&gorm.Session{Logger: s})
 }
 
 func oneStatement(t *testing.T, backend Backend) {
@@ -406,7 +407,7 @@ func (a asking) GormValue(_ context.Context, db *gorm.DB) clause.Expr {
 }
 
 func nesting(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Extension: func(e *session.Extension) { e.Deadline = 0 }})
+	b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) { e.Deadline = 0 }})
 	outer := map[string]func(ctx context.Context, amid func() error) error{
 		"Do":    func(ctx context.Context, amid func() error) error { return uses["Do"](ctx, amid) },
 		"Query": func(ctx context.Context, amid func() error) error { return uses["Query"](ctx, sync.OnceValue(amid)) },

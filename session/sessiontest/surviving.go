@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/operation"
 	"rollcall/session"
 )
 
@@ -141,7 +142,7 @@ func newChaos(t *testing.T, backend Backend) *chaos {
 	}
 	c.Bank = marked(NewBank(t, backend, Setup{
 		Options: opt,
-		Extension: func(e *session.Extension) {
+		Extension: func(e *operation.Extension) {
 			e.Deadline = 500 * time.Millisecond
 			if e.Proof != nil {
 				e.Proof.Within = 500 * time.Microsecond // so that some outcomes are unknown at first

@@ -1,4 +1,4 @@
-package session
+package operation
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/session"
 )
 
 // Group is queries that one request sends together. They share what Extension.Bind binds, such as dataloaders, and the
@@ -16,63 +18,48 @@ type Group struct {
 	queries []*graphql.OperationContext
 
 	once    sync.Once
-	session *Session        // nil until the first query needs it
-	bound   context.Context // what Bind has returned
-	first   *run            // which needed it first
+	unit    session.Unit
+	session *session.Session // nil until the first query needs it
+	bound   context.Context  // what Bind has returned
+	first   *run             // which needed it first
 }
 
-type groupKey struct{}
-
-// NewGroup returns a group of plain queries. Each is to be dispatched, at any time and at once, under a context from
-// Join. The group lives until Close, or until ctx ends.
+// NewGroup returns a group of plain queries. Each is to be dispatched, at any time and at once, with a Request that names
+// the group. The group lives until Close, or until ctx ends.
 func NewGroup(ctx context.Context, queries ...*graphql.OperationContext) *Group {
-	g := &Group{queries: queries}
-	g.ctx = g.Join(ctx)
 	for _, oc := range queries { // now, since each may look at the others'
 		inlineDeferred(oc)
 	}
-	return g
-}
-
-// Join returns the context of one of the group's queries.
-func (g *Group) Join(ctx context.Context) context.Context {
-	return context.WithValue(ctx, groupKey{}, g)
+	return &Group{ctx: ctx, queries: queries}
 }
 
 // Close ends the group's session, after the last answer.
 func (g *Group) Close() {
 	g.once.Do(func() {}) // it will not be opened any more
 	if g.session != nil {
-		_ = g.session.close() // it has no transaction
+		g.session.Close()
+		g.first.Statements.Add(g.unit.Statements.Load())
 		g.first.observed()
 	}
 }
 
-// GroupOf returns the queries that share what is bound to ctx, for Extension.Bind; none if an operation has it
-// to itself.
-func GroupOf(ctx context.Context) []*graphql.OperationContext {
-	if g, ok := ctx.Value(groupKey{}).(*Group); ok {
-		return g.queries
-	}
-	return nil
-}
-
 // bind returns ctx with what belongs to the operation's session or to its group's.
 func (r *run) bind(ctx context.Context) context.Context {
-	g, grouped := ctx.Value(groupKey{}).(*Group)
+	g := r.request.Group
 	switch {
 	case r.Bind == nil:
 		return ctx
-	case !grouped:
-		return r.Bind(ctx)
+	case g == nil:
+		return r.Bind(ctx, r.operations[:])
 	}
 	g.once.Do(func() {
-		within, end := context.WithCancel(g.ctx)
-		op := Operation{ID: newID(), Name: fmt.Sprintf("(a group of %d)", len(g.queries)), Kind: ast.Query}
-		g.session = newSession(within, end, op, op.ID, pooled, r.db)
-		g.session.statements, g.first = &r.tally.statements, r
-		r.tally.waits.Store(true)
-		g.bound = r.Bind(g.session.ctx)
+		g.first = r
+		r.recorder.waits.Store(true)
+		g.unit.Pools = r.Pools
+		g.unit.Deadline = 0 // each query has its own
+		g.unit.Operation = session.NewOperation("", string(ast.Query), fmt.Sprintf("(a group of %d)", len(g.queries)))
+		g.session = g.unit.Open(g.ctx)
+		g.bound = r.Bind(g.session.Context(), g.queries)
 	})
 	if g.bound == nil {
 		return ctx // closed; the request is over

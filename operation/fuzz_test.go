@@ -1,4 +1,4 @@
-package session_test
+package operation_test
 
 import (
 	"context"
@@ -19,6 +19,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 
+	"rollcall/database/databasetest"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/session/sessiontest"
 )
@@ -28,9 +30,13 @@ func newFuzzBank(f *testing.F) (b *sessiontest.Bank, panics chan string) {
 	f.Helper()
 	panics = make(chan string, 100)
 	meant := errors.New("meant to panic")
-	b = sessiontest.NewBank(f, backend("sqlite"), sessiontest.Setup{
+	backend := sessiontest.Backend{Dialect: "sqlite", Open: func(tb testing.TB, _ sessiontest.Options) sessiontest.Pools {
+		db := databasetest.New(tb, "sqlite")
+		return sessiontest.Pools{DB: db.Write, Reads: db.Read, Side: db.Side}
+	}}
+	b = sessiontest.NewBank(f, backend, sessiontest.Setup{
 		// Without its loader, which waits for siblings, a peer panics.
-		Extension: func(e *session.Extension) { e.Bind, e.Deadline = nil, 5*time.Second },
+		Extension: func(e *operation.Extension) { e.Bind, e.Deadline = nil, 5*time.Second },
 		Server: func(srv *handler.Server) {
 			srv.SetRecoverFunc(func(_ context.Context, p any) error {
 				text := fmt.Sprint(p)

@@ -1,4 +1,4 @@
-package session
+package operation
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 // A client that has asked for parts takes a deferred fragment for absent until a part with its label and its path has come. gqlgen
 // defers only fields that have a resolver: it writes the others at once, and sends no part for a fragment that has nothing else.
-// So the session adds these parts, with what was sent of them before. And gqlgen writes null for what it has deferred, which a client
+// So this package adds these parts, with what was sent of them before. And gqlgen writes null for what it has deferred, which a client
 // would take for the value, so that is left out.
 
 // parts are the parts of one deferred answer.
@@ -86,7 +86,7 @@ func (p *parts) add(d *deferred) {
 	p.ready = append(p.ready, &graphql.Response{Data: append(data, '}'), Path: d.path, Label: d.label})
 }
 
-// next returns a part that gqlgen does not send, or nil. The last one tells that it is, if gqlgen has sent all of its own.
+// next returns a part that gqlgen does not send, or nil. The last one says that it is, if gqlgen has sent all of its own.
 func (p *parts) next(ended bool) *graphql.Response {
 	if p == nil || len(p.ready) == 0 {
 		return nil

@@ -1,14 +1,15 @@
-package session
+package operation
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+
+	"rollcall/session"
 )
 
 // Report is how an operation went, for Extension.Observe.
@@ -31,11 +32,11 @@ const (
 	ResultRefused Result = "refused" // errors, and nothing of it was run
 )
 
-// tally gathers the report of one operation. What the queries of a Group read together is counted for the one that came
+// recorder gathers the report of one operation. What the queries of a Group read together is counted for the one that came
 // first, whose report waits for that.
-type tally struct {
-	statements atomic.Int64
-	waits      atomic.Bool // for the end of a Group
+type recorder struct {
+	waits   atomic.Bool // for the end of a Group
+	unknown atomic.Bool
 
 	mu     sync.Mutex
 	report Report
@@ -43,7 +44,7 @@ type tally struct {
 }
 
 // add counts a part of the answer.
-func (t *tally) add(response *graphql.Response) {
+func (r *recorder) add(response *graphql.Response) {
 	if response == nil {
 		return
 	}
@@ -54,9 +55,9 @@ func (t *tally) add(response *graphql.Response) {
 	case len(response.Errors) > 0:
 		part = ResultPartial
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch whole := &t.report.Result; {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch whole := &r.report.Result; {
 	case *whole == "":
 		*whole = part
 	case *whole != part:
@@ -64,47 +65,36 @@ func (t *tally) add(response *graphql.Response) {
 	}
 }
 
-// attempted counts an attempt, and what became of it.
-func (t *tally) attempted(n int, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.report.Attempts, t.report.Unknown = n, false
-	if err != nil {
-		_, t.report.Unknown = errors.AsType[*OutcomeUnknownError](err)
-	}
-}
-
 // observed sends the report, once.
 func (r *run) observed() {
-	t := &r.tally
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.sent || r.Observe == nil {
+	c := &r.recorder
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sent || r.Observe == nil {
 		return
 	}
-	t.sent = true
-	t.report.Duration = time.Since(r.began)
-	t.report.Statements = t.statements.Load()
-	if t.report.Result == "" { // nobody waited for it
-		t.report.Result = ResultError
+	c.sent = true
+	c.report.Duration = time.Since(r.began)
+	c.report.Attempts, c.report.Statements, c.report.Unknown = int(r.Attempts.Load()), r.Statements.Load(), c.unknown.Load()
+	if c.report.Result == "" { // nobody waited for it
+		c.report.Result = ResultError
 	}
-	r.Observe(r.op, t.report)
+	r.Observe(r.Operation, c.report)
 }
 
-// InterceptResponse tells Observe of operations that are refused. What comes from within a session is reported when
+// InterceptResponse reports operations that are refused. What comes from within a session is reported when
 // it has ended.
-func (e Extension) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+func (i *interceptor) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	response := next(ctx)
-	if _, running := ctx.Value(contextKey{}).(*Session); running || e.Observe == nil || response == nil {
+	if _, running := session.OperationFromContext(ctx); running || i.Observe == nil || response == nil {
 		return response
 	}
-	op := Operation{}
-	op.ID, _ = OperationID(ctx)
+	op := session.Operation{ID: ID(ctx)}
 	if graphql.HasOperationContext(ctx) {
 		if oc := graphql.GetOperationContext(ctx); oc.Operation != nil {
-			op.Name, op.Kind = oc.Operation.Name, oc.Operation.Operation
+			op.Name, op.Kind = oc.Operation.Name, string(oc.Operation.Operation)
 		}
 	}
-	e.Observe(op, Report{Result: ResultRefused})
+	i.Observe(op, Report{Result: ResultRefused})
 	return response
 }

@@ -1,0 +1,117 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/apierror"
+	"rollcall/session"
+)
+
+// Extension is what Handler adds to a gqlgen server.
+type Extension struct {
+	// Pools are the database. Their deadline is that of a query, a mutation and the answer to one event of a subscription.
+	session.Pools
+	// Bind returns ctx with whatever lives and ends with the session, such as dataloaders, for the operations that share it:
+	// one, or those of a Group. It is called once for each session, so once more when an operation is run again.
+	Bind func(ctx context.Context, operations []*graphql.OperationContext) context.Context
+	// ErrorPresenter shows the session's own errors; graphql.DefaultErrorPresenter where it is nil.
+	ErrorPresenter graphql.ErrorPresenterFunc
+	// Observe, unless it is nil, is given the report of each operation once: when its answer is complete, before that is
+	// written, or when it has been refused. An operation that is refused before it is known has no name and no kind.
+	Observe func(session.Operation, Report)
+}
+
+// Handler serves a gqlgen server whose operations have a session each. Every session that a request opened is ended when the
+// request is, whatever became of its answer: a client that goes away leaves nothing behind.
+//
+// An operation may run more than once, and what interceptors do around it should happen once. So the session is the
+// last extension of the server: it is added with the first request, when all others have been. Response interceptors run before
+// the commit: what they see may still come to nothing. Handler panics if the pools cannot work.
+func Handler(server *handler.Server, e Extension) http.Handler {
+	if err := e.Install(); err != nil {
+		panic(err)
+	}
+	if e.Logger == nil {
+		e.Logger = slog.Default()
+	}
+	install := sync.OnceFunc(func() { server.Use(&interceptor{e}) })
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		install()
+		ctx, r := newRequest(req.Context(), "")
+		defer r.End()
+		server.ServeHTTP(w, req.WithContext(ctx))
+	})
+}
+
+// interceptor is the extension as gqlgen has it.
+type interceptor struct{ Extension }
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationInterceptor
+	graphql.ResponseInterceptor
+} = &interceptor{}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (*interceptor) ExtensionName() string { return "Session" }
+
+// Validate accepts every schema.
+func (*interceptor) Validate(graphql.ExecutableSchema) error { return nil }
+
+// What is wrong with how a server was put together shows in its first operation.
+var (
+	errNoRequest = errors.New("operation: no request in the context: a transport must dispatch an operation under the context of its request, or one from operation.NewRequest")
+	errTwice     = errors.New("operation: the operation has a session already: call operation.Handler once for a server")
+)
+
+// InterceptOperation runs the operation in a session of its own, and a subscription in one for each event.
+func (i *interceptor) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	request := fromContext(ctx)
+	if _, running := session.OperationFromContext(ctx); running {
+		return i.misused(errTwice)
+	} else if request == nil {
+		return i.misused(errNoRequest)
+	}
+	oc := graphql.GetOperationContext(ctx)
+	r := &run{interceptor: i, request: request, operations: [1]*graphql.OperationContext{oc}, next: next, parent: ctx, began: time.Now()}
+	r.Pools = i.Pools
+	r.Operation = session.NewOperation(request.ID, string(oc.Operation.Operation), oc.Operation.Name)
+	switch {
+	case oc.Operation.Operation == ast.Subscription:
+		inlineDeferred(oc) // gqlgen never sends what an event defers
+		return r.subscribe()
+	case oc.Operation.Operation == ast.Mutation:
+		r.Kind = session.Write
+	case oc.Operation.Directives.ForName("snapshot") != nil:
+		r.Kind = session.Snapshot
+	default:
+		r.stream = request.Parts && request.Group == nil
+	}
+	switch {
+	case request.Group != nil: // NewGroup has done it
+	case r.stream:
+		r.labels = labelDeferred(oc)
+		r.showEnd(oc)
+	default:
+		inlineDeferred(oc)
+	}
+	return r.respond
+}
+
+// misused answers an operation that cannot have a session.
+func (i *interceptor) misused(err error) graphql.ResponseHandler {
+	i.Logger.Error("an operation was refused", "error", err)
+	return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{{
+		Err: err, Message: err.Error(), Extensions: map[string]any{"code": string(apierror.CodeInternal)},
+	}}})
+}

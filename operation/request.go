@@ -1,0 +1,87 @@
+package operation
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"rollcall/session"
+)
+
+// Request is one operation that a transport was sent, from before it is parsed to after its answer.
+type Request struct {
+	// ID is the operation's, which has it even if it cannot be parsed.
+	ID string
+	// Parts says that the transport sends an answer in parts, as they come: what a query defers is not waited for then.
+	Parts bool
+	// Group is what a query belongs to that is sent with others, or nil.
+	Group *Group
+
+	mu   sync.Mutex
+	ends []func()
+	one  [1]func() // room for the usual number
+}
+
+type contextKey struct{}
+
+// NewRequest returns a request, and the context that its operation is to be dispatched under. End must follow.
+func NewRequest(ctx context.Context) (context.Context, *Request) {
+	return newRequest(ctx, session.NewID())
+}
+
+// newRequest returns a request. Where it has no id, each of its operations gets one.
+func newRequest(ctx context.Context, id string) (context.Context, *Request) {
+	r := &Request{ID: id}
+	r.ends = r.one[:0]
+	return context.WithValue(ctx, contextKey{}, r), r
+}
+
+// fromContext returns the request that ctx belongs to, or nil.
+func fromContext(ctx context.Context) *Request {
+	r, _ := ctx.Value(contextKey{}).(*Request)
+	return r
+}
+
+// ID returns the id of the operation that ctx belongs to, which may not have begun; "" if there is none.
+func ID(ctx context.Context) string {
+	if op, ok := session.OperationFromContext(ctx); ok {
+		return op.ID
+	}
+	if r := fromContext(ctx); r != nil {
+		return r.ID
+	}
+	return ""
+}
+
+// onEnd has end called when the request is over.
+func (r *Request) onEnd(end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends = append(r.ends, end)
+}
+
+// End ends every session that the request has opened.
+func (r *Request) End() {
+	r.mu.Lock()
+	ends := r.ends
+	r.mu.Unlock()
+	for _, end := range ends {
+		end()
+	}
+}
+
+// Parts is a transport of gqlgen's that sends an answer in parts: transport.MultipartMixed, SSE and Websocket do. Any other one
+// would send the first part and leave the rest unsaid.
+func Parts(t graphql.Transport) graphql.Transport { return partsTransport{t} }
+
+type partsTransport struct{ graphql.Transport }
+
+// Do answers a request.
+func (t partsTransport) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	if request := fromContext(r.Context()); request != nil {
+		request.Parts = true
+	}
+	t.Transport.Do(w, r, exec)
+}

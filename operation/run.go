@@ -1,0 +1,175 @@
+package operation
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/apierror"
+	"rollcall/session"
+)
+
+// run is one operation on its way to its answer.
+type run struct {
+	*interceptor
+	session.Unit
+	request    *Request
+	operations [1]*graphql.OperationContext
+	stream     bool     // the transport takes an answer in parts
+	labels     []string // of what is deferred in a stream
+	parts      *parts   // of such an answer, or nil
+	parent     context.Context
+	began      time.Time
+	recorder   recorder
+
+	next    graphql.OperationHandler
+	session *session.Session        // of the last attempt
+	more    graphql.ResponseHandler // the parts of a deferred answer, or nil
+	done    bool
+}
+
+// respond returns the operation's answer, then the parts of it that were deferred, then nil.
+func (r *run) respond(context.Context) *graphql.Response {
+	extra := r.parts.next(r.done)
+	switch {
+	case extra != nil:
+		return extra
+	case r.done:
+		return nil
+	case r.more != nil:
+		return r.part()
+	}
+	response := r.answer()
+	if len(r.labels) > 0 {
+		r.parts = &parts{oc: r.operations[0], labels: r.labels, arrived: map[string]bool{}}
+		r.parts.take(response)
+	}
+	return r.sent(response)
+}
+
+// sent returns one of gqlgen's responses, and ends the session with the last.
+func (r *run) sent(response *graphql.Response) *graphql.Response {
+	r.recorder.add(response)
+	if !last(response) {
+		return response
+	}
+	r.finish()
+	if r.parts != nil && response != nil {
+		r.parts.end()
+		if len(r.parts.ready) > 0 {
+			hasNext := true
+			response.HasNext = &hasNext
+		}
+	}
+	return response
+}
+
+// finish ends the session of an answer that is complete.
+func (r *run) finish() {
+	r.done, r.more = true, nil
+	r.session.Close()
+	if !r.recorder.waits.Load() {
+		r.observed()
+	}
+}
+
+// errRefused keeps a mutation from being stored whose answer has errors, or that has none.
+var errRefused = errors.New("operation: the answer has errors")
+
+// answer runs the operation, as often as it has to be. Nothing has been written to the client meanwhile.
+func (r *run) answer() (response *graphql.Response) {
+	err := r.Unit.Run(r.parent, func(s *session.Session) error {
+		r.session = s
+		r.request.onEnd(func() {
+			s.Close()
+			r.observed()
+		})
+		response = r.execute()
+		switch {
+		case response == nil:
+			return cmp.Or(context.Cause(s.Context()), errRefused)
+		case r.Kind == session.Write && len(response.Errors) > 0:
+			return errRefused
+		case !last(response):
+			s.Keep()
+		}
+		return nil
+	})
+	_, unknown := errors.AsType[*session.OutcomeUnknownError](err)
+	r.recorder.unknown.Store(unknown)
+	switch {
+	case err == nil:
+		return response
+	case errors.Is(err, errRefused):
+		return r.failed(response, nil)
+	}
+	return r.failed(nil, err)
+}
+
+// execute lets gqlgen resolve and marshal the operation. A panic of a marshaller, which gqlgen
+// does not recover, becomes an error.
+func (r *run) execute() (response *graphql.Response) {
+	ctx := r.session.Context()
+	defer func() {
+		if p := recover(); p != nil {
+			response = r.failed(nil, r.operations[0].RecoverFunc(ctx, p))
+			if r.stream && r.more != nil { // what it deferred waits to be taken
+				go r.drain(r.more)
+			}
+		}
+	}()
+	if ctx.Err() != nil {
+		return nil
+	}
+	if r.stream {
+		ctx = context.WithoutCancel(ctx) // see stream.go
+	}
+	ctx = r.bind(ctx)
+	handler := r.next(ctx)
+	if r.stream {
+		engine := ctx
+		r.more = func(context.Context) *graphql.Response { return handler(engine) }
+	}
+	return handler(ctx)
+}
+
+// failed returns an answer without data: that of response with its errors, or one that reports err.
+func (r *run) failed(response *graphql.Response, err error) *graphql.Response {
+	if response == nil {
+		response = &graphql.Response{}
+	}
+	response.Data, response.HasNext = json.RawMessage("null"), nil
+	if err != nil {
+		present := r.ErrorPresenter
+		if present == nil {
+			present = graphql.DefaultErrorPresenter
+		}
+		response.Errors = append(response.Errors, present(r.session.Context(), public(err)))
+	}
+	return response
+}
+
+// public is what a client may know of a session's own error: its message and code name nothing internal.
+func public(err error) *gqlerror.Error {
+	shown := apierror.Internal()
+	unknown, isUnknown := errors.AsType[*session.OutcomeUnknownError](err)
+	late, isLate := errors.AsType[*session.DeadlineError](err)
+	switch {
+	case isUnknown:
+		shown = apierror.OutcomeUnknown()
+	case isLate:
+		shown = apierror.TookTooLong(late.Deadline)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		shown = apierror.Cancelled()
+	}
+	extensions := map[string]any{"code": string(shown.Code)}
+	if isUnknown {
+		extensions["operationId"] = unknown.ID
+	}
+	return &gqlerror.Error{Err: err, Message: shown.Message, Extensions: extensions}
+}
