@@ -101,13 +101,7 @@ func newHandler(cfg Config, planned bool) *API {
 		cfg.Events = &event.Local{}
 	}
 	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events})
-	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: &Resolver{Directory: d},
-	})
-	rules := validation.Rules
-	if cfg.Production {
-		rules = validation.WithoutIntrospection
-	}
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{Directory: d}})
 	if planned {
 		schema = d.Plan.Answers(schema)
 	}
@@ -125,22 +119,12 @@ func newHandler(cfg Config, planned bool) *API {
 	}
 	srv.AddTransport(api.sockets)
 	srv.AddTransport(api.streams)
-	parsed := limit.NewCache(documents, limit.Bytes)
-	srv.SetQueryCache(parsed)
-	srv.SetValidationRulesFn(rules)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
-	if !cfg.Production {
-		srv.Use(introspection{})
-	}
-	srv.Use(document.Extension{
-		Listed: cfg.Documents, ListedOnly: cfg.DocumentsOnly, Rules: rules, Logger: cfg.Logger,
-		Automatic: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) }),
-	})
-	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Check: validation.Request, Depth: cfg.MaxDepth})
+	cfg.readDocuments(srv)
 	srv.Use(cost)
 	srv.AroundResponses(boundErrors)
-	srv.Use(events{})
+	srv.AroundResponses(endSlow)
 	srv.Use(d.Plan)
 	api.Handler = operation.Handler(srv, operation.Extension{
 		Pools: session.Pools{
@@ -159,6 +143,24 @@ func newHandler(cfg Config, planned bool) *API {
 		api.Handler = cfg.Viewer(api.Handler)
 	}
 	return api
+}
+
+// readDocuments sets up how a server finds, bounds and checks documents.
+func (cfg Config) readDocuments(srv *handler.Server) {
+	rules := validation.Rules
+	if cfg.Production {
+		rules = validation.WithoutIntrospection
+	} else {
+		srv.Use(introspection{})
+	}
+	parsed := limit.NewCache(documents, limit.Bytes)
+	srv.SetQueryCache(parsed)
+	srv.SetValidationRulesFn(rules)
+	srv.Use(document.Extension{
+		Listed: cfg.Documents, ListedOnly: cfg.DocumentsOnly, Rules: rules, Logger: cfg.Logger,
+		Automatic: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) }),
+	})
+	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Check: validation.Request, Depth: cfg.MaxDepth})
 }
 
 // gate admits as many requests as may run and wait; nil: all.

@@ -10,31 +10,19 @@ import (
 	"rollcall/apierror"
 )
 
-// events is the gqlgen extension that tells a subscriber which was too slow why there are no more events.
-type events struct{}
-
-var _ interface {
-	graphql.HandlerExtension
-	graphql.ResponseInterceptor
-} = events{}
-
-// ExtensionName names the extension in gqlgen's statistics.
-func (events) ExtensionName() string { return "Events" }
-
-// Validate accepts every schema.
-func (events) Validate(graphql.ExecutableSchema) error { return nil }
-
-// InterceptResponse answers the end of a subscription that its client has not ended: see event.Broker.
-func (e events) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+// endSlow is the response interceptor that answers the end of a subscription which its client has not ended: the client was too slow,
+// see event.Broker.
+func endSlow(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	const ended = "SlowSubscriber" // in the operation's statistics
 	response := next(ctx)
 	if response != nil || ctx.Err() != nil {
 		return response
 	}
 	oc := graphql.GetOperationContext(ctx) // only what was executed has no response
-	if oc.Operation.Operation != ast.Subscription || oc.Stats.GetExtension(e.ExtensionName()) != nil {
+	if oc.Operation.Operation != ast.Subscription || oc.Stats.GetExtension(ended) != nil {
 		return nil
 	}
-	oc.Stats.SetExtension(e.ExtensionName(), "ended")
+	oc.Stats.SetExtension(ended, true)
 	graphql.AddError(ctx, &apierror.Error{
 		Code:    apierror.CodeSlowSubscriber,
 		Message: "the events were not read as fast as they came: subscribe again, and read what may have changed",
