@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
+	"rollcall/keyset"
 	"rollcall/model"
 )
 
@@ -28,7 +30,7 @@ func (s *server) point(ctx context.Context, variables json.RawMessage) (any, err
 	if err := json.Unmarshal(variables, &v); err != nil {
 		return nil, err
 	}
-	id, err := model.ParseIDOf(model.TypeUser, "id", v.ID)
+	id, err := parseID(v.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +53,20 @@ func (p *page) parse(variables json.RawMessage) (after int64, err error) {
 	if err := json.Unmarshal(variables, p); err != nil {
 		return 0, err
 	}
-	return model.DecodeCursor(model.TypeUser, p.After)
+	after, ok := keyset.ParseCursor("User", p.After)
+	if !ok {
+		err = fmt.Errorf("%q is not a cursor of users", p.After)
+	}
+	return after, err
+}
+
+// parseID returns the number in the global id of a user.
+func parseID(id string) (int64, error) {
+	typ, number, ok := keyset.ParseID(id)
+	if !ok || typ != "User" {
+		return 0, fmt.Errorf("%q is not the id of a user", id)
+	}
+	return number, nil
 }
 
 func (s *server) list(ctx context.Context, variables json.RawMessage) (any, error) {
@@ -110,7 +125,7 @@ func (s *server) nested(ctx context.Context, variables json.RawMessage) (any, er
 		managers, err = s.managers(ctx, users)
 		done <- err
 	}()
-	teams, err := s.teams(ctx, s.reads, keys, model.DefaultPage)
+	teams, err := s.teams(ctx, s.reads, keys, keyset.DefaultSize)
 	if err = errors.Join(err, <-done); err != nil {
 		return nil, err
 	}
@@ -202,7 +217,7 @@ func (s *server) aliases(ctx context.Context, variables json.RawMessage) (any, e
 	keys := make([]any, 0, len(ids))
 	asked := make(map[string]integer, len(ids))
 	for alias, id := range ids {
-		key, err := model.ParseIDOf(model.TypeUser, "id", id)
+		key, err := parseID(id)
 		if err != nil {
 			return nil, err
 		}
@@ -236,7 +251,7 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 	if err := json.Unmarshal(variables, &v); err != nil {
 		return nil, err
 	}
-	id, err := model.ParseIDOf(model.TypeUser, "id", v.ID)
+	id, err := parseID(v.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +275,7 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 	if n, err := result.RowsAffected(); n == 0 {
 		return nil, errors.Join(errors.New("no such user"), err)
 	}
-	teams, err := s.teams(ctx, tx, []any{id}, model.DefaultPage)
+	teams, err := s.teams(ctx, tx, []any{id}, keyset.DefaultSize)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"rollcall/keyset"
 	"rollcall/model"
 )
 
@@ -128,7 +129,7 @@ func (s *server) teams(ctx context.Context, from querier, users []any, first int
 		var user integer
 		var t team
 		err := rows.Scan(&user, &t.id, &t.Name)
-		t.ID = model.TeamID(int64(t.id))
+		t.ID = keyset.ID("Team", int64(t.id))
 		all[user] = append(all[user], t)
 		return err
 	})
