@@ -105,28 +105,21 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Obje
 				to[len(to)-1] = integer{&r.parent}
 			}
 		}
-		width := len(selected)
-		if list.Parent != "" {
-			width++
-		}
-		loader := nodes.byID.Loader(ctx)
-		for window, parents := range byWindow(keys) {
-			rows, err := read(ctx, list.Rows(window, parents, selected), width, targets)
+		loader, width := nodes.byID.Loader(ctx), len(selected)+list.Parents()
+		for _, group := range keyset.Groups(keys) {
+			rows, err := read(ctx, list.Rows(group, selected), width, targets)
 			if err != nil {
 				return nil, err
 			}
-			ofParent := make(map[int64][]*E, len(parents))
+			ofParent := make(map[keyset.Parent][]*E, len(group))
 			for _, r := range rows {
 				base(&r.edge).Lead(&r.node, &nodes.rows)
 				loader.Prime(nodes.ID(&r.node), &r.node)
-				ofParent[r.parent] = append(ofParent[r.parent], &r.edge)
+				parent := list.ParentOf(r.parent)
+				ofParent[parent] = append(ofParent[parent], &r.edge)
 			}
-			for _, parent := range parents {
-				key := window
-				if list.Parent != "" {
-					key.Parent = keyset.Of(parent)
-				}
-				pages[key] = keyset.Page(list, key, ofParent[parent], base)
+			for _, key := range group {
+				pages[key] = keyset.Page(list, key, ofParent[key.Parent], base)
 			}
 		}
 		return pages, nil
@@ -148,17 +141,6 @@ func qualified[T any](o *Object[T], table string, columns batch.Columns, to []st
 		to = append(to, column)
 	}
 	return o.targets(names), to
-}
-
-// byWindow groups keys that differ in their parents only. A list without a parent has one of 0.
-func byWindow(keys []keyset.Key) map[keyset.Key][]int64 {
-	groups := map[keyset.Key][]int64{}
-	for _, key := range keys {
-		window := key
-		window.Parent = keyset.Parent{}
-		groups[window] = append(groups[window], key.Parent.ID())
-	}
-	return groups
 }
 
 // count is what the number of a list is loaded by.
@@ -190,26 +172,24 @@ func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, edges *
 // readCounts counts the rows of lists.
 func readCounts(ctx context.Context, keys []count, _ batch.Columns) (map[count]int, error) {
 	counts := make(map[count]int, len(keys))
-	groups := map[count][]int64{}
+	byList := map[*keyset.List][]keyset.Key{}
 	for _, k := range keys {
-		whole := k
-		whole.key.Parent = keyset.Parent{}
-		groups[whole] = append(groups[whole], k.key.Parent.ID())
+		byList[k.list] = append(byList[k.list], k.key)
 	}
-	type number struct{ parent, rows int64 }
-	for whole, parents := range groups {
-		numbers, err := read(ctx, whole.list.Count(whole.key, parents), 2, func(n *number, to []any) {
-			to[0], to[1] = integer{&n.parent}, integer{&n.rows}
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range numbers {
-			of := whole
-			if of.list.Parent != "" {
-				of.key.Parent = keyset.Of(n.parent)
+	type number struct{ rows, parent int64 }
+	for list, keys := range byList {
+		for _, group := range keyset.Groups(keys) {
+			numbers, err := read(ctx, list.Count(group), 1+list.Parents(), func(n *number, to []any) {
+				to[len(to)-1], to[0] = integer{&n.parent}, integer{&n.rows}
+			})
+			if err != nil {
+				return nil, err
 			}
-			counts[of] = int(n.rows)
+			for _, n := range numbers {
+				of := group[0]
+				of.Parent = list.ParentOf(n.parent)
+				counts[count{list, of}] = int(n.rows)
+			}
 		}
 	}
 	return counts, nil

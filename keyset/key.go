@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,8 +35,26 @@ type Parent struct {
 // Of returns the parent with an id.
 func Of(id int64) Parent { return Parent{id, true} }
 
-// ID returns the parent's id, of which nothing follows where there is no parent.
-func (p Parent) ID() int64 { return p.id }
+// Groups returns keys in groups in which they differ in their parents only, so that they are read together.
+func Groups(keys []Key) map[Key][]Key {
+	groups := map[Key][]Key{}
+	for _, key := range keys {
+		common := key
+		common.Parent = Parent{}
+		groups[common] = append(groups[common], key)
+	}
+	return groups
+}
+
+// parents returns the ids of the parents of a group.
+func parents(group []Key) []int64 {
+	ids := make([]int64, len(group))
+	for i, key := range group {
+		ids[i] = key.Parent.id
+	}
+	slices.Sort(ids)
+	return ids
+}
 
 // Filter is which rows of a list there are. Its zero value is all.
 type Filter struct {

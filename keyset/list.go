@@ -30,21 +30,22 @@ type Statement struct {
 	Args []any
 }
 
-// Rows returns the statements that read one window of the lists of some parents (none: of the whole table), one row more of
-// each than it holds. They select columns, such as t.name or e.role AS edge_role, each with a name of its own, and behind them the
-// parent's id, if there is one. The rows of one list come one after the other, in the order in which they are read: see Page.
-func (l *List) Rows(key Key, parents []int64, columns []string) []Statement {
+// Rows returns the statements that read the windows of a group of lists, one row more of each than it holds. They select columns, such
+// as t.name or e.role AS edge_role, each with a name of its own, and behind them the parent's id, if there is one. The rows of one
+// list come one after the other, in the order in which they are read: see Page.
+func (l *List) Rows(group []Key, columns []string) []Statement {
+	key := group[0]
 	if l.Parent == "" {
 		return []Statement{{l.window(key, columns), key.args(nil)}}
 	}
 	columns = append(columns, l.Parent+" AS parent_id")
 	if l.Few {
-		return l.numbered(key, parents, columns)
+		return l.numbered(key, parents(group), columns)
 	}
 	one, same := l.window(key, columns), key.args(nil)
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
 	var all []Statement
-	for ids := range slices.Chunk(slices.Sorted(slices.Values(parents)), maxArms) {
+	for ids := range slices.Chunk(parents(group), maxArms) {
 		ids = padded(ids, noID, maxArms)
 		args := make([]any, 0, len(ids)*(1+len(same)))
 		for _, id := range ids {
@@ -134,20 +135,33 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	return all
 }
 
-// Count returns the statements that count the rows of the lists of some parents, and select the parent and the number.
-func (l *List) Count(key Key, parents []int64) []Statement {
+// Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
+// id.
+func (l *List) Count(group []Key) []Statement {
+	key := group[0]
 	if l.Parent == "" {
-		return []Statement{{"SELECT 0, COUNT(*) FROM " + l.From + l.where(key.Whole(), ""), key.Whole().places(nil)}}
+		return []Statement{{"SELECT COUNT(*) FROM " + l.From + l.where(key, ""), key.places(nil)}}
 	}
 	var all []Statement
-	for marks, args := range In(parents) {
+	for marks, args := range In(parents(group)) {
 		all = append(all, Statement{
-			"SELECT " + l.Parent + ", COUNT(*) FROM " + l.From + l.where(key.Whole(), l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
-			key.Whole().places(args),
+			"SELECT COUNT(*), " + l.Parent + " FROM " + l.From + l.where(key, l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
+			key.places(args),
 		})
 	}
 	return all
 }
+
+// Parents is how many columns of a row tell its parent: one, or none.
+func (l *List) Parents() int {
+	if l.Parent == "" {
+		return 0
+	}
+	return 1
+}
+
+// ParentOf returns the parent whose id a row of the list has, or none.
+func (l *List) ParentOf(id int64) Parent { return Parent{id, l.Parent != ""} }
 
 // In yields, for at most MaxKeys keys at a time, the placeholders of an IN list and its arguments: in order, and, so that a database
 // sees few different statements, as many as a power of two, the last one being repeated.
