@@ -43,9 +43,13 @@ type member[T any] interface {
 
 // Text declares a field that holds a string, or one of an enum's values.
 func Text[T any, S ~string](o *Object[T], name string, at func(*T) *S) *Field[T, S] {
+	scan := func(s *S) any { return text[S]{s} }
+	if plain, ok := any(func(s *string) any { return s }).(func(*S) any); ok { // which database/sql scans at once
+		scan = plain
+	}
 	return add(o, name, at, kind[S]{
 		"String",
-		func(s *S) any { return text[S]{s} },
+		scan,
 		func(b []byte, s S) []byte { return scalar.AppendString(b, string(s)) },
 		func(v any) (S, error) {
 			s, err := scalar.UnmarshalString(v)
