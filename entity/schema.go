@@ -127,8 +127,7 @@ func (s *Schema) Check(ctx context.Context, db *gorm.DB) error {
 	for _, t := range s.tables {
 		types, err := db.WithContext(ctx).Migrator().ColumnTypes(t.name)
 		if err != nil {
-			missing = append(missing, fmt.Errorf("entity: cannot look at the table %s of %s, which a migration is to make: %w", t.name, t.typ, err))
-			continue
+			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", t.name, t.typ, err)
 		}
 		there := map[string]bool{}
 		for _, column := range types {
