@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -154,8 +156,8 @@ func runs(a, b []string) (n int) {
 	for i := range common {
 		common[i] = make([]int, len(b)+1)
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
+	for i := range slices.Backward(a) {
+		for j := range slices.Backward(b) {
 			if common[i][j] = max(common[i+1][j], common[i][j+1]); a[i] == b[j] {
 				common[i][j] = common[i+1][j+1] + 1
 			}
@@ -217,10 +219,7 @@ func workedExamples(guide string) (all []example) {
 
 // apply returns files in which the example's change is made.
 func (e example) apply(t *testing.T, to files) files {
-	changed := files{}
-	for name, text := range to {
-		changed[name] = text
-	}
+	changed := maps.Clone(to)
 	for _, h := range e.hunks {
 		text, before, after := changed[h.file], "\n"+h.before, "\n"+h.after
 		switch n := strings.Count("\n"+text, before); {
