@@ -41,13 +41,37 @@ type member[T any] interface {
 	change(value any, into *T) (func(t *T) (changed bool, err error), error)
 }
 
-// Text declares a field that holds a string, or one of an enum's values.
-func Text[T any, S ~string](o *Object[T], name string, at func(*T) *S) *Field[T, S] {
+// kindOf returns the kind of the scalar that has a Go type.
+func kindOf[V string | int64 | bool | time.Time]() kind[V] {
+	var k any
+	switch any(*new(V)).(type) {
+	case string:
+		k = textKind[string]()
+	case int64:
+		k = kind[int64]{
+			"Int",
+			func(n *int64) any { return integer{n} },
+			func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) },
+			func(v any) (int64, error) {
+				n, err := scalar.UnmarshalInt(v)
+				return int64(n), err
+			},
+		}
+	case bool:
+		k = kind[bool]{"Boolean", func(is *bool) any { return boolField{is} }, strconv.AppendBool, scalar.UnmarshalBoolean}
+	case time.Time:
+		k = kind[time.Time]{"Time", func(t *time.Time) any { return instant{t} }, scalar.AppendTime, scalar.UnmarshalTime}
+	}
+	return k.(kind[V])
+}
+
+// textKind is the kind of strings of any type.
+func textKind[S ~string]() kind[S] {
 	scan := func(s *S) any { return text[S]{s} }
 	if plain, ok := any(func(s *string) any { return s }).(func(*S) any); ok { // which database/sql scans at once
 		scan = plain
 	}
-	return add(o, name, at, kind[S]{
+	return kind[S]{
 		"String",
 		scan,
 		func(b []byte, s S) []byte { return scalar.AppendString(b, string(s)) },
@@ -55,30 +79,27 @@ func Text[T any, S ~string](o *Object[T], name string, at func(*T) *S) *Field[T,
 			s, err := scalar.UnmarshalString(v)
 			return S(s), err
 		},
-	})
+	}
+}
+
+// Text declares a field that holds a string, or one of an enum's values.
+func Text[T any, S ~string](o *Object[T], name string, at func(*T) *S) *Field[T, S] {
+	return add(o, name, at, textKind[S]())
 }
 
 // Int declares a field that holds a whole number of 32 bits.
 func Int[T any](o *Object[T], name string, at func(*T) *int64) *Field[T, int64] {
-	return add(o, name, at, kind[int64]{
-		"Int",
-		func(n *int64) any { return integer{n} },
-		func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) },
-		func(v any) (int64, error) {
-			n, err := scalar.UnmarshalInt(v)
-			return int64(n), err
-		},
-	})
+	return add(o, name, at, kindOf[int64]())
+}
+
+// Bool declares a field that is true or false.
+func Bool[T any](o *Object[T], name string, at func(*T) *bool) *Field[T, bool] {
+	return add(o, name, at, kindOf[bool]())
 }
 
 // Time declares a field that holds a point in time.
 func Time[T any](o *Object[T], name string, at func(*T) *time.Time) *Field[T, time.Time] {
-	return add(o, name, at, kind[time.Time]{
-		"Time",
-		func(t *time.Time) any { return instant{t} },
-		scalar.AppendTime,
-		scalar.UnmarshalTime,
-	})
+	return add(o, name, at, kindOf[time.Time]())
 }
 
 // add declares a field whose column has its name in lower case, with underscores.

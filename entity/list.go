@@ -46,6 +46,7 @@ func declareList[P, E, N any](
 	s *Schema, typ, name string, nodes *Object[N], source *batch.Source[keyset.Key, *keyset.Connection[E, N]], parent func(P) keyset.Parent,
 ) {
 	s.Sized(typ, name, "first", "last")
+	s.lists = append(s.lists, [2]string{typ, name})
 	s.Add(func() batch.Field {
 		f := batch.Lookup(typ, name, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
 			key, err := s.listKey(args, nodes.name)

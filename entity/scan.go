@@ -66,6 +66,24 @@ func (n optionalInteger) Scan(value any) error {
 	return integer{*n.to}.Scan(value)
 }
 
+// boolField scans true or false, which databases without such a type keep as 1 or 0.
+type boolField struct{ *bool }
+
+// Scan implements sql.Scanner.
+func (f boolField) Scan(value any) (err error) {
+	switch v := value.(type) {
+	case bool:
+		*f.bool = v
+	case int64:
+		*f.bool = v != 0
+	case []byte:
+		*f.bool, err = strconv.ParseBool(string(v))
+	default:
+		err = fmt.Errorf("entity: %T is neither true nor false", value)
+	}
+	return err
+}
+
 // text scans a string of any type.
 type text[S ~string] struct{ to *S }
 

@@ -35,6 +35,7 @@ type Schema struct {
 	tables      []table
 	checks      []func(*ast.Schema) error
 	connections map[string]bool // that are declared, by what the names of their types begin with
+	lists       [][2]string     // type and field
 	arguments   []argument
 	sizes       map[[2]string][]string // by type and field: see Sized
 }
@@ -43,12 +44,6 @@ type Schema struct {
 type table struct {
 	typ, name string
 	columns   []string
-}
-
-// argument is one that lists may have.
-type argument struct {
-	name  string
-	apply func(value any, key *keyset.Key) error
 }
 
 // NewSchema returns a schema without types. A page holds at most maxSize items.
@@ -93,12 +88,6 @@ func (s *Schema) Sizes(field *ast.Field) []string {
 	return s.sizes[[2]string{field.ObjectDefinition.Name, field.Name}]
 }
 
-// ListArgument declares an argument that lists of the schema may have: apply changes the key of a list by its value, and returns a
-// BAD_USER_INPUT error for one that it does not take. It is not called where the argument is left out or null.
-func (s *Schema) ListArgument(name string, apply func(value any, key *keyset.Key) error) {
-	s.arguments = append(s.arguments, argument{name, apply})
-}
-
 // Plan returns the read plan of the schema. It is made once, when all is declared.
 func (s *Schema) Plan() *batch.Plan {
 	fields := make([]batch.Field, len(s.fields))
@@ -109,7 +98,7 @@ func (s *Schema) Plan() *batch.Plan {
 		s.tables = append(s.tables, define())
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		var wrong []error
+		wrong := []error{s.checkArguments(schema)}
 		for _, check := range s.checks {
 			wrong = append(wrong, check(schema))
 		}
@@ -117,26 +106,31 @@ func (s *Schema) Plan() *batch.Plan {
 	})
 }
 
+// scalars is which function declares a field of a scalar, and the Go type of its values.
+var scalars = map[string]struct{ function, typ string }{
+	"String": {"Text", "string"}, "Int": {"Int", "int64"}, "Boolean": {"Bool", "bool"}, "Time": {"Time", "time.Time"},
+}
+
 // suggest returns the line that may declare a field.
 func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 	object, goName := strings.ToLower(of.Name)+"s", strings.ToUpper(field.Name[:1])+field.Name[1:]
 	line := func(function, rest, typ, name string) string {
-		return fmt.Sprintf("entity.%s(%s, %q, %sfunc(o *%s) %s { return &o.%s })", function, object, field.Name, rest, of.Name, typ, name)
+		return fmt.Sprintf("entity.%s(%s, %q, %sfunc(o *%s) *%s { return &o.%s })", function, object, field.Name, rest, of.Name, typ, name)
 	}
-	switch to := field.Type.Name(); {
-	case strings.HasSuffix(to, "Connection"):
+	to := field.Type.Name()
+	declared, known := scalars[to]
+	switch list := strings.HasSuffix(to, "Connection"); {
+	case known:
+		return line(declared.function, "", declared.typ, goName)
+	case list && of.Name == "Query":
+		return fmt.Sprintf("entity.All(schema, %q, %ss)", field.Name, strings.ToLower(strings.TrimSuffix(to, "Connection")))
+	case list:
 		return fmt.Sprintf("entity.Many(%s, %q, …, \"%s_id\"), or entity.Through", object, field.Name, snake(of.Name)[1:])
-	case to == "String":
-		return line("Text", "", "*string", goName)
-	case to == "Int":
-		return line("Int", "", "*int64", goName)
-	case to == "Time":
-		return line("Time", "", "*time.Time", goName)
 	case len(field.Arguments) == 0 && field.Type.Elem == nil && of.Name != "Query":
-		return line("One", strings.ToLower(to)+"s, ", "**int64", goName+"ID") +
+		return line("One", strings.ToLower(to)+"s, ", "*int64", goName+"ID") +
 			fmt.Sprintf(", or batch.Unplanned(%q, %q) if gqlgen alone answers it", of.Name, field.Name)
 	}
-	return fmt.Sprintf("entity.Find, FindBy or List, or batch.Unplanned(%q, %q) if its resolver alone answers it", of.Name, field.Name)
+	return fmt.Sprintf("entity.Find or FindBy, or batch.Unplanned(%q, %q) if its resolver alone answers it", of.Name, field.Name)
 }
 
 // Check returns an error that names each declared column that a database does not have, and its type.

@@ -15,22 +15,28 @@ const (
 )
 
 // CheckName returns a name in the form in which it is stored. The error is BAD_USER_INPUT.
-func CheckName(name string) (string, error) {
-	if !utf8.ValidString(name) {
-		return "", apierror.BadInput("name", "name must be text in UTF-8")
+func CheckName(name string) (string, error) { return CheckText("name", 1, maxName)(name) }
+
+// CheckText returns the check of an input's field that holds a line of fewest to most characters: it returns the line in the form in
+// which it is stored. The check's error is BAD_USER_INPUT.
+func CheckText(field string, fewest, most int) func(string) (string, error) {
+	return func(text string) (string, error) {
+		if !utf8.ValidString(text) {
+			return "", apierror.BadInput(field, "%s must be text in UTF-8", field)
+		}
+		text = normalName(text)
+		if n := utf8.RuneCountInString(text); n < fewest || n > most {
+			return "", apierror.BadInput(field, "%s must have %d to %d characters, not %d", field, fewest, most, n)
+		}
+		if text != "" && !strings.ContainsFunc(text, visible) {
+			return "", apierror.BadInput(field, "%s must be visible text", field)
+		}
+		if r, found := refused(text); found {
+			return "", apierror.BadInput(field, "%s must be visible text, without control characters, line breaks and characters that cannot be seen: "+
+				"%U has no place there", field, r)
+		}
+		return text, nil
 	}
-	name = normalName(name)
-	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
-		return "", apierror.BadInput("name", "name must have 1 to %d characters, not %d", maxName, n)
-	}
-	if !strings.ContainsFunc(name, visible) {
-		return "", apierror.BadInput("name", "name must be visible text")
-	}
-	if r, found := refused(name); found {
-		return "", apierror.BadInput("name", "name must be visible text, without control characters, line breaks and characters that cannot be seen: "+
-			"%U has no place there", r)
-	}
-	return name, nil
 }
 
 // CheckEmail returns an email address in the form in which it is stored. The error is BAD_USER_INPUT.

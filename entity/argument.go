@@ -1,0 +1,65 @@
+package entity
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/keyset"
+)
+
+// Key is the key of a list, which the list's arguments change.
+type Key = keyset.Key
+
+// argument is one that lists may have.
+type argument struct {
+	name, scalar string
+	apply        func(value any, key *Key) error
+}
+
+// ListArgument declares an argument that lists of the schema may have, besides those that say which window of the list is read:
+// apply changes the key of a list by its value, and returns a BAD_USER_INPUT error for one that it does not take. It is not
+// called where the argument is left out or null.
+func ListArgument[V string | int64 | bool | time.Time](s *Schema, name string, apply func(value V, key *Key) error) {
+	k := kindOf[V]()
+	s.arguments = append(s.arguments, argument{name, k.scalar, func(given any, key *Key) error {
+		value, err := k.parse(given)
+		if err != nil {
+			return err
+		}
+		return apply(value, key)
+	}})
+}
+
+// windowArguments are those that keyset.ParseWindow reads.
+var windowArguments = []string{"first", "after", "last", "before"}
+
+// checkArguments compares the arguments that the lists of a schema have with those that are declared.
+func (s *Schema) checkArguments(schema *ast.Schema) error {
+	var wrong []error
+	taken := map[string]bool{}
+	for _, list := range s.lists {
+		for _, of := range schema.Types[list[0]].Fields.ForName(list[1]).Arguments {
+			typ := of.Type.Name()
+			i := slices.IndexFunc(s.arguments, func(a argument) bool { return a.name == of.Name })
+			taken[of.Name] = true
+			switch name := fmt.Sprintf("%s.%s(%s:)", list[0], list[1], of.Name); {
+			case slices.Contains(windowArguments, of.Name):
+			case i < 0:
+				wrong = append(wrong, fmt.Errorf("entity: the schema has the argument %s, which is not declared: add entity.ListArgument(schema, %q, func(value %s, key *entity.Key) error { … })",
+					name, of.Name, scalars[typ].typ))
+			case s.arguments[i].scalar != typ && (s.arguments[i].scalar != "String" || schema.Types[typ].Kind != ast.Enum):
+				wrong = append(wrong, fmt.Errorf("entity: %s is a %s, and its ListArgument takes a %s: let both be the same", name, typ, s.arguments[i].scalar))
+			}
+		}
+	}
+	for _, a := range s.arguments {
+		if !taken[a.name] {
+			wrong = append(wrong, fmt.Errorf("entity: ListArgument declares %s, and no list of the schema has it: add it to one, or take the declaration out", a.name))
+		}
+	}
+	return errors.Join(wrong...)
+}
