@@ -81,7 +81,7 @@ benchmarks: ## Run the benchmarks, and those beside other libraries.
 # No generated code, no tests, no packages for tests (whose names end in test), and nothing of bench/ and e2e/.
 lines: COMMIT ?=
 lines: ## Count the lines of production Go in each package, of the working tree or of COMMIT=main.
-	@git grep -c '' $(COMMIT) -- '*.go' ':!*_test.go' ':!*test/*' ':!*/generated/*' ':!bench/*' ':!e2e/*' | \
+	@git grep -c '' $(COMMIT) -- '*.go' ':!*_test.go' ':!*test/*' ':!*/generated/*' ':!*/testdata/*' ':!bench/*' ':!e2e/*' | \
 		awk -F: '{ if (!sub("/[^/]*$$", "", $$(NF - 1))) $$(NF - 1) = "."; lines[$$(NF - 1)] += $$NF; all += $$NF } \
 		END { for (folder in lines) printf "%7d  %s\n", lines[folder], folder | "sort -k 2"; close("sort -k 2"); printf "%7d  in all\n", all }'
 

@@ -69,24 +69,16 @@ func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], no
 	})
 }
 
-// node is a type whose objects have global ids.
-type node struct {
-	typ  string
-	one  func(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field
-	many func(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field
+func (o *Object[T]) isNode() bool { return o.byID != nil }
+
+func (o *Object[T]) node(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field {
+	return batch.Lookup("Query", field, o.byID, key)
 }
 
-// nodeOf returns the node that an object is.
-func nodeOf[T any](o *Object[T]) node {
-	return node{
-		o.name,
-		func(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field {
-			return batch.Lookup("Query", field, o.byID, key)
-		},
-		func(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field {
-			return batch.Lookups("Query", field, o.byID, keys, list)
-		},
-	}
+func (o *Object[T]) nodes(
+	field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any,
+) batch.Field {
+	return batch.Lookups("Query", field, o.byID, keys, list)
 }
 
 // Nodes declares the fields of Query that have whatever object has a global id, or null: one by the argument id, and several, in the
@@ -101,17 +93,20 @@ func Nodes[N any](s *Schema, one, several string) {
 		return all
 	}
 	s.Sized("Query", several, "ids")
-	for _, n := range s.nodes {
+	for _, o := range s.objects {
+		if !o.isNode() {
+			continue
+		}
 		s.Add(func() batch.Field {
-			return n.one(one, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
+			return o.node(one, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
 				typ, id, err := s.parseID(args["id"])
 				if err != nil {
 					return nil, err
 				}
-				return func(batch.Root) (int64, bool) { return id, typ == n.typ }, nil
+				return func(batch.Root) (int64, bool) { return id, typ == o.Name() }, nil
 			})
 		})
-		s.Add(func() batch.Field { return n.many(several, s.nodeKeys(n.typ), list) })
+		s.Add(func() batch.Field { return o.nodes(several, s.nodeKeys(o.Name()), list) })
 	}
 }
 
@@ -148,12 +143,14 @@ func (s *Schema) parseID(argument any) (typ string, number int64, err error) {
 		return "", 0, err
 	}
 	typ, number, ok := keyset.ParseID(id)
-	forms := make([]string, len(s.nodes))
-	for i, n := range s.nodes {
-		if ok && n.typ == typ {
-			return typ, number, nil
+	if ok && slices.ContainsFunc(s.objects, func(o object) bool { return o.Name() == typ && o.isNode() }) {
+		return typ, number, nil
+	}
+	var forms []string
+	for _, o := range s.objects {
+		if o.isNode() {
+			forms = append(forms, fmt.Sprintf("\"%s:%d\"", o.Name(), []int{42, 7}[len(forms)%2]))
 		}
-		forms[i] = fmt.Sprintf("\"%s:%d\"", n.typ, []int{42, 7}[i%2])
 	}
 	return "", 0, apierror.BadInput("id", "%q is not an id: expected a form like %s", apierror.Clip(id), strings.Join(forms, " or "))
 }

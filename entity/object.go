@@ -32,9 +32,8 @@ type Object[T any] struct {
 func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
 	o := &Object[T]{schema: s, name: name, table: table, rows: keyset.Rows[T]{Type: name, ID: at}}
 	o.byID = batch.NewSource(o.readByID)
-	s.nodes = append(s.nodes, nodeOf(o))
-	s.checks = append(s.checks, o.checkInputs)
-	o.define(map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }})
+	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
+	s.objects = append(s.objects, o)
 	s.Add(func() batch.Field { return batch.Column(name, "", "id") })
 	s.Add(func() batch.Field {
 		return batch.Value(name, "id", func(b []byte, t *T) []byte {
@@ -48,20 +47,19 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 // Link declares the edges of a list that a table between two others makes: T embeds a keyset.Edge, and its fields are columns of
 // that table. prefix is what the names of the edge's and the connection's type begin with.
 func Link[T any](s *Schema, prefix, table string) *Object[T] {
-	o := &Object[T]{schema: s, name: prefix + "Edge", table: table}
-	o.define(map[string]func(*T) any{})
+	o := &Object[T]{schema: s, name: prefix + "Edge", table: table, scans: map[string]func(*T) any{}}
+	s.objects = append(s.objects, o)
 	return o
 }
 
-// define takes note of the columns of a table, once all are declared.
-func (o *Object[T]) define(scans map[string]func(*T) any) {
-	o.scans = scans
-	o.schema.define = append(o.schema.define, func() table {
-		for _, m := range o.members {
-			o.scans[m.columnName()] = m.target
-		}
-		return table{o.name, o.table, slices.Sorted(maps.Keys(o.scans))}
-	})
+func (o *Object[T]) finish() {
+	for _, m := range o.members {
+		o.scans[m.columnName()] = m.target
+	}
+}
+
+func (o *Object[T]) columns() (table string, names []string) {
+	return o.table, slices.Sorted(maps.Keys(o.scans))
 }
 
 // targets returns where columns go.
@@ -141,7 +139,7 @@ func (o *Object[T]) from(columns []string) string {
 // Read reads a whole object past the batches, for a mutation. lock is what follows in the statement, such as FOR UPDATE. The error
 // is NOT_FOUND where there is none.
 func (o *Object[T]) Read(ctx context.Context, id int64, lock string) (*T, error) {
-	columns := slices.Sorted(maps.Keys(o.scans))
+	_, columns := o.columns()
 	all, err := o.Select(ctx, columns, o.from(columns)+" WHERE id = ?"+lock, id)
 	switch {
 	case err != nil:

@@ -15,6 +15,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,20 +31,25 @@ import (
 type Schema struct {
 	maxSize     int
 	fields      []func() batch.Field // made when all is declared, as later calls may say more of each
-	nodes       []node
-	define      []func() table // takes note of the columns of each type, when all is declared
-	tables      []table
-	checks      []func(*ast.Schema) error
+	objects     []object
 	connections map[string]bool // that are declared, by what the names of their types begin with
 	lists       [][2]string     // type and field
 	arguments   []argument
 	sizes       map[[2]string][]string // by type and field: see Sized
 }
 
-// table is what a type's rows are read from.
-type table struct {
-	typ, name string
-	columns   []string
+// object is an Object, whatever its Go type is.
+type object interface {
+	Name() string
+	// finish takes note of the columns of the type, when all is declared.
+	finish()
+	// columns returns the type's table and the columns that it is declared with.
+	columns() (table string, names []string)
+	checkInputs(*ast.Schema) error
+	// isNode reports whether its objects have global ids. Then node and nodes declare the fields of Query that have such objects.
+	isNode() bool
+	node(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field
+	nodes(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field
 }
 
 // NewSchema returns a schema without types. A page holds at most maxSize items.
@@ -94,13 +100,13 @@ func (s *Schema) Plan() *batch.Plan {
 	for i, declare := range s.fields {
 		fields[i] = declare()
 	}
-	for _, define := range s.define {
-		s.tables = append(s.tables, define())
+	for _, o := range s.objects {
+		o.finish()
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
 		wrong := []error{s.checkArguments(schema)}
-		for _, check := range s.checks {
-			wrong = append(wrong, check(schema))
+		for _, o := range s.objects {
+			wrong = append(wrong, o.checkInputs(schema))
 		}
 		return errors.Join(wrong...)
 	})
@@ -136,16 +142,17 @@ func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 // Check returns an error that names each declared column that a database does not have, and its type.
 func (s *Schema) Check(ctx context.Context, db *sql.DB) error {
 	var missing []error
-	for _, t := range s.tables {
-		there, err := columnsOf(ctx, db, t.name)
+	for _, o := range s.objects {
+		table, columns := o.columns()
+		there, err := columnsOf(ctx, db, table)
 		if err != nil {
-			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", t.name, t.typ, err)
+			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", table, o.Name(), err)
 		}
-		for _, column := range t.columns {
+		for _, column := range columns {
 			if !slices.Contains(there, column) {
 				missing = append(missing, fmt.Errorf(
 					"entity: %s is declared with the column %s.%s, which the database does not have: add a migration with ALTER TABLE %[2]s ADD COLUMN %[3]s …, or name another with .Column(…)",
-					t.typ, t.name, column))
+					o.Name(), table, column))
 			}
 		}
 	}
