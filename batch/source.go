@@ -34,8 +34,19 @@ func (s *Source[K, V]) Load(ctx context.Context, key K) (V, error) {
 	return s.Loader(ctx).Load(ctx, key)
 }
 
-// Clear forgets everything that was loaded in the operation that ctx belongs to: a write may have changed it.
-func Clear(ctx context.Context) { mustFromContext(ctx).Clear() }
+// Prime stores a value that was read or written otherwise, as Loader.Prime does. Where ctx has no set, there is nothing to store it in.
+func (s *Source[K, V]) Prime(ctx context.Context, key K, value V) {
+	if fromContext(ctx) != nil {
+		s.Loader(ctx).Prime(key, value)
+	}
+}
+
+// Clear forgets everything that was loaded in the operation that ctx belongs to, if it has loaders: a write may have changed it.
+func Clear(ctx context.Context) {
+	if set := fromContext(ctx); set != nil {
+		set.Clear()
+	}
+}
 
 // mustFromContext returns the set of the operation that ctx belongs to.
 func mustFromContext(ctx context.Context) *Set {

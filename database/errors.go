@@ -4,39 +4,8 @@ import (
 	"errors"
 	"time"
 
-	"rollcall/apierror"
 	"rollcall/dialect"
 )
-
-// Translate turns a driver's unique and foreign-key violations into CONFLICT errors for users, with the
-// driver's error within. A user's email and a team's name that are taken name the input field. Every
-// other error, gorm.ErrRecordNotFound among them, is returned as it is.
-func Translate(err error) error {
-	if err == nil || apierror.CodeOf(err) != "" {
-		return err
-	}
-	var conflict *apierror.Error
-	switch m := dialect.MeaningOf(err); {
-	case m.Is(dialect.Unique):
-		conflict = uniqueConflict(m.Constraint)
-	case m.Is(dialect.ForeignKey):
-		conflict = apierror.Conflict("this refers to something that does not exist, or something else still refers to it")
-	default:
-		return err
-	}
-	conflict.Err = err
-	return conflict
-}
-
-func uniqueConflict(constraint string) *apierror.Error {
-	switch constraint {
-	case "users_email_key", "users.email":
-		return &apierror.Error{Code: apierror.CodeConflict, Field: "email", Message: "another user has this email"}
-	case "teams_name_key", "teams.name":
-		return &apierror.Error{Code: apierror.CodeConflict, Field: "name", Message: "another team has this name"}
-	}
-	return apierror.Conflict("a value that must be unique is already taken")
-}
 
 // unlessOvertaken runs a transaction, and again as long as another one has written the same rows first, ten times at most. One
 // that has waited for another in vain is not run again.

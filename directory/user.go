@@ -17,7 +17,8 @@ func (d *Directory) declareUser() {
 	entity.Find(d.schema, "user", u)
 	entity.All(d.schema, "users", u)
 	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName)
-	email := entity.Text(u, "email", func(u *model.User) *string { return &u.Email }).Writable(model.CheckEmail).KeepStored()
+	email := entity.Text(u, "email", func(u *model.User) *string { return &u.Email }).Writable(model.CheckEmail).KeepStored().
+		Unique("another user has this email")
 	entity.FindBy(d.schema, "userByEmail", u, email, func(email string) (string, bool) {
 		email = model.NormalEmail(email)
 		return email, model.StorableEmail(email)

@@ -15,7 +15,7 @@ import (
 // insert adds a row.
 func insert[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T) error {
 	if err := session.DB(ctx).Create(row).Error; err != nil {
-		return err
+		return o.Conflict(err)
 	}
 	wrote(ctx, d, o, model.UserCreated, row)
 	return nil
@@ -27,7 +27,7 @@ func update[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 		return nil
 	}
 	if err := session.DB(ctx).Model(row).Select(columns).Updates(row).Error; err != nil {
-		return err
+		return o.Conflict(err)
 	}
 	wrote(ctx, d, o, model.UserUpdated, row)
 	return nil
@@ -39,7 +39,7 @@ func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 		return err
 	}
 	if err := session.DB(ctx).Delete(row).Error; err != nil {
-		return err
+		return o.Conflict(err)
 	}
 	wrote(ctx, d, o, model.UserDeleted, row)
 	return nil
@@ -49,7 +49,7 @@ func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind model.UserChangeKind, row *T) {
 	batch.Clear(ctx)
 	if kind != model.UserDeleted {
-		o.ByID().Loader(ctx).Prime(o.ID(row), row)
+		o.ByID().Prime(ctx, o.ID(row), row)
 	}
 	if o.Name() == d.users.Name() { // nobody waits for changes of other types
 		id := o.ID(row)

@@ -25,7 +25,8 @@ type Field[T, V any] struct {
 	at                  func(*T) *V
 	kind[V]
 	check func(V) (V, error)
-	keep  bool // an update passes over the stored value
+	keep  bool   // an update passes over the stored value
+	taken string // what a client is told whose value another object has
 }
 
 // member is a Field, whatever its Go type is.
@@ -34,6 +35,7 @@ type member[T any] interface {
 	inputName() string // "": no input has it
 	inputType() string
 	columnName() string
+	unique() (field, message string) // what Unique says; "": nothing
 	// parse puts an input's value into t. The error is BAD_USER_INPUT.
 	parse(value any, t *T) error
 	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which
@@ -131,9 +133,17 @@ func (f *Field[T, V]) KeepStored() *Field[T, V] {
 	return f
 }
 
-func (f *Field[T, V]) target(t *T) any    { return f.scan(f.at(t)) }
-func (f *Field[T, V]) inputName() string  { return f.input }
-func (f *Field[T, V]) columnName() string { return f.column }
+// Unique says that no two objects share a value, which a unique key named table_column_key holds: a write of one that another has gets
+// a CONFLICT error with a message.
+func (f *Field[T, V]) Unique(message string) *Field[T, V] {
+	f.taken = message
+	return f
+}
+
+func (f *Field[T, V]) target(t *T) any                 { return f.scan(f.at(t)) }
+func (f *Field[T, V]) inputName() string               { return f.input }
+func (f *Field[T, V]) columnName() string              { return f.column }
+func (f *Field[T, V]) unique() (field, message string) { return f.name, f.taken }
 
 func (f *Field[T, V]) inputType() string {
 	if f.scalar == "" { // of a relation

@@ -2,6 +2,7 @@ package entity
 
 import (
 	"context"
+	"strings"
 
 	"rollcall/batch"
 	"rollcall/keyset"
@@ -13,7 +14,7 @@ func All[N any](s *Schema, name string, nodes *Object[N]) {
 	list := &keyset.List{From: nodes.table + " t", By: "t.id"}
 	source := listSource[keyset.Edge[N]](list, nodes, nil)
 	declareList(s, "Query", name, nodes, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
-	connect[keyset.Edge[N], N](s, nodes.name, nil)
+	connect[keyset.Edge[N], N](s, nodes.name)
 }
 
 // Many declares a relation to the list of the objects that have T's number in a column.
@@ -21,7 +22,7 @@ func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) 
 	list := &keyset.List{From: nodes.table + " t", Parent: "t." + column, By: "t.id"}
 	source := listSource[keyset.Edge[N]](list, nodes, nil)
 	declareList(o.schema, o.name, name, nodes, source, o.parent)
-	connect[keyset.Edge[N], N](o.schema, nodes.name, nil)
+	connect[keyset.Edge[N], N](o.schema, nodes.name)
 }
 
 // Through declares a relation to the list of the objects that a table between two others gives T: own is the column of that table
@@ -35,7 +36,7 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	}
 	source := listSource[E, N, PE](list, nodes, edges)
 	declareList(o.schema, o.name, name, nodes, source, o.parent)
-	connect[E, N, PE](o.schema, edges.name[:len(edges.name)-len("Edge")], edges)
+	connect[E, N, PE](o.schema, strings.TrimSuffix(edges.name, "Edge"))
 }
 
 // parent is an object as the parent of its lists.
@@ -150,9 +151,8 @@ type count struct {
 	key  keyset.Key
 }
 
-// connect declares the types of a list's pages and edges, once for each: their names begin with a prefix. edges is nil where these
-// have no columns.
-func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, edges *Object[E]) {
+// connect declares the types of a list's pages and edges, once for each: their names begin with a prefix.
+func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string) {
 	if s.connections[prefix] {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/apierror"
 	"rollcall/batch"
+	"rollcall/dialect"
 	"rollcall/keyset"
 	"rollcall/scalar"
 )
@@ -170,6 +171,31 @@ func (o *Object[T]) parseID(field string, value any) (int64, error) {
 		return 0, err
 	}
 	return o.ParseID(field, id)
+}
+
+// Conflict returns the CONFLICT error for a write of the type that a unique or a foreign key has refused, with the driver's error within.
+// Where it is a Unique field's, it blames that. Any other error is returned as it is.
+func (o *Object[T]) Conflict(err error) error {
+	meaning := dialect.MeaningOf(err)
+	conflict := &apierror.Error{Code: apierror.CodeConflict, Err: err}
+	switch {
+	case apierror.CodeOf(err) != "":
+		return err
+	case meaning.Is(dialect.Unique):
+		conflict.Message = "a value that must be unique is already taken"
+		for _, m := range o.members {
+			// MySQL and PostgreSQL tell the key's name, SQLite the columns.
+			field, message := m.unique()
+			if at := meaning.Constraint; message != "" && (at == o.table+"_"+m.columnName()+"_key" || at == o.table+"."+m.columnName()) {
+				conflict.Field, conflict.Message = field, message
+			}
+		}
+	case meaning.Is(dialect.ForeignKey):
+		conflict.Message = "this refers to something that does not exist, or something else still refers to it"
+	default:
+		return err
+	}
+	return conflict
 }
 
 // Input is an input object of the API: values by the names of its fields. A value may be behind a pointer, which is nil for null.

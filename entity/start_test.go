@@ -54,7 +54,7 @@ type staffEdge struct {
 type (
 	payload struct{ Shop *shop }
 	event   struct{ Shop int64 }
-	anyNode interface{}
+	anyNode any
 )
 
 // declarations declares the shop's schema, but for what mistake leaves out or adds.

@@ -66,7 +66,7 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	}
 	var known *apierror.Error
 	var unknown *session.OutcomeUnknownError
-	switch err := database.Translate(shown.Err); {
+	switch err := shown.Err; {
 	case errors.As(err, &known):
 		show(shown, known)
 	case errors.As(err, &unknown):

@@ -1,0 +1,189 @@
+package directory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"rollcall/apierror"
+	"rollcall/database"
+	"rollcall/database/databasetest"
+	"rollcall/directory"
+	"rollcall/entity"
+	"rollcall/event"
+	"rollcall/model"
+	"rollcall/session"
+)
+
+// work is a directory on a database, without GraphQL.
+type work struct {
+	*directory.Directory
+	db     *database.Database
+	pools  session.Pools
+	events <-chan *model.UserChange
+}
+
+func onEveryDatabase(t *testing.T, test func(t *testing.T, w *work)) {
+	databasetest.EachKind(t, func(t *testing.T, kind string) {
+		db := databasetest.New(t, kind)
+		w := &work{db: db, pools: session.Pools{Write: db.Write, Read: db.Read, Side: db.Side, Deadline: 30 * time.Second}}
+		if err := w.pools.Install(); err != nil {
+			t.Fatal(err)
+		}
+		broker := &event.Local{}
+		w.Directory = directory.New(directory.Config{MaxPage: 100, Events: broker})
+		var err error
+		if w.events, err = broker.Subscribe(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		test(t, w)
+	})
+}
+
+// run runs a unit of work that writes.
+func (w *work) run(t *testing.T, fn func(ctx context.Context) error) error {
+	return session.Run(t.Context(), w.pools, session.Write, "work", fn)
+}
+
+func (w *work) create(t *testing.T, input entity.Input) (user *model.User) {
+	t.Helper()
+	err := w.run(t, func(ctx context.Context) (err error) {
+		user, err = w.CreateUser(ctx, input)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user
+}
+
+// stored returns the user with an id, or nil.
+func (w *work) stored(t *testing.T, id int64) *model.User {
+	t.Helper()
+	var users []model.User
+	if err := w.db.Side.PingContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.db.Write.WithContext(t.Context()).Find(&users, id).Error; err != nil {
+		t.Fatal(err)
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	return &users[0]
+}
+
+func (w *work) wantEvents(t *testing.T, want ...model.UserChange) {
+	t.Helper()
+	for _, change := range want {
+		select {
+		case got := <-w.events:
+			if *got != change {
+				t.Errorf("want the event %v, got %v", change, *got)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no event, want %v", change)
+		}
+	}
+	select {
+	case more := <-w.events:
+		t.Errorf("one event too many: %v", *more)
+	default:
+	}
+}
+
+func TestTheDirectoryIsWrittenWithoutGraphQLByItsOwnRules(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, w *work) {
+		boss := w.create(t, entity.Input{"name": "  Boss ", "email": "BOSS@example.com"})
+		ada := w.create(t, entity.Input{"name": "Ada", "email": "ada@example.com", "managerId": boss.GlobalID()})
+		if u := w.stored(t, boss.ID); u == nil || u.Name != "Boss" || u.Email != "boss@example.com" {
+			t.Errorf("stored is %+v", u)
+		}
+		if u := w.stored(t, ada.ID); u == nil || u.ManagerID == nil || *u.ManagerID != boss.ID {
+			t.Errorf("stored is %+v", u)
+		}
+		w.wantEvents(t, model.UserChange{Kind: model.UserCreated, UserID: boss.ID}, model.UserChange{Kind: model.UserCreated, UserID: ada.ID})
+
+		err := w.run(t, func(ctx context.Context) error {
+			_, err := w.UpdateUser(ctx, entity.Input{"id": ada.GlobalID(), "name": "Ada L.", "managerId": nil})
+			return err
+		})
+		if u := w.stored(t, ada.ID); err != nil || u.Name != "Ada L." || u.ManagerID != nil {
+			t.Errorf("stored is %+v, %v", u, err)
+		}
+		err = w.run(t, func(ctx context.Context) error {
+			id, err := w.DeleteUser(ctx, entity.Input{"id": ada.GlobalID()})
+			if id != ada.GlobalID() {
+				t.Errorf("deleted is %q", id)
+			}
+			return err
+		})
+		if u := w.stored(t, ada.ID); err != nil || u != nil {
+			t.Errorf("stored is %+v, %v", u, err)
+		}
+		w.wantEvents(t, model.UserChange{Kind: model.UserUpdated, UserID: ada.ID}, model.UserChange{Kind: model.UserDeleted, UserID: ada.ID})
+	})
+}
+
+func TestAWriteThatBreaksARuleSaysSoAndLeavesNothing(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, w *work) {
+		boss := w.create(t, entity.Input{"name": "Boss", "email": "boss@example.com"})
+		ada := w.create(t, entity.Input{"name": "Ada", "email": "ada@example.com", "managerId": boss.GlobalID()})
+		w.wantEvents(t, model.UserChange{Kind: model.UserCreated, UserID: boss.ID}, model.UserChange{Kind: model.UserCreated, UserID: ada.ID})
+		for _, c := range []struct {
+			what  string
+			write func(ctx context.Context) error
+			code  apierror.Code
+			field string
+		}{
+			{"an email that another has", func(ctx context.Context) error {
+				_, err := w.CreateUser(ctx, entity.Input{"name": "Eve", "email": "Ada@example.com"})
+				return err
+			}, apierror.CodeConflict, "email"},
+			{"a name that is none", func(ctx context.Context) error {
+				_, err := w.CreateUser(ctx, entity.Input{"name": " ", "email": "eve@example.com"})
+				return err
+			}, apierror.CodeBadUserInput, "name"},
+			{"a manager who is not there", func(ctx context.Context) error {
+				_, err := w.CreateUser(ctx, entity.Input{"name": "Eve", "email": "eve@example.com", "managerId": "User:999"})
+				return err
+			}, apierror.CodeBadUserInput, "managerId"},
+			{"a value of another type", func(ctx context.Context) error {
+				_, err := w.CreateUser(ctx, entity.Input{"name": 7, "email": "eve@example.com"})
+				return err
+			}, apierror.CodeBadUserInput, ""},
+			{"a circle", func(ctx context.Context) error {
+				_, err := w.UpdateUser(ctx, entity.Input{"id": boss.GlobalID(), "managerId": ada.GlobalID()})
+				return err
+			}, apierror.CodeBadUserInput, "managerId"},
+			{"an email that another has, by an update", func(ctx context.Context) error {
+				_, err := w.UpdateUser(ctx, entity.Input{"id": boss.GlobalID(), "email": "ada@example.com"})
+				return err
+			}, apierror.CodeConflict, "email"},
+			{"a user who is not there", func(ctx context.Context) error {
+				_, err := w.UpdateUser(ctx, entity.Input{"id": "User:999", "name": "Eve"})
+				return err
+			}, apierror.CodeNotFound, ""},
+			{"a user with reports", func(ctx context.Context) error {
+				_, err := w.DeleteUser(ctx, entity.Input{"id": boss.GlobalID()})
+				return err
+			}, apierror.CodeConflict, "id"},
+		} {
+			err := w.run(t, func(ctx context.Context) error {
+				if _, err := w.UpdateUser(ctx, entity.Input{"id": ada.GlobalID(), "name": "Changed"}); err != nil {
+					return err
+				}
+				return c.write(ctx)
+			})
+			shown, ok := errors.AsType[*apierror.Error](err)
+			if !ok || shown.Code != c.code || shown.Field != c.field {
+				t.Errorf("%s: %v", c.what, err)
+			}
+			if u := w.stored(t, ada.ID); u.Name != "Ada" {
+				t.Errorf("%s: the user became %q", c.what, u.Name)
+			}
+		}
+		w.wantEvents(t)
+	})
+}
