@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -69,8 +70,8 @@ func (s *socket) register(id string) (*socketOperation, error) {
 		return nil, nil
 	}
 	if previous := s.active[id]; previous != nil {
-		if err := s.protocol.duplicate(id); err != nil {
-			return nil, err
+		if !s.protocol.replaces {
+			return nil, &socketCloseError{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}
 		}
 		s.forget(previous)
 		previous.stop()
@@ -111,7 +112,7 @@ func (s *socket) complete(id string) bool {
 func (s *socket) operate(op *socketOperation, params *graphql.RawParams, refused *refusal) {
 	defer op.cancel()
 	ctx, request := operation.NewRequest(op.ctx)
-	request.Parts = s.protocol.parts()
+	request.Parts = s.protocol.parts
 	last := s.answer(ctx, op, params, refused)
 	request.End()
 	s.conclude(op, last)
@@ -163,7 +164,7 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 
 // result returns the message with a response of an operation. All but the first one of a query are increments.
 func (s *socket) result(id string, response *graphql.Response, first bool) []byte {
-	text := append(appendMember([]byte{'{'}, "id", id), `,"type":"`+s.protocol.result()+`","payload":`...)
+	text := append(appendMember([]byte{'{'}, "id", id), `,"type":"`+s.protocol.result+`","payload":`...)
 	if first {
 		return append(appendResponse(text, response), '}')
 	}

@@ -35,7 +35,7 @@ type socket struct {
 	conn     *websocket.Conn
 	exec     graphql.GraphExecutor
 	header   http.Header
-	protocol protocol      // nil: none that client and server both speak
+	protocol *protocol     // nil: none that client and server both speak
 	done     chan struct{} // closed once it has been served
 
 	root   context.Context // ends when the socket closes
@@ -142,7 +142,9 @@ func (s *socket) handle(text []byte) {
 		s.close(socketBadRequest, problem)
 	case m.kind == "connection_init":
 		s.begin(m.payload)
-	case !s.protocol.handle(s, m):
+	case s.protocol.handlers[m.kind] != nil:
+		s.protocol.handlers[m.kind](s, m)
+	default:
 		s.close(socketBadRequest, "Invalid message: unknown type")
 	}
 }
@@ -158,8 +160,10 @@ func (s *socket) begin(payload json.RawMessage) {
 		s.close(socketTooManyInits, "Too many initialisation requests")
 	case s.Init == nil:
 		s.acknowledge(s.root, nil)
+	case s.protocol.initBlocks:
+		s.init(payload)
 	default:
-		s.protocol.begin(s, func() { s.init(payload) })
+		s.work.Go(func() { s.init(payload) })
 	}
 }
 
@@ -177,7 +181,7 @@ func (s *socket) init(payload json.RawMessage) {
 	}
 	ctx, ack, err := s.Init(s.root, decoded)
 	if err != nil {
-		s.write(nil, s.protocol.forbidden())
+		s.write(nil, s.protocol.forbidden)
 		s.close(socketForbidden, "Forbidden")
 		return
 	}
@@ -195,7 +199,7 @@ func (s *socket) acknowledge(ctx context.Context, payload map[string]any) {
 	}
 	s.write(nil, ack.encode())
 	if s.PingInterval >= 0 {
-		s.write(nil, s.protocol.keepAlive())
+		s.write(nil, s.protocol.keepAlive)
 	}
 	s.idle()
 }
@@ -245,7 +249,7 @@ func (s *socket) ping() {
 			return
 		}
 		if s.isAcknowledged() {
-			s.write(nil, s.protocol.keepAlive())
+			s.write(nil, s.protocol.keepAlive)
 		}
 	}
 }
