@@ -55,12 +55,8 @@ func (t *HTTP) writeDeadline() time.Time {
 	return time.Now().Add(cmp.Or(t.WriteTimeout, 30*time.Second))
 }
 
-// methods is the value of an Allow header.
-const methods = "GET, HEAD, POST, OPTIONS"
-
 // Values of headers. All answers share them, so they are never written to.
 var (
-	onAccept = []string{"Accept"}
 	noSniff  = []string{"nosniff"}
 	noStore  = []string{"no-store"}
 	private  = []string{"private, no-cache"} // a browser may keep it, but has to ask
@@ -101,15 +97,12 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	defer request.End()
 	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"]), func() {}, request}
 	header := w.Header()
-	if header["Vary"] == nil {
-		header["Vary"] = onAccept
-	} else {
-		header.Add("Vary", onAccept[0])
-	}
+	header.Add("Vary", "Accept")
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
 	header[HeaderOperationID] = []string{request.ID}
 
+	const methods = "GET, HEAD, POST, OPTIONS"
 	var params *graphql.RawParams
 	var refused *refusal
 	switch r.Method {

@@ -45,10 +45,7 @@ func (s *socket) subscribe(m socketMessage) {
 		s.close(socketBadRequest, "Invalid message: "+refused.message)
 		return
 	}
-	op, err := s.register(m.id)
-	closes, _ := errors.AsType[*socketCloseError](err)
-	refuses, _ := errors.AsType[gqlerror.List](err)
-	switch {
+	switch op, closes, refuses := s.register(m.id); {
 	case closes != nil:
 		s.close(closes.code, closes.reason)
 	case refuses != nil:
@@ -58,34 +55,34 @@ func (s *socket) subscribe(m socketMessage) {
 	}
 }
 
-// register makes an operation under an id. It returns none if the socket is to be closed: the client will send it again. An
-// error is a *socketCloseError, or the gqlerror.List that refuses the operation.
-func (s *socket) register(id string) (*socketOperation, error) {
+// register makes an operation under an id, or returns why the socket is to be closed for it, or the errors that refuse it. It
+// returns nothing if the socket is closing anyway: the client will send the operation again.
+func (s *socket) register(id string) (op *socketOperation, closes *socketCloseError, refuses gqlerror.List) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.state != socketAcknowledged:
-		return nil, &socketCloseError{socketUnauthorized, "Unauthorized"}
-	case s.closing || s.draining:
-		return nil, nil
+		return nil, &socketCloseError{socketUnauthorized, "Unauthorized"}, nil
+	case s.closing.Load() || s.draining:
+		return nil, nil, nil
 	}
 	if previous := s.active[id]; previous != nil {
 		if !s.protocol.replaces {
-			return nil, &socketCloseError{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}
+			return nil, &socketCloseError{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}, nil
 		}
 		s.forget(previous)
 		previous.stop()
 	}
 	// An operation that was cancelled may take a moment to end. Another may begin meanwhile, but these must not pile up.
 	if limit := cmp.Or(s.MaxOperations, 100); len(s.active) >= limit || s.running >= 2*limit {
-		return nil, coded(CodeTooManyRequests, "there are too many operations on this connection: it may have %d at a time", limit)
+		return nil, nil, coded(CodeTooManyRequests, "there are too many operations on this connection: it may have %d at a time", limit)
 	}
-	op := &socketOperation{id: id}
+	op = &socketOperation{id: id}
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
 	s.active[id] = op
 	s.running++
 	s.answerable++
-	return op, nil
+	return op, nil, nil
 }
 
 // forget frees an operation's id. The caller holds mu.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -46,7 +47,7 @@ type socket struct {
 
 	mu         sync.Mutex // never held while anything is waited for
 	state      socketState
-	closing    bool
+	closing    atomic.Bool // set with mu held
 	draining   bool
 	timer      *time.Timer     // for the acknowledgement, then for idleness
 	ctx        context.Context // the operations', once acknowledged
@@ -96,10 +97,9 @@ func (s *socket) serve() {
 		case err != nil:
 			return // the client has gone, or close has been called
 		}
-		if s.isClosing() {
-			continue // until the client closes too
+		if !s.closing.Load() { // until the client closes too
+			s.handle(text)
 		}
-		s.handle(text)
 	}
 }
 
@@ -217,7 +217,7 @@ func (s *socket) expire(after time.Duration, condition func() bool, code websock
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	if s.closing || after < 0 {
+	if s.closing.Load() || after < 0 {
 		return
 	}
 	s.timer = time.AfterFunc(after, func() {
@@ -263,18 +263,12 @@ func (s *socket) write(op *socketOperation, text []byte) {
 	defer sent()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if op != nil && op.stopped.Load() || s.isClosing() {
+	if op != nil && op.stopped.Load() || s.closing.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.root), cmp.Or(s.WriteTimeout, 10*time.Second))
 	defer cancel()
 	_ = s.conn.Write(ctx, websocket.MessageText, text) // a failure closes the connection, which ends read
-}
-
-func (s *socket) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
 }
 
 func (s *socket) isAcknowledged() bool {
@@ -294,10 +288,9 @@ func (s *socket) close(code websocket.StatusCode, reason string) {
 func (s *socket) stop() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.closing.Swap(true) {
 		return false
 	}
-	s.closing = true
 	if s.timer != nil {
 		s.timer.Stop()
 	}
@@ -318,7 +311,7 @@ func (s *socket) drain() {
 
 // closeDrained closes the socket if there is nothing to wait for. The caller holds mu.
 func (s *socket) closeDrained() {
-	if s.draining && !s.closing && s.answerable == 0 {
+	if s.draining && !s.closing.Load() && s.answerable == 0 {
 		go s.close(websocket.StatusGoingAway, socketGoingAway)
 	}
 }
