@@ -123,7 +123,7 @@ func (c *Cost) CheckBatch(operations []*graphql.OperationContext) *gqlerror.Erro
 	return all.check()
 }
 
-// InterceptResponse tells a client that asks the cost of its operation.
+// InterceptResponse puts the cost of an operation into its answer, for a client that asks for it.
 func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
 		if costs, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(c.ExtensionName()).(Costs); ok {

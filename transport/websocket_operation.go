@@ -70,7 +70,7 @@ func (s *socket) register(id string) (op *socketOperation, closes *socketCloseEr
 		if !s.protocol.replaces {
 			return nil, &socketCloseError{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}, nil
 		}
-		s.forget(previous)
+		delete(s.active, id)
 		previous.stop()
 	}
 	// An operation that was cancelled may take a moment to end. Another may begin meanwhile, but these must not pile up.
@@ -85,13 +85,6 @@ func (s *socket) register(id string) (op *socketOperation, closes *socketCloseEr
 	return op, nil, nil
 }
 
-// forget frees an operation's id. The caller holds mu.
-func (s *socket) forget(op *socketOperation) {
-	if s.active[op.id] == op {
-		delete(s.active, op.id)
-	}
-}
-
 // complete ends an operation of which the client wants no more. It reports false if there is none of that id.
 func (s *socket) complete(id string) bool {
 	s.mu.Lock()
@@ -100,7 +93,7 @@ func (s *socket) complete(id string) bool {
 	if op == nil {
 		return false // it has ended meanwhile
 	}
-	s.forget(op)
+	delete(s.active, id)
 	op.stop()
 	return true
 }
@@ -188,7 +181,9 @@ func (s *socket) lasts(op *socketOperation) {
 // conclude sends an operation's last message, after which its id can be used again.
 func (s *socket) conclude(op *socketOperation, last []byte) {
 	s.mu.Lock()
-	s.forget(op)
+	if s.active[op.id] == op {
+		delete(s.active, op.id)
+	}
 	s.mu.Unlock()
 	s.write(op, last)
 	s.mu.Lock()
