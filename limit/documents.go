@@ -63,6 +63,9 @@ func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 	if d.Rules == nil {
 		d.Rules = rules.NewDefaultRules
 	}
+	if d.Check == nil {
+		d.Check = func(*ast.Schema, *ast.QueryDocument, *graphql.RawParams) *gqlerror.Error { return nil }
+	}
 	d.Tokens = cmp.Or(d.Tokens, 10_000)
 	d.Nesting = cmp.Or(d.Nesting, 50)
 	d.Lists = cmp.Or(d.Lists, 8)
@@ -79,7 +82,7 @@ func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 // validates the document again then.
 func (d *Documents) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	if doc, known := d.Cache.Get(ctx, params.Query); known {
-		return d.check(doc, params)
+		return d.Check(d.schema, doc, params)
 	}
 	if refused := d.scan(params.Query); refused != nil {
 		return refused
@@ -96,13 +99,6 @@ func (d *Documents) MutateOperationParameters(ctx context.Context, params *graph
 		return refused
 	}
 	d.Cache.Add(ctx, params.Query, doc)
-	return d.check(doc, params)
-}
-
-func (d *Documents) check(doc *ast.QueryDocument, params *graphql.RawParams) *gqlerror.Error {
-	if d.Check == nil {
-		return nil
-	}
 	return d.Check(d.schema, doc, params)
 }
 

@@ -43,22 +43,15 @@ func MarshalString(s string) graphql.Marshaler {
 func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				b = append(append(b, s[from:i]...), "\ufffd"...)
-				from = i + 1
-			}
-			i += n
-			continue
-		}
-		if c < ' ' || c == '"' || c == '\\' {
-			b = appendEscaped(append(b, s[from:i]...), c)
+	for i, r := range s {
+		switch {
+		case r < ' ' || r == '"' || r == '\\':
+			b = appendEscaped(append(b, s[from:i]...), byte(r))
+			from = i + 1
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
+			b = append(append(b, s[from:i]...), "\ufffd"...)
 			from = i + 1
 		}
-		i++
 	}
 	return append(append(b, s[from:]...), '"')
 }

@@ -31,7 +31,7 @@ func accept(headers []string) accepted {
 	case graphqlType:
 		return accepted{graphql: 1}
 	}
-	var ranges []mediaRange
+	ranges := map[string]float64{} // weights of media types, of groups of them such as text/*, and of */*
 	a := accepted{}
 	for part := range strings.SplitSeq(header, ",") {
 		media, options, err := mime.ParseMediaType(part)
@@ -44,7 +44,7 @@ func accept(headers []string) accepted {
 		}
 		a.subscribed = a.subscribed || media == multipartType && options["subscriptionspec"] != ""
 		if charset := options["charset"]; charset == "" || isUTF8(charset) {
-			ranges = append(ranges, mediaRange{media, q})
+			ranges[media] = max(ranges[media], q)
 		}
 	}
 	a.json = weigh(ranges, jsonType, false)
@@ -54,31 +54,19 @@ func accept(headers []string) accepted {
 	return a
 }
 
-// mediaRange is a media type, a group of them such as text/*, or */*, and its weight.
-type mediaRange struct {
-	media string
-	q     float64
-}
-
 // weigh returns the weight of the most exact range that covers a media type, or only of one that names the type itself.
-func weigh(ranges []mediaRange, media string, named bool) (q float64) {
-	exact := 0 // 3: the type itself, 2: its group, 1: every type
-	for _, r := range ranges {
-		e := 0
-		switch {
-		case r.media == media:
-			e = 3
-		case named:
-		case r.media == "*/*":
-			e = 1
-		case strings.HasSuffix(r.media, "/*") && strings.HasPrefix(media, r.media[:len(r.media)-1]):
-			e = 2
-		}
-		if e > exact || e == exact && e > 0 && r.q > q {
-			exact, q = e, r.q
+func weigh(ranges map[string]float64, media string, named bool) float64 {
+	group, _, _ := strings.Cut(media, "/")
+	covering := []string{media, group + "/*", "*/*"}
+	if named {
+		covering = covering[:1]
+	}
+	for _, r := range covering {
+		if q, given := ranges[r]; given {
+			return q
 		}
 	}
-	return q
+	return 0
 }
 
 // one returns the media type for an answer in one piece, "" if the client takes none.

@@ -75,8 +75,8 @@ func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       preferred,
-		InsecureSkipVerify: true, // it has been checked
+		Subprotocols:       []string{"graphql-transport-ws", "graphql-ws"}, // the preferred one first
+		InsecureSkipVerify: true,                                           // it has been checked
 	})
 	if err != nil {
 		return // the client has been told

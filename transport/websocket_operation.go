@@ -202,17 +202,14 @@ func (s *socket) conclude(op *socketOperation, last []byte) {
 // recovered returns the error that a client is shown for a panic.
 func (s *socket) recovered(ctx context.Context, p any) (shown *gqlerror.Error) {
 	defer func() {
-		if recover() != nil || shown == nil { // the presenter has panicked, or returned another error
+		if recover() != nil || shown == nil { // the server's functions have panicked, or returned another error
 			shown = internalError()
 		}
 	}()
-	present := graphql.DefaultRecover
-	if exec, ok := s.exec.(interface {
+	exec := s.exec.(interface { // as gqlgen's is
 		PresentRecoveredError(ctx context.Context, p any) error
-	}); ok {
-		present = exec.PresentRecoveredError
-	}
-	_ = errors.As(present(ctx, p), &shown)
+	})
+	_ = errors.As(exec.PresentRecoveredError(ctx, p), &shown)
 	return shown
 }
 

@@ -69,9 +69,6 @@ var graphqlWS = &protocol{
 // protocols are the subprotocols by their names in Sec-WebSocket-Protocol.
 var protocols = map[string]*protocol{"graphql-transport-ws": graphqlTransportWS, "graphql-ws": graphqlWS}
 
-// preferred are their names, the preferred one first.
-var preferred = []string{"graphql-transport-ws", "graphql-ws"}
-
 // Close codes of graphql-transport-ws. The older protocol has none, and is served with the same.
 const (
 	socketBadRequest      websocket.StatusCode = 4400

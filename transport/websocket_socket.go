@@ -177,7 +177,7 @@ func (s *socket) init(payload json.RawMessage) {
 	}()
 	var decoded map[string]any
 	if payload != nil {
-		_ = decode(text(payload), &decoded) // it is an object
+		_ = decode(payload, &decoded) // it is an object
 	}
 	ctx, ack, err := s.Init(s.root, decoded)
 	if err != nil {
@@ -248,7 +248,10 @@ func (s *socket) ping() {
 			_ = s.conn.CloseNow()
 			return
 		}
-		if s.isAcknowledged() {
+		s.mu.Lock()
+		acknowledged := s.state == socketAcknowledged
+		s.mu.Unlock()
+		if acknowledged {
 			s.write(nil, s.protocol.keepAlive)
 		}
 	}
@@ -269,12 +272,6 @@ func (s *socket) write(op *socketOperation, text []byte) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.root), cmp.Or(s.WriteTimeout, 10*time.Second))
 	defer cancel()
 	_ = s.conn.Write(ctx, websocket.MessageText, text) // a failure closes the connection, which ends read
-}
-
-func (s *socket) isAcknowledged() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state == socketAcknowledged
 }
 
 // close ends all operations and tells the client why. It waits a while for the client to close too.
