@@ -43,13 +43,17 @@ func MarshalString(s string) graphql.Marshaler {
 func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	from := 0
-	for i, r := range s {
-		switch {
-		case r < ' ' || r == '"' || r == '\\':
-			b = appendEscaped(append(b, s[from:i]...), byte(r))
-			from = i + 1
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
-			b = append(append(b, s[from:i]...), "\ufffd"...)
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			_, n := utf8.DecodeRuneInString(s[i:])
+			if n == 1 { // it is not UTF-8
+				b = append(append(b, s[from:i]...), "\ufffd"...)
+				from = i + 1
+			}
+			i += n - 1
+		case c < ' ' || c == '"' || c == '\\':
+			b = appendEscaped(append(b, s[from:i]...), c)
 			from = i + 1
 		}
 	}
