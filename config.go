@@ -294,11 +294,6 @@ func suggestion(address string) string {
 	return "127.0.0.1:8080"
 }
 
-// shutdownTimeout is, unless a flag says otherwise, long enough for every operation to reach its deadline.
-func (c config) shutdownTimeout() time.Duration {
-	return cmp.Or(c.Shutdown, c.Deadline+5*time.Second)
-}
-
 // tuneMemory has garbage collected seldom, since answers leave much of it and keep nothing, but often enough to stay within a
 // container's memory. The variables GOGC and GOMEMLIMIT take precedence; /metrics shows what is in force.
 func tuneMemory(log *slog.Logger) {
