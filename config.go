@@ -294,20 +294,11 @@ func suggestion(address string) string {
 	return "127.0.0.1:8080"
 }
 
-// shutdownTimeout is, unless a flag says otherwise, long enough for every operation to reach its deadline.
-func (c config) shutdownTimeout() time.Duration {
-	return cmp.Or(c.Shutdown, c.Deadline+5*time.Second)
-}
-
-// garbagePercent is how much garbage may pile up before it is collected, in percent of the memory in use. Answers leave much
-// garbage and keep nothing, so collecting less often costs little memory.
-const garbagePercent = 200
-
-// tuneMemory has garbage collected seldom, but often enough to stay within a container's memory. The variables GOGC and
-// GOMEMLIMIT take precedence; /metrics shows what is in force.
+// tuneMemory has garbage collected seldom, since answers leave much of it and keep nothing, but often enough to stay within a
+// container's memory. The variables GOGC and GOMEMLIMIT take precedence; /metrics shows what is in force.
 func tuneMemory(log *slog.Logger) {
 	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(garbagePercent)
+		debug.SetGCPercent(200)
 	}
 	if _, err := memlimit.Set(); err != nil {
 		log.Warn("cannot tell how much memory there is: set GOMEMLIMIT if it is limited", "error", err)

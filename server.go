@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -211,7 +212,7 @@ func (s *service) serve(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	l.end(s.shutdownTimeout())
+	l.end(cmp.Or(s.Shutdown, s.Deadline+5*time.Second)) // by default every operation can reach its deadline
 	return nil
 }
 

@@ -455,6 +455,8 @@ func limited(tb testing.TB, descriptors int) string {
 	tb.Helper()
 	script := filepath.Join(tb.TempDir(), "rollcall")
 	text := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", descriptors, built(tb))
+	syscall.ForkLock.RLock() // a child that another test forks now would hold the open file, and Linux executes none that may be written
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		tb.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Code tells a machine what went wrong; it is the `extensions.code` of a GraphQL error.
+// Code says for machines what went wrong; it is the `extensions.code` of a GraphQL error.
 type Code string
 
 // The codes. Those of requests, documents and costs that are refused before they run are with what refuses them, in
@@ -60,7 +60,7 @@ func Conflict(format string, args ...any) *Error {
 	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...)}
 }
 
-// Internal returns an INTERNAL_SERVER_ERROR, which tells nothing.
+// Internal returns an INTERNAL_SERVER_ERROR, which discloses nothing.
 func Internal() *Error { return &Error{Code: CodeInternal, Message: "internal server error"} }
 
 // Cancelled returns the CANCELLED error of an operation whose client has gone, or whose server is about to.
@@ -86,9 +86,9 @@ func CodeOf(err error) Code {
 
 // Clip bounds what an error message repeats of its input.
 func Clip(s string) string {
-	const most = 64
-	if len(s) <= most {
+	const maxBytes = 64
+	if len(s) <= maxBytes {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return strings.ToValidUTF8(s[:maxBytes], "") + "…"
 }

@@ -34,7 +34,7 @@ func readManifest(text []byte) (map[string]string, error) {
 	if at := InvalidUTF8(text); at >= 0 {
 		return nil, fmt.Errorf("it is not UTF-8: it is wrong at byte %d", at)
 	}
-	if HoldsLoneSurrogate(text) {
+	if json.Valid(text) && HoldsLoneSurrogate(text) {
 		return nil, errors.New(LoneSurrogate)
 	}
 	var apollo struct {

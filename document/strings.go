@@ -2,9 +2,7 @@ package document
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -157,33 +155,26 @@ func endOf(text string) (breaks, column int) {
 
 // blockValue returns the value of the block string with this text (BlockStringValue in the specification).
 func blockValue(raw string) string {
-	raw = lineBreaks.Replace(raw)
-	indent, first, last, n := -1, -1, 0, 0
-	for line := range strings.SplitSeq(raw, "\n") {
+	first, others, _ := strings.Cut(lineBreaks.Replace(raw), "\n")
+	indent := len(raw)
+	for line := range strings.SplitSeq(others, "\n") {
 		if text := strings.TrimLeft(line, " \t"); text != "" {
-			if own := len(line) - len(text); n > 0 && (indent < 0 || own < indent) {
-				indent = own
-			}
-			if first < 0 {
-				first = n
-			}
-			last = n
+			indent = min(indent, len(line)-len(text))
 		}
-		n++
 	}
-	var value strings.Builder
-	n = 0
-	for line := range strings.SplitSeq(raw, "\n") {
-		if n >= first && n <= last && first >= 0 {
-			if n > 0 {
-				line = line[min(max(0, indent), len(line)):]
-			}
-			value.WriteString(line)
-			value.WriteByte('\n')
-		}
-		n++
+	value := []byte(first)
+	for line := range strings.SplitSeq(others, "\n") {
+		value = append(append(value, '\n'), line[min(indent, len(line)):]...)
 	}
-	return strings.ReplaceAll(strings.TrimSuffix(value.String(), "\n"), `\"""`, `"""`)
+	const blank = " \t\n"
+	text := string(value)
+	start, end := len(text)-len(strings.TrimLeft(text, blank)), len(strings.TrimRight(text, blank))
+	if end == 0 {
+		return ""
+	}
+	trailing, _, _ := strings.Cut(text[end:], "\n")
+	text = text[strings.LastIndexByte(text[:start], '\n')+1 : end+len(trailing)] // without the blank lines at both ends
+	return strings.ReplaceAll(text, `\"""`, `"""`)
 }
 
 // escape appends a character as gqlparser takes it in a string.
@@ -199,34 +190,6 @@ func escape(b []byte, r rune) []byte {
 		return fmt.Appendf(b, `\u%04x`, r)
 	}
 	return utf8.AppendRune(b, r)
-}
-
-// unicodeEscape returns the character that an escape sequence at the beginning of text stands for, a surrogate pair being
-// one, and the sequence's length, or 0 if it stands for none.
-func unicodeEscape(text string) (r rune, length int) {
-	if strings.HasPrefix(text, `\u{`) {
-		end := strings.IndexByte(text, '}')
-		if end < 0 {
-			return 0, 0
-		}
-		n, err := strconv.ParseUint(text[3:end], 16, 64)
-		if err != nil || n > utf8.MaxRune || !utf8.ValidRune(rune(n)) {
-			return 0, 0
-		}
-		return rune(n), end + 1
-	}
-	r, ok := codeUnit(text)
-	switch {
-	case !ok:
-		return 0, 0
-	case !utf16.IsSurrogate(r):
-		return r, 6
-	}
-	second, _ := codeUnit(text[6:])
-	if r = utf16.DecodeRune(r, second); r == utf8.RuneError {
-		return 0, 0
-	}
-	return r, 12
 }
 
 // wrong returns a syntax error at a byte of the text.

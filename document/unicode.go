@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -29,38 +30,54 @@ func InvalidUTF8(text []byte) int {
 // LoneSurrogate is the message about a JSON text that escapes one half of a surrogate pair without the other.
 const LoneSurrogate = `a string holds half of a surrogate pair (\ud800 to \udfff), which is no character`
 
-// HoldsLoneSurrogate reports whether a string or a name in JSON text is not Unicode, although its bytes are UTF-8.
+// HoldsLoneSurrogate reports whether a string or a name in valid JSON is not Unicode, although its bytes are UTF-8.
 func HoldsLoneSurrogate(text []byte) bool {
-	if !bytes.Contains(text, []byte(`\u`)) {
-		return false
-	}
 	for {
 		i := bytes.IndexByte(text, '\\')
-		if i < 0 || i+2 > len(text) {
+		if i < 0 {
 			return false
 		}
 		text = text[i:]
-		first, ok := codeUnit(text)
-		switch {
-		case text[1] != 'u':
-			text = text[2:]
-		case !ok || !utf16.IsSurrogate(first):
-			text = text[min(6, len(text)):]
-		default:
-			second, _ := codeUnit(text[6:])
-			if utf16.DecodeRune(first, second) == utf8.RuneError {
+		length := 2
+		if bytes.HasPrefix(text, []byte(`\u`)) {
+			if _, length = unicodeEscape(string(text[:min(12, len(text))])); length == 0 {
 				return true
 			}
-			text = text[12:]
 		}
+		text = text[min(length, len(text)):]
 	}
 }
 
+// unicodeEscape returns the character that an escape sequence at the beginning of text stands for, a surrogate pair being
+// one, and the sequence's length, or 0 if it stands for none.
+func unicodeEscape(text string) (r rune, length int) {
+	if strings.HasPrefix(text, `\u{`) {
+		digits, _, closed := strings.Cut(text[3:], "}")
+		n, err := strconv.ParseUint(digits, 16, 64)
+		if !closed || err != nil || n > utf8.MaxRune || !utf8.ValidRune(rune(n)) {
+			return 0, 0
+		}
+		return rune(n), len(`\u{}`) + len(digits)
+	}
+	r, ok := codeUnit(text)
+	switch {
+	case !ok:
+		return 0, 0
+	case !utf16.IsSurrogate(r):
+		return r, 6
+	}
+	second, _ := codeUnit(text[6:])
+	if r = utf16.DecodeRune(r, second); r == utf8.RuneError {
+		return 0, 0
+	}
+	return r, 12
+}
+
 // codeUnit decodes \u and four hexadecimal digits.
-func codeUnit[T string | []byte](text T) (rune, bool) {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+func codeUnit(text string) (rune, bool) {
+	if len(text) < 6 || !strings.HasPrefix(text, `\u`) {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	n, err := strconv.ParseUint(text[2:6], 16, 16)
 	return rune(n), err == nil
 }

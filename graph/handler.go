@@ -28,8 +28,8 @@ type Config struct {
 	Deadline time.Duration  // of an operation; 0: none
 	MaxPage  int            // most items that a page may hold
 	MaxBatch int            // most operations that an array may hold; 0: no arrays
-	MaxDepth int            // most fields below each other in a document; 0: limit.DefaultDepth
-	MaxCost  int            // most that an operation may cost; 0: limit.DefaultCost
+	MaxDepth int            // most fields below each other in a document; 0: 15
+	MaxCost  int            // most that an operation may cost; 0: 100,000
 	Logger   *slog.Logger
 
 	Documents     map[string]string // that clients may name by these ids

@@ -61,13 +61,6 @@ func (c *Cache[V]) Add(_ context.Context, key string, value V) {
 // Bytes returns about how many bytes of memory a parsed document and its text take.
 func Bytes(text string, doc *ast.QueryDocument) int {
 	const perNode = 256
-	m := newMeasure(&ast.QueryDocument{}, math.MaxInt-1)
-	nodes := 0
-	for _, operation := range doc.Operations {
-		nodes += m.operation(operation).selections
-	}
-	for _, fragment := range doc.Fragments {
-		nodes += m.fragment(fragment).selections
-	}
-	return perNode*(1+nodes) + len(text)
+	whole := newMeasure(nil, math.MaxInt-1).document(doc) // with no fragment spread out
+	return perNode*(1+whole.selections) + len(text)
 }

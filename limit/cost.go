@@ -13,9 +13,6 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// DefaultCost is the default of Cost.Max.
-const DefaultCost = 100_000
-
 // Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
 // have costs 1, and each other value a tenth. A list costs one of its items, with what is selected below it, as often as it
 // has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
@@ -26,7 +23,7 @@ const DefaultCost = 100_000
 //
 // A client that sends the extension {"cost": true} finds the cost of its operation in the answer's extensions.cost.
 type Cost struct {
-	Max int // cost of an operation; 0: DefaultCost
+	Max int // cost of an operation; 0: 100,000
 
 	// Sizes returns the names of the arguments that say how many items a field has, which its definition need not have:
 	// a number says so itself, as first does, and a list by its length, as ids does. The largest counts. nil: there are none.
@@ -51,20 +48,17 @@ type Costs struct {
 	Limit     int `json:"limit"`
 }
 
-// Of returns the cost of a valid operation.
-func (c *Cost) Of(oc *graphql.OperationContext) Costs {
-	costs, _ := c.of(oc)
-	return costs
-}
-
-// of returns also the error that refuses the first list that is too long, or nil.
-func (c *Cost) of(oc *graphql.OperationContext) (Costs, *gqlerror.Error) {
+// of returns the cost of a valid operation, and the error that refuses the first list that is too long, or nil.
+func (c *Cost) of(oc *graphql.OperationContext) (costs Costs, tooLong *gqlerror.Error) {
 	p := pricing{Cost: c, variables: oc.Variables}
 	return Costs{(p.whole(oc.Operation.SelectionSet) + tenths - 1) / tenths, c.Max}, p.tooLong
 }
 
-// refusal returns the error that refuses operations of this cost.
-func (c Costs) refusal() *gqlerror.Error {
+// check refuses operations of this cost if it exceeds the limit.
+func (c Costs) check() *gqlerror.Error {
+	if c.Requested <= c.Limit {
+		return nil
+	}
 	e := refuse(CodeCost, "it costs %d, and at most %d is allowed: ask for fewer or smaller pages", c.Requested, c.Limit)
 	e.Extensions["cost"] = c
 	return e
@@ -78,7 +72,7 @@ func (c *Cost) Validate(es graphql.ExecutableSchema) error {
 	if c.Page <= 0 {
 		return errors.New("limit: Cost.Page is not set: it is how many items a list has that no argument gives a size")
 	}
-	c.Max = cmp.Or(c.Max, DefaultCost)
+	c.Max = cmp.Or(c.Max, 100_000)
 	c.introspection = longest(es.Schema())
 	return nil
 }
@@ -116,25 +110,20 @@ func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationCo
 	if tooLong != nil {
 		return tooLong
 	}
-	if costs.Requested > c.Max {
-		return costs.refusal()
-	}
-	return nil
+	return costs.check()
 }
 
 // CheckBatch refuses valid operations that cost more together than one of them may.
 func (c *Cost) CheckBatch(operations []*graphql.OperationContext) *gqlerror.Error {
 	all := Costs{Limit: c.Max}
 	for _, oc := range operations {
-		all.Requested = plus(all.Requested, c.Of(oc).Requested)
+		one, _ := c.of(oc)
+		all.Requested = plus(all.Requested, one.Requested)
 	}
-	if all.Requested > all.Limit {
-		return all.refusal()
-	}
-	return nil
+	return all.check()
 }
 
-// InterceptResponse tells a client that asks the cost of its operation.
+// InterceptResponse puts the cost of an operation into its answer, for a client that asks for it.
 func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
 		if costs, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(c.ExtensionName()).(Costs); ok {
@@ -203,8 +192,7 @@ func (p *pricing) fragment(fragment *ast.FragmentDefinition) price {
 }
 
 func (p *pricing) field(field *ast.Field) price {
-	own := tenths
-	leaf := len(field.SelectionSet) == 0
+	own, leaf := tenths, len(field.SelectionSet) == 0
 	if leaf {
 		own = 1
 	}
@@ -239,9 +227,6 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 	}
 	for _, name := range p.Sizes(field) {
 		definition := field.Definition.Arguments.ForName(name)
-		if definition == nil {
-			continue
-		}
 		value := p.value(field, definition)
 		if value == nil {
 			continue
@@ -256,17 +241,17 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		}
 		n, given = max(n, items), true
 	}
-	switch {
-	case !given:
+	if !given {
 		return p.Page, false
-	case p.MaxPage > 0:
-		n = min(n, p.MaxPage)
 	}
-	return n, true
+	return min(n, cmp.Or(p.MaxPage, n)), true
 }
 
 // value returns the value of an argument, or nil.
 func (p *pricing) value(field *ast.Field, definition *ast.ArgumentDefinition) any {
+	if definition == nil {
+		return nil
+	}
 	literal := definition.DefaultValue
 	if argument := field.Arguments.ForName(definition.Name); argument != nil {
 		if argument.Value.Kind != ast.Variable {
@@ -274,9 +259,6 @@ func (p *pricing) value(field *ast.Field, definition *ast.ArgumentDefinition) an
 		} else if value, given := p.variables[argument.Value.Raw]; given {
 			return value
 		}
-	}
-	if literal == nil {
-		return nil
 	}
 	value, err := literal.Value(p.variables)
 	if err != nil {

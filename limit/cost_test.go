@@ -82,7 +82,7 @@ func TestAnOperationCostsItsObjectsAndATenthForEachValue(t *testing.T) {
 			t.Errorf("%s: want %d, got %d", c.query, c.cost, got)
 		}
 	}
-	if cost := s.cost(t, introspection); cost < 5_000 || cost > limit.DefaultCost/2 {
+	if cost := s.cost(t, introspection); cost < 5_000 || cost > 100_000/2 {
 		t.Errorf("introspection costs %d", cost)
 	}
 }
@@ -215,7 +215,7 @@ func TestTheCostIsToldToClientsThatAsk(t *testing.T) {
 		}
 		return s.DispatchError(graphql.WithOperationContext(context.Background(), oc), gqlerror.List{})
 	}
-	if got := respond(map[string]any{"cost": true}).Extensions["cost"]; got != (limit.Costs{Requested: 3, Limit: limit.DefaultCost}) {
+	if got := respond(map[string]any{"cost": true}).Extensions["cost"]; got != (limit.Costs{Requested: 3, Limit: 100_000}) {
 		t.Errorf("got %v", got)
 	}
 	for _, extensions := range []map[string]any{nil, {"cost": false}, {"cost": "true"}, {"costs": true}} {

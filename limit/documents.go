@@ -17,18 +17,6 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
-// Defaults of Documents. Within them, to parse and validate a document takes some 100 ms and 50 MB at most.
-const (
-	DefaultTokens      = 10_000
-	DefaultNesting     = 50
-	DefaultLists       = 8
-	DefaultDirectives  = 100
-	DefaultDepth       = 15
-	DefaultSelections  = 5_000
-	DefaultRepetitions = 150_000
-	DefaultErrors      = 1_000
-)
-
 // maxErrorText is how many bytes the messages of a document's errors may have together: they quote it.
 const maxErrorText = 128 << 10
 
@@ -41,21 +29,20 @@ type Documents struct {
 	// Check refuses what a request asks for of a valid document, such as its variables; nil: nothing is refused.
 	Check func(*ast.Schema, *ast.QueryDocument, *graphql.RawParams) *gqlerror.Error
 
-	// Limits; 0: the default.
-	Tokens     int // names, values, punctuators and comments
-	Nesting    int // of braces, brackets and parentheses
-	Lists      int // nesting of brackets
-	Directives int // uses of them
-	Depth      int // of fields, through fragments
+	// Limits. Within the defaults, to parse and validate a document takes some 100 ms and 50 MB at most.
+	Tokens     int // names, values, punctuators and comments; 0: 10,000
+	Nesting    int // of braces, brackets and parentheses; 0: 50
+	Lists      int // nesting of brackets; 0: 8
+	Directives int // uses of them; 0: 100
+	Depth      int // of fields, through fragments; 0: 15
+	Errors     int // of validation; 0: 1,000
 
 	// Selections is how many fields, fragments, arguments and values there may be, those of a fragment as often as it is
-	// spread. Each fragment counts by itself too, since it is validated by itself.
+	// spread; 0: 5,000. Each fragment counts by itself too, since it is validated by itself.
 	Selections int
-	// Repetitions is about how many steps it may take to check whether fields that share a name can be merged. They grow
-	// with the square of the number of such fields, and of fragments that are spread side by side.
+	// Repetitions is about how many steps it may take to check whether fields that share a name can be merged; 0: 150,000.
+	// They grow with the square of the number of such fields, and of fragments that are spread side by side.
 	Repetitions int
-	// Errors is how many validation errors a document may have.
-	Errors int
 
 	schema *ast.Schema
 }
@@ -76,14 +63,17 @@ func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 	if d.Rules == nil {
 		d.Rules = rules.NewDefaultRules
 	}
-	d.Tokens = cmp.Or(d.Tokens, DefaultTokens)
-	d.Nesting = cmp.Or(d.Nesting, DefaultNesting)
-	d.Lists = cmp.Or(d.Lists, DefaultLists)
-	d.Directives = cmp.Or(d.Directives, DefaultDirectives)
-	d.Depth = cmp.Or(d.Depth, DefaultDepth)
-	d.Selections = cmp.Or(d.Selections, DefaultSelections)
-	d.Repetitions = cmp.Or(d.Repetitions, DefaultRepetitions)
-	d.Errors = cmp.Or(d.Errors, DefaultErrors)
+	if d.Check == nil {
+		d.Check = func(*ast.Schema, *ast.QueryDocument, *graphql.RawParams) *gqlerror.Error { return nil }
+	}
+	d.Tokens = cmp.Or(d.Tokens, 10_000)
+	d.Nesting = cmp.Or(d.Nesting, 50)
+	d.Lists = cmp.Or(d.Lists, 8)
+	d.Directives = cmp.Or(d.Directives, 100)
+	d.Depth = cmp.Or(d.Depth, 15)
+	d.Errors = cmp.Or(d.Errors, 1_000)
+	d.Selections = cmp.Or(d.Selections, 5_000)
+	d.Repetitions = cmp.Or(d.Repetitions, 150_000)
 	d.schema = es.Schema()
 	return nil
 }
@@ -92,7 +82,7 @@ func (d *Documents) Validate(es graphql.ExecutableSchema) error {
 // validates the document again then.
 func (d *Documents) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	if doc, known := d.Cache.Get(ctx, params.Query); known {
-		return d.check(doc, params)
+		return d.Check(d.schema, doc, params)
 	}
 	if refused := d.scan(params.Query); refused != nil {
 		return refused
@@ -109,13 +99,6 @@ func (d *Documents) MutateOperationParameters(ctx context.Context, params *graph
 		return refused
 	}
 	d.Cache.Add(ctx, params.Query, doc)
-	return d.check(doc, params)
-}
-
-func (d *Documents) check(doc *ast.QueryDocument, params *graphql.RawParams) *gqlerror.Error {
-	if d.Check == nil {
-		return nil
-	}
 	return d.Check(d.schema, doc, params)
 }
 
@@ -170,15 +153,8 @@ func plain(all map[string]core.RuleFunc) map[string]core.RuleFunc {
 
 // measure refuses a document whose syntax tree exceeds a limit.
 func (d *Documents) measure(doc *ast.QueryDocument) *gqlerror.Error {
-	m := newMeasure(doc, d.Selections)
-	var whole extent
-	for _, operation := range doc.Operations {
-		whole = m.beside(whole, m.operation(operation))
-	}
-	for _, fragment := range doc.Fragments {
-		whole = m.beside(whole, m.fragment(fragment))
-	}
-	switch {
+	m := newMeasure(doc.Fragments, d.Selections)
+	switch whole := m.document(doc); {
 	case m.circle != nil:
 		err := gqlerror.ErrorPosf(m.circle.Position, "a fragment spreads itself, directly or through others")
 		errcode.Set(err, errcode.ValidationFailed)
@@ -213,14 +189,14 @@ type measure struct {
 	max       int                 // selections
 }
 
-func newMeasure(doc *ast.QueryDocument, maxSelections int) *measure {
+func newMeasure(fragments ast.FragmentDefinitionList, maxSelections int) *measure {
 	m := &measure{
-		fragments: make(map[string]*ast.FragmentDefinition, len(doc.Fragments)),
+		fragments: make(map[string]*ast.FragmentDefinition, len(fragments)),
 		known:     map[*ast.FragmentDefinition]extent{},
 		open:      map[*ast.FragmentDefinition]bool{},
 		max:       maxSelections,
 	}
-	for _, fragment := range slices.Backward(doc.Fragments) { // of two with one name the first counts
+	for _, fragment := range slices.Backward(fragments) { // of two with one name the first counts
 		m.fragments[fragment.Name] = fragment
 	}
 	return m
@@ -229,6 +205,16 @@ func newMeasure(doc *ast.QueryDocument, maxSelections int) *measure {
 // beside is the extent of a and b in one set.
 func (m *measure) beside(a, b extent) extent {
 	return extent{max(a.depth, b.depth), min(a.selections+b.selections, m.max+1)}
+}
+
+func (m *measure) document(doc *ast.QueryDocument) (whole extent) {
+	for _, operation := range doc.Operations {
+		whole = m.beside(whole, m.operation(operation))
+	}
+	for _, fragment := range doc.Fragments {
+		whole = m.beside(whole, m.fragment(fragment))
+	}
+	return whole
 }
 
 func (m *measure) operation(operation *ast.OperationDefinition) extent {

@@ -53,7 +53,16 @@ func New() (http.Handler, error) {
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(html.Bytes())
 	})
-	return isolated(mux, policy(html.String())), nil
+	policy := policy(html.String())
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header() // by which browsers keep pages apart
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		mux.ServeHTTP(w, r)
+	}), nil
 }
 
 // policy is the page's Content-Security-Policy: it runs its own scripts and talks to this server only. The Playground
@@ -65,17 +74,4 @@ func policy(html string) string {
 	return "default-src 'none'; script-src 'self' 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; " +
 		"style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}
-
-// isolated sets the headers by which browsers keep pages apart.
-func isolated(next http.Handler, policy string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Content-Security-Policy", policy)
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("X-Frame-Options", "DENY")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Cross-Origin-Opener-Policy", "same-origin")
-		next.ServeHTTP(w, r)
-	})
 }

@@ -5,16 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"rollcall/apierror"
-
 	"github.com/99designs/gqlgen/graphql"
+
+	"rollcall/apierror"
 )
 
 // The built-in scalars are taken as the GraphQL specification says (§3.5), and are never converted: a number in quotes is
@@ -26,23 +25,13 @@ func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
 
 // UnmarshalInt takes a whole number of 32 bits.
 func UnmarshalInt(v any) (int, error) {
-	n, ok := int64(0), true
-	switch v := v.(type) {
-	case int:
-		n = int64(v)
-	case int64:
-		n = v
-	case json.Number:
-		var err error
-		n, err = strconv.ParseInt(string(v), 10, 64)
-		ok = err == nil
-	default:
-		ok = false
+	switch v.(type) {
+	case int, int64, json.Number:
+		if n, err := strconv.ParseInt(fmt.Sprint(v), 10, 32); err == nil {
+			return int(n), nil
+		}
 	}
-	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
-		return 0, unexpected("an Int (a whole number of 32 bits)", v)
-	}
-	return int(n), nil
+	return 0, unexpected("an Int (a whole number of 32 bits)", v)
 }
 
 // MarshalString writes a String.
@@ -54,22 +43,19 @@ func MarshalString(s string) graphql.Marshaler {
 func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			_, n := utf8.DecodeRuneInString(s[i:])
+			if n == 1 { // it is not UTF-8
 				b = append(append(b, s[from:i]...), "\ufffd"...)
 				from = i + 1
 			}
-			i += n
-			continue
-		}
-		if c < ' ' || c == '"' || c == '\\' {
+			i += n - 1
+		case c < ' ' || c == '"' || c == '\\':
 			b = appendEscaped(append(b, s[from:i]...), c)
 			from = i + 1
 		}
-		i++
 	}
 	return append(append(b, s[from:]...), '"')
 }
@@ -117,10 +103,8 @@ func UnmarshalID(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
-	case int:
-		return strconv.Itoa(v), nil
-	case int64:
-		return strconv.FormatInt(v, 10), nil
+	case int, int64:
+		return fmt.Sprint(v), nil
 	case json.Number:
 		if !strings.ContainsAny(string(v), ".eE") {
 			return string(v), nil

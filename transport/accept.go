@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"mime"
 	"strconv"
 	"strings"
@@ -30,69 +31,42 @@ func accept(headers []string) accepted {
 	case graphqlType:
 		return accepted{graphql: 1}
 	}
-	var ranges []mediaRange
+	ranges := map[string]float64{} // weights of media types, of groups of them such as text/*, and of */*
 	a := accepted{}
 	for part := range strings.SplitSeq(header, ",") {
-		media, rest, _ := strings.Cut(part, ";")
-		media = strings.ToLower(strings.TrimSpace(media))
-		weight, usual := strings.CutPrefix(strings.TrimSpace(rest), "q=")
-		var options map[string]string
-		var err error
-		if rest != "" && (!usual || strings.Contains(weight, ";")) {
-			if media, options, err = mime.ParseMediaType(part); err != nil {
-				continue // what is not understood is not offered
-			}
-			weight = options["q"]
+		media, options, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue // what is not understood is not offered
 		}
-		q := 1.0
-		if weight != "" {
-			if q, err = strconv.ParseFloat(weight, 64); err != nil || !(q >= 0 && q <= 1) { // it may be NaN
-				continue
-			}
+		q, err := strconv.ParseFloat(cmp.Or(options["q"], "1"), 64)
+		if err != nil || !(q >= 0 && q <= 1) { // it may be NaN
+			continue
 		}
 		a.subscribed = a.subscribed || media == multipartType && options["subscriptionspec"] != ""
 		if charset := options["charset"]; charset == "" || isUTF8(charset) {
-			ranges = append(ranges, mediaRange{media, q})
+			ranges[media] = max(ranges[media], q)
 		}
 	}
-	var named bool
-	a.json, _ = weigh(ranges, jsonType)
-	if a.graphql, named = weigh(ranges, graphqlType); !named && a.json > 0 { // a client that takes anything knows JSON best
-		a.graphql = 0
-	}
-	if a.multipart, named = weigh(ranges, multipartType); !named { // a stream is for clients that ask for it
-		a.multipart = 0
-	}
-	if a.events, named = weigh(ranges, eventType); !named {
-		a.events = 0
-	}
+	a.json = weigh(ranges, jsonType, false)
+	a.graphql = weigh(ranges, graphqlType, a.json > 0) // a client that takes anything knows JSON best
+	a.multipart = weigh(ranges, multipartType, true)   // a stream is for clients that ask for it
+	a.events = weigh(ranges, eventType, true)
 	return a
 }
 
-// mediaRange is a media type, a group of them such as text/*, or */*, and its weight.
-type mediaRange struct {
-	media string
-	q     float64
-}
-
-// weigh returns the weight of the most exact range that covers a media type, and whether it names the type itself.
-func weigh(ranges []mediaRange, media string) (q float64, named bool) {
-	exact := 0 // 3: the type itself, 2: its group, 1: every type
-	for _, r := range ranges {
-		e := 0
-		switch {
-		case r.media == media:
-			e = 3
-		case r.media == "*/*":
-			e = 1
-		case strings.HasSuffix(r.media, "/*") && strings.HasPrefix(media, r.media[:len(r.media)-1]):
-			e = 2
-		}
-		if e > exact || e == exact && e > 0 && r.q > q {
-			exact, q = e, r.q
+// weigh returns the weight of the most exact range that covers a media type, or only of one that names the type itself.
+func weigh(ranges map[string]float64, media string, named bool) float64 {
+	group, _, _ := strings.Cut(media, "/")
+	covering := []string{media, group + "/*", "*/*"}
+	if named {
+		covering = covering[:1]
+	}
+	for _, r := range covering {
+		if q, given := ranges[r]; given {
+			return q
 		}
 	}
-	return q, exact == 3
+	return 0
 }
 
 // one returns the media type for an answer in one piece, "" if the client takes none.

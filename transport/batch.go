@@ -41,9 +41,17 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		x.refuse(ctx, refused)
 		return
 	}
-	if err := x.checkBatch(items); err != nil {
-		x.write(x.exec.DispatchError(ctx, gqlerror.List{err}))
-		return
+	var operations []*graphql.OperationContext // that can be run
+	for _, one := range items {
+		if one.answer == nil {
+			operations = append(operations, one.oc)
+		}
+	}
+	if x.CheckBatch != nil {
+		if err := x.CheckBatch(operations); err != nil {
+			x.write(x.exec.DispatchError(ctx, gqlerror.List{err}))
+			return
+		}
 	}
 	var group []*item
 	for _, one := range items {
@@ -59,34 +67,18 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 	}
 	x.runGroup(group)
 	ids := make([]string, len(items))
-	b := []byte{'['}
+	var b []byte
 	for i, one := range items {
 		ids[i] = one.request.ID
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendResponse(b, one.answer)
+		b = appendResponse(append(b, ','), one.answer)
 	}
+	b[0] = '['
 	x.w.Header()[HeaderOperationID] = []string{strings.Join(ids, ", ")}
 	media := jsonType
 	if x.wanted.json == 0 {
 		media = graphqlType
 	}
 	x.send(media, http.StatusOK, append(b, ']'))
-}
-
-// checkBatch returns why the operations that can be run are too much together, or nil.
-func (x *exchange) checkBatch(items []*item) *gqlerror.Error {
-	if x.CheckBatch == nil {
-		return nil
-	}
-	var operations []*graphql.OperationContext
-	for _, one := range items {
-		if one.answer == nil {
-			operations = append(operations, one.oc)
-		}
-	}
-	return x.CheckBatch(operations)
 }
 
 // items decodes an array. An operation that is refused has its answer.

@@ -60,13 +60,11 @@ func (g *Gate) enter(ctx context.Context) (leave func(), err error) {
 	if g.waiting.Add(1) > g.queue {
 		return nil, errOverloaded
 	}
-	late := time.NewTimer(g.patience)
-	defer late.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, g.patience, errOverloaded)
+	defer cancel()
 	select {
 	case g.slots <- struct{}{}:
 		return g.leave(), nil
-	case <-late.C:
-		return nil, errOverloaded
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

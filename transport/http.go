@@ -55,12 +55,8 @@ func (t *HTTP) writeDeadline() time.Time {
 	return time.Now().Add(cmp.Or(t.WriteTimeout, 30*time.Second))
 }
 
-// methods is the value of an Allow header.
-const methods = "GET, HEAD, POST, OPTIONS"
-
 // Values of headers. All answers share them, so they are never written to.
 var (
-	onAccept = []string{"Accept"}
 	noSniff  = []string{"nosniff"}
 	noStore  = []string{"no-store"}
 	private  = []string{"private, no-cache"} // a browser may keep it, but has to ask
@@ -101,11 +97,7 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	defer request.End()
 	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"]), func() {}, request}
 	header := w.Header()
-	if header["Vary"] == nil {
-		header["Vary"] = onAccept
-	} else {
-		header.Add("Vary", onAccept[0])
-	}
+	header.Add("Vary", "Accept")
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
 	header[HeaderOperationID] = []string{request.ID}
@@ -129,12 +121,13 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 		}
 		params, refused = parse(*body)
 		reuse(body)
-	case http.MethodOptions:
-		header.Set("Allow", methods)
-		w.WriteHeader(http.StatusNoContent)
-		return
 	default:
-		refused = notAllowed(methods, "the method must be GET or POST")
+		header.Set("Allow", "GET, HEAD, POST, OPTIONS")
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		refused = refuse(http.StatusMethodNotAllowed, CodeMethodNotAllowed, "the method must be GET or POST")
 	}
 	if refused == nil && x.wanted.one() == "" && x.wanted.parts(false) == "" {
 		refused = refuse(http.StatusNotAcceptable, CodeNotAcceptable,
@@ -152,6 +145,7 @@ func (x *exchange) admitted(ctx context.Context, run func()) {
 	leave, err := x.Gate.enter(ctx)
 	switch {
 	case errors.Is(err, errOverloaded):
+		x.w.Header().Set("Retry-After", "1")
 		x.refuse(ctx, overloaded)
 	case err != nil:
 		x.write(cancelled())
@@ -178,7 +172,8 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	}
 	switch kind := oc.Operation.Operation; {
 	case kind == ast.Mutation && x.r.Method != http.MethodPost:
-		x.refuse(ctx, notAllowed("POST", "a mutation must be sent by POST"))
+		x.w.Header().Set("Allow", http.MethodPost)
+		x.refuse(ctx, refuse(http.StatusMethodNotAllowed, CodeMethodNotAllowed, "a mutation must be sent by POST"))
 		return
 	case kind == ast.Subscription && x.wanted.parts(true) == "":
 		x.write(x.exec.DispatchError(ctx, streamRequired()))
@@ -223,9 +218,6 @@ func (x *exchange) head(kind ast.Operation) {
 
 // refuse answers what is not a well-formed request.
 func (x *exchange) refuse(ctx context.Context, refused *refusal) {
-	if refused.header != "" {
-		x.w.Header().Set(refused.header, refused.value)
-	}
 	x.send(cmp.Or(x.wanted.one(), jsonType), refused.status, appendResponse(nil, x.exec.DispatchError(ctx, refused.list())))
 }
 

@@ -77,20 +77,11 @@ func isJSON(contentType string) bool {
 
 // params are the parameters of a request, as they came.
 type params struct {
-	Query         *string `json:"query"`
-	DocumentID    *string `json:"documentId"`
-	OperationName string  `json:"operationName"`
-	Variables     text    `json:"variables"`
-	Extensions    text    `json:"extensions"`
-}
-
-// text is JSON within a body. It is valid as long as the body's buffer is not used again.
-type text []byte
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (t *text) UnmarshalJSON(b []byte) error {
-	*t = b
-	return nil
+	Query         *string         `json:"query"`
+	DocumentID    *string         `json:"documentId"`
+	OperationName string          `json:"operationName"`
+	Variables     json.RawMessage `json:"variables"`
+	Extensions    json.RawMessage `json:"extensions"`
 }
 
 // parse decodes one request, as a POST has it. It keeps nothing of the body.
@@ -139,7 +130,7 @@ func (p *params) raw() (*graphql.RawParams, *refusal) {
 	}
 	for _, m := range []struct {
 		name string
-		text text
+		text json.RawMessage
 		to   *map[string]any
 	}{{"variables", p.Variables, &raw.Variables}, {"extensions", p.Extensions, &raw.Extensions}} {
 		if len(m.text) == 0 || string(m.text) == "null" {
@@ -201,7 +192,7 @@ var decoders = sync.Pool{New: func() any {
 }}
 
 // decode decodes valid JSON text.
-func decode(valid text, to *map[string]any) error {
+func decode(valid []byte, to *map[string]any) error {
 	d := decoders.Get().(*decoder)
 	d.Reset(valid)
 	if err := d.Decode(to); err != nil {
@@ -222,7 +213,7 @@ func parseURL(query string) (*graphql.RawParams, *refusal) {
 	var p params
 	for name, given := range values {
 		value := given[0]
-		object := text(strings.TrimSpace(value)) // of variables and extensions
+		object := json.RawMessage(strings.TrimSpace(value)) // of variables and extensions
 		switch name {
 		case "query":
 			p.Query = &value

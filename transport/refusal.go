@@ -30,23 +30,18 @@ const (
 type refusal struct {
 	status        int // of an answer over HTTP
 	code, message string
-	header, value string // one more header of an answer over HTTP, or ""
 }
 
 func refuse(status int, code, format string, args ...any) *refusal {
-	return &refusal{status: status, code: code, message: fmt.Sprintf(format, args...)}
+	return &refusal{status, code, fmt.Sprintf(format, args...)}
 }
 
 func badRequest(format string, args ...any) *refusal {
 	return refuse(http.StatusBadRequest, CodeBadRequest, format, args...)
 }
 
-func notAllowed(methods, message string) *refusal {
-	return &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, message, "Allow", methods}
-}
-
 // overloaded refuses a request that a Gate does not let in.
-var overloaded = &refusal{http.StatusServiceUnavailable, CodeOverloaded, "the server has too much to do: try again in 1 s", "Retry-After", "1"}
+var overloaded = refuse(http.StatusServiceUnavailable, CodeOverloaded, "the server has too much to do: try again in 1 s")
 
 // list returns the refusal as the errors of a GraphQL response.
 func (r *refusal) list() gqlerror.List { return coded(r.code, "%s", r.message) }

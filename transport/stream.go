@@ -108,16 +108,17 @@ func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response
 		select {
 		case response, ok := <-responses:
 			switch {
+			case !ok && !s.begun:
+				s.write(cancelled())
+				return
 			case !ok:
-				s.end()
+				s.out([]byte(s.form.closing))
 				return
 			case first && !subscription && response.HasNext == nil && s.wanted.one() != "":
 				s.write(response) // nothing was deferred
 				return
 			}
-			if !s.begun {
-				s.begin(subscription)
-			}
+			s.begin(subscription)
 			s.part(response, first || subscription)
 			first = false
 			alive.Reset(silence)
@@ -134,6 +135,9 @@ func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response
 }
 
 func (s *partWriter) begin(subscription bool) {
+	if s.begun {
+		return
+	}
 	s.begun = true
 	s.streams.Add(1)
 	s.form = s.exchange.form(subscription)
@@ -174,14 +178,6 @@ func (s *partWriter) part(r *graphql.Response, whole bool) {
 		b = append(b[:start], bytes.ReplaceAll(b[start:], []byte("\n"), []byte(" "))...)
 	}
 	s.out(append(b, s.form.after...))
-}
-
-func (s *partWriter) end() {
-	if !s.begun {
-		s.write(cancelled())
-		return
-	}
-	s.out([]byte(s.form.closing))
 }
 
 // out writes at once, and gives up on a client that does not read.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -46,7 +47,7 @@ type WebSocket struct {
 
 	mu      sync.Mutex
 	sockets map[*socket]struct{}
-	ending  bool // Shutdown was called
+	ending  atomic.Bool // Shutdown was called
 }
 
 var _ graphql.Transport = (*WebSocket)(nil)
@@ -65,7 +66,7 @@ func (*WebSocket) Supports(r *http.Request) bool {
 
 // Do serves one socket until it is closed and its operations have ended.
 func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	if t.isEnding() {
+	if t.ending.Load() {
 		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
@@ -74,8 +75,8 @@ func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       preferred,
-		InsecureSkipVerify: true, // it has been checked
+		Subprotocols:       []string{"graphql-transport-ws", "graphql-ws"}, // the preferred one first
+		InsecureSkipVerify: true,                                           // it has been checked
 	})
 	if err != nil {
 		return // the client has been told
@@ -101,8 +102,8 @@ func SameOrigin(r *http.Request) bool {
 // subscriptions. When ctx ends, it closes the sockets that are left, which cancels their operations, and returns the cause of
 // ctx after at most a second more.
 func (t *WebSocket) Shutdown(ctx context.Context) error {
+	t.ending.Store(true)
 	t.mu.Lock()
-	t.ending = true
 	open := slices.Collect(maps.Keys(t.sockets))
 	t.mu.Unlock()
 	for _, s := range open {
@@ -139,12 +140,6 @@ func socketsDone(ctx context.Context, sockets []*socket) bool {
 	return true
 }
 
-func (t *WebSocket) isEnding() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.ending
-}
-
 func (t *WebSocket) add(s *socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -152,7 +147,7 @@ func (t *WebSocket) add(s *socket) {
 		t.sockets = map[*socket]struct{}{}
 	}
 	t.sockets[s] = struct{}{}
-	if t.ending {
+	if t.ending.Load() { // Shutdown may not have found it
 		s.drain()
 	}
 }

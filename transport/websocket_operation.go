@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -44,10 +45,7 @@ func (s *socket) subscribe(m socketMessage) {
 		s.close(socketBadRequest, "Invalid message: "+refused.message)
 		return
 	}
-	op, err := s.register(m.id)
-	closes, _ := errors.AsType[*socketCloseError](err)
-	refuses, _ := errors.AsType[gqlerror.List](err)
-	switch {
+	switch op, closes, refuses := s.register(m.id); {
 	case closes != nil:
 		s.close(closes.code, closes.reason)
 	case refuses != nil:
@@ -57,41 +55,34 @@ func (s *socket) subscribe(m socketMessage) {
 	}
 }
 
-// register makes an operation under an id. It returns none if the socket is to be closed: the client will send it again. An
-// error is a *socketCloseError, or the gqlerror.List that refuses the operation.
-func (s *socket) register(id string) (*socketOperation, error) {
+// register makes an operation under an id, or returns why the socket is to be closed for it, or the errors that refuse it. It
+// returns nothing if the socket is closing anyway: the client will send the operation again.
+func (s *socket) register(id string) (op *socketOperation, closes *socketCloseError, refuses gqlerror.List) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.state != socketAcknowledged:
-		return nil, &socketCloseError{socketUnauthorized, "Unauthorized"}
-	case s.closing || s.draining:
-		return nil, nil
+		return nil, &socketCloseError{socketUnauthorized, "Unauthorized"}, nil
+	case s.closing.Load() || s.draining:
+		return nil, nil, nil
 	}
 	if previous := s.active[id]; previous != nil {
-		if err := s.protocol.duplicate(id); err != nil {
-			return nil, err
+		if !s.protocol.replaces {
+			return nil, &socketCloseError{socketDuplicate, fmt.Sprintf("Subscriber for %s already exists", id)}, nil
 		}
-		s.forget(previous)
+		delete(s.active, id)
 		previous.stop()
 	}
 	// An operation that was cancelled may take a moment to end. Another may begin meanwhile, but these must not pile up.
 	if limit := cmp.Or(s.MaxOperations, 100); len(s.active) >= limit || s.running >= 2*limit {
-		return nil, coded(CodeTooManyRequests, "there are too many operations on this connection: it may have %d at a time", limit)
+		return nil, nil, coded(CodeTooManyRequests, "there are too many operations on this connection: it may have %d at a time", limit)
 	}
-	op := &socketOperation{id: id}
+	op = &socketOperation{id: id}
 	op.ctx, op.cancel = context.WithCancel(s.ctx)
 	s.active[id] = op
 	s.running++
 	s.answerable++
-	return op, nil
-}
-
-// forget frees an operation's id. The caller holds mu.
-func (s *socket) forget(op *socketOperation) {
-	if s.active[op.id] == op {
-		delete(s.active, op.id)
-	}
+	return op, nil, nil
 }
 
 // complete ends an operation of which the client wants no more. It reports false if there is none of that id.
@@ -102,7 +93,7 @@ func (s *socket) complete(id string) bool {
 	if op == nil {
 		return false // it has ended meanwhile
 	}
-	s.forget(op)
+	delete(s.active, id)
 	op.stop()
 	return true
 }
@@ -111,7 +102,7 @@ func (s *socket) complete(id string) bool {
 func (s *socket) operate(op *socketOperation, params *graphql.RawParams, refused *refusal) {
 	defer op.cancel()
 	ctx, request := operation.NewRequest(op.ctx)
-	request.Parts = s.protocol.parts()
+	request.Parts = s.protocol.parts
 	last := s.answer(ctx, op, params, refused)
 	request.End()
 	s.conclude(op, last)
@@ -163,7 +154,7 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 
 // result returns the message with a response of an operation. All but the first one of a query are increments.
 func (s *socket) result(id string, response *graphql.Response, first bool) []byte {
-	text := append(appendMember([]byte{'{'}, "id", id), `,"type":"`+s.protocol.result()+`","payload":`...)
+	text := append(appendMember([]byte{'{'}, "id", id), `,"type":"`+s.protocol.result+`","payload":`...)
 	if first {
 		return append(appendResponse(text, response), '}')
 	}
@@ -190,7 +181,9 @@ func (s *socket) lasts(op *socketOperation) {
 // conclude sends an operation's last message, after which its id can be used again.
 func (s *socket) conclude(op *socketOperation, last []byte) {
 	s.mu.Lock()
-	s.forget(op)
+	if s.active[op.id] == op {
+		delete(s.active, op.id)
+	}
 	s.mu.Unlock()
 	s.write(op, last)
 	s.mu.Lock()
@@ -209,17 +202,14 @@ func (s *socket) conclude(op *socketOperation, last []byte) {
 // recovered returns the error that a client is shown for a panic.
 func (s *socket) recovered(ctx context.Context, p any) (shown *gqlerror.Error) {
 	defer func() {
-		if recover() != nil || shown == nil { // the presenter has panicked, or returned another error
+		if recover() != nil || shown == nil { // the server's functions have panicked, or returned another error
 			shown = internalError()
 		}
 	}()
-	present := graphql.DefaultRecover
-	if exec, ok := s.exec.(interface {
+	exec := s.exec.(interface { // as gqlgen's is
 		PresentRecoveredError(ctx context.Context, p any) error
-	}); ok {
-		present = exec.PresentRecoveredError
-	}
-	_ = errors.As(present(ctx, p), &shown)
+	})
+	_ = errors.As(exec.PresentRecoveredError(ctx, p), &shown)
 	return shown
 }
 

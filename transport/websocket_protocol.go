@@ -11,36 +11,63 @@ import (
 	"rollcall/document"
 )
 
-// protocol is a WebSocket subprotocol, as far as the subprotocols differ. It has no state.
-type protocol interface {
-	// handle does what a message of a client asks for, unless that is connection_init. It reports false for a message of a
-	// type that it does not know.
-	handle(s *socket, m socketMessage) bool
-	// begin calls init, which answers connection_init and may take a while.
-	begin(s *socket, init func())
-	// duplicate returns why an operation closes the socket if its id is in use, or nil if it replaces the other operation.
-	duplicate(id string) error
-	// parts reports whether answers may come in parts.
-	parts() bool
+// protocol is a WebSocket subprotocol, as far as the subprotocols differ. All sockets share it.
+type protocol struct {
+	handlers map[string]func(*socket, socketMessage) // of a client's messages, by their types, but connection_init
 
-	// result is the type of a message with a result of an operation.
-	result() string
-	// failure returns the payload of the message that ends an operation with errors.
-	failure(errs gqlerror.List) any
-	// forbidden returns the message before the socket of a client that Init refuses is closed, or nil.
-	forbidden() []byte
-	// keepAlive returns the message after the acknowledgement and with each ping, or nil.
-	keepAlive() []byte
+	initBlocks bool   // no message is read until Init has returned
+	replaces   bool   // an operation takes the place of another one of its id, instead of closing the socket
+	parts      bool   // answers may come in parts
+	result     string // the type of a message with a result of an operation
+	forbidden  []byte // the message to a client that Init refuses, or nil
+	keepAlive  []byte // the message after the acknowledgement and with each ping, or nil
+
+	failure func(gqlerror.List) any // returns the payload of the message that ends an operation with errors
+}
+
+// graphqlTransportWS is https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md.
+var graphqlTransportWS = &protocol{
+	handlers: map[string]func(*socket, socketMessage){
+		"subscribe": (*socket).subscribe,
+		"complete":  func(s *socket, m socketMessage) { s.complete(m.id) },
+		"ping": func(s *socket, m socketMessage) {
+			pong := socketReply{Type: "pong"}
+			if m.payload != nil {
+				pong.Payload = m.payload
+			}
+			s.write(nil, pong.encode())
+		},
+		"pong": func(*socket, socketMessage) {},
+	},
+	parts:   true,
+	result:  "next",
+	failure: func(errs gqlerror.List) any { return errs },
+}
+
+// graphqlWS is the older https://github.com/apollographql/subscriptions-transport-ws/blob/master/PROTOCOL.md, whose clients
+// send operations without waiting for the acknowledgement.
+var graphqlWS = &protocol{
+	handlers: map[string]func(*socket, socketMessage){
+		"start": (*socket).subscribe,
+		"stop": func(s *socket, m socketMessage) {
+			if s.complete(m.id) {
+				s.write(nil, socketReply{ID: m.id, Type: "complete"}.encode())
+			}
+		},
+		"connection_terminate": func(s *socket, _ socketMessage) { s.close(websocket.StatusNormalClosure, "") },
+	},
+	initBlocks: true,
+	replaces:   true,
+	result:     "data",
+	forbidden:  socketReply{Type: "connection_error", Payload: &gqlerror.Error{Message: "Forbidden"}}.encode(),
+	keepAlive:  socketReply{Type: "ka"}.encode(),
+	failure: func(errs gqlerror.List) any { // one error is all that the protocol has; clients take the list from there too
+		return map[string]any{"message": errs[0].Message, "errors": errs}
+	},
 }
 
 // protocols are the subprotocols by their names in Sec-WebSocket-Protocol.
-var protocols = map[string]protocol{
-	"graphql-transport-ws": graphqlTransportWS{},
-	"graphql-ws":           graphqlWS{},
-}
-
-// preferred are their names, the preferred one first.
-var preferred = []string{"graphql-transport-ws", "graphql-ws"}
+var protocols = map[string]*protocol{"graphql-transport-ws": graphqlTransportWS, "graphql-ws": graphqlWS}
 
 // Close codes of graphql-transport-ws. The older protocol has none, and is served with the same.
 const (

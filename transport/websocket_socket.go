@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -35,7 +36,7 @@ type socket struct {
 	conn     *websocket.Conn
 	exec     graphql.GraphExecutor
 	header   http.Header
-	protocol protocol      // nil: none that client and server both speak
+	protocol *protocol     // nil: none that client and server both speak
 	done     chan struct{} // closed once it has been served
 
 	root   context.Context // ends when the socket closes
@@ -46,7 +47,7 @@ type socket struct {
 
 	mu         sync.Mutex // never held while anything is waited for
 	state      socketState
-	closing    bool
+	closing    atomic.Bool // set with mu held
 	draining   bool
 	timer      *time.Timer     // for the acknowledgement, then for idleness
 	ctx        context.Context // the operations', once acknowledged
@@ -96,10 +97,9 @@ func (s *socket) serve() {
 		case err != nil:
 			return // the client has gone, or close has been called
 		}
-		if s.isClosing() {
-			continue // until the client closes too
+		if !s.closing.Load() { // until the client closes too
+			s.handle(text)
 		}
-		s.handle(text)
 	}
 }
 
@@ -142,7 +142,9 @@ func (s *socket) handle(text []byte) {
 		s.close(socketBadRequest, problem)
 	case m.kind == "connection_init":
 		s.begin(m.payload)
-	case !s.protocol.handle(s, m):
+	case s.protocol.handlers[m.kind] != nil:
+		s.protocol.handlers[m.kind](s, m)
+	default:
 		s.close(socketBadRequest, "Invalid message: unknown type")
 	}
 }
@@ -158,8 +160,10 @@ func (s *socket) begin(payload json.RawMessage) {
 		s.close(socketTooManyInits, "Too many initialisation requests")
 	case s.Init == nil:
 		s.acknowledge(s.root, nil)
+	case s.protocol.initBlocks:
+		s.init(payload)
 	default:
-		s.protocol.begin(s, func() { s.init(payload) })
+		s.work.Go(func() { s.init(payload) })
 	}
 }
 
@@ -173,11 +177,11 @@ func (s *socket) init(payload json.RawMessage) {
 	}()
 	var decoded map[string]any
 	if payload != nil {
-		_ = decode(text(payload), &decoded) // it is an object
+		_ = decode(payload, &decoded) // it is an object
 	}
 	ctx, ack, err := s.Init(s.root, decoded)
 	if err != nil {
-		s.write(nil, s.protocol.forbidden())
+		s.write(nil, s.protocol.forbidden)
 		s.close(socketForbidden, "Forbidden")
 		return
 	}
@@ -195,7 +199,7 @@ func (s *socket) acknowledge(ctx context.Context, payload map[string]any) {
 	}
 	s.write(nil, ack.encode())
 	if s.PingInterval >= 0 {
-		s.write(nil, s.protocol.keepAlive())
+		s.write(nil, s.protocol.keepAlive)
 	}
 	s.idle()
 }
@@ -213,7 +217,7 @@ func (s *socket) expire(after time.Duration, condition func() bool, code websock
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	if s.closing || after < 0 {
+	if s.closing.Load() || after < 0 {
 		return
 	}
 	s.timer = time.AfterFunc(after, func() {
@@ -244,8 +248,11 @@ func (s *socket) ping() {
 			_ = s.conn.CloseNow()
 			return
 		}
-		if s.isAcknowledged() {
-			s.write(nil, s.protocol.keepAlive())
+		s.mu.Lock()
+		acknowledged := s.state == socketAcknowledged
+		s.mu.Unlock()
+		if acknowledged {
+			s.write(nil, s.protocol.keepAlive)
 		}
 	}
 }
@@ -259,24 +266,12 @@ func (s *socket) write(op *socketOperation, text []byte) {
 	defer sent()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if op != nil && op.stopped.Load() || s.isClosing() {
+	if op != nil && op.stopped.Load() || s.closing.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.root), cmp.Or(s.WriteTimeout, 10*time.Second))
 	defer cancel()
 	_ = s.conn.Write(ctx, websocket.MessageText, text) // a failure closes the connection, which ends read
-}
-
-func (s *socket) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
-}
-
-func (s *socket) isAcknowledged() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state == socketAcknowledged
 }
 
 // close ends all operations and tells the client why. It waits a while for the client to close too.
@@ -290,10 +285,9 @@ func (s *socket) close(code websocket.StatusCode, reason string) {
 func (s *socket) stop() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.closing.Swap(true) {
 		return false
 	}
-	s.closing = true
 	if s.timer != nil {
 		s.timer.Stop()
 	}
@@ -314,7 +308,7 @@ func (s *socket) drain() {
 
 // closeDrained closes the socket if there is nothing to wait for. The caller holds mu.
 func (s *socket) closeDrained() {
-	if s.draining && !s.closing && s.answerable == 0 {
+	if s.draining && !s.closing.Load() && s.answerable == 0 {
 		go s.close(websocket.StatusGoingAway, socketGoingAway)
 	}
 }

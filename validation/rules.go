@@ -40,7 +40,7 @@ func WithoutIntrospection() *rules.Rules {
 func strictLiterals(observers *core.Events, addError core.AddErrFunc) {
 	observers.OnValue(func(_ *core.Walker, value *ast.Value) {
 		if value.Kind == ast.ListValue || value.Kind == ast.ObjectValue {
-			// It is by this alone that gqlparser tells whether two fields have the same argument, and may become one.
+			// By this alone gqlparser decides whether two fields have the same argument, and may become one.
 			value.Raw = canonical(value)
 		}
 		def := value.Definition

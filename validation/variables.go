@@ -72,14 +72,13 @@ func unexpected(typ *ast.Type, got string) *mismatch {
 
 // optional checks the value of a variable or an input field, if one is given.
 func (v variables) optional(typ *ast.Type, fallback *ast.Value, value any, given bool) *mismatch {
-	switch {
-	case given:
+	if given {
 		return v.check(typ, value)
-	case typ.NonNull && fallback == nil:
-		return unexpected(typ, "nothing")
-	default:
-		return nil
 	}
+	if typ.NonNull && fallback == nil {
+		return unexpected(typ, "nothing")
+	}
+	return nil
 }
 
 // check returns what is wrong with a value, or nil.
