@@ -14,7 +14,7 @@ import (
 // deadline on a goroutine of its own.
 func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s := mustFromContext(ctx)
-	if err := s.enter(false); err != nil {
+	if err := s.enter("", false); err != nil {
 		return err
 	}
 	defer s.leave()

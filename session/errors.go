@@ -1,9 +1,12 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"rollcall/dialect"
 )
 
 // Errors that callers can test for with errors.Is.
@@ -59,14 +62,13 @@ func (e *DeadError) Unwrap() error { return e.Err }
 type DeadlineError struct {
 	Operation Operation
 	Deadline  time.Duration
-	Err       error // context.DeadlineExceeded
 }
 
 func (e *DeadlineError) Error() string {
 	return fmt.Sprintf("session: %s took longer than %s", e.Operation, e.Deadline)
 }
 
-func (e *DeadlineError) Unwrap() error { return e.Err }
+func (e *DeadlineError) Unwrap() error { return context.DeadlineExceeded }
 
 // CommitError is the failure of a COMMIT: nothing was stored.
 type CommitError struct {
@@ -93,3 +95,30 @@ func (e *OutcomeUnknownError) Error() string {
 }
 
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
+
+// severity is what an error means for the transaction in which it occurred.
+type severity int
+
+const (
+	harmless  severity = iota // the transaction goes on, as far as the server allows
+	fatal                     // the transaction has ended
+	transient                 // it has ended, and running the operation again may well succeed
+	misplaced                 // it is of no use on this connection; on another one the operation may succeed
+)
+
+// classify returns what err means for a transaction.
+func classify(err error) severity {
+	var unknown *OutcomeUnknownError
+	switch m := dialect.MeaningOf(err); {
+	case errors.As(err, &unknown): // whatever made it so
+		return fatal
+	case m.Is(dialect.Transient):
+		return transient
+	case m.Is(dialect.Misplaced):
+		return misplaced
+	// A statement's own context, shorter than the operation's, has ended more than the statement.
+	case m.Is(dialect.Lost), m.Number == "" && errors.Is(err, context.Canceled):
+		return fatal
+	}
+	return harmless
+}

@@ -53,10 +53,8 @@ type random struct{}
 
 func (random) Read(b []byte) (int, error) {
 	var word [8]byte
-	for rest := b; len(rest) > 0; rest = rest[copy(rest, word[:]):] {
-		binary.NativeEndian.PutUint64(word[:], rand.Uint64())
-	}
-	return len(b), nil
+	binary.NativeEndian.PutUint64(word[:], rand.Uint64())
+	return copy(b, word[:]), nil
 }
 
 // idTime returns when an id was made. It reports false for what is not an id of ours.

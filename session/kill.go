@@ -55,11 +55,10 @@ func (s *shared) forget(h handle) {
 	delete(s.handles, h.conn)
 }
 
-// gone reports whether the connection is of no more use to anybody, without asking the server.
-func (t *transaction) gone() bool {
-	closed := false
+// closed reports whether the connection is of no more use to anybody, without asking the server.
+func (t *transaction) closed() (closed bool) {
 	err := t.conn.Raw(func(c any) error { closed = dialect.Closed(c); return nil })
-	return closed || t.killed.Load() || err != nil
+	return closed || err != nil
 }
 
 // labelled marks the transaction where its connection cannot be found else.

@@ -84,16 +84,14 @@ type ownPool struct {
 var _ gorm.TxCommitter = &ownPool{}
 
 // admit returns why a statement can't run, if it can't. The caller of Do holds the slot.
-func (p *ownPool) admit(db *gorm.DB, write bool) error {
+func (p *ownPool) admit(text string, write bool) error {
 	switch {
 	case p.ended.Load():
 		return ErrDone
-	case controls(db.Statement.SQL.String(), p.s.with.dialect, true):
+	case controls(text, p.s.with.dialect, true):
 		return ErrTransaction
 	case write && p.s.kind != Write:
 		return ErrReadOnly
-	case p.s.kind == Read:
-		return p.s.cause()
 	}
 	return p.s.ready()
 }

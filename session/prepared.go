@@ -18,35 +18,30 @@ const maxPrepared = 128
 
 // query runs a statement on whatever connection of the pool is free.
 func (p *prepared) query(ctx context.Context, pool *sql.DB, text string, args []any) (*sql.Rows, error) {
-	statement, err := p.statement(ctx, pool, text) //nolint:sqlclosecheck // it is kept
-	switch {
-	case err != nil:
-		return nil, err
-	case statement == nil:
-		return pool.QueryContext(ctx, text, args...)
+	p.mu.Lock()
+	statement, full := p.byText[text], len(p.byText) >= maxPrepared
+	p.mu.Unlock()
+	if statement == nil {
+		if full {
+			return pool.QueryContext(ctx, text, args...)
+		}
+		var err error
+		if statement, err = p.prepare(ctx, pool, text); err != nil { //nolint:sqlclosecheck // it is kept
+			return nil, err
+		}
 	}
 	return statement.QueryContext(ctx, args...)
 }
 
-// statement returns a prepared statement, or nil where there are too many.
-func (p *prepared) statement(ctx context.Context, pool *sql.DB, text string) (*sql.Stmt, error) {
-	p.mu.Lock()
-	known, full := p.byText[text], len(p.byText) >= maxPrepared
-	p.mu.Unlock()
-	if known != nil || full {
-		return known, nil
-	}
+func (p *prepared) prepare(ctx context.Context, pool *sql.DB, text string) (*sql.Stmt, error) {
 	statement, err := pool.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch known := p.byText[text]; {
-	case known != nil:
+	if known := p.byText[text]; known != nil {
 		return known, statement.Close() //nolint:sqlclosecheck // the other one is kept
-	case p.byText == nil:
-		p.byText = map[string]*sql.Stmt{}
 	}
 	p.byText[text] = statement // closed with the pool
 	return statement, nil

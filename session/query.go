@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -16,13 +17,10 @@ import (
 // statements have.
 func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) error) error {
 	s := mustFromContext(ctx)
-	if err := s.enter(false); err != nil {
+	if err := s.enter(query, false); err != nil {
 		return err
 	}
 	defer s.leave()
-	if controls(query, s.with.dialect, false) {
-		return s.refuse()
-	}
 	s.unit.Statements.Add(1)
 	began, text := time.Now(), s.with.dialect.Rebind(query)
 	n, err := s.each(text, args, row)
@@ -43,11 +41,7 @@ func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n i
 		return 0, s.after(err)
 	}
 	defer func() {
-		failed := rows.Close() // of rows that row has not read, even if it panicked
-		if failed == nil {
-			failed = rows.Err()
-		}
-		if failed != nil {
+		if failed := cmp.Or(rows.Close(), rows.Err()); failed != nil { // of rows that row has not read, even if it panicked
 			_ = s.after(failed)
 			if !errors.Is(err, failed) {
 				err = errors.Join(err, failed)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"math"
@@ -35,10 +36,8 @@ const pluginName = "session"
 
 // install makes a pool ready for sessions. It may be called again.
 func install(db *gorm.DB, side *sql.DB) error {
-	if s, ok := db.Plugins[pluginName].(*shared); ok {
-		if s.side == nil {
-			s.side = side
-		}
+	if s := sharedOf(db); s != nil {
+		s.side = cmp.Or(s.side, side)
 		return nil
 	}
 	pool, err := db.DB()
@@ -50,16 +49,21 @@ func install(db *gorm.DB, side *sql.DB) error {
 		return err
 	}
 	return db.Use(&shared{
-		pool:    pool,
-		side:    side,
-		dialect: d,
-		gate:    semaphore.NewWeighted(everyone),
-		holding: map[*Session]bool{},
-		handles: map[any]handle{},
+		pool:     pool,
+		side:     side,
+		dialect:  d,
+		gate:     semaphore.NewWeighted(everyone),
+		prepared: prepared{byText: map[string]*sql.Stmt{}},
+		holding:  map[*Session]bool{},
+		handles:  map[any]handle{},
 	})
 }
 
-func sharedOf(db *gorm.DB) *shared { return db.Plugins[pluginName].(*shared) }
+// sharedOf returns what the sessions on a pool share, or nil if it is not installed.
+func sharedOf(db *gorm.DB) *shared {
+	s, _ := db.Plugins[pluginName].(*shared)
+	return s
+}
 
 // Name is the plugin's key in gorm.Config.Plugins.
 func (*shared) Name() string { return pluginName }
@@ -87,8 +91,8 @@ func (s *shared) released(session *Session) {
 // Holding returns the operations whose sessions hold a connection of a pool. At shutdown, when every
 // request has been answered, there should be none: what is named here has leaked.
 func Holding(db *gorm.DB) []Operation {
-	s, ok := db.Plugins[pluginName].(*shared)
-	if !ok {
+	s := sharedOf(db)
+	if s == nil {
 		return nil
 	}
 	s.mu.Lock()

@@ -93,9 +93,7 @@ func (t *transaction) commit() error {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
 	t.free()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), t.s.unit.Proof.within())
-	defer cancel()
-	switch outcome, resolveErr := t.s.unit.Proof.resolve(ctx, t.s.id); outcome {
+	switch outcome, resolveErr := t.s.unit.Proof.resolve(context.WithoutCancel(t.s.ctx), t.s.id); outcome {
 	case Committed:
 		return nil
 	case Aborted:
@@ -107,9 +105,9 @@ func (t *transaction) commit() error {
 
 // rollback takes back what the transaction has done.
 func (t *transaction) rollback() error {
-	t.abandon() // a cancellation amid open rows or at the proof has passed no callback
 	err := t.patiently(t.tx.Rollback)
 	if err != nil {
+		t.abandon() // a cancellation amid open rows or at the proof has passed no callback
 		t.discard()
 	}
 	return err
@@ -145,22 +143,7 @@ func (t *transaction) ended() bool {
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the
 // connection for that, the server may go on with the statement, and keep its locks, until it looks. (pgx asks it to stop, in its own time.)
 func (t *transaction) abandon() {
-	if !t.handle.Finds() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
-	defer cancel()
-	valid := true
-	_ = t.conn.Raw(func(c any) error {
-		switch c := c.(type) {
-		case driver.Validator:
-			valid = c.IsValid()
-		case driver.Pinger: // pgx's, which answers at once if it is closed
-			valid = !errors.Is(c.Ping(ctx), driver.ErrBadConn)
-		}
-		return nil
-	})
-	if !valid {
+	if t.handle.Finds() && t.closed() {
 		t.free()
 	}
 }
@@ -171,7 +154,7 @@ func (t *transaction) release() {
 		if classify(t.s.dead) == misplaced {
 			t.discard()
 		}
-		if t.handle.conn != nil && t.gone() {
+		if t.handle.conn != nil && (t.killed.Load() || t.closed()) {
 			t.s.with.forget(t.handle)
 		}
 		_ = t.conn.Close()

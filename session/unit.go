@@ -1,16 +1,20 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
 )
 
 // Kind is how a unit of work reaches the database.
@@ -71,18 +75,13 @@ func (p Pools) Install() error {
 
 // of returns the pool for a kind.
 func (p Pools) of(k Kind) *gorm.DB {
-	if k == Write || p.Read == nil {
+	if k == Write {
 		return p.Write
 	}
-	return p.Read
+	return cmp.Or(p.Read, p.Write)
 }
 
-func (p Pools) logger() *slog.Logger {
-	if p.Logger == nil {
-		return slog.Default()
-	}
-	return p.Logger
-}
+func (p Pools) logger() *slog.Logger { return cmp.Or(p.Logger, slog.Default()) }
 
 // Run runs fn as one unit of work, under a context whose session DB, Query and Do use. What a Write has written is stored once
 // Run has returned nil, and nothing of it is where Run returns an error: that of fn, a *DeadlineError, a *CommitError, the
@@ -95,7 +94,7 @@ func Run(ctx context.Context, pools Pools, kind Kind, name string, fn func(ctx c
 	if s, err := FromContext(ctx); err == nil && s.ctx.Err() == nil {
 		return ErrWithin
 	}
-	if db := pools.of(kind); db == nil || db.Plugins[pluginName] == nil {
+	if db := pools.of(kind); db == nil || sharedOf(db) == nil {
 		return ErrNotInstalled
 	}
 	u := Unit{Pools: pools, Kind: kind, Operation: NewOperation("", kind.String(), name)}
@@ -133,17 +132,16 @@ const (
 func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 	began, moved := time.Now(), false // moved to another connection, which is tried once
 	u.until = began.Add(u.Deadline)
-	u.late = DeadlineError{u.Operation, u.Deadline, context.DeadlineExceeded}
+	u.late = DeadlineError{u.Operation, u.Deadline}
 	var s *Session
 	defer func() { s.answered() }()
 	for attempt := 1; ; attempt++ {
-		id := u.Operation.ID
-		if attempt > 1 {
-			id = NewID()
-		}
 		u.Attempts.Add(1)
 		within, end := u.context(ctx)
-		s = newSession(within, end, u, id)
+		s = newSession(within, end, u)
+		if attempt > 1 {
+			s.id = NewID()
+		}
 		s.exclusive = attempt > patientAttempts
 		err := u.attempt(s, fn)
 		cause := s.failure()
@@ -190,13 +188,12 @@ func (u *Unit) context(ctx context.Context) (context.Context, context.CancelFunc
 func (u *Unit) pause(ctx context.Context, attempt int, cause error) error {
 	ctx, cancel := u.context(ctx)
 	defer cancel()
-	longest := 100 * time.Millisecond
-	if waited(cause) {
-		longest = time.Second
+	maxPause := 100 * time.Millisecond
+	if dialect.Is(cause, dialect.Waited) {
+		maxPause = time.Second
 	}
-	longest = min(time.Millisecond<<min(attempt, 10), longest)
 	select {
-	case <-time.After(rand.N(longest)):
+	case <-time.After(rand.N(min(time.Millisecond<<min(attempt, 10), maxPause))):
 	case <-ctx.Done():
 	}
 	return context.Cause(ctx)
@@ -206,7 +203,11 @@ func (u *Unit) pause(ctx context.Context, attempt int, cause error) error {
 // stream that waits for its next event has nothing to be late with.
 func (u *Unit) Open(ctx context.Context) *Session {
 	ctx, cancel := context.WithCancelCause(ctx)
-	s := newSession(ctx, func() { cancel(nil) }, u, "")
-	s.deadline, s.expire = u.Deadline, cancel
+	if u.Deadline == 0 {
+		return newSession(ctx, func() { cancel(nil) }, u)
+	}
+	timer := time.AfterFunc(math.MaxInt64, func() { cancel(&DeadlineError{u.Operation, u.Deadline}) })
+	s := newSession(ctx, func() { timer.Stop(); cancel(nil) }, u)
+	s.timer = timer
 	return s
 }
