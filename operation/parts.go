@@ -93,8 +93,7 @@ func (p *parts) next(ended bool) *graphql.Response {
 	}
 	response := p.ready[0]
 	p.ready = p.ready[1:]
-	hasNext := !ended || len(p.ready) > 0
-	response.HasNext = &hasNext
+	response.HasNext = new(!ended || len(p.ready) > 0)
 	return response
 }
 

@@ -82,8 +82,7 @@ func (r *run) observed() {
 	r.Observe(r.Operation, c.report)
 }
 
-// InterceptResponse reports operations that are refused. What comes from within a session is reported when
-// it has ended.
+// InterceptResponse reports operations that are refused. What comes from within a session is reported when it has ended.
 func (i *interceptor) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	response := next(ctx)
 	if _, running := session.OperationFromContext(ctx); running || i.Observe == nil || response == nil {

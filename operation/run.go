@@ -58,24 +58,18 @@ func (r *run) sent(response *graphql.Response) *graphql.Response {
 	if !last(response) {
 		return response
 	}
-	r.finish()
-	if r.parts != nil && response != nil {
-		r.parts.end()
-		if len(r.parts.ready) > 0 {
-			hasNext := true
-			response.HasNext = &hasNext
-		}
-	}
-	return response
-}
-
-// finish ends the session of an answer that is complete.
-func (r *run) finish() {
 	r.done, r.more = true, nil
 	r.session.Close()
 	if !r.recorder.waits.Load() {
 		r.observed()
 	}
+	if r.parts != nil && response != nil {
+		r.parts.end()
+		if len(r.parts.ready) > 0 {
+			response.HasNext = new(true)
+		}
+	}
+	return response
 }
 
 // errRefused keeps a mutation from being stored whose answer has errors, or that has none.

@@ -35,7 +35,7 @@ func (r *run) part() *graphql.Response {
 	case <-r.session.Context().Done():
 		r.parts = nil
 		response := r.failed(nil, context.Cause(r.session.Context()))
-		response.HasNext = new(bool) // it is the last one
+		response.HasNext = new(false) // it is the last one
 		response = r.sent(response)
 		go func() {
 			if !last(<-next) {
@@ -54,7 +54,7 @@ func last(response *graphql.Response) bool {
 // take takes one part from the engine. A panic makes it the last one.
 func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response, panicked bool) {
 	if response, panicked = r.recovered(func() *graphql.Response { return more(r.session.Context()) }); panicked {
-		response.HasNext = new(bool)
+		response.HasNext = new(false)
 	}
 	return response, panicked
 }

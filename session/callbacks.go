@@ -10,9 +10,8 @@ import (
 	"rollcall/dialect"
 )
 
-// replaceCallbacks replaces the GORM callbacks that reach the database by ones that hold the session's slot
-// from the statement's start until its rows are read, which no gorm.ConnPool could. A
-// statement outside a session is left as it was.
+// replaceCallbacks replaces the GORM callbacks that reach the database by ones that hold the session's slot from the
+// statement's start until its rows are read, which no gorm.ConnPool could. A statement outside a session is left as it was.
 func replaceCallbacks(db *gorm.DB) error {
 	loud := db.Config.Logger
 	db.Config.Logger = loud.LogMode(logger.Silent) // GORM reports each replacement

@@ -8,10 +8,9 @@ import (
 	"rollcall/dialect"
 )
 
-// Do runs fn with the operation's connection for itself: nobody else's statement runs
-// meanwhile. It serves what leaves a result open (Rows, Scan) and savepoints (tx.Transaction). tx must
-// not be used after fn returns, nor the session within it, by DB, Query, Do or a loader: that gets ErrNested, and waits for the
-// deadline on a goroutine of its own.
+// Do runs fn with the operation's connection for itself: nobody else's statement runs meanwhile. It serves what leaves a result
+// open (Rows, Scan) and savepoints (tx.Transaction). tx must not be used after fn returns, nor the session within it, by DB,
+// Query, Do or a loader: that gets ErrNested, and waits for the deadline on a goroutine of its own.
 func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s := mustFromContext(ctx)
 	if err := s.enter("", false); err != nil {

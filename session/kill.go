@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"rollcall/dialect"
 )
@@ -59,14 +58,6 @@ func (s *shared) forget(h handle) {
 func (t *transaction) closed() (closed bool) {
 	err := t.conn.Raw(func(c any) error { closed = dialect.Closed(c); return nil })
 	return closed || err != nil
-}
-
-// labelled marks the transaction where its connection cannot be found else.
-func (t *transaction) labelled() (err error) {
-	if t.handle.Handle, err = t.handle.Label(t.s.ctx, t.tx, "session "+t.s.id); err != nil {
-		return errors.Join(err, t.tx.Rollback())
-	}
-	return nil
 }
 
 // maxKills is how often a kill is tried: the side pool's connections may have been lost too, or lead to other servers.

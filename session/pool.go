@@ -19,25 +19,20 @@ type refusingPool struct{}
 func (refusingPool) ExecContext(context.Context, string, ...any) (sql.Result, error) {
 	return nil, ErrConnection
 }
-
 func (refusingPool) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
 	return nil, ErrConnection
 }
-
 func (refusingPool) QueryRowContext(context.Context, string, ...any) *sql.Row {
 	return failedRow(ErrConnection)
 }
-
 func (refusingPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
 	return nil, ErrPrepareStmt
 }
 
-// BeginTx refuses: GORM calls it for Begin, and for Transaction where that would not be a savepoint.
+// BeginTx refuses Begin, and Transaction where that would not be a savepoint; GetDBConn refuses DB and Connection.
 func (refusingPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
 	return nil, ErrTransaction
 }
-
-// GetDBConn refuses: GORM calls it for DB and Connection.
 func (refusingPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
 var _ interface {

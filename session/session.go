@@ -203,11 +203,13 @@ func because(cause, err error) error {
 // after is called when a statement has failed. In a transaction the caller holds the slot.
 func (s *Session) after(err error) error {
 	s.note(err)
-	if s.tx != nil && s.dead == nil && s.tx.ended() {
-		s.dead = err
-	}
-	if s.tx != nil && s.ctx.Err() != nil {
-		s.tx.abandon()
+	if s.tx != nil {
+		if s.kind == Write && s.dead == nil && s.with.dialect.RolledBack(context.WithoutCancel(s.ctx), s.tx.tx) {
+			s.dead = err // later statements would be stored at once
+		}
+		if s.ctx.Err() != nil {
+			s.tx.abandon()
+		}
 	}
 	return s.explain(err)
 }
@@ -222,7 +224,7 @@ func (s *Session) commit() error {
 	if err != nil {
 		return err
 	}
-	turn := s.hooks.queue(s)
+	turn := s.queue()
 	if s.tx != nil {
 		err = s.tx.commit()
 		s.note(err)
@@ -233,36 +235,20 @@ func (s *Session) commit() error {
 	return err
 }
 
-// Close ends the session and takes back what it wrote but did not commit. It may be called
-// at any time and more than once.
+// Close ends the session and takes back what it wrote but did not commit. It may be called at any time and more than once.
 func (s *Session) Close() {
 	s.closed.Store(true)
 	cancelled := s.ctx.Err() != nil
 	s.end() // the statement that is running, if any, gives way
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
-	if err := s.rollback(); err != nil && !cancelled { // which may have cost the connection
-		s.unit.logger().Error("cannot roll back", "operation", s.op.String(), "error", err)
-	}
-}
-
-// rollback ends the transaction, if one is open. The caller holds the slot.
-func (s *Session) rollback() error {
 	if s.tx == nil {
-		return nil
+		return
 	}
 	err := s.tx.rollback()
 	s.tx.release()
 	s.tx = nil
-	if errors.Is(err, sql.ErrTxDone) || s.dead != nil {
-		return nil //nolint:nilerr // it had ended already
+	if err != nil && s.dead == nil && !cancelled && !errors.Is(err, sql.ErrTxDone) { // else it, or its connection, had ended already
+		s.unit.logger().Error("cannot roll back", "operation", s.op.String(), "error", err)
 	}
-	return err
-}
-
-// failure returns the fatal error that the session met, or nil.
-func (s *Session) failure() error {
-	s.slot <- struct{}{}
-	defer func() { <-s.slot }()
-	return s.dead
 }

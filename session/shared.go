@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 	"gorm.io/gorm"
@@ -21,7 +22,7 @@ type shared struct {
 	side     *sql.DB // nil: nothing is killed
 	dialect  dialect.Dialect
 	gate     *semaphore.Weighted // a Write's transaction holds 1 of it, an exclusive one everything
-	commits  queue
+	lastTurn atomic.Value        // a chan struct{} that is closed when the last turn that was taken has ended; see Session.queue
 	prepared prepared
 
 	mu      sync.Mutex
@@ -44,14 +45,10 @@ func install(db *gorm.DB, side *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	d, err := dialect.Of(db.Name())
-	if err != nil {
-		return err
-	}
 	return db.Use(&shared{
 		pool:     pool,
 		side:     side,
-		dialect:  d,
+		dialect:  dialect.OfDB(db),
 		gate:     semaphore.NewWeighted(everyone),
 		prepared: prepared{byText: map[string]*sql.Stmt{}},
 		holding:  map[*Session]bool{},

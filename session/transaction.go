@@ -24,8 +24,7 @@ type transaction struct {
 	killed atomic.Bool
 }
 
-// patience is how long COMMIT, ROLLBACK and a kill may take: their end matters more than an
-// operation's deadline.
+// patience is how long COMMIT, ROLLBACK and a kill may take: their end matters more than an operation's deadline.
 const patience = 10 * time.Second
 
 // begin takes a connection and begins a transaction on it.
@@ -71,7 +70,10 @@ func (t *transaction) begin() (err error) {
 	if !stop() { // it has begun, and was cancelled all the same
 		return s.cause()
 	}
-	return t.labelled()
+	if t.handle.Handle, err = t.handle.Label(s.ctx, t.tx, "session "+s.id); err != nil {
+		return errors.Join(err, t.tx.Rollback())
+	}
+	return nil
 }
 
 // commit stores the transaction, and finds out what became of it where the connection is lost on the way.
@@ -132,12 +134,6 @@ func (t *transaction) patiently(end func() error) error {
 		<-ended // the connection must not be another's by then
 	}
 	return err
-}
-
-// ended reports whether the database has rolled the transaction back of its own accord, so that later statements would
-// be stored at once.
-func (t *transaction) ended() bool {
-	return t.s.kind == Write && t.s.with.dialect.RolledBack(context.WithoutCancel(t.s.ctx), t.tx)
 }
 
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the

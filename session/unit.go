@@ -36,9 +36,8 @@ type Pools struct {
 	Write *gorm.DB
 	// Read is the pool of the other kinds, best of connections that cannot write; Write where it is nil.
 	Read *gorm.DB
-	// Side is a small pool of its own from which connections are killed whose unit of work was cancelled
-	// during a statement. Where it is nil, or MySQL allows no GET_LOCK, the locks of such a statement are kept until it has
-	// ended.
+	// Side is a small pool of its own from which connections are killed whose unit of work was cancelled during a statement.
+	// Where it is nil, or MySQL allows no GET_LOCK, the locks of such a statement are kept until it has ended.
 	Side *sql.DB
 	// Proof finds out what became of a write whose connection was lost at COMMIT. Where it is
 	// nil, such a write ends with an OutcomeUnknownError at once.
@@ -144,7 +143,7 @@ func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 		}
 		s.exclusive = attempt > patientAttempts
 		err := u.attempt(s, fn)
-		cause := s.failure()
+		cause := s.dead // stands, as the session has been closed, unless it is a Read that goes on, which is never dead
 		switch severity := classify(cause); {
 		case u.Kind != Read && severity == misplaced && !moved:
 			moved = true
