@@ -23,9 +23,9 @@ type Dialect interface {
 	// "" where one transaction writes at a time.
 	ForUpdate() string
 	// UnlessStored returns the clause by which an INSERT leaves a row as it is that has the same value in a unique column.
-	// It waits for whoever is inserting or deleting one, and hides no other error.
+	// It waits for a transaction that is inserting or deleting one, and hides no other error.
 	UnlessStored(column string) string
-	// Created returns the type and the default, in microseconds of UTC, of a column that tells when its row was inserted.
+	// Created returns the type and the default, in microseconds of UTC, of a column that holds when its row was inserted.
 	Created() string
 	// TableOptions returns what follows the columns in CREATE TABLE, with a space before it, so that nothing is left to the
 	// server's defaults, least of all whether the table is transactional.

@@ -76,7 +76,7 @@ func (r *run) observed() {
 	c.sent = true
 	c.report.Duration = time.Since(r.began)
 	c.report.Attempts, c.report.Statements, c.report.Unknown = int(r.Attempts.Load()), r.Statements.Load(), c.unknown.Load()
-	if c.report.Result == "" { // nobody waited for it
+	if c.report.Result == "" { // the client did not wait for it
 		c.report.Result = ResultError
 	}
 	r.Observe(r.Operation, c.report)

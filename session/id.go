@@ -13,7 +13,7 @@ import (
 
 // Operation names one unit of work in logs and errors.
 type Operation struct {
-	ID   string // unique; a UUID of version 7 (RFC 9562), so that it tells when the operation began
+	ID   string // unique; a UUID of version 7 (RFC 9562), so that it holds when the operation began
 	Name string // as its caller has it, or ""; of a long name the first bytes
 	Kind string // of Run the kind's name
 }

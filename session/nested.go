@@ -53,7 +53,7 @@ func (s *Session) acquire() error {
 func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
 
 // nested reports whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
-// statement. That is on the stack, where nobody else's is.
+// statement. That is on its stack, and on no other.
 func nested() bool {
 	holders := []string{nameOf(lend), nameOf((*Session).each), nameOf(runNoted)}
 	callers := make([]uintptr, 64)

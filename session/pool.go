@@ -58,7 +58,7 @@ func (p *sharedPool) target() gorm.ConnPool {
 // freshPool is a pool that no useless connection comes from.
 type freshPool struct{ *sql.DB }
 
-// QueryContext runs a read, and once more where that may help: nothing has come of the first, and nobody else sees it.
+// QueryContext runs a read, and once more where that may help: nothing has come of the first.
 func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	read := func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) }
 	rows, err := fresh(ctx, read)

@@ -97,7 +97,7 @@ func (p *Proof) resolve(ctx context.Context, id string) (Outcome, error) {
 }
 
 // try stores a tombstone, unless the id is stored, and returns which it found. It waits for the attempt's transaction, if
-// that is still open, and for others who ask. Whatever the connection's own settings are, nothing is reported that is not
+// that is still open, and for others that ask. Whatever the connection's own settings are, nothing is reported that is not
 // committed, and nothing overlooked that is.
 func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 	tx, err := p.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})

@@ -26,8 +26,8 @@ type shared struct {
 	prepared prepared
 
 	mu      sync.Mutex
-	holding map[*Session]bool // sessions that have a connection
-	handles map[any]handle    // by the driver's connection
+	holding map[*Session]bool      // sessions that have a connection
+	handles map[any]dialect.Handle // by the driver's connection
 }
 
 // everyone is the whole weight of the gate.
@@ -52,7 +52,7 @@ func install(db *gorm.DB, side *sql.DB) error {
 		gate:     semaphore.NewWeighted(everyone),
 		prepared: prepared{byText: map[string]*sql.Stmt{}},
 		holding:  map[*Session]bool{},
-		handles:  map[any]handle{},
+		handles:  map[any]dialect.Handle{},
 	})
 }
 

@@ -11,16 +11,16 @@ import (
 	"rollcall/dialect"
 )
 
-// transaction is a session's transaction and the connection that it runs on. It is used by whoever holds
-// the session's slot. The connection stays the session's until release, whatever becomes of
-// the transaction: so that what is done to it is never done to somebody else's.
+// transaction is a session's transaction and the connection that it runs on. The holder of the session's slot uses
+// it. The connection stays the session's until release, whatever becomes of the transaction: so nothing is done to another's.
 type transaction struct {
 	s      *Session
 	conn   *sql.Conn
 	tx     *sql.Tx
 	cancel context.CancelFunc // ends even COMMIT and ROLLBACK
 	weight int64              // held of the gate
-	handle handle             // by which the server can be freed of this connection
+	handle dialect.Handle     // by which the server can be freed of this connection
+	key    any                // under which that is remembered, or nil
 	killed atomic.Bool
 }
 
@@ -52,11 +52,11 @@ func (t *transaction) begin() (err error) {
 		return err
 	}
 	s.with.opened(s)
-	if t.handle, err = s.with.handle(s.ctx, t.conn); err != nil {
+	if t.handle, t.key, err = s.with.locate(s.ctx, t.conn); err != nil {
 		return err
 	}
 	// The transaction must not end by itself when the operation's context does: database/sql would give
-	// its connection to somebody else while the session still speaks of it.
+	// its connection to another session while the session still speaks of it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
 	t.cancel = cancel
 	var options *sql.TxOptions // nil: the isolation that the pool's connections are set to
@@ -70,7 +70,7 @@ func (t *transaction) begin() (err error) {
 	if !stop() { // it has begun, and was cancelled all the same
 		return s.cause()
 	}
-	if t.handle.Handle, err = t.handle.Label(s.ctx, t.tx, "session "+s.id); err != nil {
+	if t.handle, err = t.handle.Label(s.ctx, t.tx, "session "+s.id); err != nil {
 		return errors.Join(err, t.tx.Rollback())
 	}
 	return nil
@@ -150,8 +150,8 @@ func (t *transaction) release() {
 		if classify(t.s.dead) == misplaced {
 			t.discard()
 		}
-		if t.handle.conn != nil && (t.killed.Load() || t.closed()) {
-			t.s.with.forget(t.handle)
+		if t.key != nil && (t.killed.Load() || t.closed()) {
+			t.s.with.forget(t.key)
 		}
 		_ = t.conn.Close()
 		t.s.with.released(t.s)

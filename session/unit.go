@@ -182,7 +182,7 @@ func (u *Unit) context(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // pause waits a moment that grows with the attempts and is different for each, so that operations
-// that stood in each other's way do not meet again: longer after a wait for a lock, which whoever holds it may go on to do, and
+// that stood in each other's way do not meet again: longer after a wait for a lock, which its holder may keep, and
 // which a database may refuse at once. It returns why there is no time for that.
 func (u *Unit) pause(ctx context.Context, attempt int, cause error) error {
 	ctx, cancel := u.context(ctx)
