@@ -23,9 +23,9 @@ type Dialect interface {
 	// "" where one transaction writes at a time.
 	ForUpdate() string
 	// UnlessStored returns the clause by which an INSERT leaves a row as it is that has the same value in a unique column.
-	// It waits for whoever is inserting or deleting one, and hides no other error.
+	// It waits for a transaction that is inserting or deleting one, and hides no other error.
 	UnlessStored(column string) string
-	// Created returns the type and the default, in microseconds of UTC, of a column that tells when its row was inserted.
+	// Created returns the type and the default, in microseconds of UTC, of a column that holds when its row was inserted.
 	Created() string
 	// TableOptions returns what follows the columns in CREATE TABLE, with a space before it, so that nothing is left to the
 	// server's defaults, least of all whether the table is transactional.
@@ -52,23 +52,14 @@ var (
 	PostgreSQL Dialect = postgres{}
 )
 
-// Of returns the dialect of a name that GORM gives. It returns an error for a name of another database.
-func Of(name string) (Dialect, error) {
+// OfDB returns the dialect of a GORM database, or of a session on one. It panics if that is another database's.
+func OfDB(db *gorm.DB) Dialect {
 	for _, d := range []Dialect{SQLite, MySQL, PostgreSQL} {
-		if d.Name() == name {
-			return d, nil
+		if d.Name() == db.Name() {
+			return d
 		}
 	}
-	return nil, fmt.Errorf("dialect: %q is none of sqlite, mysql and postgres", name)
-}
-
-// OfDB returns the dialect of a GORM database, or of a session on one. It panics if that is another than Of knows.
-func OfDB(db *gorm.DB) Dialect {
-	d, err := Of(db.Name())
-	if err != nil {
-		panic(err)
-	}
-	return d
+	panic(fmt.Sprintf("dialect: %q is none of sqlite, mysql and postgres", db.Name()))
 }
 
 // standard is what most dialects have in common.

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Facts are a set of what an error means for whoever gets it.
+// Facts are a set of what an error means.
 type Facts uint
 
 // The facts.
@@ -24,7 +24,7 @@ const (
 	Outdated                       // a connection that is opened from now on may do this, but nothing is to be run again for that
 	ReadOnly                       // a write is refused as such
 	OverTime                       // the server has ended the statement since it took too long
-	Cancelled                      // the server has ended the statement, for taking too long or since somebody wanted it
+	Cancelled                      // the server has ended the statement, for taking too long or at a request
 	Interrupted                    // the statement was killed, and perhaps its connection with it
 	Waited                         // the end of a wait for a lock, of whatever length: a database may not wait at all
 	Lost                           // the connection has gone, and its transaction with it, unless that was being committed

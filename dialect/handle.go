@@ -13,14 +13,14 @@ import (
 type Handle struct {
 	kill       string // the statement that ends the connection
 	node       string // MySQL: the server that must run it
-	unlabelled bool   // PostgreSQL: the connection tells nothing, so that each transaction needs a label
+	unlabelled bool   // PostgreSQL: the connection has nothing to find it by, so that each transaction needs a label
 }
 
 // Finds reports whether Kill can end the connection.
 func (h Handle) Finds() bool { return h.kill != "" }
 
 // Label returns the handle of a transaction that has just begun on the connection, and marks it with a name that no other has
-// where the connection itself tells nothing: the name is there until the transaction ends. (A query for its number would be
+// where the connection itself has nothing to find it by: the name is there until the transaction ends. (A query for its number would be
 // its first, before which the transaction's isolation level may be set.) After an error the transaction is of no use.
 func (h Handle) Label(ctx context.Context, tx *sql.Tx, name string) (Handle, error) {
 	if !h.unlabelled {
@@ -33,7 +33,7 @@ func (h Handle) Label(ctx context.Context, tx *sql.Tx, name string) (Handle, err
 	return h, nil
 }
 
-// Kill has the server end the connection, by one of another pool. It is to be called only while nobody else can be using the
+// Kill has the server end the connection, by one of another pool. It is to be called only while nothing else can be using the
 // connection. It reports false if another connection of that pool may do what this one could not.
 func (h Handle) Kill(ctx context.Context, pool *sql.DB) (done bool) {
 	side, err := pool.Conn(ctx)

@@ -32,7 +32,7 @@ func (mysql) CommitsImplicitly(first, second string) bool {
 	return false
 }
 
-// mysqlNode names a server, well enough to tell it from others behind the same address.
+// mysqlNode names a server, well enough to distinguish it from others behind the same address.
 const mysqlNode = "CONCAT_WS(' ', @@hostname, @@port, @@server_id)"
 
 // Locate has a connection take a lock under a random name. Such locks are local to a server, so that it alone finds its

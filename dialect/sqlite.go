@@ -21,7 +21,7 @@ func (sqlite) Created() string {
 func (sqlite) Snapshot() *sql.TxOptions { return &sql.TxOptions{ReadOnly: true} }
 
 // RolledBack tries BEGIN, which fails in a transaction. SQLite rolls back for ON CONFLICT ROLLBACK, a full disk or an interrupted
-// write (https://sqlite.org/lang_transaction.html), and its error does not always tell.
+// write (https://sqlite.org/lang_transaction.html), and its error does not always say so.
 func (sqlite) RolledBack(ctx context.Context, tx *sql.Tx) bool {
 	_, err := tx.ExecContext(ctx, "BEGIN")
 	return err == nil

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -41,8 +42,9 @@ func Handler(server *handler.Server, e Extension) http.Handler {
 	if err := e.Install(); err != nil {
 		panic(err)
 	}
-	if e.Logger == nil {
-		e.Logger = slog.Default()
+	e.Logger = cmp.Or(e.Logger, slog.Default())
+	if e.ErrorPresenter == nil {
+		e.ErrorPresenter = graphql.DefaultErrorPresenter
 	}
 	install := sync.OnceFunc(func() { server.Use(&interceptor{e}) })
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -93,8 +93,7 @@ func (p *parts) next(ended bool) *graphql.Response {
 	}
 	response := p.ready[0]
 	p.ready = p.ready[1:]
-	hasNext := !ended || len(p.ready) > 0
-	response.HasNext = &hasNext
+	response.HasNext = new(!ended || len(p.ready) > 0)
 	return response
 }
 
@@ -129,9 +128,7 @@ func (p *pruner) value(set ast.SelectionSet) {
 	case json.Delim('['):
 		p.out.WriteByte('[')
 		for i := 0; p.err == nil && p.in.More(); i++ {
-			if i > 0 {
-				p.out.WriteByte(',')
-			}
+			p.comma()
 			p.path = append(p.path, ast.PathIndex(i))
 			p.value(set)
 			p.path = p.path[:len(p.path)-1]
@@ -141,34 +138,26 @@ func (p *pruner) value(set ast.SelectionSet) {
 	case json.Delim('{'):
 		p.object(set)
 	default: // null, or something that only a marshaller knows
-		text, err := json.Marshal(token)
-		p.fail(err)
-		p.out.Write(text)
+		p.write(token)
 	}
 }
 
 // object copies the members of an object.
 func (p *pruner) object(set ast.SelectionSet) {
-	fields := graphql.CollectFields(p.oc, set, p.conditions(set, nil))
-	fragments := slices.ContainsFunc(set, isFragment)
+	fields := p.fields(set)
 	var members []entry
 	typ := ""
 	p.out.WriteByte('{')
-	for first := true; p.err == nil && p.in.More(); {
+	for p.err == nil && p.in.More() {
 		key, _ := p.token().(string)
-		i := slices.IndexFunc(fields, func(f graphql.CollectedField) bool { return f.Alias == key })
+		i := slices.IndexFunc(fields, isField(key))
 		before := p.out.Len()
-		if !first {
-			p.out.WriteByte(',')
-		}
-		text, err := json.Marshal(key)
-		p.fail(err)
-		p.out.Write(text)
+		p.comma()
+		p.write(key)
 		p.out.WriteByte(':')
 		start := p.out.Len()
 		if i < 0 {
 			p.raw()
-			first = false
 			continue
 		}
 		f := fields[i]
@@ -177,22 +166,17 @@ func (p *pruner) object(set ast.SelectionSet) {
 		p.path = p.path[:len(p.path)-1]
 		if len(p.path) == p.top { // all of it is what was deferred
 			p.arrived[memberKey(p.path, key)] = true
-			first = false
 			continue
 		}
-		m := entry{name: key, nonNull: f.Definition.Type.NonNull, null: f.IsDeferred() && string(p.out.Bytes()[start:]) == "null"}
-		if fragments {
-			m.text = bytes.Clone(p.out.Bytes()[start:])
-			members = append(members, m)
-		}
+		text := p.out.Bytes()[start:]
+		m := entry{name: key, text: text, nonNull: f.Definition.Type.NonNull, null: f.IsDeferred() && string(text) == "null"}
+		members = append(members, m)
 		if f.Name == "__typename" {
-			_ = json.Unmarshal(p.out.Bytes()[start:], &typ)
+			_ = json.Unmarshal(text, &typ)
 		}
 		if m.null && (len(f.Selections) > 0 || m.nonNull) {
 			p.out.Truncate(before)
-			continue
 		}
-		first = false
 	}
 	p.token()
 	p.out.WriteByte('}')
@@ -201,37 +185,34 @@ func (p *pruner) object(set ast.SelectionSet) {
 	}
 }
 
-func isFragment(s ast.Selection) bool {
-	_, field := s.(*ast.Field)
-	return !field
-}
-
 // fragments notes the deferred fragments of an object.
 func (p *pruner) fragments(set ast.SelectionSet, members []entry, typ string) {
 	for i, selection := range set {
-		var directives ast.DirectiveList
-		var below ast.SelectionSet
-		switch s := selection.(type) {
-		case *ast.InlineFragment:
-			directives, below = s.Directives, s.SelectionSet
-		case *ast.FragmentSpread:
-			directives = s.Directives
-			if f := p.oc.Doc.Fragments.ForName(s.Name); f != nil {
-				below = f.SelectionSet
-			}
-		default:
+		fragment := p.fragment(selection)
+		if fragment == nil {
 			continue
 		}
-		one := set[i : i+1]
-		fields := graphql.CollectFields(p.oc, one, p.conditions(one, nil))
-		if len(fields) == 0 || !applies(below, fields, members, typ) { // or it is not included
+		fields := p.fields(set[i : i+1])
+		if len(fields) == 0 || !applies(fragment.SelectionSet, fields, members, typ) { // or it is not included
 			continue
 		}
-		if d := directives.ForName("defer"); d != nil && p.active(d) {
+		if d := fragment.Directives.ForName("defer"); d != nil && p.active(d) {
 			p.deferred(d, fields, members)
 		}
-		p.fragments(below, members, typ)
+		p.fragments(fragment.SelectionSet, members, typ)
 	}
+}
+
+// fragment returns a fragment as if it stood inline, or nil for a field.
+func (p *pruner) fragment(s ast.Selection) *ast.InlineFragment {
+	switch s := s.(type) {
+	case *ast.InlineFragment:
+		return s
+	case *ast.FragmentSpread:
+		f := p.oc.Doc.Fragments.ForName(s.Name) // s.Definition is not the one that labelDeferred has edited
+		return &ast.InlineFragment{TypeCondition: f.TypeCondition, Directives: s.Directives, SelectionSet: f.SelectionSet}
+	}
+	return nil
 }
 
 // applies reports whether a fragment with some fields is for an object: that has all of them, and, if that is known, the
@@ -245,7 +226,7 @@ func applies(set ast.SelectionSet, fields []graphql.CollectedField, members []en
 		if of := f.ObjectDefinition; of != nil && of.Kind == ast.Object && typ != "" && typ != of.Name {
 			return false
 		}
-		if slices.ContainsFunc(fields, func(c graphql.CollectedField) bool { return c.Alias == f.Alias }) && !slices.ContainsFunc(members, isNamed(f.Alias)) {
+		if slices.ContainsFunc(fields, isField(f.Alias)) && !slices.ContainsFunc(members, isNamed(f.Alias)) {
 			return false
 		}
 	}
@@ -253,6 +234,10 @@ func applies(set ast.SelectionSet, fields []graphql.CollectedField, members []en
 }
 
 func isNamed(name string) func(entry) bool { return func(m entry) bool { return m.name == name } }
+
+func isField(alias string) func(graphql.CollectedField) bool {
+	return func(f graphql.CollectedField) bool { return f.Alias == alias }
+}
 
 // active reports whether a @defer takes effect.
 func (p *pruner) active(d *ast.Directive) bool {
@@ -290,27 +275,39 @@ func (p *pruner) deferred(d *ast.Directive, fields []graphql.CollectedField, mem
 
 // below returns what is selected below a member of an object.
 func (p *pruner) below(set ast.SelectionSet, name string) ast.SelectionSet {
-	fields := graphql.CollectFields(p.oc, set, p.conditions(set, nil))
-	i := slices.IndexFunc(fields, func(f graphql.CollectedField) bool { return f.Alias == name })
-	if i < 0 {
-		return nil
+	fields := p.fields(set)
+	if i := slices.IndexFunc(fields, isField(name)); i >= 0 {
+		return fields[i].Selections
 	}
-	return fields[i].Selections
+	return nil
+}
+
+// fields returns the fields of a selection, those of every fragment among them.
+func (p *pruner) fields(set ast.SelectionSet) []graphql.CollectedField {
+	return graphql.CollectFields(p.oc, set, p.conditions(set, nil))
 }
 
 // conditions are the types that the fragments in a selection are for: with all of them every field is found.
 func (p *pruner) conditions(set ast.SelectionSet, types []string) []string {
 	for _, selection := range set {
-		switch s := selection.(type) {
-		case *ast.InlineFragment:
-			types = p.conditions(s.SelectionSet, append(types, s.TypeCondition))
-		case *ast.FragmentSpread:
-			if f := p.oc.Doc.Fragments.ForName(s.Name); f != nil {
-				types = p.conditions(f.SelectionSet, append(types, f.TypeCondition))
-			}
+		if f := p.fragment(selection); f != nil {
+			types = p.conditions(f.SelectionSet, append(types, f.TypeCondition))
 		}
 	}
 	return types
+}
+
+// comma writes one, except before the first member or item.
+func (p *pruner) comma() {
+	if text := p.out.Bytes(); text[len(text)-1] != '{' && text[len(text)-1] != '[' {
+		p.out.WriteByte(',')
+	}
+}
+
+func (p *pruner) write(v any) {
+	text, err := json.Marshal(v)
+	p.fail(err)
+	p.out.Write(text)
 }
 
 // raw copies a value as it is.

@@ -76,14 +76,13 @@ func (r *run) observed() {
 	c.sent = true
 	c.report.Duration = time.Since(r.began)
 	c.report.Attempts, c.report.Statements, c.report.Unknown = int(r.Attempts.Load()), r.Statements.Load(), c.unknown.Load()
-	if c.report.Result == "" { // nobody waited for it
+	if c.report.Result == "" { // the client did not wait for it
 		c.report.Result = ResultError
 	}
 	r.Observe(r.Operation, c.report)
 }
 
-// InterceptResponse reports operations that are refused. What comes from within a session is reported when
-// it has ended.
+// InterceptResponse reports operations that are refused. What comes from within a session is reported when it has ended.
 func (i *interceptor) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	response := next(ctx)
 	if _, running := session.OperationFromContext(ctx); running || i.Observe == nil || response == nil {

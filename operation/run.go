@@ -58,24 +58,18 @@ func (r *run) sent(response *graphql.Response) *graphql.Response {
 	if !last(response) {
 		return response
 	}
-	r.finish()
-	if r.parts != nil && response != nil {
-		r.parts.end()
-		if len(r.parts.ready) > 0 {
-			hasNext := true
-			response.HasNext = &hasNext
-		}
-	}
-	return response
-}
-
-// finish ends the session of an answer that is complete.
-func (r *run) finish() {
 	r.done, r.more = true, nil
 	r.session.Close()
 	if !r.recorder.waits.Load() {
 		r.observed()
 	}
+	if r.parts != nil && response != nil {
+		r.parts.end()
+		if len(r.parts.ready) > 0 {
+			response.HasNext = new(true)
+		}
+	}
+	return response
 }
 
 // errRefused keeps a mutation from being stored whose answer has errors, or that has none.
@@ -111,31 +105,37 @@ func (r *run) answer() (response *graphql.Response) {
 	return r.failed(nil, err)
 }
 
-// execute lets gqlgen resolve and marshal the operation. A panic of a marshaller, which gqlgen
-// does not recover, becomes an error.
-func (r *run) execute() (response *graphql.Response) {
+// execute lets gqlgen resolve and marshal the operation.
+func (r *run) execute() *graphql.Response {
 	ctx := r.session.Context()
-	defer func() {
-		if p := recover(); p != nil {
-			response = r.failed(nil, r.operations[0].RecoverFunc(ctx, p))
-			if r.stream && r.more != nil { // what it deferred waits to be taken
-				go r.drain(r.more)
-			}
-		}
-	}()
 	if ctx.Err() != nil {
 		return nil
 	}
 	if r.stream {
 		ctx = context.WithoutCancel(ctx) // see stream.go
 	}
-	ctx = r.bind(ctx)
-	handler := r.next(ctx)
-	if r.stream {
-		engine := ctx
-		r.more = func(context.Context) *graphql.Response { return handler(engine) }
+	response, panicked := r.recovered(func() *graphql.Response {
+		engine := r.bind(ctx)
+		handler := r.next(engine)
+		if r.stream {
+			r.more = func(context.Context) *graphql.Response { return handler(engine) }
+		}
+		return handler(engine)
+	})
+	if panicked && r.more != nil { // what it deferred waits to be taken
+		go r.drain(r.more)
 	}
-	return handler(ctx)
+	return response
+}
+
+// recovered calls a handler. Its panic, such as a marshaller's, which gqlgen does not recover, becomes an error.
+func (r *run) recovered(handler func() *graphql.Response) (response *graphql.Response, panicked bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			response, panicked = r.failed(nil, r.operations[0].RecoverFunc(r.session.Context(), p)), true
+		}
+	}()
+	return handler(), false
 }
 
 // failed returns an answer without data: that of response with its errors, or one that reports err.
@@ -145,11 +145,7 @@ func (r *run) failed(response *graphql.Response, err error) *graphql.Response {
 	}
 	response.Data, response.HasNext = json.RawMessage("null"), nil
 	if err != nil {
-		present := r.ErrorPresenter
-		if present == nil {
-			present = graphql.DefaultErrorPresenter
-		}
-		response.Errors = append(response.Errors, present(r.session.Context(), public(err)))
+		response.Errors = append(response.Errors, r.ErrorPresenter(r.session.Context(), public(err)))
 	}
 	return response
 }

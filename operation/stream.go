@@ -26,16 +26,17 @@ func (r *run) part() *graphql.Response {
 	}()
 	select {
 	case response := <-next:
-		switch {
-		case response == nil || response.Label == "": // a panic's
+		if response == nil || response.Label == "" { // a panic's
 			r.parts = nil
-		default:
+		} else {
 			r.parts.take(response)
 		}
 		return r.sent(response)
 	case <-r.session.Context().Done():
 		r.parts = nil
-		response := r.sent(r.lastPart(context.Cause(r.session.Context())))
+		response := r.failed(nil, context.Cause(r.session.Context()))
+		response.HasNext = new(false) // it is the last one
+		response = r.sent(response)
 		go func() {
 			if !last(<-next) {
 				r.drain(more)
@@ -50,24 +51,15 @@ func last(response *graphql.Response) bool {
 	return response == nil || response.HasNext == nil || !*response.HasNext
 }
 
-// lastPart is an answer's last part, which says why there are no more.
-func (r *run) lastPart(err error) *graphql.Response {
-	response, hasNext := r.failed(nil, err), false
-	response.HasNext = &hasNext
-	return response
-}
-
-// take takes one part from the engine. A panic of a marshaller makes it the last one.
+// take takes one part from the engine. A panic makes it the last one.
 func (r *run) take(more graphql.ResponseHandler) (response *graphql.Response, panicked bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			response, panicked = r.lastPart(r.operations[0].RecoverFunc(r.session.Context(), p)), true
-		}
-	}()
-	return more(r.session.Context()), false
+	if response, panicked = r.recovered(func() *graphql.Response { return more(r.session.Context()) }); panicked {
+		response.HasNext = new(false)
+	}
+	return response, panicked
 }
 
-// drain takes the parts that nobody waits for any more. They all come: their resolvers are cancelled, and each has
+// drain takes the parts that are not waited for any more. They all come: their resolvers are cancelled, and each has
 // a label of its own.
 func (r *run) drain(more graphql.ResponseHandler) {
 	for panics := 0; panics < maxPanics; {
@@ -154,13 +146,8 @@ func (r *run) within(parent context.Context, handler graphql.ResponseHandler, la
 	r.session = s
 	defer s.Close()
 	ctx := s.Context()
-	defer func() {
-		if p := recover(); p != nil {
-			response, panicked = r.failed(nil, r.operations[0].RecoverFunc(s.Context(), p)), true
-		}
-	}()
 	if lasts {
 		ctx = session.NewContext(parent, s)
 	}
-	return handler(r.bind(ctx)), false
+	return r.recovered(func() *graphql.Response { return handler(r.bind(ctx)) })
 }

@@ -10,9 +10,8 @@ import (
 	"rollcall/dialect"
 )
 
-// replaceCallbacks replaces the GORM callbacks that reach the database by ones that hold the session's slot
-// from the statement's start until its rows are read, which no gorm.ConnPool could. A
-// statement outside a session is left as it was.
+// replaceCallbacks replaces the GORM callbacks that reach the database by ones that hold the session's slot from the
+// statement's start until its rows are read, which no gorm.ConnPool could. A statement outside a session is left as it was.
 func replaceCallbacks(db *gorm.DB) error {
 	loud := db.Config.Logger
 	db.Config.Logger = loud.LogMode(logger.Silent) // GORM reports each replacement
@@ -45,34 +44,33 @@ func within(run func(*gorm.DB), write bool) func(*gorm.DB) {
 	return func(db *gorm.DB) {
 		if db.Error != nil || db.DryRun {
 			run(db)
-			return
-		}
-		switch pool := db.Statement.ConnPool.(type) {
-		case *sharedPool:
-			if err := pool.s.enter(write); err != nil {
-				_ = db.AddError(err)
-				return
-			}
-			defer pool.s.leave()
-			if controls(db.Statement.SQL.String(), pool.s.with.dialect, false) {
-				_ = db.AddError(pool.s.refuse())
-				return
-			}
-			runNoted(db, pool.s, pool.target(), run)
-		case *ownPool:
-			if err := pool.admit(db, write); err != nil {
-				_ = db.AddError(err)
-				return
-			}
-			runNoted(db, pool.s, pool.target, run)
-		default:
-			if err := astray(db); err != nil {
-				_ = db.AddError(err)
-				return
-			}
-			run(db)
+		} else if err := admitted(db, write, run); err != nil {
+			_ = db.AddError(err)
 		}
 	}
+}
+
+// admitted runs a callback, or returns why its statement can't run.
+func admitted(db *gorm.DB, write bool, run func(*gorm.DB)) error {
+	switch pool := db.Statement.ConnPool.(type) {
+	case *sharedPool:
+		if err := pool.s.enter(db.Statement.SQL.String(), write); err != nil {
+			return err
+		}
+		defer pool.s.leave()
+		runNoted(db, pool.s, pool.target(), run)
+	case *ownPool:
+		if err := pool.admit(db.Statement.SQL.String(), write); err != nil {
+			return err
+		}
+		runNoted(db, pool.s, pool.target, run)
+	default:
+		if err := astray(db); err != nil {
+			return err
+		}
+		run(db)
+	}
+	return nil
 }
 
 // rowsWithin refuses open results on a connection that is shared.

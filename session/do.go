@@ -8,13 +8,12 @@ import (
 	"rollcall/dialect"
 )
 
-// Do runs fn with the operation's connection for itself: nobody else's statement runs
-// meanwhile. It serves what leaves a result open (Rows, Scan) and savepoints (tx.Transaction). tx must
-// not be used after fn returns, nor the session within it, by DB, Query, Do or a loader: that gets ErrNested, and waits for the
-// deadline on a goroutine of its own.
+// Do runs fn with the operation's connection for itself: no other statement runs meanwhile. It serves what leaves a result
+// open (Rows, Scan) and savepoints (tx.Transaction). tx must not be used after fn returns, nor the session within it, by DB,
+// Query, Do or a loader: that gets ErrNested, and waits for the deadline on a goroutine of its own.
 func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s := mustFromContext(ctx)
-	if err := s.enter(false); err != nil {
+	if err := s.enter("", false); err != nil {
 		return err
 	}
 	defer s.leave()
@@ -40,7 +39,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	defer pool.ended.Store(true)
 	tx.Statement.ConnPool = pool
 	err := lend(tx, fn)
-	if dialect.MeaningOf(err).Number != "" { // of open rows, of which GORM does not tell
+	if dialect.MeaningOf(err).Number != "" { // of open rows, which GORM does not report
 		return s.after(err)
 	}
 	return s.explain(err)

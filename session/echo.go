@@ -10,34 +10,18 @@ import (
 
 // Echo returns a GORM logger that writes each statement to out with the name and id of the
 // operation that it belongs to, its duration and the number of its rows.
-func Echo(out *slog.Logger) logger.Interface { return echo{out: out} }
+func Echo(out *slog.Logger) logger.Interface {
+	return echo{logger.NewSlogLogger(out, logger.Config{LogLevel: logger.Info}), out, false}
+}
 
 type echo struct {
-	out    *slog.Logger
-	silent bool
+	logger.Interface // for GORM's messages
+	out              *slog.Logger
+	silent           bool
 }
 
 func (e echo) LogMode(level logger.LogLevel) logger.Interface {
-	e.silent = level == logger.Silent
-	return e
-}
-
-func (e echo) Info(ctx context.Context, msg string, args ...any) {
-	e.log(ctx, slog.LevelInfo, msg, args)
-}
-
-func (e echo) Warn(ctx context.Context, msg string, args ...any) {
-	e.log(ctx, slog.LevelWarn, msg, args)
-}
-
-func (e echo) Error(ctx context.Context, msg string, args ...any) {
-	e.log(ctx, slog.LevelError, msg, args)
-}
-
-func (e echo) log(ctx context.Context, level slog.Level, msg string, args []any) {
-	if !e.silent {
-		e.out.Log(ctx, level, msg, "detail", args)
-	}
+	return echo{e.Interface.LogMode(level), e.out, level == logger.Silent}
 }
 
 // Trace writes one statement.

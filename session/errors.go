@@ -1,37 +1,31 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"rollcall/dialect"
 )
 
-// Errors that callers can test for with errors.Is.
+// Errors that callers can test for with errors.Is. Each says what to do instead.
 var (
-	// ErrReadOnly is what a statement that writes gets in a session of kind Read or Snapshot.
-	ErrReadOnly = errors.New("session: a query cannot write; use a mutation, or session.Write")
-	// ErrRows is what Rows, Row and Scan get: an open result would block what else
-	// uses the session.
-	ErrRows = errors.New("session: Rows, Row and Scan leave a result open on a connection that is shared; use Find, or session.Do")
-	// ErrPrepareStmt is what a session made with gorm.Session{PrepareStmt: true} gets.
+	ErrReadOnly    = errors.New("session: a query cannot write; use a mutation, or session.Write")
+	ErrRows        = errors.New("session: Rows, Row and Scan leave a result open on a connection that is shared; use Find, or session.Do")
 	ErrPrepareStmt = errors.New("session: PrepareStmt takes statements past the operation's session; leave it out")
 	// ErrNoOperation is what Proof.Outcome returns for something that is not the id of an operation.
 	ErrNoOperation = errors.New("session: not the id of an operation")
 	// ErrConnection is what DB and Connection get, and a statement that a plugin would run elsewhere.
 	ErrConnection = errors.New("session: this would take a connection past the operation's session; use session.Do")
-	// ErrOutside is what a statement of the pool itself gets that has the context of a Write or a Snapshot.
-	ErrOutside = errors.New("session: this statement belongs to an operation by its context, and would run outside the operation's transaction; use session.DB(ctx), or another context for what is to stay whatever becomes of the operation")
-	// ErrDone is what the tx of session.Do gets after Do has returned.
-	ErrDone = errors.New("session: the tx of session.Do was used after Do returned")
-	// ErrNested is what DB, Query and Do get within Do or within a row of Query, which would wait for them as they for it.
-	ErrNested = errors.New("session: the session was used within session.Do, or for a row of session.Query, which holds its connection until it returns; within Do use its tx, and read the rows before more is asked")
+	ErrOutside    = errors.New("session: this statement belongs to an operation by its context, and would run outside the operation's transaction; use session.DB(ctx), or another context for what is to stay whatever becomes of the operation")
+	ErrDone       = errors.New("session: the tx of session.Do was used after Do returned")
+	ErrNested     = errors.New("session: the session was used within session.Do, or for a row of session.Query, which holds its connection until it returns; within Do use its tx, and read the rows before more is asked")
 	// ErrWithin is what Run returns within a session. A unit of its own would wait for what that one has locked, on SQLite
 	// for its very connection, and that one for it.
-	ErrWithin = errors.New("session: session.Run was called within a session, or in a hook after its commit: use session.DB(ctx) there, or call Run from another goroutine with another context for what is to stay whatever becomes of the session")
-	// ErrNotInstalled is what Run returns for pools that are not ready.
+	ErrWithin       = errors.New("session: session.Run was called within a session, or in a hook after its commit: use session.DB(ctx) there, or call Run from another goroutine with another context for what is to stay whatever becomes of the session")
 	ErrNotInstalled = errors.New("session: the pools are not installed: call session.Pools.Install once, before they are used")
-	// ErrTransaction is what Begin and Transaction get, and raw SQL that would end the transaction or mark it. A
-	// Write in which such SQL was tried is not committed.
+	// ErrTransaction is what Begin and Transaction get, and raw SQL of that kind, after which a Write is not committed.
 	ErrTransaction = errors.New("session: the operation's transaction is not to be begun, ended or marked by those who use it (nor by what MySQL commits by itself, such as CREATE TABLE); use session.Do, and within it Transaction for a savepoint")
 )
 
@@ -54,19 +48,17 @@ func (e *DeadError) Error() string {
 
 func (e *DeadError) Unwrap() error { return e.Err }
 
-// DeadlineError is what ends an operation that takes longer than Pools.Deadline. It
-// is context.DeadlineExceeded too.
+// DeadlineError is what ends an operation that takes longer than Pools.Deadline. It is context.DeadlineExceeded too.
 type DeadlineError struct {
 	Operation Operation
 	Deadline  time.Duration
-	Err       error // context.DeadlineExceeded
 }
 
 func (e *DeadlineError) Error() string {
 	return fmt.Sprintf("session: %s took longer than %s", e.Operation, e.Deadline)
 }
 
-func (e *DeadlineError) Unwrap() error { return e.Err }
+func (e *DeadlineError) Unwrap() error { return context.DeadlineExceeded }
 
 // CommitError is the failure of a COMMIT: nothing was stored.
 type CommitError struct {
@@ -93,3 +85,30 @@ func (e *OutcomeUnknownError) Error() string {
 }
 
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
+
+// severity is what an error means for the transaction in which it occurred.
+type severity int
+
+const (
+	harmless  severity = iota // the transaction goes on, as far as the server allows
+	fatal                     // the transaction has ended
+	transient                 // it has ended, and running the operation again may well succeed
+	misplaced                 // it is of no use on this connection; on another one the operation may succeed
+)
+
+// classify returns what err means for a transaction.
+func classify(err error) severity {
+	var unknown *OutcomeUnknownError
+	switch m := dialect.MeaningOf(err); {
+	case errors.As(err, &unknown): // whatever made it so
+		return fatal
+	case m.Is(dialect.Transient):
+		return transient
+	case m.Is(dialect.Misplaced):
+		return misplaced
+	// A statement's own context, shorter than the operation's, has ended more than the statement.
+	case m.Is(dialect.Lost), m.Number == "" && errors.Is(err, context.Canceled):
+		return fatal
+	}
+	return harmless
+}

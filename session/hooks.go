@@ -22,21 +22,17 @@ func AfterCommit(ctx context.Context, fn func()) {
 // after the last attempt. If the operation is run again, fn does not run. It is for a log of errors: one that another attempt
 // mends is none.
 func OnAnswer(ctx context.Context, fn func()) {
-	s, ok := ctx.Value(contextKey{}).(*Session)
-	if !ok || !s.hooks.wait(fn) {
+	certain := true
+	if s, ok := ctx.Value(contextKey{}).(*Session); ok {
+		s.hooks.mu.Lock()
+		if certain = s.hooks.certain; !certain {
+			s.hooks.waiting = append(s.hooks.waiting, fn)
+		}
+		s.hooks.mu.Unlock()
+	}
+	if certain {
 		fn()
 	}
-}
-
-// wait keeps fn for the answer, unless that is given already or is to be given in any case.
-func (h *hooks) wait(fn func()) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.certain {
-		return false
-	}
-	h.waiting = append(h.waiting, fn)
-	return true
 }
 
 // answered runs what waits for the answer.
@@ -58,26 +54,32 @@ type hooks struct {
 	certain bool     // there will be no other attempt
 }
 
-// queue takes the session's turn among those that are about to commit. The function returned
-// ends the turn; if the commit has succeeded, it runs the hooks, after those of every earlier turn.
-func (h *hooks) queue(s *Session) (turn func(committed bool)) {
-	h.mu.Lock()
-	fns := h.fns
-	h.fns = nil
-	h.mu.Unlock()
+// queue takes the session's turn among the transactions that have hooks. That is before COMMIT is sent, so that a transaction
+// which could write a row only after another's commit has the later turn. The function returned ends the turn; if the commit has
+// succeeded, it runs the hooks, after those of every earlier turn.
+func (s *Session) queue() (turn func(committed bool)) {
+	s.hooks.mu.Lock()
+	fns := s.hooks.fns
+	s.hooks.mu.Unlock()
 	if len(fns) == 0 {
 		return func(bool) {}
 	}
-	earlier, done := s.with.commits.join()
-	return func(committed bool) {
-		if !committed {
-			go func() { <-earlier; done() }() // which nothing needs to wait for
-			return
+	mine := make(chan struct{})
+	earlier, waits := s.with.lastTurn.Swap(mine).(chan struct{})
+	end := func(fns []func()) {
+		defer close(mine)
+		if waits {
+			<-earlier
 		}
-		<-earlier
-		defer done()
 		for _, fn := range fns {
 			s.runHook(fn)
+		}
+	}
+	return func(committed bool) {
+		if committed {
+			end(fns)
+		} else {
+			go end(nil) // which nothing needs to wait for
 		}
 	}
 }
@@ -90,24 +92,4 @@ func (s *Session) runHook(fn func()) {
 		}
 	}()
 	fn()
-}
-
-// queue lines up the transactions that have hooks. A turn is taken before COMMIT is sent, so that a
-// transaction which could write a row only after another's commit has the later turn.
-type queue struct {
-	mu   sync.Mutex
-	last chan struct{} // closed when the last turn taken has ended
-}
-
-func (q *queue) join() (earlier <-chan struct{}, done func()) {
-	mine := make(chan struct{})
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	before := q.last
-	if before == nil {
-		before = make(chan struct{})
-		close(before)
-	}
-	q.last = mine
-	return before, func() { close(mine) }
 }

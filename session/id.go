@@ -13,7 +13,7 @@ import (
 
 // Operation names one unit of work in logs and errors.
 type Operation struct {
-	ID   string // unique; a UUID of version 7 (RFC 9562), so that it tells when the operation began
+	ID   string // unique; a UUID of version 7 (RFC 9562), so that it holds when the operation began
 	Name string // as its caller has it, or ""; of a long name the first bytes
 	Kind string // of Run the kind's name
 }
@@ -53,10 +53,8 @@ type random struct{}
 
 func (random) Read(b []byte) (int, error) {
 	var word [8]byte
-	for rest := b; len(rest) > 0; rest = rest[copy(rest, word[:]):] {
-		binary.NativeEndian.PutUint64(word[:], rand.Uint64())
-	}
-	return len(b), nil
+	binary.NativeEndian.PutUint64(word[:], rand.Uint64())
+	return copy(b, word[:]), nil
 }
 
 // idTime returns when an id was made. It reports false for what is not an id of ours.

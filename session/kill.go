@@ -3,41 +3,31 @@ package session
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"rollcall/dialect"
 )
 
-// handle is how one of the session's connections is found. The zero value finds none.
-type handle struct {
-	dialect.Handle
-	conn any // the driver's connection, under which it is remembered, or nil
-}
-
-// minHandles is how many connections are remembered at least: of those that database/sql closes, nobody is told.
+// minHandles is how many connections are remembered at least: database/sql does not say which it closes.
 const minHandles = 128
 
-// handle returns how a connection is found, which is asked for once. The driver's connection is kept with it, so that its
-// address can't come to stand for another one, until it is forgotten.
-func (s *shared) handle(ctx context.Context, conn *sql.Conn) (handle, error) {
+// locate returns how a connection is found, which is asked for once, and the driver's connection, under which that is remembered;
+// nil if it is not. The driver's connection is kept until it is forgotten, so that its address can't come to stand for another one.
+func (s *shared) locate(ctx context.Context, conn *sql.Conn) (h dialect.Handle, key any, err error) {
 	if s.side == nil || s.dialect.Embedded() {
-		return handle{}, nil
+		return h, nil, nil
 	}
-	var key any
 	if err := conn.Raw(func(c any) error { key = c; return nil }); err != nil {
-		return handle{}, err
+		return h, nil, err
 	}
 	s.mu.Lock()
 	h, known := s.handles[key]
 	s.mu.Unlock()
 	if known {
-		return h, nil
+		return h, key, nil
 	}
-	located, err := s.dialect.Locate(ctx, conn)
-	if err != nil {
-		return handle{}, err
+	if h, err = s.dialect.Locate(ctx, conn); err != nil {
+		return h, nil, err
 	}
-	h = handle{located, key}
 	maxHandles := max(minHandles, 2*s.pool.Stats().OpenConnections)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,29 +35,20 @@ func (s *shared) handle(ctx context.Context, conn *sql.Conn) (handle, error) {
 		clear(s.handles)
 	}
 	s.handles[key] = h
-	return h, nil
+	return h, key, nil
 }
 
 // forget gives up a connection that is gone, with all that its driver keeps in it.
-func (s *shared) forget(h handle) {
+func (s *shared) forget(key any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.handles, h.conn)
+	delete(s.handles, key)
 }
 
-// gone reports whether the connection is of no more use to anybody, without asking the server.
-func (t *transaction) gone() bool {
-	closed := false
+// closed reports whether the connection is of no more use, without asking the server.
+func (t *transaction) closed() (closed bool) {
 	err := t.conn.Raw(func(c any) error { closed = dialect.Closed(c); return nil })
-	return closed || t.killed.Load() || err != nil
-}
-
-// labelled marks the transaction where its connection cannot be found else.
-func (t *transaction) labelled() (err error) {
-	if t.handle.Handle, err = t.handle.Label(t.s.ctx, t.tx, "session "+t.s.id); err != nil {
-		return errors.Join(err, t.tx.Rollback())
-	}
-	return nil
+	return closed || err != nil
 }
 
 // maxKills is how often a kill is tried: the side pool's connections may have been lost too, or lead to other servers.

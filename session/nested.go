@@ -15,30 +15,34 @@ const (
 	longWait  = 5 * time.Second
 )
 
-// acquire waits for the slot and takes it. It returns an error instead if the caller itself is what the slot's holder waits for.
+// acquire waits for the slot, if there is a transaction, and takes it. It returns an error instead if the caller itself is what
+// the slot's holder waits for.
 func (s *Session) acquire() error {
+	if s.kind == Read {
+		if s.doing.Load() > 0 && nested() {
+			return ErrNested
+		}
+		return nil
+	}
 	select {
 	case s.slot <- struct{}{}:
 		return nil
 	default:
 	}
-	looked := false
-	timer := time.NewTimer(shortWait)
-	defer timer.Stop()
-	for {
+	timeout := time.After(shortWait)
+	for looked := false; ; looked = true {
 		select {
 		case s.slot <- struct{}{}:
 			return nil
 		case <-s.ctx.Done():
 			return s.cause()
-		case <-timer.C:
+		case <-timeout:
 		}
 		switch {
 		case !looked && nested():
 			return ErrNested
 		case !looked:
-			looked = true
-			timer.Reset(longWait)
+			timeout = time.After(longWait)
 		case s.doing.Load() > 0:
 			s.unit.logger().Warn("a statement waits for session.Do to return; is it called from there, on another goroutine?", "operation", s.op.String())
 		}
@@ -49,7 +53,7 @@ func (s *Session) acquire() error {
 func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
 
 // nested reports whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
-// statement. That is on the stack, where nobody else's is.
+// statement. That is on its stack, and on no other.
 func nested() bool {
 	holders := []string{nameOf(lend), nameOf((*Session).each), nameOf(runNoted)}
 	callers := make([]uintptr, 64)

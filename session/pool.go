@@ -19,25 +19,20 @@ type refusingPool struct{}
 func (refusingPool) ExecContext(context.Context, string, ...any) (sql.Result, error) {
 	return nil, ErrConnection
 }
-
 func (refusingPool) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
 	return nil, ErrConnection
 }
-
 func (refusingPool) QueryRowContext(context.Context, string, ...any) *sql.Row {
 	return failedRow(ErrConnection)
 }
-
 func (refusingPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
 	return nil, ErrPrepareStmt
 }
 
-// BeginTx refuses: GORM calls it for Begin, and for Transaction where that would not be a savepoint.
+// BeginTx refuses Begin, and Transaction where that would not be a savepoint; GetDBConn refuses DB and Connection.
 func (refusingPool) BeginTx(context.Context, *sql.TxOptions) (gorm.ConnPool, error) {
 	return nil, ErrTransaction
 }
-
-// GetDBConn refuses: GORM calls it for DB and Connection.
 func (refusingPool) GetDBConn() (*sql.DB, error) { return nil, ErrConnection }
 
 var _ interface {
@@ -63,7 +58,7 @@ func (p *sharedPool) target() gorm.ConnPool {
 // freshPool is a pool that no useless connection comes from.
 type freshPool struct{ *sql.DB }
 
-// QueryContext runs a read, and once more where that may help: nothing has come of the first, and nobody else sees it.
+// QueryContext runs a read, and once more where that may help: nothing has come of the first.
 func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	read := func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) }
 	rows, err := fresh(ctx, read)
@@ -84,16 +79,14 @@ type ownPool struct {
 var _ gorm.TxCommitter = &ownPool{}
 
 // admit returns why a statement can't run, if it can't. The caller of Do holds the slot.
-func (p *ownPool) admit(db *gorm.DB, write bool) error {
+func (p *ownPool) admit(text string, write bool) error {
 	switch {
 	case p.ended.Load():
 		return ErrDone
-	case controls(db.Statement.SQL.String(), p.s.with.dialect, true):
+	case controls(text, p.s.with.dialect, true):
 		return ErrTransaction
 	case write && p.s.kind != Write:
 		return ErrReadOnly
-	case p.s.kind == Read:
-		return p.s.cause()
 	}
 	return p.s.ready()
 }

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
@@ -134,6 +136,27 @@ func TestTheLogTellsOfAStatementThatWaitsForDoOnAnotherGoroutine(t *testing.T) {
 			t.Errorf("want one warning that names the operation, got %s; the answer is %s", log, answer)
 		}
 	})
+}
+
+func TestASessionOfAStreamIsKeptByNothingOnceItHasEnded(t *testing.T) {
+	pools := session.Pools{Write: idlePool(t), Deadline: time.Hour}
+	if err := pools.Install(); err != nil {
+		t.Fatal(err)
+	}
+	ended := func() weak.Pointer[session.Session] {
+		unit := &session.Unit{Pools: pools, Operation: session.NewOperation("", "subscription", "")}
+		s := unit.Open(t.Context())
+		defer s.Close()
+		if err := session.Query(s.Context(), "SELECT 1", nil, func(*sql.Rows) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return weak.Make(s)
+	}()
+	for end := time.Now().Add(10 * time.Second); ended.Value() != nil; runtime.GC() {
+		if time.Now().After(end) {
+			t.Fatal("its deadline would keep it for an hour")
+		}
+	}
 }
 
 // staleDriver has connections that are useless at first, as those are that an operation has left closed behind it in a

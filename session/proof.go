@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -19,7 +20,7 @@ type Proof struct {
 	DB *sql.DB
 	// Dialect is DB's. An embedded database, whose COMMIT cannot be lost, needs no proof.
 	Dialect dialect.Dialect
-	// Within is how long a Write may wait for the truth; 5 seconds where it is 0.
+	// Within is how long a Write may wait for its outcome; 5 seconds where it is 0.
 	Within time.Duration
 	// Keep is how long ids are kept, far longer than any COMMIT may take; a day where it is 0. It is the same in
 	// every process at one database.
@@ -53,27 +54,14 @@ func ProofTable(d dialect.Dialect) string {
 )%s`, d.Created(), d.TableOptions())
 }
 
-func (p *Proof) within() time.Duration {
-	if p.Within == 0 {
-		return 5 * time.Second
-	}
-	return p.Within
-}
+func (p *Proof) keep() time.Duration { return cmp.Or(p.Keep, 24*time.Hour) }
 
-func (p *Proof) keep() time.Duration {
-	if p.Keep == 0 {
-		return 24 * time.Hour
-	}
-	return p.Keep
-}
-
-func (p *Proof) bind(query string) string {
-	return p.Dialect.Rebind(query)
-}
+// insertState takes an id and its state.
+const insertState = "INSERT INTO session_operations (id, state) VALUES (?, ?)"
 
 // insert marks an attempt as committed, from within its transaction.
 func (p *Proof) insert(ctx context.Context, tx *sql.Tx, id string) error {
-	_, err := tx.ExecContext(ctx, p.bind("INSERT INTO session_operations (id, state) VALUES (?, ?)"), id, stateCommitted)
+	_, err := tx.ExecContext(ctx, p.Dialect.Rebind(insertState), id, stateCommitted)
 	return err
 }
 
@@ -88,13 +76,13 @@ func (p *Proof) Outcome(ctx context.Context, id string) (Outcome, error) {
 	case age > p.keep():
 		return Expired, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.within())
-	defer cancel()
 	return p.resolve(ctx, id)
 }
 
-// resolve tries to learn an outcome until ctx ends.
+// resolve tries to learn an outcome until ctx ends, or the time of a Write is up.
 func (p *Proof) resolve(ctx context.Context, id string) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Within, 5*time.Second))
+	defer cancel()
 	for {
 		outcome, err := p.try(ctx, id)
 		if err == nil {
@@ -109,7 +97,7 @@ func (p *Proof) resolve(ctx context.Context, id string) (Outcome, error) {
 }
 
 // try stores a tombstone, unless the id is stored, and returns which it found. It waits for the attempt's transaction, if
-// that is still open, and for others who ask. Whatever the connection's own settings are, nothing is reported that is not
+// that is still open, and for others that ask. Whatever the connection's own settings are, nothing is reported that is not
 // committed, and nothing overlooked that is.
 func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 	tx, err := p.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
@@ -117,12 +105,12 @@ func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 		return Unknown, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	insert := "INSERT INTO session_operations (id, state) VALUES (?, ?) " + p.Dialect.UnlessStored("id")
-	if _, err := tx.ExecContext(ctx, p.bind(insert), id, stateAborted); err != nil {
+	tombstone := p.Dialect.Rebind(insertState + " " + p.Dialect.UnlessStored("id"))
+	if _, err := tx.ExecContext(ctx, tombstone, id, stateAborted); err != nil {
 		return Unknown, err
 	}
 	var state int
-	if err := tx.QueryRowContext(ctx, p.bind("SELECT state FROM session_operations WHERE id = ?"), id).Scan(&state); err != nil {
+	if err := tx.QueryRowContext(ctx, p.Dialect.Rebind("SELECT state FROM session_operations WHERE id = ?"), id).Scan(&state); err != nil {
 		return Unknown, err
 	}
 	if err := tx.Commit(); err != nil {
@@ -139,7 +127,7 @@ func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 const clocks = time.Hour
 
 // Sweep deletes the ids that are older than Keep, by an hour in which clocks may differ, and returns how many
-// there were. The ids themselves tell when they were made, so that neither the database's clock nor a time zone matters.
+// there were. The ids themselves hold when they were made, so that neither the database's clock nor a time zone matters.
 func (p *Proof) Sweep(ctx context.Context) (int64, error) {
 	tx, err := p.DB.BeginTx(ctx, nil)
 	if err != nil {
@@ -147,7 +135,7 @@ func (p *Proof) Sweep(ctx context.Context) (int64, error) {
 	}
 	defer func() { _ = tx.Rollback() }()
 	oldest := firstID(time.Now().Add(-p.keep() - clocks))
-	result, err := tx.ExecContext(ctx, p.bind("DELETE FROM session_operations WHERE id < ?"), oldest)
+	result, err := tx.ExecContext(ctx, p.Dialect.Rebind("DELETE FROM session_operations WHERE id < ?"), oldest)
 	if err != nil {
 		return 0, err
 	}
@@ -160,16 +148,14 @@ func (p *Proof) Sweep(ctx context.Context) (int64, error) {
 
 // SweepEvery sweeps at an interval until ctx ends. Failures go to report.
 func (p *Proof) SweepEvery(ctx context.Context, interval time.Duration, report func(error)) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
+	for tick := time.Tick(interval); ; {
 		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
 			report(err)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-tick:
 		}
 	}
 }

@@ -28,14 +28,12 @@ type Session struct {
 	pool sharedPool
 	with *shared
 
-	deadline  time.Duration // that begins with the first statement; 0: none but the context's
-	until     atomic.Int64  // when that is, in Unix nanoseconds
-	expire    context.CancelCauseFunc
-	exclusive bool // the transaction wants to be the only one
-	kept      bool // see Keep
+	timer     *time.Timer  // of the deadline, where that begins with the first statement; else nil
+	until     atomic.Int64 // when it passes then, in Unix nanoseconds; 0: no statement has begun
+	exclusive bool         // the transaction wants to be the only one
+	kept      bool         // see Keep
 
 	closed atomic.Bool
-	used   atomic.Bool
 	doing  atomic.Int32  // calls of Do that have not returned
 	slot   chan struct{} // holds one token: the right to use what follows
 	tx     *transaction  // nil until the first statement, and after the end
@@ -86,9 +84,9 @@ func (s *Session) gorm() *gorm.DB {
 }
 
 // newSession returns a session that lives as long as ctx, which end ends.
-func newSession(ctx context.Context, end context.CancelFunc, u *Unit, id string) *Session {
+func newSession(ctx context.Context, end context.CancelFunc, u *Unit) *Session {
 	db := u.of(u.Kind)
-	s := &Session{unit: u, op: u.Operation, id: id, kind: u.Kind, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
+	s := &Session{unit: u, op: u.Operation, id: u.Operation.ID, kind: u.Kind, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
 	s.hooks.certain = u.Kind == Read
 	s.ctx = NewContext(ctx, s)
 	s.pool.s = s
@@ -101,33 +99,31 @@ func (s *Session) Context() context.Context { return s.ctx }
 // Keep lets a session of kind Read go on when the function that Unit.Run has given it to returns. Close must follow.
 func (s *Session) Keep() { s.kept = true }
 
-// enter admits one statement. In a transaction it waits until no other is running, and begins the
-// transaction at the first. leave must follow where it returns nil.
-func (s *Session) enter(write bool) error {
+// enter admits one statement, whose text is "" where GORM has yet to write it. In a transaction it waits until no other is
+// running, and begins the transaction at the first. leave must follow where it returns nil.
+func (s *Session) enter(text string, write bool) error {
 	if s.closed.Load() { // and a hook may be running, which the slot would wait for
 		return &ClosedError{s.op}
 	}
 	if write && s.kind != Write {
 		return ErrReadOnly
 	}
-	if s.deadline > 0 && !s.used.Swap(true) {
-		s.until.Store(time.Now().Add(s.deadline).UnixNano())
-		time.AfterFunc(s.deadline, func() { s.expire(&DeadlineError{s.op, s.deadline, context.DeadlineExceeded}) })
-	}
-	if s.kind == Read {
-		if s.doing.Load() > 0 && nested() {
-			return ErrNested
-		}
-		return s.cause()
+	if s.timer != nil && s.until.CompareAndSwap(0, time.Now().Add(s.unit.Deadline).UnixNano()) {
+		s.timer.Reset(s.unit.Deadline)
 	}
 	if err := s.acquire(); err != nil {
 		return err
 	}
-	if err := s.ready(); err != nil {
-		<-s.slot
-		return err
+	err := s.ready()
+	if err == nil && controls(text, s.with.dialect, false) {
+		if err = ErrTransaction; s.kind != Read {
+			s.dead = err // a Write is not committed: the error may be swallowed, and GORM's SavePoint and RollbackTo do
+		}
 	}
-	return nil
+	if err != nil {
+		s.leave()
+	}
+	return err
 }
 
 func (s *Session) leave() {
@@ -144,19 +140,26 @@ func (s *Session) cause() error {
 	return context.Cause(s.ctx)
 }
 
-// ready makes sure of a live transaction. The caller holds the slot.
-func (s *Session) ready() (err error) {
-	switch {
-	case s.cause() != nil:
-		return s.cause()
-	case s.dead != nil:
-		return &DeadError{s.op, s.dead}
-	case s.tx != nil:
-		return nil
+// ready makes sure of a live transaction, unless the session has none. In a transaction the caller holds the slot.
+func (s *Session) ready() error {
+	err := s.usable()
+	if err != nil || s.kind == Read || s.tx != nil {
+		return err
 	}
 	if s.tx, err = begin(s); err != nil {
 		s.note(err)
 		return s.explain(err)
+	}
+	return nil
+}
+
+// usable returns why no statement can run, or nil. In a transaction the caller holds the slot.
+func (s *Session) usable() error {
+	if err := s.cause(); err != nil {
+		return err
+	}
+	if s.dead != nil {
+		return &DeadError{s.op, s.dead}
 	}
 	return nil
 }
@@ -172,36 +175,22 @@ func (s *Session) note(err error) {
 	}
 }
 
-// refuse returns ErrTransaction, after which a Write is not committed: the error may be swallowed, and GORM's SavePoint
-// and RollbackTo do. In a transaction the caller holds the slot.
-func (s *Session) refuse() error {
-	if s.kind != Read {
-		s.dead = ErrTransaction
-	}
-	return ErrTransaction
-}
-
 // explain names the reason for the cancellation where err is but its consequence.
 func (s *Session) explain(err error) error {
 	if dialect.Is(err, dialect.OverTime|dialect.Cancelled) { // perhaps at its own limit of time
-		s.awaitDeadline()
+		until, ok := s.ctx.Deadline()
+		if nanos := s.until.Load(); nanos != 0 {
+			until, ok = time.Unix(0, nanos), true
+		}
+		if ok && time.Until(until) < Leeway {
+			<-s.ctx.Done()
+		}
 	}
 	return because(s.cause(), err)
 }
 
 // Leeway is how much earlier than the operation's deadline a database may end a statement that has the same limit.
 const Leeway = 100 * time.Millisecond
-
-// awaitDeadline waits for the operation's deadline if that is about to pass.
-func (s *Session) awaitDeadline() {
-	until, ok := s.ctx.Deadline()
-	if s.deadline > 0 {
-		until, ok = time.Unix(0, s.until.Load()), true
-	}
-	if ok && time.Until(until) < Leeway {
-		<-s.ctx.Done()
-	}
-}
 
 // because is err with its cause, if it has one.
 func because(cause, err error) error {
@@ -214,30 +203,28 @@ func because(cause, err error) error {
 // after is called when a statement has failed. In a transaction the caller holds the slot.
 func (s *Session) after(err error) error {
 	s.note(err)
-	if s.tx != nil && s.dead == nil && s.tx.ended() {
-		s.dead = err
-	}
-	if s.tx != nil && s.ctx.Err() != nil {
-		s.tx.abandon()
+	if s.tx != nil {
+		if s.kind == Write && s.dead == nil && s.with.dialect.RolledBack(context.WithoutCancel(s.ctx), s.tx.tx) {
+			s.dead = err // later statements would be stored at once
+		}
+		if s.ctx.Err() != nil {
+			s.tx.abandon()
+		}
 	}
 	return s.explain(err)
 }
 
-// commit ends the session and stores what it wrote. Where the error is nil or an
-// *OutcomeUnknownError, it may have been stored; else nothing has.
+// commit stores what the session wrote, after which it is closed. Where the error is nil or an *OutcomeUnknownError, it may
+// have been stored; else nothing has. Close must follow.
 func (s *Session) commit() error {
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
-	err := s.cause() // a cancelled operation is never committed
-	if err == nil && s.dead != nil {
-		err = &DeadError{s.op, s.dead}
-	}
+	err := s.usable() // a cancelled operation is never committed
 	s.closed.Store(true)
-	defer s.end()
 	if err != nil {
-		return errors.Join(err, s.rollback())
+		return err
 	}
-	turn := s.hooks.queue(s)
+	turn := s.queue()
 	if s.tx != nil {
 		err = s.tx.commit()
 		s.note(err)
@@ -248,36 +235,20 @@ func (s *Session) commit() error {
 	return err
 }
 
-// Close ends the session and takes back what it wrote but did not commit. It may be called
-// at any time and more than once.
+// Close ends the session and takes back what it wrote but did not commit. It may be called at any time and more than once.
 func (s *Session) Close() {
 	s.closed.Store(true)
 	cancelled := s.ctx.Err() != nil
 	s.end() // the statement that is running, if any, gives way
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
-	if err := s.rollback(); err != nil && !cancelled { // which may have cost the connection
-		s.unit.logger().Error("cannot roll back", "operation", s.op.String(), "error", err)
-	}
-}
-
-// rollback ends the transaction, if one is open. The caller holds the slot.
-func (s *Session) rollback() error {
 	if s.tx == nil {
-		return nil
+		return
 	}
 	err := s.tx.rollback()
 	s.tx.release()
 	s.tx = nil
-	if errors.Is(err, sql.ErrTxDone) || s.dead != nil {
-		return nil //nolint:nilerr // it had ended already
+	if err != nil && s.dead == nil && !cancelled && !errors.Is(err, sql.ErrTxDone) { // else it, or its connection, had ended already
+		s.unit.logger().Error("cannot roll back", "operation", s.op.String(), "error", err)
 	}
-	return err
-}
-
-// failure returns the fatal error that the session met, or nil.
-func (s *Session) failure() error {
-	s.slot <- struct{}{}
-	defer func() { <-s.slot }()
-	return s.dead
 }

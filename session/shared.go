@@ -1,12 +1,14 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"math"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 	"gorm.io/gorm"
@@ -20,12 +22,12 @@ type shared struct {
 	side     *sql.DB // nil: nothing is killed
 	dialect  dialect.Dialect
 	gate     *semaphore.Weighted // a Write's transaction holds 1 of it, an exclusive one everything
-	commits  queue
+	lastTurn atomic.Value        // a chan struct{} that is closed when the last turn that was taken has ended; see Session.queue
 	prepared prepared
 
 	mu      sync.Mutex
-	holding map[*Session]bool // sessions that have a connection
-	handles map[any]handle    // by the driver's connection
+	holding map[*Session]bool      // sessions that have a connection
+	handles map[any]dialect.Handle // by the driver's connection
 }
 
 // everyone is the whole weight of the gate.
@@ -35,31 +37,30 @@ const pluginName = "session"
 
 // install makes a pool ready for sessions. It may be called again.
 func install(db *gorm.DB, side *sql.DB) error {
-	if s, ok := db.Plugins[pluginName].(*shared); ok {
-		if s.side == nil {
-			s.side = side
-		}
+	if s := sharedOf(db); s != nil {
+		s.side = cmp.Or(s.side, side)
 		return nil
 	}
 	pool, err := db.DB()
 	if err != nil {
 		return err
 	}
-	d, err := dialect.Of(db.Name())
-	if err != nil {
-		return err
-	}
 	return db.Use(&shared{
-		pool:    pool,
-		side:    side,
-		dialect: d,
-		gate:    semaphore.NewWeighted(everyone),
-		holding: map[*Session]bool{},
-		handles: map[any]handle{},
+		pool:     pool,
+		side:     side,
+		dialect:  dialect.OfDB(db),
+		gate:     semaphore.NewWeighted(everyone),
+		prepared: prepared{byText: map[string]*sql.Stmt{}},
+		holding:  map[*Session]bool{},
+		handles:  map[any]dialect.Handle{},
 	})
 }
 
-func sharedOf(db *gorm.DB) *shared { return db.Plugins[pluginName].(*shared) }
+// sharedOf returns what the sessions on a pool share, or nil if it is not installed.
+func sharedOf(db *gorm.DB) *shared {
+	s, _ := db.Plugins[pluginName].(*shared)
+	return s
+}
 
 // Name is the plugin's key in gorm.Config.Plugins.
 func (*shared) Name() string { return pluginName }
@@ -87,8 +88,8 @@ func (s *shared) released(session *Session) {
 // Holding returns the operations whose sessions hold a connection of a pool. At shutdown, when every
 // request has been answered, there should be none: what is named here has leaked.
 func Holding(db *gorm.DB) []Operation {
-	s, ok := db.Plugins[pluginName].(*shared)
-	if !ok {
+	s := sharedOf(db)
+	if s == nil {
 		return nil
 	}
 	s.mu.Lock()

@@ -11,21 +11,20 @@ import (
 	"rollcall/dialect"
 )
 
-// transaction is a session's transaction and the connection that it runs on. It is used by whoever holds
-// the session's slot. The connection stays the session's until release, whatever becomes of
-// the transaction: so that what is done to it is never done to somebody else's.
+// transaction is a session's transaction and the connection that it runs on. The holder of the session's slot uses
+// it. The connection stays the session's until release, whatever becomes of the transaction: so nothing is done to another's.
 type transaction struct {
 	s      *Session
 	conn   *sql.Conn
 	tx     *sql.Tx
 	cancel context.CancelFunc // ends even COMMIT and ROLLBACK
 	weight int64              // held of the gate
-	handle handle             // by which the server can be freed of this connection
+	handle dialect.Handle     // by which the server can be freed of this connection
+	key    any                // under which that is remembered, or nil
 	killed atomic.Bool
 }
 
-// patience is how long COMMIT, ROLLBACK and a kill may take: their end matters more than an
-// operation's deadline.
+// patience is how long COMMIT, ROLLBACK and a kill may take: their end matters more than an operation's deadline.
 const patience = 10 * time.Second
 
 // begin takes a connection and begins a transaction on it.
@@ -53,11 +52,11 @@ func (t *transaction) begin() (err error) {
 		return err
 	}
 	s.with.opened(s)
-	if t.handle, err = s.with.handle(s.ctx, t.conn); err != nil {
+	if t.handle, t.key, err = s.with.locate(s.ctx, t.conn); err != nil {
 		return err
 	}
 	// The transaction must not end by itself when the operation's context does: database/sql would give
-	// its connection to somebody else while the session still speaks of it.
+	// its connection to another session while the session still speaks of it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
 	t.cancel = cancel
 	var options *sql.TxOptions // nil: the isolation that the pool's connections are set to
@@ -71,7 +70,10 @@ func (t *transaction) begin() (err error) {
 	if !stop() { // it has begun, and was cancelled all the same
 		return s.cause()
 	}
-	return t.labelled()
+	if t.handle, err = t.handle.Label(s.ctx, t.tx, "session "+s.id); err != nil {
+		return errors.Join(err, t.tx.Rollback())
+	}
+	return nil
 }
 
 // commit stores the transaction, and finds out what became of it where the connection is lost on the way.
@@ -93,9 +95,7 @@ func (t *transaction) commit() error {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
 	t.free()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), t.s.unit.Proof.within())
-	defer cancel()
-	switch outcome, resolveErr := t.s.unit.Proof.resolve(ctx, t.s.id); outcome {
+	switch outcome, resolveErr := t.s.unit.Proof.resolve(context.WithoutCancel(t.s.ctx), t.s.id); outcome {
 	case Committed:
 		return nil
 	case Aborted:
@@ -107,9 +107,9 @@ func (t *transaction) commit() error {
 
 // rollback takes back what the transaction has done.
 func (t *transaction) rollback() error {
-	t.abandon() // a cancellation amid open rows or at the proof has passed no callback
 	err := t.patiently(t.tx.Rollback)
 	if err != nil {
+		t.abandon() // a cancellation amid open rows or at the proof has passed no callback
 		t.discard()
 	}
 	return err
@@ -136,31 +136,10 @@ func (t *transaction) patiently(end func() error) error {
 	return err
 }
 
-// ended reports whether the database has rolled the transaction back of its own accord, so that later statements would
-// be stored at once.
-func (t *transaction) ended() bool {
-	return t.s.kind == Write && t.s.with.dialect.RolledBack(context.WithoutCancel(t.s.ctx), t.tx)
-}
-
 // abandon is called when the operation may have been cancelled during a statement. If the driver has closed the
 // connection for that, the server may go on with the statement, and keep its locks, until it looks. (pgx asks it to stop, in its own time.)
 func (t *transaction) abandon() {
-	if !t.handle.Finds() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
-	defer cancel()
-	valid := true
-	_ = t.conn.Raw(func(c any) error {
-		switch c := c.(type) {
-		case driver.Validator:
-			valid = c.IsValid()
-		case driver.Pinger: // pgx's, which answers at once if it is closed
-			valid = !errors.Is(c.Ping(ctx), driver.ErrBadConn)
-		}
-		return nil
-	})
-	if !valid {
+	if t.handle.Finds() && t.closed() {
 		t.free()
 	}
 }
@@ -171,8 +150,8 @@ func (t *transaction) release() {
 		if classify(t.s.dead) == misplaced {
 			t.discard()
 		}
-		if t.handle.conn != nil && t.gone() {
-			t.s.with.forget(t.handle)
+		if t.key != nil && (t.killed.Load() || t.closed()) {
+			t.s.with.forget(t.key)
 		}
 		_ = t.conn.Close()
 		t.s.with.released(t.s)

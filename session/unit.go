@@ -1,16 +1,20 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
+
+	"rollcall/dialect"
 )
 
 // Kind is how a unit of work reaches the database.
@@ -32,9 +36,8 @@ type Pools struct {
 	Write *gorm.DB
 	// Read is the pool of the other kinds, best of connections that cannot write; Write where it is nil.
 	Read *gorm.DB
-	// Side is a small pool of its own from which connections are killed whose unit of work was cancelled
-	// during a statement. Where it is nil, or MySQL allows no GET_LOCK, the locks of such a statement are kept until it has
-	// ended.
+	// Side is a small pool of its own from which connections are killed whose unit of work was cancelled during a statement.
+	// Where it is nil, or MySQL allows no GET_LOCK, the locks of such a statement are kept until it has ended.
 	Side *sql.DB
 	// Proof finds out what became of a write whose connection was lost at COMMIT. Where it is
 	// nil, such a write ends with an OutcomeUnknownError at once.
@@ -71,18 +74,13 @@ func (p Pools) Install() error {
 
 // of returns the pool for a kind.
 func (p Pools) of(k Kind) *gorm.DB {
-	if k == Write || p.Read == nil {
+	if k == Write {
 		return p.Write
 	}
-	return p.Read
+	return cmp.Or(p.Read, p.Write)
 }
 
-func (p Pools) logger() *slog.Logger {
-	if p.Logger == nil {
-		return slog.Default()
-	}
-	return p.Logger
-}
+func (p Pools) logger() *slog.Logger { return cmp.Or(p.Logger, slog.Default()) }
 
 // Run runs fn as one unit of work, under a context whose session DB, Query and Do use. What a Write has written is stored once
 // Run has returned nil, and nothing of it is where Run returns an error: that of fn, a *DeadlineError, a *CommitError, the
@@ -95,7 +93,7 @@ func Run(ctx context.Context, pools Pools, kind Kind, name string, fn func(ctx c
 	if s, err := FromContext(ctx); err == nil && s.ctx.Err() == nil {
 		return ErrWithin
 	}
-	if db := pools.of(kind); db == nil || db.Plugins[pluginName] == nil {
+	if db := pools.of(kind); db == nil || sharedOf(db) == nil {
 		return ErrNotInstalled
 	}
 	u := Unit{Pools: pools, Kind: kind, Operation: NewOperation("", kind.String(), name)}
@@ -133,20 +131,19 @@ const (
 func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 	began, moved := time.Now(), false // moved to another connection, which is tried once
 	u.until = began.Add(u.Deadline)
-	u.late = DeadlineError{u.Operation, u.Deadline, context.DeadlineExceeded}
+	u.late = DeadlineError{u.Operation, u.Deadline}
 	var s *Session
 	defer func() { s.answered() }()
 	for attempt := 1; ; attempt++ {
-		id := u.Operation.ID
-		if attempt > 1 {
-			id = NewID()
-		}
 		u.Attempts.Add(1)
 		within, end := u.context(ctx)
-		s = newSession(within, end, u, id)
+		s = newSession(within, end, u)
+		if attempt > 1 {
+			s.id = NewID()
+		}
 		s.exclusive = attempt > patientAttempts
 		err := u.attempt(s, fn)
-		cause := s.failure()
+		cause := s.dead // stands, as the session has been closed, unless it is a Read that goes on, which is never dead
 		switch severity := classify(cause); {
 		case u.Kind != Read && severity == misplaced && !moved:
 			moved = true
@@ -185,18 +182,17 @@ func (u *Unit) context(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // pause waits a moment that grows with the attempts and is different for each, so that operations
-// that stood in each other's way do not meet again: longer after a wait for a lock, which whoever holds it may go on to do, and
+// that stood in each other's way do not meet again: longer after a wait for a lock, which its holder may keep, and
 // which a database may refuse at once. It returns why there is no time for that.
 func (u *Unit) pause(ctx context.Context, attempt int, cause error) error {
 	ctx, cancel := u.context(ctx)
 	defer cancel()
-	longest := 100 * time.Millisecond
-	if waited(cause) {
-		longest = time.Second
+	maxPause := 100 * time.Millisecond
+	if dialect.Is(cause, dialect.Waited) {
+		maxPause = time.Second
 	}
-	longest = min(time.Millisecond<<min(attempt, 10), longest)
 	select {
-	case <-time.After(rand.N(longest)):
+	case <-time.After(rand.N(min(time.Millisecond<<min(attempt, 10), maxPause))):
 	case <-ctx.Done():
 	}
 	return context.Cause(ctx)
@@ -206,7 +202,11 @@ func (u *Unit) pause(ctx context.Context, attempt int, cause error) error {
 // stream that waits for its next event has nothing to be late with.
 func (u *Unit) Open(ctx context.Context) *Session {
 	ctx, cancel := context.WithCancelCause(ctx)
-	s := newSession(ctx, func() { cancel(nil) }, u, "")
-	s.deadline, s.expire = u.Deadline, cancel
+	if u.Deadline == 0 {
+		return newSession(ctx, func() { cancel(nil) }, u)
+	}
+	timer := time.AfterFunc(math.MaxInt64, func() { cancel(&DeadlineError{u.Operation, u.Deadline}) })
+	s := newSession(ctx, func() { timer.Stop(); cancel(nil) }, u)
+	s.timer = timer
 	return s
 }
