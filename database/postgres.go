@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -26,6 +27,7 @@ import (
 var postgresProduct = product{
 	Dialect: dialect.PostgreSQL,
 	goose:   goose.DialectPostgres,
+	gorm:    func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) },
 
 	versioned: "SELECT count(to_regclass('" + goose.DefaultTablename + "'))",
 	tablesAndFlaws: `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
@@ -52,34 +54,30 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 			return nil, postgresFailure(ctx, cfg, err)
 		}
 	}
-	renewal := newRenewal()
-	writing := func() *sql.DB { return postgresPool(renewal.postgres(cfg, true), mode, postgresSettings{}) }
-	connected := func() (pools, error) {
-		reading := postgresPool(renewal.postgres(cfg, false), mode, postgresSettings{readOnly: true, limit: opt.Deadline})
-		p := pools{write: writing(), side: writing(), read: reading}.sized(opt)
-		err := p.ping(connecting)
-		if err != nil {
-			p.close()
+	d := &Database{product: postgresProduct, renewal: newRenewal()}
+	d.fresh = func() *sql.DB { return postgresPool(d.renewal.postgres(cfg, true), mode, postgresSettings{}) }
+	d.maintain = func(ctx context.Context, fn func(*sql.DB) error) error {
+		pool := postgresPool(cfg, mode, postgresSettings{endless: true})
+		lock, err := postgresLock(ctx, pool)
+		if err == nil {
+			err = errors.Join(fn(pool), lock.Rollback())
 		}
-		return p, err
+		return errors.Join(err, pool.Close())
 	}
-	p, err := connected()
+	connect := func() error {
+		reading := postgresPool(d.renewal.postgres(cfg, false), mode, postgresSettings{readOnly: true, limit: opt.Deadline})
+		d.pools = pools{write: d.fresh(), side: d.fresh(), read: reading}.sized(opt)
+		return d.pools.ping(connecting)
+	}
+	err = connect()
 	if errors.Is(err, errPooler) {
 		mode = transactionPooler // right in every mode, and all that is sure of a pooler that nobody has told us of
-		p, err = connected()
+		err = connect()
 	}
 	if err != nil {
 		return nil, postgresFailure(ctx, cfg, err)
 	}
-	d := &Database{product: postgresProduct, renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
-		pool := postgresPool(cfg, mode, postgresSettings{endless: true})
-		lock, err := postgresLock(ctx, pool)
-		if err != nil {
-			return nil, nil, errors.Join(err, pool.Close())
-		}
-		return pool, func() error { return errors.Join(lock.Rollback(), pool.Close()) }, nil
-	}}
-	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) }, opt)
+	return d, nil
 }
 
 // postgresPool returns a pool whose connections are set as settings say, whatever the server's, the database's and the role's
@@ -91,7 +89,7 @@ func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSetting
 			cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 		}
 	}
-	connector := stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+	base := stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: timestamptzCodec{&pgtype.TimestamptzCodec{ScanLocation: time.UTC}},
 		})
@@ -109,9 +107,9 @@ func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSetting
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
 	}), stdlib.OptionResetSession(postgresFit))
 	if mode == transactionPooler {
-		connector = &pooledConnector{connector, settings}
+		base = pooledConnector(base, settings)
 	}
-	return sql.OpenDB(connector)
+	return sql.OpenDB(base)
 }
 
 // postgresSettings are what the connections of a pool are set to.
@@ -148,9 +146,7 @@ func (s postgresSettings) transaction(isolation sql.IsolationLevel, readOnly boo
 	if s.readOnly || readOnly {
 		access = " READ ONLY,"
 	}
-	if isolation == sql.LevelDefault {
-		isolation = sql.LevelReadCommitted
-	}
+	isolation = cmp.Or(isolation, sql.LevelReadCommitted)
 	return "BEGIN ISOLATION LEVEL " + strings.ToUpper(isolation.String()) + "," + access + " NOT DEFERRABLE; " + s.sql(true, nil)
 }
 
@@ -262,7 +258,7 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 	if !ok {
 		rest, ok = strings.CutPrefix(rawURL, "postgresql://")
 	}
-	path, rawQuery, asks := strings.Cut(rest, "?")
+	path, rawQuery, _ := strings.Cut(rest, "?")
 	authority, name, _ := strings.Cut(path, "/")
 	query, err := url.ParseQuery(rawQuery)
 	if !ok || err != nil || !unambiguous(rest) {
@@ -282,11 +278,8 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 			return nil, "", openErrorf("the PostgreSQL URL names no host: %s", form)
 		}
 		if !query.Has("port") && !strings.Contains(hosts[strings.LastIndex(hosts, "]")+1:], ":") && !strings.Contains(hosts, ",") {
-			separator := "?"
-			if asks {
-				separator = "&"
-			}
-			rawURL += separator + "port=5432"
+			query.Set("port", "5432")
+			rawURL = "postgres://" + path + "?" + query.Encode()
 		}
 	}
 	cfg, err := pgx.ParseConfig(rawURL)
@@ -305,12 +298,8 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 	if mode != noPooler && mode != sessionPooler && mode != transactionPooler {
 		return nil, "", openErrorf("pooler is %q in the PostgreSQL URL: write session or transaction", mode)
 	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
-	}
-	if cfg.RuntimeParams["application_name"] == "" {
-		cfg.RuntimeParams["application_name"] = "rollcall"
-	}
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, connectTimeout)
+	cfg.RuntimeParams["application_name"] = cmp.Or(cfg.RuntimeParams["application_name"], "rollcall")
 	return cfg, mode, nil
 }
 

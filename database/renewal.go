@@ -84,7 +84,7 @@ func (r *renewal) look() {
 	})
 }
 
-// renewed is one connection under a renewal. Like the connection it is used by one goroutine at a time.
+// renewed is the guard of one connection under a renewal.
 type renewed struct {
 	*renewal
 	writes  bool // those that it refuses are a failure of the database's
@@ -99,7 +99,6 @@ func (r *renewal) connection(writes bool) *renewed {
 // ofConnection are the facts of an error by which a connection that is opened now may do what one can't that was opened earlier.
 const ofConnection = dialect.Misplaced | dialect.Outdated
 
-// failed is told what the server has answered.
 func (r *renewed) failed(err error) {
 	m := dialect.MeaningOf(err)
 	denied := m.Fault == dialect.FaultDenied
@@ -119,76 +118,13 @@ func (r *renewed) failed(err error) {
 	}
 }
 
-// fit returns driver.ErrBadConn for a connection that is not to be used again.
+func (*renewed) mayCommit() error { return nil }
+
 func (r *renewed) fit() error {
 	if r.useless || r.since < r.generation.Load() {
 		return driver.ErrBadConn
 	}
 	return nil
-}
-
-// driverConn is what the drivers' connections of MySQL and SQLite can do.
-type driverConn interface {
-	driver.Conn
-	driver.ConnBeginTx
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.Pinger
-	driver.SessionResetter
-	driver.Validator
-}
-
-// mysqlConn is a connection to MySQL under a renewal. (pgx calls for that by itself.)
-type mysqlConn struct {
-	driverConn
-	driver.NamedValueChecker
-	renewed *renewed
-}
-
-func (c *mysqlConn) told(err error) {
-	if err != nil {
-		c.renewed.failed(err)
-	}
-}
-
-func (c *mysqlConn) ResetSession(ctx context.Context) error {
-	if err := c.renewed.fit(); err != nil {
-		return err
-	}
-	return c.driverConn.ResetSession(ctx)
-}
-
-func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	result, err := c.driverConn.ExecContext(ctx, query, args)
-	c.told(err)
-	return result, err
-}
-
-func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.driverConn.QueryContext(ctx, query, args)
-	c.told(err)
-	return rows, err
-}
-
-func (c *mysqlConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	tx, err := c.driverConn.BeginTx(ctx, options)
-	c.told(err)
-	if err != nil {
-		return nil, err
-	}
-	return &mysqlTx{tx, c}, nil
-}
-
-type mysqlTx struct {
-	driver.Tx
-	conn *mysqlConn
-}
-
-func (t *mysqlTx) Commit() error {
-	err := t.Tx.Commit()
-	t.conn.told(err)
-	return err
 }
 
 // renewedKey is where a connection of pgx's keeps its renewed.
