@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"rollcall/apierror"
 )
 
@@ -19,7 +21,7 @@ func CheckName(name string) (string, error) {
 	if !utf8.ValidString(name) {
 		return "", apierror.BadInput("name", "name must be text in UTF-8")
 	}
-	name = normalName(name)
+	name = norm.NFC.String(strings.TrimSpace(name))
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
 		return "", apierror.BadInput("name", "name must have 1 to %d characters, not %d", maxName, n)
 	}

@@ -58,9 +58,6 @@ func StorableEmail(email string) bool {
 // FitsEmail reports whether an email address is short enough to be stored.
 func FitsEmail(email string) bool { return utf8.RuneCountInString(email) <= maxEmail }
 
-// normalName returns a name in the form in which it is stored.
-func normalName(name string) string { return norm.NFC.String(strings.TrimSpace(name)) }
-
 // joiners are invisible characters that are needed within words of Persian and Indic scripts and within emoji.
 const joiners = "\u200c\u200d"
 

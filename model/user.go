@@ -17,9 +17,6 @@ type User struct {
 	UpdatedAt time.Time
 }
 
-// IsNode marks User as a GraphQL Node.
-func (*User) IsNode() {}
-
 // GlobalID returns the user's id in the form that the API shows.
 func (u *User) GlobalID() string { return UserID(u.ID) }
 
