@@ -60,7 +60,7 @@ func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []Ema
 			continue
 		}
 		var found []EmailClash
-		if err := unlessOvertaken(func() error { // a server may give an email to somebody meanwhile
+		if err := unlessOvertaken(func() error { // a server may give a user this email meanwhile
 			found, err = d.spell(ctx, pool, users)
 			return err
 		}); err != nil {

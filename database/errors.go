@@ -15,27 +15,19 @@ func Translate(err error) error {
 	if err == nil || apierror.CodeOf(err) != "" {
 		return err
 	}
-	var conflict *apierror.Error
+	conflict := apierror.Conflict("a value that must be unique is already taken")
 	switch m := dialect.MeaningOf(err); {
-	case m.Is(dialect.Unique):
-		conflict = uniqueConflict(m.Constraint)
 	case m.Is(dialect.ForeignKey):
-		conflict = apierror.Conflict("this refers to something that does not exist, or something else still refers to it")
-	default:
+		conflict.Message = "this refers to something that does not exist, or something else still refers to it"
+	case !m.Is(dialect.Unique):
 		return err
+	case m.Constraint == "users_email_key", m.Constraint == "users.email":
+		conflict.Field, conflict.Message = "email", "another user has this email"
+	case m.Constraint == "teams_name_key", m.Constraint == "teams.name":
+		conflict.Field, conflict.Message = "name", "another team has this name"
 	}
 	conflict.Err = err
 	return conflict
-}
-
-func uniqueConflict(constraint string) *apierror.Error {
-	switch constraint {
-	case "users_email_key", "users.email":
-		return &apierror.Error{Code: apierror.CodeConflict, Field: "email", Message: "another user has this email"}
-	case "teams_name_key", "teams.name":
-		return &apierror.Error{Code: apierror.CodeConflict, Field: "name", Message: "another team has this name"}
-	}
-	return apierror.Conflict("a value that must be unique is already taken")
 }
 
 // unlessOvertaken runs a transaction, and again as long as another one has written the same rows first, ten times at most. One
@@ -69,6 +61,5 @@ func Unreachable(err error) bool { return dialect.MeaningOf(err).Fault == dialec
 // OverTime reports whether the server has ended a statement since that took too long.
 func OverTime(err error) bool { return dialect.Is(err, dialect.OverTime) }
 
-// Cancelled reports whether PostgreSQL has ended a statement, for taking too long or since somebody wanted it: it gives one
-// code to both.
+// Cancelled reports whether PostgreSQL has ended a statement, for taking too long or at a request: it gives both one code.
 func Cancelled(err error) bool { return dialect.Is(err, dialect.Cancelled) }

@@ -122,7 +122,7 @@ func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, er
 // tables are those that the migrations create, and goose's.
 var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks"}
 
-// flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
+// flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The version does not show it, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
 // database are none of ours.
 func (d *Database) flaw(ctx context.Context, side *sql.DB) (string, error) {

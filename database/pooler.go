@@ -15,7 +15,6 @@ import (
 type poolerMode string
 
 const (
-	noPooler          poolerMode = ""
 	sessionPooler     poolerMode = "session"     // a backend is the client's until it disconnects
 	transactionPooler poolerMode = "transaction" // and here for each transaction another one
 )

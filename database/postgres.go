@@ -71,7 +71,7 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 	}
 	err = connect()
 	if errors.Is(err, errPooler) {
-		mode = transactionPooler // right in every mode, and all that is sure of a pooler that nobody has told us of
+		mode = transactionPooler // right in every mode, and all that is sure of a pooler that the URL does not name
 		err = connect()
 	}
 	if err != nil {
@@ -112,24 +112,21 @@ func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSetting
 	return sql.OpenDB(base)
 }
 
-// postgresSettings are what the connections of a pool are set to.
+// postgresSettings are what a pool's connections are set to.
 type postgresSettings struct {
 	readOnly bool
 	limit    time.Duration // of a statement, 0: none
 	endless  bool          // nothing else has a time limit either
 }
 
-// errPooler is why a connection is refused that goes through a pooler nobody has told us of. What is set on it would reach others.
+// errPooler refuses a connection through a pooler that the URL does not name: what is set on it would reach others.
 var errPooler error = &OpenError{"PostgreSQL is behind a pooler now, and was not when the server started: start it again, " +
 	"or write pooler=transaction in the URL"}
 
 // session returns a statement that sets a whole session. Without a pooler it does so only on the backend which the server named
 // when the connection began: a pooler gives the client another number.
 func (s postgresSettings) session(mode poolerMode, backend uint32) string {
-	settings := [][2]string{
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_deferrable", "off"},
-	}
+	settings := [][2]string{{"default_transaction_isolation", "read committed"}, {"default_transaction_deferrable", "off"}}
 	if s.readOnly { // else it is the server's to say: this is how some are closed to writes
 		settings = append(settings, [2]string{"default_transaction_read_only", "on"})
 	}
@@ -196,8 +193,8 @@ func (s postgresSettings) apply(ctx context.Context, conn *pgx.Conn, text string
 }
 
 // postgresLock waits for the lock against every other process that changes the schema, and returns the transaction that has it,
-// since a session may be given away by a pooler. The lock is tried and not waited for in the database, as those who
-// wait would keep connections of a pooler from whoever has it.
+// since a session may be given away by a pooler. The lock is tried and not waited for in the database, as waiting
+// clients would keep a pooler's connections from the holder.
 func postgresLock(ctx context.Context, pool *sql.DB) (*sql.Tx, error) {
 	const key = 0x726f6c6c63616c6c // "rollcall", local to a database
 	for {
@@ -295,7 +292,7 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 	}
 	mode := poolerMode(cfg.RuntimeParams["pooler"])
 	delete(cfg.RuntimeParams, "pooler")
-	if mode != noPooler && mode != sessionPooler && mode != transactionPooler {
+	if mode != "" && mode != sessionPooler && mode != transactionPooler {
 		return nil, "", openErrorf("pooler is %q in the PostgreSQL URL: write session or transaction", mode)
 	}
 	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, connectTimeout)
@@ -307,7 +304,6 @@ func postgresAddr(cfg *pgx.ConnConfig) string {
 	return net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
 }
 
-// postgresFailure turns a failure to connect into an error for people.
 func postgresFailure(ctx context.Context, cfg *pgx.ConnConfig, err error) error {
 	return server{"PostgreSQL", postgresAddr(cfg), cfg.User, cfg.Database, cfg.Password}.failure(ctx, err)
 }

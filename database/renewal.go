@@ -80,7 +80,7 @@ func (r *renewal) look() {
 	r.looks.Go(func() {
 		ctx, cancel := context.WithTimeout(r.until, connectTimeout)
 		defer cancel()
-		_ = r.check(ctx) // whoever was denied has told
+		_ = r.check(ctx) // the denial itself is reported where it occurred
 	})
 }
 
@@ -107,14 +107,12 @@ func (r *renewed) failed(err error) {
 	}
 	switch {
 	case !m.Is(ofConnection), m.Is(dialect.ReadOnly) && !r.writes, r.since < r.generation.Load():
-	case denied: // perhaps for good, and on some table only
-		if r.paused(&r.denied) == 0 {
-			r.useless = true
-			r.look()
-		}
-	default:
+	case !denied:
 		r.useless = true
 		r.renew()
+	case r.paused(&r.denied) == 0: // it is perhaps denied for good, and on some table only
+		r.useless = true
+		r.look()
 	}
 }
 
@@ -133,14 +131,11 @@ const renewedKey = "rollcall.renewed"
 // postgres returns cfg for connections under the renewal.
 func (r *renewal) postgres(cfg *pgx.ConnConfig, writes bool) *pgx.ConnConfig {
 	cfg = cfg.Copy()
-	connected, failed := cfg.AfterConnect, cfg.OnPgError
-	cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+	cfg.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
 		conn.CustomData()[renewedKey] = r.connection(writes)
-		if connected == nil {
-			return nil
-		}
-		return connected(ctx, conn)
+		return nil
 	}
+	failed := cfg.OnPgError
 	cfg.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 		if renewed, ok := conn.CustomData()[renewedKey].(*renewed); ok {
 			renewed.failed(err)

@@ -37,7 +37,7 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 	}
 	write := url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"}}
 	read := url.Values{"mode": {"ro"}, "_query_only": {"1"}}
-	held := sqlitePool(path, write)
+	held := sql.OpenDB(sqliteConnector(path, write))
 	files, err := openFiles(ctx, path, held)
 	if err != nil {
 		return nil, sqliteFailure(ctx, path, errors.Join(err, held.Close()))
@@ -76,11 +76,6 @@ func sqlitePath(path string) (string, error) {
 		return "", openErrorf("%s is not a file, so it cannot be a SQLite database", path)
 	}
 	return path, nil
-}
-
-// sqlitePool returns a pool on the file, as sqliteConnector.
-func sqlitePool(path string, params url.Values) *sql.DB {
-	return sql.OpenDB(sqliteConnector(path, params))
 }
 
 // sqliteConnector connects to the file, with these parameters of the driver besides those that all pools share.
@@ -125,11 +120,12 @@ func sqliteCheck(ctx context.Context, writer *sql.DB) error {
 // sqliteMaintain locks an empty file beside the database. The database's own lock will not do:
 // it lasts for a transaction, and every migration is one.
 func sqliteMaintain(ctx context.Context, path string, params url.Values, fn func(pool *sql.DB) error) error {
-	return locked(ctx, sqlitePool(path+"-lock", url.Values{"_busy_timeout": {"600000"}}), func(conn *sql.Conn) error {
+	lock := sql.OpenDB(sqliteConnector(path+"-lock", url.Values{"_busy_timeout": {"600000"}}))
+	return locked(ctx, lock, func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
 		return err
 	}, func() error {
-		pool := sqlitePool(path, params)
+		pool := sql.OpenDB(sqliteConnector(path, params))
 		return errors.Join(fn(pool), pool.Close())
 	})
 }

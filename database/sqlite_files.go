@@ -39,7 +39,7 @@ type sqliteFiles struct {
 	seen sqliteHeader
 }
 
-// sqliteHeader is what tells of a file that something else than SQLite has written to: https://sqlite.org/fileformat.html
+// sqliteHeader shows whether something else than SQLite has written to a file: https://sqlite.org/fileformat.html
 type sqliteHeader struct {
 	size    int64
 	time    time.Time // of the last change
@@ -64,7 +64,7 @@ func (was sqliteHeader) header(file *os.File) (sqliteHeader, error) {
 	if pageSize == 1 { // it does not fit
 		pageSize = 1 << 16
 	}
-	// A file may grow after its header, and is cut after it; it does not lose pages that the header tells of.
+	// A file may grow after its header, and is cut after it; it does not lose pages that the header counts.
 	cut := now.size < was.size && now.size < pages*pageSize
 	if string(b[:16]) != "SQLite format 3\x00" || cut || int32(now.changes-was.changes) < 0 && was.size > 0 {
 		return was, errOverwritten
@@ -118,7 +118,7 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 	return f, nil
 }
 
-// look returns a *movedError unless each file is still the one that was opened, and nobody else has visibly written to the
+// look returns a *movedError unless each file is still the one that was opened, and nothing else has visibly written to the
 // database's.
 func (f *sqliteFiles) look() error {
 	for path, known := range f.known {
@@ -174,5 +174,5 @@ func (f *sqliteFiles) fit() error {
 
 func (*sqliteFiles) failed(error) {}
 
-// mayCommit has nothing stored in a file that nobody will find.
+// mayCommit has nothing stored in a file that has no name any more.
 func (f *sqliteFiles) mayCommit() error { return f.look() }

@@ -12,7 +12,7 @@ type User struct {
 	ID        int64
 	Name      string
 	Email     string // lower-case, unique
-	ManagerID *int64 // nil: nobody manages this user
+	ManagerID *int64 // nil: the user has no manager
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
