@@ -56,6 +56,11 @@ func (d *Database) check(ctx context.Context, side *sql.DB) error {
 	return err
 }
 
+// Lossy returns the settings of the server by which it may lose at a crash what it has acknowledged. They are its operator's choice.
+func (d *Database) Lossy(ctx context.Context) ([]string, error) {
+	return collect(ctx, d.Side, func(setting *string) []any { return []any{setting} }, d.product.lossy)
+}
+
 // emptyWrites are those of mutations, but change no row. None waits for a row's lock.
 var emptyWrites = []string{
 	"INSERT INTO session_operations (id, state) SELECT id, state FROM session_operations WHERE 1 = 0",

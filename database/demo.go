@@ -22,34 +22,25 @@ const (
 // LoadDemo fills a database without users: 1,000 of them in a tree of managers below one root, each in 3 of
 // 50 teams, every team with an owner. The data are always the same. It reports whether it loaded them.
 func (d *Database) LoadDemo(ctx context.Context) (loaded bool, err error) {
-	err = unlessOvertaken(func() error {
-		loaded, err = d.loadDemo(ctx)
-		return err
-	})
-	return loaded, err
-}
-
-// loadDemo is LoadDemo, but fails where another process writes users at the same time. The lock against this is one
-// node's in a cluster.
-func (d *Database) loadDemo(ctx context.Context) (loaded bool, err error) {
-	err = d.maintain(ctx, func(*sql.DB) error {
-		return d.Write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-			var first []model.User
-			if err := tx.Limit(1).Find(&first).Error; err != nil || len(first) > 0 {
+	load := func(tx *gorm.DB) error {
+		var first []model.User
+		err := tx.Limit(1).Find(&first).Error
+		if loaded = err == nil && len(first) == 0; !loaded {
+			return err
+		}
+		users, teams, memberships := demoDirectory()
+		for _, rows := range []any{users, teams, memberships} {
+			if err := tx.CreateInBatches(rows, demoBatch).Error; err != nil {
 				return err
 			}
-			loaded = true
-			users, teams, memberships := demoDirectory()
-			for _, rows := range []any{users, teams, memberships} {
-				if err := tx.CreateInBatches(rows, demoBatch).Error; err != nil {
-					return err
-				}
-			}
-			if d.product.afterIDs == "" {
-				return nil
-			}
-			return tx.Exec(d.product.afterIDs).Error
-		})
+		}
+		if d.product.afterIDs == "" {
+			return nil
+		}
+		return tx.Exec(d.product.afterIDs).Error
+	}
+	err = unlessOvertaken(func() error { // the lock is one node's in a cluster
+		return d.maintain(ctx, func(*sql.DB) error { return d.Write.WithContext(ctx).Transaction(load) })
 	})
 	return loaded && err == nil, err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 
@@ -51,8 +52,15 @@ func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []Ema
 			return clashes, err
 		}
 		after = users[len(users)-1].ID
+		users = slices.DeleteFunc(users, func(u model.User) bool {
+			normal := model.NormalEmail(u.Email)
+			return normal == u.Email || !model.FitsEmail(normal)
+		})
+		if len(users) == 0 {
+			continue
+		}
 		var found []EmailClash
-		if err := unlessOvertaken(func() error { // a server may give an email to somebody meanwhile
+		if err := unlessOvertaken(func() error { // a server may give a user this email meanwhile
 			found, err = d.spell(ctx, pool, users)
 			return err
 		}); err != nil {
@@ -62,20 +70,15 @@ func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []Ema
 	}
 }
 
-// spell rewrites the emails of some users in one transaction, if any is to be.
+// spell rewrites the emails of some users in one transaction.
 func (d *Database) spell(ctx context.Context, pool *sql.DB, users []model.User) (clashes []EmailClash, err error) {
-	var tx *sql.Tx
+	tx, err := pool.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback() }() // of no effect after COMMIT
 	for _, u := range users {
 		normal := model.NormalEmail(u.Email)
-		if normal == u.Email || !model.FitsEmail(normal) {
-			continue
-		}
-		if tx == nil {
-			if tx, err = pool.BeginTx(ctx, nil); err != nil {
-				return nil, err
-			}
-			defer func() { _ = tx.Rollback() }() // of no effect after COMMIT
-		}
 		var holder int64
 		err := tx.QueryRowContext(ctx, d.product.Rebind("SELECT id FROM users WHERE email = ?"), normal).Scan(&holder)
 		switch {
@@ -87,9 +90,6 @@ func (d *Database) spell(ctx context.Context, pool *sql.DB, users []model.User) 
 		if err != nil {
 			return nil, err
 		}
-	}
-	if tx == nil {
-		return nil, nil
 	}
 	return clashes, tx.Commit()
 }

@@ -38,6 +38,5 @@ func Unreachable(err error) bool { return dialect.MeaningOf(err).Fault == dialec
 // OverTime reports whether the server has ended a statement since that took too long.
 func OverTime(err error) bool { return dialect.Is(err, dialect.OverTime) }
 
-// Cancelled reports whether PostgreSQL has ended a statement, for taking too long or since somebody wanted it: it gives one
-// code to both.
+// Cancelled reports whether PostgreSQL has ended a statement, for taking too long or at a request: it gives both one code.
 func Cancelled(err error) bool { return dialect.Is(err, dialect.Cancelled) }

@@ -40,7 +40,7 @@ func ConnectDeaf(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	pool := mysqlPool(cfg, deafConnector{base}, nil, false, 0)
+	pool := mysqlPool(cfg, deafConnector{base}, &renewal{}, false, 0)
 	return errors.Join(pool.PingContext(ctx), pool.Close())
 }
 
@@ -48,13 +48,10 @@ type deafConnector struct{ driver.Connector }
 
 func (c deafConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
-	return deafConn{conn, conn.(driver.QueryerContext)}, err
+	return deafConn{conn.(driverConn)}, err
 }
 
-type deafConn struct {
-	driver.Conn
-	driver.QueryerContext
-}
+type deafConn struct{ driverConn }
 
 func (deafConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
 	return driver.ResultNoRows, nil

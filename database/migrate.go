@@ -122,7 +122,7 @@ func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, er
 // tables are those that the migrations create, and goose's.
 var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks"}
 
-// flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The schema's version does not tell, since
+// flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The version does not show it, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
 // database are none of ours.
 func (d *Database) flaw(ctx context.Context, side *sql.DB) (string, error) {
@@ -163,25 +163,14 @@ func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
 		goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(d.emailsMigration()))
 }
 
-// maintain runs fn while no other process is within maintain on the same database. goose has a lock of its
-// own, but not on every database, and it creates its table before it takes the lock.
-func (d *Database) maintain(ctx context.Context, fn func(pool *sql.DB) error) error {
-	pool, release, err := d.maintenance(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fn(pool), release())
-}
-
-// hold takes a lock that lasts as long as its connection. release closes the pool, and the lock with it.
-func hold(ctx context.Context, pool *sql.DB, lock func(*sql.Conn) error) (release func() error, err error) {
+// locked runs fn while a connection of the pool has a lock, which lasts as long as the connection. Then it closes the pool.
+func locked(ctx context.Context, pool *sql.DB, lock func(*sql.Conn) error, fn func() error) error {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+		return errors.Join(err, pool.Close())
 	}
-	release = func() error { return errors.Join(conn.Close(), pool.Close()) }
-	if err := lock(conn); err != nil {
-		return nil, errors.Join(err, release())
+	if err = lock(conn); err == nil {
+		err = fn()
 	}
-	return release, nil
+	return errors.Join(err, conn.Close(), pool.Close())
 }

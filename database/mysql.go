@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +31,11 @@ var mysqlProduct = product{
 	Dialect:  dialect.MySQL,
 	goose:    goose.DialectMySQL,
 	versions: func(store goosedb.Store) goosedb.Store { return mysqlVersions{store} },
+	// Without asking for the version GORM takes the SQL that MySQL and MariaDB share: LAST_INSERT_ID
+	// instead of RETURNING, and LOCK IN SHARE MODE.
+	gorm: func(pool *sql.DB) gorm.Dialector {
+		return mysql.New(mysql.Config{Conn: pool, SkipInitializeWithVersion: true, DontSupportForShareClause: true})
+	},
 
 	versioned: "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '" + goose.DefaultTablename + "'",
 	tablesAndFlaws: ofEachTable(`SELECT table_name, IF(engine = 'InnoDB', '', CONCAT('has the engine ', COALESCE(engine, 'of a view'), ', which is not transactional'))
@@ -57,47 +64,29 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 	if err != nil {
 		return nil, err
 	}
-	if cfg.ReadTimeout == 0 {
-		cfg.ReadTimeout = max(minReadTimeout, opt.Deadline+10*time.Second)
-	}
+	cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, max(minReadTimeout, opt.Deadline+10*time.Second))
 	base, err := driverMySQL.NewConnector(cfg)
 	if err != nil {
 		return nil, openErrorf("the MySQL URL cannot be used: %v", err)
 	}
-	renewal := newRenewal()
-	writing := func() *sql.DB { return mysqlPool(cfg, base, renewal, false, 0) }
-	p := pools{
-		write: writing(),
-		side:  writing(),
-		read:  mysqlPool(cfg, base, renewal, true, opt.Deadline),
-	}
+	d := &Database{product: mysqlProduct, renewal: newRenewal()}
+	d.fresh = func() *sql.DB { return mysqlPool(cfg, base, d.renewal, false, 0) }
+	d.maintain = func(ctx context.Context, fn func(*sql.DB) error) error { return mysqlMaintain(ctx, cfg, fn) }
+	d.pools = pools{write: d.fresh(), side: d.fresh(), read: mysqlPool(cfg, base, d.renewal, true, opt.Deadline)}.sized(opt)
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	if err := p.sized(opt).ping(connecting); err != nil {
-		p.close()
+	if err := d.pools.ping(connecting); err != nil {
 		return nil, server{"MySQL", cfg.Addr, cfg.User, cfg.DBName, cfg.Passwd}.failure(ctx, err)
 	}
-	d := &Database{product: mysqlProduct, renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
-		return mysqlMaintenance(ctx, cfg)
-	}}
-	// Without asking for the version GORM takes the SQL that MySQL and MariaDB share: LAST_INSERT_ID
-	// instead of RETURNING, and LOCK IN SHARE MODE.
-	return d.finish(p, func(pool *sql.DB) gorm.Dialector {
-		return mysql.New(mysql.Config{Conn: pool, SkipInitializeWithVersion: true, DontSupportForShareClause: true})
-	}, opt)
+	return d, nil
 }
 
-// mysqlSetting is a variable of a session, and its value as SQL.
-type mysqlSetting struct{ name, value string }
-
-// mysqlSettings returns what every connection is set to, whatever the server's defaults and its init_connect are; and what
-// MariaDB and MySQL alone know.
-func mysqlSettings(readOnly bool, limit time.Duration) (both, mariadb, mysql []mysqlSetting) {
-	access := "0"
-	if readOnly {
-		access = "1"
-	}
-	both = []mysqlSetting{
+// mysqlStatements returns a statement that sets a connection's variables, whatever the server's defaults and its init_connect
+// are, and one whose result names those that have another value all the same. MariaDB alone executes comments that begin with
+// /*M!, and skips those for MySQL 5.7.
+func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
+	access := strconv.FormatBool(readOnly)
+	both := [][2]string{
 		// The driver interpolates parameters by escaping bytes. That is right only where no byte of a longer character can be
 		// taken for a quote or a backslash, as in UTF-8 and not in GBK, Big5 or Shift JIS, and where the server reads a
 		// backslash as the driver writes it: without NO_BACKSLASH_ESCAPES and ANSI_QUOTES.
@@ -117,28 +106,21 @@ func mysqlSettings(readOnly bool, limit time.Duration) (both, mariadb, mysql []m
 		{"sql_auto_is_null", "0"},                                                 // IS NULL finds no row that was inserted
 		{"wait_timeout", strconv.Itoa(int((connLifetime + time.Hour).Seconds()))}, // the pool ends it before the server does
 	}
-	mariadb = []mysqlSetting{
+	mariadb := [][2]string{
 		{"tx_isolation", "'READ-COMMITTED'"},
 		{"tx_read_only", access},
 		{"max_statement_time", fmt.Sprintf("%.6f", limit.Seconds())},
 		{"check_constraint_checks", "1"},
 	}
-	mysql = []mysqlSetting{
+	mysql := [][2]string{
 		{"transaction_isolation", "'READ-COMMITTED'"},
 		{"transaction_read_only", access},
 		{"max_execution_time", strconv.FormatInt(int64(math.Ceil(limit.Seconds()*1000)), 10)}, // 0 is no limit
 	}
-	return both, mariadb, mysql
-}
-
-// mysqlStatements returns a statement that sets a connection's variables, and one whose result names those that have another
-// value all the same. MariaDB alone executes comments that begin with /*M!, and skips those for MySQL 5.7.
-func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
-	both, mariadb, mysql := mysqlSettings(readOnly, limit)
-	forEach := func(settings []mysqlSetting, format string) string {
+	forEach := func(settings [][2]string, format string) string {
 		texts := make([]string, len(settings))
 		for i, s := range settings {
-			texts[i] = fmt.Sprintf(format, s.name, s.value)
+			texts[i] = fmt.Sprintf(format, s[0], s[1])
 		}
 		return strings.Join(texts, ", ")
 	}
@@ -149,43 +131,28 @@ func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
 		"SELECT CONCAT_WS(', ', " + each("IF(@@SESSION.%[1]s <=> %[2]s, NULL, CONCAT('%[1]s = ', QUOTE(@@SESSION.%[1]s)))") + ")"
 }
 
-// mysqlConnector is the driver's connector for connections that are set as mysqlSettings says, and refuses others.
-type mysqlConnector struct {
-	driver.Connector
-	renewal    *renewal // that the connections are under, or nil
-	writes     bool
-	addr       string
-	set, check string
-}
-
+// mysqlPool returns a pool whose connections are set as mysqlStatements says. Others are refused.
 func mysqlPool(cfg *driverMySQL.Config, base driver.Connector, renewal *renewal, readOnly bool, limit time.Duration) *sql.DB {
 	set, check := mysqlStatements(readOnly, limit)
-	return sql.OpenDB(&mysqlConnector{base, renewal, !readOnly, cfg.Addr, set, check})
+	return sql.OpenDB(connector{base, func(ctx context.Context) (driver.Conn, error) {
+		renewed := renewal.connection(!readOnly) // of the generation in which it began
+		conn, err := base.Connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		guarded := &guardedConn{conn.(driverConn), renewed}
+		if err := mysqlPrepare(ctx, guarded, cfg.Addr, set, check); err != nil {
+			return nil, errors.Join(err, guarded.Close())
+		}
+		return guarded, nil
+	}})
 }
 
-func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	var renewed *renewed
-	if c.renewal != nil {
-		renewed = c.renewal.connection(c.writes) // of the generation in which it began
-	}
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if renewed != nil {
-		conn = &mysqlConn{conn.(driverConn), conn.(driver.NamedValueChecker), renewed}
-	}
-	if err := c.prepare(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
-}
-
-func (c *mysqlConnector) prepare(ctx context.Context, conn driver.Conn) error {
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, c.set, nil); err != nil {
+func mysqlPrepare(ctx context.Context, conn driverConn, addr, set, check string) error {
+	if _, err := conn.ExecContext(ctx, set, nil); err != nil {
 		return err
 	}
-	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, c.check, nil)
+	rows, err := conn.QueryContext(ctx, check, nil)
 	if err != nil {
 		return err
 	}
@@ -195,7 +162,7 @@ func (c *mysqlConnector) prepare(ctx context.Context, conn driver.Conn) error {
 	}
 	if others := fmt.Sprintf("%s", row[0]); others != "" {
 		return openErrorf("MySQL at %s does not let a connection have the settings that it needs, which are now %s: "+
-			"is there a proxy between that changes them?", c.addr, others)
+			"is there a proxy between that changes them?", addr, others)
 	}
 	return nil
 }
@@ -215,30 +182,30 @@ func (mysqlVersions) CreateVersionTable(ctx context.Context, db goosedb.DBTxConn
 	return err
 }
 
-// mysqlMaintenance takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
+// mysqlMaintain takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
 // characters, and has no MD5 any more. Of a cluster each node has locks of its own.
-func mysqlMaintenance(ctx context.Context, cfg *driverMySQL.Config) (*sql.DB, func() error, error) {
+func mysqlMaintain(ctx context.Context, cfg *driverMySQL.Config, fn func(pool *sql.DB) error) error {
 	cfg = cfg.Clone()
 	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
 	base, err := driverMySQL.NewConnector(cfg)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	pool := mysqlPool(cfg, base, nil, false, 0)
-	release, err := hold(ctx, pool, func(conn *sql.Conn) error {
+	pool := mysqlPool(cfg, base, &renewal{}, false, 0)
+	return locked(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', LEFT(SHA2(DATABASE(), 256), 40)), 600)").Scan(&got)
 		if err == nil && got.Int64 != 1 {
 			err = errors.New("another process has been changing the database's schema for ten minutes")
 		}
 		return err
-	})
-	return pool, release, err
+	}, func() error { return fn(pool) })
 }
 
 // mysqlConfig reads a URL. Parameters are the driver's own, as far as they leave the API's behaviour
 // alone, and tls, tls-ca, tls-cert and tls-key.
 func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
+	const form = "write mysql://user:password@host:port/name"
 	u, err := url.Parse(rawURL)
 	_, rest, ok := strings.Cut(rawURL, "://")
 	var query url.Values
@@ -246,27 +213,25 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 		query, err = url.ParseQuery(u.RawQuery)
 	}
 	if err != nil || !ok || !unambiguous(rest) {
-		return nil, openErrorf("the MySQL URL is malformed: write mysql://user:password@host:port/name, " +
-			"with special characters in the password percent-encoded")
+		return nil, openErrorf("the MySQL URL is malformed: %s, with special characters in the password percent-encoded", form)
 	}
 	name := strings.TrimPrefix(u.Path, "/")
 	if name == "" || strings.Contains(name, "/") {
-		return nil, openErrorf("the MySQL URL names no database: write mysql://user:password@host:port/name")
+		return nil, openErrorf("the MySQL URL names no database: %s", form)
 	}
 	if query.Has("password") { // which the names of others may be parts of
-		return nil, openErrorf("the MySQL URL has the password in the wrong place: write mysql://user:password@host:port/name")
+		return nil, openErrorf("the MySQL URL has the password in the wrong place: %s", form)
 	}
+	known := []string{"tls", "tls-ca", "tls-cert", "tls-key", "timeout", "readTimeout", "writeTimeout", "maxAllowedPacket", "compress",
+		"connectionAttributes", "allowCleartextPasswords", "allowNativePasswords"}
+	last := len(known) - 1
 	params := url.Values{}
 	for key := range query {
-		switch key {
-		case "timeout", "readTimeout", "writeTimeout", "maxAllowedPacket", "compress", "connectionAttributes",
-			"allowCleartextPasswords", "allowNativePasswords":
+		if !slices.Contains(known, key) {
+			return nil, openErrorf("the MySQL URL has the unknown parameter %q: known are %s and %s", key, strings.Join(known[:last], ", "), known[last])
+		}
+		if !strings.HasPrefix(key, "tls") {
 			params.Set(key, query.Get(key))
-		case "tls", "tls-ca", "tls-cert", "tls-key":
-		default:
-			return nil, openErrorf("the MySQL URL has the unknown parameter %q: known are tls, tls-ca, tls-cert, tls-key, "+
-				"timeout, readTimeout, writeTimeout, maxAllowedPacket, compress, connectionAttributes, "+
-				"allowCleartextPasswords and allowNativePasswords", key)
 		}
 	}
 	cfg, err := driverMySQL.ParseDSN("/?" + params.Encode())
@@ -276,18 +241,10 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 	if err := mysqlTLS(cfg, query); err != nil {
 		return nil, err
 	}
-	host, port := u.Hostname(), u.Port()
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	if port == "" {
-		port = "3306"
-	}
-	cfg.Net, cfg.Addr, cfg.DBName, cfg.User = "tcp", net.JoinHostPort(host, port), name, u.User.Username()
+	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), "3306"))
+	cfg.DBName, cfg.User = name, u.User.Username()
 	cfg.Passwd, _ = u.User.Password()
-	if cfg.Timeout == 0 {
-		cfg.Timeout = connectTimeout
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, connectTimeout)
 	cfg.ParseTime, cfg.Loc = true, time.UTC
 	cfg.InterpolateParams = true
 	cfg.ClientFoundRows = true // an update that changes nothing has still found its row
@@ -298,21 +255,16 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 // mysqlTLS sets the encryption: tls is true, false, skip-verify or preferred. Naming a file implies true.
 func mysqlTLS(cfg *driverMySQL.Config, query url.Values) error {
 	ca, cert, key := query.Get("tls-ca"), query.Get("tls-cert"), query.Get("tls-key")
-	mode := query.Get("tls")
-	if on, err := strconv.ParseBool(mode); err == nil {
-		mode = strconv.FormatBool(on)
-	}
-	switch mode {
-	case "true", "skip-verify", "preferred":
-	case "false", "":
-		if mode == "false" || ca+cert+key == "" {
-			return nil
-		}
-	default:
-		return openErrorf("tls is %q in the MySQL URL: write true, false, skip-verify or preferred", mode)
-	}
-	cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: mode == "skip-verify" || mode == "preferred"}
+	mode := cmp.Or(query.Get("tls"), strconv.FormatBool(ca+cert+key != ""))
 	cfg.AllowFallbackToPlaintext = mode == "preferred"
+	unverified := cfg.AllowFallbackToPlaintext || mode == "skip-verify"
+	switch on, err := strconv.ParseBool(mode); {
+	case err != nil && !unverified:
+		return openErrorf("tls is %q in the MySQL URL: write true, false, skip-verify or preferred", mode)
+	case !on && !unverified:
+		return nil
+	}
+	cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: unverified}
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
 		if err != nil {

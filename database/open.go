@@ -38,12 +38,13 @@ type Database struct {
 	Side  *sql.DB  // a few connections for internal needs, so that these never wait for the other pools
 
 	product product
+	pools   pools
 	renewal *renewal
 	fresh   func() *sql.DB // a pool like Side whose connections are new; nil where these are no better than old ones
-	held    func() error   // closes what is open besides the pools; nil: nothing is
-	// maintenance takes the lock against every other process that changes the schema, and opens a
-	// pool to change it with, where no statement has a time limit. release closes both.
-	maintenance func(context.Context) (pool *sql.DB, release func() error, err error)
+	files   *sqliteFiles   // SQLite's; nil elsewhere
+	// maintain runs fn while no other process is within maintain on the same database, with a pool in which no statement has a
+	// time limit. goose has a lock of its own, but not on every database, and it creates its table before it takes the lock.
+	maintain func(ctx context.Context, fn func(pool *sql.DB) error) error
 }
 
 // OpenError says in one sentence why a database cannot be opened. It never contains the password:
@@ -63,7 +64,7 @@ func openErrorf(format string, args ...any) error {
 //	postgres://user:password@host:5432/name?sslmode=…    as pgx takes it, and pooler=session or transaction
 //
 // It returns an *OpenError, or the context's error when the context ends first.
-func Open(ctx context.Context, url string, opt Options) (*Database, error) {
+func Open(ctx context.Context, url string, opt Options) (d *Database, err error) {
 	opt.PoolSize = cmp.Or(max(opt.PoolSize, 0), defaultPoolSize)
 	if opt.Logger == nil {
 		opt.Logger = gormlogger.Discard
@@ -71,14 +72,32 @@ func Open(ctx context.Context, url string, opt Options) (*Database, error) {
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch scheme {
 	case "sqlite":
-		return openSQLite(ctx, rest, opt)
+		d, err = openSQLite(ctx, rest, opt)
 	case "mysql", "mariadb":
-		return openMySQL(ctx, url, opt)
+		d, err = openMySQL(ctx, url, opt)
 	case "postgres", "postgresql":
-		return openPostgres(ctx, url, opt)
+		d, err = openPostgres(ctx, url, opt)
+	default:
+		err = openErrorf("the URL must be one of sqlite:FILE, mysql://user:password@host:port/name " +
+			"and postgres://user:password@host:port/name")
 	}
-	return nil, openErrorf("the URL must be one of sqlite:FILE, mysql://user:password@host:port/name " +
-		"and postgres://user:password@host:port/name")
+	if err != nil {
+		return nil, err
+	}
+	config := &gorm.Config{
+		SkipDefaultTransaction: true, // a single statement is atomic already, at a third of the cost
+		DisableAutomaticPing:   true,
+		Logger:                 opt.Logger,
+		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+	}
+	d.Side, d.renewal.check = d.pools.side, d.Check
+	if d.Write, err = gorm.Open(d.product.gorm(d.pools.write), config); err == nil {
+		d.Read, err = gorm.Open(d.product.gorm(d.pools.read), config)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // Dialect returns the database's dialect.
@@ -86,39 +105,23 @@ func (d *Database) Dialect() dialect.Dialect { return d.product.Dialect }
 
 // Pools returns the three pools by their names: "write", "read" and "side".
 func (d *Database) Pools() map[string]*sql.DB {
-	write, _ := d.Write.DB() // they are *sql.DBs
-	read, _ := d.Read.DB()
-	return map[string]*sql.DB{"write": write, "read": read, "side": d.Side}
+	return map[string]*sql.DB{"write": d.pools.write, "read": d.pools.read, "side": d.pools.side}
 }
 
 // Close closes all three pools. It waits for the statements that run.
 func (d *Database) Close() error {
-	var errs []error
-	for _, db := range []*gorm.DB{d.Read, d.Write} { // readers first: SQLite's last writer folds the log into the file
-		pool, err := db.DB()
-		if err == nil {
-			err = pool.Close()
-		}
-		errs = append(errs, err)
-	}
-	errs = append(errs, d.Side.Close())
+	err := d.pools.close()
 	d.renewal.end()
-	if d.held != nil {
-		errs = append(errs, d.held())
+	if d.files != nil {
+		err = errors.Join(err, d.files.close())
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // pools are a database's connections before GORM knows them.
 type pools struct{ write, read, side *sql.DB }
 
-func (p pools) all() []*sql.DB { return []*sql.DB{p.read, p.side, p.write} }
-
-func (p pools) close() {
-	for _, db := range p.all() {
-		_ = db.Close() // something else has already failed, and that is what gets reported
-	}
-}
+func (p pools) close() error { return errors.Join(p.read.Close(), p.write.Close(), p.side.Close()) }
 
 // sized limits every pool, and keeps its connections open when they are idle.
 func (p pools) sized(opt Options) pools {
@@ -130,38 +133,14 @@ func (p pools) sized(opt Options) pools {
 	return p
 }
 
-// ping makes every pool connect once, so that what is wrong shows when the program starts.
+// ping makes every pool connect once, so that what is wrong shows when the program starts. It closes all of them after an error.
 func (p pools) ping(ctx context.Context) error {
-	for _, db := range []*sql.DB{p.write, p.side, p.read} { // the writer first: it creates SQLite's file
+	for _, db := range []*sql.DB{p.write, p.side, p.read} {
 		if err := db.PingContext(ctx); err != nil {
-			return err
+			return errors.Join(err, p.close())
 		}
 	}
 	return nil
-}
-
-// finish puts GORM upon the pools.
-func (d *Database) finish(p pools, dialector func(*sql.DB) gorm.Dialector, opt Options) (_ *Database, err error) {
-	open := func(pool *sql.DB) *gorm.DB {
-		if err != nil {
-			return nil
-		}
-		var db *gorm.DB
-		db, err = gorm.Open(dialector(pool), &gorm.Config{
-			SkipDefaultTransaction: true, // a single statement is atomic already, at a third of the cost
-			DisableAutomaticPing:   true,
-			Logger:                 opt.Logger,
-			NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
-		})
-		return db
-	}
-	d.Write, d.Read, d.Side = open(p.write), open(p.read), p.side
-	if err != nil {
-		p.close()
-		return nil, err
-	}
-	d.renewal.check = d.Check
-	return d, nil
 }
 
 // collect reads all rows of a query into where columns says.

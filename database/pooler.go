@@ -15,7 +15,6 @@ import (
 type poolerMode string
 
 const (
-	noPooler          poolerMode = ""
 	sessionPooler     poolerMode = "session"     // a backend is the client's until it disconnects
 	transactionPooler poolerMode = "transaction" // and here for each transaction another one
 )
@@ -40,29 +39,27 @@ func postgresBackends(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return nil
 }
 
-// pooledConnector makes connections on which every statement is in a transaction that sets what it needs and is right in itself,
+// pooledConnector returns base with pooledConns.
+func pooledConnector(base driver.Connector, settings postgresSettings) driver.Connector {
+	return connector{base, func(ctx context.Context) (driver.Conn, error) {
+		conn, err := base.Connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		pooled := &pooledConn{conn.(*stdlib.Conn), settings}
+		tx, err := pooled.BeginTx(ctx, driver.TxOptions{}) // so that what is wrong shows when the program starts
+		if err == nil {
+			err = tx.Rollback()
+		}
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return pooled, nil
+	}}
+}
+
+// pooledConn is a connection on which every statement is in a transaction that sets what it needs and is right in itself,
 // since a pooler may run each on another backend, and others' on the same one.
-type pooledConnector struct {
-	driver.Connector
-	settings postgresSettings
-}
-
-func (c *pooledConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	pooled := &pooledConn{conn.(*stdlib.Conn), c.settings}
-	tx, err := pooled.BeginTx(ctx, driver.TxOptions{}) // so that what is wrong shows when the program starts
-	if err == nil {
-		err = tx.Rollback()
-	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return pooled, nil
-}
-
 type pooledConn struct {
 	*stdlib.Conn
 	settings postgresSettings

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -26,6 +27,7 @@ import (
 var postgresProduct = product{
 	Dialect: dialect.PostgreSQL,
 	goose:   goose.DialectPostgres,
+	gorm:    func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) },
 
 	versioned: "SELECT count(to_regclass('" + goose.DefaultTablename + "'))",
 	tablesAndFlaws: `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
@@ -52,34 +54,30 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 			return nil, postgresFailure(ctx, cfg, err)
 		}
 	}
-	renewal := newRenewal()
-	writing := func() *sql.DB { return postgresPool(renewal.postgres(cfg, true), mode, postgresSettings{}) }
-	connected := func() (pools, error) {
-		reading := postgresPool(renewal.postgres(cfg, false), mode, postgresSettings{readOnly: true, limit: opt.Deadline})
-		p := pools{write: writing(), side: writing(), read: reading}.sized(opt)
-		err := p.ping(connecting)
-		if err != nil {
-			p.close()
+	d := &Database{product: postgresProduct, renewal: newRenewal()}
+	d.fresh = func() *sql.DB { return postgresPool(d.renewal.postgres(cfg, true), mode, postgresSettings{}) }
+	d.maintain = func(ctx context.Context, fn func(*sql.DB) error) error {
+		pool := postgresPool(cfg, mode, postgresSettings{endless: true})
+		lock, err := postgresLock(ctx, pool)
+		if err == nil {
+			err = errors.Join(fn(pool), lock.Rollback())
 		}
-		return p, err
+		return errors.Join(err, pool.Close())
 	}
-	p, err := connected()
+	connect := func() error {
+		reading := postgresPool(d.renewal.postgres(cfg, false), mode, postgresSettings{readOnly: true, limit: opt.Deadline})
+		d.pools = pools{write: d.fresh(), side: d.fresh(), read: reading}.sized(opt)
+		return d.pools.ping(connecting)
+	}
+	err = connect()
 	if errors.Is(err, errPooler) {
-		mode = transactionPooler // right in every mode, and all that is sure of a pooler that nobody has told us of
-		p, err = connected()
+		mode = transactionPooler // right in every mode, and all that is sure of a pooler that the URL does not name
+		err = connect()
 	}
 	if err != nil {
 		return nil, postgresFailure(ctx, cfg, err)
 	}
-	d := &Database{product: postgresProduct, renewal: renewal, fresh: writing, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
-		pool := postgresPool(cfg, mode, postgresSettings{endless: true})
-		lock, err := postgresLock(ctx, pool)
-		if err != nil {
-			return nil, nil, errors.Join(err, pool.Close())
-		}
-		return pool, func() error { return errors.Join(lock.Rollback(), pool.Close()) }, nil
-	}}
-	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) }, opt)
+	return d, nil
 }
 
 // postgresPool returns a pool whose connections are set as settings say, whatever the server's, the database's and the role's
@@ -91,7 +89,7 @@ func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSetting
 			cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 		}
 	}
-	connector := stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+	base := stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: timestamptzCodec{&pgtype.TimestamptzCodec{ScanLocation: time.UTC}},
 		})
@@ -109,29 +107,26 @@ func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSetting
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
 	}), stdlib.OptionResetSession(postgresFit))
 	if mode == transactionPooler {
-		connector = &pooledConnector{connector, settings}
+		base = pooledConnector(base, settings)
 	}
-	return sql.OpenDB(connector)
+	return sql.OpenDB(base)
 }
 
-// postgresSettings are what the connections of a pool are set to.
+// postgresSettings are what a pool's connections are set to.
 type postgresSettings struct {
 	readOnly bool
 	limit    time.Duration // of a statement, 0: none
 	endless  bool          // nothing else has a time limit either
 }
 
-// errPooler is why a connection is refused that goes through a pooler nobody has told us of. What is set on it would reach others.
+// errPooler refuses a connection through a pooler that the URL does not name: what is set on it would reach others.
 var errPooler error = &OpenError{"PostgreSQL is behind a pooler now, and was not when the server started: start it again, " +
 	"or write pooler=transaction in the URL"}
 
 // session returns a statement that sets a whole session. Without a pooler it does so only on the backend which the server named
 // when the connection began: a pooler gives the client another number.
 func (s postgresSettings) session(mode poolerMode, backend uint32) string {
-	settings := [][2]string{
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_deferrable", "off"},
-	}
+	settings := [][2]string{{"default_transaction_isolation", "read committed"}, {"default_transaction_deferrable", "off"}}
 	if s.readOnly { // else it is the server's to say: this is how some are closed to writes
 		settings = append(settings, [2]string{"default_transaction_read_only", "on"})
 	}
@@ -148,9 +143,7 @@ func (s postgresSettings) transaction(isolation sql.IsolationLevel, readOnly boo
 	if s.readOnly || readOnly {
 		access = " READ ONLY,"
 	}
-	if isolation == sql.LevelDefault {
-		isolation = sql.LevelReadCommitted
-	}
+	isolation = cmp.Or(isolation, sql.LevelReadCommitted)
 	return "BEGIN ISOLATION LEVEL " + strings.ToUpper(isolation.String()) + "," + access + " NOT DEFERRABLE; " + s.sql(true, nil)
 }
 
@@ -200,8 +193,8 @@ func (s postgresSettings) apply(ctx context.Context, conn *pgx.Conn, text string
 }
 
 // postgresLock waits for the lock against every other process that changes the schema, and returns the transaction that has it,
-// since a session may be given away by a pooler. The lock is tried and not waited for in the database, as those who
-// wait would keep connections of a pooler from whoever has it.
+// since a session may be given away by a pooler. The lock is tried and not waited for in the database, as waiting
+// clients would keep a pooler's connections from the holder.
 func postgresLock(ctx context.Context, pool *sql.DB) (*sql.Tx, error) {
 	const key = 0x726f6c6c63616c6c // "rollcall", local to a database
 	for {
@@ -262,7 +255,7 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 	if !ok {
 		rest, ok = strings.CutPrefix(rawURL, "postgresql://")
 	}
-	path, rawQuery, asks := strings.Cut(rest, "?")
+	path, rawQuery, _ := strings.Cut(rest, "?")
 	authority, name, _ := strings.Cut(path, "/")
 	query, err := url.ParseQuery(rawQuery)
 	if !ok || err != nil || !unambiguous(rest) {
@@ -282,11 +275,8 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 			return nil, "", openErrorf("the PostgreSQL URL names no host: %s", form)
 		}
 		if !query.Has("port") && !strings.Contains(hosts[strings.LastIndex(hosts, "]")+1:], ":") && !strings.Contains(hosts, ",") {
-			separator := "?"
-			if asks {
-				separator = "&"
-			}
-			rawURL += separator + "port=5432"
+			query.Set("port", "5432")
+			rawURL = "postgres://" + path + "?" + query.Encode()
 		}
 	}
 	cfg, err := pgx.ParseConfig(rawURL)
@@ -302,15 +292,11 @@ func postgresConfig(rawURL string) (*pgx.ConnConfig, poolerMode, error) {
 	}
 	mode := poolerMode(cfg.RuntimeParams["pooler"])
 	delete(cfg.RuntimeParams, "pooler")
-	if mode != noPooler && mode != sessionPooler && mode != transactionPooler {
+	if mode != "" && mode != sessionPooler && mode != transactionPooler {
 		return nil, "", openErrorf("pooler is %q in the PostgreSQL URL: write session or transaction", mode)
 	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
-	}
-	if cfg.RuntimeParams["application_name"] == "" {
-		cfg.RuntimeParams["application_name"] = "rollcall"
-	}
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, connectTimeout)
+	cfg.RuntimeParams["application_name"] = cmp.Or(cfg.RuntimeParams["application_name"], "rollcall")
 	return cfg, mode, nil
 }
 
@@ -318,7 +304,6 @@ func postgresAddr(cfg *pgx.ConnConfig) string {
 	return net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
 }
 
-// postgresFailure turns a failure to connect into an error for people.
 func postgresFailure(ctx context.Context, cfg *pgx.ConnConfig, err error) error {
 	return server{"PostgreSQL", postgresAddr(cfg), cfg.User, cfg.Database, cfg.Password}.failure(ctx, err)
 }

@@ -1,8 +1,11 @@
 package database
 
 import (
+	"database/sql"
+
 	"github.com/pressly/goose/v3"
 	goosedb "github.com/pressly/goose/v3/database"
+	"gorm.io/gorm"
 
 	"rollcall/dialect"
 )
@@ -12,6 +15,7 @@ type product struct {
 	dialect.Dialect
 	goose    goose.Dialect
 	versions func(goosedb.Store) goosedb.Store // nil: goose's own table of versions is right
+	gorm     func(*sql.DB) gorm.Dialector
 
 	versioned      string // counts whether goose's table is there
 	tablesAndFlaws string // the names of the tables that are there, each with what is wrong with it or ""; one with a flaw may come twice

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// readable tells, without waiting, whether something has come on a connection, be it its end. What is idle should have
-// nothing to say.
+// readable reports, without waiting, whether something has come on an idle connection, be it its end.
 func readable(conn net.Conn) bool {
 	if encrypted, ok := conn.(*tls.Conn); ok {
 		conn = encrypted.NetConn()

@@ -80,11 +80,11 @@ func (r *renewal) look() {
 	r.looks.Go(func() {
 		ctx, cancel := context.WithTimeout(r.until, connectTimeout)
 		defer cancel()
-		_ = r.check(ctx) // whoever was denied has told
+		_ = r.check(ctx) // the denial itself is reported where it occurred
 	})
 }
 
-// renewed is one connection under a renewal. Like the connection it is used by one goroutine at a time.
+// renewed is the guard of one connection under a renewal.
 type renewed struct {
 	*renewal
 	writes  bool // those that it refuses are a failure of the database's
@@ -99,7 +99,6 @@ func (r *renewal) connection(writes bool) *renewed {
 // ofConnection are the facts of an error by which a connection that is opened now may do what one can't that was opened earlier.
 const ofConnection = dialect.Misplaced | dialect.Outdated
 
-// failed is told what the server has answered.
 func (r *renewed) failed(err error) {
 	m := dialect.MeaningOf(err)
 	denied := m.Fault == dialect.FaultDenied
@@ -108,87 +107,22 @@ func (r *renewed) failed(err error) {
 	}
 	switch {
 	case !m.Is(ofConnection), m.Is(dialect.ReadOnly) && !r.writes, r.since < r.generation.Load():
-	case denied: // perhaps for good, and on some table only
-		if r.paused(&r.denied) == 0 {
-			r.useless = true
-			r.look()
-		}
-	default:
+	case !denied:
 		r.useless = true
 		r.renew()
+	case r.paused(&r.denied) == 0: // it is perhaps denied for good, and on some table only
+		r.useless = true
+		r.look()
 	}
 }
 
-// fit returns driver.ErrBadConn for a connection that is not to be used again.
+func (*renewed) mayCommit() error { return nil }
+
 func (r *renewed) fit() error {
 	if r.useless || r.since < r.generation.Load() {
 		return driver.ErrBadConn
 	}
 	return nil
-}
-
-// driverConn is what the drivers' connections of MySQL and SQLite can do.
-type driverConn interface {
-	driver.Conn
-	driver.ConnBeginTx
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.Pinger
-	driver.SessionResetter
-	driver.Validator
-}
-
-// mysqlConn is a connection to MySQL under a renewal. (pgx calls for that by itself.)
-type mysqlConn struct {
-	driverConn
-	driver.NamedValueChecker
-	renewed *renewed
-}
-
-func (c *mysqlConn) told(err error) {
-	if err != nil {
-		c.renewed.failed(err)
-	}
-}
-
-func (c *mysqlConn) ResetSession(ctx context.Context) error {
-	if err := c.renewed.fit(); err != nil {
-		return err
-	}
-	return c.driverConn.ResetSession(ctx)
-}
-
-func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	result, err := c.driverConn.ExecContext(ctx, query, args)
-	c.told(err)
-	return result, err
-}
-
-func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.driverConn.QueryContext(ctx, query, args)
-	c.told(err)
-	return rows, err
-}
-
-func (c *mysqlConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	tx, err := c.driverConn.BeginTx(ctx, options)
-	c.told(err)
-	if err != nil {
-		return nil, err
-	}
-	return &mysqlTx{tx, c}, nil
-}
-
-type mysqlTx struct {
-	driver.Tx
-	conn *mysqlConn
-}
-
-func (t *mysqlTx) Commit() error {
-	err := t.Tx.Commit()
-	t.conn.told(err)
-	return err
 }
 
 // renewedKey is where a connection of pgx's keeps its renewed.
@@ -197,14 +131,11 @@ const renewedKey = "rollcall.renewed"
 // postgres returns cfg for connections under the renewal.
 func (r *renewal) postgres(cfg *pgx.ConnConfig, writes bool) *pgx.ConnConfig {
 	cfg = cfg.Copy()
-	connected, failed := cfg.AfterConnect, cfg.OnPgError
-	cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+	cfg.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
 		conn.CustomData()[renewedKey] = r.connection(writes)
-		if connected == nil {
-			return nil
-		}
-		return connected(ctx, conn)
+		return nil
 	}
+	failed := cfg.OnPgError
 	cfg.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 		if renewed, ok := conn.CustomData()[renewedKey].(*renewed); ok {
 			renewed.failed(err)

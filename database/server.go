@@ -31,34 +31,25 @@ func unambiguous(rest string) bool {
 
 // failure turns a failure to connect into an error for people.
 func (s server) failure(ctx context.Context, err error) error {
-	if refused, ok := errors.AsType[*OpenError](err); ok {
-		return refused
-	}
+	var refused *OpenError
+	var dns *net.DNSError
+	var op *net.OpError
+	var cert *tls.CertificateVerificationError
+	deadline, limited := ctx.Deadline()
 	switch m := dialect.MeaningOf(err); {
-	case m.Number == "":
-		return s.unreachable(ctx, err)
+	case errors.As(err, &refused):
+		return refused
 	case m.Is(dialect.Barred):
 		user, _, _ := strings.Cut(s.user, ":") // what follows was meant for the password
 		return openErrorf("%s at %s refuses the user %q: check the user's name, password and rights", s.product, s.addr, user)
 	case m.Is(dialect.NoDatabase):
 		return openErrorf("%s at %s has no database %q: create it first", s.product, s.addr, s.name)
-	default:
+	case m.Number != "":
 		return openErrorf("%s at %s refuses the connection: %s", s.product, s.addr, s.detail(errors.New(m.Text)))
-	}
-}
-
-// unreachable turns a failure to connect that the server did not itself report into an error for people.
-func (s server) unreachable(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) { // the network may notice it before the context does
+	case limited && !time.Now().Before(deadline): // the network may notice it before the context does
 		return context.DeadlineExceeded
-	}
-	var dns *net.DNSError
-	var op *net.OpError
-	var cert *tls.CertificateVerificationError
-	switch {
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		return openErrorf("no host of the name %q is known", dns.Name)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Timeout():

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 	"gorm.io/driver/sqlite"
@@ -23,6 +22,7 @@ import (
 var sqliteProduct = product{
 	Dialect: dialect.SQLite,
 	goose:   goose.DialectSQLite3,
+	gorm:    func(pool *sql.DB) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: pool}) },
 
 	versioned:      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
 	tablesAndFlaws: "SELECT name, '' FROM sqlite_master WHERE type = 'table'", // they are all alike
@@ -37,32 +37,26 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 	}
 	write := url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"}}
 	read := url.Values{"mode": {"ro"}, "_query_only": {"1"}}
-	var files atomic.Pointer[sqliteFiles]
-	watched := func(params url.Values) *sql.DB {
-		return sql.OpenDB(&watchedConnector{sqliteConnector(path, params), &files})
+	held := sql.OpenDB(sqliteConnector(path, write))
+	files, err := openFiles(ctx, path, held)
+	if err != nil {
+		return nil, sqliteFailure(ctx, path, errors.Join(err, held.Close()))
 	}
-	p := pools{write: watched(write), read: watched(read), side: watched(write)}.sized(opt)
-	for _, db := range p.all() {
+	guarded := func(params url.Values) *sql.DB {
+		base := sqliteConnector(path, params)
+		return sql.OpenDB(connector{base, func(ctx context.Context) (driver.Conn, error) { return files.connect(ctx, base) }})
+	}
+	p := pools{write: guarded(write), read: guarded(read), side: guarded(write)}.sized(opt)
+	for _, db := range []*sql.DB{p.write, p.read, p.side} {
 		db.SetConnMaxLifetime(0) // a file does not move
 	}
 	p.write.SetMaxOpenConns(1) // SQLite has one writer at a time; here they queue without polling for its lock
-
-	held := sqlitePool(path, write)
-	err = sqliteCheck(ctx, p)
-	if err == nil {
-		var opened *sqliteFiles
-		opened, err = openFiles(ctx, path, held)
-		files.Store(opened)
+	if err := p.ping(ctx); err != nil {
+		return nil, sqliteFailure(ctx, path, errors.Join(err, files.close()))
 	}
-	if err != nil {
-		_ = held.Close()
-		p.close()
-		return nil, sqliteFailure(ctx, path, err)
-	}
-	d := &Database{product: sqliteProduct, renewal: newRenewal(), held: files.Load().close, maintenance: func(ctx context.Context) (*sql.DB, func() error, error) {
-		return sqliteMaintenance(ctx, path, write)
-	}}
-	return d.finish(p, func(pool *sql.DB) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: pool}) }, opt)
+	return &Database{product: sqliteProduct, pools: p, renewal: newRenewal(), files: files, maintain: func(ctx context.Context, fn func(*sql.DB) error) error {
+		return sqliteMaintain(ctx, path, write, fn)
+	}}, nil
 }
 
 // sqlitePath returns the absolute path in what follows "sqlite:", which may begin with "//".
@@ -84,11 +78,6 @@ func sqlitePath(path string) (string, error) {
 	return path, nil
 }
 
-// sqlitePool returns a pool on the file, as sqliteConnector.
-func sqlitePool(path string, params url.Values) *sql.DB {
-	return sql.OpenDB(sqliteConnector(path, params))
-}
-
 // sqliteConnector connects to the file, with these parameters of the driver besides those that all pools share.
 func sqliteConnector(path string, params url.Values) driver.Connector {
 	query := url.Values{
@@ -107,20 +96,17 @@ func sqliteConnector(path string, params url.Values) driver.Connector {
 
 var errNoWAL = errors.New("no write-ahead log")
 
-// sqliteCheck connects every pool, and makes sure that the writer can write and that readers do not block it.
-func sqliteCheck(ctx context.Context, p pools) error {
-	if err := p.ping(ctx); err != nil {
-		return err
-	}
+// sqliteCheck makes sure that the writer can write and that readers do not block it.
+func sqliteCheck(ctx context.Context, writer *sql.DB) error {
 	var mode string
-	if err := p.write.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+	if err := writer.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err
 	}
 	if mode != "wal" {
 		return errNoWAL
 	}
 	// SQLite opens a file that it may only read without complaint, and fails at the first write: so try one.
-	tx, err := p.write.BeginTx(ctx, nil)
+	tx, err := writer.BeginTx(ctx, nil)
 	if err == nil {
 		_, err = tx.ExecContext(ctx, "PRAGMA user_version = 1")
 		err = errors.Join(err, tx.Rollback())
@@ -131,18 +117,17 @@ func sqliteCheck(ctx context.Context, p pools) error {
 	return err
 }
 
-// sqliteMaintenance locks an empty file beside the database. The database's own lock will not do:
+// sqliteMaintain locks an empty file beside the database. The database's own lock will not do:
 // it lasts for a transaction, and every migration is one.
-func sqliteMaintenance(ctx context.Context, path string, params url.Values) (*sql.DB, func() error, error) {
-	releaseLock, err := hold(ctx, sqlitePool(path+"-lock", url.Values{"_busy_timeout": {"600000"}}), func(conn *sql.Conn) error {
+func sqliteMaintain(ctx context.Context, path string, params url.Values, fn func(pool *sql.DB) error) error {
+	lock := sql.OpenDB(sqliteConnector(path+"-lock", url.Values{"_busy_timeout": {"600000"}}))
+	return locked(ctx, lock, func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
 		return err
+	}, func() error {
+		pool := sql.OpenDB(sqliteConnector(path, params))
+		return errors.Join(fn(pool), pool.Close())
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	pool := sqlitePool(path, params)
-	return pool, func() error { return errors.Join(pool.Close(), releaseLock()) }, nil
 }
 
 // sqliteFailure turns a failure to open into an error for people.

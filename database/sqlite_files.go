@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -29,21 +30,16 @@ func (*movedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
 // sqliteFiles watches the files of an open database.
 type sqliteFiles struct {
 	path   string
-	known  map[string]os.FileInfo // what was opened, by path
-	held   *sql.DB                // one connection that stays: SQLite removes the log and its index with the last one
-	looked atomic.Int64           // when they were last found well, by sinceStart
+	known  map[string]os.FileInfo    // what was opened, by path
+	held   *sql.DB                   // one connection that stays: SQLite removes the log and its index with the last one
+	looked atomic.Pointer[time.Time] // when they were last found well
 
 	mu   sync.Mutex
 	file *os.File // the database's. Before all is over it is not closed: that would end SQLite's locks on it
 	seen sqliteHeader
 }
 
-var started = time.Now()
-
-// sinceStart is a clock that is never set.
-func sinceStart() int64 { return int64(time.Since(started)) }
-
-// sqliteHeader is what tells of a file that something else than SQLite has written to: https://sqlite.org/fileformat.html
+// sqliteHeader shows whether something else than SQLite has written to a file: https://sqlite.org/fileformat.html
 type sqliteHeader struct {
 	size    int64
 	time    time.Time // of the last change
@@ -68,7 +64,7 @@ func (was sqliteHeader) header(file *os.File) (sqliteHeader, error) {
 	if pageSize == 1 { // it does not fit
 		pageSize = 1 << 16
 	}
-	// A file may grow after its header, and is cut after it; it does not lose pages that the header tells of.
+	// A file may grow after its header, and is cut after it; it does not lose pages that the header counts.
 	cut := now.size < was.size && now.size < pages*pageSize
 	if string(b[:16]) != "SQLite format 3\x00" || cut || int32(now.changes-was.changes) < 0 && was.size > 0 {
 		return was, errOverwritten
@@ -96,6 +92,9 @@ const lookPause = 100 * time.Millisecond
 func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, error) {
 	f := &sqliteFiles{path: path, known: map[string]os.FileInfo{}, held: held}
 	held.SetMaxOpenConns(1)
+	if err := sqliteCheck(ctx, held); err != nil {
+		return nil, err
+	}
 	var n int
 	if err := held.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master").Scan(&n); err != nil { // this opens the log
 		return nil, err
@@ -115,15 +114,13 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 			return nil, err
 		}
 	}
+	f.looked.Store(new(time.Now()))
 	return f, nil
 }
 
-// look returns a *movedError unless each file is still the one that was opened, and nobody else has visibly written to the
-// database's. A nil f, of files that are yet to be opened, finds nothing wrong.
+// look returns a *movedError unless each file is still the one that was opened, and nothing else has visibly written to the
+// database's.
 func (f *sqliteFiles) look() error {
-	if f == nil {
-		return nil
-	}
 	for path, known := range f.known {
 		if now, err := os.Stat(path); err != nil || !os.SameFile(now, known) {
 			return &movedError{path}
@@ -132,7 +129,7 @@ func (f *sqliteFiles) look() error {
 	if f.overwritten() {
 		return &movedError{f.path}
 	}
-	f.looked.Store(sinceStart())
+	f.looked.Store(new(time.Now()))
 	return nil
 }
 
@@ -152,60 +149,30 @@ func (f *sqliteFiles) close() error {
 	return errors.Join(f.held.Close(), f.file.Close())
 }
 
-// watchedConnector makes connections that are used for as long only as the files are those that they have opened.
-type watchedConnector struct {
-	driver.Connector
-	files *atomic.Pointer[sqliteFiles] // nil until they have been opened
-}
-
-func (c *watchedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	files := c.files.Load()
-	if err := files.look(); err != nil { // SQLite would make a new file
+// connect returns a connection that is used for as long only as the files are those that were opened.
+func (f *sqliteFiles) connect(ctx context.Context, base driver.Connector) (driver.Conn, error) {
+	if err := f.look(); err != nil { // SQLite would make a new file
 		return nil, err
 	}
-	conn, err := c.Connector.Connect(ctx)
-	if moved := files.look(); moved != nil {
+	conn, err := base.Connect(ctx)
+	if err = cmp.Or(f.look(), err); err != nil {
 		if conn != nil {
-			moved = errors.Join(moved, conn.Close())
+			err = errors.Join(err, conn.Close())
 		}
-		return nil, moved
-	}
-	if err != nil {
 		return nil, err
 	}
-	return &sqliteConn{conn.(driverConn), c.files}, nil
+	return &guardedConn{conn.(driverConn), f}, nil
 }
 
-type sqliteConn struct {
-	driverConn
-	files *atomic.Pointer[sqliteFiles]
-}
-
-// ResetSession is asked before a connection is used again. Where it is not, the pool asks for another, and learns why.
-func (c *sqliteConn) ResetSession(ctx context.Context) error {
-	if f := c.files.Load(); f != nil && sinceStart()-f.looked.Load() > int64(lookPause) && f.look() != nil {
+// fit refuses a connection where the files are not well. The pool asks for another then, and learns why.
+func (f *sqliteFiles) fit() error {
+	if time.Since(*f.looked.Load()) > lookPause && f.look() != nil {
 		return driver.ErrBadConn
 	}
-	return c.driverConn.ResetSession(ctx)
+	return nil
 }
 
-func (c *sqliteConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	tx, err := c.driverConn.BeginTx(ctx, options)
-	if err != nil {
-		return nil, err
-	}
-	return &sqliteTx{tx, c.files}, nil
-}
+func (*sqliteFiles) failed(error) {}
 
-type sqliteTx struct {
-	driver.Tx
-	files *atomic.Pointer[sqliteFiles]
-}
-
-// Commit stores nothing in a file that nobody will find.
-func (t *sqliteTx) Commit() error {
-	if err := t.files.Load().look(); err != nil {
-		return errors.Join(err, t.Tx.Rollback())
-	}
-	return t.Tx.Commit()
-}
+// mayCommit has nothing stored in a file that has no name any more.
+func (f *sqliteFiles) mayCommit() error { return f.look() }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"rollcall/apierror"
 )
 
@@ -24,7 +26,7 @@ func CheckText(field string, fewest, most int) func(string) (string, error) {
 		if !utf8.ValidString(text) {
 			return "", apierror.BadInput(field, "%s must be text in UTF-8", field)
 		}
-		text = normalName(text)
+		text = norm.NFC.String(strings.TrimSpace(text))
 		if n := utf8.RuneCountInString(text); n < fewest || n > most {
 			return "", apierror.BadInput(field, "%s must have %d to %d characters, not %d", field, fewest, most, n)
 		}

@@ -2,6 +2,5 @@ package model
 
 // Node is an object with a global id: a User or a Team.
 type Node interface {
-	IsNode()
 	GlobalID() string
 }

@@ -14,9 +14,6 @@ type Team struct {
 	UpdatedAt time.Time
 }
 
-// IsNode marks Team as a GraphQL Node.
-func (*Team) IsNode() {}
-
 // GlobalID returns the team's id in the form that the API shows, such as "Team:7".
 func (t *Team) GlobalID() string { return keyset.ID("Team", t.ID) }
 

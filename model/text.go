@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"strings"
@@ -36,18 +37,14 @@ func normalEmail(email string) (string, error) {
 		return email, nil
 	}
 	domain, err := domains.ToUnicode(given)
-	if err == nil && strings.ContainsFunc(domain, func(r rune) bool { return r <= unicode.MaxASCII && isSign(r) && !strings.ContainsRune(given, r) }) {
-		err = errDomain
+	usual := "abcdefghijklmnopqrstuvwxyz0123456789-." + given
+	if strings.ContainsFunc(domain, func(r rune) bool { return r <= unicode.MaxASCII && !strings.ContainsRune(usual, r) }) {
+		err = cmp.Or(err, errDomain)
 	}
 	if err != nil {
 		return email, err
 	}
 	return email[:at] + domain, nil
-}
-
-// isSign reports whether a character of ASCII is neither a lower-case letter nor a digit, a hyphen or a dot.
-func isSign(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
 }
 
 // StorableEmail reports whether an email address, however odd, may be one that is stored: no other is looked for in a database.
@@ -57,9 +54,6 @@ func StorableEmail(email string) bool {
 
 // FitsEmail reports whether an email address is short enough to be stored.
 func FitsEmail(email string) bool { return utf8.RuneCountInString(email) <= maxEmail }
-
-// normalName returns a name in the form in which it is stored.
-func normalName(name string) string { return norm.NFC.String(strings.TrimSpace(name)) }
 
 // joiners are invisible characters that are needed within words of Persian and Indic scripts and within emoji.
 const joiners = "\u200c\u200d"

@@ -12,13 +12,10 @@ type User struct {
 	ID        int64
 	Name      string
 	Email     string // lower-case, unique
-	ManagerID *int64 // nil: nobody manages this user
+	ManagerID *int64 // nil: the user has no manager
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
-
-// IsNode marks User as a GraphQL Node.
-func (*User) IsNode() {}
 
 // GlobalID returns the user's id in the form that the API shows.
 func (u *User) GlobalID() string { return UserID(u.ID) }
