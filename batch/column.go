@@ -146,7 +146,7 @@ func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
 	}
 	defer func() { valid = recover() == nil && valid }()
 	args := Args(f.ArgumentMap(op.Variables))
-	return !slices.ContainsFunc(c.valid, func(valid func(Args) bool) bool { return !valid(args) })
+	return !slices.ContainsFunc(c.valid, func(valid func(Args) error) bool { return valid(args) != nil })
 }
 
 // included evaluates @skip and @include as gqlgen does, except that gqlgen panics where the condition is not known.

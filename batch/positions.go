@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"context"
 	"reflect"
 )
 
@@ -29,19 +28,22 @@ func (s *spans) begin(exists bool, next int) {
 // end ends that list before the next value.
 func (s spans) end(next int) { s[len(s)-1].to = int32(next) }
 
-// add appends a value, as an untyped nil if it is nil. A struct becomes a pointer, which gqlgen resolves its fields on.
-func (r *results) add(value any) {
+// add appends a value, as an untyped nil if it is nil.
+func (r *results) add(value any) { r.values = append(r.values, addressed(value)) }
+
+// addressed returns a value as gqlgen resolves fields on it: a struct by its address, and nil without a type.
+func addressed(value any) any {
 	switch v := reflect.ValueOf(value); v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
 		if v.IsNil() {
-			value = nil
+			return nil
 		}
 	case reflect.Struct:
 		pointer := reflect.New(v.Type())
 		pointer.Elem().Set(v)
-		value = pointer.Interface()
+		return pointer.Interface()
 	}
-	r.values = append(r.values, value)
+	return value
 }
 
 // isList reports whether each value of a type is an object's whole list.
@@ -89,13 +91,9 @@ type keyRequest[K comparable, V any] struct {
 	clearedAt int     // the loader's clears when it was made
 }
 
-func newRequest[K comparable, V any](ctx context.Context, l *Loader[K, V], positions int) *keyRequest[K, V] {
-	if err := l.joined(fromContext(ctx)); err != nil {
-		panic(err)
-	}
+func newRequest[K comparable, V any](l *Loader[K, V], positions int) *keyRequest[K, V] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open()
 	if l.slots == nil {
 		l.slots = make([]slot[K, V], 0, positions)
 	}

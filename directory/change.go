@@ -12,7 +12,7 @@ import (
 func (d *Directory) declareChange() {
 	d.schema.Sized("Subscription", "userChanged", "ids")
 	d.schema.AddFields(
-		batch.Lookup("UserChange", "user", d.users.ByID(), func(batch.Args) (func(*model.UserChange) (int64, bool), error) {
+		batch.Relation("UserChange", "user", d.users.ByID(), func(batch.Args) (func(*model.UserChange) (int64, bool), error) {
 			return func(c *model.UserChange) (int64, bool) { return c.UserID, c.Kind != model.UserDeleted }, nil
 		}),
 		batch.Unplanned("UserChange", "kind", "userId"),

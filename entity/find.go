@@ -18,7 +18,7 @@ import (
 // Find declares the field of Query that has the object with the global id in the argument id, or null.
 func Find[T any](s *Schema, name string, o *Object[T]) {
 	s.Add(func() batch.Field {
-		return batch.Lookup("Query", name, o.byID, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
+		return batch.Relation("Query", name, o.byID, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
 			id, err := o.parseID("id", args["id"])
 			if err != nil {
 				return nil, err
@@ -58,7 +58,7 @@ func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], no
 		return byValue, err
 	})
 	s.Add(func() batch.Field {
-		return batch.Lookup("Query", name, source, func(args batch.Args) (func(batch.Root) (string, bool), error) {
+		return batch.Relation("Query", name, source, func(args batch.Args) (func(batch.Root) (string, bool), error) {
 			value, err := scalar.UnmarshalString(args[f.name])
 			if err != nil {
 				return nil, err
@@ -81,10 +81,10 @@ func nodeOf[T any](o *Object[T]) node {
 	return node{
 		o.name,
 		func(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field {
-			return batch.Lookup("Query", field, o.byID, key)
+			return batch.Relation("Query", field, o.byID, key)
 		},
 		func(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field {
-			return batch.Lookups("Query", field, o.byID, keys, list)
+			return batch.Relations("Query", field, o.byID, keys, list)
 		},
 	}
 }
