@@ -58,39 +58,34 @@ func (c Columns) Of(typ string) []string {
 
 // narrows reports whether a batch that the plan has gathered is for answers from it alone.
 func (s *Set) narrows() bool {
-	if !s.answering || s.whole.Load() {
-		return false
-	}
-	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })
-	return s.needed != nil && !slices.ContainsFunc(s.answers, func(a *answer) bool { return !a.complete })
+	return s.answering && !slices.ContainsFunc(s.queries, func(q *query) bool { return !q.answer.complete })
 }
 
-// widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again.
+// widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again: with the others that
+// resolvers answer, or by itself where its answer only turned out to be wrong when it was written.
 func (s *Set) widen(ctx context.Context) {
 	if ctx.Err() != nil || !s.narrowed.Load() { // a load fails, or gets none of these rows
 		return
 	}
 	s.following.Lock()
 	defer s.following.Unlock()
-	s.whole.Store(true)
+	s.answering = false
+	again := &pass{}
+	for _, q := range s.queries {
+		switch {
+		case q.answer.complete:
+			q.pass.Store(&pass{})
+		case q.pass.Load() == &s.together:
+			q.pass.Store(again)
+		}
+	}
 	s.takeFailures(graphql.GetOperationContext(ctx)) // it is followed again
 	s.Clear()
 	s.narrowed.Store(false)
 }
 
-// needed reports for each dependency whether some operations have it. It returns nil unless the plan can answer all of them.
-func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
-	needed := make([]bool, p.dependencies)
-	for _, op := range operations {
-		if p.operationGuarded(op) || !p.note(op, op.Operation.SelectionSet, needed, map[string]bool{}) {
-			return nil
-		}
-	}
-	return needed
-}
-
 // note marks the dependencies of the included fields of a selection set and of those below it. It reports whether the plan
-// answers all of them. Each fragment is visited once, wherever it is spread.
+// can answer all of them, as far as that is known before anything is read. Each fragment is visited once, wherever it is spread.
 func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
 	for _, s := range set {
 		directives, below := parts(op, s)

@@ -65,6 +65,10 @@ func (r *results) addList(slice any) {
 
 // merge takes over the values of other results where these have none. It reports whether the two have the same shape.
 func (r *results) merge(other results) bool {
+	if r.values == nil {
+		*r = other
+		return true
+	}
 	if len(r.values) != len(other.values) || len(r.spans) != len(other.spans) {
 		return false
 	}
@@ -78,7 +82,8 @@ func (r *results) merge(other results) bool {
 
 // request is what one relation of a selection's objects waits for.
 type request interface {
-	// take appends what was loaded to empty results. It reports whether that is everything.
+	// take adds what was loaded to the results of other requests for the same objects, if there are any. It reports whether that
+	// is everything.
 	take(into *results) (complete bool)
 }
 
@@ -113,8 +118,7 @@ func (r *keyRequest[K, V]) take(into *results) (complete bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	complete = true
-	into.spans = r.spans
-	into.values = make([]any, 0, len(r.slots))
+	read := results{spans: r.spans, values: make([]any, 0, len(r.slots))}
 	for _, i := range r.slots {
 		var value any
 		switch {
@@ -125,10 +129,10 @@ func (r *keyRequest[K, V]) take(into *results) (complete bool) {
 			complete = false
 		}
 		if r.list {
-			into.addList(value)
+			read.addList(value)
 		} else {
-			into.add(value)
+			read.add(value)
 		}
 	}
-	return complete
+	return into.merge(read) && complete
 }
