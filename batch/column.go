@@ -85,35 +85,37 @@ func (s *Set) widen(ctx context.Context) {
 }
 
 // note marks the dependencies of the included fields of a selection set and of those below it. It reports whether the plan
-// can answer all of them, as far as that is known before anything is read. Each fragment is visited once, wherever it is spread.
-func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
-	for _, s := range set {
-		directives, below := parts(op, s)
+// can answer all of them, as far as that is known before anything is read. Where arguments are not valid, resolvers need whole
+// rows, if there is an object that has the field. Each fragment is visited once, wherever it is spread.
+func (s *Set) note(op *graphql.OperationContext, set ast.SelectionSet, fragments map[string]bool) bool {
+	for _, selected := range set {
+		directives, below := parts(op, selected)
 		switch in, known := included(op, directives); {
-		case p.guarded(directives), directives.ForName("defer") != nil, !known:
+		case s.plan.guarded(directives), directives.ForName("defer") != nil, !known:
 			return false
 		case !in:
 			continue
 		}
-		switch s := s.(type) {
+		switch f := selected.(type) {
 		case *ast.Field:
-			if s.Name == "__typename" {
+			if f.Name == "__typename" {
 				continue
 			}
-			covered := p.covers[s.Definition]
-			if covered == nil || !covered.takes(op, s) {
+			covered := s.plan.covers[f.Definition]
+			if covered == nil {
 				return false
 			}
+			s.answering = s.answering && covered.takes(op, f)
 			for _, i := range covered.needs {
-				needed[i] = true
+				s.needed[i] = true
 			}
 		case *ast.FragmentSpread:
-			if fragments[s.Name] {
+			if fragments[f.Name] {
 				continue
 			}
-			fragments[s.Name] = true
+			fragments[f.Name] = true
 		}
-		if !p.note(op, below, needed, fragments) {
+		if !s.note(op, below, fragments) {
 			return false
 		}
 	}

@@ -82,7 +82,7 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 // begin gathers the roots of a query.
 func (r *run) begin(q *query, answering bool) {
 	roots := &selection{op: q.op, typ: r.schema.Query.Name, set: q.op.Operation.SelectionSet, objects: root}
-	if answering && r.note(q.op, roots.set, r.set.needed, map[string]bool{}) {
+	if answering && r.set.note(q.op, roots.set, map[string]bool{}) {
 		q.answer = answer{roots: *roots, complete: true}
 		roots = &q.answer.roots
 		roots.answer = &q.answer

@@ -34,7 +34,7 @@ type Set struct {
 	deferred map[*ast.Field][]*deferred
 
 	// What Columns depends on. A run changes it before it reads its batches, which use it.
-	answering bool        // it is to answer the queries that the set was made for
+	answering bool        // it is to answer the queries that the set was made for, and their arguments are valid
 	needed    []bool      // dependencies, by their index
 	narrowed  atomic.Bool // loaders have rows that lack columns
 }
