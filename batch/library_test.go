@@ -68,6 +68,7 @@ type library struct {
 	serving func(http.Handler) http.Handler
 
 	recovered graphql.RecoverFunc // the server's
+	resolvers generated.ResolverRoot
 
 	begun sync.WaitGroup // the queries of a group
 
@@ -101,11 +102,20 @@ func relation[P any, K comparable, V any](typ, name string, source *batch.Source
 
 // relations is relation for a list with a key for each element.
 func relations[P any, K comparable, V any](typ, name string, source *batch.Source[K, V], keys func(batch.Args) (func(P) iter.Seq2[K, bool], error)) batch.Field {
-	return batch.Relations(typ, name, source, keys, func([]any) any { return nil }).WithResolver()
+	return batch.Relations(typ, name, source, keys, listOf[V]).WithResolver()
+}
+
+// listOf is what gqlgen takes of the objects of a list.
+func listOf[V any](objects []any) any {
+	all := make([]V, len(objects))
+	for i, o := range objects {
+		all[i], _ = o.(V)
+	}
+	return all
 }
 
 // ways are how queries may be answered.
-var ways = map[string]func(*testing.T, ...batch.Field) *library{"by resolvers": serve, "from the plan": serveFromPlan}
+var ways = map[string]func(*testing.T, ...batch.Field) *library{"by resolvers": serve, "from the plan": serveFromPlan, "without resolvers": serveUnresolved}
 
 // newLibrary returns a library that declares more than its relations.
 func newLibrary(more ...batch.Field) *library { return newLibraryWithout("", more...) }
@@ -113,8 +123,18 @@ func newLibrary(more ...batch.Field) *library { return newLibraryWithout("", mor
 // newLibraryWithout is newLibrary without the declaration of a field.
 func newLibraryWithout(field string, more ...batch.Field) *library {
 	l := &library{published: make(chan *schematest.Book), rivals: map[int]int{}}
-	l.bind, l.recovered = l.perEvent, quiet
-	l.plan = batch.NewPlan(append(except(field, []declared{
+	l.bind, l.recovered, l.resolvers = l.perEvent, quiet, resolver{library: l}
+	fields := except(field, l.declarations())
+	for i, f := range fields {
+		fields[i] = f.WithResolver()
+	}
+	l.plan = batch.NewPlan(append(fields, more...)...)
+	return l
+}
+
+// declarations are those of the library's relations and columns.
+func (l *library) declarations() []declared {
+	return []declared{
 		{"", batch.Column("Author", "", "id")},
 		{"", batch.Column("Author", "name", "name")},
 		{"", batch.Column("Author", "rival", "rival_id")},
@@ -124,29 +144,28 @@ func newLibraryWithout(field string, more ...batch.Field) *library {
 		{"", batch.Column("Magazine", "", "id")},
 		{"", batch.Column("Magazine", "title", "title")},
 
-		{"Query.author", relation("Query", "author", authors, argument)},
-		{"Query.authors", relations("Query", "authors", authors, elements)},
-		{"Query.item", relation("Query", "item", items, argument)},
-		{"Query.items", relations("Query", "items", items, elements)},
-		{"Author.rival", relation("Author", "rival", authors, batch.Key(func(a *schematest.Author) (int, bool) { return a.Rival, true }))},
-		{"Author.books", relation("Author", "books", books, func(args batch.Args) (func(*schematest.Author) (shelf, bool), error) {
+		{"Query.author", batch.Relation("Query", "author", authors, argument)},
+		{"Query.authors", batch.Relations("Query", "authors", authors, elements, listOf[*schematest.Author])},
+		{"Query.item", batch.Relation("Query", "item", items, argument)},
+		{"Query.items", batch.Relations("Query", "items", items, elements, listOf[schematest.Item])},
+		{"Author.rival", batch.Relation("Author", "rival", authors, batch.Key(func(a *schematest.Author) (int, bool) { return a.Rival, true }))},
+		{"Author.books", batch.Relation("Author", "books", books, func(args batch.Args) (func(*schematest.Author) (shelf, bool), error) {
 			first, err := graphql.UnmarshalInt(args["first"])
 			if err != nil && args["first"] != nil {
 				return nil, err
 			}
 			return func(a *schematest.Author) (shelf, bool) { return shelf{a.ID, max(first, 1)}, true }, nil
 		}).From()},
-		{"Author.editor", relation("Author", "editor", authors, batch.Key(func(a *schematest.Author) (int, bool) {
+		{"Author.editor", batch.Relation("Author", "editor", authors, batch.Key(func(a *schematest.Author) (int, bool) {
 			if l.key != nil {
 				l.key()
 			}
 			return a.ID + 30, true
 		})).From()},
-		{"Book.author", relation("Book", "author", authors, batch.Key(func(b *schematest.Book) (int, bool) { return b.Author, true }))},
-		{"Magazine.editor", relation("Magazine", "editor", authors, batch.Key(func(m *schematest.Magazine) (int, bool) { return m.Editor, true })).From("editor_id")},
+		{"Book.author", batch.Relation("Book", "author", authors, batch.Key(func(b *schematest.Book) (int, bool) { return b.Author, true }))},
+		{"Magazine.editor", batch.Relation("Magazine", "editor", authors, batch.Key(func(m *schematest.Magazine) (int, bool) { return m.Editor, true })).From("editor_id")},
 		{"Shelf.books", batch.Paths("Shelf", "books", func(s *schematest.Shelf) []*schematest.Book { return s.Books })},
-	}), more...)...)
-	return l
+	}
 }
 
 // declared is a declaration that a test may do without.
@@ -168,16 +187,21 @@ func except(field string, all []declared) (fields []batch.Field) {
 func newFromPlan(more ...batch.Field) *library { return newFromPlanWithout("", more...) }
 
 func newFromPlanWithout(field string, more ...batch.Field) *library {
-	l := newLibraryWithout(field, append(except(field, []declared{
+	l := newLibraryWithout(field, append(except(field, values()), more...)...)
+	l.answers = true
+	return l
+}
+
+// values are the declarations of what is not a relation.
+func values() []declared {
+	return []declared{
 		{"Author.id", value("Author", "id", func(a *schematest.Author) string { return strconv.Itoa(a.ID) }).From()},
 		{"Author.name", value("Author", "name", func(a *schematest.Author) string { return a.Name })},
 		{"Book.id", value("Book", "id", func(b *schematest.Book) string { return strconv.Itoa(b.ID) }).From()},
 		{"Book.title", value("Book", "title", func(b *schematest.Book) string { return b.Title })},
 		{"Magazine.id", value("Magazine", "id", func(m *schematest.Magazine) string { return strconv.Itoa(m.ID) }).From()},
 		{"Magazine.title", value("Magazine", "title", func(m *schematest.Magazine) string { return m.Title })},
-	}), more...)...)
-	l.answers = true
-	return l
+	}
 }
 
 func value[P any](typ, name string, of func(P) string) batch.Field {
@@ -256,7 +280,7 @@ func quiet(context.Context, any) error { return errors.New("internal system erro
 
 func (l *library) schema() graphql.ExecutableSchema {
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: resolver{library: l}, Directives: generated.DirectiveRoot{Guard: l.runGuard, GuardInput: l.runGuard},
+		Resolvers: l.resolvers, Directives: generated.DirectiveRoot{Guard: l.runGuard, GuardInput: l.runGuard},
 	})
 	if l.answers {
 		return l.plan.Answers(schema)
