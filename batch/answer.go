@@ -80,8 +80,8 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 		return nil
 	}
 	op := graphql.GetOperationContext(ctx)
-	a := s.answerOf(op)
-	if a == nil || !a.complete {
+	a := &s.query(op).answer
+	if !a.complete {
 		return nil
 	}
 	defer func() {
@@ -99,17 +99,6 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 		}
 	}
 	return data
-}
-
-func (s *Set) answerOf(op *graphql.OperationContext) *answer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range s.answers {
-		if a.roots.op == op {
-			return a
-		}
-	}
-	return nil
 }
 
 // buffers are reused to write answers. Those above maxKept bytes are not.

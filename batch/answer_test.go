@@ -95,7 +95,7 @@ func TestResolversAnswerWhatThePlanDoesNot(t *testing.T) {
 		},
 		{
 			what: "arguments that are not valid", fallbacks: -1, query: `{ author(id: 1) { rival { name } } }`, data: `{"author":{"rival":{"name":"A11"}}}`,
-			instead: "Author.rival", more: []batch.Field{batch.Relation("Author", "rival", authors, func(batch.Args) func(*schematest.Author) (int, bool) { return nil })},
+			instead: "Author.rival", more: []batch.Field{relation("Author", "rival", authors, func(batch.Args) (func(*schematest.Author) (int, bool), error) { return nil, errBroken })},
 		},
 		{
 			what: "a loader that fails", query: `{ item(id: 101) { id } author(id: 1) { name } }`, data: `{"item":null,"author":{"name":"A1"}}`, errors: 1,

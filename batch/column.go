@@ -58,67 +58,64 @@ func (c Columns) Of(typ string) []string {
 
 // narrows reports whether a batch that the plan has gathered is for answers from it alone.
 func (s *Set) narrows() bool {
-	if !s.answering || s.whole.Load() {
-		return false
-	}
-	s.neededOnce.Do(func() { s.needed = s.plan.needed(s.operations) })
-	return s.needed != nil && !slices.ContainsFunc(s.answers, func(a *answer) bool { return !a.complete })
+	return s.answering && !slices.ContainsFunc(s.queries, func(q *query) bool { return !q.answer.complete })
 }
 
-// widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again.
+// widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again: with the others that
+// resolvers answer, or by itself where its answer only turned out to be wrong when it was written.
 func (s *Set) widen(ctx context.Context) {
 	if ctx.Err() != nil || !s.narrowed.Load() { // a load fails, or gets none of these rows
 		return
 	}
 	s.following.Lock()
 	defer s.following.Unlock()
-	s.whole.Store(true)
+	s.answering = false
+	again := &pass{}
+	for _, q := range s.queries {
+		switch {
+		case q.answer.complete:
+			q.pass.Store(&pass{})
+		case q.pass.Load() == &s.together:
+			q.pass.Store(again)
+		}
+	}
 	s.takeFailures(graphql.GetOperationContext(ctx)) // it is followed again
 	s.Clear()
 	s.narrowed.Store(false)
 }
 
-// needed reports for each dependency whether some operations have it. It returns nil unless the plan can answer all of them.
-func (p *Plan) needed(operations []*graphql.OperationContext) []bool {
-	needed := make([]bool, p.dependencies)
-	for _, op := range operations {
-		if p.operationGuarded(op) || !p.note(op, op.Operation.SelectionSet, needed, map[string]bool{}) {
-			return nil
-		}
-	}
-	return needed
-}
-
 // note marks the dependencies of the included fields of a selection set and of those below it. It reports whether the plan
-// answers all of them. Each fragment is visited once, wherever it is spread.
-func (p *Plan) note(op *graphql.OperationContext, set ast.SelectionSet, needed []bool, fragments map[string]bool) bool {
-	for _, s := range set {
-		directives, below := parts(op, s)
+// can answer all of them, as far as that is known before anything is read. Where arguments are not valid, resolvers need whole
+// rows, if there is an object that has the field. Each fragment is visited once, wherever it is spread.
+func (s *Set) note(op *graphql.OperationContext, set ast.SelectionSet, fragments map[string]bool) bool {
+	for _, selected := range set {
+		directives, below := parts(op, selected)
 		switch in, known := included(op, directives); {
-		case p.guarded(directives), directives.ForName("defer") != nil, !known:
+		case s.plan.guarded(directives), directives.ForName("defer") != nil, !known:
 			return false
 		case !in:
 			continue
 		}
-		switch s := s.(type) {
+		switch f := selected.(type) {
 		case *ast.Field:
-			if s.Name == "__typename" {
+			if f.Name == "__typename" {
 				continue
 			}
-			covered := p.covers[s.Definition]
-			if covered == nil || !covered.takes(op, s) {
+			covered := s.plan.covers[f.Definition]
+			if covered == nil {
 				return false
 			}
+			s.answering = s.answering && covered.takes(op, f)
 			for _, i := range covered.needs {
-				needed[i] = true
+				s.needed[i] = true
 			}
 		case *ast.FragmentSpread:
-			if fragments[s.Name] {
+			if fragments[f.Name] {
 				continue
 			}
-			fragments[s.Name] = true
+			fragments[f.Name] = true
 		}
-		if !p.note(op, below, needed, fragments) {
+		if !s.note(op, below, fragments) {
 			return false
 		}
 	}
@@ -146,7 +143,7 @@ func (c *cover) takes(op *graphql.OperationContext, f *ast.Field) (valid bool) {
 	}
 	defer func() { valid = recover() == nil && valid }()
 	args := Args(f.ArgumentMap(op.Variables))
-	return !slices.ContainsFunc(c.valid, func(valid func(Args) bool) bool { return !valid(args) })
+	return !slices.ContainsFunc(c.valid, func(valid func(Args) error) bool { return valid(args) != nil })
 }
 
 // included evaluates @skip and @include as gqlgen does, except that gqlgen panics where the condition is not known.

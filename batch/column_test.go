@@ -100,7 +100,7 @@ func TestNoResolverSeesARowThatLacksColumns(t *testing.T) {
 			data: `{"a":{"rival":{"id":"5"}},"b":{"rival":{"id":"5"}}}`, batches: []string{"authors[5]", "authors[5]", "authors[5]"}, fallbacks: -1,
 			set: func(l *library) {
 				l.mutate = func(ctx context.Context) {
-					if a, err := loaded(ctx, authors(ctx), 5); err != nil || a.Name != "A5" {
+					if a, err := loaded(ctx, authors, 5); err != nil || a.Name != "A5" {
 						t.Errorf("got %v, %v", a, err)
 					}
 				}
@@ -135,7 +135,7 @@ func TestNeitherADeferredFieldNorAnEventHasRowsThatLackColumns(t *testing.T) {
 func TestALoadBesideAnAnswerFromThePlanGetsAWholeRow(t *testing.T) {
 	const query, data = `{ author(id: 1) { id } }`, `{"author":{"id":"1"}}`
 	load := func(ctx context.Context) {
-		if a, err := loaded(ctx, authors(ctx), 1); err != nil || a.Name != "A1" || a.Rival != 11 {
+		if a, err := loaded(ctx, authors, 1); err != nil || a.Name != "A1" || a.Rival != 11 {
 			t.Errorf("got %v, %v", a, err)
 		}
 	}
@@ -227,11 +227,11 @@ func TestAQueryWhoseTimeIsUpShowsItsResolversNoRowThatLacksColumns(t *testing.T)
 func TestColumnsThatAreNotDeclaredPanicWithAdvice(t *testing.T) {
 	var panicked string
 	ctx := newLibrary().context(t.Context())
-	from(ctx).library.columns = func(_ string, columns batch.Columns) {
+	from(ctx).columns = func(_ string, columns batch.Columns) {
 		defer func() { panicked = fmt.Sprint(recover()) }()
 		columns.Of("Auhtor")
 	}
-	if _, err := authors(ctx).Load(ctx, 1); err != nil {
+	if _, err := authors.Load(ctx, 1); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(panicked, "no columns of Auhtor are declared") {
@@ -242,8 +242,8 @@ func TestColumnsThatAreNotDeclaredPanicWithAdvice(t *testing.T) {
 func TestOutsideAnOperationEveryColumnIsNeeded(t *testing.T) {
 	ctx := newLibrary().context(t.Context())
 	var got string
-	from(ctx).library.columns = func(_ string, columns batch.Columns) { got = names(columns) }
-	if _, err := authors(ctx).Load(ctx, 1); err != nil || got != everyColumn {
+	from(ctx).columns = func(_ string, columns batch.Columns) { got = names(columns) }
+	if _, err := authors.Load(ctx, 1); err != nil || got != everyColumn {
 		t.Errorf("want %s, got %s and %v", everyColumn, got, err)
 	}
 }

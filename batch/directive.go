@@ -27,15 +27,6 @@ func (p *Plan) operationGuarded(op *graphql.OperationContext) bool {
 		slices.ContainsFunc(op.Operation.VariableDefinitions, func(v *ast.VariableDefinition) bool { return p.guarded(v.Directives) })
 }
 
-// setGuarded reports whether a selection set, or a fragment in it, has such a directive. Below its fields are other sets.
-func (p *Plan) setGuarded(op *graphql.OperationContext, set ast.SelectionSet) bool {
-	return slices.ContainsFunc(set, func(s ast.Selection) bool {
-		directives, below := parts(op, s)
-		_, field := s.(*ast.Field)
-		return p.guarded(directives) || !field && p.setGuarded(op, below)
-	})
-}
-
 // fieldGuarded reports whether the schema has such a directive at a field, at its type, or at the object type that has the
 // field, its interfaces and its unions.
 func (p *Plan) fieldGuarded(of *ast.Definition, field *ast.FieldDefinition) bool {

@@ -21,7 +21,7 @@ func vault() *schematest.Vault {
 func (queryResolver) Vault(context.Context) (*schematest.Vault, error) { return vault(), nil }
 
 func (vaultResolver) Relation(ctx context.Context, _ *schematest.Vault) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), 1)
+	return loaded(ctx, authors, 1)
 }
 
 func (vaultResolver) Argument(context.Context, *schematest.Vault, *int) (string, error) {
@@ -29,7 +29,7 @@ func (vaultResolver) Argument(context.Context, *schematest.Vault, *int) (string,
 }
 
 func (vaultResolver) Keyed(ctx context.Context, _ *schematest.Vault, of int) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), of)
+	return loaded(ctx, authors, of)
 }
 
 func (vaultResolver) InputField(context.Context, *schematest.Vault, *schematest.GuardedInput) (string, error) {
@@ -73,10 +73,10 @@ var vaults = []batch.Field{
 	doorOf("union", func(v *schematest.Vault) schematest.Lock { return v.Union }),
 	doorOf("door", func(v *schematest.Vault) *schematest.Door { return v.Door }),
 	value("Door", "name", func(d *schematest.Door) string { return d.Name }),
-	batch.Relation("Vault", "relation", authors, batch.Key(func(*schematest.Vault) (int, bool) { return 1, true })),
-	batch.Relation("Vault", "keyed", authors, func(args batch.Args) func(*schematest.Vault) (int, bool) {
+	relation("Vault", "relation", authors, batch.Key(func(*schematest.Vault) (int, bool) { return 1, true })),
+	relation("Vault", "keyed", authors, func(args batch.Args) (func(*schematest.Vault) (int, bool), error) {
 		of, err := graphql.UnmarshalInt(args["of"])
-		return func(*schematest.Vault) (int, bool) { return of, err == nil }
+		return func(*schematest.Vault) (int, bool) { return of, true }, err
 	}),
 }
 

@@ -14,9 +14,9 @@ func (s *Set) recovered(p any) (err error) {
 			err = errors.New("internal system error")
 		}
 	}()
-	if len(s.operations) == 0 {
+	if s.bound == 0 {
 		return graphql.DefaultRecover(s.ctx, p)
 	}
-	op := s.operations[0] // all of a group have the same
+	op := s.queries[0].op // all of a group have the same
 	return op.RecoverFunc(graphql.WithOperationContext(s.ctx, op), p)
 }

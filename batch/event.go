@@ -32,8 +32,8 @@ func (p *Plan) events(ctx context.Context, set *Set, field graphql.CollectedFiel
 	return to.Convert(reflect.ChanOf(reflect.RecvDir, elem)).Interface()
 }
 
-// pass waits for the next event, follows it and passes it on.
-func (e *events) pass(ctx context.Context) {
+// pass waits for the next event, follows it in its set, if it has one, and passes it on.
+func (e *events) pass(ctx context.Context, set *Set) {
 	if e.ended || e.to.Len() > 0 { // gqlgen has yet to take the last one
 		return
 	}
@@ -47,7 +47,7 @@ func (e *events) pass(ctx context.Context) {
 		e.to.Close()
 		return
 	}
-	if set := fromContext(ctx); set != nil {
+	if set != nil {
 		if set == e.last { // the events share it, and each may say that what was loaded has changed
 			set.Clear()
 			set.mu.Lock()

@@ -16,21 +16,21 @@ import (
 	"rollcall/schematest/generated"
 )
 
-// An author's rival is the author with the id a.Rival. The relation is one declaration, a loader and its resolver.
+// An author's rival is the author with the id a.Rival. The relation is one declaration, and needs no resolver.
 func Example() {
 	plan := batch.NewPlan(
 		batch.Relation("Author", "rival", authorByID, batch.Key(func(a *schematest.Author) (int, bool) { return a.Rival, true })),
-		batch.Relation("Query", "author", authorByID, func(args batch.Args) func(batch.Root) (int, bool) {
+		batch.Relation("Query", "author", authorByID, func(args batch.Args) (func(batch.Root) (int, bool), error) {
 			id, err := graphql.UnmarshalIntID(args["id"])
-			return func(batch.Root) (int, bool) { return id, err == nil }
+			return func(batch.Root) (int, bool) { return id, true }, err
 		}),
 	)
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: exampleResolver{}}))
 	srv.AddTransport(transport.POST{})
 	srv.Use(plan)
 	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-		ctx, set := batch.NewSet(ctx, plan, graphql.GetOperationContext(ctx)) // for each operation, like its loaders
-		return next(context.WithValue(ctx, exampleKey{}, batch.NewLoader(set, fetchAuthors)))
+		ctx, _ = batch.NewSet(ctx, plan, graphql.GetOperationContext(ctx)) // for each operation
+		return next(ctx)
 	})
 
 	request := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(
@@ -45,6 +45,8 @@ func Example() {
 	// {"data":{"a":{"name":"A1","rival":{"name":"A11"}},"b":{"name":"A2","rival":{"name":"A12"}}}}
 }
 
+var authorByID = batch.NewSource(fetchAuthors)
+
 // fetchAuthors stands for a statement.
 func fetchAuthors(_ context.Context, ids []int, _ batch.Columns) (map[int]*schematest.Author, error) {
 	fmt.Println("SELECT * FROM authors WHERE id IN", ids)
@@ -55,26 +57,8 @@ func fetchAuthors(_ context.Context, ids []int, _ batch.Columns) (map[int]*schem
 	return authors, nil
 }
 
-type exampleKey struct{}
-
-func authorByID(ctx context.Context) *batch.Loader[int, *schematest.Author] {
-	return ctx.Value(exampleKey{}).(*batch.Loader[int, *schematest.Author])
-}
-
-// exampleResolver loads authors, and leaves out the rest of the schema.
+// exampleResolver resolves nothing: the plan does.
 type exampleResolver struct{ generated.ResolverRoot }
 
-func (exampleResolver) Query() generated.QueryResolver   { return exampleQuery{} }
-func (exampleResolver) Author() generated.AuthorResolver { return exampleAuthor{} }
-
-type exampleQuery struct{ generated.QueryResolver }
-
-func (exampleQuery) Author(ctx context.Context, id int) (*schematest.Author, error) {
-	return authorByID(ctx).Load(ctx, id)
-}
-
-type exampleAuthor struct{ generated.AuthorResolver }
-
-func (exampleAuthor) Rival(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
-	return authorByID(ctx).Load(ctx, a.Rival)
-}
+func (exampleResolver) Query() generated.QueryResolver   { return nil }
+func (exampleResolver) Author() generated.AuthorResolver { return nil }

@@ -24,7 +24,8 @@ func (*Plan) ExtensionName() string { return "ReadPlan" }
 func (p *Plan) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
 		if e, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(p.ExtensionName()).(*events); ok {
-			e.pass(ctx)
+			set, _ := p.set(ctx) // of another's, the fields below report the error
+			e.pass(ctx, set)
 		}
 	}
 	return next(ctx)
@@ -102,7 +103,7 @@ func (p *Plan) set(ctx context.Context) (*Set, error) {
 		return nil, nil
 	case s.plan != p:
 		return nil, errors.New("batch: the operation's set follows another plan than the server: give NewSet the plan that Use was given")
-	case len(s.operations) > 0 && !slices.Contains(s.operations, graphql.GetOperationContext(ctx)):
+	case s.bound > 0 && !slices.ContainsFunc(s.queries, func(q *query) bool { return q.op == graphql.GetOperationContext(ctx) }):
 		return nil, errors.New("batch: the set in the context is another operation's: make one with NewSet for each, give it that operation, and pass on the context that it returns")
 	}
 	return s, nil

@@ -36,8 +36,7 @@ func (l *library) group(t *testing.T, ctx context.Context, members []context.Con
 		}
 		operations = append(operations, op)
 	}
-	ctx, set := batch.NewSet(ctx, l.plan, operations...)
-	ctx = l.with(ctx, set)
+	ctx, _ = batch.NewSet(l.with(ctx), l.plan, operations...)
 	var answers []chan *graphql.Response
 	for i, op := range operations {
 		answer := make(chan *graphql.Response)

@@ -68,6 +68,7 @@ type library struct {
 	serving func(http.Handler) http.Handler
 
 	recovered graphql.RecoverFunc // the server's
+	resolvers generated.ResolverRoot
 
 	begun sync.WaitGroup // the queries of a group
 
@@ -83,26 +84,38 @@ type shelf struct{ author, first int }
 
 func (s shelf) String() string { return fmt.Sprintf("%d/%d", s.author, s.first) }
 
-// loaders are what a resolver loads by.
-type loaders struct {
-	library *library
-	set     *batch.Set
-	authors *batch.Loader[int, *schematest.Author]
-	items   *batch.Loader[int, schematest.Item]
-	books   *batch.Loader[shelf, []*schematest.Book]
-	scalars scalars
+type libraryKey struct{}
+
+func from(ctx context.Context) *library { return ctx.Value(libraryKey{}).(*library) }
+
+// What is loaded.
+var (
+	authors = read("authors", (*library).author)
+	items   = read("items", (*library).item)
+	books   = read("books", (*library).books)
+)
+
+// relation declares a relation that has a resolver.
+func relation[P any, K comparable, V any](typ, name string, source *batch.Source[K, V], key func(batch.Args) (func(P) (K, bool), error)) batch.Field {
+	return batch.Relation(typ, name, source, key).WithResolver()
 }
 
-type loadersKey struct{}
+// relations is relation for a list with a key for each element.
+func relations[P any, K comparable, V any](typ, name string, source *batch.Source[K, V], keys func(batch.Args) (func(P) iter.Seq2[K, bool], error)) batch.Field {
+	return batch.Relations(typ, name, source, keys, listOf[V]).WithResolver()
+}
 
-func from(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
-
-func authors(ctx context.Context) *batch.Loader[int, *schematest.Author] { return from(ctx).authors }
-func items(ctx context.Context) *batch.Loader[int, schematest.Item]      { return from(ctx).items }
-func books(ctx context.Context) *batch.Loader[shelf, []*schematest.Book] { return from(ctx).books }
+// listOf is what gqlgen takes of the objects of a list.
+func listOf[V any](objects []any) any {
+	all := make([]V, len(objects))
+	for i, o := range objects {
+		all[i], _ = o.(V)
+	}
+	return all
+}
 
 // ways are how queries may be answered.
-var ways = map[string]func(*testing.T, ...batch.Field) *library{"by resolvers": serve, "from the plan": serveFromPlan}
+var ways = map[string]func(*testing.T, ...batch.Field) *library{"by resolvers": serve, "from the plan": serveFromPlan, "without resolvers": serveUnresolved}
 
 // newLibrary returns a library that declares more than its relations.
 func newLibrary(more ...batch.Field) *library { return newLibraryWithout("", more...) }
@@ -110,8 +123,18 @@ func newLibrary(more ...batch.Field) *library { return newLibraryWithout("", mor
 // newLibraryWithout is newLibrary without the declaration of a field.
 func newLibraryWithout(field string, more ...batch.Field) *library {
 	l := &library{published: make(chan *schematest.Book), rivals: map[int]int{}}
-	l.bind, l.recovered = l.perEvent, quiet
-	l.plan = batch.NewPlan(append(except(field, []declared{
+	l.bind, l.recovered, l.resolvers = l.perEvent, quiet, resolver{library: l}
+	fields := except(field, l.declarations())
+	for i, f := range fields {
+		fields[i] = f.WithResolver()
+	}
+	l.plan = batch.NewPlan(append(fields, more...)...)
+	return l
+}
+
+// declarations are those of the library's relations and columns.
+func (l *library) declarations() []declared {
+	return []declared{
 		{"", batch.Column("Author", "", "id")},
 		{"", batch.Column("Author", "name", "name")},
 		{"", batch.Column("Author", "rival", "rival_id")},
@@ -122,16 +145,16 @@ func newLibraryWithout(field string, more ...batch.Field) *library {
 		{"", batch.Column("Magazine", "title", "title")},
 
 		{"Query.author", batch.Relation("Query", "author", authors, argument)},
-		{"Query.authors", batch.Relations("Query", "authors", authors, elements)},
+		{"Query.authors", batch.Relations("Query", "authors", authors, elements, listOf[*schematest.Author])},
 		{"Query.item", batch.Relation("Query", "item", items, argument)},
-		{"Query.items", batch.Relations("Query", "items", items, elements)},
+		{"Query.items", batch.Relations("Query", "items", items, elements, listOf[schematest.Item])},
 		{"Author.rival", batch.Relation("Author", "rival", authors, batch.Key(func(a *schematest.Author) (int, bool) { return a.Rival, true }))},
-		{"Author.books", batch.Relation("Author", "books", books, func(args batch.Args) func(*schematest.Author) (shelf, bool) {
+		{"Author.books", batch.Relation("Author", "books", books, func(args batch.Args) (func(*schematest.Author) (shelf, bool), error) {
 			first, err := graphql.UnmarshalInt(args["first"])
 			if err != nil && args["first"] != nil {
-				return nil
+				return nil, err
 			}
-			return func(a *schematest.Author) (shelf, bool) { return shelf{a.ID, max(first, 1)}, true }
+			return func(a *schematest.Author) (shelf, bool) { return shelf{a.ID, max(first, 1)}, true }, nil
 		}).From()},
 		{"Author.editor", batch.Relation("Author", "editor", authors, batch.Key(func(a *schematest.Author) (int, bool) {
 			if l.key != nil {
@@ -142,8 +165,7 @@ func newLibraryWithout(field string, more ...batch.Field) *library {
 		{"Book.author", batch.Relation("Book", "author", authors, batch.Key(func(b *schematest.Book) (int, bool) { return b.Author, true }))},
 		{"Magazine.editor", batch.Relation("Magazine", "editor", authors, batch.Key(func(m *schematest.Magazine) (int, bool) { return m.Editor, true })).From("editor_id")},
 		{"Shelf.books", batch.Paths("Shelf", "books", func(s *schematest.Shelf) []*schematest.Book { return s.Books })},
-	}), more...)...)
-	return l
+	}
 }
 
 // declared is a declaration that a test may do without.
@@ -165,16 +187,21 @@ func except(field string, all []declared) (fields []batch.Field) {
 func newFromPlan(more ...batch.Field) *library { return newFromPlanWithout("", more...) }
 
 func newFromPlanWithout(field string, more ...batch.Field) *library {
-	l := newLibraryWithout(field, append(except(field, []declared{
+	l := newLibraryWithout(field, append(except(field, values()), more...)...)
+	l.answers = true
+	return l
+}
+
+// values are the declarations of what is not a relation.
+func values() []declared {
+	return []declared{
 		{"Author.id", value("Author", "id", func(a *schematest.Author) string { return strconv.Itoa(a.ID) }).From()},
 		{"Author.name", value("Author", "name", func(a *schematest.Author) string { return a.Name })},
 		{"Book.id", value("Book", "id", func(b *schematest.Book) string { return strconv.Itoa(b.ID) }).From()},
 		{"Book.title", value("Book", "title", func(b *schematest.Book) string { return b.Title })},
 		{"Magazine.id", value("Magazine", "id", func(m *schematest.Magazine) string { return strconv.Itoa(m.ID) }).From()},
 		{"Magazine.title", value("Magazine", "title", func(m *schematest.Magazine) string { return m.Title })},
-	}), more...)...)
-	l.answers = true
-	return l
+	}
 }
 
 func value[P any](typ, name string, of func(P) string) batch.Field {
@@ -182,12 +209,12 @@ func value[P any](typ, name string, of func(P) string) batch.Field {
 }
 
 // argument is the key in the argument id.
-func argument(args batch.Args) func(batch.Root) (int, bool) {
-	return func(batch.Root) (int, bool) { return id(args["id"]), true }
+func argument(args batch.Args) (func(batch.Root) (int, bool), error) {
+	return func(batch.Root) (int, bool) { return id(args["id"]), true }, nil
 }
 
 // elements is the keys in the argument ids.
-func elements(args batch.Args) func(batch.Root) iter.Seq2[int, bool] {
+func elements(args batch.Args) (func(batch.Root) iter.Seq2[int, bool], error) {
 	return func(batch.Root) iter.Seq2[int, bool] {
 		return func(yield func(int, bool) bool) {
 			for _, id := range ids(args["ids"]) {
@@ -196,7 +223,7 @@ func elements(args batch.Args) func(batch.Root) iter.Seq2[int, bool] {
 				}
 			}
 		}
-	}
+	}, nil
 }
 
 // serve starts the library's server, and ends it with the test, which fails if its fallbacks are not those that
@@ -253,7 +280,7 @@ func quiet(context.Context, any) error { return errors.New("internal system erro
 
 func (l *library) schema() graphql.ExecutableSchema {
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: resolver{library: l}, Directives: generated.DirectiveRoot{Guard: l.runGuard, GuardInput: l.runGuard},
+		Resolvers: l.resolvers, Directives: generated.DirectiveRoot{Guard: l.runGuard, GuardInput: l.runGuard},
 	})
 	if l.answers {
 		return l.plan.Answers(schema)
@@ -285,8 +312,8 @@ func (l *library) perOperation(ctx context.Context, next graphql.OperationHandle
 
 // context returns ctx with a new set and its loaders.
 func (l *library) context(ctx context.Context) context.Context {
-	ctx, set := batch.NewSet(ctx, l.plan, operation(ctx)...)
-	return l.with(ctx, set)
+	ctx, _ = batch.NewSet(l.with(ctx), l.plan, operation(ctx)...)
+	return ctx
 }
 
 // operation returns the operation of ctx, if there is one.
@@ -297,20 +324,14 @@ func operation(ctx context.Context) []*graphql.OperationContext {
 	return []*graphql.OperationContext{graphql.GetOperationContext(ctx)}
 }
 
-func (l *library) with(ctx context.Context, set *batch.Set) context.Context {
-	return context.WithValue(ctx, loadersKey{}, &loaders{
-		library: l,
-		set:     set,
-		authors: batch.NewLoader(set, read(l, "authors", l.author)),
-		items:   batch.NewLoader(set, read(l, "items", l.item)),
-		books:   batch.NewLoader(set, read(l, "books", l.books)),
-		scalars: newScalars(set),
-	})
+func (l *library) with(ctx context.Context) context.Context {
+	return context.WithValue(ctx, libraryKey{}, l)
 }
 
-// read returns the batches of a relation.
-func read[K comparable, V any](l *library, relation string, one func(K) (V, bool)) batch.Fetch[K, V] {
-	return func(ctx context.Context, keys []K, columns batch.Columns) (map[K]V, error) {
+// read returns the source of a relation.
+func read[K comparable, V any](relation string, one func(*library, K) (V, bool)) *batch.Source[K, V] {
+	return batch.NewSource(func(ctx context.Context, keys []K, columns batch.Columns) (map[K]V, error) {
+		l := from(ctx)
 		var names []string
 		for _, k := range keys {
 			names = append(names, fmt.Sprint(k))
@@ -329,13 +350,13 @@ func read[K comparable, V any](l *library, relation string, one func(K) (V, bool
 		}
 		values := map[K]V{}
 		for _, k := range keys {
-			if v, ok := one(k); ok {
+			if v, ok := one(l, k); ok {
 				narrow(columns, v)
 				values[k] = v
 			}
 		}
 		return values, ctx.Err()
-	}
+	})
 }
 
 // narrow takes from rows what a statement would not have read.
@@ -462,36 +483,36 @@ func see[V any](ctx context.Context, value V) V {
 		}
 	}
 	if partial {
-		from(ctx).library.partial.Add(1)
+		from(ctx).partial.Add(1)
 	}
 	return value
 }
 
 // loaded is what a resolver gets from a loader.
-func loaded[K comparable, V any](ctx context.Context, l *batch.Loader[K, V], key K) (V, error) {
-	value, err := l.Load(ctx, key)
+func loaded[K comparable, V any](ctx context.Context, s *batch.Source[K, V], key K) (V, error) {
+	value, err := s.Load(ctx, key)
 	return see(ctx, value), err
 }
 
 func (queryResolver) Author(ctx context.Context, id int) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), id)
+	return loaded(ctx, authors, id)
 }
 
 func (queryResolver) Authors(ctx context.Context, ids []int) ([]*schematest.Author, error) {
-	return each(ctx, authors(ctx), ids)
+	return each(ctx, authors, ids)
 }
 
 func (queryResolver) Item(ctx context.Context, id int) (schematest.Item, error) {
-	return loaded(ctx, items(ctx), id)
+	return loaded(ctx, items, id)
 }
 
 func (queryResolver) Items(ctx context.Context, ids []int) ([]schematest.Item, error) {
-	return each(ctx, items(ctx), ids)
+	return each(ctx, items, ids)
 }
 
-func each[V any](ctx context.Context, l *batch.Loader[int, V], ids []int) (all []V, err error) {
+func each[V any](ctx context.Context, s *batch.Source[int, V], ids []int) (all []V, err error) {
 	for _, id := range ids {
-		v, err := loaded(ctx, l, id)
+		v, err := loaded(ctx, s, id)
 		if err != nil {
 			return nil, err
 		}
@@ -517,7 +538,7 @@ func (r mutationResolver) Oppose(ctx context.Context, author, rival int) (*schem
 	r.mu.Lock()
 	r.rivals[author] = rival
 	r.mu.Unlock()
-	from(ctx).set.Clear()
+	batch.Clear(ctx)
 	a, _ := r.author(author)
 	return a, nil
 }
@@ -527,7 +548,7 @@ func (r subscriptionResolver) Published(context.Context) (<-chan *schematest.Boo
 }
 
 func (authorResolver) Rival(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), see(ctx, a).Rival)
+	return loaded(ctx, authors, see(ctx, a).Rival)
 }
 
 func (authorResolver) Books(ctx context.Context, a *schematest.Author, first *int) ([]*schematest.Book, error) {
@@ -535,23 +556,23 @@ func (authorResolver) Books(ctx context.Context, a *schematest.Author, first *in
 	if first != nil {
 		key.first = *first
 	}
-	return loaded(ctx, books(ctx), key)
+	return loaded(ctx, books, key)
 }
 
 func (authorResolver) Muse(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), see(ctx, a).ID+20)
+	return loaded(ctx, authors, see(ctx, a).ID+20)
 }
 
 func (authorResolver) Editor(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), see(ctx, a).ID+30)
+	return loaded(ctx, authors, see(ctx, a).ID+30)
 }
 
 func (bookResolver) Author(ctx context.Context, b *schematest.Book) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), see(ctx, b).Author)
+	return loaded(ctx, authors, see(ctx, b).Author)
 }
 
 func (magazineResolver) Editor(ctx context.Context, m *schematest.Magazine) (*schematest.Author, error) {
-	return loaded(ctx, authors(ctx), see(ctx, m).Editor)
+	return loaded(ctx, authors, see(ctx, m).Editor)
 }
 
 // send posts an operation. An empty accept is for one answer in JSON.

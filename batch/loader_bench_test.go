@@ -29,6 +29,8 @@ func fetchRows(_ context.Context, ids []int, _ Columns) (map[int]*row, error) {
 	return found, nil
 }
 
+var rowSource = NewSource(fetchRows)
+
 func perKeys(b *testing.B, load func(b *testing.B, keys []int)) {
 	for _, n := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
@@ -54,7 +56,7 @@ func check(b *testing.B, r *row, err error, id int) {
 func BenchmarkBatchPlanned(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		ctx, set := NewSet(b.Context(), NewPlan())
-		l := NewLoader(set, fetchRows)
+		l := rowSource.Loader(ctx)
 		enqueue(l, keys...)
 		set.read()
 		for _, id := range keys {
@@ -67,8 +69,8 @@ func BenchmarkBatchPlanned(b *testing.B) {
 // BenchmarkBatchUnplanned is without the moment that the fallback waits.
 func BenchmarkBatchUnplanned(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
-		_, set := NewSet(b.Context(), NewPlan())
-		l := NewLoader(set, fetchRows)
+		ctx, set := NewSet(b.Context(), NewPlan())
+		l := rowSource.Loader(ctx)
 		set.fallback.active.Store(true) // so that no watch begins
 		thunks := make([]dataloader.Thunk[*row], len(keys))
 		for i, id := range keys {

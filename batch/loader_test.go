@@ -46,8 +46,8 @@ func (s *source) want(t *testing.T, batches ...[]int) {
 }
 
 func newTestLoader(ctx context.Context, s *source) *Loader[int, string] {
-	_, set := NewSet(ctx, NewPlan())
-	return NewLoader(set, s.read)
+	ctx, _ = NewSet(ctx, NewPlan())
+	return NewSource(s.read).Loader(ctx)
 }
 
 // loadAll loads keys at once, as resolvers do, and returns their values and errors.
@@ -264,7 +264,7 @@ func TestAnErrorIsNotKept(t *testing.T) {
 
 // enqueue adds keys to a batch, as a plan does.
 func enqueue[K comparable, V any](l *Loader[K, V], keys ...K) *keyRequest[K, V] {
-	w := newRequest(l.set.ctx, l, len(keys))
+	w := newRequest(l, len(keys))
 	for _, k := range keys {
 		w.enqueue(k, true)
 	}
@@ -366,7 +366,6 @@ func TestABatchRunsUnderTheSetsContextAndNotItsFirstCallers(t *testing.T) {
 func (l *Loader[K, V]) waits(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open()
 	i, ok := l.find(key)
 	return ok && l.slots[i].thunk != nil
 }

@@ -46,8 +46,8 @@ type known struct {
 
 // cover is what the plan needs to answer a field.
 type cover struct {
-	needs []int             // its dependencies, by index
-	valid []func(Args) bool // each reports whether its arguments are; nil where it has none
+	needs []int              // its dependencies, by index
+	valid []func(Args) error // what is wrong with its arguments; nil where it has none
 }
 
 // Field is the declaration of one field, made by Relation, Relations, Path, Paths, Value or Column.
@@ -57,17 +57,17 @@ type Field struct {
 	kind      kind
 	of        reflect.Type                                                  // what a relation or path has: of a list, an element
 	list      bool                                                          // the field has a list
-	load      func(ctx context.Context, objects []any, args Args) request   // in a relation
-	valid     func(args Args) bool                                          // in a relation: they are
+	load      func(ctx context.Context, objects []any, args Args) request   // in a relation; nil where args are not valid
+	valid     func(args Args) error                                         // in a relation: what is wrong with them
+	resolve   func(ctx context.Context, parent any, args Args) (any, error) // in a relation without a resolver, for gqlgen
+	listed    func(objects []any) any                                       // in Relations
 	follow    func(below *results, object any)                              // in a path
 	value     func(b []byte, object any) []byte                             // in a value
+	scalar    string                                                        // in a value: what it is written as, or ""
 	columns   []string                                                      // that it needs
 	from      bool                                                          // it says which
 	inert     []string                                                      // directives
 	unplanned []string                                                      // fields of the type
-	resolve   func(ctx context.Context, parent any, args Args) (any, error) // in a Lookup, for gqlgen
-	listed    func(objects []any) any                                       // in Lookups
-	scalar    string                                                        // in a value: what it is written as, or ""
 	err       error                                                         // of the declaration itself
 }
 
@@ -111,27 +111,30 @@ func NewPlan(fields ...Field) *Plan {
 	return p
 }
 
-// Relation declares that the field name of the type typ, which is bound to P, is what loader has under a key. key is given
-// the field's arguments, once for all objects, and returns a function of an object: its key, the same that the resolver uses,
-// or false where the field is null. It returns nil where the arguments are not valid; the resolver reports that.
+// Relation declares that the field name of the type typ, which is bound to P, is what source has under a key. key is given the
+// field's arguments, once for all objects, and returns a function of an object: its key, or false where the field is null. Where
+// the arguments are not valid it returns the error that the field then has. The field needs no resolver: where gqlgen runs the
+// resolvers, the plan itself resolves it, by the very key (see WithResolver).
 //
-// A field of an interface or a union may have a declaration for each loader that may have its object.
+// A field of an interface or a union may have a declaration for each source that may have its object.
 func Relation[P any, K comparable, V any](
-	typ, name string, loader func(context.Context) *Loader[K, V], key func(Args) func(parent P) (K, bool),
+	typ, name string, source *Source[K, V], key func(Args) (func(parent P) (K, bool), error),
 ) Field {
-	of := reflect.TypeFor[V]()
-	if isList[V]() {
-		of = of.Elem()
+	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: isList[V]()}
+	if f.list {
+		f.of = f.of.Elem()
 	}
-	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: of, list: isList[V]()}
-	f.check(loader != nil && key != nil)
-	f.valid = func(args Args) bool { return key(args) != nil }
+	f.check(source != nil && key != nil)
+	f.valid = func(args Args) error {
+		_, err := key(args)
+		return err
+	}
 	f.load = func(ctx context.Context, objects []any, args Args) request {
-		of := key(args)
-		if of == nil {
+		of, err := key(args)
+		if err != nil {
 			return nil
 		}
-		r := newRequest(ctx, loader(ctx), len(objects))
+		r := newRequest(source.Loader(ctx), len(objects))
 		for _, object := range objects {
 			if object == nil {
 				r.enqueue(*new(K), false)
@@ -141,40 +144,73 @@ func Relation[P any, K comparable, V any](
 		}
 		return r
 	}
+	f.resolve = func(ctx context.Context, parent any, args Args) (any, error) {
+		of, err := key(args)
+		if err != nil {
+			return nil, err
+		}
+		k, ok := of(objectOf[P](parent))
+		return source.value(ctx, k, ok)
+	}
 	return f
 }
 
-// Relations is Relation for a field that is a list with a key for each of its elements.
+// Relations is Relation for a field that is a list with a key for each of its elements. list makes the value that gqlgen takes of
+// the objects, in which nil stands for none.
 func Relations[P any, K comparable, V any](
-	typ, name string, loader func(context.Context) *Loader[K, V], keys func(Args) func(parent P) iter.Seq2[K, bool],
+	typ, name string, source *Source[K, V], keys func(Args) (func(parent P) iter.Seq2[K, bool], error), list func(objects []any) any,
 ) Field {
-	f := Field{typ: typ, name: name, kind: relations, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true}
-	f.check(loader != nil && keys != nil)
-	f.valid = func(args Args) bool { return keys(args) != nil }
+	f := Field{typ: typ, name: name, kind: relations, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: true, listed: list}
+	f.check(source != nil && keys != nil && list != nil)
+	f.valid = func(args Args) error {
+		_, err := keys(args)
+		return err
+	}
 	f.load = func(ctx context.Context, objects []any, args Args) request {
-		of := keys(args)
-		if of == nil {
+		of, err := keys(args)
+		if err != nil {
 			return nil
 		}
-		r := newRequest(ctx, loader(ctx), len(objects))
+		r := newRequest(source.Loader(ctx), len(objects))
 		for _, object := range objects {
 			r.spans.begin(object != nil, len(r.slots))
 			if object == nil {
 				continue
 			}
-			for key, ok := range of(object.(P)) {
-				r.enqueue(key, ok)
+			for k, ok := range of(object.(P)) {
+				r.enqueue(k, ok)
 			}
 			r.spans.end(len(r.slots))
 		}
 		return r
 	}
+	f.resolve = func(ctx context.Context, parent any, args Args) (any, error) {
+		of, err := keys(args)
+		if err != nil {
+			return nil, err
+		}
+		all := []any{}
+		for k, ok := range of(objectOf[P](parent)) {
+			v, err := source.value(ctx, k, ok)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, v)
+		}
+		return all, nil
+	}
+	return f
+}
+
+// WithResolver leaves a Relation, or Relations, to the resolver of its field, which loads by the same keys.
+func (f Field) WithResolver() Field {
+	f.resolve = nil
 	return f
 }
 
 // Key is for a relation without arguments.
-func Key[P any, K comparable](key func(parent P) (K, bool)) func(Args) func(P) (K, bool) {
-	return func(Args) func(P) (K, bool) { return key }
+func Key[P any, K comparable](key func(parent P) (K, bool)) func(Args) (func(P) (K, bool), error) {
+	return func(Args) (func(P) (K, bool), error) { return key, nil }
 }
 
 // Path declares that the field name of the type typ, which is bound to P, has an object that needs no loader. The plan goes on

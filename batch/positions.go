@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"context"
 	"reflect"
 )
 
@@ -29,19 +28,22 @@ func (s *spans) begin(exists bool, next int) {
 // end ends that list before the next value.
 func (s spans) end(next int) { s[len(s)-1].to = int32(next) }
 
-// add appends a value, as an untyped nil if it is nil. A struct becomes a pointer, which gqlgen resolves its fields on.
-func (r *results) add(value any) {
+// add appends a value, as an untyped nil if it is nil.
+func (r *results) add(value any) { r.values = append(r.values, addressed(value)) }
+
+// addressed returns a value as gqlgen resolves fields on it: a struct by its address, and nil without a type.
+func addressed(value any) any {
 	switch v := reflect.ValueOf(value); v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
 		if v.IsNil() {
-			value = nil
+			return nil
 		}
 	case reflect.Struct:
 		pointer := reflect.New(v.Type())
 		pointer.Elem().Set(v)
-		value = pointer.Interface()
+		return pointer.Interface()
 	}
-	r.values = append(r.values, value)
+	return value
 }
 
 // isList reports whether each value of a type is an object's whole list.
@@ -63,6 +65,10 @@ func (r *results) addList(slice any) {
 
 // merge takes over the values of other results where these have none. It reports whether the two have the same shape.
 func (r *results) merge(other results) bool {
+	if r.values == nil {
+		*r = other
+		return true
+	}
 	if len(r.values) != len(other.values) || len(r.spans) != len(other.spans) {
 		return false
 	}
@@ -76,7 +82,8 @@ func (r *results) merge(other results) bool {
 
 // request is what one relation of a selection's objects waits for.
 type request interface {
-	// take appends what was loaded to empty results. It reports whether that is everything.
+	// take adds what was loaded to the results of other requests for the same objects, if there are any. It reports whether that
+	// is everything.
 	take(into *results) (complete bool)
 }
 
@@ -89,13 +96,9 @@ type keyRequest[K comparable, V any] struct {
 	clearedAt int     // the loader's clears when it was made
 }
 
-func newRequest[K comparable, V any](ctx context.Context, l *Loader[K, V], positions int) *keyRequest[K, V] {
-	if err := l.joined(fromContext(ctx)); err != nil {
-		panic(err)
-	}
+func newRequest[K comparable, V any](l *Loader[K, V], positions int) *keyRequest[K, V] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open()
 	if l.slots == nil {
 		l.slots = make([]slot[K, V], 0, positions)
 	}
@@ -115,8 +118,7 @@ func (r *keyRequest[K, V]) take(into *results) (complete bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	complete = true
-	into.spans = r.spans
-	into.values = make([]any, 0, len(r.slots))
+	read := results{spans: r.spans, values: make([]any, 0, len(r.slots))}
 	for _, i := range r.slots {
 		var value any
 		switch {
@@ -127,10 +129,10 @@ func (r *keyRequest[K, V]) take(into *results) (complete bool) {
 			complete = false
 		}
 		if r.list {
-			into.addList(value)
+			read.addList(value)
 		} else {
-			into.add(value)
+			read.add(value)
 		}
 	}
-	return complete
+	return into.merge(read) && complete
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 	"slices"
-	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -44,77 +43,51 @@ type field struct {
 	below   []selection // of the results: one, or one for each of their types; none for numbers
 }
 
-// pendingField is one field of one selection, whose requests are not read yet.
+// pendingField is one field of one selection, of which one declaration's request is not read yet.
 type pendingField struct {
 	*selection
 	*field
-	requests []request
+	request
 }
 
 // followRoots follows the query of ctx and those of its group, unless that was done: to answer them, or for their resolvers.
 func (s *Set) followRoots(ctx context.Context, answering bool) {
-	if s.outlives(ctx) { // the rest of the group needs it even if the time of this query is up
-		_, _ = within(ctx, func() (none struct{}, err error) {
-			s.followQueries(ctx, answering)
-			return none, nil
+	p := s.query(graphql.GetOperationContext(ctx)).pass.Load()
+	follow := func() (none struct{}, err error) {
+		p.Do(func() {
+			s.follow(ctx, func(r *run) {
+				if answering {
+					s.needed = make([]bool, r.dependencies)
+				}
+				s.answering = answering && p == &s.together
+				for _, q := range s.queries {
+					if q.pass.Load() == p {
+						r.begin(q, answering)
+					}
+				}
+			})
 		})
+		return none, nil
+	}
+	if s.outlives(ctx) { // the rest of the group needs it even if the time of this query is up
+		_, _ = within(ctx, follow)
 	} else {
-		s.followQueries(ctx, answering)
+		_, _ = follow()
 	}
 	if !answering { // else failures are left to the resolvers
 		s.report(ctx)
 	}
 }
 
-func (s *Set) followQueries(ctx context.Context, answering bool) {
-	op := graphql.GetOperationContext(ctx)
-	once, operations := &s.roots, s.operations
-	again := !answering && s.whole.Load() // for resolvers, as an answer has failed
-	switch {
-	case !slices.Contains(operations, op), s.plan.operationGuarded(op), again && s.answerOf(op).complete:
-		once, operations = s.once(op), []*graphql.OperationContext{op}
-	case again:
-		once = &s.again
+// begin gathers the roots of a query.
+func (r *run) begin(q *query, answering bool) {
+	roots := &selection{op: q.op, typ: r.schema.Query.Name, set: q.op.Operation.SelectionSet, objects: root}
+	if answering && r.set.note(q.op, roots.set, map[string]bool{}) {
+		q.answer = answer{roots: *roots, complete: true}
+		roots = &q.answer.roots
+		roots.answer = &q.answer
 	}
-	once.Do(func() {
-		s.follow(ctx, func(r *run) {
-			if once == &s.roots {
-				s.answering = answering
-			}
-			for _, op := range operations {
-				together := len(operations) > 1
-				if together && (r.operationGuarded(op) || again && s.answerOf(op).complete) {
-					continue // it is followed by itself, if at all
-				}
-				r.gather(s.begin(op, answering))
-			}
-		})
-	})
-}
-
-// begin returns the roots of a query.
-func (s *Set) begin(op *graphql.OperationContext, answering bool) *selection {
-	a := &answer{roots: selection{op: op, typ: s.plan.schema.Query.Name, set: op.Operation.SelectionSet, objects: root}, complete: true}
-	if answering {
-		a.roots.answer = a
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.answers = append(s.answers, a)
-	}
-	return &a.roots
-}
-
-// once returns what lets an operation be followed by itself, once.
-func (s *Set) once(op *graphql.OperationContext) *sync.Once {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.alone == nil {
-		s.alone = map[*graphql.OperationContext]*sync.Once{}
-	}
-	if s.alone[op] == nil {
-		s.alone[op] = &sync.Once{}
-	}
-	return s.alone[op]
+	r.gather(roots)
 }
 
 // followBelow follows what a field has returned.
@@ -145,27 +118,17 @@ func (s *Set) follow(ctx context.Context, gather func(*run)) {
 		r.pending = nil
 		for _, f := range level {
 			if f.answer != nil || r.leads(f.Selections) {
-				f.take()
+				f.answer.needs(f.take(&f.results))
 			}
 		}
-		for _, f := range level {
+		for i, f := range level {
+			if i > 0 && level[i-1].field == f.field {
+				continue
+			}
 			if f.answer == nil || f.answer.complete || !s.narrowed.Load() { // else all of it is read again for resolvers
 				r.gatherBelow(f.selection, f.field)
 			}
 		}
-	}
-}
-
-// take takes what was read for the field.
-func (f pendingField) take() {
-	for i, request := range f.requests {
-		if i == 0 {
-			f.answer.needs(request.take(&f.results))
-			continue
-		}
-		var other results
-		f.answer.needs(request.take(&other))
-		f.answer.needs(f.merge(other))
 	}
 }
 
@@ -174,12 +137,7 @@ func (r *run) gather(s *selection) {
 	if !slices.ContainsFunc(s.objects, func(object any) bool { return object != nil }) {
 		return
 	}
-	declared := r.fields[s.typ]
-	if declared == nil {
-		s.answer.needs(false)
-		return
-	}
-	collected := r.collect(s)
+	declared, collected := r.fields[s.typ], r.collect(s)
 	s.fields = make([]field, 0, len(collected)) // with room, as pointers to its elements are kept
 	var later []graphql.CollectedField
 	for _, f := range collected {
@@ -187,9 +145,7 @@ func (r *run) gather(s *selection) {
 		case f.Name == "__typename":
 			s.fields = append(s.fields, field{CollectedField: f, value: s.appendType})
 		case declared[f.Name] == nil:
-			s.answer.needs(false)
 		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, if at all
-			s.answer.needs(false)
 			later = append(later, f)
 		default:
 			r.gatherField(s, f)
@@ -204,12 +160,7 @@ func (r *run) collect(s *selection) []graphql.CollectedField {
 	if fields := plain(s.set); fields != nil {
 		return fields
 	}
-	s.answer.needs(!r.setGuarded(s.op, s.set))
-	defer func() {
-		if recover() != nil {
-			s.answer.needs(false)
-		}
-	}()
+	defer func() { _ = recover() }()
 	return graphql.CollectFields(s.op, s.set, r.satisfied[s.typ])
 }
 
@@ -237,8 +188,6 @@ func plain(set ast.SelectionSet) []graphql.CollectedField {
 // gatherField is gather for one selected field. A panic in a declaration becomes an error of the operation, and leaves the
 // field to its resolvers.
 func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
-	known := r.fields[s.typ][selected.Name]
-	s.answer.needs(!known.resolved)
 	defer func() {
 		if v := recover(); v != nil {
 			s.answer.needs(false)
@@ -247,8 +196,7 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	}()
 	s.fields = append(s.fields, field{CollectedField: selected})
 	f := &s.fields[len(s.fields)-1]
-	pending := pendingField{selection: s, field: f}
-	for _, declared := range known.declared {
+	for _, declared := range r.fields[s.typ][selected.Name].declared {
 		f.list, f.path = declared.list, declared.follow != nil
 		switch {
 		case declared.value != nil:
@@ -272,12 +220,9 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			request := declared.load(r.ctx, s.objects, arguments(s.op, selected))
 			s.answer.needs(request != nil)
 			if request != nil {
-				pending.requests = append(pending.requests, request)
+				r.pending = append(r.pending, pendingField{s, f, request})
 			}
 		}
-	}
-	if len(pending.requests) > 0 {
-		r.pending = append(r.pending, pending)
 	}
 }
 
@@ -344,21 +289,19 @@ func (r *run) byType(s *selection, f *field) (split []selection) {
 
 // fail keeps the panic of a declaration for its operation.
 func (s *Set) fail(op *graphql.OperationContext, err error) {
+	q := s.query(op)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failures == nil {
-		s.failures = map[*graphql.OperationContext][]error{}
-	}
-	s.failures[op] = append(s.failures[op], err)
+	q.failures = append(q.failures, err)
 }
 
 // takeFailures returns the panics that were kept for an operation, and forgets them.
-func (s *Set) takeFailures(op *graphql.OperationContext) []error {
+func (s *Set) takeFailures(op *graphql.OperationContext) (failures []error) {
+	q := s.query(op)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	errs := s.failures[op]
-	delete(s.failures, op)
-	return errs
+	failures, q.failures = q.failures, nil
+	return failures
 }
 
 // report makes errors of the operation of ctx of the panics that were kept for it.

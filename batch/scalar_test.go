@@ -8,66 +8,43 @@ import (
 	"rollcall/schematest"
 )
 
-// scalars are loaders of scalars, by the fields that have them.
-type scalars struct {
-	ints    *batch.Loader[string, int]
-	lists   *batch.Loader[string, []int]
-	bools   *batch.Loader[string, bool]
-	floats  *batch.Loader[string, float64]
-	strings *batch.Loader[string, string]
-	dates   *batch.Loader[string, schematest.Date]
-}
+// Sources of scalars, by the fields that have them.
+var (
+	ints   = scalar(map[string]int{"int": 7, "big": 1 << 40, "id": 5})
+	lists  = scalar(map[string][]int{"ints": {1, -2}, "keys": {3, 4}})
+	bools  = scalar(map[string]bool{"boolean": true})
+	floats = scalar(map[string]float64{"float": 0.5})
+	texts  = scalar(map[string]string{"string": "\u2028<", "grade": "B"})
+	dates  = scalar(map[string]schematest.Date{"date": 9})
+)
 
-func newScalars(set *batch.Set) scalars {
-	return scalars{
-		ints:    scalar(set, map[string]int{"int": 7, "big": 1 << 40, "id": 5}),
-		lists:   scalar(set, map[string][]int{"ints": {1, -2}, "keys": {3, 4}}),
-		bools:   scalar(set, map[string]bool{"boolean": true}),
-		floats:  scalar(set, map[string]float64{"float": 0.5}),
-		strings: scalar(set, map[string]string{"string": "\u2028<", "grade": "B"}),
-		dates:   scalar(set, map[string]schematest.Date{"date": 9}),
-	}
-}
-
-func scalar[V any](set *batch.Set, values map[string]V) *batch.Loader[string, V] {
-	return batch.NewLoader(set, func(context.Context, []string, batch.Columns) (map[string]V, error) { return values, nil })
+func scalar[V any](values map[string]V) *batch.Source[string, V] {
+	return batch.NewSource(func(context.Context, []string, batch.Columns) (map[string]V, error) { return values, nil })
 }
 
 // of declares a field of Numbers.
-func of[V any](field string, loader func(scalars) *batch.Loader[string, V]) batch.Field {
-	return batch.Relation("Numbers", field, func(ctx context.Context) *batch.Loader[string, V] { return loader(from(ctx).scalars) },
-		batch.Key(func(*schematest.Numbers) (string, bool) { return field, true }))
+func of[V any](field string, source *batch.Source[string, V]) batch.Field {
+	return relation("Numbers", field, source, batch.Key(func(*schematest.Numbers) (string, bool) { return field, true }))
 }
-
-func ints(s scalars) *batch.Loader[string, int]              { return s.ints }
-func lists(s scalars) *batch.Loader[string, []int]           { return s.lists }
-func bools(s scalars) *batch.Loader[string, bool]            { return s.bools }
-func floats(s scalars) *batch.Loader[string, float64]        { return s.floats }
-func texts(s scalars) *batch.Loader[string, string]          { return s.strings }
-func dates(s scalars) *batch.Loader[string, schematest.Date] { return s.dates }
 
 func (queryResolver) Numbers(context.Context) (*schematest.Numbers, error) {
 	return &schematest.Numbers{}, nil
 }
 
-func load[V any](ctx context.Context, field string, loader func(scalars) *batch.Loader[string, V]) (V, error) {
-	return loader(from(ctx).scalars).Load(ctx, field)
-}
-
 func (numbersResolver) Int(ctx context.Context, _ *schematest.Numbers) (int, error) {
-	return load(ctx, "int", ints)
+	return ints.Load(ctx, "int")
 }
 
 func (numbersResolver) Big(ctx context.Context, _ *schematest.Numbers) (int, error) {
-	return load(ctx, "big", ints)
+	return ints.Load(ctx, "big")
 }
 
 func (numbersResolver) ID(ctx context.Context, _ *schematest.Numbers) (int, error) {
-	return load(ctx, "id", ints)
+	return ints.Load(ctx, "id")
 }
 
 func (numbersResolver) Maybe(ctx context.Context, _ *schematest.Numbers) (*int, error) {
-	n, err := load(ctx, "maybe", ints)
+	n, err := ints.Load(ctx, "maybe")
 	if n == 0 {
 		return nil, err
 	}
@@ -75,31 +52,31 @@ func (numbersResolver) Maybe(ctx context.Context, _ *schematest.Numbers) (*int, 
 }
 
 func (numbersResolver) Ints(ctx context.Context, _ *schematest.Numbers) ([]int, error) {
-	return load(ctx, "ints", lists)
+	return lists.Load(ctx, "ints")
 }
 
 func (numbersResolver) Keys(ctx context.Context, _ *schematest.Numbers) ([]int, error) {
-	return load(ctx, "keys", lists)
+	return lists.Load(ctx, "keys")
 }
 
 func (numbersResolver) Boolean(ctx context.Context, _ *schematest.Numbers) (bool, error) {
-	return load(ctx, "boolean", bools)
+	return bools.Load(ctx, "boolean")
 }
 
 func (numbersResolver) Float(ctx context.Context, _ *schematest.Numbers) (float64, error) {
-	return load(ctx, "float", floats)
+	return floats.Load(ctx, "float")
 }
 
 func (numbersResolver) String(ctx context.Context, _ *schematest.Numbers) (string, error) {
-	return load(ctx, "string", texts)
+	return texts.Load(ctx, "string")
 }
 
 func (numbersResolver) Grade(ctx context.Context, _ *schematest.Numbers) (string, error) {
-	return load(ctx, "grade", texts)
+	return texts.Load(ctx, "grade")
 }
 
 func (numbersResolver) Date(ctx context.Context, _ *schematest.Numbers) (schematest.Date, error) {
-	return load(ctx, "date", dates)
+	return dates.Load(ctx, "date")
 }
 
 // numbers are the declarations of Numbers.

@@ -12,36 +12,43 @@ import (
 
 // Set is the loaders of one operation, or of a group of queries that are answered together.
 type Set struct {
-	ctx        context.Context
-	plan       *Plan
-	operations []*graphql.OperationContext // the group's, or the only one
-	loaders    []loader
-	fallback   fallback
+	ctx      context.Context
+	plan     *Plan
+	queries  []*query // those of the group, or the only one
+	bound    int      // how many the set was made for; 0: any
+	together pass     // of all that the set was made for, and that are not guarded
+	loaders  []loader
+	fallback fallback
 
 	// Room for the usual numbers.
-	one  [1]*graphql.OperationContext
-	some [16]loader
+	first query
+	one   [1]*query
+	some  [16]loader
 
 	following sync.Mutex     // held by the run that is filling batches
 	run       run            // that run
 	reading   sync.WaitGroup // its batches
-	roots     sync.Once      // the root fields of the operations have been followed
-	again     sync.Once      // and once more, for resolvers
 
 	event    any // of a subscription, which is being answered
 	mu       sync.Mutex
-	alone    map[*graphql.OperationContext]*sync.Once // operations that are followed by themselves have been
 	deferred map[*ast.Field][]*deferred
-	failures map[*graphql.OperationContext][]error // panics of declarations, to be reported as errors
-	answers  []*answer
 
 	// What Columns depends on. A run changes it before it reads its batches, which use it.
-	answering  bool        // it is to answer the queries
-	whole      atomic.Bool // whole rows are needed, as resolvers had to run after all
-	narrowed   atomic.Bool // loaders have rows that lack columns
-	neededOnce sync.Once
-	needed     []bool // dependencies, by their index; nil: all of them
+	answering bool        // it is to answer the queries that the set was made for, and their arguments are valid
+	needed    []bool      // dependencies, by their index
+	narrowed  atomic.Bool // loaders have rows that lack columns
 }
+
+// query is an operation of a set.
+type query struct {
+	op       *graphql.OperationContext
+	pass     atomic.Pointer[pass] // that follows it
+	answer   answer
+	failures []error // panics of declarations, to be reported as errors
+}
+
+// pass has the root fields of the queries that share it followed together, once.
+type pass struct{ sync.Once }
 
 // loader is a Loader of whatever types.
 type loader interface {
@@ -61,10 +68,41 @@ func NewSet(ctx context.Context, plan *Plan, operations ...*graphql.OperationCon
 	if plan == nil {
 		panic(errors.New("batch: the plan of a set is nil: give it the one that the server uses"))
 	}
-	s := &Set{plan: plan}
-	s.operations, s.loaders = append(s.one[:0], operations...), s.some[:0]
+	s := &Set{plan: plan, bound: len(operations)}
+	s.queries, s.loaders = s.one[:0], s.some[:0]
+	for i, op := range operations {
+		q := &s.first
+		if i > 0 {
+			q = &query{}
+		}
+		s.add(q, op)
+	}
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	return s.ctx, s
+}
+
+// add adds an operation, which is followed with the others if the set was made for it.
+func (s *Set) add(q *query, op *graphql.OperationContext) {
+	q.op = op
+	q.pass.Store(&s.together)
+	if s.bound == 0 || s.plan.operationGuarded(op) {
+		q.pass.Store(&pass{})
+	}
+	s.queries = append(s.queries, q)
+}
+
+// query returns what the set has of an operation.
+func (s *Set) query(op *graphql.OperationContext) *query {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, q := range s.queries {
+		if q.op == op {
+			return q
+		}
+	}
+	q := &query{}
+	s.add(q, op)
+	return q
 }
 
 // fromContext returns the set of the operation that ctx belongs to, or nil.

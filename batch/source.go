@@ -3,7 +3,13 @@ package batch
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
 )
+
+// Fetch reads the values of distinct keys in one go, from rows with the columns that it is given. A key that is missing in
+// the map has V's zero value.
+type Fetch[K comparable, V any] func(ctx context.Context, keys []K, columns Columns) (map[K]V, error)
 
 // Source is the declaration of a loader, made once: how the values of keys are read. Each set has its own Loader of it.
 type Source[K comparable, V any] struct{ fetch Fetch[K, V] }
@@ -16,6 +22,9 @@ func NewSource[K comparable, V any](fetch Fetch[K, V]) *Source[K, V] {
 // Loader returns the loader of the operation that ctx belongs to, which is made when it is first asked for. It panics where
 // ctx has no set.
 func (s *Source[K, V]) Loader(ctx context.Context) *Loader[K, V] {
+	if s == nil || s.fetch == nil {
+		panic(fmt.Errorf("batch: a %T reads nothing: make it with NewSource", s))
+	}
 	set := mustFromContext(ctx)
 	set.mu.Lock()
 	defer set.mu.Unlock()
@@ -24,14 +33,26 @@ func (s *Source[K, V]) Loader(ctx context.Context) *Loader[K, V] {
 			return own
 		}
 	}
-	l := &Loader[K, V]{set: set, fetch: s.fetch, source: s}
+	l := &Loader[K, V]{set: set, source: s}
 	set.loaders = append(set.loaders, l)
 	return l
 }
 
-// Load returns the value of a key, as Loader.Load does, in the operation that ctx belongs to.
+// Load returns the value of a key, as Loader.Load does, in the operation that ctx belongs to. It panics where ctx has no set.
 func (s *Source[K, V]) Load(ctx context.Context, key K) (V, error) {
 	return s.Loader(ctx).Load(ctx, key)
+}
+
+// value is Load for gqlgen: it returns an untyped nil for a key that is none, and for a nil pointer.
+func (s *Source[K, V]) value(ctx context.Context, key K, ok bool) (any, error) {
+	if !ok {
+		return nil, nil
+	}
+	v, err := s.Load(ctx, key)
+	if r := reflect.ValueOf(&v).Elem(); err != nil || r.Kind() == reflect.Pointer && r.IsNil() {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Prime stores a value that was read or written otherwise, as Loader.Prime does. Where ctx has no set, there is nothing to store it in.

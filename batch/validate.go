@@ -331,6 +331,9 @@ func (p *Plan) cover() {
 			c := &cover{}
 			p.covers[field] = c
 			for _, typ := range p.schema.GetPossibleTypes(def) {
+				if typ.IsAbstractType() { // an interface that implements this one
+					continue
+				}
 				k := p.fields[typ.Name][field.Name]
 				if k == nil || k.resolved {
 					delete(p.covers, field)

@@ -23,8 +23,10 @@ func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 	var (
 		key      = batch.Key(ofAuthor)
 		rootKey  = batch.Key(func(batch.Root) (int, bool) { return 0, false })
-		noLoader func(context.Context) *batch.Loader[int, *schematest.Author]
-		noKeys   func(batch.Args) func(*schematest.Author) iter.Seq2[int, bool]
+		noSource *batch.Source[int, *schematest.Author]
+		noKeys   func(batch.Args) (func(*schematest.Author) iter.Seq2[int, bool], error)
+		bookByID = batch.NewSource(func(context.Context, []int, batch.Columns) (map[int]*schematest.Book, error) { return nil, nil })
+		matrices = batch.NewSource(func(context.Context, []int, batch.Columns) (map[int][][]int, error) { return nil, nil })
 		name     = value("Author", "name", func(a *schematest.Author) string { return a.Name })
 	)
 	for _, c := range []struct {
@@ -32,10 +34,10 @@ func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 		fields []batch.Field
 		want   string
 	}{
-		{"an unknown type", []batch.Field{batch.Relation("Reader", "rival", authors, rootKey)}, "no type Reader"},
-		{"an unknown field", []batch.Field{batch.Relation("Author", "cat", authors, key)}, "no field Author.cat"},
+		{"an unknown type", []batch.Field{relation("Reader", "rival", authors, rootKey)}, "no type Reader"},
+		{"an unknown field", []batch.Field{relation("Author", "cat", authors, key)}, "no field Author.cat"},
 		{"an unknown field of a path", []batch.Field{batch.Path("Shelf", "nodes", ofShelf)}, "no field Shelf.nodes"},
-		{"an interface", []batch.Field{batch.Relation("Item", "title", authors, rootKey)}, "Item is not an object type"},
+		{"an interface", []batch.Field{relation("Item", "title", authors, rootKey)}, "Item is not an object type"},
 		{"a column of an unknown type", []batch.Field{batch.Column("Reader", "", "id")}, "no type Reader"},
 		{"a column of an unknown field", []batch.Field{batch.Column("Author", "cat", "cat")}, "no field Author.cat"},
 		{"a column without a name", []batch.Field{batch.Column("Author", "name", "last", "")}, "a column of Author.name has an empty name"},
@@ -51,12 +53,12 @@ func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 		{"a mutation's columns", []batch.Field{batch.Column("Mutation", "", "id")}, "Mutation has no row: take its columns out of the plan"},
 		{"a subscription's columns", []batch.Field{batch.Column("Subscription", "", "id")}, "Subscription has no row: take its columns out of the plan"},
 		{"a query's columns", []batch.Field{batch.Column("Query", "", "id")}, "Query has no row: take its columns out of the plan"},
-		{"a mutation's field", []batch.Field{batch.Relation("Mutation", "oppose", authors, rootKey)}, "Mutation.oppose can't be declared: only its resolver knows what it has. Declare the fields of Author"},
-		{"a subscription's field", []batch.Field{batch.Relation("Subscription", "published", authors, rootKey)}, "Subscription.published can't be declared"},
-		{"a column of a root field", []batch.Field{batch.Relation("Query", "author", authors, rootKey).From("id")}, "Query has no row: take the columns of Query.author out"},
+		{"a mutation's field", []batch.Field{relation("Mutation", "oppose", authors, rootKey)}, "Mutation.oppose can't be declared: only its resolver knows what it has. Declare the fields of Author"},
+		{"a subscription's field", []batch.Field{relation("Subscription", "published", authors, rootKey)}, "Subscription.published can't be declared"},
+		{"a column of a root field", []batch.Field{relation("Query", "author", authors, rootKey).From("id")}, "Query has no row: take the columns of Query.author out"},
 
-		{"a root field of an object", []batch.Field{batch.Relation("Query", "author", authors, key)}, "Query.author is declared for *schematest.Author: batch.Root is what the fields of Query"},
-		{"an object's field of the root", []batch.Field{batch.Relation("Author", "rival", authors, rootKey)}, "Author.rival is declared for batch.Root"},
+		{"a root field of an object", []batch.Field{relation("Query", "author", authors, key)}, "Query.author is declared for *schematest.Author: batch.Root is what the fields of Query"},
+		{"an object's field of the root", []batch.Field{relation("Author", "rival", authors, rootKey)}, "Author.rival is declared for batch.Root"},
 		{"a struct", []batch.Field{batch.Value("Author", "name", func(b []byte, _ schematest.Author) []byte { return b })}, "declare it for that"},
 		{"two parent types", []batch.Field{name, batch.Value("Author", "id", func(b []byte, _ *schematest.Book) []byte { return b })}, "Author.id is declared for *schematest.Book, and Author.name for *schematest.Author"},
 		{"another parent than the resolvers'", []batch.Field{batch.Value("Author", "id", func(b []byte, _ *schematest.Book) []byte { return b })}, "Author.id is declared for *schematest.Book, and Author is bound to *schematest.Author"},
@@ -65,14 +67,14 @@ func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 			batch.Path("Query", "shelf", func(batch.Root) *schematest.Shelf { return nil }),
 		}, "the Path Query.shelf has *schematest.Shelf, and the fields of Shelf are those of [*schematest.Door]"},
 
-		{"a loader of an interface that it can't have", []batch.Field{batch.Relation("Author", "rival", items, key)}, "the Relation Author.rival has schematest.Item, and the fields of Author are those of [*schematest.Author]"},
-		{"a loader of another type of object", []batch.Field{batch.Relation("Book", "author", func(context.Context) *batch.Loader[int, *schematest.Book] { return nil }, batch.Key(func(*schematest.Book) (int, bool) { return 0, true }))}, "the Relation Book.author has *schematest.Book, and the fields of Author are those of [*schematest.Author]"},
+		{"a loader of an interface that it can't have", []batch.Field{relation("Author", "rival", items, key)}, "the Relation Author.rival has schematest.Item, and the fields of Author are those of [*schematest.Author]"},
+		{"a loader of another type of object", []batch.Field{relation("Book", "author", bookByID, batch.Key(func(*schematest.Book) (int, bool) { return 0, true }))}, "the Relation Book.author has *schematest.Book, and the fields of Author are those of [*schematest.Author]"},
 		{"a loader of what is none of a union's", []batch.Field{batch.Paths("Query", "latest", func(batch.Root) []*schematest.Door { return nil })}, "the Paths Query.latest has *schematest.Door, and the fields of Found are those of"},
-		{"a loader of no list", []batch.Field{batch.Relation("Author", "books", authors, key)}, "Author.books is a list, and its Relation has one *schematest.Author"},
-		{"a loader of a list", []batch.Field{batch.Relation("Author", "rival", books, batch.Key(func(*schematest.Author) (shelf, bool) { return shelf{}, true }))}, "Author.rival is no list, and its Relation has a list of *schematest.Book"},
+		{"a loader of no list", []batch.Field{relation("Author", "books", authors, key)}, "Author.books is a list, and its Relation has one *schematest.Author"},
+		{"a loader of a list", []batch.Field{relation("Author", "rival", books, batch.Key(func(*schematest.Author) (shelf, bool) { return shelf{}, true }))}, "Author.rival is no list, and its Relation has a list of *schematest.Book"},
 		{"a path to no list", []batch.Field{batch.Path("Shelf", "books", func(*schematest.Shelf) *schematest.Book { return nil })}, "Shelf.books is a list, and its Path has one *schematest.Book"},
-		{"keys for no list", []batch.Field{batch.Relations("Author", "rival", authors, func(batch.Args) func(*schematest.Author) iter.Seq2[int, bool] { return nil })}, "Author.rival is no list, and its Relations has a list"},
-		{"a list of lists", []batch.Field{batch.Relation("Numbers", "matrix", func(context.Context) *batch.Loader[int, [][]int] { return nil },
+		{"keys for no list", []batch.Field{relations("Author", "rival", authors, func(batch.Args) (func(*schematest.Author) iter.Seq2[int, bool], error) { return nil, nil })}, "Author.rival is no list, and its Relations has a list"},
+		{"a list of lists", []batch.Field{relation("Numbers", "matrix", matrices,
 			batch.Key(func(*schematest.Numbers) (int, bool) { return 0, true }))}, "Numbers.matrix is a list of lists, which only Value can be declared for"},
 
 		{"a value that is an object", []batch.Field{batch.Value("Author", "rival", write)}, "Author.rival is declared with Value, and leads to objects of Author: declare it with Path, or with Relation"},
@@ -80,22 +82,22 @@ func TestAPlanRefusesAtTheStartWhatCannotBeRight(t *testing.T) {
 		{"a path to a scalar", []batch.Field{batch.Path("Author", "name", func(a *schematest.Author) string { return a.Name })}, "Author.name is declared with Path, and has no objects, but a String: declare it with Value"},
 
 		{"a field that is declared twice", []batch.Field{name, name}, "Author.name is declared twice"},
-		{"a relation that is declared twice", []batch.Field{batch.Relation("Author", "rival", authors, key), batch.Relation("Author", "rival", authors, key)}, "Author.rival is declared twice"},
+		{"a relation that is declared twice", []batch.Field{relation("Author", "rival", authors, key), relation("Author", "rival", authors, key)}, "Author.rival is declared twice"},
 		{"an interface with a relation and a path", []batch.Field{
-			batch.Relation("Query", "item", items, rootKey), batch.Path("Query", "item", func(batch.Root) schematest.Item { return nil }),
+			relation("Query", "item", items, rootKey), batch.Path("Query", "item", func(batch.Root) schematest.Item { return nil }),
 		}, "Query.item is declared twice"},
 		{"an interface with two relations", []batch.Field{
-			batch.Relation("Query", "item", items, rootKey), batch.Relation("Query", "item", func(context.Context) *batch.Loader[int, *schematest.Book] { return nil }, rootKey),
+			relation("Query", "item", items, rootKey), relation("Query", "item", bookByID, rootKey),
 		}, ""},
 
 		{"From twice", []batch.Field{name.From("a").From("b")}, `Author.name has From twice: give all its columns to one, as in From("a", "b")`},
 		{"a forgotten From", []batch.Field{batch.Column("Author", "", "id"), name}, `Author.name doesn't say which it needs: add .From("a_column") to its Value, or .From() if it needs none`},
-		{"a forgotten From of a relation", []batch.Field{name.From("name"), batch.Relation("Author", "rival", authors, key)}, `Author.rival doesn't say which it needs: add .From("a_column") to its Relation`},
+		{"a forgotten From of a relation", []batch.Field{name.From("name"), relation("Author", "rival", authors, key)}, `Author.rival doesn't say which it needs: add .From("a_column") to its Relation`},
 		{"Column in the place of From", []batch.Field{name, batch.Column("Author", "name", "first", "last")}, ""},
 
-		{"no loader", []batch.Field{batch.Relation("Author", "rival", noLoader, key)}, "the Relation Author.rival has a nil function"},
-		{"no key", []batch.Field{batch.Relation[*schematest.Author]("Author", "rival", authors, nil)}, "the Relation Author.rival has a nil function"},
-		{"no keys", []batch.Field{batch.Relations("Author", "books", authors, noKeys)}, "the Relations Author.books has a nil function"},
+		{"no loader", []batch.Field{relation("Author", "rival", noSource, key)}, "the Relation Author.rival has a nil function"},
+		{"no key", []batch.Field{relation[*schematest.Author]("Author", "rival", authors, nil)}, "the Relation Author.rival has a nil function"},
+		{"no keys", []batch.Field{relations("Author", "books", authors, noKeys)}, "the Relations Author.books has a nil function"},
 		{"no value", []batch.Field{batch.Value[*schematest.Author]("Author", "name", nil)}, "the Value Author.name has a nil function"},
 		{"no path", []batch.Field{batch.Path[*schematest.Author, *schematest.Author]("Author", "rival", nil)}, "the Path Author.rival has a nil function"},
 	} {
@@ -219,17 +221,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 				}
 				return graphql.WithOperationContext(old, graphql.GetOperationContext(ctx))
 			}, "the set in the context is another operation's: make one with NewSet for each", ""},
-			{"loaders that have not joined", true, func(l, _ *library, ctx context.Context) context.Context {
-				ctx = l.context(ctx)
-				from(ctx).authors = &batch.Loader[int, *schematest.Author]{}
-				return ctx
-			}, "has no set: make it with NewLoader, or have it Join the operation's set", "none"},
-			{"loaders of another set", true, func(l, _ *library, ctx context.Context) context.Context {
-				other := l.context(ctx)
-				ctx = l.context(ctx)
-				from(ctx).authors = from(other).authors
-				return ctx
-			}, "belongs to another set than the operation's: make it with that", "none"},
+			{"no set", true, func(l, _ *library, ctx context.Context) context.Context { return l.with(ctx) }, "no set in the context: make one with NewSet for each operation, and pass its context on", "none"},
 			{"a plan that is not used", false, func(l, _ *library, ctx context.Context) context.Context { return l.context(ctx) }, "call Use(plan)", ""},
 		} {
 			l, other := newLibrary(), newLibrary()
@@ -267,17 +259,24 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestALoaderWithoutASetSaysWhatToDo(t *testing.T) {
-	var none *batch.Loader[int, string]
-	for _, l := range []*batch.Loader[int, string]{none, {}} {
-		if _, err := l.Load(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "make it with NewLoader") {
-			t.Errorf("got %v", err)
-		}
+func TestALoadWithoutASetOrASourceSaysWhatToDo(t *testing.T) {
+	source := batch.NewSource(func(context.Context, []int, batch.Columns) (map[int]string, error) { return nil, nil })
+	set, _ := batch.NewSet(t.Context(), batch.NewPlan())
+	for want, call := range map[string]func(){
+		"no set in the context: make one with NewSet":                    func() { _, _ = source.Load(t.Context(), 1) },
+		"*batch.Source[int,string] reads nothing: make it with":          func() { _, _ = (*batch.Source[int, string])(nil).Load(set, 1) },
+		"reads nothing: make it with NewSource":                          func() { _, _ = (&batch.Source[int, string]{}).Load(set, 1) },
+		"the plan of a set is nil: give it the one that the server uses": func() { batch.NewSet(t.Context(), nil) },
+	} {
+		func() {
+			defer func() {
+				if err, _ := recover().(error); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("want %q, got %v", want, err)
+				}
+			}()
+			call()
+		}()
 	}
-	defer func() {
-		if err, _ := recover().(error); err == nil || !strings.Contains(err.Error(), "give it the one that the server uses") {
-			t.Errorf("got %v", err)
-		}
-	}()
-	batch.NewSet(t.Context(), nil)
+	source.Prime(t.Context(), 1, "a write outside of GraphQL") // has nothing to store it in, nor to forget
+	batch.Clear(t.Context())
 }

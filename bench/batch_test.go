@@ -35,6 +35,8 @@ func fetch(_ context.Context, ids []int, _ batch.Columns) (map[int]*user, error)
 	return found, nil
 }
 
+var source = batch.NewSource(fetch)
+
 // perKeys runs a benchmark for 1 to 1,000 keys. One operation is what a request does: make a loader, load
 // each key in one batch, and ask for each value.
 func perKeys(b *testing.B, operation func(b *testing.B, keys []int)) {
@@ -61,13 +63,10 @@ func check(b *testing.B, u *user, err error, id int) {
 // then the resolvers' loads.
 func BenchmarkBatchPlanned(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
-		var loader *batch.Loader[int, *user] // of the operation
-		parents := users[:len(keys)]         // each is followed by its manager
+		parents := users[:len(keys)] // each is followed by its manager
 		plan := batch.NewPlan(
 			batch.Paths("Query", "users", func(batch.Root) []*user { return parents }),
-			batch.Relation("User", "manager",
-				func(context.Context) *batch.Loader[int, *user] { return loader },
-				batch.Key(func(u *user) (int, bool) { return u.id + 1, true })),
+			batch.Relation("User", "manager", source, batch.Key(func(u *user) (int, bool) { return u.id + 1, true })).WithResolver(),
 		)
 		schema := gqlparser.MustLoadSchema(&ast.Source{Input: `type Query { users: [User] } type User { id: ID! manager: User }`})
 		if err := plan.Validate(executable{schema: schema}); err != nil {
@@ -77,9 +76,9 @@ func BenchmarkBatchPlanned(b *testing.B) {
 		op := &graphql.OperationContext{Doc: doc, Operation: doc.Operations[0]}
 		ctx := graphql.WithOperationContext(b.Context(), op)
 		for b.Loop() {
-			ctx, set := batch.NewSet(ctx, plan, op)
-			loader = batch.NewLoader(set, fetch)
+			ctx, _ := batch.NewSet(ctx, plan, op)
 			plan.InterceptRootField(ctx, func(ctx context.Context) graphql.Marshaler {
+				loader := source.Loader(ctx)
 				for _, id := range keys {
 					u, err := loader.Load(ctx, id)
 					check(b, u, err, id)
@@ -104,8 +103,8 @@ func BenchmarkBatchFallback(b *testing.B) {
 	perKeys(b, func(b *testing.B, keys []int) {
 		plan := batch.NewPlan()
 		for b.Loop() {
-			ctx, set := batch.NewSet(b.Context(), plan)
-			loader := batch.NewLoader(set, fetch)
+			ctx, _ := batch.NewSet(b.Context(), plan)
+			loader := source.Loader(ctx)
 			var all sync.WaitGroup
 			for _, id := range keys {
 				all.Go(func() {

@@ -12,9 +12,9 @@ import (
 func (d *Directory) declareChange() {
 	d.schema.Sized("Subscription", "userChanged", "ids")
 	d.schema.AddFields(
-		batch.Lookup("UserChange", "user", d.users.ByID(), func(batch.Args) (func(*model.UserChange) (int64, bool), error) {
-			return func(c *model.UserChange) (int64, bool) { return c.UserID, c.Kind != model.UserDeleted }, nil
-		}),
+		batch.Relation("UserChange", "user", d.users.ByID(), batch.Key(func(c *model.UserChange) (int64, bool) {
+			return c.UserID, c.Kind != model.UserDeleted
+		})),
 		batch.Unplanned("UserChange", "kind", "userId"),
 		batch.Path("CreateUserPayload", "user", func(p *model.UserPayload) *model.User { return p.User }),
 		batch.Path("UpdateUserPayload", "user", func(p *model.UserPayload) *model.User { return p.User }),

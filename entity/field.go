@@ -218,7 +218,7 @@ func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64
 	}
 	o.members = append(o.members, f)
 	o.schema.Add(func() batch.Field {
-		return batch.Lookup(o.name, name, to.byID, noArguments(func(t *T) (int64, bool) {
+		return batch.Relation(o.name, name, to.byID, batch.Key(func(t *T) (int64, bool) {
 			if id := *at(t); id != nil {
 				return *id, true
 			}
@@ -226,9 +226,4 @@ func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64
 		})).From(f.column)
 	})
 	return f
-}
-
-// noArguments is the key of a Lookup of a field without arguments.
-func noArguments[P, K any](key func(P) (K, bool)) func(batch.Args) (func(P) (K, bool), error) {
-	return func(batch.Args) (func(P) (K, bool), error) { return key, nil }
 }

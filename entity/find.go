@@ -18,7 +18,7 @@ import (
 // Find declares the field of Query that has the object with the global id in the argument id, or null.
 func Find[T any](s *Schema, name string, o *Object[T]) {
 	s.Add(func() batch.Field {
-		return batch.Lookup("Query", name, o.byID, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
+		return batch.Relation("Query", name, o.byID, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
 			id, err := o.parseID("id", args["id"])
 			if err != nil {
 				return nil, err
@@ -58,7 +58,7 @@ func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], no
 		return byValue, err
 	})
 	s.Add(func() batch.Field {
-		return batch.Lookup("Query", name, source, func(args batch.Args) (func(batch.Root) (string, bool), error) {
+		return batch.Relation("Query", name, source, func(args batch.Args) (func(batch.Root) (string, bool), error) {
 			value, err := scalar.UnmarshalString(args[f.name])
 			if err != nil {
 				return nil, err
@@ -72,13 +72,13 @@ func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], no
 func (o *Object[T]) isNode() bool { return o.byID != nil }
 
 func (o *Object[T]) node(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field {
-	return batch.Lookup("Query", field, o.byID, key)
+	return batch.Relation("Query", field, o.byID, key)
 }
 
 func (o *Object[T]) nodes(
 	field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any,
 ) batch.Field {
-	return batch.Lookups("Query", field, o.byID, keys, list)
+	return batch.Relations("Query", field, o.byID, keys, list)
 }
 
 // Nodes declares the fields of Query that have whatever object has a global id, or null: one by the argument id, and several, in the

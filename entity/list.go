@@ -49,7 +49,7 @@ func declareList[P, E, N any](
 	s.Sized(typ, name, "first", "last")
 	s.lists = append(s.lists, [2]string{typ, name})
 	s.Add(func() batch.Field {
-		f := batch.Lookup(typ, name, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
+		f := batch.Relation(typ, name, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
 			key, err := s.listKey(args, nodes.name)
 			if err != nil {
 				return nil, err
@@ -164,7 +164,7 @@ func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string) {
 		batch.Paths(connection, "nodes", func(c page) []*N { return c.Nodes() }),
 		batch.Paths(connection, "edges", func(c page) []*E { return c.Edges }),
 		batch.Path(connection, "pageInfo", func(c page) *keyset.PageInfo { return c.PageInfo() }),
-		batch.Lookup(connection, "totalCount", counts, noArguments(func(c page) (count, bool) { return count{c.List, c.Key.Whole()}, true })),
+		batch.Relation(connection, "totalCount", counts, batch.Key(func(c page) (count, bool) { return count{c.List, c.Key.Whole()}, true })),
 		batch.Path(edge, "node", func(e *E) *N { return PE(e).Base().Node }).From(),
 		batch.Value(edge, "cursor", func(b []byte, e *E) []byte { return scalar.AppendString(b, PE(e).Base().Cursor()) }).From().As("String"),
 	)

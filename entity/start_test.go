@@ -100,7 +100,7 @@ func declared(left string, more func(d *declarations)) *declarations {
 		d.AddFields(batch.Path("ShopPayload", "shop", func(p *payload) *shop { return p.Shop }))
 	})
 	d.unless("ShopEvent.shop", func() {
-		d.AddFields(batch.Lookup("ShopEvent", "shop", d.shops.ByID(), func(batch.Args) (func(*event) (int64, bool), error) {
+		d.AddFields(batch.Relation("ShopEvent", "shop", d.shops.ByID(), func(batch.Args) (func(*event) (int64, bool), error) {
 			return func(e *event) (int64, bool) { return e.Shop, true }, nil
 		}))
 	})
@@ -203,7 +203,7 @@ func TestStartUpNamesWhatTheSchemaAndTheDeclarationsDoNotBothSay(t *testing.T) {
 		{what: "a field that gqlgen finds nothing for", validate: validate[more], want: []string{"Shop.name", "gqlgen finds nothing of that name", "field or a method"}},
 		{what: "a relation that gqlgen takes from the struct", validate: validate[fewer], want: []string{"Shop.owner", "gqlgen takes it from", "resolver: true"}},
 		{what: "a loader that is not there", more: func(d *declarations) {
-			d.AddFields(batch.Lookup("Query", "shop", (*batch.Source[int64, *shop])(nil), func(batch.Args) (func(batch.Root) (int64, bool), error) { return nil, nil }))
+			d.AddFields(batch.Relation("Query", "shop", (*batch.Source[int64, *shop])(nil), func(batch.Args) (func(batch.Root) (int64, bool), error) { return nil, nil }))
 		}, left: "Query.shop", want: []string{"Query.shop", "nil function"}},
 		{what: "a directive that the plan would go past", from: "owner: Person", to: "owner: Person @auth", want: []string{"Shop.owner", "directive", "Inert"}},
 	} {
