@@ -167,24 +167,15 @@ func (f *field) appendOne(b []byte, i int, typ *ast.Type) []byte {
 	case nil:
 		return appendNull(b, typ)
 	case int:
-		return appendInt(b, int64(v))
-	case int32:
-		return appendInt(b, int64(v))
-	case int64:
-		return appendInt(b, v)
+		if v < math.MinInt32 || v > math.MaxInt32 { // which is an error
+			return nil
+		}
+		return strconv.AppendInt(b, int64(v), 10)
 	case bool:
 		return strconv.AppendBool(b, v)
 	default:
 		return nil
 	}
-}
-
-// appendInt appends an Int, or returns nil for a number of more than 32 bits, which is an error.
-func appendInt(b []byte, n int64) []byte {
-	if n < math.MinInt32 || n > math.MaxInt32 {
-		return nil
-	}
-	return strconv.AppendInt(b, n, 10)
 }
 
 // appendNull appends null where the type allows it.

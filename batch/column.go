@@ -20,9 +20,7 @@ type dependency struct {
 // Column declares that the field name of the type typ needs columns, or, with an empty name, that every reader of the type
 // does.
 func Column(typ, name string, columns ...string) Field {
-	f := Field{typ: typ, name: name, columns: columns}
-	f.named()
-	return f
+	return Field{typ: typ, name: name, columns: columns}
 }
 
 // Columns says which columns a fetch is to read.
@@ -43,7 +41,8 @@ func (c Columns) Of(typ string) []string {
 	if !ok {
 		panic(fmt.Errorf("batch: no columns of %s are declared: add them with Column or From", typ))
 	}
-	narrow := c.planned && s.narrows()
+	// The plan alone is to answer what it has gathered.
+	narrow := c.planned && s.answering && !slices.ContainsFunc(s.queries, func(q *query) bool { return !q.answer.complete })
 	columns := make([]string, 0, len(declared)+2) // the fetch may append its own
 	for _, d := range declared {
 		switch {
@@ -54,11 +53,6 @@ func (c Columns) Of(typ string) []string {
 		}
 	}
 	return columns
-}
-
-// narrows reports whether a batch that the plan has gathered is for answers from it alone.
-func (s *Set) narrows() bool {
-	return s.answering && !slices.ContainsFunc(s.queries, func(q *query) bool { return !q.answer.complete })
 }
 
 // widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again: with the others that

@@ -50,7 +50,7 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
 	deferred, operation, known := fc.Field.IsDeferred(), p.operation(fc.Object), p.fields[fc.Object][fc.Field.Name]
-	resolves := known != nil && known.declared[0].resolve != nil
+	resolves := known != nil && known[0].resolve != nil
 	if !deferred && operation == "" && !resolves {
 		return next(ctx)
 	}
@@ -65,7 +65,7 @@ func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, 
 		set.resume(ctx, fc.Field)
 	}
 	if resolves {
-		return known.resolve(ctx, p, set, fc)
+		return set.resolve(ctx, fc, known)
 	}
 	result, err := next(ctx)
 	if err != nil || result == nil {

@@ -26,7 +26,6 @@ type Loader[K comparable, V any] struct {
 	clears    int                      // how often the set was cleared
 	clearedAt int                      // clears when the batch was gathered
 	unplanned *dataloader.Loader[K, V] // batches keys that no plan enqueued; nil until there are any
-	tracer    tracer[K, V]             // of unplanned
 }
 
 // slot is the place of a key's value.
@@ -107,7 +106,7 @@ func (l *Loader[K, V]) Prime(key K, value V) {
 // the lock, here and below.
 func (l *Loader[K, V]) find(key K) (int, bool) {
 	i, ok := l.next, true
-	if i >= len(l.slots) || l.slots[i].key != key || !l.slots[i].current() {
+	if i >= len(l.slots) || l.slots[i].key != key || !l.slots[i].loaded && l.slots[i].thunk == nil { // it may not be the last one of its key
 		i, ok = l.search(key)
 	}
 	if ok {
@@ -129,9 +128,6 @@ func (l *Loader[K, V]) search(key K) (int, bool) {
 	}
 	return 0, false
 }
-
-// current reports whether the slot is certainly the last one of its key.
-func (s *slot[K, V]) current() bool { return s.loaded || s.thunk != nil }
 
 // slotOf returns the slot of a key, which it gets if it has none.
 func (l *Loader[K, V]) slotOf(key K) *slot[K, V] {
@@ -255,11 +251,10 @@ func (l *Loader[K, V]) loadUnplanned(key K) dataloader.Thunk[V] {
 			queue = 300            // loads, before one waits for dataloader to take it
 		)
 		clears := l.clears
-		l.tracer.finish = func(dataloader.Thunk[V]) {}
 		l.unplanned = dataloader.NewBatchedLoader(
 			func(_ context.Context, keys []K) []*dataloader.Result[V] { return l.readUnplanned(keys, clears) },
 			dataloader.WithWait[K, V](never), dataloader.WithInputCapacity[K, V](queue),
-			dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}), dataloader.WithTracer[K, V](&l.tracer))
+			dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
 	}
 	s.thunk = l.unplanned.Load(l.set.ctx, key)
 	l.set.fallback.wait(l.set)
@@ -289,16 +284,6 @@ func (l *Loader[K, V]) readUnplanned(keys []K, clears int) []*dataloader.Result[
 	})
 	reading.Wait()
 	return results
-}
-
-// tracer traces nothing, like the one that it embeds, and does not allocate for each load.
-type tracer[K comparable, V any] struct {
-	dataloader.NoopTracer[K, V]
-	finish dataloader.TraceLoadFinishFunc[V]
-}
-
-func (t *tracer[K, V]) TraceLoad(ctx context.Context, _ K) (context.Context, dataloader.TraceLoadFinishFunc[V]) {
-	return ctx, t.finish
 }
 
 // flush ends dataloader's batch.

@@ -2,7 +2,6 @@ package batch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -23,7 +22,6 @@ type Plan struct {
 
 	suggest      func(of *ast.Definition, field *ast.FieldDefinition) string // nil: not every field has to be declared
 	check        func(*ast.Schema) error
-	left         map[string]bool          // Unplanned fields, as "Type.field"
 	dependencies int                      // how many columns are declared
 	answered     graphql.ExecutableSchema // that Answers was given, or nil
 	refused      error                    // what is wrong with the declarations by themselves
@@ -32,16 +30,10 @@ type Plan struct {
 
 	// What Validate makes of it with the schema.
 	schema    *ast.Schema
-	fields    map[string]map[string]*known       // by type and field name
+	fields    map[string]map[string][]Field      // by type and field name; several: for the objects of an abstract type
 	within    map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
 	satisfied map[string][]string                // the type conditions of fragments that objects of a type meet
 	covers    map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
-}
-
-// known is what a plan knows of one field.
-type known struct {
-	declared []Field // more than one: for the objects of an abstract type
-	resolved bool    // only resolvers answer it
 }
 
 // cover is what the plan needs to answer a field.
@@ -68,6 +60,7 @@ type Field struct {
 	from      bool                                                          // it says which
 	inert     []string                                                      // directives
 	unplanned []string                                                      // fields of the type
+	again     bool                                                          // it is not the first of its field
 	err       error                                                         // of the declaration itself
 }
 
@@ -91,16 +84,13 @@ type Root struct{}
 
 // NewPlan returns the plan of a schema's relations, values and columns. What is wrong in them the server refuses at its start.
 func NewPlan(fields ...Field) *Plan {
-	p := &Plan{columns: map[string][]dependency{}, inert: maps.Clone(inert), left: map[string]bool{}}
+	p := &Plan{columns: map[string][]dependency{}, inert: maps.Clone(inert)}
 	for _, f := range fields {
 		if f.err != nil && p.refused == nil {
 			p.refused = f.err
 		}
 		for _, name := range f.inert {
 			p.inert[name] = true
-		}
-		for _, name := range f.unplanned {
-			p.left[f.typ+"."+name] = true
 		}
 		for _, column := range f.columns {
 			p.columns[f.typ] = append(p.columns[f.typ], dependency{f.name, column, p.dependencies})
@@ -257,7 +247,6 @@ func (f Field) From(columns ...string) Field {
 		f.err = fmt.Errorf("batch: %s.%s has From twice: give all its columns to one, as in From(\"a\", \"b\")", f.typ, f.name)
 	}
 	f.columns, f.from = columns, true
-	f.named()
 	return f
 }
 
@@ -265,36 +254,30 @@ func (f Field) From(columns ...string) Field {
 // gqlgen.yml. A field with any other directive is left to the resolvers. The directives of GraphQL's specification, and those
 // that gqlgen itself reads, such as @goField, are inert already.
 func Inert(directives ...string) Field {
-	f := Field{inert: make([]string, 0, len(directives))}
-	if len(directives) == 0 {
-		f.err = errors.New("batch: Inert names no directive: give it the names, as in Inert(\"auth\"), or take it out of the plan")
-	}
+	f := Field{inert: []string{}}
 	for _, name := range directives {
-		name = strings.TrimPrefix(name, "@")
-		if name == "" {
-			f.err = errors.New("batch: Inert has an empty name: give it the directive's")
-		}
-		f.inert = append(f.inert, name)
+		f.inert = append(f.inert, strings.TrimPrefix(name, "@"))
 	}
 	return f
+}
+
+// Unplanned declares that gqlgen alone answers fields of a type, from its Go struct or by their resolvers: nothing is read ahead
+// for them, nor below them.
+func Unplanned(typ string, fields ...string) Field {
+	return Field{typ: typ, unplanned: fields}
+}
+
+// Complete has Validate refuse a schema in which a field below Query, Mutation or Subscription has no declaration, or would need
+// a resolver that there is none for. suggest returns the line that would declare a field, and check what else is wrong.
+func (p *Plan) Complete(suggest func(of *ast.Definition, field *ast.FieldDefinition) string, check func(*ast.Schema) error) *Plan {
+	p.suggest, p.check = suggest, check
+	return p
 }
 
 // As says which scalar a Value is written as: Validate refuses it for a field of another type. A String is an enum's value too.
 func (f Field) As(scalar string) Field {
 	f.scalar = scalar
 	return f
-}
-
-// named makes a column without a name the declaration's error.
-func (f *Field) named() {
-	if !slices.Contains(f.columns, "") {
-		return
-	}
-	of := f.typ
-	if f.name != "" {
-		of += "." + f.name
-	}
-	f.err = fmt.Errorf("batch: a column of %s has an empty name: give it the one that the table has", of)
 }
 
 // check makes a nil function the declaration's error.

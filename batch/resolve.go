@@ -11,40 +11,31 @@ import (
 
 // resolve resolves a relation that has no resolver. Of the declarations for the objects of an abstract type, the first that has a
 // value counts, and in a list each element has its own.
-func (k *known) resolve(ctx context.Context, p *Plan, set *Set, fc *graphql.FieldContext) (result any, err error) {
+func (s *Set) resolve(ctx context.Context, fc *graphql.FieldContext, fields []Field) (any, error) {
 	var parent any = Root{}
 	switch {
-	case p.operation(fc.Object) == ast.Query:
+	case s.plan.operation(fc.Object) == ast.Query:
 	case fc.Parent == nil: // of the event of a subscription, which gqlgen's context does not have
-		parent = set.event
+		parent = s.event
 	default:
 		parent = fc.Parent.Result
 	}
 	args := arguments(graphql.GetOperationContext(ctx), fc.Field)
-	for _, declared := range k.declared {
-		one, err := declared.resolve(ctx, parent, args)
-		if err != nil {
-			return nil, err
-		}
-		all, list := result.([]any)
+	var list results
+	for _, declared := range fields {
+		value, err := declared.resolve(ctx, parent, args)
+		all, ok := value.([]any)
 		switch {
-		case result == nil:
-			result = one
-		case list:
-			for i, v := range one.([]any) {
-				if all[i] == nil {
-					all[i] = v
-				}
-			}
-		}
-		if result != nil && declared.listed == nil {
-			break
+		case err != nil, value != nil && !ok:
+			return value, err
+		case ok && !list.merge(results{values: all}):
+			return nil, fmt.Errorf("batch: the sources of %s.%s have lists of different lengths", fc.Object, fc.Field.Name)
 		}
 	}
-	if all, ok := result.([]any); ok {
-		return k.declared[0].listed(all), nil
+	if list.values == nil {
+		return nil, nil
 	}
-	return result, nil
+	return fields[0].listed(list.values), nil
 }
 
 // objectOf returns the object of a field, of which gqlgen's context has the value, or, for an element of a list, its address.

@@ -196,7 +196,7 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	}()
 	s.fields = append(s.fields, field{CollectedField: selected})
 	f := &s.fields[len(s.fields)-1]
-	for _, declared := range r.fields[s.typ][selected.Name].declared {
+	for _, declared := range r.fields[s.typ][selected.Name] {
 		f.list, f.path = declared.list, declared.follow != nil
 		switch {
 		case declared.value != nil:
@@ -242,7 +242,7 @@ func (p *Plan) leads(set ast.SelectionSet) bool {
 			return true
 		}
 		for _, typ := range p.schema.GetPossibleTypes(f.ObjectDefinition) {
-			if known := p.fields[typ.Name][f.Name]; known != nil && known.declared[0].value == nil {
+			if known := p.fields[typ.Name][f.Name]; known != nil && known[0].value == nil {
 				return true
 			}
 		}

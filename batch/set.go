@@ -21,9 +21,8 @@ type Set struct {
 	fallback fallback
 
 	// Room for the usual numbers.
-	first query
-	one   [1]*query
-	some  [16]loader
+	one  [1]*query
+	some [16]loader
 
 	following sync.Mutex     // held by the run that is filling batches
 	run       run            // that run
@@ -70,25 +69,22 @@ func NewSet(ctx context.Context, plan *Plan, operations ...*graphql.OperationCon
 	}
 	s := &Set{plan: plan, bound: len(operations)}
 	s.queries, s.loaders = s.one[:0], s.some[:0]
-	for i, op := range operations {
-		q := &s.first
-		if i > 0 {
-			q = &query{}
-		}
-		s.add(q, op)
+	for _, op := range operations {
+		s.add(op)
 	}
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	return s.ctx, s
 }
 
 // add adds an operation, which is followed with the others if the set was made for it.
-func (s *Set) add(q *query, op *graphql.OperationContext) {
-	q.op = op
+func (s *Set) add(op *graphql.OperationContext) *query {
+	q := &query{op: op}
 	q.pass.Store(&s.together)
 	if s.bound == 0 || s.plan.operationGuarded(op) {
 		q.pass.Store(&pass{})
 	}
 	s.queries = append(s.queries, q)
+	return q
 }
 
 // query returns what the set has of an operation.
@@ -100,9 +96,7 @@ func (s *Set) query(op *graphql.OperationContext) *query {
 			return q
 		}
 	}
-	q := &query{}
-	s.add(q, op)
-	return q
+	return s.add(op)
 }
 
 // fromContext returns the set of the operation that ctx belongs to, or nil.
@@ -171,4 +165,19 @@ func (s *Set) Clear() {
 	for _, l := range s.all() {
 		l.clear()
 	}
+}
+
+// recovered returns the error of every key in a batch whose fetch panicked: what the server's RecoverFunc makes of the panic,
+// which is called while the panic's stack is still there to be logged.
+func (s *Set) recovered(p any) (err error) {
+	defer func() {
+		if recover() != nil || err == nil {
+			err = errors.New("internal system error")
+		}
+	}()
+	if s.bound == 0 {
+		return graphql.DefaultRecover(s.ctx, p)
+	}
+	op := s.queries[0].op // all of a group have the same
+	return op.RecoverFunc(graphql.WithOperationContext(s.ctx, op), p)
 }

@@ -3,7 +3,7 @@ package batch
 import (
 	"errors"
 	"fmt"
-	"iter"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,13 +30,13 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 	if _, ok := es.(graphql.ExecutableSchemaWithEventContext); ok {
 		return errors.New("batch: a plan can't follow events that have contexts of their own: take @subscriptionContext out of the schema")
 	}
-	v := &validation{Plan: p, generated: generatedBy(es), parents: map[string]Field{}}
+	v := &validation{Plan: p, generated: generatedBy(es), parents: map[string]Field{}, left: map[string]bool{}}
 	v.schema = es.Schema()
 	if err := v.plan(); err != nil {
 		p.schema = nil
 		return err
 	}
-	p.cover()
+	v.cover()
 	return nil
 }
 
@@ -45,52 +45,43 @@ type validation struct {
 	*Plan
 	generated
 	parents map[string]Field // a declaration of each type
+	left    map[string]bool  // Unplanned fields, as "Type.field"
 }
 
 // plan checks all declarations and sorts them by type and field.
 func (v *validation) plan() error {
-	for name := range v.inert {
-		if err := v.directive(name); err != nil {
-			return err
+	v.fields, v.satisfied = map[string]map[string][]Field{}, map[string][]string{}
+	for i, f := range v.declared {
+		var err error
+		switch {
+		case f.inert != nil:
+			err = v.directives(f.inert)
+		case f.unplanned != nil:
+			err = v.unplanned(f)
+		default:
+			err = v.parent(f)
 		}
-	}
-	v.fields, v.satisfied = map[string]map[string]*known{}, map[string][]string{}
-	for _, f := range v.declared {
-		if f.inert != nil {
-			continue
-		}
-		if f.unplanned != nil {
-			if err := v.unplanned(f); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := v.parent(f); err != nil {
+		if err != nil {
 			return err
 		}
 		if f.kind != "" {
 			if v.fields[f.typ] == nil {
-				v.fields[f.typ] = map[string]*known{}
+				v.fields[f.typ] = map[string][]Field{}
 			}
-			if v.fields[f.typ][f.name] == nil {
-				v.fields[f.typ][f.name] = &known{}
-			}
-			k := v.fields[f.typ][f.name]
-			k.declared = append(k.declared, f)
+			v.declared[i].again = v.fields[f.typ][f.name] != nil
+			v.fields[f.typ][f.name] = append(v.fields[f.typ][f.name], f)
 		}
 	}
 	if err := v.abstract(); err != nil {
 		return err
 	}
-	checked := map[string]bool{}
 	for _, f := range v.declared {
 		if f.kind == "" {
 			continue
 		}
-		if err := v.field(f, v.schema.Types[f.typ].Fields.ForName(f.name), checked[f.typ+"."+f.name]); err != nil {
+		if err := v.field(f, v.schema.Types[f.typ].Fields.ForName(f.name)); err != nil {
 			return err
 		}
-		checked[f.typ+"."+f.name] = true
 	}
 	for typ, fields := range v.fields {
 		def := v.schema.Types[typ]
@@ -98,13 +89,9 @@ func (v *validation) plan() error {
 		for _, abstract := range v.schema.GetImplements(def) {
 			v.satisfied[typ] = append(v.satisfied[typ], abstract.Name)
 		}
-		for name, k := range fields {
-			field := def.Fields.ForName(name)
-			k.resolved = v.fieldGuarded(def, field) || !v.writes(k.declared[0], field)
-			if v.argumentsGuarded(field) {
-				delete(fields, name) // what arguments the resolver is given is not known before it runs
-			}
-		}
+		maps.DeleteFunc(fields, func(name string, _ []Field) bool {
+			return v.argumentsGuarded(def.Fields.ForName(name)) // what arguments the resolver is given is not known before it runs
+		})
 	}
 	return v.completeness()
 }
@@ -115,19 +102,27 @@ func (v *validation) unplanned(f Field) error {
 		if _, err := v.object(f.typ, name); err != nil {
 			return err
 		}
+		v.left[f.typ+"."+name] = true
 	}
 	return nil
 }
 
-// directive refuses an inert directive that the schema does not have, or that the generated code runs.
-func (v *validation) directive(name string) error {
+// directives refuses an inert directive that the schema does not have, or that the generated code runs.
+func (v *validation) directives(names []string) error {
 	switch {
-	case inert[name]:
-		return nil
-	case v.schema.Directives[name] == nil:
-		return fmt.Errorf("batch: the schema has no directive @%s, which is declared with Inert", name)
-	case v.runs(name):
-		return fmt.Errorf("batch: @%s is declared with Inert, and the server has a function for it: take it out of Inert, or set skip_runtime for it in gqlgen.yml", name)
+	case len(names) == 0:
+		return errors.New("batch: Inert names no directive: give it the names, as in Inert(\"auth\"), or take it out of the plan")
+	case slices.Contains(names, ""):
+		return errors.New("batch: Inert has an empty name: give it the directive's")
+	}
+	for _, name := range names {
+		switch {
+		case inert[name]:
+		case v.schema.Directives[name] == nil:
+			return fmt.Errorf("batch: the schema has no directive @%s, which is declared with Inert", name)
+		case v.runs(name):
+			return fmt.Errorf("batch: @%s is declared with Inert, and the server has a function for it: take it out of Inert, or set skip_runtime for it in gqlgen.yml", name)
+		}
 	}
 	return nil
 }
@@ -138,7 +133,10 @@ func (v *validation) parent(f Field) error {
 	if err != nil {
 		return err
 	}
-	switch operation := v.operation(f.typ); {
+	operation := v.operation(f.typ)
+	switch {
+	case slices.Contains(f.columns, ""):
+		return fmt.Errorf("batch: a column of %s has an empty name: give it the one that the table has", strings.TrimSuffix(f.typ+"."+f.name, "."))
 	case f.kind != "" && f.name == "":
 		return fmt.Errorf("batch: a %s of %s has an empty name: give it its field's", f.kind, f.typ)
 	case operation != "" && f.name == "":
@@ -152,7 +150,7 @@ func (v *validation) parent(f Field) error {
 	if f.kind == "" {
 		return nil
 	}
-	root := v.operation(f.typ) == ast.Query
+	root := operation == ast.Query
 	first, seen := v.parents[f.typ]
 	bound := v.boundTo(f.typ)
 	switch {
@@ -192,16 +190,17 @@ func (v *validation) abstract() error {
 	return nil
 }
 
-// field checks a declaration of a field of the schema. again: it is not the field's first.
-func (v *validation) field(f Field, field *ast.FieldDefinition, again bool) error {
+// field checks a declaration of a field of the schema.
+func (v *validation) field(f Field, field *ast.FieldDefinition) error {
 	var (
+		first  = v.fields[f.typ][f.name][0]
 		name   = f.typ + "." + f.name
 		leads  = v.schema.Types[field.Type.Name()]
 		list   = field.Type.Elem != nil
 		nested = list && field.Type.Elem.Elem != nil
 	)
 	switch {
-	case again && (!leads.IsAbstractType() || f.load == nil || v.fields[f.typ][f.name].declared[0].load == nil):
+	case f.again && (!leads.IsAbstractType() || f.load == nil || f.kind != first.kind || (f.resolve == nil) != (first.resolve == nil)):
 		return fmt.Errorf("batch: %s is declared twice: a field has one declaration, and one of an interface or a union a Relation for each loader", name)
 	case f.value != nil && leads.IsCompositeType():
 		return fmt.Errorf("batch: %s is declared with Value, and leads to objects of %s: declare it with Path, or with Relation if a loader has them", name, leads.Name)
@@ -296,7 +295,7 @@ func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 	}
 	switch field.Type.Name() {
 	case "Int":
-		return f.of == reflect.TypeFor[int]() || f.of == reflect.TypeFor[int32]() || f.of == reflect.TypeFor[int64]()
+		return f.of == reflect.TypeFor[int]()
 	case "Boolean":
 		return f.of == reflect.TypeFor[bool]()
 	}
@@ -321,30 +320,30 @@ func (p *Plan) object(typ, field string) (*ast.Definition, error) {
 
 // cover finds the fields that the plan can answer, and what they need. It can answer an interface's field if it can answer it
 // in each of the interface's types.
-func (p *Plan) cover() {
-	p.covers = map[*ast.FieldDefinition]*cover{}
-	for _, def := range p.schema.Types {
+func (v *validation) cover() {
+	v.covers = map[*ast.FieldDefinition]*cover{}
+	for _, def := range v.schema.Types {
 		if !def.IsCompositeType() {
 			continue
 		}
 		for _, field := range def.Fields {
 			c := &cover{}
-			p.covers[field] = c
-			for _, typ := range p.schema.GetPossibleTypes(def) {
+			v.covers[field] = c
+			for _, typ := range v.schema.GetPossibleTypes(def) {
 				if typ.IsAbstractType() { // an interface that implements this one
 					continue
 				}
-				k := p.fields[typ.Name][field.Name]
-				if k == nil || k.resolved {
-					delete(p.covers, field)
+				declared, own := v.fields[typ.Name][field.Name], typ.Fields.ForName(field.Name)
+				if declared == nil || v.fieldGuarded(typ, own) || !v.writes(declared[0], own) {
+					delete(v.covers, field)
 					break
 				}
-				for _, d := range p.columns[typ.Name] {
+				for _, d := range v.columns[typ.Name] {
 					if d.field == field.Name {
 						c.needs = append(c.needs, d.index)
 					}
 				}
-				if valid := k.declared[0].valid; valid != nil && len(field.Arguments) > 0 && def != p.schema.Query { // those are known first
+				if valid := declared[0].valid; valid != nil && len(field.Arguments) > 0 && def != v.schema.Query { // those are known first
 					c.valid = append(c.valid, valid)
 				}
 			}
@@ -388,38 +387,93 @@ func (g generated) runs(directive string) bool {
 // sameName reports whether a Go name is gqlgen's for a name of the schema.
 func sameName(name, of string) bool { return strings.EqualFold(name, strings.ReplaceAll(of, "_", "")) }
 
-// methods returns the resolvers of a type's fields.
-func (g generated) methods(typ string) iter.Seq[reflect.Method] {
-	return func(yield func(reflect.Method) bool) {
-		if g.resolvers == nil {
-			return
+// resolver returns the type of the method that resolves a field, or any field of a type, or nil.
+func (g generated) resolver(typ, field string) reflect.Type {
+	if g.resolvers == nil {
+		return nil
+	}
+	for of := range g.resolvers.Methods() {
+		if !sameName(of.Name, typ) || of.Type.NumOut() != 1 || of.Type.Out(0).Kind() != reflect.Interface {
+			continue
 		}
-		for of := range g.resolvers.Methods() {
-			if sameName(of.Name, typ) && of.Type.NumOut() == 1 && of.Type.Out(0).Kind() == reflect.Interface {
-				of.Type.Out(0).Methods()(yield)
-				return
+		for m := range of.Type.Out(0).Methods() {
+			if field == "" || sameName(m.Name, field) {
+				return m.Type
 			}
 		}
 	}
+	return nil
 }
 
 // boundTo returns the Go type that the resolvers of a type's fields are given, or nil. (gqlgen's own batch resolvers are given
 // a slice.) It means nothing for Query.
 func (g generated) boundTo(typ string) reflect.Type {
-	for m := range g.methods(typ) {
-		if m.Type.NumIn() > 1 {
-			return m.Type.In(1)
-		}
+	if m := g.resolver(typ, ""); m != nil && m.NumIn() > 1 {
+		return m.In(1)
 	}
 	return nil
 }
 
 // result returns the Go type that a field's resolver returns, or nil.
 func (g generated) result(typ, field string) reflect.Type {
-	for m := range g.methods(typ) {
-		if sameName(m.Name, field) && m.Type.NumOut() == 2 {
-			return m.Type.Out(0)
-		}
+	if m := g.resolver(typ, field); m != nil && m.NumOut() == 2 {
+		return m.Out(0)
 	}
 	return nil
+}
+
+// completeness names every field that lacks a declaration, or that gqlgen would answer in another way than it is declared.
+func (v *validation) completeness() error {
+	if v.suggest == nil {
+		return nil
+	}
+	var wrong []error
+	for _, def := range v.reachable() {
+		operation := v.operation(def.Name)
+		for _, field := range def.Fields {
+			declared := v.fields[def.Name][field.Name]
+			needed := v.result(def.Name, field.Name) != nil // a resolver
+			switch {
+			case strings.HasPrefix(field.Name, "__"), operation == ast.Mutation, operation == ast.Subscription, v.argumentsGuarded(field):
+			case declared == nil && !v.left[def.Name+"."+field.Name]:
+				wrong = append(wrong, fmt.Errorf("batch: the schema has %s.%s, which is not declared: add %s", def.Name, field.Name, v.suggest(def, field)))
+			case declared == nil, v.resolvers == nil, operation == ast.Query: // whose fields all have one
+			case needed && declared[0].load == nil:
+				wrong = append(wrong, fmt.Errorf("batch: %s.%s is declared with %s, and gqlgen finds nothing of that name in %s: give that a field or a method for it, and run go generate",
+					def.Name, field.Name, declared[0].kind, declared[0].parent))
+			case !needed && declared[0].load != nil:
+				wrong = append(wrong, fmt.Errorf("batch: %s.%s is a relation, and gqlgen takes it from %s: rename what that has, or set resolver: true for it in gqlgen.yml",
+					def.Name, field.Name, declared[0].parent))
+			}
+		}
+	}
+	return errors.Join(append(wrong, v.check(v.schema))...)
+}
+
+// reachable returns the object types that an operation can lead to, by their names.
+func (v *validation) reachable() []*ast.Definition {
+	seen := map[string]bool{}
+	var all []*ast.Definition
+	var visit func(def *ast.Definition)
+	visit = func(def *ast.Definition) {
+		if def == nil || seen[def.Name] || !def.IsCompositeType() || strings.HasPrefix(def.Name, "__") {
+			return
+		}
+		seen[def.Name] = true
+		for _, possible := range v.schema.GetPossibleTypes(def) {
+			visit(possible)
+		}
+		if def.Kind != ast.Object {
+			return
+		}
+		all = append(all, def)
+		for _, field := range def.Fields {
+			visit(v.schema.Types[field.Type.Name()])
+		}
+	}
+	for _, root := range []*ast.Definition{v.schema.Query, v.schema.Mutation, v.schema.Subscription} {
+		visit(root)
+	}
+	slices.SortFunc(all, func(a, b *ast.Definition) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
