@@ -8,7 +8,8 @@ import (
 
 // List is where the rows of a list are, and how they are counted.
 type List struct {
-	From   string // the tables: the one of the nodes is t
+	From   string // the table that says what is in the list
+	Join   string // the table of the nodes, t, as it follows From in a statement; "": it is From
 	Parent string // the column that has the id of the row that the list belongs to; "": it is that of a whole table
 	By     string // the column that the list is sorted by and that its cursors tell
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
@@ -61,7 +62,7 @@ func (l *List) window(key Key, columns []string) string {
 	if l.Parent != "" {
 		parent = l.Parent + " = ?"
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.From + l.where(key, parent) +
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.From + l.Join + l.where(key, parent) +
 		" ORDER BY " + l.By + key.direction() + " LIMIT ?"
 }
 
@@ -125,7 +126,7 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
 	}
 	text := "SELECT " + strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
-		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From
+		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From + l.Join
 	const limit = ") AS ranked WHERE place <= ? ORDER BY parent_id, place"
 	var all []Statement
 	for marks, args := range In(parents) {
@@ -134,16 +135,21 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	return all
 }
 
-// Count returns the statements that count the rows of the lists of some parents, and select the parent and the number.
+// Count returns the statements that count the rows of the lists of some parents, and select the parent and the number. The nodes
+// are left out where no filter needs them: each row has one.
 func (l *List) Count(key Key, parents []int64) []Statement {
+	key, from := key.Whole(), l.From
+	if key.Filter.parts != nil {
+		from += l.Join
+	}
 	if l.Parent == "" {
-		return []Statement{{"SELECT 0, COUNT(*) FROM " + l.From + l.where(key.Whole(), ""), key.Whole().places(nil)}}
+		return []Statement{{"SELECT 0, COUNT(*) FROM " + from + l.where(key, ""), key.places(nil)}}
 	}
 	var all []Statement
 	for marks, args := range In(parents) {
 		all = append(all, Statement{
-			"SELECT " + l.Parent + ", COUNT(*) FROM " + l.From + l.where(key.Whole(), l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
-			key.Whole().places(args),
+			"SELECT " + l.Parent + ", COUNT(*) FROM " + from + l.where(key, l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
+			key.places(args),
 		})
 	}
 	return all
