@@ -22,6 +22,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/batch"
+	"rollcall/dialect"
 	"rollcall/keyset"
 	"rollcall/scalar"
 )
@@ -139,12 +140,16 @@ func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 	return fmt.Sprintf("entity.Find, FindBy or List, or batch.Unplanned(%q, %q) if its resolver alone answers it", of.Name, field.Name)
 }
 
-// Check returns an error that names each declared column that a database does not have, and its type.
+// Check returns an error that names each declared column that a database does not have, and its type. A table that the database's
+// user may not read, or not all columns of, is passed over: to serve the others is better than to serve nothing.
 func (s *Schema) Check(ctx context.Context, db *sql.DB) error {
 	var missing []error
 	for _, t := range s.tables {
 		there, err := columnsOf(ctx, db, t.name)
-		if err != nil {
+		switch {
+		case dialect.Is(err, dialect.NoRight):
+			continue
+		case err != nil:
 			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", t.name, t.typ, err)
 		}
 		for _, column := range t.columns {
