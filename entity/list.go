@@ -31,7 +31,8 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
 ) {
 	list := &keyset.List{
-		From:   edges.table + " e JOIN " + nodes.table + " t ON t.id = e." + other,
+		From:   edges.table + " e",
+		Join:   " JOIN " + nodes.table + " t ON t.id = e." + other,
 		Parent: "e." + own, By: "e." + other, Few: few,
 	}
 	source := listSource[E, N, PE](list, nodes, edges)

@@ -23,6 +23,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/batch"
+	"rollcall/dialect"
 	"rollcall/keyset"
 	"rollcall/scalar"
 )
@@ -139,13 +140,17 @@ func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 	return fmt.Sprintf("entity.Find or FindBy, or batch.Unplanned(%q, %q) if its resolver alone answers it", of.Name, field.Name)
 }
 
-// Check returns an error that names each declared column that a database does not have, and its type.
+// Check returns an error that names each declared column that a database does not have, and its type. A table that the database's
+// user may not read, or not all columns of, is passed over: to serve the others is better than to serve nothing.
 func (s *Schema) Check(ctx context.Context, db *sql.DB) error {
 	var missing []error
 	for _, o := range s.objects {
 		table, columns := o.columns()
 		there, err := columnsOf(ctx, db, table)
-		if err != nil {
+		switch {
+		case dialect.Is(err, dialect.NoRight):
+			continue
+		case err != nil:
 			return fmt.Errorf("entity: cannot look at the table %s of %s: %w", table, o.Name(), err)
 		}
 		for _, column := range columns {

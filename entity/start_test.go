@@ -3,12 +3,14 @@ package entity_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/go-sql-driver/mysql"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	_ "modernc.org/sqlite"
@@ -264,5 +266,24 @@ func TestStartUpNamesTheColumnsThatNoMigrationHas(t *testing.T) {
 	}
 	if err := d.Check(t.Context(), db); err == nil || !strings.Contains(err.Error(), "people of Person") {
 		t.Errorf("without the table: %v", err)
+	}
+}
+
+// refusal is a database that refuses everything with one error.
+type refusal struct{ error }
+
+func (r refusal) Connect(context.Context) (driver.Conn, error) { return nil, r.error }
+
+func (refusal) Driver() driver.Driver { return nil }
+
+func TestAMissingRightDoesNotKeepAServerFromItsStart(t *testing.T) {
+	d := declared("", nil)
+	d.Plan()
+	for number, want := range map[uint16]bool{1142: true, 1143: true, 1049: false} { // on a table, on a column; no database
+		db := sql.OpenDB(refusal{&mysql.MySQLError{Number: number}})
+		if err := d.Check(t.Context(), db); (err == nil) != want {
+			t.Errorf("%d: %v", number, err)
+		}
+		_ = db.Close()
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 // List is where the rows of a list are, and how they are counted.
 type List struct {
-	From   string // the tables: the one of the nodes is t
+	From   string // the table that says what is in the list
+	Join   string // the table of the nodes, t, as it follows From in a statement; "": it is From
 	Parent string // the column that has the id of the row that the list belongs to; "": it is that of a whole table
 	By     string // the column that the list is sorted by and that its cursors tell
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
@@ -62,7 +63,7 @@ func (l *List) window(key Key, columns []string) string {
 	if l.Parent != "" {
 		parent = l.Parent + " = ?"
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.From + l.where(key, parent) +
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.From + l.Join + l.where(key, parent) +
 		" ORDER BY " + l.By + key.direction() + " LIMIT ?"
 }
 
@@ -126,7 +127,7 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
 	}
 	text := "SELECT " + strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
-		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From
+		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From + l.Join
 	const limit = ") AS ranked WHERE place <= ? ORDER BY parent_id, place"
 	var all []Statement
 	for marks, args := range In(parents) {
@@ -136,16 +137,19 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 }
 
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
-// id.
+// id. The nodes are left out where no filter needs them: each row has one.
 func (l *List) Count(group []Key) []Statement {
-	key := group[0]
+	key, from := group[0], l.From
+	if key.Filter.parts != nil {
+		from += l.Join
+	}
 	if l.Parent == "" {
-		return []Statement{{"SELECT COUNT(*) FROM " + l.From + l.where(key, ""), key.places(nil)}}
+		return []Statement{{"SELECT COUNT(*) FROM " + from + l.where(key, ""), key.places(nil)}}
 	}
 	var all []Statement
 	for marks, args := range In(parents(group)) {
 		all = append(all, Statement{
-			"SELECT COUNT(*), " + l.Parent + " FROM " + l.From + l.where(key, l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
+			"SELECT COUNT(*), " + l.Parent + " FROM " + from + l.where(key, l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
 			key.places(args),
 		})
 	}
