@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -110,15 +111,10 @@ func MeaningOf(err error) Meaning {
 // gone reports whether a connection has gone or could not be made, by what drivers, database/sql and the network say. A deadline of
 // a context is an error of the network too.
 func gone(err error) bool {
-	var network net.Error
-	for _, known := range []error{
+	_, network := errors.AsType[net.Error](err)
+	return network || slices.ContainsFunc([]error{
 		driver.ErrBadConn, driverMySQL.ErrInvalidConn, pgconn.ErrConnClosed, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF,
-	} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return errors.As(err, &network)
+	}, func(known error) bool { return errors.Is(err, known) })
 }
 
 // numbers are the numbers of errors, separated by spaces, that mean the same.

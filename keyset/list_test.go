@@ -38,13 +38,13 @@ func TestAListOfKeysHasFewLengths(t *testing.T) {
 func TestANumberIsReadWithoutTheNodesUnlessAFilterNeedsThem(t *testing.T) {
 	list := List{From: "links e", Join: " JOIN nodes t ON t.id = e.node_id", Parent: "e.parent_id", By: "e.node_id"}
 	key := Key{Parent: Of(7), Window: Window{Size: 20}}
-	const plain = "SELECT e.parent_id, COUNT(*) FROM links e WHERE e.parent_id IN (?) GROUP BY e.parent_id"
-	if got := list.Count(key, []int64{7})[0].Text; got != plain {
+	const plain = "SELECT COUNT(*), e.parent_id FROM links e WHERE e.parent_id IN (?) GROUP BY e.parent_id"
+	if got := list.Count([]Key{key})[0].Text; got != plain {
 		t.Errorf("%s", got)
 	}
 	key.Filter = key.Filter.And("t.name = ?", "x")
-	const filtered = "SELECT e.parent_id, COUNT(*) FROM links e JOIN nodes t ON t.id = e.node_id WHERE e.parent_id IN (?) AND t.name = ? GROUP BY e.parent_id"
-	if got := list.Count(key, []int64{7})[0].Text; got != filtered {
+	const filtered = "SELECT COUNT(*), e.parent_id FROM links e JOIN nodes t ON t.id = e.node_id WHERE e.parent_id IN (?) AND t.name = ? GROUP BY e.parent_id"
+	if got := list.Count([]Key{key})[0].Text; got != filtered {
 		t.Errorf("%s", got)
 	}
 }

@@ -86,8 +86,7 @@ func (i *interceptor) InterceptOperation(ctx context.Context, next graphql.Opera
 	}
 	oc := graphql.GetOperationContext(ctx)
 	r := &run{interceptor: i, request: request, operations: [1]*graphql.OperationContext{oc}, next: next, parent: ctx, began: time.Now()}
-	r.Pools = i.Pools
-	r.Operation = session.NewOperation(request.ID, string(oc.Operation.Operation), oc.Operation.Name)
+	r.Pools, r.Operation = i.Pools, session.NewOperation(request.ID, string(oc.Operation.Operation), oc.Operation.Name)
 	switch {
 	case oc.Operation.Operation == ast.Subscription:
 		inlineDeferred(oc) // gqlgen never sends what an event defers

@@ -19,12 +19,15 @@ type refusingPool struct{}
 func (refusingPool) ExecContext(context.Context, string, ...any) (sql.Result, error) {
 	return nil, ErrConnection
 }
+
 func (refusingPool) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
 	return nil, ErrConnection
 }
+
 func (refusingPool) QueryRowContext(context.Context, string, ...any) *sql.Row {
 	return failedRow(ErrConnection)
 }
+
 func (refusingPool) PrepareContext(context.Context, string) (*sql.Stmt, error) {
 	return nil, ErrPrepareStmt
 }

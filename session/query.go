@@ -86,7 +86,7 @@ func (p *prepared) query(ctx context.Context, pool *sql.DB, text string, args []
 			return pool.QueryContext(ctx, text, args...)
 		}
 		var err error
-		if statement, err = p.prepare(ctx, pool, text); err != nil { //nolint:sqlclosecheck // it is kept
+		if statement, err = p.prepare(ctx, pool, text); err != nil {
 			return nil, err
 		}
 	}
