@@ -21,9 +21,8 @@ const (
 type EmailClash struct{ ID, Holder int64 }
 
 func (c EmailClash) String() string {
-	user, holder := model.UserID(c.ID), model.UserID(c.Holder)
 	return fmt.Sprintf("%s has the email of %s in another spelling, so that userByEmail finds %[2]s alone: "+
-		"delete one of them, or give one another email, then run `rollcall migrate`", user, holder)
+		"delete one of them, or give one another email, then run `rollcall migrate`", model.UserID(c.ID), model.UserID(c.Holder))
 }
 
 // emailsMigration is the migration that spells emails, those that are stored before it.

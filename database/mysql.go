@@ -222,8 +222,10 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 	if query.Has("password") { // which the names of others may be parts of
 		return nil, openErrorf("the MySQL URL has the password in the wrong place: %s", form)
 	}
-	known := []string{"tls", "tls-ca", "tls-cert", "tls-key", "timeout", "readTimeout", "writeTimeout", "maxAllowedPacket", "compress",
-		"connectionAttributes", "allowCleartextPasswords", "allowNativePasswords"}
+	known := []string{
+		"tls", "tls-ca", "tls-cert", "tls-key", "timeout", "readTimeout", "writeTimeout", "maxAllowedPacket", "compress",
+		"connectionAttributes", "allowCleartextPasswords", "allowNativePasswords",
+	}
 	last := len(known) - 1
 	params := url.Values{}
 	for key := range query {

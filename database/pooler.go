@@ -103,10 +103,7 @@ func (c *pooledConn) ExecContext(ctx context.Context, query string, args []drive
 		return nil, err
 	}
 	result, err := c.Conn.ExecContext(ctx, query, args)
-	if err := end(err); err != nil {
-		return nil, err
-	}
-	return result, nil
+	return result, end(err)
 }
 
 func (c *pooledConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
