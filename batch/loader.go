@@ -97,8 +97,8 @@ func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err
 func (l *Loader[K, V]) Prime(key K, value V) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.slotOf(key).loaded {
-		l.put(key, value)
+	if s := l.slotOf(key); !s.loaded {
+		s.value, s.loaded, s.thunk = value, true, nil
 	}
 }
 
@@ -136,12 +136,6 @@ func (l *Loader[K, V]) slotOf(key K) *slot[K, V] {
 		i = l.add(key)
 	}
 	return &l.slots[i]
-}
-
-// put keeps a value.
-func (l *Loader[K, V]) put(key K, value V) {
-	s := l.slotOf(key)
-	s.value, s.loaded, s.thunk = value, true, nil
 }
 
 // add gives a key a new slot.
@@ -272,12 +266,13 @@ func (l *Loader[K, V]) readUnplanned(keys []K, clears int) []*dataloader.Result[
 			defer l.mu.Unlock()
 			for i, k := range keys {
 				results[i] = &dataloader.Result[V]{Data: values[k], Error: err}
-				switch {
-				case clears != l.clears:
-				case err == nil:
-					l.put(k, values[k])
-				default:
-					l.slotOf(k).thunk = nil
+				if clears != l.clears {
+					continue
+				}
+				s := l.slotOf(k)
+				s.thunk = nil
+				if err == nil {
+					s.value, s.loaded = values[k], true
 				}
 			}
 		})

@@ -59,10 +59,12 @@ func (s *Source[K, V]) value(ctx context.Context, key K, ok bool) (any, error) {
 // has no set.
 func Clear(ctx context.Context) { mustFromContext(ctx).Clear() }
 
+var errNoSet = errors.New("batch: no set in the context: make one with NewSet for each operation, and pass its context on")
+
 // mustFromContext returns the set of the operation that ctx belongs to.
 func mustFromContext(ctx context.Context) *Set {
 	if s := fromContext(ctx); s != nil {
 		return s
 	}
-	panic(errors.New("batch: no set in the context: make one with NewSet for each operation, and pass its context on"))
+	panic(errNoSet)
 }
