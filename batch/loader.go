@@ -47,13 +47,10 @@ const (
 // waiting for when ctx ends. The error is the fetch's, or the cause of ctx's end.
 func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	value, thunk, err := l.begin(ctx, key)
-	switch {
-	case thunk == nil:
+	if thunk == nil {
 		return value, err
-	case l.set.outlives(ctx):
-		return within(ctx, thunk)
 	}
-	return thunk()
+	return within(ctx, l.set, thunk)
 }
 
 // begin returns what is known of a key, or what waits for it.
@@ -76,8 +73,11 @@ func (l *Loader[K, V]) begin(ctx context.Context, key K) (value V, thunk dataloa
 	return value, l.loadUnplanned(key), nil
 }
 
-// within waits for what a thunk returns until ctx ends.
-func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err error) {
+// within waits for what a thunk returns until ctx ends, if that may be before the set's context does.
+func within[V any](ctx context.Context, s *Set, thunk dataloader.Thunk[V]) (value V, err error) {
+	if !s.outlives(ctx) {
+		return thunk()
+	}
 	done := make(chan struct{})
 	var loaded V
 	var failed error

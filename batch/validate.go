@@ -255,24 +255,24 @@ func (v *validation) leads(f Field, to *ast.Definition) error {
 	return fmt.Errorf("batch: the %s %s.%s has %s, and the fields of %s are those of %v: let both be the type that it is bound to", f.kind, f.typ, f.name, f.of, to.Name, parents)
 }
 
-// fits reports whether a value may be an object of a type.
+// fits reports whether a value, or its address, may be an object of a type.
 func fits(value, object reflect.Type) bool {
+	if object.Kind() == reflect.Struct {
+		object = reflect.PointerTo(object)
+	}
 	switch {
 	case value.Kind() == reflect.Struct && object.Kind() == reflect.Pointer:
-		return value == object.Elem() // its address is
+		return value == object.Elem()
 	case value.Kind() == reflect.Interface:
 		return object.Kind() == reflect.Interface || object.Implements(value)
 	}
 	return value.AssignableTo(object)
 }
 
-// element returns the type of a list's elements or of a single object, a struct as a pointer.
+// element returns the type of a list's elements, or of what is no list.
 func element(result reflect.Type) reflect.Type {
 	if result.Kind() == reflect.Slice {
-		result = result.Elem()
-	}
-	if result.Kind() == reflect.Struct {
-		result = reflect.PointerTo(result)
+		return result.Elem()
 	}
 	return result
 }
@@ -286,11 +286,7 @@ func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 	if f.list != (field.Type.Elem != nil) {
 		return false
 	}
-	result := v.result(f.typ, f.name)
-	if result != nil && f.list && result.Kind() == reflect.Slice {
-		result = result.Elem()
-	}
-	if result != nil && result != f.of { // the resolver converts it
+	if result := v.result(f.typ, f.name); result != nil && element(result) != f.of { // the resolver converts it
 		return false
 	}
 	switch field.Type.Name() {
