@@ -76,12 +76,9 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 // answer returns the data of the query of ctx, or nil where the resolvers are to answer it.
 func (s *Set) answer(ctx context.Context) (data []byte) {
 	s.followRoots(ctx, true)
-	if ctx.Err() != nil { // the run for its group may not have ended
-		return nil
-	}
 	op := graphql.GetOperationContext(ctx)
 	a := &s.query(op).answer
-	if !a.complete {
+	if ctx.Err() != nil || !a.complete { // where ctx has ended, the run for its group may not have
 		return nil
 	}
 	defer func() {

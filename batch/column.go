@@ -123,11 +123,10 @@ func parts(op *graphql.OperationContext, s ast.Selection) (ast.DirectiveList, as
 		return s.Directives, s.SelectionSet
 	case *ast.InlineFragment:
 		return s.Directives, s.SelectionSet
-	case *ast.FragmentSpread:
-		f := op.Doc.Fragments.ForName(s.Name)
-		return slices.Concat(s.Directives, f.Directives), f.SelectionSet
 	}
-	return nil, nil
+	spread := s.(*ast.FragmentSpread)
+	f := op.Doc.Fragments.ForName(spread.Name)
+	return slices.Concat(spread.Directives, f.Directives), f.SelectionSet
 }
 
 // takes reports whether the arguments of a field are valid. A panic is not reported here: following the field will panic too.

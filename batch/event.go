@@ -22,9 +22,6 @@ type events struct {
 // events returns the channel that takes the place of a resolver's.
 func (p *Plan) events(ctx context.Context, set *Set, field graphql.CollectedField, source any) any {
 	from := reflect.ValueOf(source)
-	if from.Kind() != reflect.Chan || from.Type().ChanDir()&reflect.RecvDir == 0 {
-		return source
-	}
 	elem := from.Type().Elem()
 	to := reflect.MakeChan(reflect.ChanOf(reflect.BothDir, elem), 1)
 	stats := &graphql.GetOperationContext(ctx).Stats

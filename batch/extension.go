@@ -45,41 +45,38 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 	return next(ctx)
 }
 
-// InterceptField follows what a root field without a declaration has returned, such as each of a mutation's, and, before the
-// first of their resolvers, fields that are deferred together.
+// InterceptField resolves relations that have no resolvers. It follows what a root field without a declaration has returned, such
+// as each of a mutation's, and, before the first of their resolvers, fields that are deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
-	deferred, operation, known := fc.Field.IsDeferred(), p.operation(fc.Object), p.fields[fc.Object][fc.Field.Name]
-	resolves := known != nil && known[0].resolve != nil
+	deferred, operation, declared := fc.Field.IsDeferred(), p.operation(fc.Object), p.fields[fc.Object][fc.Field.Name]
+	resolves := declared != nil && declared[0].resolve != nil
 	if !deferred && operation == "" && !resolves {
 		return next(ctx)
 	}
 	set, err := p.set(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if set == nil {
+	case set == nil && resolves:
+		return nil, errNoSet
+	case set == nil:
 		return next(ctx)
-	}
-	if deferred {
+	case deferred:
 		set.resume(ctx, fc.Field)
 	}
 	if resolves {
-		return set.resolve(ctx, fc, known)
+		return set.resolve(ctx, fc, declared)
 	}
 	result, err := next(ctx)
-	if err != nil || result == nil {
-		return result, err
+	switch {
+	case err != nil || result == nil:
+	case operation == ast.Subscription:
+		result = p.events(ctx, set, fc.Field, result)
+	case operation != "" && declared == nil:
+		set.followBelow(ctx, fc.Field, result)
 	}
-	switch operation {
-	case ast.Subscription:
-		return p.events(ctx, set, fc.Field, result), nil
-	case ast.Mutation, ast.Query:
-		if known == nil {
-			set.followBelow(ctx, fc.Field, result)
-		}
-	}
-	return result, nil
+	return result, err
 }
 
 // operation returns the operation that a type is the root of, or "".

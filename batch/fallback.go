@@ -33,15 +33,13 @@ func (f *fallback) wait(s *Set) {
 // watch waits until no more loads are added, and sends them.
 func (f *fallback) watch(s *Set) {
 	seen, since := int64(0), time.Now()
-	for {
-		if loads := f.loads.Load(); loads != seen {
-			seen, since = loads, time.Now()
-		} else if time.Since(since) >= quiet {
-			break
-		}
+	for time.Since(since) < quiet {
 		time.Sleep(tick)
 		for range yields {
 			runtime.Gosched()
+		}
+		if loads := f.loads.Load(); loads != seen {
+			seen, since = loads, time.Now()
 		}
 	}
 	s.plan.fallbacks.Add(1)

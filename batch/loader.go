@@ -47,13 +47,10 @@ const (
 // waiting for when ctx ends. The error is the fetch's, or the cause of ctx's end.
 func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	value, thunk, err := l.begin(ctx, key)
-	switch {
-	case thunk == nil:
+	if thunk == nil {
 		return value, err
-	case l.set.outlives(ctx):
-		return within(ctx, thunk)
 	}
-	return thunk()
+	return within(ctx, l.set, thunk)
 }
 
 // begin returns what is known of a key, or what waits for it.
@@ -76,8 +73,11 @@ func (l *Loader[K, V]) begin(ctx context.Context, key K) (value V, thunk dataloa
 	return value, l.loadUnplanned(key), nil
 }
 
-// within waits for what a thunk returns until ctx ends.
-func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err error) {
+// within waits for what a thunk returns until ctx ends, if that may be before the set's context does.
+func within[V any](ctx context.Context, s *Set, thunk dataloader.Thunk[V]) (value V, err error) {
+	if !s.outlives(ctx) {
+		return thunk()
+	}
 	done := make(chan struct{})
 	var loaded V
 	var failed error
@@ -97,8 +97,8 @@ func within[V any](ctx context.Context, thunk dataloader.Thunk[V]) (value V, err
 func (l *Loader[K, V]) Prime(key K, value V) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.slotOf(key).loaded {
-		l.put(key, value)
+	if s := l.slotOf(key); !s.loaded {
+		s.value, s.loaded, s.thunk = value, true, nil
 	}
 }
 
@@ -136,12 +136,6 @@ func (l *Loader[K, V]) slotOf(key K) *slot[K, V] {
 		i = l.add(key)
 	}
 	return &l.slots[i]
-}
-
-// put keeps a value.
-func (l *Loader[K, V]) put(key K, value V) {
-	s := l.slotOf(key)
-	s.value, s.loaded, s.thunk = value, true, nil
 }
 
 // add gives a key a new slot.
@@ -272,12 +266,13 @@ func (l *Loader[K, V]) readUnplanned(keys []K, clears int) []*dataloader.Result[
 			defer l.mu.Unlock()
 			for i, k := range keys {
 				results[i] = &dataloader.Result[V]{Data: values[k], Error: err}
-				switch {
-				case clears != l.clears:
-				case err == nil:
-					l.put(k, values[k])
-				default:
-					l.slotOf(k).thunk = nil
+				if clears != l.clears {
+					continue
+				}
+				s := l.slotOf(k)
+				s.thunk = nil
+				if err == nil {
+					s.value, s.loaded = values[k], true
 				}
 			}
 		})

@@ -18,11 +18,11 @@ type spans []span
 
 // begin adds the list of the next object, which begins with the next value, or null.
 func (s *spans) begin(exists bool, next int) {
-	if !exists {
-		*s = append(*s, span{-1, -1})
-		return
+	from := int32(-1)
+	if exists {
+		from = int32(next)
 	}
-	*s = append(*s, span{int32(next), int32(next)})
+	*s = append(*s, span{from, from})
 }
 
 // end ends that list before the next value.

@@ -69,12 +69,8 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 		})
 		return none, nil
 	}
-	if s.outlives(ctx) { // the rest of the group needs it even if the time of this query is up
-		_, _ = within(ctx, follow)
-	} else {
-		_, _ = follow()
-	}
-	if !answering { // else failures are left to the resolvers
+	_, _ = within(ctx, s, follow) // the rest of the group needs it even if the time of this query is up
+	if !answering {               // else failures are left to the resolvers
 		s.report(ctx)
 	}
 }

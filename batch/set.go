@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -91,10 +92,8 @@ func (s *Set) add(op *graphql.OperationContext) *query {
 func (s *Set) query(op *graphql.OperationContext) *query {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, q := range s.queries {
-		if q.op == op {
-			return q
-		}
+	if i := slices.IndexFunc(s.queries, func(q *query) bool { return q.op == op }); i >= 0 {
+		return s.queries[i]
 	}
 	return s.add(op)
 }

@@ -69,10 +69,12 @@ func Clear(ctx context.Context) {
 	}
 }
 
+var errNoSet = errors.New("batch: no set in the context: make one with NewSet for each operation, and pass its context on")
+
 // mustFromContext returns the set of the operation that ctx belongs to.
 func mustFromContext(ctx context.Context) *Set {
 	if s := fromContext(ctx); s != nil {
 		return s
 	}
-	panic(errors.New("batch: no set in the context: make one with NewSet for each operation, and pass its context on"))
+	panic(errNoSet)
 }

@@ -255,24 +255,24 @@ func (v *validation) leads(f Field, to *ast.Definition) error {
 	return fmt.Errorf("batch: the %s %s.%s has %s, and the fields of %s are those of %v: let both be the type that it is bound to", f.kind, f.typ, f.name, f.of, to.Name, parents)
 }
 
-// fits reports whether a value may be an object of a type.
+// fits reports whether a value, or its address, may be an object of a type.
 func fits(value, object reflect.Type) bool {
+	if object.Kind() == reflect.Struct {
+		object = reflect.PointerTo(object)
+	}
 	switch {
 	case value.Kind() == reflect.Struct && object.Kind() == reflect.Pointer:
-		return value == object.Elem() // its address is
+		return value == object.Elem()
 	case value.Kind() == reflect.Interface:
 		return object.Kind() == reflect.Interface || object.Implements(value)
 	}
 	return value.AssignableTo(object)
 }
 
-// element returns the type of a list's elements or of a single object, a struct as a pointer.
+// element returns the type of a list's elements, or of what is no list.
 func element(result reflect.Type) reflect.Type {
 	if result.Kind() == reflect.Slice {
-		result = result.Elem()
-	}
-	if result.Kind() == reflect.Struct {
-		result = reflect.PointerTo(result)
+		return result.Elem()
 	}
 	return result
 }
@@ -286,11 +286,7 @@ func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 	if f.list != (field.Type.Elem != nil) {
 		return false
 	}
-	result := v.result(f.typ, f.name)
-	if result != nil && f.list && result.Kind() == reflect.Slice {
-		result = result.Elem()
-	}
-	if result != nil && result != f.of { // the resolver converts it
+	if result := v.result(f.typ, f.name); result != nil && element(result) != f.of { // the resolver converts it
 		return false
 	}
 	switch field.Type.Name() {
@@ -359,10 +355,7 @@ type generated struct {
 
 // generatedBy looks into a graphql.ExecutableSchemaState, which is what gqlgen's executable schemas are.
 func generatedBy(es graphql.ExecutableSchema) (g generated) {
-	state := reflect.TypeOf(es)
-	if state.Kind() == reflect.Pointer {
-		state = state.Elem()
-	}
+	state := reflect.Indirect(reflect.ValueOf(es)).Type()
 	if state.Kind() != reflect.Struct {
 		return g
 	}
@@ -428,13 +421,13 @@ func (v *validation) completeness() error {
 		return nil
 	}
 	var wrong []error
-	for _, def := range v.reachable() {
-		operation := v.operation(def.Name)
+	for _, name := range v.reachable() {
+		def, operation := v.schema.Types[name], v.operation(name)
 		for _, field := range def.Fields {
 			declared := v.fields[def.Name][field.Name]
 			needed := v.result(def.Name, field.Name) != nil // a resolver
 			switch {
-			case strings.HasPrefix(field.Name, "__"), operation == ast.Mutation, operation == ast.Subscription, v.argumentsGuarded(field):
+			case def.Kind != ast.Object, strings.HasPrefix(field.Name, "__"), operation == ast.Mutation, operation == ast.Subscription, v.argumentsGuarded(field):
 			case declared == nil && !v.left[def.Name+"."+field.Name]:
 				wrong = append(wrong, fmt.Errorf("batch: the schema has %s.%s, which is not declared: add %s", def.Name, field.Name, v.suggest(def, field)))
 			case declared == nil, v.resolvers == nil, operation == ast.Query: // whose fields all have one
@@ -450,10 +443,9 @@ func (v *validation) completeness() error {
 	return errors.Join(append(wrong, v.check(v.schema))...)
 }
 
-// reachable returns the object types that an operation can lead to, by their names.
-func (v *validation) reachable() []*ast.Definition {
+// reachable returns the names of the composite types that an operation can lead to, sorted.
+func (v *validation) reachable() []string {
 	seen := map[string]bool{}
-	var all []*ast.Definition
 	var visit func(def *ast.Definition)
 	visit = func(def *ast.Definition) {
 		if def == nil || seen[def.Name] || !def.IsCompositeType() || strings.HasPrefix(def.Name, "__") {
@@ -463,17 +455,12 @@ func (v *validation) reachable() []*ast.Definition {
 		for _, possible := range v.schema.GetPossibleTypes(def) {
 			visit(possible)
 		}
-		if def.Kind != ast.Object {
-			return
-		}
-		all = append(all, def)
 		for _, field := range def.Fields {
 			visit(v.schema.Types[field.Type.Name()])
 		}
 	}
-	for _, root := range []*ast.Definition{v.schema.Query, v.schema.Mutation, v.schema.Subscription} {
-		visit(root)
-	}
-	slices.SortFunc(all, func(a, b *ast.Definition) int { return strings.Compare(a.Name, b.Name) })
-	return all
+	visit(v.schema.Query)
+	visit(v.schema.Mutation)
+	visit(v.schema.Subscription)
+	return slices.Sorted(maps.Keys(seen))
 }

@@ -205,7 +205,7 @@ func TestWhatIsBoundWronglyIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			return next(bind(ctx))
 		}
 	}
-	for _, newLibrary := range []func(...batch.Field) *library{newLibrary, newFromPlan} {
+	for _, newLibrary := range []func(...batch.Field) *library{newLibrary, newFromPlan, newUnresolved} {
 		var old context.Context
 		for _, c := range []struct {
 			what      string
