@@ -34,8 +34,20 @@ func (s *Source[K, V]) Load(ctx context.Context, key K) (V, error) {
 	return s.Loader(ctx).Load(ctx, key)
 }
 
-// Clear forgets everything that was loaded in the operation that ctx belongs to: a write may have changed it.
-func Clear(ctx context.Context) { mustFromContext(ctx).Clear() }
+// Clear forgets everything that was loaded in the operation that ctx belongs to: a write may have changed it. Where ctx has no set,
+// nothing was loaded.
+func Clear(ctx context.Context) {
+	if s := fromContext(ctx); s != nil {
+		s.Clear()
+	}
+}
+
+// Prime keeps a value, as Loader.Prime does, in the operation that ctx belongs to, if there is one.
+func (s *Source[K, V]) Prime(ctx context.Context, key K, value V) {
+	if fromContext(ctx) != nil {
+		s.Loader(ctx).Prime(key, value)
+	}
+}
 
 // mustFromContext returns the set of the operation that ctx belongs to.
 func mustFromContext(ctx context.Context) *Set {

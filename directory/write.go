@@ -49,7 +49,7 @@ func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind model.UserChangeKind, row *T) {
 	batch.Clear(ctx)
 	if kind != model.UserDeleted {
-		o.ByID().Loader(ctx).Prime(o.ID(row), row)
+		o.ByID().Prime(ctx, o.ID(row), row)
 	}
 	if o.Name() == d.users.Name() { // nobody waits for changes of other types
 		id := o.ID(row)
