@@ -240,7 +240,8 @@ type Change[T any] struct {
 
 // Change returns the change that an input with an id describes. A field that it does not have stays. The error is BAD_USER_INPUT.
 func (o *Object[T]) Change(input Input) (c Change[T], err error) {
-	if c.ID, err = o.parseID("id", input["id"]); err != nil {
+	id, _ := input.value("id")
+	if c.ID, err = o.parseID("id", id); err != nil {
 		return c, err
 	}
 	for _, m := range o.members {
