@@ -207,7 +207,7 @@ func (v *validation) field(f Field, field *ast.FieldDefinition) error {
 	case f.follow != nil && leads.IsLeafType():
 		return fmt.Errorf("batch: %s is declared with %s, and has no objects, but a %s: declare it with Value", name, f.kind, leads.Name)
 	case f.scalar != "" && f.scalar != leads.Name && (f.scalar != "String" || leads.Kind != ast.Enum):
-		return fmt.Errorf("batch: %s is declared as a %s, and the schema has a %s: let both be the same", name, f.scalar, leads.Name)
+		return fmt.Errorf("batch: %s is declared as %s, and the schema has %s: let both be the same", name, f.scalar, leads.Name)
 	case f.resolve != nil && (v.fieldGuarded(v.schema.Types[f.typ], field) || v.argumentsGuarded(field)):
 		return fmt.Errorf("batch: a directive stands at %s, which the plan resolves past it: declare the directive with Inert, or the field with Relation and a resolver", name)
 	case f.resolve != nil && !v.writes(f, field):

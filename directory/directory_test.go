@@ -154,6 +154,18 @@ func TestAWriteThatBreaksARuleSaysSoAndLeavesNothing(t *testing.T) {
 				_, err := w.CreateUser(ctx, entity.Input{"name": 7, "email": "eve@example.com"})
 				return err
 			}, apierror.CodeBadUserInput, ""},
+			{"nothing", func(ctx context.Context) error {
+				_, err := w.CreateUser(ctx, nil)
+				return err
+			}, apierror.CodeBadUserInput, "name"},
+			{"null for a name", func(ctx context.Context) error {
+				_, err := w.CreateUser(ctx, entity.Input{"name": nil, "email": "eve@example.com"})
+				return err
+			}, apierror.CodeBadUserInput, "name"},
+			{"a field that nobody may write", func(ctx context.Context) error {
+				_, err := w.UpdateUser(ctx, entity.Input{"id": ada.GlobalID(), "createdAt": "2020-01-01T00:00:00Z"})
+				return err
+			}, apierror.CodeBadUserInput, "createdAt"},
 			{"a circle", func(ctx context.Context) error {
 				_, err := w.UpdateUser(ctx, entity.Input{"id": boss.GlobalID(), "managerId": ada.GlobalID()})
 				return err

@@ -36,8 +36,9 @@ type member[T any] interface {
 	inputType() string
 	columnName() string
 	unique() (field, message string) // what Unique says; "": nothing
-	// parse puts an input's value into t. The error is BAD_USER_INPUT.
-	parse(value any, t *T) error
+	pointer(t *T) any                // where t has its value
+	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
+	parse(value any, given bool, t *T) error
 	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which
 	// may not be given to any; that of what it returns is about this t.
 	change(value any, into *T) (func(t *T) (changed bool, err error), error)
@@ -152,8 +153,16 @@ func (f *Field[T, V]) inputType() string {
 	return f.scalar
 }
 
-func (f *Field[T, V]) parse(value any, t *T) error {
-	v, err := f.kind.parse(value)
+func (f *Field[T, V]) pointer(t *T) any { return f.at(t) }
+
+func (f *Field[T, V]) parse(value any, given bool, t *T) (err error) {
+	var v V
+	switch {
+	case given && value == nil && f.scalar != "": // a relation may be
+		return apierror.BadInput(f.input, "%s cannot be null", f.input)
+	case given:
+		v, err = f.kind.parse(value)
+	}
 	if err == nil && f.check != nil {
 		v, err = f.check(v)
 	}

@@ -53,10 +53,18 @@ func Link[T any](s *Schema, prefix, table string) *Object[T] {
 	return o
 }
 
-func (o *Object[T]) finish() {
+func (o *Object[T]) finish() error {
+	t, taken := new(T), map[any]string{}
+	var wrong []error
 	for _, m := range o.members {
 		o.scans[m.columnName()] = m.target
+		name, _ := m.unique()
+		if other := taken[m.pointer(t)]; other != "" {
+			wrong = append(wrong, fmt.Errorf("entity: %s.%s and %s.%s are declared for the same field of %T: give one of them its own", o.name, other, o.name, name, *t))
+		}
+		taken[m.pointer(t)] = name
 	}
+	return errors.Join(wrong...)
 }
 
 func (o *Object[T]) columns() (table string, names []string) {
@@ -216,17 +224,30 @@ func (in Input) value(field string) (value any, given bool) {
 	return value, given
 }
 
-// New returns the object that an input describes, checked. The error is BAD_USER_INPUT.
+// unknown returns a BAD_USER_INPUT error about a field of an input that cannot be written, if there is one.
+func (o *Object[T]) unknown(input Input) error {
+	for _, name := range slices.Sorted(maps.Keys(input)) {
+		if !slices.ContainsFunc(o.members, func(m member[T]) bool { return m.inputName() == name }) {
+			return apierror.BadInput(name, "%s has no field %q that can be written", o.name, apierror.Clip(name))
+		}
+	}
+	return nil
+}
+
+// New returns the object that an input describes, checked. A field that it does not have gets its zero value, if that may be stored.
+// The error is BAD_USER_INPUT.
 func (o *Object[T]) New(input Input) (*T, error) {
 	t := new(T)
 	for _, m := range o.members {
-		if value, given := input.value(m.inputName()); given {
-			if err := m.parse(value, t); err != nil {
-				return nil, err
-			}
+		if m.inputName() == "" {
+			continue
+		}
+		value, given := input.value(m.inputName())
+		if err := m.parse(value, given, t); err != nil {
+			return nil, err
 		}
 	}
-	return t, nil
+	return t, o.unknown(input)
 }
 
 // Change is what an input changes of an object.
@@ -242,6 +263,11 @@ type Change[T any] struct {
 func (o *Object[T]) Change(input Input) (c Change[T], err error) {
 	id, _ := input.value("id")
 	if c.ID, err = o.parseID("id", id); err != nil {
+		return c, err
+	}
+	rest := maps.Clone(input)
+	delete(rest, "id")
+	if err := o.unknown(rest); err != nil {
 		return c, err
 	}
 	for _, m := range o.members {

@@ -42,8 +42,8 @@ type Schema struct {
 // object is an Object, whatever its Go type is.
 type object interface {
 	Name() string
-	// finish takes note of the columns of the type, when all is declared.
-	finish()
+	// finish takes note of the columns of the type, when all is declared. The error names declarations that cannot both be.
+	finish() error
 	// columns returns the type's table and the columns that it is declared with.
 	columns() (table string, names []string)
 	checkInputs(*ast.Schema) error
@@ -101,11 +101,12 @@ func (s *Schema) Plan() *batch.Plan {
 	for i, declare := range s.fields {
 		fields[i] = declare()
 	}
+	var confused []error
 	for _, o := range s.objects {
-		o.finish()
+		confused = append(confused, o.finish())
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		wrong := []error{s.checkArguments(schema)}
+		wrong := append(confused, s.checkArguments(schema))
 		for _, o := range s.objects {
 			wrong = append(wrong, o.checkInputs(schema))
 		}
@@ -127,6 +128,8 @@ func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 	to := field.Type.Name()
 	declared, known := scalars[to]
 	switch list := strings.HasSuffix(to, "Connection"); {
+	case of.Name != "Query" && of.Fields.ForName("id") == nil && !strings.HasSuffix(of.Name, "Edge"): // it has no table
+		return fmt.Sprintf("batch.Path(%q, %q, …) if it leads to objects, or batch.Unplanned(%[1]q, %[2]q) if gqlgen alone answers it", of.Name, field.Name)
 	case known:
 		return line(declared.function, "", declared.typ, goName)
 	case list && of.Name == "Query":

@@ -188,15 +188,18 @@ func TestStartUpNamesWhatTheSchemaAndTheDeclarationsDoNotBothSay(t *testing.T) {
 		{what: "a list without one", left: "Shop.staff", want: []string{"Shop.staff", `entity.Many(shops, "staff", …, "shop_id"), or entity.Through`}},
 		{what: "an edge's field without one", left: "ShopStaffEdge.since", want: []string{"ShopStaffEdge.since", "entity.Time("}},
 		{what: "a field of Query without one", left: "Query.shop", want: []string{"Query.shop", "entity.Find"}},
-		{what: "a field below Mutation without one", left: "ShopPayload.shop", want: []string{"ShopPayload.shop", `batch.Unplanned("ShopPayload", "shop")`}},
+		{what: "a field below Mutation without one", left: "ShopPayload.shop", want: []string{"ShopPayload.shop", `batch.Path("ShopPayload", "shop", …)`, `batch.Unplanned("ShopPayload", "shop")`}},
 		{what: "a field below Subscription without one", left: "ShopEvent.shop", want: []string{"ShopEvent.shop", "add "}},
+		{what: "two declarations for one field of the struct", more: func(d *declarations) {
+			entity.Text(d.people, "nick", func(p *person) *string { return &p.Name })
+		}, from: "type Person implements Node { id: ID! name: String!", to: "type Person implements Node { id: ID! name: String! nick: String!", want: []string{"Person.name and Person.nick", "same field"}},
 		{what: "two at once", left: "Shop.name", from: "floors: Int!", to: "floors: Int! doors: Int!", want: []string{"Shop.name", "Shop.doors"}},
 		{what: "a declaration without a field", from: "floors: Int!", to: "", want: []string{"the schema has no field Shop.floors"}},
 		{what: "a declaration of a type that is not there", more: func(d *declarations) {
 			entity.Define(d.Schema, "Store", "stores", func(s *shop) *int64 { return &s.ID })
 		}, want: []string{"the schema has no type Store"}},
 		{what: "an unplanned field that is not there", more: func(d *declarations) { d.AddFields(batch.Unplanned("Shop", "doors")) }, want: []string{"the schema has no field Shop.doors"}},
-		{what: "a scalar that does not fit", from: "floors: Int!", to: "floors: String!", want: []string{"Shop.floors", "declared as a Int", "has a String"}},
+		{what: "a scalar that does not fit", from: "floors: Int!", to: "floors: String!", want: []string{"Shop.floors", "declared as Int", "has String"}},
 		{what: "a relation that leads to another type", from: "owner: Person", to: "owner: Shop", want: []string{"Shop.owner", "let both be the type"}},
 		{what: "a scalar in the place of a relation", from: "owner: Person", to: "owner: String", want: []string{"Shop.owner"}},
 		{what: "an input's field that nothing writes", from: "input CreateShopInput {", to: "input CreateShopInput { floors: Int", want: []string{"CreateShopInput.floors", ".Writable("}},

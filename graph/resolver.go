@@ -55,7 +55,10 @@ func userPayload(user *model.User, err error) (*model.UserPayload, error) {
 
 // DeleteUser resolves Mutation.deleteUser.
 func (r mutationResolver) DeleteUser(ctx context.Context, input map[string]any) (*model.DeleteUserPayload, error) {
-	id, err := r.Directory.DeleteUser(ctx, input)
+	return deletedPayload(r.Directory.DeleteUser(ctx, input))
+}
+
+func deletedPayload(id string, err error) (*model.DeleteUserPayload, error) {
 	if err != nil {
 		return nil, err
 	}
