@@ -14,7 +14,7 @@ import (
 func (s *Set) resolve(ctx context.Context, fc *graphql.FieldContext, fields []Field) (any, error) {
 	var parent any = Root{}
 	switch {
-	case s.plan.operation(fc.Object) == ast.Query:
+	case s.plan.operations[fc.Object] == ast.Query:
 	case fc.Parent == nil: // of the event of a subscription, which gqlgen's context does not have
 		parent = s.event
 	default:
