@@ -111,7 +111,8 @@ func (l *Loader[K, V]) find(key K) (int, bool) {
 	case l.index != nil:
 		i, ok = l.index[key]
 	default:
-		for i = len(l.slots) - 1; i >= 0 && l.slots[i].key != key; i-- {
+		for i = len(l.slots) - 1; i >= 0 && l.slots[i].key != key; {
+			i--
 		}
 		ok = i >= 0
 	}
@@ -256,8 +257,10 @@ func (l *Loader[K, V]) readUnplanned(keys []K, clears int) []*dataloader.Result[
 		l.read(keys, false, func(values map[K]V, err error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
+			all := make([]dataloader.Result[V], len(keys))
 			for i, k := range keys {
-				results[i] = &dataloader.Result[V]{Data: values[k], Error: err}
+				all[i] = dataloader.Result[V]{Data: values[k], Error: err}
+				results[i] = &all[i]
 				if clears != l.clears {
 					continue
 				}

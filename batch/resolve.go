@@ -44,7 +44,7 @@ func objectOf[P any](parent any) P {
 		if object, ok := reflect.TypeAssert[P](v); ok {
 			return object
 		}
-		if v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
+		if v.Kind() != reflect.Pointer {
 			break
 		}
 	}
