@@ -49,7 +49,7 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 // as each of a mutation's, and, before the first of their resolvers, fields that are deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
-	deferred, operation, declared := fc.Field.IsDeferred(), p.operation(fc.Object), p.fields[fc.Object][fc.Field.Name]
+	deferred, operation, declared := fc.Field.IsDeferred(), p.operations[fc.Object], p.fields[fc.Object][fc.Field.Name]
 	resolves := declared != nil && declared[0].resolve != nil
 	if !deferred && operation == "" && !resolves {
 		return next(ctx)
@@ -77,19 +77,6 @@ func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, 
 		set.followBelow(ctx, fc.Field, result)
 	}
 	return result, err
-}
-
-// operation returns the operation that a type is the root of, or "".
-func (p *Plan) operation(typ string) ast.Operation {
-	switch {
-	case p.schema.Query != nil && typ == p.schema.Query.Name:
-		return ast.Query
-	case p.schema.Mutation != nil && typ == p.schema.Mutation.Name:
-		return ast.Mutation
-	case p.schema.Subscription != nil && typ == p.schema.Subscription.Name:
-		return ast.Subscription
-	}
-	return ""
 }
 
 // set returns the set of the operation that ctx belongs to, or nil.

@@ -44,5 +44,7 @@ func (f *fallback) watch(s *Set) {
 	}
 	s.plan.fallbacks.Add(1)
 	f.active.Store(false) // before the batches are sent: later loads need another watch
-	s.flush()
+	for _, l := range s.all() {
+		l.flush()
+	}
 }

@@ -102,31 +102,24 @@ func (l *Loader[K, V]) Prime(key K, value V) {
 	}
 }
 
-// find returns the slot of a key: mostly the next one, as keys are used in the order in which they were asked for. The caller holds
-// the lock, here and below.
+// find returns the last slot of a key: mostly the next one, as keys are used in the order in which they were asked for. The caller
+// holds the lock, here and below.
 func (l *Loader[K, V]) find(key K) (int, bool) {
 	i, ok := l.next, true
-	if i >= len(l.slots) || l.slots[i].key != key || !l.slots[i].loaded && l.slots[i].thunk == nil { // it may not be the last one of its key
-		i, ok = l.search(key)
+	switch {
+	case i < len(l.slots) && l.slots[i].key == key && (l.slots[i].loaded || l.slots[i].thunk != nil): // there is none after it
+	case l.index != nil:
+		i, ok = l.index[key]
+	default:
+		for i = len(l.slots) - 1; i >= 0 && l.slots[i].key != key; {
+			i--
+		}
+		ok = i >= 0
 	}
 	if ok {
 		l.next = i + 1
 	}
 	return i, ok
-}
-
-// search is find for whatever order.
-func (l *Loader[K, V]) search(key K) (int, bool) {
-	if l.index != nil {
-		i, ok := l.index[key]
-		return i, ok
-	}
-	for i, s := range slices.Backward(l.slots) {
-		if s.key == key {
-			return i, true
-		}
-	}
-	return 0, false
 }
 
 // slotOf returns the slot of a key, which it gets if it has none.
@@ -264,8 +257,10 @@ func (l *Loader[K, V]) readUnplanned(keys []K, clears int) []*dataloader.Result[
 		l.read(keys, false, func(values map[K]V, err error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
+			all := make([]dataloader.Result[V], len(keys))
 			for i, k := range keys {
-				results[i] = &dataloader.Result[V]{Data: values[k], Error: err}
+				all[i] = dataloader.Result[V]{Data: values[k], Error: err}
+				results[i] = &all[i]
 				if clears != l.clears {
 					continue
 				}

@@ -78,7 +78,7 @@ func BenchmarkBatchUnplanned(b *testing.B) {
 			thunks[i] = l.loadUnplanned(id)
 			l.mu.Unlock()
 		}
-		set.flush()
+		l.flush()
 		for i, id := range keys {
 			r, err := thunks[i]()
 			check(b, r, err, id)

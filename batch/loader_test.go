@@ -208,7 +208,7 @@ func TestAKeyThatAPlanEnqueuesWhileItIsWaitedForIsInABatchOnce(t *testing.T) {
 	wait()
 	l.set.read()
 	wait()
-	l.set.flush()
+	l.flush()
 	for l.waits(1) {
 		runtime.Gosched()
 	}

@@ -29,11 +29,12 @@ type Plan struct {
 	fallbacks, resolved atomic.Int64
 
 	// What Validate makes of it with the schema.
-	schema    *ast.Schema
-	fields    map[string]map[string][]Field      // by type and field name; several: for the objects of an abstract type
-	within    map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
-	satisfied map[string][]string                // the type conditions of fragments that objects of a type meet
-	covers    map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
+	schema     *ast.Schema
+	operations map[string]ast.Operation           // by the name of the type that is the root of one
+	fields     map[string]map[string][]Field      // by type and field name; several: for the objects of an abstract type
+	within     map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
+	satisfied  map[string][]string                // the type conditions of fragments that objects of a type meet
+	covers     map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
 }
 
 // cover is what the plan needs to answer a field.
@@ -84,7 +85,7 @@ type Root struct{}
 
 // NewPlan returns the plan of a schema's relations, values and columns. What is wrong in them the server refuses at its start.
 func NewPlan(fields ...Field) *Plan {
-	p := &Plan{columns: map[string][]dependency{}, inert: maps.Clone(inert)}
+	p := &Plan{columns: map[string][]dependency{}, inert: maps.Clone(inert), declared: slices.Clone(fields)}
 	for _, f := range fields {
 		if f.err != nil && p.refused == nil {
 			p.refused = f.err
@@ -96,7 +97,6 @@ func NewPlan(fields ...Field) *Plan {
 			p.columns[f.typ] = append(p.columns[f.typ], dependency{f.name, column, p.dependencies})
 			p.dependencies++
 		}
-		p.declared = append(p.declared, f)
 	}
 	return p
 }
@@ -110,10 +110,7 @@ func NewPlan(fields ...Field) *Plan {
 func Relation[P any, K comparable, V any](
 	typ, name string, source *Source[K, V], key func(Args) (func(parent P) (K, bool), error),
 ) Field {
-	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: reflect.TypeFor[V](), list: isList[V]()}
-	if f.list {
-		f.of = f.of.Elem()
-	}
+	f := Field{typ: typ, name: name, kind: relation, parent: reflect.TypeFor[P](), of: element(reflect.TypeFor[V]()), list: isList[V]()}
 	f.check(source != nil && key != nil)
 	f.valid = func(args Args) error {
 		_, err := key(args)
@@ -219,9 +216,6 @@ func Paths[P, V any](typ, name string, follow func(parent P) []V) Field {
 	f.follow = func(below *results, object any) {
 		list := follow(object.(P))
 		below.spans.begin(list != nil, len(below.values))
-		if list == nil {
-			return
-		}
 		below.values = slices.Grow(below.values, len(list))
 		for _, v := range list {
 			below.add(v)

@@ -14,7 +14,7 @@ import (
 func (s *Set) resolve(ctx context.Context, fc *graphql.FieldContext, fields []Field) (any, error) {
 	var parent any = Root{}
 	switch {
-	case s.plan.operation(fc.Object) == ast.Query:
+	case s.plan.operations[fc.Object] == ast.Query:
 	case fc.Parent == nil: // of the event of a subscription, which gqlgen's context does not have
 		parent = s.event
 	default:
@@ -44,7 +44,7 @@ func objectOf[P any](parent any) P {
 		if object, ok := reflect.TypeAssert[P](v); ok {
 			return object
 		}
-		if v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
+		if v.Kind() != reflect.Pointer {
 			break
 		}
 	}

@@ -141,7 +141,7 @@ func (r *run) gather(s *selection) {
 		case f.Name == "__typename":
 			s.fields = append(s.fields, field{CollectedField: f, value: s.appendType})
 		case declared[f.Name] == nil:
-		case f.IsDeferred() && r.operation(s.typ) == "": // it is resolved later, if at all
+		case f.IsDeferred() && r.operations[s.typ] == "": // it is resolved later, if at all
 			later = append(later, f)
 		default:
 			r.gatherField(s, f)

@@ -151,13 +151,6 @@ func (s *Set) all() []loader {
 	return s.loaders
 }
 
-// flush sends the batches of unplanned loads.
-func (s *Set) flush() {
-	for _, l := range s.all() {
-		l.flush()
-	}
-}
-
 // Clear forgets everything that was loaded: a write may have changed it. Loads that wait for a batch still get its values,
 // which are not kept.
 func (s *Set) Clear() {

@@ -50,7 +50,12 @@ type validation struct {
 
 // plan checks all declarations and sorts them by type and field.
 func (v *validation) plan() error {
-	v.fields, v.satisfied = map[string]map[string][]Field{}, map[string][]string{}
+	v.fields, v.satisfied, v.operations = map[string]map[string][]Field{}, map[string][]string{}, map[string]ast.Operation{}
+	for operation, root := range map[ast.Operation]*ast.Definition{ast.Query: v.schema.Query, ast.Mutation: v.schema.Mutation, ast.Subscription: v.schema.Subscription} {
+		if root != nil {
+			v.operations[root.Name] = operation
+		}
+	}
 	for i, f := range v.declared {
 		var err error
 		switch {
@@ -133,7 +138,7 @@ func (v *validation) parent(f Field) error {
 	if err != nil {
 		return err
 	}
-	operation := v.operation(f.typ)
+	operation := v.operations[f.typ]
 	switch {
 	case slices.Contains(f.columns, ""):
 		return fmt.Errorf("batch: a column of %s has an empty name: give it the one that the table has", strings.TrimSuffix(f.typ+"."+f.name, "."))
@@ -422,7 +427,7 @@ func (v *validation) completeness() error {
 	}
 	var wrong []error
 	for _, name := range v.reachable() {
-		def, operation := v.schema.Types[name], v.operation(name)
+		def, operation := v.schema.Types[name], v.operations[name]
 		for _, field := range def.Fields {
 			declared := v.fields[def.Name][field.Name]
 			needed := v.result(def.Name, field.Name) != nil // a resolver
