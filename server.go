@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -46,7 +47,7 @@ func run(ctx context.Context, cfg config) error {
 	}
 	s := &service{config: cfg, log: cfg.logger()}
 	tuneMemory(s.log)
-	steps := []func(context.Context) error{s.acquire, s.open, s.prepare, s.serve}
+	steps := []func(context.Context) error{s.acquire, s.open, s.assemble, s.prepare, s.serve}
 	if cfg.command == "migrate" {
 		steps = []func(context.Context) error{s.open, s.migrate}
 	}
@@ -73,6 +74,9 @@ type service struct {
 	proof  *session.Proof // nil: there is none
 	health *health
 	counts *metrics.Metrics
+
+	handler http.Handler
+	api     *graph.API
 }
 
 // acquire gets what a server needs besides its database, before anything is written there: a start that fails for want of it
@@ -177,21 +181,15 @@ func (s *service) warnOfClashes(ctx context.Context) {
 
 // serve answers requests until ctx ends, then lets those in flight finish.
 func (s *service) serve(ctx context.Context) error {
-	s.health, s.counts = &health{db: s.db, log: s.log}, metrics.New(s.db.Pools())
-	if s.Proof == "on" && !s.db.Dialect().Embedded() { // which has no connection that a COMMIT could be lost with
-		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
-		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
-	}
-	handler, api, err := s.handler()
-	if err != nil {
-		return err
-	}
-	if err := api.Check(ctx); err != nil {
+	if err := s.api.Check(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
+	}
+	if s.proof != nil {
+		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
 	}
 	defer s.serveMetrics()()
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      s.Deadline + 30*time.Second, // the API sets its own when an answer begins
@@ -204,7 +202,7 @@ func (s *service) serve(ctx context.Context) error {
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
-	l := &lifecycle{Server: server, listener: s.listener, api: api, health: s.health, db: s.db, log: s.log}
+	l := &lifecycle{Server: server, listener: s.listener, api: s.api, health: s.health, db: s.db, log: s.log}
 	l.begin()
 	s.announce()
 	select {
@@ -255,13 +253,26 @@ func listenOn(ctx context.Context, flag, address string) (*net.TCPListener, erro
 	return listener.(*net.TCPListener), nil // as those of tcp are
 }
 
-// handler routes the API, the Playground and the probes.
-func (s *service) handler() (http.Handler, *graph.API, error) {
+// assemble routes the API, the Playground and the probes, before anything is written: a program whose schema and declarations differ
+// leaves no trace.
+func (s *service) assemble(context.Context) (err error) {
+	defer func() {
+		p := recover() // of gqlgen, where an extension refuses the schema
+		if refusal, ok := p.(error); ok && !errors.As(refusal, new(runtime.Error)) {
+			err = refusal
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	s.health, s.counts = &health{db: s.db, log: s.log}, metrics.New(s.db.Pools())
+	if s.Proof == "on" && !s.db.Dialect().Embedded() { // which has no connection that a COMMIT could be lost with
+		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
+	}
 	page, err := playground.New()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	api := graph.NewHandler(graph.Config{
+	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
 		Proof:    s.proof,
 		Deadline: s.Deadline,
@@ -278,21 +289,21 @@ func (s *service) handler() (http.Handler, *graph.API, error) {
 		Observe:       s.counts.Observe,
 		Logger:        s.log,
 	})
-	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Streams, "transport", "http")
-	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", api.Sockets, "transport", "websocket")
-	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Running, "state", "running")
-	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", api.Waiting, "state", "waiting")
-	s.counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", api.Fallbacks)
+	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Streams, "transport", "http")
+	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Sockets, "transport", "websocket")
+	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Running, "state", "running")
+	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Waiting, "state", "waiting")
+	s.counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", s.api.Fallbacks)
 	s.counts.Counter("rollcall_resolved_queries_total",
-		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", api.Resolved)
+		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
-	mux.Handle("/query", api)
-	mux.Handle("/query/{$}", api) // as some clients and proxies write it
+	mux.Handle("/query", s.api)
+	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)
 	mux.HandleFunc("/readyz", s.health.ready)
-	h, err := web(s.config, mux)
-	return h, api, err
+	s.handler, err = web(s.config, mux)
+	return err
 }
 
 // announce prints where the server is, and a query to try.

@@ -84,15 +84,17 @@ func Open(ctx context.Context, url string, opt Options) (d *Database, err error)
 	if err != nil {
 		return nil, err
 	}
-	config := &gorm.Config{
-		SkipDefaultTransaction: true, // a single statement is atomic already, at a third of the cost
-		DisableAutomaticPing:   true,
-		Logger:                 opt.Logger,
-		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+	open := func(pool *sql.DB) (*gorm.DB, error) { // with a configuration of its own, in which GORM keeps the pool and what is installed
+		return gorm.Open(d.product.gorm(pool), &gorm.Config{
+			SkipDefaultTransaction: true, // a single statement is atomic already, at a third of the cost
+			DisableAutomaticPing:   true,
+			Logger:                 opt.Logger,
+			NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+		})
 	}
 	d.Side, d.renewal.check = d.pools.side, d.Check
-	if d.Write, err = gorm.Open(d.product.gorm(d.pools.write), config); err == nil {
-		d.Read, err = gorm.Open(d.product.gorm(d.pools.read), config)
+	if d.Write, err = open(d.pools.write); err == nil {
+		d.Read, err = open(d.pools.read)
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -101,12 +101,12 @@ func (s *Schema) Plan() *batch.Plan {
 	for i, declare := range s.fields {
 		fields[i] = declare()
 	}
-	var confused []error
+	var wrong []error
 	for _, o := range s.objects {
-		confused = append(confused, o.finish())
+		wrong = append(wrong, o.finish())
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		wrong := append(confused, s.checkArguments(schema))
+		wrong = append(wrong, s.checkArguments(schema))
 		for _, o := range s.objects {
 			wrong = append(wrong, o.checkInputs(schema))
 		}

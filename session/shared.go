@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -37,13 +38,15 @@ const pluginName = "session"
 
 // install makes a pool ready for sessions. It may be called again.
 func install(db *gorm.DB, side *sql.DB) error {
-	if s := sharedOf(db); s != nil {
-		s.side = cmp.Or(s.side, side)
-		return nil
-	}
 	pool, err := db.DB()
 	if err != nil {
 		return err
+	}
+	if s := sharedOf(db); s != nil && s.pool != pool {
+		return errors.New("the pool has its gorm.Config in common with another: give each a Config of its own")
+	} else if s != nil {
+		s.side = cmp.Or(s.side, side)
+		return nil
 	}
 	return db.Use(&shared{
 		pool:     pool,
