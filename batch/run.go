@@ -60,7 +60,10 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 					s.needed = make([]bool, r.dependencies)
 				}
 				s.answering = answering && p == &s.together
-				for _, q := range s.queries {
+				s.mu.Lock()
+				queries := s.queries
+				s.mu.Unlock()
+				for _, q := range queries {
 					if q.pass.Load() == p {
 						r.begin(q, answering)
 					}

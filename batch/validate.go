@@ -214,7 +214,7 @@ func (v *validation) field(f Field, field *ast.FieldDefinition) error {
 	case f.scalar != "" && f.scalar != leads.Name && (f.scalar != "String" || leads.Kind != ast.Enum):
 		return fmt.Errorf("batch: %s is declared as %s, and the schema has %s: let both be the same", name, f.scalar, leads.Name)
 	case f.resolve != nil && (v.fieldGuarded(v.schema.Types[f.typ], field) || v.argumentsGuarded(field)):
-		return fmt.Errorf("batch: a directive stands at %s, which the plan resolves past it: declare the directive with Inert, or the field with Relation and a resolver", name)
+		return fmt.Errorf("batch: a directive stands at %s, which the plan resolves past it: declare the directive with Inert, or leave the field to its resolver with WithResolver", name)
 	case f.resolve != nil && !v.writes(f, field):
 		return fmt.Errorf("batch: %s is declared as a relation to %s, and the schema has a %s: let both be the same", name, f.of, leads.Name)
 	case nested && f.value == nil:

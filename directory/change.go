@@ -5,6 +5,7 @@ import (
 
 	"rollcall/apierror"
 	"rollcall/batch"
+	"rollcall/keyset"
 	"rollcall/model"
 )
 
@@ -29,7 +30,7 @@ func (d *Directory) UserChanges(ctx context.Context, ids []string) (<-chan *mode
 	case ids != nil && len(ids) == 0:
 		return nil, apierror.BadInput("ids", "ids: name a user, or leave it out for all users")
 	case len(ids) > d.MaxPage:
-		return nil, apierror.BadInput("ids", "ids: %d are more than a page holds (%d)", len(ids), d.MaxPage)
+		return nil, keyset.TooLong("ids", len(ids), d.MaxPage)
 	}
 	users := make([]int64, len(ids))
 	for i, id := range ids {

@@ -21,9 +21,9 @@ import (
 
 // Config is what a directory needs.
 type Config struct {
-	MaxPage int            // most items that a page may hold
+	MaxPage int            // max items of a page
 	Proof   *session.Proof // nil: what became of a mutation cannot be told
-	Events  event.Broker   // carries changes to subscriptions
+	Events  event.Broker   // carries changes to subscriptions; nil: within this process
 }
 
 // Directory is the declarations of the directory's types, and their rules. It holds no data.
@@ -38,6 +38,9 @@ type Directory struct {
 
 // New returns a directory.
 func New(cfg Config) *Directory {
+	if cfg.Events == nil {
+		cfg.Events = &event.Local{}
+	}
 	d := &Directory{Config: cfg, schema: entity.NewSchema(cfg.MaxPage)}
 	d.users = entity.Define(d.schema, "User", "users", func(u *model.User) *int64 { return &u.ID })
 	d.teams = entity.Define(d.schema, "Team", "teams", func(t *model.Team) *int64 { return &t.ID })

@@ -17,7 +17,7 @@ import (
 // lockManagers makes the mutation wait for every other one that gives a user a manager, and these for it, until it ends.
 // It does so by changing one row: a lock alone would be known to one node of a cluster, while of two transactions that have
 // written the same row on two nodes one fails, and runs again. The mutation is READ COMMITTED, so what it reads
-// from then on is what the one before has left. The row is made where it is missing, so that nobody can pass without it.
+// from then on is what the one before has left. The row is made where it is missing, so that no mutation passes without it.
 func lockManagers(ctx context.Context) error {
 	return session.DB(ctx).Table("directory_locks").Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "name"}},

@@ -9,15 +9,24 @@ import (
 	"rollcall/session"
 )
 
-// Every write of the directory goes through this file: it is stored, what was loaded before it is forgotten, and whoever waits for
-// changes learns of it once it is committed.
+// Every write of an object of a type goes through this file: it is stored, what was loaded before it is forgotten, and what waits for
+// changes gets it once it is committed.
+
+// writing is what became of a row.
+type writing string
+
+const (
+	created = writing(model.UserCreated)
+	updated = writing(model.UserUpdated)
+	deleted = writing(model.UserDeleted)
+)
 
 // insert adds a row.
 func insert[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T) error {
 	if err := session.DB(ctx).Create(row).Error; err != nil {
 		return o.Conflict(err)
 	}
-	wrote(ctx, d, o, model.UserCreated, row)
+	wrote(ctx, d, o, created, row)
 	return nil
 }
 
@@ -29,7 +38,7 @@ func update[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 	if err := session.DB(ctx).Model(row).Select(columns).Updates(row).Error; err != nil {
 		return o.Conflict(err)
 	}
-	wrote(ctx, d, o, model.UserUpdated, row)
+	wrote(ctx, d, o, updated, row)
 	return nil
 }
 
@@ -41,18 +50,18 @@ func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 	if err := session.DB(ctx).Delete(row).Error; err != nil {
 		return o.Conflict(err)
 	}
-	wrote(ctx, d, o, model.UserDeleted, row)
+	wrote(ctx, d, o, deleted, row)
 	return nil
 }
 
 // wrote is called with each row that was written, as it is now.
-func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind model.UserChangeKind, row *T) {
+func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind writing, row *T) {
 	batch.Clear(ctx)
-	if kind != model.UserDeleted {
+	if kind != deleted {
 		o.ByID().Prime(ctx, o.ID(row), row)
 	}
-	if o.Name() == d.users.Name() { // nobody waits for changes of other types
+	if o.Name() == d.users.Name() { // no subscription has changes of other types
 		id := o.ID(row)
-		session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: kind, UserID: id}) })
+		session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: model.UserChangeKind(kind), UserID: id}) })
 	}
 }

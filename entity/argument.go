@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -50,7 +51,7 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			case slices.Contains(windowArguments, of.Name):
 			case i < 0:
 				wrong = append(wrong, fmt.Errorf("entity: the schema has the argument %s, which is not declared: add entity.ListArgument(schema, %q, func(value %s, key *entity.Key) error { … })",
-					name, of.Name, scalars[typ].typ))
+					name, of.Name, cmp.Or(scalars[typ].typ, "string")))
 			case s.arguments[i].scalar != typ && (s.arguments[i].scalar != "String" || schema.Types[typ].Kind != ast.Enum):
 				wrong = append(wrong, fmt.Errorf("entity: %s is a %s, and its ListArgument takes a %s: let both be the same", name, typ, s.arguments[i].scalar))
 			}

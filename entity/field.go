@@ -26,7 +26,7 @@ type Field[T, V any] struct {
 	kind[V]
 	check func(V) (V, error)
 	keep  bool   // an update passes over the stored value
-	taken string // what a client is told whose value another object has
+	taken string // the message of the CONFLICT where another object has the value
 }
 
 // member is a Field, whatever its Go type is.
@@ -79,6 +79,9 @@ func textKind[S ~string]() kind[S] {
 		scan,
 		func(b []byte, s S) []byte { return scalar.AppendString(b, string(s)) },
 		func(v any) (S, error) {
+			if s, ok := v.(S); ok { // as gqlgen or Go code has it
+				return s, nil
+			}
 			s, err := scalar.UnmarshalString(v)
 			return S(s), err
 		},
@@ -109,7 +112,7 @@ func Time[T any](o *Object[T], name string, at func(*T) *time.Time) *Field[T, ti
 func add[T, V any](o *Object[T], name string, at func(*T) *V, k kind[V]) *Field[T, V] {
 	f := &Field[T, V]{name: name, column: snake(name), at: at, kind: k}
 	o.members = append(o.members, f)
-	o.schema.Add(func() batch.Field {
+	o.schema.add(func() batch.Field {
 		return batch.Value(o.name, name, func(b []byte, t *T) []byte { return f.append(b, *at(t)) }).From(f.column).As(f.scalar)
 	})
 	return f
@@ -128,14 +131,14 @@ func (f *Field[T, V]) Writable(check func(V) (V, error)) *Field[T, V] {
 	return f
 }
 
-// KeepStored has an update pass over the very value that is stored, even if check would refuse it: forms send all fields.
+// KeepStored has an update of a Text, Int or Bool pass over the very value that is stored, even if check would refuse it: forms send all fields.
 func (f *Field[T, V]) KeepStored() *Field[T, V] {
 	f.keep = true
 	return f
 }
 
-// Unique says that no two objects share a value, which a unique key named table_column_key holds: a write of one that another has gets
-// a CONFLICT error with a message.
+// Unique says that no two objects share a value, which a unique key named table_column_key holds. To write another object's value is a
+// CONFLICT with this message.
 func (f *Field[T, V]) Unique(message string) *Field[T, V] {
 	f.taken = message
 	return f
@@ -226,7 +229,7 @@ func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64
 		},
 	}
 	o.members = append(o.members, f)
-	o.schema.Add(func() batch.Field {
+	o.schema.add(func() batch.Field {
 		return batch.Relation(o.name, name, to.byID, batch.Key(func(t *T) (int64, bool) {
 			if id := *at(t); id != nil {
 				return *id, true

@@ -17,7 +17,7 @@ import (
 
 // Find declares the field of Query that has the object with the global id in the argument id, or null.
 func Find[T any](s *Schema, name string, o *Object[T]) {
-	s.Add(func() batch.Field {
+	s.add(func() batch.Field {
 		return batch.Relation("Query", name, o.byID, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
 			id, err := o.parseID("id", args["id"])
 			if err != nil {
@@ -33,38 +33,38 @@ func root[K any](key K) func(batch.Root) (K, bool) {
 	return func(batch.Root) (K, bool) { return key, true }
 }
 
-// FindBy declares the field of Query that has the object of which a field, which no two share, has the value of the argument of its
-// name, or null. normal returns the form in which a value is stored, and false where it cannot be stored: nothing is read then.
+// FindBy declares the field of Query that finds an object by a field that no two objects share; its argument has that field's name. It
+// is null where there is none. normal returns the form in which a value is stored, and false where it cannot be stored: nothing is
+// read then.
 func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], normal func(string) (value string, storable bool)) {
 	source := batch.NewSource(func(ctx context.Context, values []string, columns batch.Columns) (map[string]*T, error) {
-		byValue := make(map[string]*T, len(values))
-		var args []any
-		for _, value := range values {
-			if _, storable := normal(value); storable {
-				args = append(args, value)
-			}
-		}
-		if len(args) == 0 {
-			return byValue, nil
-		}
 		names := columns.Of(o.name)
 		if !slices.Contains(names, f.column) {
 			names = append(names, f.column)
 		}
-		all, err := o.Select(ctx, names, o.from(names)+" WHERE "+f.column+" IN ("+keyset.Marks(len(args))+")", args...)
+		var statements []keyset.Statement
+		for chunk := range slices.Chunk(values, keyset.MaxKeys) {
+			args := make([]any, len(chunk))
+			for i, value := range chunk {
+				args[i] = value
+			}
+			statements = append(statements, keyset.Statement{Text: o.from(names) + " WHERE " + f.column + " IN (" + keyset.Marks(len(args)) + ")", Args: args})
+		}
+		all, err := o.selected(ctx, names, statements)
+		byValue := make(map[string]*T, len(all))
 		for _, t := range all {
 			byValue[*f.at(t)] = t
 		}
 		return byValue, err
 	})
-	s.Add(func() batch.Field {
+	s.add(func() batch.Field {
 		return batch.Relation("Query", name, source, func(args batch.Args) (func(batch.Root) (string, bool), error) {
 			value, err := scalar.UnmarshalString(args[f.name])
 			if err != nil {
 				return nil, err
 			}
-			value, _ = normal(value)
-			return root(value), nil
+			value, storable := normal(value)
+			return func(batch.Root) (string, bool) { return value, storable }, nil
 		})
 	})
 }
@@ -97,7 +97,7 @@ func Nodes[N any](s *Schema, one, several string) {
 		if !o.isNode() {
 			continue
 		}
-		s.Add(func() batch.Field {
+		s.add(func() batch.Field {
 			return o.node(one, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
 				typ, id, err := s.parseID(args["id"])
 				if err != nil {
@@ -106,7 +106,7 @@ func Nodes[N any](s *Schema, one, several string) {
 				return func(batch.Root) (int64, bool) { return id, typ == o.Name() }, nil
 			})
 		})
-		s.Add(func() batch.Field { return o.nodes(several, s.nodeKeys(o.Name()), list) })
+		s.add(func() batch.Field { return o.nodes(several, s.nodeKeys(o.Name()), list) })
 	}
 }
 
@@ -115,7 +115,7 @@ func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Se
 	return func(args batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error) {
 		list := graphql.CoerceList(args["ids"]) // GraphQL takes one value for a list of one
 		if len(list) > s.maxSize {
-			return nil, apierror.BadInput("ids", "ids: %d are more than a page holds (%d)", len(list), s.maxSize)
+			return nil, keyset.TooLong("ids", len(list), s.maxSize)
 		}
 		types, ids := make([]string, len(list)), make([]int64, len(list))
 		for i, arg := range list {

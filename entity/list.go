@@ -49,7 +49,7 @@ func declareList[P, E, N any](
 ) {
 	s.Sized(typ, name, "first", "last")
 	s.lists = append(s.lists, [2]string{typ, name})
-	s.Add(func() batch.Field {
+	s.add(func() batch.Field {
 		f := batch.Relation(typ, name, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
 			key, err := s.listKey(args, nodes.name)
 			if err != nil {

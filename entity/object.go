@@ -35,8 +35,8 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 	o.byID = batch.NewSource(o.readByID)
 	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
 	s.objects = append(s.objects, o)
-	s.Add(func() batch.Field { return batch.Column(name, "", "id") })
-	s.Add(func() batch.Field {
+	s.add(func() batch.Field { return batch.Column(name, "", "id") })
+	s.add(func() batch.Field {
 		return batch.Value(name, "id", func(b []byte, t *T) []byte {
 			b = append(append(append(b, '"'), name...), ':')
 			return append(strconv.AppendInt(b, *at(t), 10), '"')
@@ -75,7 +75,9 @@ func (o *Object[T]) columns() (table string, names []string) {
 func (o *Object[T]) targets(columns []string) []func(*T) any {
 	all := make([]func(*T) any, len(columns))
 	for i, column := range columns {
-		all[i] = o.scans[column]
+		if all[i] = o.scans[column]; all[i] == nil {
+			panic(fmt.Errorf("entity: %s reads the column %s, which no field is declared with", o.name, column))
+		}
 	}
 	return all
 }
@@ -93,7 +95,7 @@ func (o *Object[T]) checkInputs(schema *ast.Schema) error {
 			i := slices.IndexFunc(o.members, func(m member[T]) bool { return m.inputName() == field.Name })
 			if i < 0 && field.Name != "id" {
 				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s has no such field to write: add .Writable(…) to its declaration", name, field.Name, o.name))
-			} else if i >= 0 && o.members[i].inputType() != field.Type.Name() && schema.Types[field.Type.Name()].Kind != ast.Enum {
+			} else if i >= 0 && o.members[i].inputType() != field.Type.Name() && (o.members[i].inputType() != "String" || schema.Types[field.Type.Name()].Kind != ast.Enum) {
 				wrong = append(wrong, fmt.Errorf("entity: %s.%s is a %s, and %s takes a %s there: let both be the same", name, field.Name, field.Type.Name(), o.name, o.members[i].inputType()))
 			}
 			taken[field.Name] = true

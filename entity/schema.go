@@ -75,13 +75,13 @@ func appendOptional(b []byte, s *string) []byte {
 	return scalar.AppendString(b, *s)
 }
 
-// Add adds a declaration of batch's.
-func (s *Schema) Add(declare func() batch.Field) { s.fields = append(s.fields, declare) }
+// add adds a declaration of batch's.
+func (s *Schema) add(declare func() batch.Field) { s.fields = append(s.fields, declare) }
 
 // AddFields adds declarations of batch's as they are.
 func (s *Schema) AddFields(fields ...batch.Field) {
 	for _, f := range fields {
-		s.Add(func() batch.Field { return f })
+		s.add(func() batch.Field { return f })
 	}
 }
 

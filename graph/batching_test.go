@@ -123,7 +123,7 @@ func underLoad(t *testing.T, d *directory, total int) {
 	close(wants)
 	wg.Wait()
 	if n := d.api.Fallbacks() - fallbacks; n != 0 {
-		t.Errorf("%d batches were not foreseen", n)
+		t.Errorf("%d batches were not enqueued", n)
 	}
 }
 

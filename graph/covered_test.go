@@ -18,7 +18,7 @@ import (
 var resolvedFields = []string{"Query.mutationOutcome", "Query.__schema", "Query.__type"}
 
 // TestThePlanCoversEveryField asks for every field of every type that a query reaches, one by one. A field that fails here
-// lacks a declaration in loader/plan.go.
+// lacks a declaration in directory/.
 func TestThePlanCoversEveryField(t *testing.T) {
 	db := databasetest.New(t, "sqlite")
 	if _, err := db.LoadDemo(context.Background()); err != nil {

@@ -63,7 +63,7 @@ type asked struct {
 	body       string
 	answers    []compared
 	statements int64 // that were run
-	fallbacks  int64 // batches that no plan foresaw
+	fallbacks  int64 // batches that no plan enqueued
 	resolved   int64 // operations that resolvers have answered
 }
 
@@ -228,8 +228,8 @@ func seeds(t *testing.T) uint64 {
 	return rand.Uint64N(1 << 40)
 }
 
-// tally counts what a differential test has seen.
-type tally struct{ operations, planned, failed, refused int }
+// resultCounts counts what a differential test has seen.
+type resultCounts struct{ operations, planned, failed, refused int }
 
 // random returns the operation of a seed, and what its client accepts.
 func (*pair) random(seed uint64, snapshot bool) (randomOperation, string) {
@@ -238,7 +238,7 @@ func (*pair) random(seed uint64, snapshot bool) (randomOperation, string) {
 
 // compare asks both for the operation of a seed. Where something is broken that resolvers need and the answer may do without, as a
 // column, that is as it was when all was sound, or fails as the resolvers do.
-func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *tally, sound *asked) {
+func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *resultCounts, sound *asked) {
 	t.Helper()
 	op, accept := p.random(seed, snapshot)
 	engine, api := p.engine.ask(t.Context(), op, accept), p.api.ask(t.Context(), op, accept)
@@ -269,7 +269,7 @@ func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *tally, so
 // TestAnAnswerIsTheSameAsTheEngines compares operations made at random.
 func TestAnAnswerIsTheSameAsTheEngines(t *testing.T) {
 	onHostileData(t, func(t *testing.T, db *database.Database) {
-		p, seed, seen := newPair(db, func(*graph.Config) {}), seeds(t), &tally{}
+		p, seed, seen := newPair(db, func(*graph.Config) {}), seeds(t), &resultCounts{}
 		for i := range differentials(t, db, 1) {
 			p.compare(t, seed+uint64(i), true, seen, nil)
 			if t.Failed() {
@@ -307,7 +307,7 @@ func TestAnAnswerWithErrorsOfTheDatabaseIsTheSameAsTheEngines(t *testing.T) {
 				arrays := p.arrays(t, seed, differentials(t, db, 80))
 				alter(t, db, c.spoil)
 				defer alter(t, db, c.mend)
-				seen := &tally{}
+				seen := &resultCounts{}
 				for i := range sound {
 					p.compare(t, seed+uint64(i), snapshot, seen, &sound[i])
 					if t.Failed() {

@@ -50,7 +50,7 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 		if p.production {
 			shown.Message, _, _ = strings.Cut(shown.Message, " Did you mean")
 		}
-		if len(shown.Message) > maxMessage { // it quotes the request
+		if len(shown.Message) > maxMessage { // gqlgen's and gqlparser's quote the request
 			shown.Message = strings.ToValidUTF8(shown.Message[:maxMessage], "") + "…"
 		}
 		_, running := session.OperationFromContext(ctx)

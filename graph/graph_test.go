@@ -212,7 +212,7 @@ func (d *directory) wantStatements(t *testing.T, n int, fn func()) {
 	before := d.api.Fallbacks()
 	defer func() {
 		if n := d.api.Fallbacks() - before; n != 0 {
-			t.Errorf("%d batches were not foreseen", n)
+			t.Errorf("%d batches were not enqueued", n)
 		}
 	}()
 	if got := d.sql.during(fn); len(got) != n {

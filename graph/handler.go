@@ -26,10 +26,10 @@ type Config struct {
 	Database *database.Database
 	Proof    *session.Proof // of commits; nil: none
 	Deadline time.Duration  // of an operation; 0: none
-	MaxPage  int            // most items that a page may hold
-	MaxBatch int            // most operations that an array may hold; 0: no arrays
-	MaxDepth int            // most fields below each other in a document; 0: 15
-	MaxCost  int            // most that an operation may cost; 0: 100,000
+	MaxPage  int            // max items of a page
+	MaxBatch int            // max operations of an array; 0: no arrays
+	MaxDepth int            // max fields below each other in a document; 0: 15
+	MaxCost  int            // max cost of an operation; 0: 100,000
 	Logger   *slog.Logger
 
 	Documents     map[string]string // that clients may name by these ids
@@ -38,12 +38,12 @@ type Config struct {
 	Concurrency int  // requests that run at once, beside four times as many that wait; 0: any number
 	Production  bool // no introspection, and no suggestions in errors
 
-	// Viewer wraps the API with what finds out who sends a request and puts that into its context; nil: nobody does.
+	// Viewer wraps the API with what finds out who sends a request and puts that into its context; nil: nothing does.
 	Viewer func(http.Handler) http.Handler
 	// SocketViewer does the same by the payload of a WebSocket's connection_init: see transport.WebSocket.Init.
 	SocketViewer func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
 
-	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nobody is
+	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nothing is
 
 	Events event.Broker // carries changes to subscriptions; nil: within this process
 
@@ -97,9 +97,6 @@ func NewHandler(cfg Config) *API { return newHandler(cfg, true) }
 // newHandler returns the API with its queries answered from the read plan, or by the resolvers alone.
 func newHandler(cfg Config, planned bool) *API {
 	present := presenter{cfg.Logger, cfg.Deadline, cfg.Production}.present
-	if cfg.Events == nil {
-		cfg.Events = &event.Local{}
-	}
 	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events})
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{Directory: d}})
 	if planned {

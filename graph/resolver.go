@@ -15,7 +15,7 @@ type Resolver struct {
 	*directory.Directory
 }
 
-// Query resolves the fields of Query that no plan does.
+// Query has the resolvers of those fields of Query that the read plan leaves to gqlgen.
 func (r *Resolver) Query() generated.QueryResolver { return queryResolver{Resolver: r} }
 
 // Mutation resolves the fields of Mutation.

@@ -64,6 +64,7 @@ type Filter struct {
 // And returns the filter that a row has to meet as well as a condition in SQL, in which t is the table of the list's nodes and ?
 // a placeholder. The arguments are comparable.
 func (f Filter) And(condition string, args ...any) Filter {
+	condition = "(" + condition + ")" // it may have an OR
 	if before, values := f.split(); before != "" {
 		condition, args = before+" AND "+condition, append(values, args...)
 	}
@@ -122,7 +123,7 @@ func ParseWindow(args map[string]any, typ string, maxSize int) (w Window, err er
 		case size > maxSize:
 			return w, TooLong(name, size, maxSize)
 		}
-		w.Size = int32(min(size, math.MaxInt32-1)) // room for the one row more that tells whether the list goes on
+		w.Size = int32(min(size, math.MaxInt32-1)) // room for one row more, which shows that the list goes on
 	}
 	if w.afterID, w.after, err = parsePlace(args, typ, "after"); err == nil {
 		w.beforeID, w.before, err = parsePlace(args, typ, "before")

@@ -120,7 +120,7 @@ func (k Key) places(args []any) []any {
 // args appends the arguments of a window, behind the parent's: the limit is one more than the window holds.
 func (k Key) args(args []any) []any { return append(k.places(args), k.Window.Size+1) }
 
-// numbered returns the statements that number the rows of each list.
+// numbered returns the statements that read the windows of lists by numbering the rows of each.
 func (l *List) numbered(key Key, parents []int64, columns []string) []Statement {
 	names := make([]string, len(columns))
 	for i, column := range columns {

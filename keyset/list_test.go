@@ -43,7 +43,7 @@ func TestANumberIsReadWithoutTheNodesUnlessAFilterNeedsThem(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	key.Filter = key.Filter.And("t.name = ?", "x")
-	const filtered = "SELECT COUNT(*), e.parent_id FROM links e JOIN nodes t ON t.id = e.node_id WHERE e.parent_id IN (?) AND t.name = ? GROUP BY e.parent_id"
+	const filtered = "SELECT COUNT(*), e.parent_id FROM links e JOIN nodes t ON t.id = e.node_id WHERE e.parent_id IN (?) AND (t.name = ?) GROUP BY e.parent_id"
 	if got := list.Count([]Key{key})[0].Text; got != filtered {
 		t.Errorf("%s", got)
 	}

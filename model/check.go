@@ -19,16 +19,16 @@ const (
 // CheckName returns a name in the form in which it is stored. The error is BAD_USER_INPUT.
 func CheckName(name string) (string, error) { return CheckText("name", 1, maxName)(name) }
 
-// CheckText returns the check of an input's field that holds a line of fewest to most characters: it returns the line in the form in
+// CheckText returns the check of an input's field that holds a line of minLength to maxLength characters: it returns the line in the form in
 // which it is stored. The check's error is BAD_USER_INPUT.
-func CheckText(field string, fewest, most int) func(string) (string, error) {
+func CheckText(field string, minLength, maxLength int) func(string) (string, error) {
 	return func(text string) (string, error) {
 		if !utf8.ValidString(text) {
 			return "", apierror.BadInput(field, "%s must be text in UTF-8", field)
 		}
 		text = norm.NFC.String(strings.TrimSpace(text))
-		if n := utf8.RuneCountInString(text); n < fewest || n > most {
-			return "", apierror.BadInput(field, "%s must have %d to %d characters, not %d", field, fewest, most, n)
+		if n := utf8.RuneCountInString(text); n < minLength || n > maxLength {
+			return "", apierror.BadInput(field, "%s must have %d to %d characters, not %d", field, minLength, maxLength, n)
 		}
 		if text != "" && !strings.ContainsFunc(text, visible) {
 			return "", apierror.BadInput(field, "%s must be visible text", field)
@@ -45,7 +45,7 @@ func CheckText(field string, fewest, most int) func(string) (string, error) {
 func CheckEmail(given string) (string, error) {
 	email, err := normalEmail(given)
 	if n := utf8.RuneCountInString(email); n > maxEmail {
-		return "", apierror.BadInput("email", "email must have at most %d characters, not %d", maxEmail, n)
+		return "", apierror.BadInput("email", "email must have at maxLength %d characters, not %d", maxEmail, n)
 	}
 	// A domain's normal form has lost some invisible characters, or has got some out of its form in ASCII.
 	hidden := strings.ContainsFunc(strings.TrimSpace(given)+email, func(r rune) bool { return !visible(r) })

@@ -1,6 +1,6 @@
 package model
 
-// Node is an object with a global id: a User or a Team.
+// Node is an object with a global id.
 type Node interface {
 	GlobalID() string
 }

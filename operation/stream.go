@@ -73,7 +73,7 @@ func (r *run) drain(more graphql.ResponseHandler) {
 	}
 }
 
-// maxPanics is with how many of them draining puts up: a handler may panic at every call.
+// maxPanics is how many panics draining tolerates: a handler may panic at every call.
 const maxPanics = 100
 
 // showEnd shows the resolvers of a streamed answer the end of the operation.

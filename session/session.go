@@ -175,7 +175,7 @@ func (s *Session) note(err error) {
 	}
 }
 
-// explain names the reason for the cancellation where err is but its consequence.
+// explain adds to an error why the session has ended, where it is a consequence of that.
 func (s *Session) explain(err error) error {
 	if dialect.Is(err, dialect.OverTime|dialect.Cancelled) { // perhaps at its own limit of time
 		until, ok := s.ctx.Deadline()

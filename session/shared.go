@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -45,7 +44,9 @@ func install(db *gorm.DB, side *sql.DB) error {
 	if s := sharedOf(db); s != nil && s.pool != pool {
 		return errors.New("the pool has its gorm.Config in common with another: give each a Config of its own")
 	} else if s != nil {
-		s.side = cmp.Or(s.side, side)
+		if s.side == nil {
+			s.side = side
+		}
 		return nil
 	}
 	return db.Use(&shared{

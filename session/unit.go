@@ -83,8 +83,8 @@ func (p Pools) of(k Kind) *gorm.DB {
 func (p Pools) logger() *slog.Logger { return cmp.Or(p.Logger, slog.Default()) }
 
 // Run runs fn as one unit of work, under a context whose session DB, Query and Do use. What a Write has written is stored once
-// Run has returned nil, and nothing of it is where Run returns an error: that of fn, a *DeadlineError, a *CommitError, the
-// context's own, or that of the last conflict. An *OutcomeUnknownError leaves it open. A panic in fn takes everything back and
+// Run has returned nil, and nothing of it is where Run returns an error: that of fn, a *DeadlineError, a *CommitError, a *DeadError, the
+// context's own, or that of the last conflict. Without Pools.Install it is ErrNotInstalled. An *OutcomeUnknownError leaves it open. A panic in fn takes everything back and
 // goes on.
 //
 // After a conflict with others fn is run again, as a whole, in a new session: it must not keep what an earlier attempt has

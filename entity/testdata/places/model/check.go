@@ -6,11 +6,14 @@ import (
 	"rollcall/apierror"
 )
 
+// CheckName returns a name. The error is BAD_USER_INPUT.
+func CheckName(name string) (string, error) { return CheckText("name", 1, 255)(name) }
+
 // CheckText returns the check of an input's field that is a line of some number of characters. Its error is BAD_USER_INPUT.
-func CheckText(field string, fewest, most int) func(string) (string, error) {
+func CheckText(field string, minLength, maxLength int) func(string) (string, error) {
 	return func(text string) (string, error) {
-		if n := utf8.RuneCountInString(text); n < fewest || n > most {
-			return "", apierror.BadInput(field, "%s must have %d to %d characters, not %d", field, fewest, most, n)
+		if n := utf8.RuneCountInString(text); n < minLength || n > maxLength {
+			return "", apierror.BadInput(field, "%s must have %d to %d characters, not %d", field, minLength, maxLength, n)
 		}
 		return text, nil
 	}

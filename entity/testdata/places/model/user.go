@@ -10,7 +10,7 @@ import (
 type User struct {
 	ID        int64
 	Name      string
-	ManagerID *int64 // nil: nobody manages this user
+	ManagerID *int64 // nil: the user has no manager
 	CreatedAt time.Time
 }
 
