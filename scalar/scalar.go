@@ -165,7 +165,17 @@ func MarshalTime(t time.Time) graphql.Marshaler {
 }
 
 // UnmarshalTime takes a time in the form of RFC 3339.
-func UnmarshalTime(v any) (time.Time, error) { return graphql.UnmarshalTime(v) }
+func UnmarshalTime(v any) (time.Time, error) {
+	switch t := v.(type) {
+	case time.Time: // as gqlgen or Go code has it
+		return t, nil
+	case string:
+		if parsed, err := time.Parse(time.RFC3339Nano, t); err == nil {
+			return parsed, nil
+		}
+	}
+	return time.Time{}, unexpected("a Time (such as 2026-01-31T12:00:00Z)", v)
+}
 
 // AppendTime appends a Time as JSON. A time before [FirstTime] or after [LastTime] is written as that one: databases keep
 // infinity, years of five digits and MySQL's zero date, and one such value must not cost the list that it is in.
