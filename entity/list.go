@@ -119,7 +119,11 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Obje
 				base(&r.edge).Lead(&r.node, &nodes.rows)
 				loader.Prime(nodes.ID(&r.node), &r.node)
 				parent := list.ParentOf(r.parent)
-				ofParent[parent] = append(ofParent[parent], &r.edge)
+				edges := ofParent[parent]
+				if edges == nil && len(group) == 1 {
+					edges = make([]*E, 0, len(rows))
+				}
+				ofParent[parent] = append(edges, &r.edge)
 			}
 			for _, key := range group {
 				pages[key] = keyset.Page(list, key, ofParent[key.Parent], base)

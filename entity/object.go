@@ -226,14 +226,19 @@ func (in Input) value(field string) (value any, given bool) {
 	return value, given
 }
 
-// unknown returns a BAD_USER_INPUT error about a field of an input that cannot be written, if there is one.
-func (o *Object[T]) unknown(input Input) error {
-	for _, name := range slices.Sorted(maps.Keys(input)) {
-		if !slices.ContainsFunc(o.members, func(m member[T]) bool { return m.inputName() == name }) {
-			return apierror.BadInput(name, "%s has no field %q that can be written", o.name, apierror.Clip(name))
+// unknown returns a BAD_USER_INPUT error about a field of an input that cannot be written, if there is one besides another.
+func (o *Object[T]) unknown(input Input, besides string) error {
+	unknown := ""
+	for name := range input {
+		written := name == besides || slices.ContainsFunc(o.members, func(m member[T]) bool { return m.inputName() == name })
+		if !written && (unknown == "" || name < unknown) {
+			unknown = name
 		}
 	}
-	return nil
+	if unknown == "" {
+		return nil
+	}
+	return apierror.BadInput(unknown, "%s has no field %q that can be written", o.name, apierror.Clip(unknown))
 }
 
 // New returns the object that an input describes, checked. A field that it does not have gets its zero value, if that may be stored.
@@ -249,7 +254,7 @@ func (o *Object[T]) New(input Input) (*T, error) {
 			return nil, err
 		}
 	}
-	return t, o.unknown(input)
+	return t, o.unknown(input, "")
 }
 
 // Change is what an input changes of an object.
@@ -267,9 +272,7 @@ func (o *Object[T]) Change(input Input) (c Change[T], err error) {
 	if c.ID, err = o.parseID("id", id); err != nil {
 		return c, err
 	}
-	rest := maps.Clone(input)
-	delete(rest, "id")
-	if err := o.unknown(rest); err != nil {
+	if err := o.unknown(input, "id"); err != nil {
 		return c, err
 	}
 	for _, m := range o.members {
