@@ -1,29 +1,10 @@
 package transport_test
 
 import (
-	"net/http"
-	"os"
-	"os/signal"
-	"runtime"
-	"runtime/pprof"
 	"testing"
-	"time"
+
+	"rollcall/session/sessiontest"
 )
 
 // TestMain fails if goroutines go on after the last test.
-func TestMain(m *testing.M) {
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt) // its goroutine stays; with -fuzz the tests start it
-	signal.Stop(interrupts)
-	before := runtime.NumGoroutine()
-	if m.Run() != 0 {
-		return // its failures say more
-	}
-	http.DefaultClient.CloseIdleConnections()
-	for end := time.Now().Add(hang); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
-			panic("goroutines have outlived the tests")
-		}
-	}
-}
+func TestMain(m *testing.M) { sessiontest.Main(m, hang) }
