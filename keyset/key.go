@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"math"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +51,6 @@ func parents(group []Key) []int64 {
 	for i, key := range group {
 		ids[i] = key.Parent.id
 	}
-	slices.Sort(ids)
 	return ids
 }
 

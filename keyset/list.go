@@ -46,7 +46,7 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 	one, same := l.window(key, columns), key.args(nil)
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
 	var all []Statement
-	for ids := range slices.Chunk(parents(group), maxArms) {
+	for ids := range slices.Chunk(slices.Sorted(slices.Values(parents(group))), maxArms) {
 		ids = padded(ids, noID, maxArms)
 		args := make([]any, 0, len(ids)*(1+len(same)))
 		for _, id := range ids {
