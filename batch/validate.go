@@ -211,7 +211,7 @@ func (v *validation) field(f Field, field *ast.FieldDefinition) error {
 		return fmt.Errorf("batch: %s is declared with Value, and leads to objects of %s: declare it with Path, or with Relation if a loader has them", name, leads.Name)
 	case f.follow != nil && leads.IsLeafType():
 		return fmt.Errorf("batch: %s is declared with %s, and has no objects, but a %s: declare it with Value", name, f.kind, leads.Name)
-	case f.scalar != "" && f.scalar != leads.Name && (f.scalar != "String" || leads.Kind != ast.Enum):
+	case f.scalar != "" && !FitsScalar(f.scalar, leads):
 		return fmt.Errorf("batch: %s is declared as %s, and the schema has %s: let both be the same", name, f.scalar, leads.Name)
 	case f.resolve != nil && (v.fieldGuarded(v.schema.Types[f.typ], field) || v.argumentsGuarded(field)):
 		return fmt.Errorf("batch: a directive stands at %s, which the plan resolves past it: declare the directive with Inert, or leave the field to its resolver with WithResolver", name)
@@ -258,6 +258,11 @@ func (v *validation) leads(f Field, to *ast.Definition) error {
 		return nil
 	}
 	return fmt.Errorf("batch: the %s %s.%s has %s, and the fields of %s are those of %v: let both be the type that it is bound to", f.kind, f.typ, f.name, f.of, to.Name, parents)
+}
+
+// FitsScalar reports whether a scalar's values are a type's: of the scalar itself or, if it is String, of an enum.
+func FitsScalar(scalar string, typ *ast.Definition) bool {
+	return scalar == typ.Name || scalar == "String" && typ.Kind == ast.Enum
 }
 
 // fits reports whether a value, or its address, may be an object of a type.

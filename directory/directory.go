@@ -7,9 +7,8 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/vektah/gqlparser/v2/ast"
-
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/apierror"
 	"rollcall/batch"

@@ -69,11 +69,11 @@ func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.
 // DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id), NOT_FOUND,
 // CONFLICT (the user has reports).
 func (d *Directory) DeleteUser(ctx context.Context, input entity.Input) (id string, err error) {
-	change, err := d.users.Change(entity.Input{"id": input["id"]})
+	number, err := d.users.InputID(input)
 	if err != nil {
 		return "", err
 	}
-	user, err := d.users.Read(ctx, change.ID, dialect.OfDB(session.DB(ctx)).ForUpdate())
+	user, err := d.users.Read(ctx, number, dialect.OfDB(session.DB(ctx)).ForUpdate())
 	if err != nil {
 		return "", err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/batch"
 	"rollcall/keyset"
 )
 
@@ -52,7 +53,7 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			case i < 0:
 				wrong = append(wrong, fmt.Errorf("entity: the schema has the argument %s, which is not declared: add entity.ListArgument(schema, %q, func(value %s, key *entity.Key) error { … })",
 					name, of.Name, cmp.Or(scalars[typ].typ, "string")))
-			case s.arguments[i].scalar != typ && (s.arguments[i].scalar != "String" || schema.Types[typ].Kind != ast.Enum):
+			case !batch.FitsScalar(s.arguments[i].scalar, schema.Types[typ]):
 				wrong = append(wrong, fmt.Errorf("entity: %s is a %s, and its ListArgument takes a %s: let both be the same", name, typ, s.arguments[i].scalar))
 			}
 		}

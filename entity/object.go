@@ -27,6 +27,7 @@ type Object[T any] struct {
 	rows        keyset.Rows[T]
 	byID        *batch.Source[int64, *T]
 	scans       map[string]func(*T) any // where columns go, by their names
+	names       []string                // of all columns, in order, once all is declared
 }
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
@@ -64,12 +65,11 @@ func (o *Object[T]) finish() error {
 		}
 		taken[m.pointer(t)] = name
 	}
+	o.names = slices.Sorted(maps.Keys(o.scans))
 	return errors.Join(wrong...)
 }
 
-func (o *Object[T]) columns() (table string, names []string) {
-	return o.table, slices.Sorted(maps.Keys(o.scans))
-}
+func (o *Object[T]) columns() (table string, names []string) { return o.table, o.names }
 
 // targets returns where columns go.
 func (o *Object[T]) targets(columns []string) []func(*T) any {
@@ -95,7 +95,7 @@ func (o *Object[T]) checkInputs(schema *ast.Schema) error {
 			i := slices.IndexFunc(o.members, func(m member[T]) bool { return m.inputName() == field.Name })
 			if i < 0 && field.Name != "id" {
 				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s has no such field to write: add .Writable(…) to its declaration", name, field.Name, o.name))
-			} else if i >= 0 && o.members[i].inputType() != field.Type.Name() && (o.members[i].inputType() != "String" || schema.Types[field.Type.Name()].Kind != ast.Enum) {
+			} else if i >= 0 && !batch.FitsScalar(o.members[i].inputType(), schema.Types[field.Type.Name()]) {
 				wrong = append(wrong, fmt.Errorf("entity: %s.%s is a %s, and %s takes a %s there: let both be the same", name, field.Name, field.Type.Name(), o.name, o.members[i].inputType()))
 			}
 			taken[field.Name] = true
@@ -150,8 +150,7 @@ func (o *Object[T]) from(columns []string) string {
 // Read reads a whole object past the batches, for a mutation. lock is what follows in the statement, such as FOR UPDATE. The error
 // is NOT_FOUND where there is none.
 func (o *Object[T]) Read(ctx context.Context, id int64, lock string) (*T, error) {
-	_, columns := o.columns()
-	all, err := o.Select(ctx, columns, o.from(columns)+" WHERE id = ?"+lock, id)
+	all, err := o.Select(ctx, o.names, o.from(o.names)+" WHERE id = ?"+lock, id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -181,6 +180,12 @@ func (o *Object[T]) parseID(field string, value any) (int64, error) {
 		return 0, err
 	}
 	return o.ParseID(field, id)
+}
+
+// InputID returns the number in the global id that an input has. The error is BAD_USER_INPUT.
+func (o *Object[T]) InputID(input Input) (int64, error) {
+	id, _ := input.value("id")
+	return o.parseID("id", id)
 }
 
 // Conflict returns the CONFLICT error for a write of the type that a unique or a foreign key has refused, with the driver's error within.
@@ -268,8 +273,7 @@ type Change[T any] struct {
 
 // Change returns the change that an input with an id describes. A field that it does not have stays. The error is BAD_USER_INPUT.
 func (o *Object[T]) Change(input Input) (c Change[T], err error) {
-	id, _ := input.value("id")
-	if c.ID, err = o.parseID("id", id); err != nil {
+	if c.ID, err = o.InputID(input); err != nil {
 		return c, err
 	}
 	if err := o.unknown(input, "id"); err != nil {
