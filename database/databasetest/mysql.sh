@@ -35,12 +35,14 @@ unpack() {
 	touch "$folder/complete"
 }
 
-# mysqld runs with the C library that it was built for, by that library's own loader.
+# mysqld runs with the C library that it was built for, by that library's own loader. It has a folder for temporary tables to itself: at
+# its start it deletes all that are there, be they those of another server's statements.
 mysqld() {
 	local data=$1
 	shift
+	mkdir -p "$data.tmp"
 	exec "$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" "$root/usr/sbin/mysqld" \
-		--no-defaults --user="$(id -un)" --basedir="$root/usr" --lc-messages-dir="$root/usr/share/mysql" --secure-file-priv=NULL --datadir="$data" "$@"
+		--no-defaults --user="$(id -un)" --basedir="$root/usr" --lc-messages-dir="$root/usr/share/mysql" --secure-file-priv=NULL --datadir="$data" --tmpdir="$data.tmp" "$@"
 }
 
 init() {
@@ -90,7 +92,7 @@ stop() {
 		[ -e "$data/pid" ] || break
 		sleep 0.25
 	done
-	rm -rf "$data" "$data.complete" "$folder/$1.log"
+	rm -rf "$data" "$data.tmp" "$data.complete" "$folder/$1.log"
 }
 
 case "${1:-}" in
