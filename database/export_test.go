@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"net"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
 )
@@ -65,3 +66,22 @@ func (d *Database) MigrateWithoutALock(ctx context.Context) error {
 
 // Tables are those that CheckSchema looks at.
 var Tables = tables
+
+// OpenPostgresThrough opens a pool of one connection, as that for queries is, over what wrap makes of a network connection.
+func OpenPostgresThrough(url string, wrap func(net.Conn) net.Conn) (*sql.DB, error) {
+	cfg, mode, err := postgresConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(conn), nil
+	}
+	pool := postgresPool((&renewal{}).postgres(cfg, false), mode, postgresSettings{readOnly: true})
+	pool.SetMaxOpenConns(1)
+	return pool, nil
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	"rollcall/dialect"
 )
@@ -142,7 +143,25 @@ func (r *renewal) postgres(cfg *pgx.ConnConfig, writes bool) *pgx.ConnConfig {
 		}
 		return failed(conn, err)
 	}
+	cfg.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &cutShort{pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}, conn}
+	}
 	return cfg
+}
+
+// cutShort ends what a connection is doing when its context ends, as pgx does by itself, and has the connection never used again. After
+// a write that took long pgx reads in the background, perhaps beyond the answer: then it is this read that fails, and pgx tells the error
+// to whoever uses the connection next.
+type cutShort struct {
+	pgconn.DeadlineContextWatcherHandler
+	conn *pgconn.PgConn
+}
+
+func (c *cutShort) HandleUnwatchAfterCancel() {
+	c.DeadlineContextWatcherHandler.HandleUnwatchAfterCancel()
+	if renewed, ok := c.conn.CustomData()[renewedKey].(*renewed); ok {
+		renewed.useless = true
+	}
 }
 
 // postgresFit is asked before a connection is used again.
