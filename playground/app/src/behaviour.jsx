@@ -1,0 +1,58 @@
+import { useEffect } from "react";
+import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
+
+/** Behaviour is what the page does beyond GraphiQL. It shows nothing. */
+export function Behaviour() {
+  useThemeOfSystem();
+  useOneTabAtATime();
+  useStorageAtTheEnd();
+}
+
+/** useThemeOfSystem lets the editors follow when the system turns light or dark, as the rest of the page does. */
+function useThemeOfSystem() {
+  const theme = useGraphiQL((state) => state.theme);
+  const { setTheme } = useGraphiQLActions();
+  useEffect(() => {
+    if (theme) return;
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setTheme(null);
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, [theme, setTheme]);
+}
+
+/** useOneTabAtATime ends a subscription with its tab: its events would be shown in the next one. */
+function useOneTabAtATime() {
+  const tab = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex]?.id);
+  const { stop } = useGraphiQLActions();
+  useEffect(() => {
+    document.querySelector(".graphiql-tab-active")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    return stop;
+  }, [tab, stop]);
+}
+
+/** useStorageAtTheEnd stores the tabs as they are when the page goes: GraphiQL does so half a second after a change. */
+function useStorageAtTheEnd() {
+  const { tabs, activeTabIndex, queryEditor, variableEditor, headerEditor, shouldPersistHeaders, storage } = useGraphiQL(
+    pick("tabs", "activeTabIndex", "queryEditor", "variableEditor", "headerEditor", "shouldPersistHeaders", "storage"),
+  );
+  useEffect(() => {
+    const store = () => {
+      if (storage.get("tabState") === null) return; // cleared by the user
+      const query = queryEditor?.getValue() ?? null;
+      const variables = variableEditor?.getValue() ?? null;
+      const headers = headerEditor?.getValue() ?? null;
+      const current = tabs.map((tab, i) => ({
+        ...(i === activeTabIndex ? { ...tab, query, variables, headers } : tab),
+        hash: null,
+        response: null,
+        ...(shouldPersistHeaders ? {} : { headers: null }),
+      }));
+      storage.set("query", query);
+      storage.set("variables", variables);
+      storage.set("tabState", JSON.stringify({ tabs: current, activeTabIndex }));
+    };
+    addEventListener("pagehide", store);
+    return () => removeEventListener("pagehide", store);
+  });
+}
