@@ -4,6 +4,7 @@ import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 /** Behaviour is what the page does beyond GraphiQL. It shows nothing. */
 export function Behaviour() {
   useThemeOfSystem();
+  useWrappedLines();
   useOneTabAtATime();
   useStorageAtTheEnd();
 }
@@ -19,6 +20,14 @@ function useThemeOfSystem() {
     dark.addEventListener("change", follow);
     return () => dark.removeEventListener("change", follow);
   }, [theme, setTheme]);
+}
+
+/** useWrappedLines shows long lines whole, as the result's pane does: the editor is narrow. */
+function useWrappedLines() {
+  const { queryEditor, variableEditor, headerEditor } = useGraphiQL(pick("queryEditor", "variableEditor", "headerEditor"));
+  useEffect(() => {
+    for (const editor of [queryEditor, variableEditor, headerEditor]) editor?.updateOptions({ wordWrap: "on", wrappingIndent: "indent" });
+  }, [queryEditor, variableEditor, headerEditor]);
 }
 
 /** useOneTabAtATime ends a subscription with its tab: its events would be shown in the next one. */

@@ -14,7 +14,7 @@ function Documentation() {
       <h2>No documentation</h2>
       <p>This server does not show its schema, so there is no documentation here, and the editor completes and checks nothing.</p>
       <p>Its answer is: “{reason}”</p>
-      <p>Operations can be run all the same.</p>
+      <p>Operations need no schema to be run.</p>
     </section>
   );
 }

@@ -36,7 +36,7 @@ export const noSchema = "// This server does not show its schema: ";
 async function introspect(url, params, headers) {
   for await (const result of results(url, params, headers)) {
     if (result.data) return result;
-    return `${noSchema}${result.errors?.[0]?.message ?? "it gives no reason"}.\n// Operations can be run all the same.`;
+    return `${noSchema}${result.errors?.[0]?.message ?? "it gives no reason"}.\n// Operations need no schema to be run.`;
   }
 }
 

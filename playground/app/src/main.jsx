@@ -1,4 +1,4 @@
-import "./workers.js";
+import "./monaco.js";
 import * as monaco from "monaco-graphql/esm/monaco-editor.js"; // not later, as GraphiQL would: so its styles are in the page's
 import "@graphiql/react/style.css";
 import "@graphiql/plugin-doc-explorer/style.css";
