@@ -25,6 +25,7 @@ const { outputFiles, metafile } = await esbuild.build({
   minify: true,
   legalComments: "none", // licenses() has them all
   jsx: "automatic",
+  alias: { "prettier/parser-babel": "prettier/plugins/babel", "prettier/parser-graphql": "prettier/plugins/graphql" }, // as modules
   loader: { ".svg": "file", ".ttf": "file", ".woff2": "file" },
   define: { "process.env.NODE_ENV": '"production"', EXAMPLES: JSON.stringify(await examples()) },
   outdir: "dist", // nothing is written there: names would depend on another

@@ -6,6 +6,7 @@ export function Behaviour() {
   useThemeOfSystem();
   useWrappedLines();
   useOneTabAtATime();
+  useVisibleTab();
   useStorageAtTheEnd();
 }
 
@@ -34,10 +35,15 @@ function useWrappedLines() {
 function useOneTabAtATime() {
   const tab = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex]?.id);
   const { stop } = useGraphiQLActions();
+  useEffect(() => stop, [tab, stop]);
+}
+
+/** useVisibleTab scrolls the tabs so that the current one is seen, and again when its title has changed. */
+function useVisibleTab() {
+  const { id, title } = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex] ?? {});
   useEffect(() => {
     document.querySelector(".graphiql-tab-active")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    return stop;
-  }, [tab, stop]);
+  }, [id, title]);
 }
 
 /** useStorageAtTheEnd stores the tabs as they are when the page goes: GraphiQL does so half a second after a change. */

@@ -47,9 +47,9 @@ async function introspect(url, params, headers) {
 async function* results(url, params, headers, signal) {
   const all = new Headers({ "Content-Type": "application/json", Accept: "text/event-stream, application/json" });
   for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value);
-  const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal });
+  const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal }).catch(disconnected);
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    yield read(await response.text(), response);
+    yield read(await response.text().catch(disconnected), response);
     return;
   }
   let result;
@@ -61,7 +61,11 @@ async function* results(url, params, headers, signal) {
     const { hasNext: _, ...shown } = result;
     yield shown;
   }
-  throw new Error("The connection was lost before the operation was complete.");
+  disconnected({ message: "the operation is not complete" });
+}
+
+function disconnected({ message }) {
+  throw new Error(`There is no connection, or it was lost: ${message}.`);
 }
 
 /** read parses an answer, which need not come from the API: a proxy may have refused the request. */
@@ -81,7 +85,7 @@ async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(disconnected);
     if (done) return;
     const blocks = (text + value).split("\n\n");
     text = blocks.pop();
