@@ -103,3 +103,8 @@ e2e: ## Run real clients and a browser against the server, on SQLite and on the 
 	go build -o e2e/bin/rollcall .
 	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
 		ROLLCALL_E2E_MYSQL=$$server ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; done
+
+screenshots: ## Take the README's pictures of the Playground anew, with Chromium.
+	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
+	go build -o e2e/bin/rollcall .
+	ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall node e2e/screenshots.js

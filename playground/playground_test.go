@@ -54,7 +54,7 @@ func TestEveryFileIsServedCompressedOrNotAsTheClientAsks(t *testing.T) {
 	}
 	for _, address := range files(t) {
 		plain, contents := send(t, "GET", address, "")
-		if got := plain.Header.Get("Content-Type"); plain.StatusCode != 200 || got == "" || got != media[path.Ext(address)] || len(contents) == 0 {
+		if got := plain.Header.Get("Content-Type"); plain.StatusCode != http.StatusOK || got == "" || got != media[path.Ext(address)] || len(contents) == 0 {
 			t.Errorf("%s: %s, %d bytes of %q", address, plain.Status, len(contents), got)
 		}
 		if int(plain.ContentLength) != len(contents) || plain.Header.Get("Content-Encoding") != "" {
@@ -85,7 +85,7 @@ func TestEveryFileIsServedCompressedOrNotAsTheClientAsks(t *testing.T) {
 		for _, accept := range []string{"gzip", "identity"} {
 			want, _ := send(t, "GET", address, accept)
 			head, body := send(t, "HEAD", address, accept)
-			if len(body) > 0 || head.StatusCode != 200 || head.Header.Get("Content-Length") != want.Header.Get("Content-Length") ||
+			if len(body) > 0 || head.StatusCode != http.StatusOK || head.Header.Get("Content-Length") != want.Header.Get("Content-Length") ||
 				head.Header.Get("Content-Encoding") != want.Header.Get("Content-Encoding") {
 				t.Errorf("HEAD %s: %s, %d bytes, %v", address, head.Status, len(body), head.Header)
 			}
@@ -149,7 +149,7 @@ func TestThePageHasNoScriptOfItsOwnAndNamesAllItLoadsRelativeToItself(t *testing
 		t.Errorf("the page names %q", named)
 	}
 	for _, name := range named {
-		if res, _ := send(t, "GET", "/"+string(name[1]), ""); !bytes.HasPrefix(name[1], []byte("playground/")) || res.StatusCode != 200 {
+		if res, _ := send(t, "GET", "/"+string(name[1]), ""); !bytes.HasPrefix(name[1], []byte("playground/")) || res.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", name[1], res.Status)
 		}
 	}
@@ -184,7 +184,7 @@ func TestNothingElseIsServed(t *testing.T) {
 		"/index.html", "/playground", "/playground/", "/playground/index.html", "/playground/page.js", "/" + script + ".gz", "/dist/index.html",
 		"/playground/..%2Fplayground.go", "/playground/%2E%2E/index.html", "/assets/" + path.Base(script), "/nowhere",
 	} {
-		if res, _ := send(t, "GET", address, "gzip"); res.StatusCode == 200 {
+		if res, _ := send(t, "GET", address, "gzip"); res.StatusCode == http.StatusOK {
 			t.Errorf("%s: %s", address, res.Status)
 		}
 	}

@@ -49,11 +49,13 @@ async function visit(address, options) {
   const page = await context.newPage();
   const wrong = [];
   const stopped = []; // requests that the page itself has ended
+  let leaving = false;
   page.on("console", (message) => wrong.push(`${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => wrong.push(`exception: ${error}`));
   page.on("requestfailed", (request) => {
     const reason = request.failure().errorText;
-    (reason === "net::ERR_ABORTED" ? stopped : wrong).push(`${reason}: ${request.url()}`);
+    if (reason !== "net::ERR_ABORTED") wrong.push(`${reason}: ${request.url()}`);
+    else if (!leaving) stopped.push(`${request.method()} ${request.url()}`);
   });
   context.on("response", (response) => {
     if (response.status() >= 400) wrong.push(`${response.status()}: ${response.url()}`);
@@ -76,6 +78,14 @@ async function visit(address, options) {
     async ready() {
       await editor.locator(".view-line").first().waitFor();
       await until(() => page.evaluate(`Boolean(globalThis.__MONACO && ${model("response.json")} && ${model("variables.json")})`));
+    },
+
+    /** reload leaves the page and opens it again; what it was loading is given up. */
+    async reload() {
+      leaving = true;
+      await page.reload();
+      leaving = false;
+      await visitor.ready();
     },
 
     /** read returns what is in an editor. */
@@ -205,7 +215,7 @@ feature("headers are sent", async ({ page, write, execute, shows }) => {
   await shows('"Grace Hopper"');
 });
 
-feature("tabs and history survive a reload", async ({ page, ready, read, write, writeDocument, tab, tabs, button, execute, shows }) => {
+feature("tabs and history survive a reload", async ({ page, reload, read, write, writeDocument, tab, tabs, button, execute, shows }) => {
   await writeDocument("query Alpha { users { totalCount } }");
   await execute();
   await shows('"totalCount"');
@@ -221,8 +231,7 @@ feature("tabs and history survive a reload", async ({ page, ready, read, write, 
   await tab("Beta");
   const document = "# still being written\nquery Beta($id: ID!) { user(id: $id) { name email } }";
   await write("operation.graphql", document); // and the page goes before GraphiQL has stored it
-  await page.reload();
-  await ready();
+  await reload();
   await tab("Beta");
   assert.deepEqual(await tabs(), ["Alpha", "Beta", "Gamma"]);
   assert.equal(await read("operation.graphql"), document);
@@ -336,7 +345,7 @@ feature("below a path of a proxy, everything works as at the root", async ({ pag
   assert.ok(workers.length >= 2 && workers.every((url) => url.startsWith(`${proxied.page}playground/`)), `the workers are ${workers}`);
 }, proxied.page);
 
-feature("light and dark follow the system until one is chosen, which survives a reload", async ({ page, ready, button }) => {
+feature("light and dark follow the system until one is chosen, which survives a reload", async ({ page, reload, button }) => {
   const isDark = async (dark) => {
     await until(async () => {
       const background = await page.evaluate('getComputedStyle(document.querySelector(".graphiql-container")).backgroundColor');
@@ -350,8 +359,7 @@ feature("light and dark follow the system until one is chosen, which survives a 
   await button("Open settings dialog").click();
   await button("Light").click();
   await isDark(false);
-  await page.reload();
-  await ready();
+  await reload();
   await isDark(false);
   await button("Open settings dialog").click();
   await button("Dark").click();

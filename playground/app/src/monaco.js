@@ -6,7 +6,13 @@ const { editorWorker, graphqlWorker, jsonWorker } = document.body.dataset;
 const files = { graphql: graphqlWorker, json: jsonWorker };
 
 globalThis.MonacoEnvironment = {
-  getWorker: (_, label) => new Worker(new URL(files[label] ?? editorWorker, document.baseURI), { type: "module", name: label }),
+  getWorker(_, label) {
+    const worker = new Worker(new URL(files[label] ?? editorWorker, document.baseURI), { type: "module", name: label });
+    // One that Monaco replaces while it is loading would leave requests that have failed: it ends when it has answered.
+    const answered = new Promise((resolve) => worker.addEventListener("message", resolve, { once: true }));
+    worker.terminate = () => answered.then(() => Worker.prototype.terminate.call(worker));
+    return worker;
+  },
 };
 
 // Its definition of GraphQL writes every directive to the console.
