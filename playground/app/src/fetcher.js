@@ -52,6 +52,8 @@ async function* results(url, params, headers, signal) {
     yield read(await response.text().catch(disconnected), response);
     return;
   }
+  // Chromium takes a request whose body was read piece by piece for a cancelled one, even at its end, unless another reads it too.
+  response.clone().text().catch(() => {});
   let result;
   for await (const { event, data } of events(response.body)) {
     if (event === "complete") return;
