@@ -100,14 +100,14 @@ func TestANumberStandsInItsTableOnce(t *testing.T) {
 
 func TestWhatNoNumberTellsHasAMeaningToo(t *testing.T) {
 	for err, want := range map[error]string{
-		nil:                   "",
-		errors.New("x"):       "",
-		pgx.ErrNoRows:         "",
+		nil:                      "",
+		errors.New("x"):          "",
+		pgx.ErrNoRows:            "",
 		sqlite3.ERROR:            "",
 		sqlite3.BUSY_RECOVERY:    "transient, waited, not stored, the database is too busy",
 		sqlite3.CONSTRAINT_CHECK: "not stored",
 		sqlite3.READONLY_DBMOVED: "read-only, not stored, the database is read-only",
-		&pgconn.PgError{}:     "",
+		&pgconn.PgError{}:        "",
 		&pgconn.PgError{Code: "0A000", Routine: "transformStmt"}: "",
 		&pgconn.PgError{Code: "40002"}:                           "not stored",
 		&pgconn.PgError{Code: "23"}:                              "", // no state of PostgreSQL's

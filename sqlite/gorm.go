@@ -68,8 +68,12 @@ func (Dialector) DefaultValueOf(field *schema.Field) clause.Expression {
 // BindVarTo implements gorm.Dialector.
 func (Dialector) BindVarTo(to clause.Writer, _ *gorm.Statement, _ any) { _ = to.WriteByte('?') }
 
-// QuoteTo implements gorm.Dialector. A name may consist of several, with dots between them, each in quotes already or not.
+// QuoteTo implements gorm.Dialector. A name may consist of several, with dots between them, each in quotes already or not. An empty
+// one gets no quotes: in these, SQLite takes it for a name.
 func (Dialector) QuoteTo(to clause.Writer, name string) {
+	if name == "" {
+		return
+	}
 	for i, part := range strings.Split(name, ".") {
 		if i > 0 {
 			_ = to.WriteByte('.')
