@@ -27,8 +27,9 @@ func (c *conn) under(ctx context.Context, fn func() error) (err error) {
 	return ended(ctx, fn())
 }
 
+// ended returns the context's error in the place of what SQLite says where it has ended: a wait for a lock is given up as busy.
 func ended(ctx context.Context, err error) error {
-	if err != nil && errors.Is(err, sqlite3.INTERRUPT) && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && (errors.Is(err, sqlite3.INTERRUPT) || errors.Is(err, sqlite3.BUSY)) {
 		return ctx.Err()
 	}
 	return err
@@ -42,7 +43,7 @@ func (c *conn) recovered(err *error) {
 	}
 }
 
-// exec runs any number of statements, to the end of each.
+// exec runs any number of statements without parameters, to the end of each.
 func (c *conn) exec(ctx context.Context, statements string) error {
 	return c.under(ctx, func() error { return c.db.Exec(statements) })
 }
@@ -117,12 +118,6 @@ func (c *conn) prepare(ctx context.Context, query string) (s *stmt, tail string,
 
 // ExecContext implements driver.ExecerContext. Of several statements each takes as many arguments as it has parameters.
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if len(args) == 0 {
-		if err := c.exec(ctx, query); err != nil {
-			return nil, err
-		}
-		return c.result(), nil
-	}
 	for rest := query; strings.TrimSpace(rest) != ""; {
 		s, tail, err := c.prepare(ctx, rest)
 		if err != nil {
