@@ -100,62 +100,6 @@ func TestThePrintedQueryHasAnAnswerInAnEmptyDirectoryToo(t *testing.T) {
 	}
 }
 
-func TestThePlaygroundNeedsNothingFromOutside(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
-	links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(get(t, s.base+"/").body, -1)
-	if len(links) < 3 {
-		t.Fatalf("the page links to %q only", links)
-	}
-	types := map[string]string{".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
-	for _, link := range links {
-		path := link[1]
-		if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
-			t.Errorf("%s is not on this server", path)
-			continue
-		}
-		asset := get(t, s.base+path)
-		if want := types[filepath.Ext(path)]; asset.contentType != want || asset.body == "" {
-			t.Errorf("%s is %d bytes of %q, want %q", path, len(asset.body), asset.contentType, want)
-		}
-		if filepath.Ext(path) == ".css" && strings.Contains(asset.body, "url(") {
-			t.Errorf("%s loads more", path)
-		}
-	}
-}
-
-func TestNoOtherPageIsServed(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
-	for _, path := range []string{"/playground", "/playground/", "/playground/playground.html", "/query/playground.html", "/nowhere"} {
-		res, err := http.Get(s.base + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
-		if res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %s", path, res.Status)
-		}
-	}
-}
-
-func TestThePlaygroundOpensWithAQueryThatShowsSomething(t *testing.T) {
-	t.Parallel()
-	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo")
-	quoted := regexp.MustCompile(`query: ("(?:[^"\\]|\\.)*")`).FindStringSubmatch(get(t, s.base+"/").body)
-	var query string
-	if len(quoted) < 2 || json.Unmarshal([]byte(quoted[1]), &query) != nil {
-		t.Fatalf("no query in the page: %q", quoted)
-	}
-	nodes, _ := field(t, s.answer(query), "users", "nodes").([]any)
-	if len(nodes) == 0 {
-		t.Error("it shows no users")
-	}
-	for _, node := range nodes {
-		if user, err := json.Marshal(node); err != nil || bytes.Contains(user, []byte("null")) || bytes.Contains(user, []byte("[]")) {
-			t.Errorf("it shows a user without a manager or teams: %s", user)
-		}
-	}
-}
-
 func TestADatabaseServerIsMigratedOnlyWhenThatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite always is
