@@ -151,7 +151,7 @@ func newReader(t *testing.T, blocks []block) *reader {
 	})
 	r.env = append(r.env, "PROGRAM="+built(t), "REPOSITORY="+repository, "CHECKOUT="+checkout, "MODULE="+module, "ROLLCALL_LISTEN="+address,
 		"CGO_ENABLED=0", "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-e", // -e: what only the tests of dependencies need may be missing
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
+		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
 	places := []string{"127.0.0.1:8080", address, "127.0.0.1:8081", freeAddress(t), "/tmp/", r.folder + "/", "=rollcall=PATH", "=rollcall=" + repository}
 	for _, kind := range databasetest.Kinds(t) {
 		if port := map[string]string{"mariadb": "3306", "postgres": "5432"}[kind]; port != "" {
