@@ -192,8 +192,8 @@ func TestTheREADMEListsItsHeadingsAndLinksToWhatIsThere(t *testing.T) {
 	}
 	listed := map[string]bool{"#first-query": true, "#contents": true}
 	for i, line := range lines {
-		for _, link := range regexp.MustCompile(`\[([^\]]*)\]\(([^)]+)\)`).FindAllStringSubmatch(line, -1) {
-			name, target := link[1], link[2]
+		for _, link := range regexp.MustCompile(`\[([^\]]*)\]\(([^)]+)\)|src(?:set)?="([^"]+)"`).FindAllStringSubmatch(line, -1) {
+			name, target := link[1], link[2]+link[3]
 			listed[target] = listed[target] || name == anchors[target]
 			if anchors[target] != "" || strings.HasPrefix(target, "https://") {
 				continue

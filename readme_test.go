@@ -36,7 +36,7 @@ var ways = []struct{ command, instead, why string }{
 	{`^go test \./\.\.\.$`, `cd "$$REPOSITORY"; go list ./...`, `this test is one of those that it runs`},
 	{`^make( |$)`, `make --dry-run -C "$$CHECKOUT" `, `it takes minutes: this sees whether the target can be made`},
 	{`^\.ci/run$`, `bash -n "$$REPOSITORY/.ci/run"`, `it takes half an hour: this sees whether it can be read`},
-	{`^npm install (.+)$`, `for name in $1; do grep "\"$$name\":" "$$REPOSITORY/e2e/package.json"; done`, `e2e installs them, for the code that needs them`},
+	{`^npm install (.+)$`, `for name in $1; do grep "\"$$name\":" "$$REPOSITORY/e2e/package.json" || exit; done`, `e2e installs them, for the code that needs them`},
 	{`^(mariadb|mariadb-dump) -u root -p`, `$1 --no-defaults $$MARIADB`, `it would ask for a password`},
 	{`^(psql|pg_dump) -h 127\.0\.0\.1 -U postgres`, `$1`, `variables name the server of the tests`},
 }
@@ -151,7 +151,7 @@ func newReader(t *testing.T, blocks []block) *reader {
 	})
 	r.env = append(r.env, "PROGRAM="+built(t), "REPOSITORY="+repository, "CHECKOUT="+checkout, "MODULE="+module, "ROLLCALL_LISTEN="+address,
 		"CGO_ENABLED=0", "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-e", // -e: what only the tests of dependencies need may be missing
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
+		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
 	places := []string{"127.0.0.1:8080", address, "127.0.0.1:8081", freeAddress(t), "/tmp/", r.folder + "/", "=rollcall=PATH", "=rollcall=" + repository}
 	for _, kind := range databasetest.Kinds(t) {
 		if port := map[string]string{"mariadb": "3306", "postgres": "5432"}[kind]; port != "" {
@@ -242,7 +242,7 @@ func (r *reader) read(t *testing.T, b block, next string) error {
 		}
 		return nil
 	case "go": // newReader has written it there
-		if s := r.run(t, `cd "$MODULE"; go vet .`); s.err != nil {
+		if s := r.run(t, `cd "$MODULE"; go build -o /dev/null .`); s.err != nil {
 			return fmt.Errorf("it cannot be compiled:\n%s", s.end())
 		}
 		return nil
@@ -287,7 +287,7 @@ func (r *reader) readInLine(t *testing.T, b block) error {
 }
 
 var (
-	serves  = regexp.MustCompile(`(?m)^"\$PROGRAM" +(serve\b|--[a-z]|$)`)
+	serves  = regexp.MustCompile(`(?m)^"\$PROGRAM" +(serve\b|--[a-z]|\|\|)`)
 	clients = map[string]*regexp.Regexp{"mariadb": regexp.MustCompile(`\bmariadb\b`), "postgres": regexp.MustCompile(`\b(psql|pg_dump)\b`)}
 	itsName = regexp.MustCompile(`\brollcall\b`)
 )
@@ -316,7 +316,7 @@ func (r *reader) do(t *testing.T, b block, next string) error {
 		if strings.HasPrefix(command, "export ") {
 			r.exports += command + "\n"
 		}
-		script += regexp.MustCompile(ways[i].command).ReplaceAllString(command, ways[i].instead) + "\n"
+		script += regexp.MustCompile(ways[i].command).ReplaceAllString(command, ways[i].instead) + " || exit\n" // -e forgives what && follows
 	}
 	beside := strings.Contains(text, "--listen=") // another server
 	if serves.MatchString(script) && !beside {
