@@ -12,7 +12,7 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines e2e
+.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,19 @@ check-generated: ## Fail if the generated code is not what `make generate` write
 		diff -rq "$$kept/$$folder" $$folder || \
 			{ echo "$$folder is out of date: run \`make generate\` and commit what it writes." >&2; exit 1; }; \
 	done
+
+PLAYGROUND_PACKAGES := npm --prefix playground/app ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+playground: ## Build the page at / anew, after a change in playground/app; this needs Node 20.
+	$(PLAYGROUND_PACKAGES)
+	npm --prefix playground/app run --silent build
+
+check-playground: ## Fail if the page at / is not what `make playground` builds; change nothing.
+	@built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; \
+	$(PLAYGROUND_PACKAGES); \
+	npm --prefix playground/app run --silent build -- "$$built/dist"; \
+	diff -rq playground/dist "$$built/dist" || \
+		{ echo "playground/dist is out of date: run \`make playground\` and commit what it writes." >&2; exit 1; }
 
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml; the first time, build them in bin/ (minutes).
 	$(GOLANGCI_LINT) run
@@ -90,3 +103,8 @@ e2e: ## Run real clients and a browser against the server, on SQLite and on the 
 	go build -o e2e/bin/rollcall .
 	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
 		ROLLCALL_E2E_MYSQL=$$server ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; done
+
+screenshots: ## Take the README's pictures of the Playground anew, with Chromium.
+	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
+	go build -o e2e/bin/rollcall .
+	ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall node e2e/screenshots.js

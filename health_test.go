@@ -252,7 +252,13 @@ func TestMetricsCountAConflictThatWasRunAgain(t *testing.T) {
 // events opens a subscription by server-sent events. Its text grows until the stream ends.
 func (s *server) events() (text *writings, ended <-chan error) {
 	s.tb.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.base+"/query", strings.NewReader(request("subscription { userChanged { kind userId } }")))
+	return s.stream(request("subscription { userChanged { kind userId } }"))
+}
+
+// stream opens what is answered by server-sent events.
+func (s *server) stream(body string) (text *writings, ended <-chan error) {
+	s.tb.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.base+"/query", strings.NewReader(body))
 	if err != nil {
 		s.tb.Fatal(err)
 	}

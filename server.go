@@ -268,10 +268,6 @@ func (s *service) assemble(context.Context) (err error) {
 	if s.Proof == "on" && !s.db.Dialect().Embedded() { // which has no connection that a COMMIT could be lost with
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
-	page, err := playground.New()
-	if err != nil {
-		return err
-	}
 	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
 		Proof:    s.proof,
@@ -297,7 +293,7 @@ func (s *service) assemble(context.Context) (err error) {
 	s.counts.Counter("rollcall_resolved_queries_total",
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
 	mux := http.NewServeMux()
-	mux.Handle("/", page)
+	mux.Handle("/", playground.New())
 	mux.Handle("/query", s.api)
 	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)
@@ -306,7 +302,7 @@ func (s *service) assemble(context.Context) (err error) {
 	return err
 }
 
-// announce prints where the server is, and a query to try.
+// announce prints where the server is, and a query to try, which any directory has an answer to.
 func (s *service) announce() {
 	base := "http://" + reachable(s.listener)
 	if s.encryption != nil {
@@ -317,7 +313,7 @@ func (s *service) announce() {
   API         %s/query
 Try:
   curl %s/query -H 'Content-Type: application/json' \
-    -d '{"query": "{ user(id: \"User:42\") { name manager { name } teams { nodes { name } } } }"}'
+    -d '{"query": "{ users(first: 3) { totalCount nodes { id name manager { name } } } }"}'
 `, redacted(s.Database), base, base, base)
 }
 

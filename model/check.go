@@ -45,7 +45,7 @@ func CheckText(field string, minLength, maxLength int) func(string) (string, err
 func CheckEmail(given string) (string, error) {
 	email, err := normalEmail(given)
 	if n := utf8.RuneCountInString(email); n > maxEmail {
-		return "", apierror.BadInput("email", "email must have at maxLength %d characters, not %d", maxEmail, n)
+		return "", apierror.BadInput("email", "email must have at most %d characters, not %d", maxEmail, n)
 	}
 	// A domain's normal form has lost some invisible characters, or has got some out of its form in ASCII.
 	hidden := strings.ContainsFunc(strings.TrimSpace(given)+email, func(r rune) bool { return !visible(r) })

@@ -189,3 +189,22 @@ func TestANameIsVisibleText(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusalSaysWhatIsAllowed(t *testing.T) {
+	for _, c := range []struct {
+		check func(string) (string, error)
+		given string
+		want  string
+	}{
+		{model.CheckName, " ", "name must have 1 to 255 characters, not 0"},
+		{model.CheckName, strings.Repeat("é", 256), "name must have 1 to 255 characters, not 256"},
+		{model.CheckName, "\u2800", "name must be visible text"},
+		{model.CheckName, "\xff", "name must be text in UTF-8"},
+		{model.CheckEmail, strings.Repeat("b", 320) + "@example.com", "email must have at most 320 characters, not 332"},
+		{model.CheckEmail, "b", "email must be a well-formed address such as ada@example.com"},
+	} {
+		if _, err := c.check(c.given); err == nil || err.Error() != c.want {
+			t.Errorf("%.20q: want %q, got %v", c.given, c.want, err)
+		}
+	}
+}

@@ -1,59 +1,53 @@
-// Package playground serves the page on which people try the API.
+// Package playground serves the page on which people try the API: GraphiQL. Its sources are in app; `make playground` builds from
+// them what is in dist.
 package playground
 
 import (
 	"bytes"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
-	"html/template"
+	"compress/gzip"
+	"embed"
+	"encoding/binary"
+	"io"
 	"net/http"
+	"path"
+	"strconv"
 	"strings"
-
-	library "github.com/wundergraph/graphql-go-tools/pkg/playground"
 )
 
-//go:embed playground.html
-var page string
-
-// example is the query that the page opens with. It shows something on the demo data.
+// dist has the page and the files that it loads. A name that ends in .gz is that of a compressed file.
 //
-//go:embed example.graphql
-var example string
+//go:embed dist
+var dist embed.FS
 
-// assetsPath is where the page finds what it loads.
-const assetsPath = "/playground"
+// types has the media type of each kind of file.
+var types = map[string]string{
+	".css":   "text/css; charset=utf-8",
+	".html":  "text/html; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".svg":   "image/svg+xml",
+	".ttf":   "font/ttf",
+	".txt":   "text/plain; charset=utf-8",
+	".woff2": "font/woff2",
+}
 
-// New returns the page and its assets, which all come from this process. It is to be mounted at the root, beside the API
-// at /query.
-func New() (http.Handler, error) {
-	parsed, err := template.New("playground").Parse(page)
-	if err != nil {
-		return nil, err
-	}
-	var html bytes.Buffer
-	if err := parsed.Execute(&html, example); err != nil {
-		return nil, err
-	}
-	assets, err := library.New(library.Config{PlaygroundPath: assetsPath}).Handlers()
-	if err != nil {
-		return nil, err
-	}
+// policy is the page's Content-Security-Policy: the page and its workers run their own scripts, and talk to this server only. The
+// editor writes styles as it goes, with small pictures in them.
+const policy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// New returns the page at / and its files in /playground/, which all come from this process. The API is to be beside it, at /query.
+// The page names all of them relative to itself, so that they may be below a path of a proxy.
+func New() http.Handler {
 	mux := http.NewServeMux()
-	for _, asset := range assets {
-		if asset.Path != assetsPath { // a page of the library's own, which does not know where the API is
-			mux.HandleFunc("GET "+asset.Path, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Cache-Control", "public, max-age=3600")
-				asset.Handler(w, r)
-			})
+	entries, _ := dist.ReadDir("dist") // which is there: this is compiled with it
+	for _, entry := range entries {
+		stored := "dist/" + entry.Name()
+		if name := strings.TrimSuffix(entry.Name(), ".gz"); name == "index.html" {
+			mux.Handle("GET /{$}", file(stored, "no-cache"))
+		} else { // named by its contents
+			mux.Handle("GET /playground/"+name, file(stored, "public, max-age=31536000, immutable"))
 		}
 	}
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(html.Bytes())
-	})
-	policy := policy(html.String())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header() // by which browsers keep pages apart
 		header.Set("Content-Security-Policy", policy)
@@ -62,16 +56,49 @@ func New() (http.Handler, error) {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		mux.ServeHTTP(w, r)
-	}), nil
+	})
 }
 
-// policy is the page's Content-Security-Policy: it runs its own scripts and talks to this server only. The Playground
-// writes styles as it goes.
-func policy(html string) string {
-	_, script, _ := strings.Cut(html, "<script>")
-	script, _, _ = strings.Cut(script, "</script>")
-	hash := sha256.Sum256([]byte(script))
-	return "default-src 'none'; script-src 'self' 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; " +
-		"style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; " +
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// file serves one file of dist, compressed if it is stored so and the client takes it so.
+func file(stored, cacheControl string) http.Handler {
+	name, compressed := strings.CutSuffix(stored, ".gz")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		contents, err := dist.ReadFile(stored)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		header, body, size := w.Header(), io.Reader(bytes.NewReader(contents)), len(contents)
+		header.Set("Content-Type", types[path.Ext(name)])
+		header.Set("Cache-Control", cacheControl)
+		switch {
+		case compressed && takesGzip(r):
+			header.Set("Content-Encoding", "gzip")
+		case compressed:
+			size = int(binary.LittleEndian.Uint32(contents[size-4:])) // RFC 1952, section 2.3.1: ISIZE
+			if body, err = gzip.NewReader(body); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+		if compressed {
+			header.Add("Vary", "Accept-Encoding")
+		}
+		header.Set("Content-Length", strconv.Itoa(size))
+		if r.Method != http.MethodHead {
+			_, _ = io.Copy(w, body)
+		}
+	})
+}
+
+// takesGzip reports whether a client accepts gzip (RFC 9110, section 12.5.3), as every browser does.
+func takesGzip(r *http.Request) bool {
+	for coding := range strings.SplitSeq(strings.Join(r.Header["Accept-Encoding"], ","), ",") {
+		name, weight, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(coding), " ", ""), ";q=")
+		if name == "gzip" {
+			q, err := strconv.ParseFloat(weight, 64)
+			return weight == "" || err == nil && q > 0
+		}
+	}
+	return false
 }

@@ -1,76 +1,495 @@
 // The Playground in a browser that can reach nothing but the server.
 import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { chromium } from "playwright-core";
-import { rename, start, within } from "../server.js";
+import { proxy } from "../proxy.js";
+import { post, rename, start } from "../server.js";
 
-const { page: address, url } = await start();
+const demo = await start();
+const proxied = await proxy(demo.page, "/api/");
 const browser = await chromium.launch({
   executablePath: process.env.ROLLCALL_E2E_CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox"],
+  args: ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
 });
 after(() => browser.close());
 
-/** open loads the Playground and keeps whatever went wrong. */
-async function open() {
-  const page = await browser.newPage();
-  const wrong = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) wrong.push(`console: ${message.text()}`);
+const patience = 30_000; // for a machine with much else to do
+
+/**
+ * feature is a test of the page, which a new visitor has opened. Whatever goes wrong fails it: a request that fails or goes elsewhere,
+ * a message on the console, an exception, something that the page's policy forbids.
+ * @param {string} name
+ * @param {(visitor: Awaited<ReturnType<typeof visit>>) => Promise<void>} run
+ * @param {string} address
+ * @param {import("playwright-core").BrowserContextOptions} options
+ */
+function feature(name, run, address = demo.page, options = {}) {
+  test(name, async () => {
+    const visitor = await visit(address, options);
+    try {
+      await run(visitor);
+      assert.deepEqual(visitor.wrong, []);
+      assert.deepEqual(visitor.stopped, []);
+    } catch (error) {
+      error.message += `\nThe page's faults: ${JSON.stringify(visitor.wrong)}. The result: ${await visitor.result().catch(String)}`;
+      throw error;
+    } finally {
+      await visitor.page.context().close();
+    }
   });
-  page.on("pageerror", (error) => wrong.push(`page: ${error}`));
-  page.on("requestfailed", (request) => wrong.push(`failed: ${request.url()}`));
-  page.on("response", (response) => {
+}
+
+/** visit opens the page, with nothing stored by an earlier visit. */
+async function visit(address, options) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(patience);
+  const page = await context.newPage();
+  const wrong = [];
+  const stopped = []; // requests that the page itself has ended
+  let leaving = false;
+  page.on("console", (message) => wrong.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => wrong.push(`exception: ${error}`));
+  page.on("requestfailed", (request) => {
+    const reason = request.failure().errorText;
+    if (reason !== "net::ERR_ABORTED") wrong.push(`${reason}: ${request.url()}`);
+    else if (!leaving) stopped.push(`${request.method()} ${request.url()}`);
+  });
+  context.on("response", (response) => {
     if (response.status() >= 400) wrong.push(`${response.status()}: ${response.url()}`);
   });
-  await page.route("**/*", (route) => {
-    if (route.request().url().startsWith(address)) return route.continue();
-    wrong.push(`outside: ${route.request().url()}`);
-    return route.abort();
+  context.on("request", (request) => {
+    if (!request.url().startsWith(address)) wrong.push(`elsewhere: ${request.url()}`);
   });
-  page.on("websocket", (socket) => {
-    if (socket.url() !== url.replace(/^http/, "ws")) wrong.push(`outside: ${socket.url()}`);
+  await context.addInitScript(() => {
+    addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => console.error("forbidden", violatedDirective, blockedURI));
   });
+  const editor = page.locator(".graphiql-query-editor .monaco-editor");
+  const model = (kind) => `__MONACO.editor.getModels().find(({ uri }) => uri.path.endsWith(${JSON.stringify(kind)}))`;
+  const visitor = {
+    page,
+    wrong,
+    stopped,
+    editor,
+
+    /** ready waits for the editors. */
+    async ready() {
+      await editor.locator(".view-line").first().waitFor();
+      await until(() => page.evaluate(`Boolean(globalThis.__MONACO && ${model("response.json")} && ${model("variables.json")})`));
+    },
+
+    /** reload leaves the page and opens it again; what it was loading is given up. */
+    async reload() {
+      leaving = true;
+      await page.reload();
+      leaving = false;
+      await visitor.ready();
+    },
+
+    /** read returns what is in an editor. */
+    read: (kind) => page.evaluate(`${model(kind)}.getValue()`),
+
+    /** result returns the text of the result's pane. */
+    result: () => visitor.read("response.json"),
+
+    /** write replaces what is in an editor. */
+    write: (kind, text) => page.evaluate(`${model(kind)}.setValue(${JSON.stringify(text)})`),
+
+    /** writeDocument writes a document whose first operation has a name of its own, and waits until GraphiQL knows it. */
+    async writeDocument(text) {
+      await visitor.write("operation.graphql", text);
+      await visitor.tab(/(?:query|mutation|subscription) +(\w+)/.exec(text)[1]);
+    },
+
+    /** tab waits until the current tab has a title. */
+    tab: (title) => page.locator(".graphiql-tab-active").getByRole("tab", { name: title, exact: true }).or(
+      page.locator(".graphiql-tab-active button", { hasText: new RegExp(`^${title}$`) }),
+    ).first().waitFor(),
+
+    tabs: () => page.locator(".graphiql-tab-button").allTextContents(),
+    button: (name) => page.getByRole("button", { name }),
+    execute: () => visitor.button("Execute query").click(),
+
+    /** shows waits until the result has all these texts. */
+    async shows(...texts) {
+      await until(async () => {
+        const result = await visitor.result();
+        return texts.every((text) => result.includes(text));
+      });
+    },
+
+    /** openExample opens one of the examples in a tab. */
+    async openExample(title) {
+      if (!(await page.locator(".examples").isVisible())) await visitor.button("Show Examples").click();
+      await page.locator(".examples button", { has: page.getByText(title, { exact: true }) }).click();
+    },
+
+    /** faults waits until the editor has underlined something, and returns what it says about it. */
+    async faults(kind) {
+      let found;
+      await until(async () => {
+        found = await page.evaluate(`__MONACO.editor.getModelMarkers({ resource: ${model(kind)}.uri }).map(({ message }) => message)`);
+        return found.length > 0;
+      });
+      return found;
+    },
+  };
   await page.goto(address);
-  await page.waitForSelector(".CodeMirror");
-  return { page, wrong };
+  await visitor.ready();
+  return visitor;
 }
 
-/** execute writes a document into the editor and runs it. */
-async function execute(page, document) {
-  await page.evaluate((text) => window.document.querySelector(".CodeMirror").CodeMirror.setValue(text), document);
-  await page.click('[title="Execute Query (Ctrl-Enter)"]');
-}
-
-const answerHas = (page, text) =>
-  page.waitForFunction((wanted) => window.document.body.innerText.includes(wanted), text, { timeout: 20_000 });
-
-test("the Playground loads with nothing from elsewhere, and runs a query", async () => {
-  const { page, wrong } = await open();
-  await execute(page, '{ user(id: "User:42") { name manager { name } } }');
-  await answerHas(page, "Kwame Weber");
-  assert.deepEqual(wrong, []);
-  await page.close();
-});
-
-test("the Playground shows the event of a subscription", async () => {
-  const { page, wrong } = await open();
-  let sockets = 0;
-  const received = new Set();
-  page.on("websocket", (socket) => {
-    sockets++;
-    socket.on("framereceived", ({ payload }) => received.add(JSON.parse(payload).type));
-  });
-  await execute(page, 'subscription { userChanged(ids: ["User:50"]) { kind user { name } } }');
-  let seen = false;
-  const event = answerHas(page, "Seen in the Playground").then(() => (seen = true));
-  for (let i = 0; !seen && i < 100; i++) {
-    await rename(url, "User:50", `Seen in the Playground ${i}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+/** until repeats something until a condition holds. */
+async function until(condition, repeat) {
+  for (const end = Date.now() + patience; !(await condition()); await new Promise((resolve) => setTimeout(resolve, 100))) {
+    if (Date.now() > end) throw new Error(`this did not become true in ${patience} ms: ${condition}`);
+    await repeat?.();
   }
-  await within("the event", event);
-  assert.equal(sockets, 1);
-  assert.ok(received.has("data"), `this is not the old protocol: ${[...received]}`); // the new one has "next"
-  assert.deepEqual(wrong, []);
-  await page.close();
+}
+
+feature("the page opens with an example that shows something", async ({ page, execute, shows, tab }) => {
+  assert.equal(await page.title(), "Rollcall");
+  await tab("UsersWithTeams");
+  await execute();
+  await shows('"name": "Grace Hopper"', '"hasNextPage": true');
+  await page.locator(".result-window").getByText('"Grace Hopper"').first().waitFor(); // it is seen, too
 });
+
+feature("the schema's documentation is read and searched", async ({ page, button }) => {
+  await button("Show Documentation Explorer").click();
+  const docs = page.locator(".graphiql-doc-explorer");
+  await docs.getByRole("combobox").fill("managerId");
+  await page.getByRole("option", { name: "CreateUserInput.managerId" }).click();
+  await docs.getByText("The global id of the user's manager; none where it is omitted or null.").waitFor();
+  await docs.getByRole("link", { name: /Go back/ }).click();
+  await docs.getByRole("link", { name: "Query", exact: true }).click();
+  await docs.getByText("What can be read.").waitFor();
+  await docs.getByRole("link", { name: "userByEmail" }).click();
+  await docs.getByText("The user with this email address, or null if there is none.").waitFor();
+});
+
+feature("the editor completes and checks", async ({ page, editor, read, writeDocument, faults }) => {
+  await editor.click();
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type("{ us");
+  const suggestions = page.locator(".suggest-widget.visible");
+  await until(
+    () => suggestions.getByText("userByEmail", { exact: true }).isVisible(),
+    () => page.keyboard.press("Control+Space"), // again, until the worker knows the schema
+  );
+  assert.ok(await suggestions.getByText("users", { exact: true }).isVisible());
+  await page.keyboard.type("erByE");
+  await until(async () => !(await suggestions.getByText("users", { exact: true }).isVisible()));
+  await page.keyboard.press("Enter");
+  await until(async () => (await read("operation.graphql")).includes("userByEmail"));
+
+  await writeDocument('query Wrong { user(id: "User:1") { nmae } }');
+  const [fault] = await faults("operation.graphql");
+  assert.match(fault, /Cannot query field "nmae" on type "User"\. Did you mean "name"\?/);
+  await page.locator(".graphiql-query-editor .squiggly-error").first().waitFor();
+});
+
+feature("variables are sent, and checked before", async ({ write, execute, shows, openExample, tab, faults }) => {
+  await openExample("One user by email, with a variable");
+  await tab("UserByEmail");
+  await execute();
+  await shows('"name": "Ada Moreau"');
+  await write("variables.json", '{ "email": "mei.lin.3@example.com", /* and a comment */ }');
+  await execute();
+  await shows('"name": "Mei Lin"');
+  await write("variables.json", '{ "email": 3 }');
+  assert.match((await faults("variables.json"))[0], /Incorrect type/);
+  await write("variables.json", '{ "email": ');
+  await execute();
+  await shows("Request not sent. Variables are invalid JSON");
+});
+
+feature("headers are sent", async ({ page, write, execute, shows }) => {
+  await page.locator('[data-name="headers"]').click();
+  await write("request-headers.json", '{ "X-Request-Source": "the headers of the Playground" }');
+  const sent = page.waitForRequest((request) => request.headers()["x-request-source"] === "the headers of the Playground");
+  await execute();
+  assert.equal((await sent).postDataJSON().operationName, "UsersWithTeams");
+  await shows('"Grace Hopper"');
+});
+
+feature("tabs and history survive a reload", async ({ page, reload, read, write, writeDocument, tab, tabs, button, execute, shows }) => {
+  await writeDocument("query Alpha { users { totalCount } }");
+  await execute();
+  await shows('"totalCount"');
+  await button("New tab").click();
+  await tab("<untitled>");
+  await writeDocument("query Beta($id: ID!) { user(id: $id) { name } }");
+  await write("variables.json", '{ "id": "User:3" }');
+  await execute();
+  await shows('"Mei Lin"');
+  await button("New tab").click();
+  await writeDocument("query Gamma { teams { totalCount } }");
+  await page.locator(".graphiql-tab-button", { hasText: "Beta" }).click();
+  await tab("Beta");
+  const document = "# still being written\nquery Beta($id: ID!) { user(id: $id) { name email } }";
+  await write("operation.graphql", document); // and the page goes before GraphiQL has stored it
+  await reload();
+  await tab("Beta");
+  assert.deepEqual(await tabs(), ["Alpha", "Beta", "Gamma"]);
+  assert.equal(await read("operation.graphql"), document);
+  assert.equal(await read("variables.json"), '{ "id": "User:3" }');
+  await execute();
+  await shows('"mei.lin.3@example.com"');
+
+  await button("Show History").click();
+  const history = page.locator(".graphiql-history");
+  await history.getByText("Beta").first().waitFor();
+  await page.locator(".graphiql-tab-button", { hasText: "Gamma" }).click();
+  await tab("Gamma");
+  await history.getByText("Alpha").first().click();
+  await tab("Alpha");
+  assert.equal(await read("operation.graphql"), "query Alpha { users { totalCount } }");
+  await page.locator(".graphiql-tab-active .graphiql-tab-close").click();
+  await until(async () => (await tabs()).length === 2);
+});
+
+feature("of several operations, the one that is chosen is run, or the one at the cursor", async ({ page, editor, openExample, tab, execute, shows, result }) => {
+  await openExample("Several operations");
+  await tab("CountUsers");
+  await execute();
+  assert.deepEqual(await page.getByRole("menuitem").allTextContents(), ["CountUsers", "CountTeams"]);
+  await page.getByRole("menuitem", { name: "CountTeams" }).click();
+  await shows('"teams"', '"totalCount": 50');
+  await editor.getByText("users").first().click();
+  await page.keyboard.press("Control+Enter");
+  await shows('"users"');
+  assert.doesNotMatch(await result(), /teams/);
+  await editor.getByText("teams").first().click();
+  await page.keyboard.press("Control+Enter");
+  await shows('"teams"');
+});
+
+feature(
+  "a subscription shows events as they arrive, until it is stopped or its tab is left",
+  async ({ stopped, writeDocument, execute, shows, result, button, tab }) => {
+    await writeDocument('subscription Changes { userChanged(ids: ["User:50"]) { kind user { name } } }');
+    await execute();
+    let renamed = 0;
+    await until(
+      async () => (await result()).includes("Seen in the Playground"),
+      () => rename(demo.url, "User:50", `Seen in the Playground ${renamed++}`),
+    );
+    await rename(demo.url, "User:50", "Seen again");
+    await shows('"Seen again"', '"UPDATED"');
+    assert.equal(proxied.open(), 1);
+    await button("Stop query").click();
+    await until(() => proxied.open() === 0);
+    await execute();
+    await until(() => proxied.open() === 1);
+    await button("New tab").click();
+    await tab("<untitled>");
+    await until(() => proxied.open() === 0);
+    await button("Execute query").waitFor();
+    assert.equal(stopped.splice(0).length, 2);
+  },
+  proxied.page,
+);
+
+feature(
+  "what is deferred is shown as it arrives, and all of it at the end",
+  async ({ writeDocument, execute, shows, result, button }) => {
+    const document = `query Later {
+      users(first: 2) { nodes { id manager { id } ...Rest @defer(label: "rest") } }
+    }
+    fragment Rest on User { manager { name } teams { nodes { name } } }`;
+    await writeDocument(document);
+    proxied.pass(1);
+    await execute();
+    await shows('"User:2"');
+    assert.doesNotMatch(await result(), /teams/);
+    proxied.pass(1);
+    await shows('"teams"');
+    assert.equal((await result()).split('"teams"').length, 2); // of one user
+    await button("Stop query").waitFor();
+    proxied.pass(Infinity);
+    await button("Execute query").waitFor();
+    const whole = await (await post(demo.url, { query: document })).json();
+    assert.deepEqual(JSON.parse(await result()), whole);
+  },
+  proxied.page,
+);
+
+feature(
+  "an answer that is cut short, or is none of the API's, is shown as what it is",
+  async ({ wrong, writeDocument, execute, shows, button }) => {
+    await writeDocument("subscription Cut { userChanged { kind } }");
+    await execute();
+    await until(() => proxied.open() === 1);
+    proxied.cut();
+    await shows("There is no connection, or it was lost");
+    await until(() => wrong.length > 0);
+    assert.match(wrong.splice(0).join(), /ERR_INCOMPLETE_CHUNKED_ENCODING/); // Chromium says so on the console
+    proxied.answerNext("<h1>Bad gateway</h1>");
+    await button("Execute query").click();
+    await shows("The answer is not JSON. Its status is 200 OK. It begins: <h1>Bad gateway</h1>");
+  },
+  proxied.page,
+);
+
+feature("below a path of a proxy, everything works as at the root", async ({ page, writeDocument, openExample, execute, shows, tab }) => {
+  await openExample("One user");
+  await tab("OneUser");
+  await execute();
+  await shows('"Kwame Weber"');
+  await writeDocument("query Wrong { usr { id } }");
+  await page.locator(".graphiql-query-editor .squiggly-error").first().waitFor(); // by a worker
+  const workers = page.workers().map((worker) => worker.url());
+  assert.ok(workers.length >= 2 && workers.every((url) => url.startsWith(`${proxied.page}playground/`)), `the workers are ${workers}`);
+}, proxied.page);
+
+feature("light and dark follow the system until one is chosen, which survives a reload", async ({ page, reload, button }) => {
+  const isDark = async (dark) => {
+    await until(async () => {
+      const background = await page.evaluate('getComputedStyle(document.querySelector(".graphiql-container")).backgroundColor');
+      const editors = await page.evaluate('[...document.querySelectorAll(".monaco-editor")].map(({ classList }) => classList.contains("vs-dark"))');
+      return background === (dark ? "rgb(33, 42, 59)" : "rgb(255, 255, 255)") && editors.every((isDark) => isDark === dark);
+    });
+  };
+  await isDark(false);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await isDark(true);
+  await button("Open settings dialog").click();
+  await button("Light").click();
+  await isDark(false);
+  await reload();
+  await isDark(false);
+  await button("Open settings dialog").click();
+  await button("Dark").click();
+  await page.emulateMedia({ colorScheme: "light" });
+  await isDark(true);
+  await button("System").click();
+  await isDark(false);
+});
+
+feature(
+  "on a phone the editor, the result and the button have room, and panes cover all of it",
+  async ({ page, editor, button, execute, shows, openExample, tab }) => {
+    const box = async (locator) => {
+      const found = await locator.boundingBox();
+      assert.ok(found.x >= 0 && found.x + found.width <= 390 && found.y >= 0 && found.y + found.height <= 844, JSON.stringify(found));
+      return found;
+    };
+    await execute();
+    await shows('"Grace Hopper"');
+    const [write, read, press] = [await box(editor), await box(page.locator(".result-window")), await box(button("Execute query"))];
+    assert.ok(write.width >= 280 && write.height >= 350, `the editor is ${JSON.stringify(write)}`);
+    assert.ok(read.width >= 350 && read.height >= 280, `the result is ${JSON.stringify(read)}`);
+    assert.ok(press.width >= 40 && press.height >= 40, `the button is ${JSON.stringify(press)}`);
+    await button("Show Documentation Explorer").click();
+    assert.ok((await box(page.locator(".graphiql-plugin"))).width >= 350);
+    await button("Hide Documentation Explorer").click();
+    await openExample("One user by email, with a variable"); // which closes the pane
+    await tab("UserByEmail");
+    await page.locator('[data-name="variables"]').click();
+    assert.ok((await box(page.locator(".graphiql-editor-tool"))).height >= 80);
+    await execute();
+    await shows('"Ada Moreau"');
+    await button("Open settings dialog").click();
+    await box(page.getByRole("dialog"));
+    assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 390);
+  },
+  demo.page,
+  { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+);
+
+feature("every example opens in a tab of its own, is not underlined, and runs", async ({ page, stopped, read, openExample, tab, tabs, execute, shows, result, button }) => {
+  const folder = new URL("../../playground/app/examples/", import.meta.url);
+  const files = (await readdir(folder)).filter((name) => name.endsWith(".graphql")).sort();
+  const titles = await page.locator(".examples strong").allTextContents();
+  assert.equal(titles.length, files.length);
+  for (const [i, file] of files.entries()) {
+    const document = await readFile(new URL(file, folder), "utf8");
+    const [, kind, name] = /^(query|mutation|subscription) (\w+)/m.exec(document);
+    await openExample(titles[i]);
+    await tab(name);
+    assert.equal(await read("operation.graphql"), document);
+    await execute();
+    if (file.includes("several")) await page.getByRole("menuitem", { name }).click();
+    if (kind === "subscription") {
+      await until(async () => (await result()).includes('"UPDATED"'), () => rename(demo.url, "User:42", "Kwame Weber"));
+      await button("Stop query").click();
+    }
+    await shows('"data"');
+    await button("Execute query").waitFor();
+    assert.doesNotMatch(await result(), /"errors"/, file);
+  }
+  assert.equal(stopped.splice(0).length, 1); // the subscription
+  assert.equal((await tabs()).length, files.length);
+  await openExample(titles[0]); // is open already
+  assert.equal((await tabs()).length, files.length);
+  assert.deepEqual(await page.evaluate("__MONACO.editor.getModelMarkers({}).map(({ message }) => message)"), []);
+});
+
+feature("errors point at the lines of the editor, of which nothing is changed", async ({ page, editor, writeDocument, execute, shows, read }) => {
+  const document = "# a comment\n\n\nquery   Wrong   {\n\n      user(id:   42.5)   { name } # another\n}\n";
+  await writeDocument(document);
+  const sent = page.waitForRequest((request) => request.method() === "POST");
+  await editor.click();
+  await page.keyboard.press("Control+Enter");
+  assert.equal((await sent).postDataJSON().query, document);
+  await shows('"errors"', '"line": 6');
+  assert.equal(await read("operation.graphql"), document);
+});
+
+feature("documents and variables are formatted when that is asked for", async ({ writeDocument, write, read, button }) => {
+  await writeDocument("query Narrow($id:ID!){ # who\nuser(id:$id){name}}");
+  await write("variables.json", '{"id":"User:1"}');
+  await button("Prettify query").click();
+  await until(async () => (await read("operation.graphql")) === "query Narrow($id: ID!) {\n  # who\n  user(id: $id) {\n    name\n  }\n}\n");
+  assert.equal(await read("variables.json"), '{\n  "id": "User:1"\n}\n');
+});
+
+feature("the keyboard alone is enough: Tab reaches the editor, Enter enters it, and after Ctrl-M Tab leaves it", async ({ page, writeDocument, read, shows }) => {
+  await writeDocument("query Keys { users { totalCount } }");
+  const isIn = (selector) => page.evaluate(`document.activeElement.closest(${JSON.stringify(selector)}) !== null`);
+  await until(() => isIn(".graphiql-query-editor .graphiql-editor"), () => page.keyboard.press("Tab"));
+  await page.keyboard.press("Enter");
+  await until(() => isIn(".monaco-editor"));
+  await page.keyboard.press("Control+End");
+  await page.keyboard.press("Tab");
+  assert.match(await read("operation.graphql"), /\}\s+$/); // it indents
+  await page.keyboard.press("Control+Enter");
+  await shows('"totalCount"');
+  await page.keyboard.press("Control+M");
+  await page.keyboard.press("Tab");
+  await until(async () => !(await isIn(".graphiql-query-editor .monaco-editor")));
+});
+
+const production = await start("--production");
+feature(
+  "a server that shows no schema is said to, and runs operations",
+  async ({ page, button, execute, shows }) => {
+    await shows("// This server does not show its schema: there is no introspection here.");
+    await button("Show Documentation Explorer").click();
+    await page.getByText("This server does not show its schema, so there is no documentation here").waitFor();
+    await execute();
+    await shows('"Grace Hopper"');
+    await button("Re-fetch GraphQL schema").click();
+    await shows("// This server does not show its schema");
+  },
+  production.page,
+);
+
+const folder = await mkdtemp(join(tmpdir(), "rollcall-documents-"));
+after(() => rm(folder, { recursive: true }));
+await writeFile(join(folder, "documents.json"), JSON.stringify({ "0": "query Listed { users { totalCount } }" }));
+const listed = await start(`--documents=${join(folder, "documents.json")}`, "--documents-only");
+feature(
+  "a server that runs only listed documents says so",
+  async ({ page, button, execute, shows }) => {
+    await shows("// This server does not show its schema: ");
+    await execute();
+    await shows('"PERSISTED_QUERY_ID_REQUIRED"');
+    await button("Show Documentation Explorer").click();
+    await page.getByText("This server does not show its schema, so there is no documentation here").waitFor();
+  },
+  listed.page,
+);

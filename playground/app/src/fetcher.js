@@ -1,0 +1,124 @@
+/**
+ * @typedef {{data?: unknown, errors?: unknown[], extensions?: unknown}} Result
+ */
+
+/**
+ * createFetcher returns what runs operations for GraphiQL. Every operation is one request, with the headers that the user has
+ * written: its answer is JSON or, of a subscription and of what is deferred, a stream of server-sent events. So what the editor
+ * holds is sent as it stands, and a proxy that passes on HTTP is enough.
+ * @param {URL} url
+ */
+export function createFetcher(url) {
+  return (params, options) => {
+    if (!("documentAST" in options)) return introspect(url, params, options.headers); // GraphiQL itself asks, for the schema
+    return {
+      subscribe({ next, error, complete }) {
+        const stop = new AbortController();
+        const run = async () => {
+          try {
+            for await (const result of results(url, params, options.headers, stop.signal)) next(result);
+            complete();
+          } catch (cause) {
+            if (!stop.signal.aborted) error({ message: cause.message });
+          }
+        };
+        run();
+        return { unsubscribe: () => stop.abort() };
+      },
+    };
+  };
+}
+
+/** noSchema is how GraphiQL's error begins where a server does not give its schema. */
+export const noSchema = "// This server does not show its schema: ";
+
+/** introspect returns the schema, or a text for the result's pane where the server gives none. */
+async function introspect(url, params, headers) {
+  for await (const result of results(url, params, headers)) {
+    if (result.data) return result;
+    return `${noSchema}${result.errors?.[0]?.message ?? "it gives no reason"}.\n// Operations need no schema to be run.`;
+  }
+}
+
+/**
+ * results yields the result of an operation each time that more of it, or another event, has arrived.
+ * @returns {AsyncGenerator<Result>}
+ */
+async function* results(url, params, headers, signal) {
+  const all = new Headers({ "Content-Type": "application/json", Accept: "text/event-stream, application/json" });
+  for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value);
+  const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal }).catch(disconnected);
+  if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    yield read(await response.text().catch(disconnected), response);
+    return;
+  }
+  let result;
+  for await (const { event, data } of events(response.body)) {
+    if (event === "complete") return;
+    const part = JSON.parse(data);
+    if (part.incremental) add(result, part);
+    else result = part;
+    const { hasNext: _, ...shown } = result;
+    yield shown;
+  }
+  disconnected({ message: "the operation is not complete" });
+}
+
+function disconnected({ message }) {
+  throw new Error(`There is no connection, or it was lost: ${message}.`);
+}
+
+/** read parses an answer, which need not come from the API: a proxy may have refused the request. */
+function read(text, { status, statusText }) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`The answer is not JSON. Its status is ${status} ${statusText}. It begins: ${text.slice(0, 300)}`);
+  }
+}
+
+/**
+ * events parses a stream of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * @param {ReadableStream<Uint8Array>} body
+ */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read().catch(disconnected);
+    if (done) return;
+    const blocks = (text + value).split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const fields = { event: "message", data: "" };
+      for (const line of block.split("\n")) {
+        const [, name, field] = /^([a-z]*): ?(.*)$/.exec(line) ?? [];
+        if (name) fields[name] = field;
+      }
+      if (fields.data || fields.event === "complete") yield fields;
+    }
+  }
+}
+
+/**
+ * add puts deferred fragments where they belong: deferSpec=20220824.
+ * @param {Result} result
+ */
+function add(result, { incremental, extensions }) {
+  for (const { path, data, errors } of incremental) {
+    const parent = path.reduce((value, key) => value?.[key], result.data);
+    if (parent && data) merge(parent, data);
+    if (errors) result.errors = [...(result.errors ?? []), ...errors];
+  }
+  if (extensions) result.extensions = { ...result.extensions, ...extensions };
+}
+
+/** merge adds fields to an object, or to each object of a list, that has others already. */
+function merge(into, from) {
+  for (const [key, value] of Object.entries(from)) {
+    if (isObject(value) && isObject(into[key])) merge(into[key], value);
+    else into[key] = value;
+  }
+}
+
+const isObject = (value) => typeof value === "object" && value !== null;
