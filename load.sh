@@ -1,1 +1,0 @@
-for i in $(seq 1 150); do curl -s 127.0.0.1:$1/query -H 'Content-Type: application/json' -d "{\"query\":\"mutation { createUser(input: {name: \\\"n\\\", email: \\\"p$1i$i@example.com\\\"}) { user { id } } }\"}"; echo; done > out$1
