@@ -155,6 +155,18 @@ func TestTimesAreStoredInUTCAndReadInWhateverForm(t *testing.T) {
 	}
 }
 
+func readAll(ctx context.Context, conn *sql.Conn, query string) error {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		continue
+	}
+	return rows.Err()
+}
+
 // forever selects numbers without end.
 const forever = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 
@@ -170,15 +182,9 @@ func TestAStatementEndsWithItsContextAndNoOtherDoes(t *testing.T) {
 			}
 			return err
 		},
-		"a query between its rows": func(ctx context.Context, conn *sql.Conn) error {
-			rows, err := conn.QueryContext(ctx, forever)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = rows.Close() }()
-			for rows.Next() {
-			}
-			return rows.Err()
+		"a query between its rows": func(ctx context.Context, conn *sql.Conn) error { return readAll(ctx, conn, forever) },
+		"a query after its first row": func(ctx context.Context, conn *sql.Conn) error {
+			return readAll(ctx, conn, forever+" WHERE x = 1 OR x < 0")
 		},
 		"a write": func(ctx context.Context, conn *sql.Conn) error {
 			_, err := conn.ExecContext(ctx, "INSERT INTO t "+forever+" WHERE x > ?", 0)
@@ -258,7 +264,8 @@ func TestAWaitForALockEndsWithItsContext(t *testing.T) {
 }
 
 func TestATransactionIsStoredWholeOrNotAtAll(t *testing.T) {
-	db := open(t, true)
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, other := openFile(t, path, true), openFile(t, path, true)
 	db.SetMaxOpenConns(1)
 	exec(t, db, "CREATE TABLE t (id integer PRIMARY KEY, of integer REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)")
 	begin := func(options *sql.TxOptions) *sql.Tx {
@@ -274,6 +281,7 @@ func TestATransactionIsStoredWholeOrNotAtAll(t *testing.T) {
 	if err := tx.Commit(); !errors.Is(err, sqlite3.CONSTRAINT_FOREIGNKEY) {
 		t.Errorf("COMMIT of what refers to nothing: %v", err)
 	}
+	exec(t, other, "PRAGMA busy_timeout = 0; DELETE FROM t") // it holds no lock
 	tx = begin(nil)
 	exec(t, tx, "INSERT INTO t VALUES (2, NULL)")
 	if err := tx.Rollback(); err != nil {
