@@ -109,7 +109,7 @@ async function visit(address, options) {
     ).first().waitFor(),
 
     tabs: () => page.locator(".graphiql-tab-button").allTextContents(),
-    button: (name) => page.getByRole("button", { name }),
+    button: (name) => page.getByRole("button", { name, exact: name.length < 4 }), // "On" is in many
     execute: () => visitor.button("Execute query").click(),
 
     /** shows waits until the result has all these texts. */
@@ -126,14 +126,10 @@ async function visit(address, options) {
       await page.locator(".examples button", { has: page.getByText(title, { exact: true }) }).click();
     },
 
-    /** faults waits until the editor has underlined something, and returns what it says about it. */
-    async faults(kind) {
-      let found;
-      await until(async () => {
-        found = await page.evaluate(`__MONACO.editor.getModelMarkers({ resource: ${model(kind)}.uri }).map(({ message }) => message)`);
-        return found.length > 0;
-      });
-      return found;
+    /** underlines waits until an editor has found a fault. */
+    async underlines(kind, fault) {
+      const faults = `__MONACO.editor.getModelMarkers({ resource: ${model(kind)}.uri }).map(({ message }) => message)`;
+      await until(async () => (await page.evaluate(faults)).some((message) => fault.test(message)));
     },
   };
   await page.goto(address);
@@ -170,7 +166,7 @@ feature("the schema's documentation is read and searched", async ({ page, button
   await docs.getByText("The user with this email address, or null if there is none.").waitFor();
 });
 
-feature("the editor completes and checks", async ({ page, editor, read, writeDocument, faults }) => {
+feature("the editor completes and checks", async ({ page, editor, read, writeDocument, underlines }) => {
   await editor.click();
   await page.keyboard.press("Control+A");
   await page.keyboard.type("{ us");
@@ -186,12 +182,11 @@ feature("the editor completes and checks", async ({ page, editor, read, writeDoc
   await until(async () => (await read("operation.graphql")).includes("userByEmail"));
 
   await writeDocument('query Wrong { user(id: "User:1") { nmae } }');
-  const [fault] = await faults("operation.graphql");
-  assert.match(fault, /Cannot query field "nmae" on type "User"\. Did you mean "name"\?/);
+  await underlines("operation.graphql", /Cannot query field "nmae" on type "User"\. Did you mean "name"\?/);
   await page.locator(".graphiql-query-editor .squiggly-error").first().waitFor();
 });
 
-feature("variables are sent, and checked before", async ({ write, execute, shows, openExample, tab, faults }) => {
+feature("variables are sent, and checked before", async ({ write, execute, shows, openExample, tab, underlines }) => {
   await openExample("One user by email, with a variable");
   await tab("UserByEmail");
   await execute();
@@ -200,19 +195,29 @@ feature("variables are sent, and checked before", async ({ write, execute, shows
   await execute();
   await shows('"name": "Mei Lin"');
   await write("variables.json", '{ "email": 3 }');
-  assert.match((await faults("variables.json"))[0], /Incorrect type/);
+  await underlines("variables.json", /Incorrect type/);
   await write("variables.json", '{ "email": ');
   await execute();
   await shows("Request not sent. Variables are invalid JSON");
 });
 
-feature("headers are sent", async ({ page, write, execute, shows }) => {
+feature("headers are sent, and kept for the next visit only if that is asked for", async ({ page, reload, read, write, execute, shows, button }) => {
   await page.locator('[data-name="headers"]').click();
   await write("request-headers.json", '{ "X-Request-Source": "the headers of the Playground" }');
   const sent = page.waitForRequest((request) => request.headers()["x-request-source"] === "the headers of the Playground");
   await execute();
   assert.equal((await sent).postDataJSON().operationName, "UsersWithTeams");
   await shows('"Grace Hopper"');
+  await reload();
+  assert.equal(await read("request-headers.json"), "");
+  await button("Open settings dialog").click();
+  await button("On").click();
+  await page.keyboard.press("Escape");
+  await write("request-headers.json", '{ "X-Kept": "1" }');
+  for (let visit = 0; visit < 2; visit++) {
+    await reload();
+    assert.equal(await read("request-headers.json"), '{ "X-Kept": "1" }');
+  }
 });
 
 feature("tabs and history survive a reload", async ({ page, reload, read, write, writeDocument, tab, tabs, button, execute, shows }) => {

@@ -65,6 +65,7 @@ function useStorageAtTheEnd() {
       }));
       storage.set("query", query);
       storage.set("variables", variables);
+      if (shouldPersistHeaders) storage.set("headers", headers);
       storage.set("tabState", JSON.stringify({ tabs: current, activeTabIndex }));
     };
     addEventListener("pagehide", store);
