@@ -82,7 +82,7 @@ func TestASavepointTakesBackWhatCameAfterIt(t *testing.T) {
 		if err := tx.Create(&note{Text: "kept"}).Error; err != nil {
 			return err
 		}
-		if err := tx.Transaction(func(tx *gorm.DB) error { return errors.Join(undo, tx.Create(&note{Text: "taken back"}).Error) }); err != undo && !errors.Is(err, undo) {
+		if err := tx.Transaction(func(tx *gorm.DB) error { return errors.Join(undo, tx.Create(&note{Text: "taken back"}).Error) }); !errors.Is(err, undo) {
 			t.Errorf("got %v", err)
 		}
 		return nil

@@ -38,7 +38,8 @@ func openFile(tb testing.TB, path string, immediate bool) *sql.DB {
 
 func exec(tb testing.TB, db interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}, query string, args ...any) sql.Result {
+}, query string, args ...any,
+) sql.Result {
 	tb.Helper()
 	result, err := db.ExecContext(tb.Context(), query, args...)
 	if err != nil {
@@ -49,7 +50,8 @@ func exec(tb testing.TB, db interface {
 
 func text(tb testing.TB, db interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}, query string, args ...any) (found string) {
+}, query string, args ...any,
+) (found string) {
 	tb.Helper()
 	if err := db.QueryRowContext(tb.Context(), query, args...).Scan(&found); err != nil {
 		tb.Fatalf("%s: %v", query, err)
@@ -62,7 +64,9 @@ func TestAValueIsReadAsItWasWritten(t *testing.T) {
 	exec(t, db, "CREATE TABLE t (v)")
 	for _, value := range []any{
 		nil, int64(0), int64(math.MinInt64), int64(math.MaxInt64), 0.5, math.MaxFloat64, math.Inf(-1), "", "é", "a\x00b", "\xff\xfe", "\ufeff",
-		strings.Repeat("x", 1<<20), "2024-01-01 09:00:00+00:00", []byte{}, []byte("a\x00\xff"),
+		strings.Repeat("x", 1<<20), "2024-01-01 09:00:00+00:00",
+		[]byte{},
+		[]byte("a\x00\xff"),
 	} {
 		exec(t, db, "DELETE FROM t; INSERT INTO t VALUES (?)", value)
 		for _, query := range []string{"SELECT v FROM t", "SELECT v FROM t WHERE v IS ?"} {
@@ -155,8 +159,11 @@ func TestTimesAreStoredInUTCAndReadInWhateverForm(t *testing.T) {
 	}
 }
 
-func readAll(ctx context.Context, conn *sql.Conn, query string) error {
-	rows, err := conn.QueryContext(ctx, query)
+func readAll(ctx context.Context, from interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, query string, args ...any,
+) error {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -176,11 +183,7 @@ func TestAStatementEndsWithItsContextAndNoOtherDoes(t *testing.T) {
 	exec(t, db, "CREATE TABLE t (x)")
 	for name, run := range map[string]func(ctx context.Context, conn *sql.Conn) error{
 		"a query before its first row": func(ctx context.Context, conn *sql.Conn) error {
-			rows, err := conn.QueryContext(ctx, forever+" WHERE x < 0")
-			if err == nil {
-				_ = rows.Close()
-			}
-			return err
+			return readAll(ctx, conn, forever+" WHERE x < 0")
 		},
 		"a query between its rows": func(ctx context.Context, conn *sql.Conn) error { return readAll(ctx, conn, forever) },
 		"a query after its first row": func(ctx context.Context, conn *sql.Conn) error {
@@ -385,9 +388,8 @@ func TestStatementsTakeTheArgumentsThatTheyHaveParametersFor(t *testing.T) {
 	for query, args := range map[string][]any{
 		"SELECT 1; SELECT 2": nil, "": nil, "-- nothing": nil, "SELECT ?": nil, "SELECT ?, ?": {1}, "SELECT 1": {1}, "SELECT :a": {sql.Named("a", 1)}, "nonsense": nil,
 	} {
-		if rows, err := db.QueryContext(t.Context(), query, args...); err == nil {
+		if err := readAll(t.Context(), db, query, args...); err == nil {
 			t.Errorf("%q with %v was run", query, args)
-			_ = rows.Close()
 		}
 	}
 	for query, args := range map[string][]any{"DELETE FROM t; DELETE FROM t WHERE x = ?": {1, 2}, "DELETE FROM t WHERE x = ?": {}, "DELETE FROM t WHERE x = :x": {sql.Named("x", 1)}} {
@@ -405,16 +407,22 @@ func TestAPreparedStatementLearnsOfAChangedSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = statement.Close() }()
-	for _, want := range []string{"[x]", "[x at]"} {
+	columns := func() []string {
 		rows, err := statement.QueryContext(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = rows.Close() }()
 		columns, err := rows.Columns()
-		if !rows.Next() || err != nil || fmt.Sprint(columns) != want {
-			t.Errorf("%v, want %s, %v, %v", columns, want, err, rows.Err())
+		if !rows.Next() || err != nil || rows.Err() != nil {
+			t.Errorf("%v, %v", err, rows.Err())
 		}
-		_ = rows.Close()
+		return columns
+	}
+	for _, want := range []string{"[x]", "[x at]"} {
+		if got := fmt.Sprint(columns()); got != want {
+			t.Errorf("want %s, got %s", want, got)
+		}
 		exec(t, db, "DROP TABLE t; CREATE TABLE t (x, at datetime); INSERT INTO t VALUES (1, '2024-01-01')")
 	}
 	var at time.Time
