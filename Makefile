@@ -12,7 +12,7 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines e2e playground check-playground screenshots
+.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines weight e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -97,6 +97,9 @@ lines: ## Count the lines of production Go in each package, of the working tree 
 	@git grep -c '' $(COMMIT) -- '*.go' ':!*_test.go' ':!*test/*' ':!*/generated/*' ':!*/testdata/*' ':!bench/*' ':!e2e/*' | \
 		awk -F: '{ if (!sub("/[^/]*$$", "", $$(NF - 1))) $$(NF - 1) = "."; lines[$$(NF - 1)] += $$NF; all += $$NF } \
 		END { for (folder in lines) printf "%7d  %s\n", lines[folder], folder | "sort -k 2"; close("sort -k 2"); printf "%7d  in all\n", all }'
+
+weight: ## Build from empty caches, and print how long that takes, how large modules and program are, and when it is ready.
+	.ci/weight
 
 e2e: ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error

@@ -26,28 +26,28 @@ import (
 type config struct {
 	Serve   struct{} `cmd:"" default:"withargs" help:"Serve the API and the Playground (the default command)."`
 	Migrate struct{} `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
-	Version struct{} `cmd:"" help:"Print the version, then stop."`
+	Version struct{} `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
 
 	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
-	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations; SQLite has one for these. Default: ${default}."`
+	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations, where SQLite has one; there are 4 more for the server's own needs. Default: ${default}."`
 	LogFormat   string        `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
 	LogLevel    string        `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
-	Echo        bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows."`
+	Echo        bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows. It shows values too, such as names and emails."`
 	Listen      string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Where to serve. Without a host: on every address, which needs --allow-anonymous; port 0: any that is free. Default: ${default}."`
 	Deadline    time.Duration `placeholder:"DURATION" default:"10s" help:"How long an operation may take. Default: ${default}."`
 	Proof       string        `name:"commit-proof" placeholder:"on|off" enum:"on,off" default:"on" help:"Whether each mutation stores its id, so that its fate is known even if the connection is lost while it is stored; SQLite needs none. Default: ${default}."`
 	MaxPage     int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
 	MaxBatch    int           `placeholder:"N" default:"50" help:"Most operations that one request may hold, as an array; 0 allows no arrays. Default: ${default}."`
 	MaxDepth    int           `placeholder:"N" default:"15" help:"Most fields below each other in a document. Default: ${default}."`
-	MaxCost     int           `placeholder:"N" default:"100000" help:"Most that an operation may cost, and an array of them: 1 for each object that it may return, a tenth for each other value. Default: ${default}."`
+	MaxCost     int           `placeholder:"N" default:"100000" help:"Most that an operation may cost, and an array of them: 1 for each object that the answer may have, a tenth for each other value. Default: ${default}."`
 	Documents   string        `placeholder:"FILE" help:"Documents that clients may name by an id instead of sending them: a manifest of Relay, Apollo or GraphQL Code Generator."`
 	OnlyThese   bool          `name:"documents-only" help:"Refuse every document that is not in --documents, so the Playground's too."`
 	CORSOrigin  []string      `placeholder:"ORIGIN" help:"Origins whose pages may use the API, such as https://example.com; https://*.example.com is all below a domain, * is all."`
-	TLSCert     string        `placeholder:"FILE" help:"The certificate, in PEM, to serve HTTPS with; --tls-key goes with it."`
+	TLSCert     string        `placeholder:"FILE" help:"The certificate, in PEM, to serve HTTPS with; --tls-key goes with it. It is read at the start."`
 	TLSKey      string        `placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	Concurrency int           `placeholder:"N" default:"128" help:"Most requests that run at once; four times as many may wait, and more are refused. Default: ${default}."`
 	Production  bool          `help:"Answer no introspection, and suggest nothing in errors."`
-	Metrics     string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from the API. Default: nowhere."`
+	Metrics     string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from the API. Without a host: on every address, so other machines may reach it. Default: nowhere."`
 	Shutdown    time.Duration `name:"shutdown-timeout" placeholder:"DURATION" help:"How long the server may take to end; what runs then is cancelled. Default: 5s more than the deadline."`
 	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
 	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
@@ -71,8 +71,9 @@ The URL of a database is one of
 MySQL and MariaDB take tls, tls-ca=FILE, tls-cert=FILE and tls-key=FILE, PostgreSQL pooler=session or transaction.
 
 Besides the limits below these are fixed: a body of 1 MiB, headers of 64 KiB; in a document 10,000 tokens and lines, nesting of
-50 (of lists 8), 100 directives, 5,000 selections and values, and about 380 repeats of one field; variables in 50 levels; 100
-operations at a time on one WebSocket; 10 s for headers to arrive, 30 s for a body or for a client to read, two minutes idle.`
+50 (of lists 8), 100 directives, 5,000 selections and values, and between the same braces about 380 fields that have the same name
+or alias, fewer if they have fields of their own; variables in 50 levels; 100 operations at a time on one WebSocket; 10 s for
+headers to arrive, 30 s for a body or for a client to read, two minutes idle.`
 
 // errHelped is what parse returns after it has printed the help that was asked for.
 var errHelped = errors.New("help was printed")
@@ -91,6 +92,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		kong.Writers(out, err),
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Help(help),
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 	)
 	if parseErr != nil {
@@ -112,6 +114,22 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		return cfg, err
 	}
 	return cfg, cfg.check()
+}
+
+// ownFlags lists the flags that matter to a command other than serve. All flags are the program's, so that none is refused.
+var ownFlags = map[string][]string{
+	"migrate": {"database", "echo", "log-format", "log-level"},
+	"version": {},
+}
+
+// help prints the help, for a command without the flags that do not matter to it.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	if own, ok := ownFlags[ctx.Command()]; ok {
+		for _, flag := range ctx.Flags() {
+			flag.Hidden = flag.Name != "help" && !slices.Contains(own, flag.Name)
+		}
+	}
+	return kong.DefaultHelpPrinter(options, ctx)
 }
 
 // asCommand translates the usual ways to ask for help and for the version into this program's.

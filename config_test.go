@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -69,32 +71,52 @@ func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
 }
 
 func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"-h"}, {"serve", "--help"}, {"migrate", "--help"}} {
-		var out bytes.Buffer
-		if _, err := parse(args, &out, io.Discard); !errors.Is(err, errHelped) {
-			t.Fatalf("%q: %v", args, err)
-		}
-		told := map[string]bool{}
-		for _, line := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)(?:=\S+)?\n? {2,}\S.*`).FindAllStringSubmatch(out.String(), -1) {
-			told[line[1]] = true
-			if _, known := flags[line[1]]; !known && line[1] != "help" {
-				t.Errorf("%q: the tests do not know --%s", args, line[1])
-			}
-		}
-		for name := range flags {
-			if !told[name] {
-				t.Errorf("%q says nothing about --%s:\n%s", args, name, &out)
-			}
-		}
-		if args[0] != "--help" {
-			continue
-		}
-		for _, command := range []string{"serve", "migrate", "version"} {
-			if !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(out.String()) {
-				t.Errorf("nothing about %s:\n%s", command, &out)
-			}
+	all := append(slices.Sorted(maps.Keys(flags)), "help")
+	slices.Sort(all)
+	for _, args := range []string{"--help", "-h", "help", "serve --help", "help serve"} {
+		if got := helpedFlags(t, args); !slices.Equal(got, all) {
+			t.Errorf("%s tells of %q, want %q", args, got, all)
 		}
 	}
+	for _, command := range []string{"serve", "migrate", "version"} {
+		if text := helpOf(t, "--help"); !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(text) {
+			t.Errorf("nothing about %s:\n%s", command, text)
+		}
+	}
+}
+
+func TestHelpForACommandTellsOnlyTheFlagsThatMatterToIt(t *testing.T) {
+	for args, want := range map[string][]string{
+		"version --help": {"help"},
+		"help version":   {"help"},
+		"migrate --help": {"database", "echo", "help", "log-format", "log-level"},
+		"help migrate":   {"database", "echo", "help", "log-format", "log-level"},
+	} {
+		if got := helpedFlags(t, args); !slices.Equal(got, want) {
+			t.Errorf("%s tells of %q, want %q", args, got, want)
+		}
+	}
+	parsed(t, "migrate", "--pool-size=3") // what does not matter is not refused
+}
+
+// helpOf returns the help that is printed.
+func helpOf(tb testing.TB, args string) string {
+	tb.Helper()
+	var out bytes.Buffer
+	if _, err := parse(strings.Fields(args), &out, io.Discard); !errors.Is(err, errHelped) {
+		tb.Fatalf("%s: %v", args, err)
+	}
+	return out.String()
+}
+
+// helpedFlags returns the names of the flags that the help tells of, sorted.
+func helpedFlags(tb testing.TB, args string) (names []string) {
+	tb.Helper()
+	for _, line := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)(?:=\S+)?\n? {2,}\S.*`).FindAllStringSubmatch(helpOf(tb, args), -1) {
+		names = append(names, line[1])
+	}
+	slices.Sort(names)
+	return names
 }
 
 func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {

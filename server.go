@@ -302,7 +302,7 @@ func (s *service) assemble(context.Context) (err error) {
 	return err
 }
 
-// announce prints where the server is, and a query to try.
+// announce prints where the server is, and a query to try, which any directory has an answer to.
 func (s *service) announce() {
 	base := "http://" + reachable(s.listener)
 	if s.encryption != nil {
@@ -313,7 +313,7 @@ func (s *service) announce() {
   API         %s/query
 Try:
   curl %s/query -H 'Content-Type: application/json' \
-    -d '{"query": "{ user(id: \"User:42\") { name manager { name } teams { nodes { name } } } }"}'
+    -d '{"query": "{ users(first: 3) { totalCount nodes { id name manager { name } } } }"}'
 `, redacted(s.Database), base, base, base)
 }
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/ncruces/go-sqlite3"
 
 	"rollcall/database/databasetest"
 )
@@ -32,8 +32,7 @@ func TestWhatSQLiteItselfDoesToItsFileIsNoDamage(t *testing.T) {
 			if err == nil {
 				err = tx.Commit().Error
 			}
-			var busy interface{ Code() int }
-			if errors.As(err, &busy) && busy.Code()&0xff == sqlite3.SQLITE_BUSY { // the other one takes its time
+			if errors.Is(err, sqlite3.BUSY) { // the other one takes its time
 				tx.Rollback()
 			} else if err != nil {
 				t.Errorf("transaction %d: %v", n, err)

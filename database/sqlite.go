@@ -5,24 +5,21 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/pressly/goose/v3"
-	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
-	driverSQLite "modernc.org/sqlite"
 
 	"rollcall/dialect"
+	"rollcall/sqlite"
 )
 
 var sqliteProduct = product{
 	Dialect: dialect.SQLite,
 	goose:   goose.DialectSQLite3,
-	gorm:    func(pool *sql.DB) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: pool}) },
+	gorm:    func(pool *sql.DB) gorm.Dialector { return sqlite.Dialector{Pool: pool} },
 
 	versioned:      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
 	tablesAndFlaws: "SELECT name, '' FROM sqlite_master WHERE type = 'table'", // they are all alike
@@ -35,15 +32,15 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 	if err != nil {
 		return nil, err
 	}
-	write := url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"}}
-	read := url.Values{"mode": {"ro"}, "_query_only": {"1"}}
-	held := sql.OpenDB(sqliteConnector(path, write))
+	makeFile(path)
+	write := sqlite.Connector{Path: path, Immediate: true, Pragmas: sqlitePragmas("journal_mode = WAL")}
+	read := sqlite.Connector{Path: path, ReadOnly: true, Pragmas: sqlitePragmas("query_only = ON")}
+	held := sql.OpenDB(write)
 	files, err := openFiles(ctx, path, held)
 	if err != nil {
 		return nil, sqliteFailure(ctx, path, errors.Join(err, held.Close()))
 	}
-	guarded := func(params url.Values) *sql.DB {
-		base := sqliteConnector(path, params)
+	guarded := func(base sqlite.Connector) *sql.DB {
 		return sql.OpenDB(connector{base, func(ctx context.Context) (driver.Conn, error) { return files.connect(ctx, base) }})
 	}
 	p := pools{write: guarded(write), read: guarded(read), side: guarded(write)}.sized(opt)
@@ -55,7 +52,7 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 		return nil, sqliteFailure(ctx, path, errors.Join(err, files.close()))
 	}
 	return &Database{product: sqliteProduct, pools: p, renewal: newRenewal(), files: files, maintain: func(ctx context.Context, fn func(*sql.DB) error) error {
-		return sqliteMaintain(ctx, path, write, fn)
+		return sqliteMaintain(ctx, write, fn)
 	}}, nil
 }
 
@@ -78,20 +75,17 @@ func sqlitePath(path string) (string, error) {
 	return path, nil
 }
 
-// sqliteConnector connects to the file, with these parameters of the driver besides those that all pools share.
-func sqliteConnector(path string, params url.Values) driver.Connector {
-	query := url.Values{
-		"_busy_timeout": {"5000"}, "_foreign_keys": {"on"},
-		"_time_format": {"sqlite"}, "_timezone": {"UTC"}, // in UTC, texts sort as their times do
+// sqlitePragmas returns what all connections are set to, then what some are.
+func sqlitePragmas(own ...string) []string {
+	return append([]string{"busy_timeout = 5000", "foreign_keys = ON", "synchronous = FULL"}, own...)
+}
+
+// makeFile makes an empty file that its owner alone writes, unless it is there: the driver would leave that to the process's umask.
+// What cannot be made is SQLite's to complain of.
+func makeFile(path string) {
+	if file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644); err == nil {
+		_ = file.Close()
 	}
-	maps.Copy(query, params)
-	name := "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")
-	name = strings.NewReplacer("%", "%25", "#", "%23").Replace(name)
-	connector, err := driverSQLite.NewConnector("file:" + name + "?" + query.Encode())
-	if err != nil {
-		panic(err) // it checks only that the query parses
-	}
-	return connector
 }
 
 var errNoWAL = errors.New("no write-ahead log")
@@ -119,13 +113,15 @@ func sqliteCheck(ctx context.Context, writer *sql.DB) error {
 
 // sqliteMaintain locks an empty file beside the database. The database's own lock will not do:
 // it lasts for a transaction, and every migration is one.
-func sqliteMaintain(ctx context.Context, path string, params url.Values, fn func(pool *sql.DB) error) error {
-	lock := sql.OpenDB(sqliteConnector(path+"-lock", url.Values{"_busy_timeout": {"600000"}}))
+func sqliteMaintain(ctx context.Context, database sqlite.Connector, fn func(pool *sql.DB) error) error {
+	path := database.Path + "-lock"
+	makeFile(path)
+	lock := sql.OpenDB(sqlite.Connector{Path: path, Pragmas: []string{"busy_timeout = 600000"}})
 	return locked(ctx, lock, func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
 		return err
 	}, func() error {
-		pool := sql.OpenDB(sqliteConnector(path, params))
+		pool := sql.OpenDB(database)
 		return errors.Join(fn(pool), pool.Close())
 	})
 }

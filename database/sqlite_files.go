@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/ncruces/go-sqlite3"
 )
 
 // movedError says that a file of the SQLite database is not the one any more that was opened. What is written goes into a
@@ -24,8 +24,8 @@ func (e *movedError) Error() string {
 	return e.Path + " has been deleted, replaced or overwritten since it was opened: restart rollcall"
 }
 
-// Code is SQLite's own for that, which it gives where there is no write-ahead log.
-func (*movedError) Code() int { return sqlite3.SQLITE_READONLY_DBMOVED }
+// Unwrap returns SQLite's own error for that, which it gives where there is no write-ahead log.
+func (*movedError) Unwrap() error { return sqlite3.READONLY_DBMOVED }
 
 // sqliteFiles watches the files of an open database.
 type sqliteFiles struct {
@@ -114,6 +114,7 @@ func openFiles(ctx context.Context, path string, held *sql.DB) (*sqliteFiles, er
 			return nil, err
 		}
 	}
+	shareIndex(target+"-shm", f.known[path])
 	f.looked.Store(new(time.Now()))
 	return f, nil
 }

@@ -13,6 +13,7 @@ import (
 	driverMySQL "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/ncruces/go-sqlite3"
 )
 
 // Facts are a set of what an error means.
@@ -75,10 +76,7 @@ func Is(err error, facts Facts) bool { return MeaningOf(err).Is(facts) }
 func MeaningOf(err error) Meaning {
 	var my *driverMySQL.MySQLError
 	var pg *pgconn.PgError
-	var lite interface { // *sqlite.Error
-		error
-		Code() int
-	}
+	var lite sqlite3.ExtendedErrorCode
 	var m Meaning
 	switch {
 	case err == nil:
@@ -92,9 +90,9 @@ func MeaningOf(err error) Meaning {
 		}
 		m.Number, m.Text, m.Constraint = pg.Code, pg.Message, pg.ConstraintName
 	case errors.As(err, &lite):
-		code := strconv.Itoa(lite.Code())
-		m = sqliteErrors.first(code, strconv.Itoa(lite.Code()&0xff))
-		m.Number, m.Text, m.Constraint = code, err.Error(), sqliteConstraint(lite.Error())
+		code := strconv.Itoa(int(lite))
+		m = sqliteErrors.first(code, strconv.Itoa(int(lite.Code())))
+		m.Number, m.Text, m.Constraint = code, err.Error(), sqliteConstraint(err)
 	case errors.Is(err, pgx.ErrTxCommitRollback):
 		m = Meaning{Facts: NotStored, Text: err.Error()}
 	case gone(err):
@@ -150,9 +148,12 @@ func (t errorTable) first(numbers ...string) Meaning {
 	return Meaning{}
 }
 
-// sqliteConstraint takes the columns from "… UNIQUE constraint failed: users.email (2067)".
-func sqliteConstraint(text string) string {
-	columns := text[strings.LastIndex(text, ": ")+1:]
-	columns, _, _ = strings.Cut(columns, " (")
-	return strings.TrimSpace(columns)
+// sqliteConstraint takes the columns from "… UNIQUE constraint failed: users.email".
+func sqliteConstraint(err error) string {
+	lite, ok := errors.AsType[*sqlite3.Error](err)
+	if !ok {
+		return ""
+	}
+	text := lite.Error()
+	return strings.TrimSpace(text[strings.LastIndex(text, ": ")+1:])
 }

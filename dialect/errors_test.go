@@ -12,6 +12,7 @@ import (
 	driverMySQL "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/ncruces/go-sqlite3"
 )
 
 // factNames are in the order of the constants.
@@ -33,11 +34,14 @@ func (m Meaning) String() string {
 	return strings.Join(words, ", ")
 }
 
-type resultCodeError int
-
-func (c resultCodeError) Code() int { return int(c) }
-func (c resultCodeError) Error() string {
-	return "constraint failed: UNIQUE constraint failed: users.email (2067)"
+// constraintError is SQLite's own error of a table's key.
+func constraintError(key string) error {
+	db, err := sqlite3.Open(":memory:")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	return db.Exec("CREATE TABLE users (email text " + key + "); INSERT INTO users VALUES ('x'), ('x')")
 }
 
 // drivers have how each makes an error from its number.
@@ -46,8 +50,14 @@ var drivers = map[string]struct {
 	fail  func(number string) error
 }{
 	"SQLite": {sqliteErrors, func(number string) error {
+		switch number {
+		case "1555":
+			return constraintError("PRIMARY KEY")
+		case "2067":
+			return constraintError("UNIQUE")
+		}
 		code, _ := strconv.Atoi(number)
-		return resultCodeError(code)
+		return sqlite3.ExtendedErrorCode(code)
 	}},
 	"MySQL": {mysqlErrors, func(number string) error {
 		code, _ := strconv.Atoi(number)
@@ -90,14 +100,14 @@ func TestANumberStandsInItsTableOnce(t *testing.T) {
 
 func TestWhatNoNumberTellsHasAMeaningToo(t *testing.T) {
 	for err, want := range map[error]string{
-		nil:                   "",
-		errors.New("x"):       "",
-		pgx.ErrNoRows:         "",
-		resultCodeError(1):    "",
-		resultCodeError(261):  "transient, waited, not stored, the database is too busy", // SQLITE_BUSY_RECOVERY
-		resultCodeError(275):  "not stored",                                              // SQLITE_CONSTRAINT_CHECK
-		resultCodeError(1032): "read-only, not stored, the database is read-only",        // SQLITE_READONLY_DBMOVED
-		&pgconn.PgError{}:     "",
+		nil:                      "",
+		errors.New("x"):          "",
+		pgx.ErrNoRows:            "",
+		sqlite3.ERROR:            "",
+		sqlite3.BUSY_RECOVERY:    "transient, waited, not stored, the database is too busy",
+		sqlite3.CONSTRAINT_CHECK: "not stored",
+		sqlite3.READONLY_DBMOVED: "read-only, not stored, the database is read-only",
+		&pgconn.PgError{}:        "",
 		&pgconn.PgError{Code: "0A000", Routine: "transformStmt"}: "",
 		&pgconn.PgError{Code: "40002"}:                           "not stored",
 		&pgconn.PgError{Code: "23"}:                              "", // no state of PostgreSQL's

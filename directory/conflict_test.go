@@ -7,8 +7,8 @@ import (
 
 	driverMySQL "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/ncruces/go-sqlite3"
 	"gorm.io/gorm"
-	driverSQLite "modernc.org/sqlite"
 
 	"rollcall/apierror"
 	"rollcall/database"
@@ -95,7 +95,7 @@ func checkConflict(t *testing.T, cause error, field, message string) {
 	}
 	var mysql *driverMySQL.MySQLError
 	var postgres *pgconn.PgError
-	var sqlite *driverSQLite.Error
+	var sqlite *sqlite3.Error
 	if !errors.As(err, &mysql) && !errors.As(err, &postgres) && !errors.As(err, &sqlite) {
 		t.Errorf("%v has lost the driver's error", err)
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
-	_ "modernc.org/sqlite"
 
 	"rollcall/batch"
 	"rollcall/entity"
 	"rollcall/keyset"
+	"rollcall/sqlite"
 )
 
 const shopSchema = `
@@ -234,10 +234,7 @@ func TestStartUpNamesWhatTheSchemaAndTheDeclarationsDoNotBothSay(t *testing.T) {
 }
 
 func TestStartUpNamesTheColumnsThatNoMigrationHas(t *testing.T) {
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "shop.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sql.OpenDB(sqlite.Connector{Path: filepath.Join(t.TempDir(), "shop.db")})
 	defer func() { _ = db.Close() }()
 	for _, table := range []string{
 		"CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT, floors INTEGER, opened TEXT)",
@@ -250,7 +247,7 @@ func TestStartUpNamesTheColumnsThatNoMigrationHas(t *testing.T) {
 	}
 	d := declared("", nil)
 	d.Plan()
-	err = d.Check(t.Context(), db)
+	err := d.Check(t.Context(), db)
 	for _, want := range []string{"Shop", "shops.owner_id", "ALTER TABLE shops ADD COLUMN owner_id", "ShopStaffEdge", "employments.since"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)

@@ -2,6 +2,7 @@ package operation_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,14 +13,13 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
-	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/schematest/generated"
 	"rollcall/session"
+	"rollcall/sqlite"
 )
 
 // tellers resolve a schema of accounts. Each type that gqlgen generates is embedded, so that what this example
@@ -68,18 +68,18 @@ func Example() {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 
-	// SkipDefaultTransaction, since the session is the transaction. _txlock, since a mutation may read before it
+	// SkipDefaultTransaction, since the session is the transaction. Immediate, since a mutation may read before it
 	// writes: it must not find then that another one has written meanwhile.
-	file := "file:" + filepath.Join(folder, "bank.db") + "?_txlock=immediate&_busy_timeout=5000&_journal_mode=WAL"
-	db, err := gorm.Open(sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: file}), &gorm.Config{SkipDefaultTransaction: true})
-	if err != nil {
-		panic(err)
-	}
-	pool, err := db.DB()
-	if err != nil {
-		panic(err)
-	}
+	pool := sql.OpenDB(sqlite.Connector{
+		Path:      filepath.Join(folder, "bank.db"),
+		Immediate: true,
+		Pragmas:   []string{"busy_timeout = 5000", "journal_mode = WAL"},
+	})
 	defer func() { _ = pool.Close() }()
+	db, err := gorm.Open(sqlite.Dialector{Pool: pool}, &gorm.Config{SkipDefaultTransaction: true})
+	if err != nil {
+		panic(err)
+	}
 	if err := db.AutoMigrate(&schematest.Account{}); err != nil {
 		panic(err)
 	}

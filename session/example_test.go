@@ -2,18 +2,18 @@ package session_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
-	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"rollcall/schematest"
 	"rollcall/session"
+	"rollcall/sqlite"
 )
 
 // ExampleRun moves money between two accounts, over SQLite.
@@ -23,18 +23,18 @@ func ExampleRun() {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	// SkipDefaultTransaction, since the session is the transaction. _txlock, since a Write may read before it
+	// SkipDefaultTransaction, since the session is the transaction. Immediate, since a Write may read before it
 	// writes: it must not find then that another one has written meanwhile.
-	file := "file:" + filepath.Join(folder, "bank.db") + "?_txlock=immediate&_busy_timeout=5000&_journal_mode=WAL"
-	db, err := gorm.Open(sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: file}), &gorm.Config{SkipDefaultTransaction: true})
-	if err != nil {
-		panic(err)
-	}
-	pool, err := db.DB()
-	if err != nil {
-		panic(err)
-	}
+	pool := sql.OpenDB(sqlite.Connector{
+		Path:      filepath.Join(folder, "bank.db"),
+		Immediate: true,
+		Pragmas:   []string{"busy_timeout = 5000", "journal_mode = WAL"},
+	})
 	defer func() { _ = pool.Close() }()
+	db, err := gorm.Open(sqlite.Dialector{Pool: pool}, &gorm.Config{SkipDefaultTransaction: true})
+	if err != nil {
+		panic(err)
+	}
 	err = errors.Join(db.AutoMigrate(&schematest.Account{}), db.Create([]schematest.Account{{ID: 1, Balance: 100}, {ID: 2, Balance: 100}}).Error)
 	if err != nil {
 		panic(err)

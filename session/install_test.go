@@ -6,22 +6,19 @@ import (
 	"strings"
 	"testing"
 
-	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 
 	"rollcall/session"
+	"rollcall/sqlite"
 )
 
 // In one gorm.Config GORM keeps one pool's plugins: the sessions of either pool would run on the other one's connections.
 func TestPoolsWithOneConfigurationAreRefused(t *testing.T) {
 	shared := &gorm.Config{SkipDefaultTransaction: true}
 	open := func(config *gorm.Config) *gorm.DB {
-		pool, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		pool := sql.OpenDB(sqlite.Connector{Path: filepath.Join(t.TempDir(), "x.db")})
 		t.Cleanup(func() { _ = pool.Close() })
-		db, err := gorm.Open(sqlite.New(sqlite.Config{Conn: pool}), config)
+		db, err := gorm.Open(sqlite.Dialector{Pool: pool}, config)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -83,11 +83,7 @@ func EachURL(t *testing.T, fn func(t *testing.T, url string)) {
 // New returns a new, migrated database, dropped at the end of the test. It takes at most one Options.
 func New(tb testing.TB, kind string, opt ...database.Options) *database.Database {
 	tb.Helper()
-	db := Open(tb, URL(tb, kind), opt...)
-	if _, err := db.Migrate(tb.Context()); err != nil {
-		tb.Fatal(err)
-	}
-	return db
+	return Open(tb, With(tb, kind, Nothing), opt...)
 }
 
 // Open opens a database and closes it at the end of the test. It takes at most one Options.
@@ -109,37 +105,58 @@ func URL(tb testing.TB, kind string) string {
 	if kind == "sqlite" {
 		return "sqlite:" + filepath.Join(tb.TempDir(), "rollcall.db")
 	}
+	u, admin := server(tb, kind)
+	tb.Cleanup(func() { _ = admin.Close() })
+	name := randomName()
+	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name); err != nil {
+		tb.Fatalf("create a database on %s: %v", u.Redacted(), err)
+	}
+	tb.Cleanup(func() { dropAtEnd(tb, kind, admin, name) })
+	return at(u, name)
+}
+
+// server returns the URL of a kind's server, and connections to it.
+func server(tb testing.TB, kind string) (*url.URL, *sql.DB) {
+	tb.Helper()
 	raw := os.Getenv(variable(kind))
 	u, err := url.Parse(raw)
 	if err != nil || raw == "" {
 		tb.Fatalf("%s holds no URL", variable(kind))
 	}
-	name := "rollcall_test_" + strings.ToLower(rand.Text()[:16])
-	server, drop := mysqlServer, dropMySQL
 	if kind == "postgres" {
-		server, drop = postgresServer, dropPostgres
+		return u, postgresServer(tb, u)
 	}
-	admin := server(tb, u)
-	tb.Cleanup(func() { _ = admin.Close() })
-	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name); err != nil {
-		tb.Fatalf("create a database on %s: %v", u.Redacted(), err)
-	}
-	tb.Cleanup(func() {
-		if err := drop(admin, name); err != nil {
-			tb.Errorf("drop the database %s: %v", name, err)
-		}
-	})
+	return u, mysqlServer(tb, u, "foreign_key_checks")
+}
+
+func randomName() string { return "rollcall_test_" + strings.ToLower(rand.Text()[:16]) }
+
+// at is the URL of a server's database.
+func at(server *url.URL, name string) string {
+	u := *server
 	u.Path = "/" + name
 	return u.String()
 }
 
+func dropAtEnd(tb testing.TB, kind string, admin *sql.DB, name string) {
+	tb.Helper()
+	if err := drop(kind, admin, name); err != nil {
+		tb.Errorf("drop the database %s: %v", name, err)
+	}
+}
+
 func variable(kind string) string { return "ROLLCALL_TEST_" + strings.ToUpper(kind) }
 
-func mysqlServer(tb testing.TB, u *url.URL) *sql.DB {
+// mysqlServer connects to a server with these settings switched off.
+func mysqlServer(tb testing.TB, u *url.URL, off ...string) *sql.DB {
+	tb.Helper()
 	cfg := driverMySQL.NewConfig()
 	cfg.Net, cfg.Addr, cfg.User = "tcp", u.Host, u.User.Username()
 	cfg.Passwd, _ = u.User.Password()
-	cfg.TLSConfig = u.Query().Get("tls")
+	cfg.TLSConfig, cfg.Params = u.Query().Get("tls"), map[string]string{}
+	for _, name := range off {
+		cfg.Params[name] = "0"
+	}
 	connector, err := driverMySQL.NewConnector(cfg)
 	if err != nil {
 		tb.Fatal(err)
@@ -176,33 +193,47 @@ func WaitsForLock(tb testing.TB, db *database.Database, pattern string) func() b
 	}
 }
 
-// dropMySQL ends the connections first, since DROP waits for a transaction that one of them may hold.
-func dropMySQL(admin *sql.DB, name string) error {
+// drop drops a database even if connections linger.
+func drop(kind string, admin *sql.DB, name string) error {
 	ctx := context.Background() // the test's own has ended
-	rows, err := admin.QueryContext(ctx, "SELECT CONCAT('KILL ', id) FROM "+Processlist+" WHERE db = '"+name+"'")
-	if err != nil {
+	if kind == "postgres" {
+		_, err := admin.ExecContext(ctx, fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name))
 		return err
 	}
-	defer func() { _ = rows.Close() }()
-	var kills []string
-	for rows.Next() {
-		var kill string
-		if err := rows.Scan(&kill); err != nil {
-			return err
-		}
-		kills = append(kills, kill)
-	}
-	if err := rows.Err(); err != nil {
+	// DROP would wait for a transaction that a connection may hold.
+	if _, err := kill(ctx, admin, name); err != nil {
 		return err
 	}
-	for _, kill := range kills {
-		_, _ = admin.ExecContext(ctx, kill) // it may have gone meanwhile
-	}
-	_, err = admin.ExecContext(ctx, "DROP DATABASE "+name)
+	_, err := admin.ExecContext(ctx, "DROP DATABASE "+name)
 	return err
 }
 
-func dropPostgres(admin *sql.DB, name string) error {
-	_, err := admin.ExecContext(context.Background(), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name))
-	return err
+// kill ends the connections to a database of MySQL, and returns how many there were.
+func kill(ctx context.Context, admin *sql.DB, name string) (int, error) {
+	kills, err := texts(ctx, admin, "SELECT CONCAT('KILL ', id) FROM "+Processlist+" WHERE db = ?", name)
+	for _, kill := range kills {
+		_, _ = admin.ExecContext(ctx, kill) // it may have gone meanwhile
+	}
+	return len(kills), err
+}
+
+// texts reads a query's only column.
+func texts(ctx context.Context, db querier, query string, args ...any) (all []string, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/ncruces/go-sqlite3"
 	"gorm.io/gorm"
 )
 
@@ -62,14 +63,14 @@ func eachConflict(t *testing.T, backend Backend, test func(t *testing.T, b *Bank
 func numberOf(err error) string {
 	var my *mysql.MySQLError
 	var pg interface{ SQLState() string }
-	var lite interface{ Code() int }
+	var lite sqlite3.ErrorCode
 	switch {
 	case errors.As(err, &my):
 		return strconv.Itoa(int(my.Number))
 	case errors.As(err, &pg):
 		return pg.SQLState()
 	case errors.As(err, &lite):
-		return strconv.Itoa(lite.Code() & 0xff)
+		return strconv.Itoa(int(lite))
 	}
 	return ""
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"testing"
 
-	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 
 	"rollcall/schematest"
@@ -232,7 +230,7 @@ func nobodyBetween(t *testing.T, backend Backend) {
 			return 0, err
 		}
 		const busy = "5"
-		if _, err := other.ExecContext(ctx, "UPDATE counters SET value = 100 WHERE id = 1"); number(err) != busy {
+		if _, err := other.ExecContext(ctx, "UPDATE counters SET value = 100 WHERE id = 1"); numberOf(err) != busy {
 			t.Errorf("another client wrote between a read and a write: %v", err)
 		}
 		return 0, session.DB(ctx).Model(&c).Update("value", c.Value+1).Error
@@ -389,20 +387,20 @@ func cannotWriteRaw(t *testing.T, backend Backend) {
 	}
 	b.Step("write", func(ctx context.Context) (int, error) {
 		var ids []int
-		if err := session.DB(ctx).Raw(write).Find(&ids).Error; number(err) != wants[b.Dialect] {
+		if err := session.DB(ctx).Raw(write).Find(&ids).Error; numberOf(err) != wants[b.Dialect] {
 			t.Errorf("%s { %s }: %v", kind, write, err)
 		}
 		return 0, nil
 	})
 	b.Step("write by Query", func(ctx context.Context) (int, error) {
-		if err := session.Query(ctx, write, nil, ignore); number(err) != wants[b.Dialect] {
+		if err := session.Query(ctx, write, nil, ignore); numberOf(err) != wants[b.Dialect] {
 			t.Errorf("%s { %s } by Query: %v", kind, write, err)
 		}
 		return 0, nil
 	})
 	b.Step("write in Do", func(ctx context.Context) (int, error) {
 		return 0, session.Do(ctx, func(tx *gorm.DB) error {
-			if err := closed(tx.Raw(write).Rows()); number(err) != wants[b.Dialect] {
+			if err := closed(tx.Raw(write).Rows()); numberOf(err) != wants[b.Dialect] {
 				t.Errorf("%s { %s } in Do: %v", kind, write, err)
 			}
 			return nil
@@ -416,20 +414,4 @@ func cannotWriteRaw(t *testing.T, backend Backend) {
 		}
 	}
 	b.wantUntouched()
-}
-
-// number is the code of a database's error, or "".
-func number(err error) string {
-	var my *mysql.MySQLError
-	var pg interface{ SQLState() string }
-	var lite interface{ Code() int }
-	switch {
-	case errors.As(err, &my):
-		return strconv.Itoa(int(my.Number))
-	case errors.As(err, &pg):
-		return pg.SQLState()
-	case errors.As(err, &lite):
-		return strconv.Itoa(lite.Code() & 0xff)
-	}
-	return ""
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -15,16 +16,15 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
-	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"rollcall/directory"
 	"rollcall/graph"
 	"rollcall/graph/generated"
 	"rollcall/operation"
 	"rollcall/session"
+	"rollcall/sqlite"
 )
 
 func main() {
@@ -70,16 +70,12 @@ func run(ctx context.Context, operations []string) error {
 
 // open returns a directory with what the migrations put there.
 func open(count *statements) (*gorm.DB, error) {
-	db, err := gorm.Open(sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: "file::memory:?_txlock=immediate&_time_format=sqlite&_timezone=UTC"}),
-		&gorm.Config{SkipDefaultTransaction: true, Logger: count})
-	if err != nil {
-		return nil, err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return nil, err
-	}
+	pool := sql.OpenDB(sqlite.Connector{Path: ":memory:"})
 	pool.SetMaxOpenConns(1) // each would have a memory of its own
+	db, err := gorm.Open(sqlite.Dialector{Pool: pool}, &gorm.Config{SkipDefaultTransaction: true, Logger: count})
+	if err != nil {
+		return nil, err
+	}
 	files, err := filepath.Glob("database/migrations/sqlite/*.sql")
 	if err != nil {
 		return nil, err

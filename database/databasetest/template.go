@@ -1,0 +1,169 @@
+package databasetest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"rollcall/database"
+)
+
+// Content is what a migrated database holds.
+type Content struct {
+	Name string // differs from other contents'
+	Fill func(ctx context.Context, db *database.Database) error
+}
+
+var (
+	// Nothing is an empty directory.
+	Nothing = Content{"nothing", func(context.Context, *database.Database) error { return nil }}
+	// Demo is the demo data.
+	Demo = Content{"demo", func(ctx context.Context, db *database.Database) error { _, err := db.LoadDemo(ctx); return err }}
+)
+
+// With returns the URL of a new, migrated database with a content, dropped at the end of the test even if connections linger.
+func With(tb testing.TB, kind string, content Content) string {
+	tb.Helper()
+	if !templates.on {
+		url := URL(tb, kind)
+		if err := fill(tb.Context(), url, content); err != nil {
+			tb.Fatal(err)
+		}
+		return url
+	}
+	t := templateOf(tb, kind, content)
+	switch kind {
+	case "sqlite":
+		path := filepath.Join(tb.TempDir(), "rollcall.db")
+		if err := os.WriteFile(path, t.file, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		return "sqlite:" + path
+	case "postgres":
+		name := randomName()
+		if _, err := t.admin.ExecContext(tb.Context(), "CREATE DATABASE "+name+" TEMPLATE "+t.name); err != nil {
+			tb.Fatalf("copy a database on %s: %v", t.server.Redacted(), err)
+		}
+		tb.Cleanup(func() { dropAtEnd(tb, kind, t.admin, name) })
+		return at(t.server, name)
+	}
+	return t.recycled(tb, content)
+}
+
+// fill migrates a database and gives it its content.
+func fill(ctx context.Context, url string, content Content) error {
+	db, err := database.Open(ctx, url, database.Options{PoolSize: 1})
+	if err != nil {
+		return err
+	}
+	if _, err = db.Migrate(ctx); err == nil {
+		err = content.Fill(ctx, db)
+	}
+	return errors.Join(err, db.Close())
+}
+
+// Templates runs a package's tests, as testing.M does. While they run, each database with a Content is a copy of one that was
+// migrated and filled once, which takes most tests longer than all else. MySQL and MariaDB cannot copy a database: there a test gets
+// one that an earlier test has had, with the template's tables and rows.
+type Templates struct{ M *testing.M }
+
+// Run runs the tests, drops the templates and returns the exit code.
+func (r Templates) Run() int {
+	templates.on = true
+	code := r.M.Run()
+	for key, t := range templates.all {
+		if t.admin == nil {
+			continue
+		}
+		for _, name := range append(t.spare, t.name) {
+			if err := drop(t.kind, t.admin, name); err != nil {
+				fmt.Fprintf(os.Stderr, "drop the database %s, for %s: %v\n", name, key, err)
+				code = 1
+			}
+		}
+		_ = t.admin.Close()
+	}
+	return code
+}
+
+// templates are those of the tests that run.
+var templates struct {
+	on bool
+
+	mu  sync.Mutex
+	all map[string]*template
+}
+
+// template is a database that is copied.
+type template struct {
+	kind string
+
+	mu     sync.Mutex
+	made   bool
+	file   []byte   // SQLite's; the others have what follows
+	admin  *sql.DB  // of the server
+	server *url.URL //
+	name   string   // on the server
+	schema schema   // MySQL's
+	spare  []string // the names of MySQL's copies that no test uses now
+}
+
+// templateOf returns the template for a content, made when it is first asked for.
+func templateOf(tb testing.TB, kind string, content Content) *template {
+	tb.Helper()
+	key := kind + " with " + content.Name
+	templates.mu.Lock()
+	if templates.all == nil {
+		templates.all = map[string]*template{}
+	}
+	t := templates.all[key]
+	if t == nil {
+		t = &template{kind: kind}
+		templates.all[key] = t
+	}
+	templates.mu.Unlock()
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.made {
+		return t
+	}
+	if err := t.make(tb, content); err != nil {
+		tb.Fatalf("a template of %s: %v", key, err)
+	}
+	t.made = true
+	return t
+}
+
+func (t *template) make(tb testing.TB, content Content) (err error) {
+	tb.Helper()
+	ctx := tb.Context()
+	if t.kind == "sqlite" {
+		path := filepath.Join(tb.TempDir(), "template.db")
+		if err = fill(ctx, "sqlite:"+path, content); err != nil {
+			return err
+		}
+		if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+			return errors.New("the file is not the whole database: its write-ahead log is left")
+		}
+		t.file, err = os.ReadFile(path)
+		return err
+	}
+	if t.admin == nil {
+		t.server, t.admin = server(tb, t.kind)
+		t.name = randomName()
+		if _, err := t.admin.ExecContext(ctx, "CREATE DATABASE "+t.name); err != nil {
+			return errors.Join(err, t.admin.Close())
+		}
+	}
+	if err = fill(ctx, at(t.server, t.name), content); err == nil && t.kind != "postgres" {
+		t.schema, err = schemaOf(ctx, t.admin, t.name)
+	}
+	return err
+}
