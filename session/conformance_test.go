@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"net/url"
 	"testing"
 
@@ -18,7 +19,11 @@ func TestTheSessionKeepsItsPromises(t *testing.T) {
 func backend(kind string) sessiontest.Backend {
 	return sessiontest.Backend{Dialect: databasetest.Dialect(kind), Open: func(tb testing.TB, opt sessiontest.Options) sessiontest.Pools {
 		tb.Helper()
-		direct := databasetest.URL(tb, kind)
+		content := databasetest.Nothing
+		if opt.Fill != nil {
+			content = databasetest.Content{Name: "a bank", Fill: func(_ context.Context, db *database.Database) error { return opt.Fill(db.Write) }}
+		}
+		direct := databasetest.With(tb, kind, content)
 		address := direct
 		if opt.Via != nil {
 			u, err := url.Parse(direct)
@@ -30,13 +35,10 @@ func backend(kind string) sessiontest.Backend {
 		}
 		options := database.Options{PoolSize: opt.PoolSize}
 		db := databasetest.Open(tb, direct, options)
-		if _, err := db.Migrate(tb.Context()); err != nil {
-			tb.Fatal(err)
-		}
 		side := db.Side
 		if address != direct {
 			db = databasetest.Open(tb, address, options)
 		}
-		return sessiontest.Pools{DB: db.Write, Reads: db.Read, Side: side}
+		return sessiontest.Pools{DB: db.Write, Reads: db.Read, Side: side, Filled: opt.Fill != nil}
 	}}
 }

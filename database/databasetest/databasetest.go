@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -201,15 +202,19 @@ func drop(kind string, admin *sql.DB, name string) error {
 		return err
 	}
 	// DROP would wait for a transaction that a connection may hold.
-	if _, err := kill(ctx, admin, name); err != nil {
+	if _, err := kill(ctx, kind, admin, name); err != nil {
 		return err
 	}
 	_, err := admin.ExecContext(ctx, "DROP DATABASE "+name)
 	return err
 }
 
-// kill ends the connections to a database of MySQL, and returns how many there were.
-func kill(ctx context.Context, admin *sql.DB, name string) (int, error) {
+// kill ends the connections to a database, and returns how many there were.
+func kill(ctx context.Context, kind string, admin *sql.DB, name string) (int, error) {
+	if kind == "postgres" {
+		ended, err := texts(ctx, admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'", name)
+		return len(ended), err
+	}
 	kills, err := texts(ctx, admin, "SELECT CONCAT('KILL ', id) FROM "+Processlist+" WHERE db = ?", name)
 	for _, kill := range kills {
 		_, _ = admin.ExecContext(ctx, kill) // it may have gone meanwhile
@@ -218,7 +223,7 @@ func kill(ctx context.Context, admin *sql.DB, name string) (int, error) {
 }
 
 // texts reads a query's only column.
-func texts(ctx context.Context, db querier, query string, args ...any) (all []string, err error) {
+func texts(ctx context.Context, db *sql.DB, query string, args ...any) (all []string, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -234,6 +239,37 @@ func texts(ctx context.Context, db querier, query string, args ...any) (all []st
 	return all, rows.Err()
 }
 
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+// pairs reads a query's two columns, the second by the first.
+func pairs(ctx context.Context, db *sql.DB, query string) (map[string]string, error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	all := map[string]string{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		all[name] = value
+	}
+	return all, rows.Err()
+}
+
+// inTransaction commits what fn runs, unless a statement fails: then the others are not run.
+func inTransaction(ctx context.Context, db *sql.DB, fn func(run func(statement string, args ...any))) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	fn(func(statement string, args ...any) {
+		if err == nil {
+			_, err = tx.ExecContext(ctx, statement, args...)
+		}
+	})
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }

@@ -6,25 +6,43 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 )
 
-// recycled returns the URL of a copy on MySQL. When its test has ended it is a spare one, unless it cannot be made what it was.
+// inventory is all that a database holds. Tables have plain names.
+type inventory struct {
+	tables map[string]string // the definition of each
+	others string            // what there is besides tables
+	rows   map[string]string // the sum of each table's rows
+	next   map[string]string // of each table, or sequence, that numbers rows: how far it is
+}
+
+// used is a database whose test has ended.
+type used interface {
+	inventory(ctx context.Context) (inventory, error)
+	dropTable(ctx context.Context, table string) error
+	copyRows(ctx context.Context, t *template, tables []string) error
+	setNext(ctx context.Context, name, next string) error // as inventory.next has them
+	close() error
+}
+
+func (t *template) used(name string) (used, error) {
+	if t.kind == "postgres" {
+		db, err := sql.Open("pgx", at(t.server, name))
+		return &postgresDatabase{db}, err
+	}
+	return &mysqlDatabase{t.admin, name}, nil
+}
+
+// recycled returns the URL of a copy on a server. When its test has ended it is a spare one, unless it cannot be made what it was.
 func (t *template) recycled(tb testing.TB, content Content) string {
 	tb.Helper()
 	name := t.takeSpare()
 	if name == "" {
 		name = randomName()
-		if _, err := t.admin.ExecContext(tb.Context(), "CREATE DATABASE "+name); err != nil {
-			tb.Fatalf("create a database on %s: %v", t.server.Redacted(), err)
-		}
-		if err := fill(tb.Context(), at(t.server, name), content); err != nil {
-			dropAtEnd(tb, t.kind, t.admin, name)
-			tb.Fatal(err)
+		if err := t.copy(tb.Context(), name, content); err != nil {
+			tb.Fatalf("create a database on %s: %v", t.server.Redacted(), errors.Join(err, drop(t.kind, t.admin, name)))
 		}
 	}
 	tb.Cleanup(func() {
@@ -53,138 +71,90 @@ func (t *template) takeSpare() (name string) {
 	return name
 }
 
-// goneTimeout is how long killed connections may take to end.
-const goneTimeout = 20 * time.Second
+// copy creates a database that holds what the template does.
+func (t *template) copy(ctx context.Context, name string, content Content) error {
+	if t.kind == "postgres" {
+		_, err := t.admin.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE "+t.name)
+		return err
+	}
+	if _, err := t.admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
+		return err
+	}
+	return fill(ctx, at(t.server, name), content)
+}
 
 // restore makes a copy what the template is, or says why it cannot.
 func (t *template) restore(ctx context.Context, name string) error {
-	for end := time.Now().Add(goneTimeout); ; time.Sleep(time.Millisecond) { // a connection may write for as long as it is there
-		if n, err := kill(ctx, t.admin, name); n == 0 || err != nil {
-			if err != nil {
-				return err
-			}
-			break
+	if err := t.disconnect(ctx, name); err != nil {
+		return err
+	}
+	d, err := t.used(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.restoreUsed(ctx, d), d.close())
+}
+
+// goneTimeout is how long killed connections may take to end.
+const goneTimeout = 20 * time.Second
+
+// disconnect ends the connections to a database. For as long as one is there it may write.
+func (t *template) disconnect(ctx context.Context, name string) error {
+	for end := time.Now().Add(goneTimeout); ; time.Sleep(time.Millisecond) {
+		n, err := kill(ctx, t.kind, t.admin, name)
+		if n == 0 || err != nil {
+			return err
 		}
 		if time.Now().After(end) {
 			return errors.New("its connections do not end")
 		}
 	}
-	have, err := schemaOf(ctx, t.admin, name)
+}
+
+func (t *template) restoreUsed(ctx context.Context, d used) error {
+	have, err := d.inventory(ctx)
 	if err != nil {
 		return err
 	}
 	for table := range have.tables {
-		if _, ours := t.schema.tables[table]; !ours {
-			if _, err := t.admin.ExecContext(ctx, fmt.Sprintf("DROP TABLE %s.`%s`", name, table)); err != nil {
+		if _, ours := t.holds.tables[table]; !ours {
+			if err := d.dropTable(ctx, table); err != nil {
 				return err
 			}
 			delete(have.tables, table)
 		}
 	}
-	if !maps.Equal(have.tables, t.schema.tables) || !slices.Equal(have.others, t.schema.others) {
-		return errors.New("its schema is not the template's")
+	if have.others != t.holds.others || !maps.Equal(have.tables, t.holds.tables) {
+		return errors.New("its schema is not what it was")
 	}
-	if err := t.restoreRows(ctx, name); err != nil {
-		return err
+	var changed []string
+	for table, sum := range t.holds.rows {
+		if have.rows[table] != sum {
+			changed = append(changed, table)
+		}
 	}
-	for table, next := range t.schema.next {
-		if have.next[table] != next {
-			if _, err := t.admin.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s.`%s` AUTO_INCREMENT = %s", name, table, next)); err != nil {
+	if len(changed) > 0 {
+		if err := d.copyRows(ctx, t, changed); err != nil {
+			return err
+		}
+	}
+	numbered := false
+	for name, next := range t.holds.next {
+		if have.next[name] != next {
+			numbered = true
+			if err := d.setNext(ctx, name, next); err != nil {
 				return err
 			}
 		}
 	}
+	if len(changed) == 0 && !numbered {
+		return nil
+	}
+	if have, err = d.inventory(ctx); err != nil {
+		return err
+	}
+	if !maps.Equal(have.rows, t.holds.rows) || !maps.Equal(have.next, t.holds.next) {
+		return fmt.Errorf("it holds %v and %v instead of %v and %v", have.rows, have.next, t.holds.rows, t.holds.next)
+	}
 	return nil
-}
-
-// restoreRows copies the tables whose rows are not the template's.
-func (t *template) restoreRows(ctx context.Context, name string) error {
-	changed, err := t.changed(ctx, name)
-	if err != nil || len(changed) == 0 {
-		return err
-	}
-	tx, err := t.admin.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	for _, table := range changed {
-		copied, original := fmt.Sprintf("%s.`%s`", name, table), fmt.Sprintf("%s.`%s`", t.name, table)
-		_, err := tx.ExecContext(ctx, "DELETE FROM "+copied)
-		if err == nil {
-			_, err = tx.ExecContext(ctx, "INSERT INTO "+copied+" SELECT * FROM "+original)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	if changed, err = t.changed(ctx, name); err == nil && len(changed) > 0 {
-		err = fmt.Errorf("its rows are not the template's: %v", changed)
-	}
-	return err
-}
-
-// changed returns the tables of a copy whose rows are not the template's.
-func (t *template) changed(ctx context.Context, name string) (tables []string, err error) {
-	var all []string
-	for table := range t.schema.tables {
-		all = append(all, fmt.Sprintf("%s.`%s`, %s.`%[2]s`", name, table, t.name))
-	}
-	rows, err := t.admin.QueryContext(ctx, "CHECKSUM TABLE "+strings.Join(all, ", "))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	sums := map[string]int64{}
-	for rows.Next() {
-		var table string
-		var sum int64
-		if err := rows.Scan(&table, &sum); err != nil {
-			return nil, err
-		}
-		sums[table] = sum
-	}
-	for table := range t.schema.tables {
-		if sums[name+"."+table] != sums[t.name+"."+table] {
-			tables = append(tables, table)
-		}
-	}
-	return tables, rows.Err()
-}
-
-// schema is all that a database on MySQL consists of but rows.
-type schema struct {
-	tables map[string]string // the definition of each
-	next   map[string]string // the next id of each that numbers its rows
-	others []string          // what else there is
-}
-
-var nextID = regexp.MustCompile(` AUTO_INCREMENT=([0-9]+)`)
-
-func schemaOf(ctx context.Context, admin *sql.DB, name string) (schema, error) {
-	s := schema{tables: map[string]string{}, next: map[string]string{}}
-	tables, err := texts(ctx, admin, "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_type = 'BASE TABLE'", name)
-	if err != nil {
-		return s, err
-	}
-	for _, table := range tables {
-		var is, definition string
-		if err := admin.QueryRowContext(ctx, fmt.Sprintf("SHOW CREATE TABLE %s.`%s`", name, table)).Scan(&is, &definition); err != nil {
-			return s, err
-		}
-		s.next[table] = "1"
-		if next := nextID.FindStringSubmatch(definition); next != nil {
-			s.next[table] = next[1]
-		}
-		s.tables[table] = nextID.ReplaceAllString(definition, "")
-	}
-	s.others, err = texts(ctx, admin, `SELECT CONCAT(default_character_set_name, ' ', default_collation_name) FROM information_schema.schemata WHERE schema_name = ?
-		UNION ALL SELECT CONCAT('view ', table_name) FROM information_schema.views WHERE table_schema = ?
-		UNION ALL SELECT CONCAT('trigger ', trigger_name) FROM information_schema.triggers WHERE trigger_schema = ?
-		UNION ALL SELECT CONCAT('routine ', routine_name) FROM information_schema.routines WHERE routine_schema = ?
-		UNION ALL SELECT CONCAT('event ', event_name) FROM information_schema.events WHERE event_schema = ?`, name, name, name, name, name)
-	return s, err
 }

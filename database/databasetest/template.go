@@ -38,20 +38,12 @@ func With(tb testing.TB, kind string, content Content) string {
 		return url
 	}
 	t := templateOf(tb, kind, content)
-	switch kind {
-	case "sqlite":
+	if kind == "sqlite" {
 		path := filepath.Join(tb.TempDir(), "rollcall.db")
 		if err := os.WriteFile(path, t.file, 0o600); err != nil {
 			tb.Fatal(err)
 		}
 		return "sqlite:" + path
-	case "postgres":
-		name := randomName()
-		if _, err := t.admin.ExecContext(tb.Context(), "CREATE DATABASE "+name+" TEMPLATE "+t.name); err != nil {
-			tb.Fatalf("copy a database on %s: %v", t.server.Redacted(), err)
-		}
-		tb.Cleanup(func() { dropAtEnd(tb, kind, t.admin, name) })
-		return at(t.server, name)
 	}
 	return t.recycled(tb, content)
 }
@@ -69,8 +61,8 @@ func fill(ctx context.Context, url string, content Content) error {
 }
 
 // Templates runs a package's tests, as testing.M does. While they run, each database with a Content is a copy of one that was
-// migrated and filled once, which takes most tests longer than all else. MySQL and MariaDB cannot copy a database: there a test gets
-// one that an earlier test has had, with the template's tables and rows.
+// migrated and filled once, which takes longer than most tests. On a server that is still slow, so that a test gets the database of an
+// earlier one if it can be made what it was.
 type Templates struct{ M *testing.M }
 
 // Run runs the tests, drops the templates and returns the exit code.
@@ -106,12 +98,13 @@ type template struct {
 
 	mu     sync.Mutex
 	made   bool
-	file   []byte   // SQLite's; the others have what follows
-	admin  *sql.DB  // of the server
-	server *url.URL //
-	name   string   // on the server
-	schema schema   // MySQL's
-	spare  []string // the names of MySQL's copies that no test uses now
+	file   []byte  // SQLite's; the others have what follows
+	admin  *sql.DB // of the server
+	server *url.URL
+	name   string // on the server
+	holds  inventory
+	rows   map[string]string // PostgreSQL's, of each table, as JSON
+	spare  []string          // the names of copies that no test uses now
 }
 
 // templateOf returns the template for a content, made when it is first asked for.
@@ -162,8 +155,16 @@ func (t *template) make(tb testing.TB, content Content) (err error) {
 			return errors.Join(err, t.admin.Close())
 		}
 	}
-	if err = fill(ctx, at(t.server, t.name), content); err == nil && t.kind != "postgres" {
-		t.schema, err = schemaOf(ctx, t.admin, t.name)
+	if err := fill(ctx, at(t.server, t.name), content); err != nil {
+		return err
 	}
-	return err
+	d, err := t.used(t.name)
+	if err != nil {
+		return err
+	}
+	t.holds, err = d.inventory(ctx)
+	if d, ok := d.(*postgresDatabase); ok && err == nil {
+		t.rows, err = d.rowsAsJSON(ctx, t.holds.tables)
+	}
+	return errors.Join(err, d.close())
 }

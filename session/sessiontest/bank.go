@@ -32,7 +32,7 @@ import (
 // Backend is a kind of database.
 type Backend struct {
 	Dialect string // "mysql", "postgres" or "sqlite", as gorm.DB.Name has it
-	// Open makes a new, empty database and opens it until the end of the test.
+	// Open makes a new database, empty unless Options has it filled, and opens it until the end of the test.
 	Open func(tb testing.TB, opt Options) Pools
 
 	way way // that operations go, unless a test sends them otherwise; "": over HTTP
@@ -44,12 +44,16 @@ type Options struct {
 	// Via returns the address to use in place of that of the database's server, for DB and Reads only; nil: the
 	// same. It is not used where the database has no server.
 	Via func(address string) string
+	// Fill gives a new database what the test wants there. It is the same for all tests that have one, so a filled database may be kept
+	// and copied. A backend that does so sets Pools.Filled; else it need not call it.
+	Fill func(db *gorm.DB) error
 }
 
 // Pools are an open database.
 type Pools struct {
 	DB, Reads *gorm.DB
 	Side      *sql.DB
+	Filled    bool // by Options.Fill
 }
 
 // Bank is the world of one test: a server over a database of its own.
@@ -93,8 +97,13 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	if setup.PoolSize == 0 {
 		setup.PoolSize = 8
 	}
+	setup.Fill = fill
 	b := &Bank{Pools: backend.Open(tb, setup.Options), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb, way: backend.way}
-	b.fill()
+	if !b.Filled {
+		if err := fill(b.DB); err != nil {
+			tb.Fatal(err)
+		}
+	}
 
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b: b}}))
 	if setup.Transport != nil {
@@ -148,24 +157,29 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	return b
 }
 
-// fill creates the bank's tables and rows.
-func (b *Bank) fill() {
+// fill creates a bank's tables and rows.
+func fill(db *gorm.DB) error {
 	statements := []string{
 		"CREATE TABLE accounts (id INT PRIMARY KEY, balance INT NOT NULL)",
 		"CREATE TABLE counters (id INT PRIMARY KEY, value INT NOT NULL)",
+		"CREATE TABLE marks (name VARCHAR(64) PRIMARY KEY)",
 	}
-	if b.Dialect != "sqlite" && !b.DB.Migrator().HasTable("session_operations") {
-		statements = append(statements, session.ProofTable(dialect.OfDB(b.DB)))
+	if d := dialect.OfDB(db); d != dialect.SQLite && !db.Migrator().HasTable("session_operations") {
+		statements = append(statements, session.ProofTable(d))
 	}
-	for i := range Accounts {
-		statements = append(statements, fmt.Sprintf("INSERT INTO accounts VALUES (%d, %d)", i+1, Balance))
+	rows := func(n int, value int) (list string) {
+		for i := range n {
+			list += fmt.Sprintf(", (%d, %d)", i+1, value)
+		}
+		return list[1:]
 	}
-	for i := range Counters {
-		statements = append(statements, fmt.Sprintf("INSERT INTO counters VALUES (%d, 0)", i+1))
+	statements = append(statements, "INSERT INTO accounts VALUES"+rows(Accounts, Balance), "INSERT INTO counters VALUES"+rows(Counters, 0))
+	for _, statement := range statements {
+		if err := db.Exec(statement).Error; err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
 	}
-	for _, s := range statements {
-		b.Exec(s)
-	}
+	return nil
 }
 
 // Exec runs a statement beside the server, on the pool for mutations.

@@ -6,13 +6,12 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/pprof"
-	"testing"
 	"time"
 )
 
 // Main runs a package's tests, and panics if goroutines go on for a time after the last one. (go.uber.org/goleak would ignore those of
 // the runtime; here there are none but those that were there before.)
-func Main(m *testing.M, limit time.Duration) {
+func Main(m interface{ Run() (code int) }, limit time.Duration) {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt) // its goroutine stays; with -fuzz the tests start it
 	signal.Stop(interrupts)

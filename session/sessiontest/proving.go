@@ -40,10 +40,9 @@ var proving = []promise{
 
 var cannotBeCut = map[string]string{"sqlite": "its COMMIT is a call within the process, so that its answer cannot be lost and needs no proof"}
 
-// marked adds the table marks to a bank, and the step "mark" which inserts the name of its operation there.
+// marked adds the step "mark" to a bank, which inserts the name of its operation into the table marks.
 func marked(b *Bank) *Bank {
 	b.tb.Helper()
-	b.Exec("CREATE TABLE marks (name VARCHAR(64) PRIMARY KEY)")
 	b.Step("mark", func(ctx context.Context) (int, error) {
 		op, _ := session.OperationFromContext(ctx)
 		return 1, session.DB(ctx).Exec("INSERT INTO marks VALUES (?)", op.Name).Error
