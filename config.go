@@ -29,7 +29,7 @@ type config struct {
 	Version struct{} `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
 
 	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
-	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations, where SQLite has one; there are 4 more for the server's own needs. Default: ${default}."`
+	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations (on SQLite: one). The server's own needs take up to 4 more. Default: ${default}."`
 	LogFormat   string        `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
 	LogLevel    string        `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
 	Echo        bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows. It shows values too, such as names and emails."`

@@ -252,7 +252,8 @@ func (r *reader) read(t *testing.T, b block, next string) error {
 
 var (
 	commandInLine = regexp.MustCompile(`^(go|make|npm|git|curl|docker|rollcall|mariadb|mariadb-dump|psql|pg_dump) \S|^\.ci/`)
-	queryInLine   = regexp.MustCompile(`^\{ |^(query|mutation|subscription)\b.*\{|^[a-z]\w*\(`)
+	fieldInLine   = regexp.MustCompile(`^[a-z]\w*\(`)
+	queryInLine   = regexp.MustCompile(`^\{ |^(query|mutation|subscription)\b.*\{|` + fieldInLine.String())
 	mutationField = regexp.MustCompile(`^(create|update|delete)`)
 )
 
@@ -260,7 +261,7 @@ var (
 func (r *reader) readInLine(t *testing.T, b block) error {
 	body := b.text
 	if !strings.HasPrefix(body, `{"`) {
-		if !strings.ContainsAny(body[:1], "{") && queryInLine.MatchString(body) {
+		if fieldInLine.MatchString(body) {
 			if strings.HasSuffix(body, ")") {
 				body += " { __typename }"
 			}

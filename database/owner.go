@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// shareIndex gives the log's index, which the driver has made as the process's umask says, to those whom the database is for: by its
-// locks they keep each other out. It is of no effect where another made it.
+// shareIndex gives the WAL index (-shm) the mode and owner of the database's file. The driver creates it as the umask says, but everyone
+// who may open the database has to take locks on it. Where another user owns the index, this does nothing.
 func shareIndex(path string, database os.FileInfo) {
 	_ = os.Chmod(path, database.Mode())
 	if owner, ok := database.Sys().(*syscall.Stat_t); ok {

@@ -41,11 +41,12 @@ func New() http.Handler {
 	mux := http.NewServeMux()
 	entries, _ := dist.ReadDir("dist") // which is there: this is compiled with it
 	for _, entry := range entries {
-		stored := "dist/" + entry.Name()
-		if name := strings.TrimSuffix(entry.Name(), ".gz"); name == "index.html" {
-			mux.Handle("GET /{$}", file(stored, "no-cache"))
+		contents, _ := dist.ReadFile("dist/" + entry.Name())
+		name, compressed := strings.CutSuffix(entry.Name(), ".gz")
+		if name == "index.html" {
+			mux.Handle("GET /{$}", file(name, contents, compressed, "no-cache"))
 		} else { // named by its contents
-			mux.Handle("GET /playground/"+name, file(stored, "public, max-age=31536000, immutable"))
+			mux.Handle("GET /playground/"+name, file(name, contents, compressed, "public, max-age=31536000, immutable"))
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,15 +60,9 @@ func New() http.Handler {
 	})
 }
 
-// file serves one file of dist, compressed if it is stored so and the client takes it so.
-func file(stored, cacheControl string) http.Handler {
-	name, compressed := strings.CutSuffix(stored, ".gz")
+// file serves one file, compressed if it is so here and the client takes it so.
+func file(name string, contents []byte, compressed bool, cacheControl string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		contents, err := dist.ReadFile(stored)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
 		header, body, size := w.Header(), io.Reader(bytes.NewReader(contents)), len(contents)
 		header.Set("Content-Type", types[path.Ext(name)])
 		header.Set("Cache-Control", cacheControl)
@@ -76,10 +71,12 @@ func file(stored, cacheControl string) http.Handler {
 			header.Set("Content-Encoding", "gzip")
 		case compressed:
 			size = int(binary.LittleEndian.Uint32(contents[size-4:])) // RFC 1952, section 2.3.1: ISIZE
-			if body, err = gzip.NewReader(body); err != nil {
+			unpacked, err := gzip.NewReader(body)
+			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
+			body = unpacked
 		}
 		if compressed {
 			header.Add("Vary", "Accept-Encoding")

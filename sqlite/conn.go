@@ -19,9 +19,14 @@ type conn struct {
 	broken    bool // SQLite has panicked on it
 }
 
-// under runs fn, which the end of the context ends: then that is the error. go-sqlite3 panics where it runs out of memory, of which
-// each connection has its own: the panic becomes an error, and the connection is not used again.
+var errBroken = fmt.Errorf("sqlite: the connection has run out of memory before: %w", sqlite3.NOMEM)
+
+// under runs fn until the context ends, whose error it then returns. go-sqlite3 panics where it runs out of memory, of which each
+// connection has its own: the panic becomes an error, and nothing more is run on the connection.
 func (c *conn) under(ctx context.Context, fn func() error) (err error) {
+	if c.broken {
+		return errBroken
+	}
 	defer c.db.SetInterrupt(c.db.SetInterrupt(ctx))
 	defer c.recovered(&err)
 	return ended(ctx, fn())
@@ -64,10 +69,10 @@ func (c *conn) IsValid() bool { return !c.broken }
 
 // Close implements driver.Conn.
 func (c *conn) Close() (err error) {
-	defer c.recovered(&err)
 	for _, statement := range slices.Collect(c.db.Stmts()) {
-		_ = statement.Close() // with the error of its last step
+		_ = (&stmt{c: c, db: statement}).Close() // with the error of its last step
 	}
+	defer c.recovered(&err)
 	return c.db.Close()
 }
 

@@ -11,11 +11,11 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// Connector connects to one database, for sql.OpenDB. A statement ends with its context: while it runs, while it waits for a lock, and
-// before its next row. Its connection can be used on. Errors of SQLite's own are *sqlite3.Error, or an sqlite3.ExtendedErrorCode.
+// Connector connects to one database, for sql.OpenDB. The end of its context ends a statement: while it runs, while it waits for a lock,
+// and before its next row. The connection stays usable. errors.As finds an sqlite3.ErrorCode in every error of SQLite's own.
 //
-// Times are stored as UTC, as "2006-01-02 15:04:05.999999999-07:00", and read from columns that are declared as DATE, DATETIME or
-// TIMESTAMP, in whatever form SQLite itself takes for a time. A text that is none is read as a string.
+// Times are stored as UTC, as "2006-01-02 15:04:05.999999999-07:00". From columns declared as DATE, DATETIME or TIMESTAMP they are read
+// in each form that SQLite takes for a date, with or without a time of day. Any other text is read as a string.
 type Connector struct {
 	// Path is that of the file, which is created unless there is one. ":memory:" is a database of one connection.
 	Path string
@@ -46,7 +46,8 @@ func (c Connector) Connect(ctx context.Context) (driver.Conn, error) {
 // Driver implements driver.Connector.
 func (c Connector) Driver() driver.Driver { return pathDriver{} }
 
-// name returns the path as a URI (https://sqlite.org/uri.html). What SQLite creates beside the file gets the file's mode and owner.
+// name returns the path as a URI (https://sqlite.org/uri.html). The log gets the file's mode and owner (modeof); its index (-shm)
+// does not.
 func (c Connector) name() string {
 	if c.Path == ":memory:" {
 		return c.Path

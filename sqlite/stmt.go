@@ -19,9 +19,10 @@ type stmt struct {
 	db         *sqlite3.Stmt
 	parameters int
 
-	// What the columns of its rows are called, and which of them hold times.
-	columns []string
-	times   []int
+	// What the columns of its rows are called, which of them hold times, and how often SQLite had prepared it again by then.
+	columns    []string
+	times      []int
+	reprepared int
 }
 
 // NumInput implements driver.Stmt.
@@ -103,11 +104,13 @@ func (s *stmt) query(ctx context.Context, args []driver.NamedValue) (*rows, erro
 	return r, err
 }
 
-// describe looks at the columns, which SQLite knows anew where the schema has changed.
+// describe looks at the columns. SQLite prepares a statement again where the schema has changed.
 func (s *stmt) describe() {
-	if s.columns != nil && len(s.columns) == s.db.ColumnCount() {
+	reprepared := s.db.Status(sqlite3.STMTSTATUS_REPREPARE, false)
+	if s.columns != nil && s.reprepared == reprepared {
 		return
 	}
+	s.reprepared = reprepared
 	s.columns, s.times = make([]string, s.db.ColumnCount()), nil
 	for i := range s.columns {
 		s.columns[i] = s.db.ColumnName(i)
@@ -165,6 +168,8 @@ type rows struct {
 	last   bool // the statement is not run again
 }
 
+var emptyBlob any = []byte{} // which go-sqlite3 leaves for a blob of no bytes; nil would be NULL
+
 // Columns implements driver.Rows.
 func (r *rows) Columns() []string { return r.columns }
 
@@ -179,6 +184,8 @@ func (r *rows) Next(to []driver.Value) (err error) {
 	switch {
 	case r.done:
 		return io.EOF
+	case r.c.broken:
+		return errBroken
 	case r.ready:
 		r.ready = false
 	default:
@@ -189,7 +196,9 @@ func (r *rows) Next(to []driver.Value) (err error) {
 	if len(r.values) != len(to) {
 		r.values = make([]any, len(to))
 	}
-	clear(r.values)
+	for i := range r.values {
+		r.values[i] = emptyBlob
+	}
 	if err := r.db.Columns(r.values...); err != nil {
 		return err
 	}
