@@ -412,7 +412,7 @@ func TestAServerOutOfFileDescriptorsEndsInTime(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			const timeout = 12 * time.Second
-			s := launch(t, limited(t, 60), append(slices.Clone(flags), "--database", databasetest.URL(t, "sqlite"), "--shutdown-timeout", timeout.String())...)
+			s := launch(t, limited(t, "-n 60"), append(slices.Clone(flags), "--database", databasetest.URL(t, "sqlite"), "--shutdown-timeout", timeout.String())...)
 			address := s.base[strings.LastIndex(s.base, "/")+1:]
 			answered := make(chan error, 70)
 			for range cap(answered) {
@@ -450,11 +450,11 @@ func TestAServerOutOfFileDescriptorsEndsInTime(t *testing.T) {
 	}
 }
 
-// limited returns a program that is ours with a limit on its file descriptors.
-func limited(tb testing.TB, descriptors int) string {
+// limited returns a program that is ours with a limit as ulimit takes it.
+func limited(tb testing.TB, limit string) string {
 	tb.Helper()
 	script := filepath.Join(tb.TempDir(), "rollcall")
-	text := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", descriptors, built(tb))
+	text := fmt.Sprintf("#!/bin/sh\nulimit %s\nexec '%s' \"$@\"\n", limit, built(tb))
 	syscall.ForkLock.RLock() // a child that another test forks now would hold the open file, and Linux executes none that may be written
 	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {

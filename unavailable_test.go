@@ -288,3 +288,19 @@ func written(t *testing.T, path string) string {
 	}
 	return all.String()
 }
+
+func TestAFileThatCannotGrowStoresNothingAndSaysSo(t *testing.T) {
+	t.Parallel()
+	s := launch(t, limited(t, "-f 1000"), "--database", databasetest.URL(t, "sqlite")) // half a megabyte
+	const most = 2000
+	name, stored, code := strings.Repeat("n", 250), 0, ""
+	for ; stored < most && code == ""; stored++ {
+		code = s.code(fmt.Sprintf(`mutation { createUser(input: {name: %q, email: "u%d@example.com"}) { user { id } } }`, name, stored))
+	}
+	if stored--; code != "DATABASE_UNAVAILABLE" {
+		t.Fatalf("after %d users: want DATABASE_UNAVAILABLE, got %q\n%s", stored, code, &s.log)
+	}
+	if got := s.answer("{ users { totalCount } }"); got != fmt.Sprintf(`{"data":{"users":{"totalCount":%d}}}`, stored) {
+		t.Errorf("%d were stored, and now %s", stored, got)
+	}
+}

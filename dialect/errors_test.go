@@ -250,6 +250,7 @@ SQLite 3: barred, the database's file cannot be read or written
 SQLite 5: transient, waited, not stored, the database is too busy
 SQLite 6: transient, not stored, the database is too busy
 SQLite 7: the database is too busy
+SQLite 778: not stored, the database's file cannot be read or written
 SQLite 787: not stored, foreign key
 SQLite 8: read-only, not stored, the database is read-only
 `

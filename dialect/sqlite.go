@@ -38,6 +38,7 @@ var sqliteErrors = meanings(
 	numbers{"8", ReadOnly | NotStored, FaultReadOnly},       // read-only: so is the file on every other connection
 	numbers{"13", NotStored, FaultFull},                     // full
 	numbers{"10", 0, FaultFile},                             // I/O
+	numbers{"778", NotStored, FaultFile},                    // I/O, a write: as a disk that is full is told; what was written is no whole commit
 	numbers{"3 14", Barred, FaultFile},                      // permission; cannot open
 	numbers{"11 26", 0, FaultDamaged},                       // corrupt; not a database
 	numbers{"19", NotStored, ""},                            // constraint
