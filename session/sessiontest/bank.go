@@ -1,6 +1,7 @@
 package sessiontest
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"database/sql"
@@ -94,17 +95,7 @@ type Setup struct {
 // NewBank opens a database, fills it and serves it.
 func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	tb.Helper()
-	if setup.PoolSize == 0 {
-		setup.PoolSize = 8
-	}
-	setup.Fill = fill
-	b := &Bank{Pools: backend.Open(tb, setup.Options), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb, way: backend.way}
-	if !b.Filled {
-		if err := fill(b.DB); err != nil {
-			tb.Fatal(err)
-		}
-	}
-
+	b := openBank(tb, backend, setup.Options)
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b: b}}))
 	if setup.Transport != nil {
 		srv.AddTransport(setup.Transport)
@@ -154,6 +145,19 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 		b.WantIdle()
 		b.stopGrinding()
 	})
+	return b
+}
+
+// openBank opens a database that is filled.
+func openBank(tb testing.TB, backend Backend, opt Options) *Bank {
+	tb.Helper()
+	opt.PoolSize, opt.Fill = cmp.Or(opt.PoolSize, 8), fill
+	b := &Bank{Pools: backend.Open(tb, opt), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb, way: backend.way}
+	if !b.Filled {
+		if err := fill(b.DB); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	return b
 }
 
