@@ -1,8 +1,8 @@
 package sessiontest
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
