@@ -12,7 +12,7 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines weight e2e playground check-playground screenshots
+.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -101,13 +101,15 @@ lines: ## Count the lines of production Go in each package, of the working tree 
 weight: ## Build from empty caches, and print how long that takes, how large modules and program are, and when it is ready.
 	.ci/weight
 
-e2e: ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
+# What e2e and screenshots need: packages, and the program.
+prepare-e2e:
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
 	go build -o e2e/bin/rollcall .
-	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
-		ROLLCALL_E2E_MYSQL=$$server ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall npm --prefix e2e test; done
 
-screenshots: ## Take the README's pictures of the Playground anew, with Chromium.
-	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
-	go build -o e2e/bin/rollcall .
-	ROLLCALL_E2E_BINARY=$(CURDIR)/e2e/bin/rollcall node e2e/screenshots.js
+e2e screenshots: export ROLLCALL_E2E_BINARY := $(CURDIR)/e2e/bin/rollcall
+e2e: prepare-e2e ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
+	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
+		ROLLCALL_E2E_MYSQL=$$server npm --prefix e2e test; done
+
+screenshots: prepare-e2e ## Take the README's pictures of the Playground anew, with Chromium.
+	node e2e/screenshots.js

@@ -48,7 +48,7 @@ var flags = map[string]struct {
 
 func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
 	for name, flag := range flags {
-		variable := "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		variable := variableOf(name)
 		t.Run(variable, func(t *testing.T) {
 			var with []string
 			if flag.with != "" {
@@ -215,7 +215,7 @@ func TestAnEmptyVariableIsUnset(t *testing.T) {
 	for name, flag := range flags {
 		t.Run(name, func(t *testing.T) {
 			want := fmt.Sprint(flag.value(parsed(t)))
-			t.Setenv("ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), "")
+			t.Setenv(variableOf(name), "")
 			if got := fmt.Sprint(flag.value(parsed(t))); got != want {
 				t.Errorf("%q, want the default %q", got, want)
 			}
@@ -297,4 +297,9 @@ func parsed(tb testing.TB, args ...string) config {
 		tb.Fatal(err)
 	}
 	return cfg
+}
+
+// variableOf returns the variable of a flag.
+func variableOf(flag string) string {
+	return "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }

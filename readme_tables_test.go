@@ -50,8 +50,7 @@ func TestTheFlagsInTheREADMEAreThoseOfTheHelp(t *testing.T) {
 			byDefault = "off"
 		}
 		meaning = strings.TrimSuffix(meaning, ".") + "."
-		variable := "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(flag[1], "-", "_"))
-		want[flag[1]] = strings.Join([]string{"--" + flag[1] + flag[2], variable, byDefault, meaning}, " | ")
+		want[flag[1]] = strings.Join([]string{"--" + flag[1] + flag[2], variableOf(flag[1]), byDefault, meaning}, " | ")
 	}
 	for _, row := range tableRows(t, "Configuration") {
 		got := strings.NewReplacer("`", "", `\|`, "|").Replace(strings.TrimSpace(strings.Join(row.cells, " | ")))
@@ -73,7 +72,7 @@ func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
 	others := []string{"help", "version", "against", "no-raw", "stop-timeout", "rounds"} // of the command line, make bench and Docker
 	variables := []string{"ROLLCALL_TEST_", "ROLLCALL_E2E_"}
 	for name := range flags {
-		variables = append(variables, "ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+		variables = append(variables, variableOf(name))
 	}
 	for i, line := range readLines(t) {
 		for _, flag := range regexp.MustCompile(`(?:^|[\x60 '"])--([a-z][a-z-]*)`).FindAllStringSubmatch(line, -1) {

@@ -15,6 +15,8 @@ import (
 	"rollcall/playground"
 )
 
+var handler = playground.New()
+
 // send asks for something and returns the answer with its body as it was sent.
 func send(t *testing.T, method, target, acceptEncoding string) (*http.Response, []byte) {
 	t.Helper()
@@ -23,7 +25,7 @@ func send(t *testing.T, method, target, acceptEncoding string) (*http.Response, 
 		r.Header.Set("Accept-Encoding", acceptEncoding)
 	}
 	w := httptest.NewRecorder()
-	playground.New().ServeHTTP(w, r)
+	handler.ServeHTTP(w, r)
 	return w.Result(), w.Body.Bytes()
 }
 

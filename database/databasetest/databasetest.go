@@ -84,7 +84,14 @@ func EachURL(t *testing.T, fn func(t *testing.T, url string)) {
 // New returns a new, migrated database, dropped at the end of the test. It takes at most one Options.
 func New(tb testing.TB, kind string, opt ...database.Options) *database.Database {
 	tb.Helper()
-	return Open(tb, With(tb, kind, Nothing), opt...)
+	if templates.on {
+		return Open(tb, With(tb, kind, Nothing), opt...)
+	}
+	db := Open(tb, URL(tb, kind), opt...)
+	if _, err := db.Migrate(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return db
 }
 
 // Open opens a database and closes it at the end of the test. It takes at most one Options.
@@ -224,37 +231,39 @@ func kill(ctx context.Context, kind string, admin *sql.DB, name string) (int, er
 
 // texts reads a query's only column.
 func texts(ctx context.Context, db *sql.DB, query string, args ...any) (all []string, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	err = eachRow(ctx, db, query, args, func(rows *sql.Rows) error {
 		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&text)
 		all = append(all, text)
-	}
-	return all, rows.Err()
+		return err
+	})
+	return all, err
 }
 
 // pairs reads a query's two columns, the second by the first.
 func pairs(ctx context.Context, db *sql.DB, query string) (map[string]string, error) {
-	rows, err := db.QueryContext(ctx, query)
+	all := map[string]string{}
+	return all, eachRow(ctx, db, query, nil, func(rows *sql.Rows) error {
+		var name, value string
+		err := rows.Scan(&name, &value)
+		all[name] = value
+		return err
+	})
+}
+
+// eachRow calls scan for each row of a query, until it fails.
+func eachRow(ctx context.Context, db *sql.DB, query string, args []any, scan func(rows *sql.Rows) error) error {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = rows.Close() }()
-	all := map[string]string{}
 	for rows.Next() {
-		var name, value string
-		if err := rows.Scan(&name, &value); err != nil {
-			return nil, err
+		if err := scan(rows); err != nil {
+			return err
 		}
-		all[name] = value
 	}
-	return all, rows.Err()
+	return rows.Err()
 }
 
 // inTransaction commits what fn runs, unless a statement fails: then the others are not run.

@@ -20,14 +20,11 @@ type Content struct {
 	Fill func(ctx context.Context, db *database.Database) error
 }
 
-var (
-	// Nothing is an empty directory.
-	Nothing = Content{"nothing", func(context.Context, *database.Database) error { return nil }}
-	// Demo is the demo data.
-	Demo = Content{"demo", func(ctx context.Context, db *database.Database) error { _, err := db.LoadDemo(ctx); return err }}
-)
+// Nothing is an empty directory.
+var Nothing = Content{"nothing", func(context.Context, *database.Database) error { return nil }}
 
-// With returns the URL of a new, migrated database with a content, dropped at the end of the test even if connections linger.
+// With returns the URL of a migrated database with a content, for this test alone. At its end the database is dropped, or made ready for
+// another test, even if connections linger.
 func With(tb testing.TB, kind string, content Content) string {
 	tb.Helper()
 	if !templates.on {
