@@ -22,7 +22,7 @@ import (
 // compressed lists the media types that are worth compressing. Streams are not among them, since each part is sent at once.
 var compressed = []string{
 	"application/json", "application/graphql-response+json",
-	"text/html", "text/css", "text/javascript", "application/javascript", "application/x-javascript", "image/svg+xml",
+	"text/html", "text/css", "text/javascript", "image/svg+xml",
 }
 
 // web wraps the server's handler with what browsers need: compression, and permission for pages of other origins.

@@ -129,6 +129,12 @@ func (r *renewed) fit() error {
 // renewedKey is where a connection of pgx's keeps its renewed.
 const renewedKey = "rollcall.renewed"
 
+// renewedOf returns the guard of a connection that is under a renewal.
+func renewedOf(conn *pgconn.PgConn) (r *renewed, ok bool) {
+	r, ok = conn.CustomData()[renewedKey].(*renewed)
+	return r, ok
+}
+
 // postgres returns cfg for connections under the renewal.
 func (r *renewal) postgres(cfg *pgx.ConnConfig, writes bool) *pgx.ConnConfig {
 	cfg = cfg.Copy()
@@ -138,7 +144,7 @@ func (r *renewal) postgres(cfg *pgx.ConnConfig, writes bool) *pgx.ConnConfig {
 	}
 	failed := cfg.OnPgError
 	cfg.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		if renewed, ok := conn.CustomData()[renewedKey].(*renewed); ok {
+		if renewed, ok := renewedOf(conn); ok {
 			renewed.failed(err)
 		}
 		return failed(conn, err)
@@ -159,14 +165,14 @@ type cutShort struct {
 
 func (c *cutShort) HandleUnwatchAfterCancel() {
 	c.DeadlineContextWatcherHandler.HandleUnwatchAfterCancel()
-	if renewed, ok := c.conn.CustomData()[renewedKey].(*renewed); ok {
+	if renewed, ok := renewedOf(c.conn); ok {
 		renewed.useless = true
 	}
 }
 
 // postgresFit is asked before a connection is used again.
 func postgresFit(_ context.Context, conn *pgx.Conn) error {
-	if renewed, ok := conn.PgConn().CustomData()[renewedKey].(*renewed); ok {
+	if renewed, ok := renewedOf(conn.PgConn()); ok {
 		return renewed.fit()
 	}
 	return nil
