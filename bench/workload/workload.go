@@ -21,17 +21,19 @@ const (
 	teamsOfUser = 3
 )
 
-// Load fills an empty, migrated directory.
+// Load fills an empty, migrated directory. Words and counts are Derive's.
 func Load(db *gorm.DB) error {
 	created := time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)
 	users, teams := make([]model.User, Users), make([]model.Team, Teams)
 	var memberships []model.Membership
 	for i := range teams {
 		teams[i] = model.Team{ID: int64(i + 1), Name: fmt.Sprintf("Team of %d", i+1), CreatedAt: created, UpdatedAt: created}
+		teams[i].Fold()
 	}
 	for i := range users {
 		id := int64(i + 1)
 		users[i] = model.User{ID: id, Name: fmt.Sprintf("Given Family %d", id), Email: fmt.Sprintf("user.%d@example.com", id), CreatedAt: created, UpdatedAt: created}
+		users[i].Fold()
 		if i > 0 {
 			manager := int64((i-1)/fanOut + 1)
 			users[i].ManagerID = &manager
