@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -64,6 +65,9 @@ type Workload struct {
 // The names of the users in Aliases, in whose order encoding/json sorts them.
 const aliases = "abcdefghijklmnopqrst"
 
+// names counts the new names, of which each is another than any user has: to store what is stored is no work.
+var names atomic.Int64
+
 // All returns the workloads, those that change something last.
 func All() []Workload {
 	return []Workload{
@@ -87,7 +91,7 @@ func All() []Workload {
 			"mutation", "updateUser and its teams",
 			`mutation($id: ID!, $name: String!) { updateUser(input: {id: $id, name: $name}) { user { id name teams { nodes { id name } } } } }`,
 			func(r *rand.Rand) map[string]any {
-				return map[string]any{"id": user(r), "name": fmt.Sprint("Name ", r.IntN(1e6))}
+				return map[string]any{"id": user(r), "name": fmt.Sprint("Name ", 1_000_000+names.Add(1))}
 			},
 		},
 	}
