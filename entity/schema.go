@@ -34,7 +34,7 @@ type Schema struct {
 	fields      []func() batch.Field // made when all is declared, as later calls may say more of each
 	objects     []object
 	connections map[string]bool // that are declared, by what the names of their types begin with
-	lists       [][2]string     // type and field
+	lists       []*list
 	arguments   []argument
 	sizes       map[[2]string][]string // by type and field: see Sized
 }
@@ -106,7 +106,7 @@ func (s *Schema) Plan() *batch.Plan {
 		wrong = append(wrong, o.finish())
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		wrong = append(wrong, s.checkArguments(schema))
+		wrong = append(wrong, s.checkArguments(schema), s.checkOrders(schema))
 		for _, o := range s.objects {
 			wrong = append(wrong, o.checkInputs(schema))
 		}
