@@ -39,6 +39,15 @@ func ListArgument[V string | int64 | bool | time.Time](s *Schema, name string, a
 // windowArguments are those that keyset.ParseWindow reads.
 var windowArguments = []string{"first", "after", "last", "before"}
 
+// nodeOf returns the type of a list's objects.
+func nodeOf(schema *ast.Schema, list [2]string) string {
+	connection := schema.Types[schema.Types[list[0]].Fields.ForName(list[1]).Type.Name()]
+	if nodes := connection.Fields.ForName("nodes"); nodes != nil {
+		return nodes.Type.Name()
+	}
+	return ""
+}
+
 // checkArguments compares the arguments that the lists of a schema have with those that are declared.
 func (s *Schema) checkArguments(schema *ast.Schema) error {
 	var wrong []error
@@ -50,6 +59,10 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			taken[of.Name] = true
 			switch name := fmt.Sprintf("%s.%s(%s:)", list[0], list[1], of.Name); {
 			case slices.Contains(windowArguments, of.Name):
+			case of.Name == filterArgument:
+				if want := nodeOf(schema, list) + "Filter"; typ != want {
+					wrong = append(wrong, fmt.Errorf("entity: %s is a %s: let it be a %s", name, typ, want))
+				}
 			case i < 0:
 				wrong = append(wrong, fmt.Errorf("entity: the schema has the argument %s, which is not declared: add entity.ListArgument(schema, %q, func(value %s, key *entity.Key) error { … })",
 					name, of.Name, cmp.Or(scalars[typ].typ, "string")))

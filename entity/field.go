@@ -27,6 +27,9 @@ type Field[T, V any] struct {
 	check func(V) (V, error)
 	keep  bool   // an update passes over the stored value
 	taken string // the message of the CONFLICT where another object has the value
+
+	filterable bool
+	form       func(operand string, whole bool) string // see FilterAs
 }
 
 // member is a Field, whatever its Go type is.
@@ -37,6 +40,7 @@ type member[T any] interface {
 	columnName() string
 	unique() (field, message string) // what Unique says; "": nothing
 	pointer(t *T) any                // where t has its value
+	filtering() *filtering           // nil: filters do not have it
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
 	parse(value any, given bool, t *T) error
 	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which

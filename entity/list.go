@@ -70,6 +70,13 @@ func declareList[P, E, N any](
 
 // listKey returns the key that the arguments of a list ask for, which is to get its parent.
 func (s *Schema) listKey(args batch.Args, typ string) (key keyset.Key, err error) {
+	if value := args[filterArgument]; value != nil {
+		condition, err := s.filter(typ, value)
+		if err != nil {
+			return key, err
+		}
+		key.Filter = key.Filter.Where(condition)
+	}
 	if key.Window, err = keyset.ParseWindow(args, typ, s.maxSize); err != nil {
 		return key, err
 	}
