@@ -227,7 +227,9 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 		} {
 			a := d.send(`{ users(filter: ` + c.filter + `) { nodes { id } } }`)
 			if a.code(t) != "BAD_USER_INPUT" || !strings.HasPrefix(fmt.Sprint(a.Errors[0].Extensions["field"]), c.field) ||
-				slices.ContainsFunc(c.words, func(w string) bool { return !strings.Contains(a.Errors[0].Message, w) || !strings.Contains(a.Errors[0].Message, c.field) }) {
+				slices.ContainsFunc(c.words, func(w string) bool {
+					return !strings.Contains(a.Errors[0].Message, w) || !strings.Contains(a.Errors[0].Message, c.field)
+				}) {
 				t.Errorf("%.200s: got %s", c.filter, a.raw)
 			}
 		}
