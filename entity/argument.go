@@ -22,9 +22,9 @@ type argument struct {
 	apply        func(value any, key *Key) error
 }
 
-// ListArgument declares an argument that lists of the schema may have, besides those that say which window of the list is read:
-// apply changes the key of a list by its value, and returns a BAD_USER_INPUT error for one that it does not take. It is not
-// called where the argument is left out or null.
+// ListArgument declares an argument that lists of the schema may have, besides those that say in which order and which window of the
+// list is read: apply changes the key of a list by its value, before its cursors are read, and returns a BAD_USER_INPUT error for one
+// that it does not take. It is not called where the argument is left out or null.
 func ListArgument[V string | int64 | bool | time.Time](s *Schema, name string, apply func(value V, key *Key) error) {
 	k := kindOf[V]()
 	s.arguments = append(s.arguments, argument{name, k.scalar, func(given any, key *Key) error {
@@ -36,31 +36,22 @@ func ListArgument[V string | int64 | bool | time.Time](s *Schema, name string, a
 	}})
 }
 
-// windowArguments are those that keyset.ParseWindow reads.
-var windowArguments = []string{"first", "after", "last", "before"}
-
-// nodeOf returns the type of a list's objects.
-func nodeOf(schema *ast.Schema, list [2]string) string {
-	connection := schema.Types[schema.Types[list[0]].Fields.ForName(list[1]).Type.Name()]
-	if nodes := connection.Fields.ForName("nodes"); nodes != nil {
-		return nodes.Type.Name()
-	}
-	return ""
-}
+// ownArguments are those that listKey reads itself.
+var ownArguments = []string{"first", "after", "last", "before", orderArgument}
 
 // checkArguments compares the arguments that the lists of a schema have with those that are declared.
 func (s *Schema) checkArguments(schema *ast.Schema) error {
 	var wrong []error
 	taken := map[string]bool{}
 	for _, list := range s.lists {
-		for _, of := range schema.Types[list[0]].Fields.ForName(list[1]).Arguments {
+		for _, of := range list.definition(schema).Arguments {
 			typ := of.Type.Name()
 			i := slices.IndexFunc(s.arguments, func(a argument) bool { return a.name == of.Name })
 			taken[of.Name] = true
-			switch name := fmt.Sprintf("%s.%s(%s:)", list[0], list[1], of.Name); {
-			case slices.Contains(windowArguments, of.Name):
+			switch name := fmt.Sprintf("%s(%s:)", list.Name, of.Name); {
+			case slices.Contains(ownArguments, of.Name):
 			case of.Name == filterArgument:
-				if want := nodeOf(schema, list) + "Filter"; typ != want {
+				if want := list.node + "Filter"; typ != want {
 					wrong = append(wrong, fmt.Errorf("entity: %s is a %s: let it be a %s", name, typ, want))
 				}
 			case i < 0:

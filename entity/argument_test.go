@@ -45,12 +45,12 @@ func TestAnArgumentChangesTheKeyUnlessItsValueIsWrong(t *testing.T) {
 		return nil
 	})
 	for _, value := range []any{true, false, nil} {
-		key, err := s.listKey(map[string]any{"newest": value}, "Row")
+		key, err := s.listKey(map[string]any{"newest": value}, &list{})
 		if err != nil || key.Order.Descending != (value == true) {
 			t.Errorf("%v: %t, %v", value, key.Order.Descending, err)
 		}
 	}
-	if _, err := s.listKey(map[string]any{"newest": "yes"}, "Row"); err == nil {
+	if _, err := s.listKey(map[string]any{"newest": "yes"}, &list{}); err == nil {
 		t.Error("a string is taken for true or false")
 	}
 }

@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 
 	"rollcall/apierror"
 	"rollcall/batch"
+	"rollcall/keyset"
 	"rollcall/scalar"
 )
 
@@ -30,6 +32,8 @@ type Field[T, V any] struct {
 
 	filterable bool
 	form       func(operand string, whole bool) string // see FilterAs
+	ordered    bool                                    // lists may be sorted by it
+	folded     string                                  // the column by which they are, if it is another
 }
 
 // member is a Field, whatever its Go type is.
@@ -41,6 +45,8 @@ type member[T any] interface {
 	unique() (field, message string) // what Unique says; "": nothing
 	pointer(t *T) any                // where t has its value
 	filtering() *filtering           // nil: filters do not have it
+	// sort is how lists are sorted by the field, where a statement has its table by a name; nil: they are not.
+	sort(table string) *keyset.Sort
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
 	parse(value any, given bool, t *T) error
 	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which
@@ -146,6 +152,25 @@ func (f *Field[T, V]) KeepStored() *Field[T, V] {
 func (f *Field[T, V]) Unique(message string) *Field[T, V] {
 	f.taken = message
 	return f
+}
+
+// Order lets lists of the objects be sorted by a Text or Time field that is never null: see order.go.
+func (f *Field[T, V]) Order() *Field[T, V] {
+	f.ordered = true
+	return f
+}
+
+// Folded names the column with the field's values in the form in which they are compared, which decides the order of lists.
+func (f *Field[T, V]) Folded(column string) *Field[T, V] {
+	f.folded = column
+	return f
+}
+
+func (f *Field[T, V]) sort(table string) *keyset.Sort {
+	if !f.ordered {
+		return nil
+	}
+	return &keyset.Sort{Name: orderName(f.name), Column: table + cmp.Or(f.folded, f.column), Time: f.scalar == "Time"}
 }
 
 func (f *Field[T, V]) target(t *T) any                 { return f.scan(f.at(t)) }

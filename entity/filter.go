@@ -14,6 +14,7 @@ import (
 
 	"rollcall/apierror"
 	"rollcall/batch"
+	"rollcall/fold"
 	"rollcall/keyset"
 	"rollcall/scalar"
 )
@@ -52,7 +53,8 @@ var operators = struct{ text, time, id []string }{
 func isList(operator string) bool { return operator == "in" || operator == "notIn" }
 
 // Filter lets the filters of lists compare the field: a Text by eq, ne, in, notIn, contains, startsWith and endsWith, an enum and a
-// relation by in and notIn, a Time by eq, gt, gte, lt and lte, and what may be null by isNull. The schema says which of them there are.
+// relation by in and notIn, a Time by eq, gt, gte, lt and lte, and what may be null by isNull. The schema says which of them there are. A
+// Folded text is compared in its folded form.
 func (f *Field[T, V]) Filter() *Field[T, V] {
 	f.filterable = true
 	return f
@@ -77,6 +79,9 @@ func (f *Field[T, V]) filtering() *filtering {
 		do.input, do.operators = "StringFilter", operators.text
 		do.parse = parser(scalar.UnmarshalString)
 		do.condition = textCondition(keyset.Text{Column: column}, f.form)
+		if f.folded != "" {
+			do.condition = textCondition(keyset.Text{Column: "t." + f.folded, Binary: true}, func(text string, _ bool) string { return fold.Text(text) })
+		}
 	case "Time":
 		do.input, do.operators = "TimeFilter", operators.time
 		do.parse = parser(scalar.UnmarshalTime)

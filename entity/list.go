@@ -4,24 +4,41 @@ import (
 	"context"
 	"strings"
 
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"rollcall/batch"
 	"rollcall/keyset"
 	"rollcall/scalar"
 )
 
+// list is the declaration of a list, whatever its Go types are.
+type list struct {
+	keyset.List
+	typ, field string
+	node       string // the type of its objects
+	// sorts returns what it may be sorted by besides the id, when all is declared: columns, and what no column has.
+	sorts func() (columns, others []*keyset.Sort)
+	order map[string]*keyset.Sort // by their names in the schema
+}
+
+// definition returns the list's definition.
+func (l *list) definition(schema *ast.Schema) *ast.FieldDefinition {
+	return schema.Types[l.typ].Fields.ForName(l.field)
+}
+
 // All declares the field of Query that is the list of all objects of a type.
 func All[N any](s *Schema, name string, nodes *Object[N]) {
-	list := &keyset.List{From: nodes.table + " t", By: "t.id"}
-	source := listSource[keyset.Edge[N]](list, nodes, nil)
-	declareList(s, "Query", name, nodes, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
+	l := newList[keyset.Edge[N]](s, "Query", name, nodes, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
+	source := listSource[keyset.Edge[N]](l, nodes, nil)
+	declareList(s, l, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
 	connect[keyset.Edge[N], N](s, nodes.name)
 }
 
 // Many declares a relation to the list of the objects that have T's number in a column.
 func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) {
-	list := &keyset.List{From: nodes.table + " t", Parent: "t." + column, By: "t.id"}
-	source := listSource[keyset.Edge[N]](list, nodes, nil)
-	declareList(o.schema, o.name, name, nodes, source, o.parent)
+	l := newList[keyset.Edge[N]](o.schema, o.name, name, nodes, nil, keyset.List{From: nodes.table + " t", Parent: "t." + column, ID: "t.id"})
+	source := listSource[keyset.Edge[N]](l, nodes, nil)
+	declareList(o.schema, l, source, o.parent)
 	connect[keyset.Edge[N], N](o.schema, nodes.name)
 }
 
@@ -30,28 +47,36 @@ func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) 
 func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
 ) {
-	list := &keyset.List{
+	l := newList(o.schema, o.name, name, nodes, edges, keyset.List{
 		From:   edges.table + " e",
 		Join:   " JOIN " + nodes.table + " t ON t.id = e." + other,
-		Parent: "e." + own, By: "e." + other, Few: few,
-	}
-	source := listSource[E, N, PE](list, nodes, edges)
-	declareList(o.schema, o.name, name, nodes, source, o.parent)
+		Parent: "e." + own, ID: "e." + other, Few: few,
+	})
+	source := listSource[E, N, PE](l, nodes, edges)
+	declareList(o.schema, l, source, o.parent)
 	connect[E, N, PE](o.schema, strings.TrimSuffix(edges.name, "Edge"))
 }
 
 // parent is an object as the parent of its lists.
 func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
 
+// newList declares that there is a list. edges is nil where its edges have no columns.
+func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Object[E], rows keyset.List) *list {
+	rows.Name = typ + "." + field
+	l := &list{List: rows, typ: typ, field: field, node: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
+		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders
+	}}
+	s.Sized(typ, field, "first", "last")
+	s.lists = append(s.lists, l)
+	return l
+}
+
 // declareList declares the field of a list.
-func declareList[P, E, N any](
-	s *Schema, typ, name string, nodes *Object[N], source *batch.Source[keyset.Key, *keyset.Connection[E, N]], parent func(P) keyset.Parent,
-) {
-	s.Sized(typ, name, "first", "last")
-	s.lists = append(s.lists, [2]string{typ, name})
+func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Key, *keyset.Connection[E, N]], parent func(P) keyset.Parent) {
 	s.add(func() batch.Field {
-		f := batch.Relation(typ, name, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
-			key, err := s.listKey(args, nodes.name)
+		l.setOrder()
+		f := batch.Relation(l.typ, l.field, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
+			key, err := s.listKey(args, l)
 			if err != nil {
 				return nil, err
 			}
@@ -61,24 +86,25 @@ func declareList[P, E, N any](
 				return own, true
 			}, nil
 		})
-		if typ == "Query" {
+		if l.typ == "Query" {
 			return f
 		}
 		return f.From()
 	})
 }
 
-// listKey returns the key that the arguments of a list ask for, which is to get its parent.
-func (s *Schema) listKey(args batch.Args, typ string) (key keyset.Key, err error) {
-	if value := args[filterArgument]; value != nil {
-		condition, err := s.filter(typ, value)
+// listKey returns the key that the arguments of a list ask for, which is to get its parent. The window comes last, for cursors are of
+// an order and a filter.
+func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
+	if key.Order, err = l.parseOrder(args[orderArgument]); err != nil {
+		return key, err
+	}
+	if filter := args[filterArgument]; filter != nil {
+		condition, err := s.filter(l.node, filter)
 		if err != nil {
 			return key, err
 		}
 		key.Filter = key.Filter.Where(condition)
-	}
-	if key.Window, err = keyset.ParseWindow(args, typ, s.maxSize); err != nil {
-		return key, err
 	}
 	for _, a := range s.arguments {
 		if value := args[a.name]; value != nil {
@@ -87,7 +113,8 @@ func (s *Schema) listKey(args batch.Args, typ string) (key keyset.Key, err error
 			}
 		}
 	}
-	return key, nil
+	key.Window, err = keyset.ParseWindow(args, l.Name, key, s.maxSize)
+	return key, err
 }
 
 // listRow is a row of a list: a node, the edge that leads to it, and whose list it is in.
@@ -98,7 +125,7 @@ type listRow[E, N any] struct {
 }
 
 // listSource returns the source of a list's pages. edges is nil where its edges have no columns.
-func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
+func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
 	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
 	return batch.NewSource(func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
@@ -111,19 +138,26 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Obje
 			for i, target := range edgeTargets {
 				to[len(nodeTargets)+i] = target(&r.edge)
 			}
+			if n := len(nodeTargets) + len(edgeTargets); n < len(to)-list.Parents() {
+				to[n] = &base(&r.edge).Sorted
+			}
 			if list.Parent != "" {
 				to[len(to)-1] = integer{&r.parent}
 			}
 		}
-		loader, width := nodes.byID.Loader(ctx), len(selected)+list.Parents()
-		for _, group := range keyset.Groups(keys) {
+		loader := nodes.byID.Loader(ctx)
+		for common, group := range keyset.Groups(keys) {
+			width := len(selected) + list.Parents()
+			if common.Order.By != nil {
+				width++
+			}
 			rows, err := read(ctx, list.Rows(group, selected), width, targets)
 			if err != nil {
 				return nil, err
 			}
-			ofParent := make(map[keyset.Parent][]*E, len(group))
+			ofParent, places := make(map[keyset.Parent][]*E, len(group)), keyset.NewRows(list.Name, common, nodes.ID)
 			for _, r := range rows {
-				base(&r.edge).Lead(&r.node, &nodes.rows)
+				base(&r.edge).Lead(&r.node, places)
 				loader.Prime(nodes.ID(&r.node), &r.node)
 				parent := list.ParentOf(r.parent)
 				edges := ofParent[parent]
@@ -133,7 +167,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *keyset.List, nodes *Obje
 				ofParent[parent] = append(edges, &r.edge)
 			}
 			for _, key := range group {
-				pages[key] = keyset.Page(list, key, ofParent[key.Parent], base)
+				pages[key] = keyset.Page(&list.List, key, ofParent[key.Parent], base)
 			}
 		}
 		return pages, nil

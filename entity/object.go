@@ -24,7 +24,8 @@ type Object[T any] struct {
 	schema      *Schema
 	name, table string
 	members     []member[T]
-	rows        keyset.Rows[T]
+	id          func(*T) *int64
+	orders      []*keyset.Sort // of its lists, which no field has
 	byID        *batch.Source[int64, *T]
 	scans       map[string]func(*T) any // where columns go, by their names
 	names       []string                // of all columns, in order, once all is declared
@@ -33,7 +34,7 @@ type Object[T any] struct {
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
 func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
-	o := &Object[T]{schema: s, name: name, table: table, rows: keyset.Rows[T]{Type: name, ID: at}}
+	o := &Object[T]{schema: s, name: name, table: table, id: at}
 	o.byID = batch.NewSource(o.readByID)
 	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
 	s.objects = append(s.objects, o)
@@ -115,7 +116,7 @@ func (o *Object[T]) checkInputs(schema *ast.Schema) error {
 func (o *Object[T]) Name() string { return o.name }
 
 // ID returns the number of an object.
-func (o *Object[T]) ID(t *T) int64 { return *o.rows.ID(t) }
+func (o *Object[T]) ID(t *T) int64 { return *o.id(t) }
 
 // ByID returns the source of objects by their numbers; nil where there is none.
 func (o *Object[T]) ByID() *batch.Source[int64, *T] { return o.byID }

@@ -34,7 +34,7 @@ type Schema struct {
 	fields      []func() batch.Field // made when all is declared, as later calls may say more of each
 	objects     []object
 	connections map[string]bool // that are declared, by what the names of their types begin with
-	lists       [][2]string     // type and field
+	lists       []*list
 	arguments   []argument
 	sizes       map[[2]string][]string  // by type and field: see Sized
 	filters     map[string][]*filtering // by the type that they are about
@@ -107,7 +107,7 @@ func (s *Schema) Plan() *batch.Plan {
 		wrong = append(wrong, o.finish())
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		wrong = append(wrong, s.checkArguments(schema), s.checkFilters(schema))
+		wrong = append(wrong, s.checkArguments(schema), s.checkOrders(schema), s.checkFilters(schema))
 		for _, o := range s.objects {
 			wrong = append(wrong, o.checkInputs(schema))
 		}

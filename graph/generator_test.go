@@ -3,7 +3,9 @@ package graph_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -225,14 +227,33 @@ func (g *generator) directives() string {
 func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size int) (text string, items int) {
 	var all []string
 	items = 1
-	for _, a := range f.Arguments {
-		value := g.argument(f, a, size)
+	var key keyset.Key // of a list
+	window := "first"
+	if g.one(3) {
+		window = "last"
+	}
+	for _, a := range slices.Backward(f.Arguments) { // the order before the cursors, which are of it
+		var value any
+		switch a.Name {
+		case "orderBy":
+			value, key.Order = g.order(a)
+		case "after", "before":
+			value = g.cursor(typ.Name+"."+f.Name, key, a.Name)
+		case "first", "last":
+			value = omitted{}
+			if a.Name == window || g.one(100) {
+				value = g.pageSize(size)
+			}
+		default:
+			value = g.argument(f, a)
+		}
 		_, left := value.(omitted)
-		switch n, _ := value.(int); {
-		case a.Name == "first" && n > 0 && n <= 100:
-			items = n
-		case a.Name == "first" && (left || value == nil):
-			items = keyset.DefaultSize
+		if a.Name == window {
+			if n, _ := value.(int); n > 0 && n <= 100 {
+				items = n
+			} else if left || value == nil {
+				items = keyset.DefaultSize
+			}
 		}
 		if !left {
 			all = append(all, a.Name+": "+g.value(a.Type, value))
@@ -250,42 +271,80 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 // omitted is the value of an argument that is left out.
 type omitted struct{}
 
-// argument chooses a value for an argument, good or bad.
-func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition, size int) any {
-	cursors := []any{omitted{}, omitted{}, omitted{}, nil}
-	for _, typ := range []string{"User", "Team"} {
-		for _, id := range []int64{1, 3, 40, 500, 995, 1003} {
-			cursors = append(cursors, keyset.Cursor(typ, id))
+// enum is the value of an enum.
+type enum string
+
+// order chooses the order of a list.
+func (g *generator) order(a *ast.ArgumentDefinition) (any, keyset.Order) {
+	if g.one(2) {
+		return pick[any](g, omitted{}, omitted{}, nil), keyset.Order{}
+	}
+	fields := g.schema.Types[g.schema.Types[a.Type.Name()].Fields.ForName("field").Type.Name()].EnumValues
+	name := pick(g, fields...).Name
+	value, order := map[string]any{"field": enum(name)}, keyset.Order{}
+	if name != "ID" {
+		order.By = &keyset.Sort{Name: name}
+	}
+	switch g.IntN(4) {
+	case 0, 1:
+		value["direction"], order.Descending = enum("DESC"), true
+	case 2:
+		value["direction"] = pick[any](g, enum("ASC"), enum("ASC"), nil)
+	}
+	if g.one(60) {
+		value["field"] = pick[any](g, enum("NOTHING"), nil, "NAME", 1)
+	}
+	return value, order
+}
+
+// cursor chooses the cursor in an argument of a list.
+func (g *generator) cursor(list string, key keyset.Key, argument string) any {
+	switch {
+	case g.one(60):
+		return pick[any](g, "nonsense", "", "VXNlcjox", 7, keyset.Cursor("Nothing.nowhere", key, 1, ""))
+	case argument == "before" && !g.one(4), g.one(3):
+		return pick[any](g, omitted{}, omitted{}, omitted{}, nil)
+	case g.one(60): // of another order, or, by chance, of this one
+		key.Order.Descending = !key.Order.Descending
+	}
+	id, sorted := pick[int64](g, 1, 2, 3, 4, 5, 6, 40, 45, 500, 995, 996, 1003), ""
+	if key.Order.By != nil {
+		switch key.Order.By.Name {
+		case "ROLE":
+			sorted = pick(g, "MEMBER", "OWNER")
+		case "NAME", "EMAIL":
+			sorted = pick(g, "", "Ada Moreau", "K", "kwame.mensah.2@example.com", "m", "Platform", "~", "\u0142")
+		default:
+			sorted = pick(g, "2019-03-04 05:06:07", "2021-01-01 00:00:00+00", "2023-06-30 12:00:00.5+00:00", "2024-05-06 07:08:09.123456", "2030-01-01 00:00:00")
+			if g.one(60) {
+				sorted = pick(g, "yesterday", "2021-02-30 00:00:00", "infinity")
+			}
 		}
 	}
+	return keyset.Cursor(list, key, id, sorted)
+}
+
+// pageSize chooses how many items a page has of each of size lists.
+func (g *generator) pageSize(size int) any {
+	switch {
+	case g.one(40):
+		return pick[any](g, 101, -1, 1<<31-1, 1<<40)
+	case size <= 2 && g.one(8):
+		return pick[any](g, 20, 30, 100, omitted{}, nil)
+	case size < 10 && g.one(6):
+		return pick[any](g, omitted{}, nil, 8)
+	case size > 60:
+		return pick[any](g, 0, 1)
+	}
+	return g.IntN(4)
+}
+
+// argument chooses a value for an argument, good or bad.
+func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition) any {
 	users := []any{"User:1", "User:2", "User:11", "User:500", "User:1000", "User:1001", "User:1002", "User:1004", "User:1005", "User:1009", "User:1011", "User:99999"}
 	teams := []any{"Team:1", "Team:7", "Team:50", "Team:51", "Team:52", "Team:53", "Team:999"}
 	bad := []any{"User:0", "User:01", "Team:-1", "Role:1", "nonsense", "", 42, "User:99999999999999999999", "Us\"er\u2028:1"}
 	switch a.Name {
-	case "first":
-		switch {
-		case g.one(40):
-			return pick[any](g, 101, -1, 1<<31-1, 1<<40)
-		case size <= 2 && g.one(8):
-			return pick[any](g, 20, 30, 100, omitted{}, nil)
-		case size < 10 && g.one(6):
-			return pick[any](g, omitted{}, nil, 8)
-		case size > 60:
-			return pick[any](g, 0, 1)
-		}
-		return g.IntN(4)
-	case "after":
-		switch {
-		case g.one(40):
-			return pick[any](g, "nonsense", "", "VXNlcjox=")
-		case g.one(3):
-			return pick(g, cursors...)
-		}
-		typ := "User"
-		if f.Name == "teams" {
-			typ = "Team"
-		}
-		return pick[any](g, omitted{}, keyset.Cursor(typ, int64(g.IntN(6))), keyset.Cursor(typ, 45), keyset.Cursor(typ, 996))
 	case "id":
 		switch {
 		case g.one(30):
@@ -330,10 +389,30 @@ func (g *generator) value(typ *ast.Type, value any) string {
 		}
 		return "[" + strings.Join(elements, " ") + "]"
 	}
+	if input, ok := value.(map[string]any); ok && g.one(4) && input["direction"] != nil {
+		input = maps.Clone(input)
+		input["direction"] = written(g.variable("OrderDirection", input["direction"]))
+		return literal(input)
+	}
 	return literal(value)
 }
 
+// written is a value that is written as it is.
+type written string
+
 func literal(value any) string {
+	switch v := value.(type) {
+	case enum:
+		return string(v)
+	case written:
+		return string(v)
+	case map[string]any:
+		var fields []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			fields = append(fields, name+": "+literal(v[name]))
+		}
+		return "{" + strings.Join(fields, ", ") + "}"
+	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		panic(err)
@@ -352,7 +431,10 @@ func (g *generator) variable(typ string, value any) string {
 			g.values[name], g.special = nil, true
 		}
 	case 1: // the default is not meant
-		other := map[string]string{"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`}[nullable]
+		other := map[string]string{"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`, "OrderDirection": "ASC"}[nullable]
+		if strings.HasSuffix(nullable, "Order") {
+			other = "{field: ID}"
+		}
 		g.declared = append(g.declared, "$"+name+": "+nullable+" = "+other)
 		g.values[name] = value
 	default:

@@ -12,14 +12,20 @@ type PageInfo struct {
 
 // Edge is a row's place in a list. An edge with fields of its own embeds it.
 type Edge[N any] struct {
-	Node *N
-	rows *Rows[N]
+	Node   *N
+	Sorted string // the value that the list is sorted by; "": the id
+	rows   *Rows[N]
 }
 
-// Rows is what the rows of a type have in common, for the cursors of lists of them.
+// Rows is what the rows of lists that differ in their parents only have in common, for their cursors.
 type Rows[N any] struct {
-	Type string
-	ID   func(*N) *int64
+	tag tag
+	id  func(*N) int64
+}
+
+// NewRows returns it for lists with a name, of which key is one. id returns the id of a row.
+func NewRows[N any](list string, key Key, id func(*N) int64) *Rows[N] {
+	return &Rows[N]{key.tag(list), id}
 }
 
 // EdgeOf is the type of edges to rows of a type, with fields of its own or without.
@@ -35,7 +41,9 @@ func (e *Edge[N]) Base() *Edge[N] { return e }
 func (e *Edge[N]) Lead(to *N, rows *Rows[N]) { e.Node, e.rows = to, rows }
 
 // Cursor returns the opaque place of the row.
-func (e *Edge[N]) Cursor() string { return Cursor(e.rows.Type, *e.rows.ID(e.Node)) }
+func (e *Edge[N]) Cursor() string { return e.rows.tag.cursor(e.place()) }
+
+func (e *Edge[N]) place() place { return place{e.rows.id(e.Node), e.Sorted} }
 
 // Connection is one page of a list: E is the type of its edges, N that of its nodes.
 type Connection[E, N any] struct {
@@ -43,16 +51,19 @@ type Connection[E, N any] struct {
 	Key   Key   // of the page
 	List  *List // that it is a page of
 
-	base func(*E) *Edge[N]
-	more bool // the list goes on beyond the page, in the direction in which it was read
+	base         func(*E) *Edge[N]
+	behind, more bool // the list goes on where it was read from, and where it was read to
 }
 
-// Page returns the page that a key asks for of the rows that were read: one more than that where the list goes on. base returns the
-// Edge in one of its edges.
+// Page returns the page that a key asks for of the rows that were read: before them that at the place which they are read from, if it
+// is there, and behind them one more where the list goes on. base returns the Edge in one of its edges.
 func Page[E, N any](list *List, key Key, read []*E, base func(*E) *Edge[N]) *Connection[E, N] {
 	c := &Connection[E, N]{Edges: read, Key: key, List: list, base: base}
-	if size := int(key.Window.Size); len(read) > size {
-		c.Edges, c.more = read[:size], true
+	if opening := key.Window.opening(); opening.given() && len(read) > 0 && base(read[0]).place() == opening {
+		c.Edges, c.behind = read[1:], true
+	}
+	if size := int(key.Window.Size); len(c.Edges) > size {
+		c.Edges, c.more = c.Edges[:size], true
 	}
 	if key.Window.Last {
 		slices.Reverse(c.Edges)
@@ -71,7 +82,10 @@ func (c *Connection[E, N]) Nodes() []*N {
 
 // PageInfo returns where the page stands in its list.
 func (c *Connection[E, N]) PageInfo() *PageInfo {
-	info := &PageInfo{HasNextPage: c.more && !c.Key.Window.Last, HasPreviousPage: c.more && c.Key.Window.Last}
+	info := &PageInfo{HasNextPage: c.more, HasPreviousPage: c.behind}
+	if c.Key.Window.Last {
+		info.HasNextPage, info.HasPreviousPage = c.behind, c.more
+	}
 	if n := len(c.Edges); n > 0 {
 		start, end := c.base(c.Edges[0]).Cursor(), c.base(c.Edges[n-1]).Cursor()
 		info.StartCursor, info.EndCursor = &start, &end

@@ -3,8 +3,6 @@
 package keyset
 
 import (
-	"encoding/base64"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -83,26 +81,67 @@ func (f Filter) split() (condition string, args []any) {
 	return parts.Index(0).Interface().(string), args
 }
 
-// Order is how a list is sorted: by id.
+// Order is how a list is sorted. Its zero value is by id.
 type Order struct {
-	Descending bool
+	By         *Sort // before the id; nil: nothing
+	Descending bool  // all of it
+}
+
+// Sort is what the rows of a list may be sorted by. It is never NULL.
+type Sort struct {
+	Name   string // in cursors, and in the enum of an order
+	Column string // as a statement has it, such as t.name
+	Time   bool   // it is a time
+}
+
+// key is the column that a statement selects for cursors: a time as the very text that the database compares with.
+func (s *Sort) key() string {
+	if s.Time {
+		return "CONCAT(" + s.Column + ", '') AS sort_key"
+	}
+	return s.Column + " AS sort_key"
 }
 
 // Window is which rows of a list are asked for: the first ones after a place, or the last ones before one.
 type Window struct {
 	Size          int32 // how many at most
 	Last          bool
-	after, before bool  // whether there is a place
-	afterID       int64 // in the list
-	beforeID      int64
+	after, before place
+}
+
+// place is where a row stands in a list. Its zero value is none.
+type place struct {
+	id     int64
+	sorted string // the value that the list is sorted by, if it is not the id
+}
+
+// given reports whether there is a place.
+func (p place) given() bool { return p.id != 0 }
+
+// opening is the place that the window is read from.
+func (w Window) opening() place {
+	if w.Last {
+		return w.before
+	}
+	return w.after
+}
+
+// limit is how many rows are read for the window: one more shows that the list goes on, and one where the window is read from that
+// it goes on there.
+func (w Window) limit() int64 {
+	if w.opening().given() {
+		return int64(w.Size) + 2
+	}
+	return int64(w.Size) + 1
 }
 
 // DefaultSize is how many rows a window has where its size is not given.
 const DefaultSize = 20
 
-// ParseWindow returns the window that the arguments of a list field ask for: first and after, or last and before. Its rows are
-// of the type typ, and at most maxSize. The error is BAD_USER_INPUT and names the argument.
-func ParseWindow(args map[string]any, typ string, maxSize int) (w Window, err error) {
+// ParseWindow returns the window that the arguments of a list field ask for: first and after, or last and before. A cursor has to be
+// of the list, by its name, in the key's order and with its filter. The window has at most maxSize rows. The error is BAD_USER_INPUT
+// and names the argument.
+func ParseWindow(args map[string]any, list string, key Key, maxSize int) (w Window, err error) {
 	w.Size = int32(min(DefaultSize, maxSize))
 	for _, name := range []string{"first", "last"} {
 		given := args[name]
@@ -121,28 +160,28 @@ func ParseWindow(args map[string]any, typ string, maxSize int) (w Window, err er
 		case size > maxSize:
 			return w, TooLong(name, size, maxSize)
 		}
-		w.Size = int32(min(size, math.MaxInt32-1)) // room for one row more, which shows that the list goes on
+		w.Size = int32(size)
 	}
-	if w.afterID, w.after, err = parsePlace(args, typ, "after"); err == nil {
-		w.beforeID, w.before, err = parsePlace(args, typ, "before")
+	if w.after, err = parsePlace(args, list, key, "after"); err == nil {
+		w.before, err = parsePlace(args, list, key, "before")
 	}
 	return w, err
 }
 
 // parsePlace returns the place in an argument, if there is one.
-func parsePlace(args map[string]any, typ, argument string) (id int64, given bool, err error) {
+func parsePlace(args map[string]any, list string, key Key, argument string) (p place, err error) {
 	if args[argument] == nil {
-		return 0, false, nil
+		return p, nil
 	}
 	cursor, err := scalar.UnmarshalString(args[argument])
 	if err != nil {
-		return 0, false, err
+		return p, err
 	}
-	id, ok := ParseCursor(typ, cursor)
-	if !ok {
-		return 0, false, apierror.BadInput(argument, "%q is not a cursor of this list", apierror.Clip(cursor))
+	var ok bool
+	if p.id, p.sorted, ok = ParseCursor(list, key, cursor); !ok {
+		return place{}, apierror.BadInput(argument, "%q is not a cursor of this list with this order and filter", apierror.Clip(cursor))
 	}
-	return id, true, nil
+	return p, nil
 }
 
 // TooLong returns the BAD_USER_INPUT error about an argument that asks for more items than a page holds.
@@ -158,16 +197,4 @@ func ParseID(id string) (typ string, number int64, ok bool) {
 	typ, digits, _ := strings.Cut(id, ":")
 	number, err := strconv.ParseInt(digits, 10, 64)
 	return typ, number, err == nil && '1' <= digits[0] && digits[0] <= '9'
-}
-
-// Cursor returns the opaque cursor of a row in a list of its type.
-func Cursor(typ string, number int64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(ID(typ, number)))
-}
-
-// ParseCursor returns the number of the row that a cursor of a list of a type is of.
-func ParseCursor(typ, cursor string) (number int64, ok bool) {
-	id, err := base64.RawURLEncoding.DecodeString(cursor)
-	of, number, ok := ParseID(string(id))
-	return number, ok && err == nil && of == typ
 }

@@ -8,10 +8,11 @@ import (
 
 // List is where the rows of a list are, and how they are counted.
 type List struct {
+	Name   string // in cursors, such as User.reports
 	From   string // the table that says what is in the list
 	Join   string // the table of the nodes, t, as it follows From in a statement; "": it is From
 	Parent string // the column that has the id of the row that the list belongs to; "": it is that of a whole table
-	By     string // the column that the list is sorted by and that its cursors tell
+	ID     string // the column that has the ids of the nodes, by which the list is sorted at last
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
 }
@@ -34,10 +35,13 @@ type Statement struct {
 }
 
 // Rows returns the statements that read the windows of a group of lists, one row more of each than it holds. They select columns, such
-// as t.name or e.role AS edge_role, each with a name of its own, and behind them the parent's id, if there is one. The rows of one
-// list come one after the other, in the order in which they are read: see Page.
+// as t.name or e.role AS edge_role, each with a name of its own, and behind them what the list is sorted by, unless it is the id, and the
+// parent's id, if there is one. The rows of one list come one after the other, in the order in which they are read: see Page.
 func (l *List) Rows(group []Key, columns []string) []Statement {
 	key := group[0]
+	if by := key.Order.By; by != nil {
+		columns = append(columns, by.key())
+	}
 	if l.Parent == "" {
 		return []Statement{{l.window(key, columns), key.args(nil)}}
 	}
@@ -66,7 +70,7 @@ func (l *List) window(key Key, columns []string) string {
 		parent = l.Parent + " = ?"
 	}
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.From + l.Join + l.where(key, parent) +
-		" ORDER BY " + l.By + key.direction() + " LIMIT ?"
+		" ORDER BY " + l.order(key) + " LIMIT ?"
 }
 
 // where is the clause that leaves out what is not in a window.
@@ -78,11 +82,12 @@ func (l *List) where(key Key, parent string) string {
 			conditions = append(conditions, condition)
 		}
 	}
-	if key.Window.after {
-		conditions = append(conditions, l.By+key.beyond(true)+"?")
+	w := key.Window
+	if w.after.given() {
+		conditions = append(conditions, l.beyond(key, !key.Order.Descending, !w.Last))
 	}
-	if key.Window.before {
-		conditions = append(conditions, l.By+key.beyond(false)+"?")
+	if w.before.given() {
+		conditions = append(conditions, l.beyond(key, key.Order.Descending, w.Last))
 	}
 	if len(conditions) == 0 {
 		return ""
@@ -90,37 +95,56 @@ func (l *List) where(key Key, parent string) string {
 	return " WHERE " + strings.Join(conditions, " AND ")
 }
 
-// beyond is how the rows of a window compare with the place that they come after, or before.
-func (k Key) beyond(after bool) string {
-	if after == k.Order.Descending {
-		return " < "
+// beyond is the condition of rows that come after a place, by greater values or by smaller ones. The window opens with the row at the
+// place itself. (MariaDB scans where two columns are compared as one.)
+func (l *List) beyond(key Key, greater, opens bool) string {
+	than, or := " < ?", " <= ?"
+	if greater {
+		than, or = " > ?", " >= ?"
 	}
-	return " > "
+	id := l.ID + than
+	if opens {
+		id = l.ID + or
+	}
+	by := key.Order.By
+	if by == nil {
+		return id
+	}
+	return by.Column + or + " AND (" + by.Column + than + " OR " + id + ")"
 }
 
-// direction is the one in which the rows are read.
-func (k Key) direction() string {
-	if k.Order.Descending != k.Window.Last {
-		return " DESC"
+// order is the order in which the rows are read.
+func (l *List) order(key Key) string {
+	direction := ""
+	if key.Order.Descending != key.Window.Last {
+		direction = " DESC"
 	}
-	return ""
+	if by := key.Order.By; by != nil {
+		return by.Column + direction + ", " + l.ID + direction
+	}
+	return l.ID + direction
 }
 
 // places appends the arguments of where behind the parent's.
 func (k Key) places(args []any) []any {
 	_, filter := k.Filter.split()
 	args = append(args, filter...)
-	if k.Window.after {
-		args = append(args, k.Window.afterID)
-	}
-	if k.Window.before {
-		args = append(args, k.Window.beforeID)
+	for _, p := range []place{k.Window.after, k.Window.before} {
+		switch {
+		case !p.given():
+		case k.Order.By == nil:
+			args = append(args, p.id)
+		case k.Order.By.Time:
+			args = append(args, plainTime(p.sorted), plainTime(p.sorted), p.id)
+		default:
+			args = append(args, p.sorted, p.sorted, p.id)
+		}
 	}
 	return args
 }
 
-// args appends the arguments of a window, behind the parent's: the limit is one more than the window holds.
-func (k Key) args(args []any) []any { return append(k.places(args), k.Window.Size+1) }
+// args appends the arguments of a window, behind the parent's.
+func (k Key) args(args []any) []any { return append(k.places(args), k.Window.limit()) }
 
 // numbered returns the statements that read the windows of lists by numbering the rows of each.
 func (l *List) numbered(key Key, parents []int64, columns []string) []Statement {
@@ -129,7 +153,7 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
 	}
 	text := "SELECT " + strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
-		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.By + key.direction() + ") AS place FROM " + l.From + l.Join
+		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + l.From + l.Join
 	const limit = ") AS ranked WHERE place <= ? ORDER BY parent_id, place"
 	var all []Statement
 	for marks, args := range In(parents) {

@@ -53,7 +53,7 @@ func (p *page) parse(variables json.RawMessage) (after int64, err error) {
 	if err := json.Unmarshal(variables, p); err != nil {
 		return 0, err
 	}
-	after, ok := keyset.ParseCursor("User", p.After)
+	after, _, ok := keyset.ParseCursor("Query.users", keyset.Key{}, p.After)
 	if !ok {
 		err = fmt.Errorf("%q is not a cursor of users", p.After)
 	}

@@ -110,7 +110,7 @@ func one(r *rand.Rand) map[string]any { return map[string]any{"id": user(r)} }
 
 // page starts after a random user that a whole page follows.
 func page(r *rand.Rand) map[string]any {
-	return map[string]any{"after": keyset.Cursor("User", 1+r.Int64N(Users-1001))}
+	return map[string]any{"after": keyset.Cursor("Query.users", keyset.Key{}, 1+r.Int64N(Users-1001), "")}
 }
 
 func aliased() string {

@@ -73,10 +73,10 @@ type ComplexityRoot struct {
 		Node            func(childComplexity int, id string) int
 		Nodes           func(childComplexity int, ids []string) int
 		Team            func(childComplexity int, id string) int
-		Teams           func(childComplexity int, filter map[string]any, first *int, after *string) int
+		Teams           func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
 		User            func(childComplexity int, id string) int
 		UserByEmail     func(childComplexity int, email string) int
-		Users           func(childComplexity int, filter map[string]any, first *int, after *string) int
+		Users           func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
 	}
 
 	Subscription struct {
@@ -86,7 +86,7 @@ type ComplexityRoot struct {
 	Team struct {
 		CreatedAt func(childComplexity int) int
 		GlobalID  func(childComplexity int) int
-		Members   func(childComplexity int, filter map[string]any, first *int, after *string) int
+		Members   func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
 		Name      func(childComplexity int) int
 		UpdatedAt func(childComplexity int) int
 	}
@@ -127,8 +127,8 @@ type ComplexityRoot struct {
 		GlobalID  func(childComplexity int) int
 		Manager   func(childComplexity int) int
 		Name      func(childComplexity int) int
-		Reports   func(childComplexity int, filter map[string]any, first *int, after *string) int
-		Teams     func(childComplexity int, filter map[string]any, first *int, after *string) int
+		Reports   func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
+		Teams     func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
 		UpdatedAt func(childComplexity int) int
 	}
 
@@ -180,15 +180,15 @@ type QueryResolver interface {
 	Nodes(ctx context.Context, ids []string) ([]model.Node, error)
 	User(ctx context.Context, id string) (*model.User, error)
 	UserByEmail(ctx context.Context, email string) (*model.User, error)
-	Users(ctx context.Context, filter map[string]any, first *int, after *string) (*keyset.Connection[model.UserEdge, model.User], error)
+	Users(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
 	Team(ctx context.Context, id string) (*model.Team, error)
-	Teams(ctx context.Context, filter map[string]any, first *int, after *string) (*keyset.Connection[model.TeamEdge, model.Team], error)
+	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamEdge, model.Team], error)
 }
 type SubscriptionResolver interface {
 	UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error)
 }
 type TeamResolver interface {
-	Members(ctx context.Context, obj *model.Team, filter map[string]any, first *int, after *string) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
+	Members(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
 }
 type TeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team]) (int, error)
@@ -198,8 +198,8 @@ type TeamMemberConnectionResolver interface {
 }
 type UserResolver interface {
 	Manager(ctx context.Context, obj *model.User) (*model.User, error)
-	Reports(ctx context.Context, obj *model.User, filter map[string]any, first *int, after *string) (*keyset.Connection[model.UserEdge, model.User], error)
-	Teams(ctx context.Context, obj *model.User, filter map[string]any, first *int, after *string) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
+	Reports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
+	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
 }
 type UserChangeResolver interface {
 	User(ctx context.Context, obj *model.UserChange) (*model.User, error)
@@ -356,7 +356,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Teams(childComplexity, args["filter"].(map[string]any), args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.Teams(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -389,7 +389,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Users(childComplexity, args["filter"].(map[string]any), args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
 
 	case "Subscription.userChanged":
 		if e.ComplexityRoot.Subscription.UserChanged == nil {
@@ -425,7 +425,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Team.Members(childComplexity, args["filter"].(map[string]any), args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Team.Members(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
 	case "Team.name":
 		if e.ComplexityRoot.Team.Name == nil {
 			break
@@ -574,7 +574,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.User.Reports(childComplexity, args["filter"].(map[string]any), args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.User.Reports(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
 	case "User.teams":
 		if e.ComplexityRoot.User.Teams == nil {
 			break
@@ -585,7 +585,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.User.Teams(childComplexity, args["filter"].(map[string]any), args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.User.Teams(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
 	case "User.updatedAt":
 		if e.ComplexityRoot.User.UpdatedAt == nil {
 			break
@@ -715,9 +715,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputNullableIDFilter,
 		ec.unmarshalInputStringFilter,
 		ec.unmarshalInputTeamFilter,
+		ec.unmarshalInputTeamMemberOrder,
+		ec.unmarshalInputTeamOrder,
 		ec.unmarshalInputTimeFilter,
 		ec.unmarshalInputUpdateUserInput,
 		ec.unmarshalInputUserFilter,
+		ec.unmarshalInputUserOrder,
+		ec.unmarshalInputUserTeamOrder,
 	)
 	first := true
 
@@ -838,23 +842,35 @@ type User implements Node {
   email: String!
   "The user who manages this one, or null at the top of the tree."
   manager: User
-  "The users whom this one manages directly, in order of their ids."
+  "The users whom this one manages directly."
   reports(
+    "How many users at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
+    first: Int
+    "The cursor after which the page begins."
+    after: String
+    "How many users at most, from the list's end. Not together with ` + "`" + `first` + "`" + `."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "How the list is sorted: by id where this is omitted or null."
+    orderBy: UserOrder
     "Only users who meet this; all where it is omitted or null."
     filter: UserFilter
-    "How many users at most. A page holds 20 where this is omitted."
+  ): UserConnection!
+  "The teams that the user is in."
+  teams(
+    "How many teams at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
     first: Int
     "The cursor after which the page begins."
     after: String
-  ): UserConnection!
-  "The teams that the user is in, in order of their ids."
-  teams(
+    "How many teams at most, from the list's end. Not together with ` + "`" + `first` + "`" + `."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "How the list is sorted: by id where this is omitted or null."
+    orderBy: UserTeamOrder
     "Only teams that meet this; all where it is omitted or null."
     filter: TeamFilter
-    "How many teams at most. A page holds 20 where this is omitted."
-    first: Int
-    "The cursor after which the page begins."
-    after: String
   ): UserTeamConnection!
   "When the user was created."
   createdAt: Time!
@@ -868,14 +884,20 @@ type Team implements Node {
   id: ID!
   "The team's name. No two teams share one."
   name: String!
-  "The users who are in the team, in order of their ids."
+  "The users who are in the team."
   members(
-    "Only users who meet this; all where it is omitted or null."
-    filter: UserFilter
-    "How many users at most. A page holds 20 where this is omitted."
+    "How many users at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
     first: Int
     "The cursor after which the page begins."
     after: String
+    "How many users at most, from the list's end. Not together with ` + "`" + `first` + "`" + `."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "How the list is sorted: by id where this is omitted or null."
+    orderBy: TeamMemberOrder
+    "Only users who meet this; all where it is omitted or null."
+    filter: UserFilter
   ): TeamMemberConnection!
   "When the team was created."
   createdAt: Time!
@@ -893,14 +915,114 @@ enum Role {
 
 "Where a page stands in its list."
 type PageInfo {
-  "Whether the list goes on after this page."
+  "Whether the list goes on after this page. Of a page that is read with ` + "`" + `last` + "`" + `: whether the item at ` + "`" + `before` + "`" + ` is still there."
   hasNextPage: Boolean!
-  "Always false: pages are read forwards only."
+  "Whether the list has items before this page. Of a page that is read with ` + "`" + `first` + "`" + `: whether the item at ` + "`" + `after` + "`" + ` is still there."
   hasPreviousPage: Boolean!
-  "The cursor of the page's first item, or null on an empty page."
+  "The cursor of the page's first item, or null on an empty page. Give it as ` + "`" + `before` + "`" + `, with ` + "`" + `last` + "`" + `, to read back."
   startCursor: String
-  "The cursor of the page's last item, or null on an empty page. Give it as ` + "`" + `after` + "`" + ` to read on."
+  "The cursor of the page's last item, or null on an empty page. Give it as ` + "`" + `after` + "`" + `, with ` + "`" + `first` + "`" + `, to read on."
   endCursor: String
+}
+
+"Which way a list is sorted."
+enum OrderDirection {
+  "The smallest first, of times the oldest."
+  ASC
+  "The greatest first, of times the newest."
+  DESC
+}
+
+"How a list of users is sorted. Of equal users that with the smaller id is first or, in descending order, the last."
+input UserOrder {
+  "What decides."
+  field: UserOrderField!
+  "Which way; omitted or null: ascending."
+  direction: OrderDirection = ASC
+}
+
+"What lists of users are sorted by."
+enum UserOrderField {
+  "The id's number."
+  ID
+  "The name."
+  NAME
+  "The email address."
+  EMAIL
+  "When the user was created."
+  CREATED_AT
+  "When the user was last changed."
+  UPDATED_AT
+}
+
+"How a list of teams is sorted. Of equal teams that with the smaller id is first or, in descending order, the last."
+input TeamOrder {
+  "What decides."
+  field: TeamOrderField!
+  "Which way; omitted or null: ascending."
+  direction: OrderDirection = ASC
+}
+
+"What lists of teams are sorted by."
+enum TeamOrderField {
+  "The id's number."
+  ID
+  "The name."
+  NAME
+  "When the team was created."
+  CREATED_AT
+  "When the team was last changed."
+  UPDATED_AT
+}
+
+"How the teams that a user is in are sorted. Of equal teams that with the smaller id is first or, in descending order, the last."
+input UserTeamOrder {
+  "What decides."
+  field: UserTeamOrderField!
+  "Which way; omitted or null: ascending."
+  direction: OrderDirection = ASC
+}
+
+"What the teams that a user is in are sorted by."
+enum UserTeamOrderField {
+  "The number of the team's id."
+  ID
+  "The team's name."
+  NAME
+  "When the team was created."
+  CREATED_AT
+  "When the team was last changed."
+  UPDATED_AT
+  "When the user joined the team."
+  JOINED_AT
+  "What the user is in the team: MEMBER, then OWNER."
+  ROLE
+}
+
+"How a team's members are sorted. Of equal members that with the smaller id is first or, in descending order, the last."
+input TeamMemberOrder {
+  "What decides."
+  field: TeamMemberOrderField!
+  "Which way; omitted or null: ascending."
+  direction: OrderDirection = ASC
+}
+
+"What a team's members are sorted by."
+enum TeamMemberOrderField {
+  "The number of the user's id."
+  ID
+  "The user's name."
+  NAME
+  "The user's email address."
+  EMAIL
+  "When the user was created."
+  CREATED_AT
+  "When the user was last changed."
+  UPDATED_AT
+  "When the user joined the team."
+  JOINED_AT
+  "What the user is in the team: MEMBER, then OWNER."
+  ROLE
 }
 
 "A page of users."
@@ -1033,28 +1155,40 @@ type Query {
     "An email address, in upper or lower case, in any of Unicode's forms, its domain in Unicode or in ASCII (` + "`" + `xn--` + "`" + `)."
     email: String!
   ): User
-  "All users, in order of their ids."
+  "All users."
   users(
-    "Only users who meet this; all where it is omitted or null."
-    filter: UserFilter
-    "How many users at most. A page holds 20 where this is omitted."
+    "How many users at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
     first: Int
     "The cursor after which the page begins."
     after: String
+    "How many users at most, from the list's end. Not together with ` + "`" + `first` + "`" + `."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "How the list is sorted: by id where this is omitted or null."
+    orderBy: UserOrder
+    "Only users who meet this; all where it is omitted or null."
+    filter: UserFilter
   ): UserConnection!
   "The team with this id, or null if there is none."
   team(
     "A team's global id."
     id: ID!
   ): Team
-  "All teams, in order of their ids."
+  "All teams."
   teams(
-    "Only teams that meet this; all where it is omitted or null."
-    filter: TeamFilter
-    "How many teams at most. A page holds 20 where this is omitted."
+    "How many teams at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
     first: Int
     "The cursor after which the page begins."
     after: String
+    "How many teams at most, from the list's end. Not together with ` + "`" + `first` + "`" + `."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "How the list is sorted: by id where this is omitted or null."
+    orderBy: TeamOrder
+    "Only teams that meet this; all where it is omitted or null."
+    filter: TeamFilter
   ): TeamConnection!
 }
 
@@ -1697,30 +1831,54 @@ func (ec *executionContext) field_Query_team_args(ctx context.Context, rawArgs m
 func (ec *executionContext) field_Query_teams_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamFilter2map(ctx, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["filter"] = arg0
-	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
 			return ec.unmarshalOInt2ᚖint(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["first"] = arg1
-	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
 			return ec.unmarshalOString2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["after"] = arg2
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOTeamOrder2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOTeamFilter2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg5
 	return args, nil
 }
 
@@ -1755,30 +1913,54 @@ func (ec *executionContext) field_Query_user_args(ctx context.Context, rawArgs m
 func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserFilter2map(ctx, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["filter"] = arg0
-	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
 			return ec.unmarshalOInt2ᚖint(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["first"] = arg1
-	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
 			return ec.unmarshalOString2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["after"] = arg2
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOUserOrder2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOUserFilter2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg5
 	return args, nil
 }
 
@@ -1799,90 +1981,162 @@ func (ec *executionContext) field_Subscription_userChanged_args(ctx context.Cont
 func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserFilter2map(ctx, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["filter"] = arg0
-	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
 			return ec.unmarshalOInt2ᚖint(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["first"] = arg1
-	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
 			return ec.unmarshalOString2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["after"] = arg2
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOTeamMemberOrder2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOUserFilter2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg5
 	return args, nil
 }
 
 func (ec *executionContext) field_User_reports_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOUserOrder2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
 		func(ctx context.Context, v any) (map[string]any, error) {
 			return ec.unmarshalOUserFilter2map(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["filter"] = arg0
-	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
-		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["first"] = arg1
-	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
-		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["after"] = arg2
+	args["filter"] = arg5
 	return args, nil
 }
 
 func (ec *executionContext) field_User_teams_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamFilter2map(ctx, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["filter"] = arg0
-	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
 			return ec.unmarshalOInt2ᚖint(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["first"] = arg1
-	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
 			return ec.unmarshalOString2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["after"] = arg2
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOUserTeamOrder2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOTeamFilter2map(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg5
 	return args, nil
 }
 
@@ -2455,7 +2709,7 @@ func (ec *executionContext) _Query_users(ctx context.Context, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Users(ctx, fc.Args["filter"].(map[string]any), fc.Args["first"].(*int), fc.Args["after"].(*string))
+			return ec.Resolvers.Query().Users(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
@@ -2543,7 +2797,7 @@ func (ec *executionContext) _Query_teams(ctx context.Context, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Teams(ctx, fc.Args["filter"].(map[string]any), fc.Args["first"].(*int), fc.Args["after"].(*string))
+			return ec.Resolvers.Query().Teams(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
@@ -2753,7 +3007,7 @@ func (ec *executionContext) _Team_members(ctx context.Context, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Team().Members(ctx, obj, fc.Args["filter"].(map[string]any), fc.Args["first"].(*int), fc.Args["after"].(*string))
+			return ec.Resolvers.Team().Members(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamMemberEdge, model.User]) graphql.Marshaler {
@@ -3370,7 +3624,7 @@ func (ec *executionContext) _User_reports(ctx context.Context, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().Reports(ctx, obj, fc.Args["filter"].(map[string]any), fc.Args["first"].(*int), fc.Args["after"].(*string))
+			return ec.Resolvers.User().Reports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
@@ -3414,7 +3668,7 @@ func (ec *executionContext) _User_teams(ctx context.Context, field graphql.Colle
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().Teams(ctx, obj, fc.Args["filter"].(map[string]any), fc.Args["first"].(*int), fc.Args["after"].(*string))
+			return ec.Resolvers.User().Teams(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
@@ -5368,6 +5622,90 @@ func (ec *executionContext) unmarshalInputTeamFilter(ctx context.Context, obj an
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputTeamMemberOrder(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	it = make(map[string]any, len(asMap))
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNTeamMemberOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["field"] = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["direction"] = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputTeamOrder(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	it = make(map[string]any, len(asMap))
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNTeamOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["field"] = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["direction"] = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputTimeFilter(ctx context.Context, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
@@ -5582,6 +5920,90 @@ func (ec *executionContext) unmarshalInputUserFilter(ctx context.Context, obj an
 				return it, err
 			}
 			it["updatedAt"] = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputUserOrder(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	it = make(map[string]any, len(asMap))
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNUserOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["field"] = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["direction"] = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputUserTeamOrder(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	it = make(map[string]any, len(asMap))
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNUserTeamOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["field"] = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["direction"] = data
 		}
 	}
 	return it, nil
@@ -7650,6 +8072,38 @@ func (ec *executionContext) marshalNTeamMemberEdge2ᚖrollcallᚋmodelᚐTeamMem
 	return ec._TeamMemberEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNTeamMemberOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := scalar.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNTeamMemberOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNTeamOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := scalar.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNTeamOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNTime2timeᚐTime(ctx context.Context, v any) (time.Time, error) {
 	res, err := scalar.UnmarshalTime(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -7775,6 +8229,22 @@ func (ec *executionContext) unmarshalNUserFilter2map(ctx context.Context, v any)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNUserOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := scalar.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNUserOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) marshalNUserTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, sel ast.SelectionSet, v *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -7809,6 +8279,22 @@ func (ec *executionContext) marshalNUserTeamEdge2ᚖrollcallᚋmodelᚐUserTeamE
 		return graphql.Null
 	}
 	return ec._UserTeamEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNUserTeamOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := scalar.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNUserTeamOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
 }
 
 func (ec *executionContext) marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx context.Context, sel ast.SelectionSet, v introspection.Directive) graphql.Marshaler {
@@ -8083,6 +8569,24 @@ func (ec *executionContext) unmarshalONullableIDFilter2map(ctx context.Context, 
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalOOrderDirection2ᚖstring(ctx context.Context, v any) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := scalar.UnmarshalString(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOOrderDirection2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalString(*v)
+	return res
+}
+
 func (ec *executionContext) unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx context.Context, v any) (*model.Role, error) {
 	if v == nil {
 		return nil, nil
@@ -8195,6 +8699,22 @@ func (ec *executionContext) unmarshalOTeamFilter2ᚕmapᚄ(ctx context.Context, 
 	return res, nil
 }
 
+func (ec *executionContext) unmarshalOTeamMemberOrder2map(ctx context.Context, v any) (map[string]any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputTeamMemberOrder(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOTeamOrder2map(ctx context.Context, v any) (map[string]any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputTeamOrder(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalOTime2ᚖtimeᚐTime(ctx context.Context, v any) (*time.Time, error) {
 	if v == nil {
 		return nil, nil
@@ -8251,6 +8771,22 @@ func (ec *executionContext) unmarshalOUserFilter2ᚕmapᚄ(ctx context.Context, 
 		}
 	}
 	return res, nil
+}
+
+func (ec *executionContext) unmarshalOUserOrder2map(ctx context.Context, v any) (map[string]any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputUserOrder(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOUserTeamOrder2map(ctx context.Context, v any) (map[string]any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputUserTeamOrder(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {

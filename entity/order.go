@@ -1,0 +1,121 @@
+package entity
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/apierror"
+	"rollcall/keyset"
+	"rollcall/scalar"
+)
+
+// A list that may be sorted has the argument orderBy: {field, direction}. The enum of field has ID, the fields of the list's objects and
+// edges that are declared with Order, as NAME or CREATED_AT, and what is declared with Object.Order.
+const (
+	orderArgument = "orderBy"
+	byID          = "ID"
+	descending    = "DESC"
+)
+
+// orderName returns the name that a field has in the enum of an order.
+func orderName(field string) string { return strings.ToUpper(snake(field)) }
+
+// fieldName returns the name of the field that has a name in the enum of an order.
+func fieldName(order string) string {
+	words := strings.Split(strings.ToLower(order), "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}
+
+// Order declares an order of lists of the objects that no field has: it is in the key of a list whose enum has its name.
+func (o *Object[T]) Order(by *keyset.Sort) { o.orders = append(o.orders, by) }
+
+// sorts returns the fields that lists may be sorted by, where a statement has their table by a name.
+func (o *Object[T]) sorts(table string) (all []*keyset.Sort) {
+	if o == nil {
+		return nil
+	}
+	for _, m := range o.members {
+		if by := m.sort(table); by != nil {
+			all = append(all, by)
+		}
+	}
+	return all
+}
+
+// setOrder takes note of what the list may be sorted by, when all is declared.
+func (l *list) setOrder() {
+	columns, others := l.sorts()
+	l.order = map[string]*keyset.Sort{byID: nil}
+	for _, by := range slices.Concat(columns, others) {
+		l.order[by.Name] = by
+	}
+}
+
+// parseOrder returns the order that an argument asks for. The error is BAD_USER_INPUT.
+func (l *list) parseOrder(value any) (order keyset.Order, err error) {
+	if value == nil {
+		return order, nil
+	}
+	input, _ := value.(map[string]any)
+	name, err := scalar.UnmarshalString(input["field"])
+	if err != nil {
+		return order, err
+	}
+	by, known := l.order[name]
+	if !known {
+		return order, apierror.BadInput(orderArgument, "this list cannot be sorted by %s", apierror.Clip(name))
+	}
+	return keyset.Order{By: by, Descending: input["direction"] == descending}, nil
+}
+
+// checkOrders compares the orders that the lists of a schema have with those that are declared.
+func (s *Schema) checkOrders(schema *ast.Schema) error {
+	var wrong []error
+	taken, others := map[string]bool{}, map[string]bool{}
+	for _, l := range s.lists {
+		columns, apart := l.sorts()
+		for _, by := range apart {
+			others[by.Name] = true
+		}
+		argument := l.definition(schema).Arguments.ForName(orderArgument)
+		if argument == nil {
+			if len(columns) > 0 {
+				wrong = append(wrong, fmt.Errorf("entity: %s may be sorted by %s, and the schema has no argument for that: add %s to it, with an input that has field and direction",
+					l.Name, columns[0].Name, orderArgument))
+			}
+			continue
+		}
+		field := schema.Types[argument.Type.Name()].Fields.ForName("field")
+		if field == nil {
+			wrong = append(wrong, fmt.Errorf("entity: %s(%s:) is a %s, which is no input with a field: give it field, an enum, and direction", l.Name, orderArgument, argument.Type.Name()))
+			continue
+		}
+		enum := schema.Types[field.Type.Name()]
+		for _, value := range enum.EnumValues {
+			taken[value.Name] = true
+			if _, known := l.order[value.Name]; !known {
+				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s cannot be sorted by it: add .Order() behind the declaration of %s, or take the value out",
+					enum.Name, value.Name, l.Name, fieldName(value.Name)))
+			}
+		}
+		for _, by := range columns {
+			if enum.EnumValues.ForName(by.Name) == nil {
+				wrong = append(wrong, fmt.Errorf("entity: %s may be sorted by %s, and %s does not have it: add %[2]s to the enum, or take .Order() out of the declaration",
+					l.Name, by.Name, enum.Name))
+			}
+		}
+	}
+	for name := range others {
+		if !taken[name] {
+			wrong = append(wrong, fmt.Errorf("entity: lists may be sorted by %s, and no enum of an order has it: add it to one, or take the declaration out", name))
+		}
+	}
+	return errors.Join(wrong...)
+}
