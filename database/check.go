@@ -68,6 +68,10 @@ var emptyWrites = []string{
 	"UPDATE directory_locks SET changes = changes WHERE 1 = 0",
 	"INSERT INTO users (name, email, created_at, updated_at) SELECT name, email, created_at, updated_at FROM users WHERE 1 = 0",
 	"UPDATE users SET name = name WHERE 1 = 0",
+	"INSERT INTO user_words (word, user_id) SELECT word, user_id FROM user_words WHERE 1 = 0",
+	"DELETE FROM user_words WHERE 1 = 0",
+	"INSERT INTO directory_counts (name, delta) SELECT name, delta FROM directory_counts WHERE 1 = 0",
+	"DELETE FROM directory_counts WHERE 1 = 0",
 	"DELETE FROM memberships WHERE 1 = 0",
 	"DELETE FROM users WHERE 1 = 0",
 }

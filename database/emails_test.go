@@ -13,8 +13,7 @@ import (
 
 func TestMigrateSpellsTheEmailsThatAreStored(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		// As an earlier server left it.
-		if err := db.Write.Exec("DELETE FROM goose_db_version WHERE version_id = 5").Error; err != nil {
+		if err := db.MigrateDown(t.Context(), 4); err != nil { // as an earlier server left it
 			t.Fatal(err)
 		}
 		stored := []string{ // with the ids 1, 2, …
@@ -30,7 +29,7 @@ func TestMigrateSpellsTheEmailsThatAreStored(t *testing.T) {
 			want = append(want, fmt.Sprintf("\u00e9%d@example.com", i))
 		}
 		insert(t, db, stored)
-		if applied, err := db.Migrate(t.Context()); err != nil || applied != 1 {
+		if applied, err := db.Migrate(t.Context()); err != nil || applied != 3 {
 			t.Fatalf("Migrate = %d, %v", applied, err)
 		}
 		check := func(want []string, clashes ...database.EmailClash) {
@@ -62,11 +61,11 @@ func TestMigrateSpellsTheEmailsThatAreStored(t *testing.T) {
 
 func insert(t *testing.T, db *database.Database, emails []string) {
 	t.Helper()
-	users := make([]model.User, len(emails))
+	users := make([]map[string]any, len(emails)) // of the columns that there were
 	for i, email := range emails {
-		users[i] = model.User{ID: int64(i + 1), Name: "Ada", Email: email, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+		users[i] = map[string]any{"id": i + 1, "name": "Ada", "email": email, "created_at": time.Now(), "updated_at": time.Now()}
 	}
-	if err := db.Write.WithContext(t.Context()).CreateInBatches(users, 500).Error; err != nil {
+	if err := db.Write.WithContext(t.Context()).Table("users").CreateInBatches(users, 500).Error; err != nil {
 		t.Fatal(err)
 	}
 }

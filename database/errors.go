@@ -7,12 +7,12 @@ import (
 	"rollcall/dialect"
 )
 
-// unlessOvertaken runs a transaction, and again as long as another one has written the same rows first, ten times at most. One
-// that has waited for another in vain is not run again.
+// unlessOvertaken runs a transaction, and again as long as another one has written the same rows or altered the same table first, ten
+// times at most. One that has waited for another in vain is not run again.
 func unlessOvertaken(transaction func() error) (err error) {
 	for range 10 {
 		err = transaction()
-		if m := dialect.MeaningOf(err); !m.Is(dialect.Unique|dialect.Transient) || m.Is(dialect.Waited) {
+		if m := dialect.MeaningOf(err); !m.Is(dialect.Unique|dialect.Exists|dialect.Transient) || m.Is(dialect.Waited) {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)

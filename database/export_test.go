@@ -10,12 +10,12 @@ import (
 	driverMySQL "github.com/go-sql-driver/mysql"
 )
 
-// MigrateDown undoes every migration.
-func (d *Database) MigrateDown(ctx context.Context) error {
+// MigrateDown undoes the migrations after a version.
+func (d *Database) MigrateDown(ctx context.Context, to int64) error {
 	return d.maintain(ctx, func(pool *sql.DB) error {
 		provider, err := d.provider(pool)
 		if err == nil {
-			_, err = provider.DownTo(ctx, 0)
+			_, err = provider.DownTo(ctx, to)
 		}
 		return err
 	})
@@ -62,6 +62,11 @@ func (deafConn) ExecContext(context.Context, string, []driver.NamedValue) (drive
 func (d *Database) MigrateWithoutALock(ctx context.Context) error {
 	_, err := d.up(ctx, d.Side)
 	return err
+}
+
+// DeriveWithoutALock is Derive on a node of a cluster that does not see the lock of another one.
+func (d *Database) DeriveWithoutALock(ctx context.Context) error {
+	return d.derive(ctx, transactions(ctx, d.Side))
 }
 
 // Tables are those that CheckSchema looks at.

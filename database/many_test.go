@@ -14,7 +14,7 @@ func TestTheCheckOfTheSchemaOpensOurTablesOnly(t *testing.T) {
 		if db.Dialect().Name() != "mysql" {
 			return // the others read their catalog
 		}
-		const others = 40
+		const others = 60
 		for i := range others {
 			if err := db.Write.Exec(fmt.Sprintf("CREATE TABLE someone_elses%d (id int)", i)).Error; err != nil {
 				t.Fatal(err)

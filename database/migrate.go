@@ -56,17 +56,21 @@ func (d *Database) Migrate(ctx context.Context) (applied int, err error) {
 	return applied, err
 }
 
-// up runs the migrations that are pending.
+// up runs the migrations that are pending, and again what another node of a cluster has overtaken.
 func (d *Database) up(ctx context.Context, pool *sql.DB) (applied int, err error) {
 	provider, err := d.provider(pool)
 	if err != nil {
 		return 0, err
 	}
-	results, err := provider.Up(ctx)
-	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-		results = partial.Applied
-	}
-	return len(results), migrationFailure(ctx, err)
+	err = unlessOvertaken(func() error {
+		results, err := provider.Up(ctx)
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+			results = partial.Applied
+		}
+		applied += len(results)
+		return err
+	})
+	return applied, migrationFailure(ctx, err)
 }
 
 // migrationFailure turns an error of goose's into a sentence for people.
@@ -120,7 +124,8 @@ func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, er
 }
 
 // tables are those that the migrations create, and goose's.
-var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks"}
+var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks", "user_words",
+	"directory_counts"}
 
 // flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The version does not show it, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same
@@ -160,7 +165,7 @@ func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
 		store = d.product.versions(store)
 	}
 	return goose.NewProvider(goose.DialectCustom, pool, files, goose.WithStore(store), goose.WithDisableGlobalRegistry(true),
-		goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(d.emailsMigration()))
+		goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(d.emailsMigration(), d.deriveMigration()))
 }
 
 // locked runs fn while a connection of the pool has a lock, which lasts as long as the connection. Then it closes the pool.

@@ -145,8 +145,13 @@ func (p pools) ping(ctx context.Context) error {
 	return nil
 }
 
+// querier is a pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // collect reads all rows of a query into where columns says.
-func collect[T any](ctx context.Context, pool *sql.DB, columns func(*T) []any, query string, args ...any) (all []T, err error) {
+func collect[T any](ctx context.Context, pool querier, columns func(*T) []any, query string, args ...any) (all []T, err error) {
 	rows, err := pool.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ const (
 	Lost                           // the connection has gone, and its transaction with it, unless that was being committed
 	NotStored                      // of a COMMIT: it has certainly stored nothing, as only a transaction that was taken back has this error
 	Unique                         // a value that must be unique is there already
+	Exists                         // a column, a key or a constraint of this name is there already
 	ForeignKey                     // a row refers to one that is not there, or is referred to
 	Barred                         // the user may not use the database at all
 	NoRight                        // the user lacks a right

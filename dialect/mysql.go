@@ -81,6 +81,7 @@ var mysqlErrors = meanings(
 	numbers{"1021 1114", 0, FaultFull},                              // disk, table
 	numbers{"1033 1034 1035 1194 1195 1712", 0, FaultDamaged},       // a table's or an index's file
 	numbers{"1062 1586", Unique, ""},                                // ER_DUP_ENTRY, ER_DUP_ENTRY_WITH_KEY_NAME
+	numbers{"1060 1061 1826 3822", Exists, ""},                      // ER_DUP_FIELDNAME, ER_DUP_KEYNAME, ER_FK_DUP_NAME, ER_CHECK_CONSTRAINT_DUP_NAME
 	numbers{"1216 1217 1451 1452", ForeignKey, ""},                  // ER_NO_REFERENCED_ROW, ER_ROW_IS_REFERENCED, and both _2
 	numbers{"1094", NoConnection, ""},                               // ER_NO_SUCH_THREAD
 )

@@ -161,10 +161,13 @@ func FuzzFold(f *testing.F) {
 		if !slices.Equal(words, Words(folded)) || !slices.IsSorted(words) {
 			t.Fatalf("%+q has the words %+q, but folded %+q", s, words, Words(folded))
 		}
-		for _, term := range Terms(s) { // a text is found by all of its words
-			term = clip(term)
-			if !slices.Equal(Terms(term), []string{term}) || !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(word, term) }) {
-				t.Fatalf("%+q with the words %+q is not found by %+q", s, words, term)
+		// A text is found by all that it begins with.
+		for cut := range folded + " " {
+			for _, term := range Terms(folded[:cut]) {
+				term = clip(term)
+				if !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(word, term) }) {
+					t.Fatalf("%+q with the words %+q is not found by %+q", s, words, term)
+				}
 			}
 		}
 	})

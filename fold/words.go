@@ -5,8 +5,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // MaxWord is how many characters of a word Words returns: longer ones are found by these.
@@ -19,7 +17,7 @@ func Words(s string) []string {
 	var words []string
 	for pieces := range runs(s) {
 		for i := range pieces {
-			words = append(words, clip(joined(pieces[i:])))
+			words = append(words, clip(strings.Join(pieces[i:], "")))
 		}
 	}
 	slices.Sort(words)
@@ -31,7 +29,7 @@ func Words(s string) []string {
 func Terms(s string) []string {
 	var terms []string
 	for pieces := range runs(s) {
-		terms = append(terms, joined(pieces))
+		terms = append(terms, strings.Join(pieces, ""))
 	}
 	slices.Sort(terms)
 	kept := terms[:0]
@@ -57,9 +55,6 @@ func runs(s string) func(yield func(pieces []string) bool) {
 
 // wordly reports whether a folded character is a part of words.
 func wordly(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.M) }
-
-// joined returns a word of pieces, of which the one may begin with what composes with the end of the other.
-func joined(pieces []string) string { return norm.NFC.String(strings.Join(pieces, "")) }
 
 // clip returns the first MaxWord characters of a word.
 func clip(word string) string {

@@ -42,6 +42,12 @@ var batched = []struct {
 	{"errors and nulls", `{ users(first: 9, after: "AVN9Sc0DXfQD") { nodes { teams(first: -1) { totalCount } } } none: user(id: "User:99999") { manager { name } } }`, 2},
 	{"nothing", `{ __typename }`, 0},
 	{"an invalid argument at the root", `{ users(first: -1) { nodes { manager { name } } } user(id: "User:500") { manager { name } } }`, 2},
+	{"orders and both ways", `{ users(last: 9, before: "AVN9Sc0DXfQD") { nodes {
+		reports(first: 2, orderBy: {field: NAME, direction: DESC}) { totalCount edges { cursor node { name } } pageInfo { hasPreviousPage } }
+		teams(last: 2, orderBy: {field: ROLE}) { edges { cursor role } } } } }`, 4},
+	{"the same relation in another order", `{ users(first: 9, after: "AVN9Sc0DXfQD") { nodes {
+		a: teams(orderBy: {field: NAME}) { nodes { name } } b: teams(orderBy: {field: NAME, direction: ASC}) { nodes { name } } c: teams(last: 20, orderBy: {field: NAME}) { nodes { name } }
+		d: teams(orderBy: {field: NAME, direction: DESC}) { nodes { name } } e: teams(orderBy: {field: ID}) { nodes { name } } f: teams { nodes { name } } } } }`, 5},
 	{"@defer, inlined", `{ users(first: 9, after: "AVN9Sc0DXfQD") { nodes { ... @defer { manager { name } } } } }`, 2},
 	{"one state of the database", `query @snapshot { users(first: 9, after: "AVN9Sc0DXfQD") { nodes { manager { name } teams { nodes { name } } } } }`, 3},
 }

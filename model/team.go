@@ -3,16 +3,28 @@ package model
 import (
 	"time"
 
+	"rollcall/fold"
 	"rollcall/keyset"
 )
 
 // Team is a row of the table teams.
 type Team struct {
-	ID        int64
-	Name      string // unique
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	ID          int64
+	Name        string // unique
+	Description *string
+	ParentID    *int64 // nil: the team is in no other
+	Version     int64  `gorm:"default:1"`
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+
+	NameFolded string // Fold sets it
 }
+
+// Fold sets what the team is found and ordered by, from what it is made of. It is due before each write.
+func (t *Team) Fold() { t.NameFolded = fold.Text(t.Name) }
+
+// Advance makes the team the next version of itself.
+func (t *Team) Advance() { t.Version++ }
 
 // GlobalID returns the team's id in the form that the API shows, such as "Team:7".
 func (t *Team) GlobalID() string { return keyset.ID("Team", t.ID) }
@@ -28,9 +40,11 @@ const (
 
 // Membership is a row of the table memberships.
 type Membership struct {
+	ID        int64 `gorm:"autoIncrement"`
 	TeamID    int64 `gorm:"primaryKey"`
 	UserID    int64 `gorm:"primaryKey"`
 	Role      Role
+	Version   int64 `gorm:"default:1"`
 	CreatedAt time.Time
 }
 
@@ -43,9 +57,14 @@ type TeamConnection = keyset.Connection[TeamEdge, Team]
 // TeamMemberEdge is a member of a team.
 type TeamMemberEdge struct {
 	keyset.Edge[User]
-	Role     Role
-	JoinedAt time.Time
+	Role              Role
+	JoinedAt          time.Time
+	MembershipID      int64
+	MembershipVersion int64
 }
+
+// GlobalMembershipID returns the membership's id in the form that the API shows.
+func (e *TeamMemberEdge) GlobalMembershipID() string { return keyset.ID("Membership", e.MembershipID) }
 
 // TeamMemberConnection is a page of a team's members.
 type TeamMemberConnection = keyset.Connection[TeamMemberEdge, User]
