@@ -130,6 +130,9 @@ func (b *bench) database(ctx context.Context, folder, name string) (owned, kind 
 	if _, err = db.Migrate(ctx); err == nil {
 		err = workload.Load(db.Write.WithContext(ctx))
 	}
+	if err == nil {
+		err = db.Derive(ctx)
+	}
 	return owned, kinds[scheme], errors.Join(err, db.Close())
 }
 

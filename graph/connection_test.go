@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/fold"
 	"rollcall/keyset"
 )
 
@@ -99,8 +100,9 @@ func (l list) pages(d *directory, arguments ...string) (all []page) {
 
 // mapped is what an edge and its node may be sorted by, by the names of the orders.
 func mapped(e, node map[string]any) map[string]any {
+	name, _ := node["name"].(string)
 	return map[string]any{
-		"NAME": node["name"], "EMAIL": node["email"], "CREATED_AT": node["createdAt"], "UPDATED_AT": node["updatedAt"],
+		"NAME": fold.Text(name), "EMAIL": node["email"], "CREATED_AT": node["createdAt"], "UPDATED_AT": node["updatedAt"],
 		"JOINED_AT": e["joinedAt"], "ROLE": e["role"],
 	}
 }
