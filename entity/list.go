@@ -99,6 +99,13 @@ func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 	if key.Order, err = l.parseOrder(args[orderArgument]); err != nil {
 		return key, err
 	}
+	if filter := args[filterArgument]; filter != nil {
+		condition, err := s.filter(l.of, filter)
+		if err != nil {
+			return key, err
+		}
+		key.Filter = key.Filter.Where(condition)
+	}
 	for _, a := range s.arguments {
 		if value := args[a.name]; value != nil {
 			if err := a.apply(value, &key); err != nil {
