@@ -11,9 +11,9 @@ func (d *Directory) declareTeam() {
 	t := d.teams
 	entity.Find(d.schema, "team", t)
 	entity.All(d.schema, "teams", t)
-	entity.Text(t, "name", func(t *model.Team) *string { return &t.Name }).Unique("another team has this name").Order()
-	entity.Time(t, "createdAt", func(t *model.Team) *time.Time { return &t.CreatedAt }).Order()
-	entity.Time(t, "updatedAt", func(t *model.Team) *time.Time { return &t.UpdatedAt }).Order()
+	entity.Text(t, "name", func(t *model.Team) *string { return &t.Name }).Unique("another team has this name").Order().Filter()
+	entity.Time(t, "createdAt", func(t *model.Team) *time.Time { return &t.CreatedAt }).Order().Filter()
+	entity.Time(t, "updatedAt", func(t *model.Team) *time.Time { return &t.UpdatedAt }).Order().Filter()
 
 	member := entity.Link[model.TeamMemberEdge](d.schema, "TeamMember", "memberships")
 	entity.Text(member, "role", func(e *model.TeamMemberEdge) *model.Role { return &e.Role }).Order()

@@ -16,17 +16,18 @@ func (d *Directory) declareUser() {
 	u := d.users
 	entity.Find(d.schema, "user", u)
 	entity.All(d.schema, "users", u)
-	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName).Order()
+	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName).Order().Filter()
 	email := entity.Text(u, "email", func(u *model.User) *string { return &u.Email }).Writable(model.CheckEmail).KeepStored().
-		Unique("another user has this email").Order()
+		Unique("another user has this email").Order().FilterAs(model.ComparedEmail)
 	entity.FindBy(d.schema, "userByEmail", u, email, func(email string) (string, bool) {
 		email = model.NormalEmail(email)
 		return email, model.StorableEmail(email)
 	})
-	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil)
-	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order()
-	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order()
+	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil).Filter()
+	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order().Filter()
+	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order().Filter()
 	entity.Many(u, "reports", u, "manager_id")
+	d.declareUserFilters()
 
 	team := entity.Link[model.UserTeamEdge](d.schema, "UserTeam", "memberships")
 	entity.Text(team, "role", func(e *model.UserTeamEdge) *model.Role { return &e.Role }).Order()

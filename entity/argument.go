@@ -50,6 +50,10 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			taken[of.Name] = true
 			switch name := fmt.Sprintf("%s(%s:)", list.Name, of.Name); {
 			case slices.Contains(ownArguments, of.Name):
+			case of.Name == filterArgument:
+				if want := list.node + "Filter"; typ != want {
+					wrong = append(wrong, fmt.Errorf("entity: %s is a %s: let it be a %s", name, typ, want))
+				}
 			case i < 0:
 				wrong = append(wrong, fmt.Errorf("entity: the schema has the argument %s, which is not declared: add entity.ListArgument(schema, %q, func(value %s, key *entity.Key) error { … })",
 					name, of.Name, cmp.Or(scalars[typ].typ, "string")))

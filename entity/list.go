@@ -15,6 +15,7 @@ import (
 type list struct {
 	keyset.List
 	typ, field string
+	node       string // the type of its objects
 	// sorts returns what it may be sorted by besides the id, when all is declared: columns, and what no column has.
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
@@ -62,7 +63,7 @@ func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
 // newList declares that there is a list. edges is nil where its edges have no columns.
 func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Object[E], rows keyset.List) *list {
 	rows.Name = typ + "." + field
-	l := &list{List: rows, typ: typ, field: field, sorts: func() (columns, others []*keyset.Sort) {
+	l := &list{List: rows, typ: typ, field: field, node: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
 		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders
 	}}
 	s.Sized(typ, field, "first", "last")
@@ -97,6 +98,13 @@ func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Ke
 func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 	if key.Order, err = l.parseOrder(args[orderArgument]); err != nil {
 		return key, err
+	}
+	if filter := args[filterArgument]; filter != nil {
+		condition, err := s.filter(l.node, filter)
+		if err != nil {
+			return key, err
+		}
+		key.Filter = key.Filter.Where(condition)
 	}
 	for _, a := range s.arguments {
 		if value := args[a.name]; value != nil {

@@ -22,6 +22,8 @@ const (
 	MaxKeys = 16384
 	// maxArms is how many parents one statement serves: a UNION ALL of more arms is slower to plan than two statements.
 	maxArms = 128
+	// maxArgs bounds the arguments of the arms together: PostgreSQL takes 65,535, SQLite half as many.
+	maxArgs = 16384
 	// noID is an id that no row has: its arm of a UNION ALL has no rows.
 	noID = 0
 )
@@ -44,14 +46,14 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 		return []Statement{{l.window(key, columns), key.args(nil)}}
 	}
 	columns = append(columns, l.Parent+" AS parent_id")
-	if l.Few {
+	one, same := l.window(key, columns), key.args(nil)
+	if l.Few || min(len(group), maxArms)*len(same) > maxArgs {
 		return l.numbered(key, parents(group), columns)
 	}
-	one, same := l.window(key, columns), key.args(nil)
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
 	var all []Statement
 	for ids := range slices.Chunk(slices.Sorted(slices.Values(parents(group))), maxArms) {
-		ids = padded(ids, noID, maxArms)
+		ids = padded[int64](ids, noID, maxArms)
 		args := make([]any, 0, len(ids)*(1+len(same)))
 		for _, id := range ids {
 			args = append(append(args, id), same...)
@@ -214,7 +216,7 @@ func Marks(n int) string { return allMarks[:2*n-1] }
 var allMarks = strings.Repeat("?,", MaxKeys)
 
 // padded returns keys with as many more as make a power of two, or limit.
-func padded(keys []int64, with int64, limit int) []int64 {
+func padded[V any](keys []V, with V, limit int) []V {
 	n := min(1<<bits.Len(uint(len(keys)-1)), limit)
-	return append(slices.Clone(keys), slices.Repeat([]int64{with}, n-len(keys))...)
+	return append(slices.Clone(keys), slices.Repeat([]V{with}, n-len(keys))...)
 }
