@@ -28,6 +28,7 @@ func (d *Directory) declareUser() {
 	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order().Filter()
 	entity.Many(u, "reports", u, "manager_id")
 	d.declareUserFilters()
+	d.declareSearch()
 
 	team := entity.Link[model.UserTeamEdge](d.schema, "UserTeam", "memberships")
 	entity.Text(team, "role", func(e *model.UserTeamEdge) *model.Role { return &e.Role }).Order()
