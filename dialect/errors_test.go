@@ -18,7 +18,7 @@ import (
 // factNames are in the order of the constants.
 var factNames = []string{
 	"transient", "misplaced", "outdated", "read-only", "over time", "cancelled", "interrupted", "waited", "lost", "not stored",
-	"unique", "foreign key", "barred", "no right", "no database", "no connection",
+	"unique", "exists", "foreign key", "barred", "no right", "no database", "no connection",
 }
 
 func (m Meaning) String() string {
@@ -148,6 +148,8 @@ MySQL 1046: the database, or a table in it, is missing
 MySQL 1047: misplaced, the database is not ready
 MySQL 1049: no database, the database, or a table in it, is missing
 MySQL 1053: lost, the database cannot be reached
+MySQL 1060: exists
+MySQL 1061: exists
 MySQL 1062: unique
 MySQL 1077: lost, the database cannot be reached
 MySQL 1079: lost, the database cannot be reached
@@ -189,6 +191,7 @@ MySQL 1698: outdated, barred, the database denies a right to its user
 MySQL 1712: the database is damaged
 MySQL 1792: misplaced, read-only, the database is read-only
 MySQL 1820: outdated, the database denies a right to its user
+MySQL 1826: exists
 MySQL 1836: misplaced, read-only, the database is read-only
 MySQL 1862: outdated, the database denies a right to its user
 MySQL 1881: misplaced, read-only, the database is read-only
@@ -202,6 +205,7 @@ MySQL 3101: transient, not stored, the database is too busy
 MySQL 3118: outdated, the database denies a right to its user
 MySQL 3168: misplaced, the database is not ready
 MySQL 3169: lost, the database cannot be reached
+MySQL 3822: exists
 MySQL 3989: misplaced, read-only, the database is read-only
 MySQL 4031: lost, the database cannot be reached
 MySQL 4151: outdated, the database denies a right to its user

@@ -11,12 +11,16 @@ func (d *Directory) declareTeam() {
 	t := d.teams
 	entity.Find(d.schema, "team", t)
 	entity.All(d.schema, "teams", t)
-	entity.Text(t, "name", func(t *model.Team) *string { return &t.Name }).Unique("another team has this name").Order().Filter()
+	entity.Text(t, "name", func(t *model.Team) *string { return &t.Name }).Unique("another team has this name").Folded("name_folded").Order().Filter()
+	entity.OptionalText(t, "description", func(t *model.Team) **string { return &t.Description }).Filter()
+	entity.Int(t, "version", func(t *model.Team) *int64 { return &t.Version })
 	entity.Time(t, "createdAt", func(t *model.Team) *time.Time { return &t.CreatedAt }).Order().Filter()
 	entity.Time(t, "updatedAt", func(t *model.Team) *time.Time { return &t.UpdatedAt }).Order().Filter()
 
 	member := entity.Link[model.TeamMemberEdge](d.schema, "TeamMember", "memberships")
 	entity.Text(member, "role", func(e *model.TeamMemberEdge) *model.Role { return &e.Role }).Order()
 	entity.Time(member, "joinedAt", func(e *model.TeamMemberEdge) *time.Time { return &e.JoinedAt }).Column("created_at").Order()
+	entity.GlobalID(member, "membershipId", "Membership", func(e *model.TeamMemberEdge) *int64 { return &e.MembershipID }).Column("id")
+	entity.Int(member, "membershipVersion", func(e *model.TeamMemberEdge) *int64 { return &e.MembershipVersion }).Column("version")
 	entity.Through(t, "members", member, "team_id", "user_id", d.users, false)
 }

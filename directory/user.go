@@ -16,13 +16,27 @@ func (d *Directory) declareUser() {
 	u := d.users
 	entity.Find(d.schema, "user", u)
 	entity.All(d.schema, "users", u)
-	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName).Order().Filter()
+	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName).Folded("name_folded").Order().Filter()
 	email := entity.Text(u, "email", func(u *model.User) *string { return &u.Email }).Writable(model.CheckEmail).KeepStored().
 		Unique("another user has this email").Order().FilterAs(model.ComparedEmail)
 	entity.FindBy(d.schema, "userByEmail", u, email, func(email string) (string, bool) {
 		email = model.NormalEmail(email)
 		return email, model.StorableEmail(email)
 	})
+	entity.OptionalText(u, "title", func(u *model.User) **string { return &u.Title }).
+		Writable(entity.Optional(model.CheckLabel("title"))).Folded("title_folded").Filter()
+	entity.OptionalText(u, "department", func(u *model.User) **string { return &u.Department }).
+		Writable(entity.Optional(model.CheckLabel("department"))).Folded("department_folded").Filter()
+	entity.OptionalText(u, "phone", func(u *model.User) **string { return &u.Phone }).Writable(entity.Optional(model.CheckPhone)).Filter()
+	entity.OptionalText(u, "location", func(u *model.User) **string { return &u.Location }).
+		Writable(entity.Optional(model.CheckLabel("location"))).Folded("location_folded").Filter()
+	entity.OptionalText(u, "timeZone", func(u *model.User) **string { return &u.TimeZone }).Writable(entity.Optional(model.CheckTimeZone)).Filter()
+	entity.OptionalText(u, "photoUrl", func(u *model.User) **string { return &u.PhotoURL }).Writable(entity.Optional(model.CheckPhotoURL))
+	externalID := entity.OptionalText(u, "externalId", func(u *model.User) **string { return &u.ExternalID }).
+		Writable(entity.Optional(model.CheckExternalID)).Unique("another user has this external id").Filter()
+	entity.FindBy(d.schema, "userByExternalId", u, externalID, func(id string) (string, bool) { return id, model.StorableExternalID(id) })
+	entity.Text(u, "status", func(u *model.User) *model.Status { return &u.Status }).Filter()
+	entity.Int(u, "version", func(u *model.User) *int64 { return &u.Version })
 	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil).Filter()
 	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order().Filter()
 	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order().Filter()
@@ -33,10 +47,12 @@ func (d *Directory) declareUser() {
 	team := entity.Link[model.UserTeamEdge](d.schema, "UserTeam", "memberships")
 	entity.Text(team, "role", func(e *model.UserTeamEdge) *model.Role { return &e.Role }).Order()
 	entity.Time(team, "joinedAt", func(e *model.UserTeamEdge) *time.Time { return &e.JoinedAt }).Column("created_at").Order()
+	entity.GlobalID(team, "membershipId", "Membership", func(e *model.UserTeamEdge) *int64 { return &e.MembershipID }).Column("id")
+	entity.Int(team, "membershipVersion", func(e *model.UserTeamEdge) *int64 { return &e.MembershipVersion }).Column("version")
 	entity.Through(u, "teams", team, "user_id", "team_id", d.teams, true)
 }
 
-// CreateUser adds a user. Errors: BAD_USER_INPUT (a field's value, or a manager who is not there), CONFLICT (the email).
+// CreateUser adds a user. Errors: BAD_USER_INPUT (a field's value, or a manager who is not there), CONFLICT (the email, the external id).
 func (d *Directory) CreateUser(ctx context.Context, input entity.Input) (*model.User, error) {
 	user, err := d.users.New(input)
 	if err != nil {
@@ -51,7 +67,7 @@ func (d *Directory) CreateUser(ctx context.Context, input entity.Input) (*model.
 }
 
 // UpdateUser changes a user; a field that the input does not have stays. Errors: BAD_USER_INPUT (a field's value, or a manager who is
-// not there, or is below the user), NOT_FOUND (the user), CONFLICT (the email, or a circle above the manager).
+// not there, or is below the user), NOT_FOUND (the user), CONFLICT (the email, the external id, or a circle above the manager).
 func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.User, error) {
 	change, err := d.users.Change(input)
 	if err != nil {

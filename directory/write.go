@@ -21,8 +21,16 @@ const (
 	deleted = writing(model.UserDeleted)
 )
 
+// written is a row of a type that is written.
+type written[T any] interface {
+	*T
+	Fold()    // sets what it is found and ordered by
+	Advance() // makes it the next version of itself
+}
+
 // insert adds a row.
-func insert[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T) error {
+func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], row P) error {
+	row.Fold()
 	if err := session.DB(ctx).Create(row).Error; err != nil {
 		return o.Conflict(err)
 	}
@@ -30,12 +38,15 @@ func insert[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 	return nil
 }
 
-// update stores some columns of a row; none: nothing is written.
-func update[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T, columns []string) error {
+// update stores some columns of a row, and makes it its next version; none: nothing is written. The row is one that was read with a
+// lock, so that no version is given twice.
+func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], row P, columns []string) error {
 	if len(columns) == 0 {
 		return nil
 	}
-	if err := session.DB(ctx).Model(row).Select(columns).Updates(row).Error; err != nil {
+	row.Fold()
+	row.Advance()
+	if err := session.DB(ctx).Model(row).Select(append(columns, "version")).Updates(row).Error; err != nil {
 		return o.Conflict(err)
 	}
 	wrote(ctx, d, o, updated, row)

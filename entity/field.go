@@ -2,6 +2,8 @@ package entity
 
 import (
 	"cmp"
+	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +21,8 @@ type kind[V any] struct {
 	scan   func(*V) any // what database/sql scans the value into
 	append func([]byte, V) []byte
 	parse  func(any) (V, error)
+
+	nullable bool // an input may have null
 }
 
 // Field is one field of T, of the Go type V, that a column has.
@@ -42,6 +46,7 @@ type member[T any] interface {
 	inputName() string // "": no input has it
 	inputType() string
 	columnName() string
+	foldedColumn() string            // what Folded says; "": nothing
 	unique() (field, message string) // what Unique says; "": nothing
 	pointer(t *T) any                // where t has its value
 	filtering() *filtering           // nil: filters do not have it
@@ -62,18 +67,18 @@ func kindOf[V string | int64 | bool | time.Time]() kind[V] {
 		k = textKind[string]()
 	case int64:
 		k = kind[int64]{
-			"Int",
-			func(n *int64) any { return integer{n} },
-			func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) },
-			func(v any) (int64, error) {
+			scalar: "Int",
+			scan:   func(n *int64) any { return integer{n} },
+			append: func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) },
+			parse: func(v any) (int64, error) {
 				n, err := scalar.UnmarshalInt(v)
 				return int64(n), err
 			},
 		}
 	case bool:
-		k = kind[bool]{"Boolean", func(is *bool) any { return boolField{is} }, strconv.AppendBool, scalar.UnmarshalBoolean}
+		k = kind[bool]{scalar: "Boolean", scan: func(is *bool) any { return boolField{is} }, append: strconv.AppendBool, parse: scalar.UnmarshalBoolean}
 	case time.Time:
-		k = kind[time.Time]{"Time", func(t *time.Time) any { return instant{t} }, scalar.AppendTime, scalar.UnmarshalTime}
+		k = kind[time.Time]{scalar: "Time", scan: func(t *time.Time) any { return instant{t} }, append: scalar.AppendTime, parse: scalar.UnmarshalTime}
 	}
 	return k.(kind[V])
 }
@@ -85,10 +90,10 @@ func textKind[S ~string]() kind[S] {
 		scan = plain
 	}
 	return kind[S]{
-		"String",
-		scan,
-		func(b []byte, s S) []byte { return scalar.AppendString(b, string(s)) },
-		func(v any) (S, error) {
+		scalar: "String",
+		scan:   scan,
+		append: func(b []byte, s S) []byte { return scalar.AppendString(b, string(s)) },
+		parse: func(v any) (S, error) {
 			if s, ok := v.(S); ok { // as gqlgen or Go code has it
 				return s, nil
 			}
@@ -101,6 +106,57 @@ func textKind[S ~string]() kind[S] {
 // Text declares a field that holds a string, or one of an enum's values.
 func Text[T any, S ~string](o *Object[T], name string, at func(*T) *S) *Field[T, S] {
 	return add(o, name, at, textKind[S]())
+}
+
+// OptionalText declares a field that holds a string or nothing: null in an answer. An input removes what is there by null or by an
+// empty string, and no empty one is stored. See Optional for its check.
+func OptionalText[T any](o *Object[T], name string, at func(*T) **string) *Field[T, *string] {
+	return add(o, name, at, kind[*string]{
+		scalar: "String", nullable: true,
+		scan:   func(s **string) any { return optionalText{s} },
+		append: appendOptional,
+		parse: func(v any) (*string, error) {
+			if v == nil {
+				return nil, nil
+			}
+			s, err := scalar.UnmarshalString(v)
+			if s == "" {
+				return nil, err
+			}
+			return &s, err
+		},
+	})
+}
+
+// Optional returns the check of an OptionalText that lets nothing pass, and all that another check lets. What that makes empty is nothing.
+func Optional(check func(string) (string, error)) func(*string) (*string, error) {
+	return func(given *string) (*string, error) {
+		if given == nil {
+			return nil, nil
+		}
+		s, err := check(*given)
+		if s == "" {
+			return nil, err
+		}
+		return &s, err
+	}
+}
+
+// GlobalID declares a field with the global id of what has a number, such as Membership:12: typ is what it begins with. The column has
+// the number.
+func GlobalID[T any](o *Object[T], name, typ string, at func(*T) *int64) *Field[T, int64] {
+	return add(o, name, at, kind[int64]{
+		scalar: "ID",
+		scan:   func(n *int64) any { return integer{n} },
+		append: func(b []byte, n int64) []byte { return appendGlobalID(b, typ, n) },
+		parse:  func(any) (int64, error) { return 0, fmt.Errorf("entity: %s cannot be written", name) },
+	})
+}
+
+// appendGlobalID appends a global id.
+func appendGlobalID(b []byte, typ string, n int64) []byte {
+	b = append(append(append(b, '"'), typ...), ':')
+	return append(strconv.AppendInt(b, n, 10), '"')
 }
 
 // Int declares a field that holds a whole number of 32 bits.
@@ -141,7 +197,7 @@ func (f *Field[T, V]) Writable(check func(V) (V, error)) *Field[T, V] {
 	return f
 }
 
-// KeepStored has an update of a Text, Int or Bool pass over the very value that is stored, even if check would refuse it: forms send all fields.
+// KeepStored has an update pass over the very value that is stored, even if check would refuse it: forms send all fields.
 func (f *Field[T, V]) KeepStored() *Field[T, V] {
 	f.keep = true
 	return f
@@ -160,7 +216,8 @@ func (f *Field[T, V]) Order() *Field[T, V] {
 	return f
 }
 
-// Folded names the column with the field's values in the form in which they are compared, which decides the order of lists.
+// Folded names the column with the field's values in the form in which they are compared, which decides the order of lists. Who
+// changes the field changes that column too: Change.Apply returns both.
 func (f *Field[T, V]) Folded(column string) *Field[T, V] {
 	f.folded = column
 	return f
@@ -176,6 +233,7 @@ func (f *Field[T, V]) sort(table string) *keyset.Sort {
 func (f *Field[T, V]) target(t *T) any                 { return f.scan(f.at(t)) }
 func (f *Field[T, V]) inputName() string               { return f.input }
 func (f *Field[T, V]) columnName() string              { return f.column }
+func (f *Field[T, V]) foldedColumn() string            { return f.folded }
 func (f *Field[T, V]) unique() (field, message string) { return f.name, f.taken }
 
 func (f *Field[T, V]) inputType() string {
@@ -190,7 +248,7 @@ func (f *Field[T, V]) pointer(t *T) any { return f.at(t) }
 func (f *Field[T, V]) parse(value any, given bool, t *T) (err error) {
 	var v V
 	switch {
-	case given && value == nil && f.scalar != "": // a relation may be
+	case given && value == nil && !f.nullable:
 		return apierror.BadInput(f.input, "%s cannot be null", f.input)
 	case given:
 		v, err = f.kind.parse(value)
@@ -203,7 +261,7 @@ func (f *Field[T, V]) parse(value any, given bool, t *T) (err error) {
 }
 
 func (f *Field[T, V]) change(value any, into *T) (func(*T) (bool, error), error) {
-	if value == nil && f.scalar != "" { // a relation may be
+	if value == nil && !f.nullable {
 		return nil, apierror.BadInput(f.input, "%s cannot be null: leave it out to keep it as it is", f.input)
 	}
 	given, err := f.kind.parse(value)
@@ -220,15 +278,25 @@ func (f *Field[T, V]) change(value any, into *T) (func(*T) (bool, error), error)
 	}
 	return func(t *T) (bool, error) {
 		switch to := f.at(t); {
-		case f.keep && any(*to) == any(given):
+		case f.keep && equal(*to, given):
 			return false, nil
 		case err != nil:
 			return false, err
+		case equal(*to, v):
+			return false, nil
 		default:
 			*to = v
 			return true, nil
 		}
 	}, nil
+}
+
+// equal reports whether a field would not be changed.
+func equal(a, b any) bool {
+	if at, ok := a.(time.Time); ok {
+		return at.Equal(b.(time.Time))
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // snake returns a name of the schema in lower case, with underscores.
@@ -248,7 +316,8 @@ func snake(name string) string {
 func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64) *Field[T, *int64] {
 	f := &Field[T, *int64]{name: name + "Id", column: snake(name) + "_id", at: at}
 	f.kind = kind[*int64]{
-		scan: func(id **int64) any { return optionalInteger{id} },
+		nullable: true,
+		scan:     func(id **int64) any { return optionalInteger{id} },
 		parse: func(v any) (*int64, error) {
 			if v == nil {
 				return nil, nil

@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -395,7 +396,7 @@ func (s *Schema) checkFilters(schema *ast.Schema) error {
 		if def == nil {
 			for _, f := range declared {
 				if f.name != "id" {
-					wrong = append(wrong, fmt.Errorf("entity: %s declares a filter by %s, and the schema has no %s: add input %[3]s { and: [%[3]s!] or: [%[3]s!] not: %[3]s %[2]s: %s … }, or take the declaration out", typ, f.name, input, f.input))
+					wrong = append(wrong, fmt.Errorf("entity: %s declares a filter by %s, and the schema has no %s: add input %[3]s { and: [%[3]s!] or: [%[3]s!] not: %[3]s %[2]s: %[4]s … }, or take the declaration out", typ, f.name, input, f.suggested(schema, typ)))
 				}
 			}
 			continue
@@ -419,7 +420,7 @@ func (s *Schema) checkFilters(schema *ast.Schema) error {
 		}
 		for _, f := range declared {
 			if def.Fields.ForName(f.name) == nil && f.name != "id" {
-				wrong = append(wrong, fmt.Errorf("entity: %s declares a filter by %s, and %s has no such field: add %[2]s: %s to it, or take the declaration out", typ, f.name, input, f.input))
+				wrong = append(wrong, fmt.Errorf("entity: %s declares a filter by %s, and %s has no such field: add %[2]s: %[4]s to it, or take the declaration out", typ, f.name, input, f.suggested(schema, typ)))
 			}
 		}
 	}
@@ -435,6 +436,22 @@ func filterValue(schema *ast.Schema, typ *ast.Type) string {
 		return "entity.ID"
 	}
 	return "entity.Input"
+}
+
+// suggested is a type that the filter's field may have in the schema, in the filter of a type.
+func (f *filtering) suggested(schema *ast.Schema, typ string) string {
+	own := schema.Types[typ].Fields.ForName(f.name)
+	if own == nil {
+		return cmp.Or(f.input, "…")
+	}
+	input := f.input
+	if def := schema.Types[own.Type.Name()]; def.Kind == ast.Enum {
+		input = def.Name + "Filter"
+	}
+	if !own.Type.NonNull {
+		input = "Nullable" + input
+	}
+	return input
 }
 
 // fits returns an error unless the type of a filter's field is such as it can read. own is the field of the object that has its name.

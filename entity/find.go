@@ -36,7 +36,7 @@ func root[K any](key K) func(batch.Root) (K, bool) {
 // FindBy declares the field of Query that finds an object by a field that no two objects share; its argument has that field's name. It
 // is null where there is none. normal returns the form in which a value is stored, and false where it cannot be stored: nothing is
 // read then.
-func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], normal func(string) (value string, storable bool)) {
+func FindBy[T any, V string | *string](s *Schema, name string, o *Object[T], f *Field[T, V], normal func(string) (value string, storable bool)) {
 	source := batch.NewSource(func(ctx context.Context, values []string, columns batch.Columns) (map[string]*T, error) {
 		names := columns.Of(o.name)
 		if !slices.Contains(names, f.column) {
@@ -53,7 +53,12 @@ func FindBy[T any](s *Schema, name string, o *Object[T], f *Field[T, string], no
 		all, err := o.selected(ctx, names, statements)
 		byValue := make(map[string]*T, len(all))
 		for _, t := range all {
-			byValue[*f.at(t)] = t
+			switch value := any(*f.at(t)).(type) {
+			case string:
+				byValue[value] = t
+			case *string:
+				byValue[*value] = t
+			}
 		}
 		return byValue, err
 	})

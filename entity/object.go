@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -43,8 +42,7 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 	s.add(func() batch.Field { return batch.Column(name, "", "id") })
 	s.add(func() batch.Field {
 		return batch.Value(name, "id", func(b []byte, t *T) []byte {
-			b = append(append(append(b, '"'), name...), ':')
-			return append(strconv.AppendInt(b, *at(t), 10), '"')
+			return appendGlobalID(b, name, *at(t))
 		}).From().As("ID")
 	})
 	return o
@@ -272,7 +270,7 @@ type Change[T any] struct {
 	ID     int64
 	Values T // the values that it gives, as they are stored
 
-	columns []string
+	members []member[T]
 	changes []func(*T) (bool, error)
 }
 
@@ -293,20 +291,25 @@ func (o *Object[T]) Change(input Input) (c Change[T], err error) {
 		if err != nil {
 			return c, err
 		}
-		c.columns, c.changes = append(c.columns, m.columnName()), append(c.changes, change)
+		c.members, c.changes = append(c.members, m), append(c.changes, change)
 	}
 	return c, nil
 }
 
-// Apply makes the change in a stored object and returns the columns that it sets. The error is BAD_USER_INPUT.
+// Apply makes the change in a stored object and returns the columns that it sets, with those that are folded of them; none: the object
+// is as the change wants it. The error is BAD_USER_INPUT.
 func (c Change[T]) Apply(to *T) (columns []string, err error) {
 	for i, change := range c.changes {
 		changed, err := change(to)
 		if err != nil {
 			return nil, err
 		}
-		if changed {
-			columns = append(columns, c.columns[i])
+		if !changed {
+			continue
+		}
+		columns = append(columns, c.members[i].columnName())
+		if folded := c.members[i].foldedColumn(); folded != "" {
+			columns = append(columns, folded)
 		}
 	}
 	return columns, nil

@@ -103,6 +103,19 @@ func (t text[S]) Scan(value any) error {
 	return nil
 }
 
+// optionalText scans a string or NULL.
+type optionalText struct{ to **string }
+
+// Scan implements sql.Scanner.
+func (t optionalText) Scan(value any) error {
+	if value == nil {
+		*t.to = nil
+		return nil
+	}
+	*t.to = new(string)
+	return text[string]{*t.to}.Scan(value)
+}
+
 // instant scans a time. SQLite keeps any text in the place of one: a year of more than four digits becomes the last time that
 // can be told, and anything else that is no time the first, as other databases' times do when they are written (scalar.AppendTime).
 type instant struct{ *time.Time }

@@ -15,28 +15,43 @@ import (
 func (d *directory) staff() {
 	d.tb.Helper()
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	user := func(id int64, name, email string, manager int64) model.User {
-		u := model.User{ID: id, Name: name, Email: email, CreatedAt: began.Add(time.Duration(id) * time.Microsecond), UpdatedAt: began}
+	known := func(text string) *string {
+		if text == "" {
+			return nil
+		}
+		return &text
+	}
+	user := func(id int64, name, email string, manager int64, title, externalID string) model.User {
+		u := model.User{
+			ID: id, Name: name, Email: email, Title: known(title), Location: known(title), ExternalID: known(externalID),
+			Status: model.StatusActive, Version: 1, CreatedAt: began.Add(time.Duration(id) * time.Microsecond), UpdatedAt: began,
+		}
 		if manager != 0 {
 			u.ManagerID = &manager
 		}
+		if id == 3 {
+			u.Status = model.StatusDeactivated
+		}
+		u.Fold()
 		return u
 	}
-	team := func(id int64, name string) model.Team {
-		return model.Team{ID: id, Name: name, CreatedAt: began, UpdatedAt: began}
+	team := func(id int64, name, description string) model.Team {
+		t := model.Team{ID: id, Name: name, Description: known(description), Version: 1, CreatedAt: began, UpdatedAt: began}
+		t.Fold()
+		return t
 	}
 	member := func(team, user int64, role model.Role) model.Membership {
 		return model.Membership{TeamID: team, UserID: user, Role: role, CreatedAt: began}
 	}
 	for _, rows := range []any{
 		[]model.User{
-			user(1, "Ada", "ada@example.com", 0),
-			user(2, "Ben 100%", "ben@example.com", 1),
-			user(3, "Cleo_a", "cleo@example.org", 1),
-			user(4, `D'Arc\`, "élodie@example.org", 2),
-			user(5, "日本\U0010ffff", "emil@example.net", 0),
+			user(1, "Ada", "ada@example.com", 0, "Straße", "X"),
+			user(2, "Ben 100%", "ben@example.com", 1, "", "x y"),
+			user(3, "Cléo_a", "cleo@example.org", 1, "Łódź", ""),
+			user(4, `D'Arc\`, "élodie@example.org", 2, "strasse", "X%"),
+			user(5, "日本\U0010ffff", "emil@example.net", 0, "", ""),
 		},
-		[]model.Team{team(1, "Red"), team(2, "Blue")},
+		[]model.Team{team(1, "Red", ""), team(2, "Blue", "One.\nTwo.")},
 		[]model.Membership{member(1, 1, model.RoleOwner), member(1, 2, model.RoleMember), member(1, 5, model.RoleMember), member(2, 2, model.RoleOwner)},
 	} {
 		if err := d.db.Write.Create(rows).Error; err != nil {
@@ -78,7 +93,7 @@ func TestAFilterSaysWhichUsersThereAre(t *testing.T) {
 
 			{`{ name: { eq: "Ada" } }`, "1"},
 			{`{ name: { ne: "Ada" } }`, "2345"},
-			{`{ name: { in: ["Ada", "Cleo_a", "Nobody"] } }`, "13"},
+			{`{ name: { in: ["Ada", "Cléo_a", "Nobody"] } }`, "13"},
 			{`{ name: { notIn: ["Ada", "Cleo_a", "Nobody"] } }`, "245"},
 			{`{ name: { contains: "%" } }`, "2"},
 			{`{ name: { contains: "_" } }`, "3"},
@@ -93,19 +108,56 @@ func TestAFilterSaysWhichUsersThereAre(t *testing.T) {
 			{`{ name: { endsWith: "" } }`, "12345"},
 			{`{ name: { startsWith: "Ben", endsWith: "%" } }`, "2"},
 			{`{ name: { startsWith: "Ben", endsWith: "a" } }`, ""},
+			{`{ name: { eq: "ＡＤÁ" } }`, "1"},
+			{`{ name: { notIn: ["CLEO_A", "ada"] } }`, "245"},
+			{`{ name: { contains: "LÉO" } }`, "3"},
 			{`{ name: { eq: "Ada " } }`, ""},
-			{`{ name: { ne: "Ada " } }`, "12345"},
 			{`{ name: { startsWith: "Ada " } }`, ""},
-			{`{ name: { startsWith: "Ben " } }`, "2"},
-			{`{ not: { name: { startsWith: "Ada " } } }`, "12345"},
-			{`{ name: { contains: "a " } }`, ""},
-			{`{ name: { endsWith: "a " } }`, ""},
-			{`{ name: { contains: "\u0000" } }`, ""},
+			{`{ name: { startsWith: "ben " } }`, "2"},
+			{`{ title: { eq: "STRASSE" } }`, "14"},
+			{`{ title: { ne: "STRASSE" } }`, "235"},
+			{`{ title: { in: ["lodz", "straße"] } }`, "134"},
+			{`{ title: { notIn: ["lodz"] } }`, "1245"},
+			{`{ title: { notIn: [] } }`, "12345"},
+			{`{ title: { in: [] } }`, ""},
+			{`{ title: { contains: "" } }`, "134"},
+			{`{ title: { startsWith: "" } }`, "134"},
+			{`{ title: { endsWith: "" } }`, "134"},
+			{`{ title: { contains: "od" } }`, "3"},
+			{`{ not: { title: { contains: "od" } } }`, "1245"},
+			{`{ not: { title: { startsWith: "L" } } }`, "1245"},
+			{`{ not: { title: { endsWith: "z" } } }`, "1245"},
+			{`{ title: { isNull: true } }`, "25"},
+			{`{ title: { isNull: false, ne: "Lodz" } }`, "14"},
+			{`{ location: { endsWith: "SSE" } }`, "14"},
+			{`{ department: { isNull: false } }`, ""},
+			{`{ status: {} }`, "12345"},
+			{`{ status: { in: [ACTIVE] } }`, "1245"},
+			{`{ status: { notIn: ACTIVE } }`, "3"},
+			{`{ status: { in: [] } }`, ""},
+
+			{`{ externalId: { eq: "X" } }`, "1"},
+			{`{ externalId: { eq: "X " } }`, ""},
+			{`{ externalId: { eq: "x" } }`, ""},
+			{`{ externalId: { ne: "X " } }`, "12345"},
+			{`{ externalId: { ne: "X" } }`, "2345"},
+			{`{ externalId: { in: ["X ", "X%"] } }`, "4"},
+			{`{ externalId: { notIn: ["X ", "X%"] } }`, "1235"},
+			{`{ externalId: { startsWith: "X" } }`, "14"},
+			{`{ externalId: { startsWith: "X " } }`, ""},
+			{`{ externalId: { startsWith: "x " } }`, "2"},
+			{`{ not: { externalId: { startsWith: "X " } } }`, "12345"},
+			{`{ externalId: { contains: "x " } }`, "2"},
+			{`{ externalId: { contains: "X " } }`, ""},
+			{`{ externalId: { endsWith: "X " } }`, ""},
+			{`{ externalId: { endsWith: "%" } }`, "4"},
+			{`{ externalId: { contains: "\u0000" } }`, ""},
+			{`{ externalId: { in: ["X", "X\u0000"] } }`, "1"},
+			{`{ externalId: { notIn: ["X", "X\u0000"] } }`, "2345"},
+			{`{ externalId: { startsWith: "\u0000" } }`, ""},
+			{`{ externalId: { endsWith: "\u0000" } }`, ""},
+			{`{ externalId: { ne: "\u0000" } }`, "12345"},
 			{`{ name: { in: ["Ada", "A\u0000da"] } }`, "1"},
-			{`{ name: { notIn: ["Ada", "A\u0000da"] } }`, "2345"},
-			{`{ name: { startsWith: "\u0000" } }`, ""},
-			{`{ name: { endsWith: "\u0000" } }`, ""},
-			{`{ name: { ne: "\u0000" } }`, "12345"},
 
 			{`{ email: { eq: " ADA@Example.com" } }`, "1"},
 			{`{ email: { startsWith: "E\u0301L" } }`, "4"},
@@ -166,6 +218,8 @@ func TestEveryListHasAFilter(t *testing.T) {
 		for _, c := range []struct{ query, path, want string }{
 			{`{ user(id: "User:1") { reports(filter: { name: { startsWith: "B" } }) { totalCount nodes { id } } } }`, "user.reports", "2"},
 			{`{ user(id: "User:2") { teams(filter: { name: { ne: "Red" } }) { totalCount nodes { id } } } }`, "user.teams", "2"},
+			{`{ teams(filter: { description: { ne: "One.\nTwo." } }) { totalCount nodes { id } } }`, "teams", "1"},
+			{`{ teams(filter: { description: { endsWith: "Two." }, name: { eq: "BLUE" } }) { totalCount nodes { id } } }`, "teams", "2"},
 			{`{ teams(filter: { id: { notIn: "Team:2" } }) { totalCount nodes { id } } }`, "teams", "1"},
 			{`{ team(id: "Team:1") { members(filter: { or: [{ managedBy: "User:1" }, { email: { endsWith: ".net" } }] }) { totalCount nodes { id } } } }`, "team.members", "25"},
 			{`query($f: UserFilter) { users(filter: $f) { totalCount nodes { id } } }`, "users", "12345"},

@@ -24,8 +24,8 @@ const (
 	MaxKeys = 16384
 	// maxArms is how many parents one statement serves: a UNION ALL of more arms is slower to plan than two statements.
 	maxArms = 128
-	// maxArgs bounds the arguments of the arms together: PostgreSQL takes 65,535, SQLite half as many.
-	maxArgs = 16384
+	// maxBytes bounds the arms together, each with its filter. An argument counts as argBytes at least, for SQLite takes 32,766.
+	maxBytes, argBytes = 512 << 10, 32
 	// noID is an id that no row has: its arm of a UNION ALL has no rows.
 	noID = 0
 )
@@ -54,7 +54,7 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 	}
 	columns = append(columns, l.Parent+" AS parent_id")
 	one, same := l.window(key, columns), key.args(nil)
-	if l.Few || min(len(group), maxArms)*len(same) > maxArgs {
+	if l.Few || min(len(group), maxArms)*size(one, same) > maxBytes {
 		return l.numbered(key, parents(group), columns)
 	}
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
@@ -68,6 +68,16 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 		all = append(all, Statement{Text: strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), Args: args})
 	}
 	return all
+}
+
+// size is about how many bytes a statement has.
+func size(text string, args []any) int {
+	n := len(text) + argBytes*len(args)
+	for _, arg := range args {
+		s, _ := arg.(string)
+		n += len(s)
+	}
+	return n
 }
 
 // window is the select of one list's window.

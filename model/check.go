@@ -2,7 +2,12 @@ package model
 
 import (
 	"net/mail"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // time zones are the same on every machine
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -12,8 +17,11 @@ import (
 
 // Bounds of what is stored, in characters.
 const (
-	maxName  = 255
-	maxEmail = 320
+	maxName     = 255
+	maxEmail    = 320
+	maxPhone    = 64
+	maxTimeZone = 64
+	maxPhotoURL = 2048
 )
 
 // CheckName returns a name in the form in which it is stored. The error is BAD_USER_INPUT.
@@ -53,6 +61,60 @@ func CheckEmail(given string) (string, error) {
 		return "", apierror.BadInput("email", "email must be a well-formed address such as ada@example.com")
 	}
 	return email, nil
+}
+
+// CheckLabel returns the check of an optional text that is shown in a line, such as a title.
+func CheckLabel(field string) func(string) (string, error) { return CheckText(field, 0, maxName) }
+
+// CheckPhone returns a telephone number in the form in which it is stored: as it is written. The error is BAD_USER_INPUT.
+func CheckPhone(phone string) (string, error) {
+	phone, err := CheckText("phone", 0, maxPhone)(phone)
+	const digits = "0123456789"
+	if err == nil && phone != "" && (strings.Trim(phone, digits+" +-./()#*,;x") != "" || !strings.ContainsAny(phone, digits)) {
+		err = apierror.BadInput("phone", "phone must be a number such as +33 1 99 00 01 00, with digits, spaces and the signs + - . / ( ) # * , ; x")
+	}
+	return phone, err
+}
+
+// CheckTimeZone returns a time zone's name. The error is BAD_USER_INPUT.
+func CheckTimeZone(zone string) (string, error) {
+	zone, err := CheckText("timeZone", 0, maxTimeZone)(zone)
+	if err != nil || zone == "" {
+		return zone, err
+	}
+	_, err = time.LoadLocation(zone)
+	folder, _, _ := strings.Cut(zone, "/")
+	if err != nil || slices.Contains([]string{"Local", "posix", "right"}, folder) { // what only some machines have
+		return "", apierror.BadInput("timeZone", "timeZone must be the name of one in the IANA database, such as Europe/Paris")
+	}
+	return zone, nil
+}
+
+// CheckPhotoURL returns the address of a picture. The error is BAD_USER_INPUT.
+func CheckPhotoURL(address string) (string, error) {
+	address, err := CheckText("photoUrl", 0, maxPhotoURL)(address)
+	if err != nil || address == "" {
+		return address, err
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsFunc(address, unicode.IsSpace) {
+		return "", apierror.BadInput("photoUrl", "photoUrl must be an address such as https://example.com/ada.jpg, with http or https, and without a password")
+	}
+	return address, nil
+}
+
+// CheckExternalID returns another system's id of a user, which is stored and compared as it is. The error is BAD_USER_INPUT.
+func CheckExternalID(id string) (string, error) {
+	text, err := CheckLabel("externalId")(id)
+	if err == nil && text != id {
+		err = apierror.BadInput("externalId", "externalId is kept as it is, so that it must have no spaces around it, and be in Unicode's form NFC")
+	}
+	return text, err
+}
+
+// StorableExternalID reports whether an id may be one that is stored: no other is looked for in a database.
+func StorableExternalID(id string) bool {
+	return id != "" && len(id) <= utf8.UTFMax*maxName && utf8.ValidString(id) && !strings.ContainsRune(id, 0)
 }
 
 // wellFormed reports whether an email address is one as RFC 5322 has it, without quotes. ParseAddress takes

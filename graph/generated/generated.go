@@ -37,10 +37,12 @@ type ResolverRoot interface {
 	Team() TeamResolver
 	TeamConnection() TeamConnectionResolver
 	TeamMemberConnection() TeamMemberConnectionResolver
+	TeamMemberEdge() TeamMemberEdgeResolver
 	User() UserResolver
 	UserChange() UserChangeResolver
 	UserConnection() UserConnectionResolver
 	UserTeamConnection() UserTeamConnectionResolver
+	UserTeamEdge() UserTeamEdgeResolver
 }
 
 type DirectiveRoot struct {
@@ -69,14 +71,15 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		MutationOutcome func(childComplexity int, operationID string) int
-		Node            func(childComplexity int, id string) int
-		Nodes           func(childComplexity int, ids []string) int
-		Team            func(childComplexity int, id string) int
-		Teams           func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		User            func(childComplexity int, id string) int
-		UserByEmail     func(childComplexity int, email string) int
-		Users           func(childComplexity int, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) int
+		MutationOutcome  func(childComplexity int, operationID string) int
+		Node             func(childComplexity int, id string) int
+		Nodes            func(childComplexity int, ids []string) int
+		Team             func(childComplexity int, id string) int
+		Teams            func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
+		User             func(childComplexity int, id string) int
+		UserByEmail      func(childComplexity int, email string) int
+		UserByExternalID func(childComplexity int, externalID string) int
+		Users            func(childComplexity int, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) int
 	}
 
 	Subscription struct {
@@ -84,11 +87,13 @@ type ComplexityRoot struct {
 	}
 
 	Team struct {
-		CreatedAt func(childComplexity int) int
-		GlobalID  func(childComplexity int) int
-		Members   func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		Name      func(childComplexity int) int
-		UpdatedAt func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Description func(childComplexity int) int
+		GlobalID    func(childComplexity int) int
+		Members     func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
+		Name        func(childComplexity int) int
+		UpdatedAt   func(childComplexity int) int
+		Version     func(childComplexity int) int
 	}
 
 	TeamConnection struct {
@@ -111,10 +116,12 @@ type ComplexityRoot struct {
 	}
 
 	TeamMemberEdge struct {
-		Cursor   func(childComplexity int) int
-		JoinedAt func(childComplexity int) int
-		Node     func(childComplexity int) int
-		Role     func(childComplexity int) int
+		Cursor             func(childComplexity int) int
+		GlobalMembershipID func(childComplexity int) int
+		JoinedAt           func(childComplexity int) int
+		MembershipVersion  func(childComplexity int) int
+		Node               func(childComplexity int) int
+		Role               func(childComplexity int) int
 	}
 
 	UpdateUserPayload struct {
@@ -122,14 +129,23 @@ type ComplexityRoot struct {
 	}
 
 	User struct {
-		CreatedAt func(childComplexity int) int
-		Email     func(childComplexity int) int
-		GlobalID  func(childComplexity int) int
-		Manager   func(childComplexity int) int
-		Name      func(childComplexity int) int
-		Reports   func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		Teams     func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		UpdatedAt func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Department func(childComplexity int) int
+		Email      func(childComplexity int) int
+		ExternalID func(childComplexity int) int
+		GlobalID   func(childComplexity int) int
+		Location   func(childComplexity int) int
+		Manager    func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Phone      func(childComplexity int) int
+		PhotoURL   func(childComplexity int) int
+		Reports    func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
+		Status     func(childComplexity int) int
+		Teams      func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
+		TimeZone   func(childComplexity int) int
+		Title      func(childComplexity int) int
+		UpdatedAt  func(childComplexity int) int
+		Version    func(childComplexity int) int
 	}
 
 	UserChange struct {
@@ -158,10 +174,12 @@ type ComplexityRoot struct {
 	}
 
 	UserTeamEdge struct {
-		Cursor   func(childComplexity int) int
-		JoinedAt func(childComplexity int) int
-		Node     func(childComplexity int) int
-		Role     func(childComplexity int) int
+		Cursor             func(childComplexity int) int
+		GlobalMembershipID func(childComplexity int) int
+		JoinedAt           func(childComplexity int) int
+		MembershipVersion  func(childComplexity int) int
+		Node               func(childComplexity int) int
+		Role               func(childComplexity int) int
 	}
 }
 
@@ -180,6 +198,7 @@ type QueryResolver interface {
 	Nodes(ctx context.Context, ids []string) ([]model.Node, error)
 	User(ctx context.Context, id string) (*model.User, error)
 	UserByEmail(ctx context.Context, email string) (*model.User, error)
+	UserByExternalID(ctx context.Context, externalID string) (*model.User, error)
 	Users(ctx context.Context, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
 	Team(ctx context.Context, id string) (*model.Team, error)
 	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamEdge, model.Team], error)
@@ -188,6 +207,7 @@ type SubscriptionResolver interface {
 	UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error)
 }
 type TeamResolver interface {
+	Version(ctx context.Context, obj *model.Team) (int, error)
 	Members(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
 }
 type TeamConnectionResolver interface {
@@ -196,7 +216,11 @@ type TeamConnectionResolver interface {
 type TeamMemberConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (int, error)
 }
+type TeamMemberEdgeResolver interface {
+	MembershipVersion(ctx context.Context, obj *model.TeamMemberEdge) (int, error)
+}
 type UserResolver interface {
+	Version(ctx context.Context, obj *model.User) (int, error)
 	Manager(ctx context.Context, obj *model.User) (*model.User, error)
 	Reports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
 	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
@@ -209,6 +233,9 @@ type UserConnectionResolver interface {
 }
 type UserTeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (int, error)
+}
+type UserTeamEdgeResolver interface {
+	MembershipVersion(ctx context.Context, obj *model.UserTeamEdge) (int, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -379,6 +406,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.UserByEmail(childComplexity, args["email"].(string)), true
+	case "Query.userByExternalId":
+		if e.ComplexityRoot.Query.UserByExternalID == nil {
+			break
+		}
+
+		args, err := ec.field_Query_userByExternalId_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UserByExternalID(childComplexity, args["externalId"].(string)), true
 	case "Query.users":
 		if e.ComplexityRoot.Query.Users == nil {
 			break
@@ -409,6 +447,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Team.CreatedAt(childComplexity), true
+	case "Team.description":
+		if e.ComplexityRoot.Team.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Team.Description(childComplexity), true
 	case "Team.id":
 		if e.ComplexityRoot.Team.GlobalID == nil {
 			break
@@ -438,6 +482,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Team.UpdatedAt(childComplexity), true
+	case "Team.version":
+		if e.ComplexityRoot.Team.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Team.Version(childComplexity), true
 
 	case "TeamConnection.edges":
 		if e.ComplexityRoot.TeamConnection.Edges == nil {
@@ -508,12 +558,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TeamMemberEdge.Cursor(childComplexity), true
+	case "TeamMemberEdge.membershipId":
+		if e.ComplexityRoot.TeamMemberEdge.GlobalMembershipID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TeamMemberEdge.GlobalMembershipID(childComplexity), true
 	case "TeamMemberEdge.joinedAt":
 		if e.ComplexityRoot.TeamMemberEdge.JoinedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.TeamMemberEdge.JoinedAt(childComplexity), true
+	case "TeamMemberEdge.membershipVersion":
+		if e.ComplexityRoot.TeamMemberEdge.MembershipVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TeamMemberEdge.MembershipVersion(childComplexity), true
 	case "TeamMemberEdge.node":
 		if e.ComplexityRoot.TeamMemberEdge.Node == nil {
 			break
@@ -540,18 +602,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.CreatedAt(childComplexity), true
+	case "User.department":
+		if e.ComplexityRoot.User.Department == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Department(childComplexity), true
 	case "User.email":
 		if e.ComplexityRoot.User.Email == nil {
 			break
 		}
 
 		return e.ComplexityRoot.User.Email(childComplexity), true
+	case "User.externalId":
+		if e.ComplexityRoot.User.ExternalID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.ExternalID(childComplexity), true
 	case "User.id":
 		if e.ComplexityRoot.User.GlobalID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.User.GlobalID(childComplexity), true
+	case "User.location":
+		if e.ComplexityRoot.User.Location == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Location(childComplexity), true
 	case "User.manager":
 		if e.ComplexityRoot.User.Manager == nil {
 			break
@@ -564,6 +644,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.phone":
+		if e.ComplexityRoot.User.Phone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Phone(childComplexity), true
+	case "User.photoUrl":
+		if e.ComplexityRoot.User.PhotoURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.PhotoURL(childComplexity), true
 	case "User.reports":
 		if e.ComplexityRoot.User.Reports == nil {
 			break
@@ -575,6 +667,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Reports(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
+	case "User.status":
+		if e.ComplexityRoot.User.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Status(childComplexity), true
 	case "User.teams":
 		if e.ComplexityRoot.User.Teams == nil {
 			break
@@ -586,12 +684,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Teams(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
+	case "User.timeZone":
+		if e.ComplexityRoot.User.TimeZone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.TimeZone(childComplexity), true
+	case "User.title":
+		if e.ComplexityRoot.User.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Title(childComplexity), true
 	case "User.updatedAt":
 		if e.ComplexityRoot.User.UpdatedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.User.UpdatedAt(childComplexity), true
+	case "User.version":
+		if e.ComplexityRoot.User.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Version(childComplexity), true
 
 	case "UserChange.userId":
 		if e.ComplexityRoot.UserChange.GlobalID == nil {
@@ -681,12 +797,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserTeamEdge.Cursor(childComplexity), true
+	case "UserTeamEdge.membershipId":
+		if e.ComplexityRoot.UserTeamEdge.GlobalMembershipID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserTeamEdge.GlobalMembershipID(childComplexity), true
 	case "UserTeamEdge.joinedAt":
 		if e.ComplexityRoot.UserTeamEdge.JoinedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.UserTeamEdge.JoinedAt(childComplexity), true
+	case "UserTeamEdge.membershipVersion":
+		if e.ComplexityRoot.UserTeamEdge.MembershipVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserTeamEdge.MembershipVersion(childComplexity), true
 	case "UserTeamEdge.node":
 		if e.ComplexityRoot.UserTeamEdge.Node == nil {
 			break
@@ -713,6 +841,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputIDFilter,
 		ec.unmarshalInputInTeamFilter,
 		ec.unmarshalInputNullableIDFilter,
+		ec.unmarshalInputNullableStringFilter,
 		ec.unmarshalInputStringFilter,
 		ec.unmarshalInputTeamFilter,
 		ec.unmarshalInputTeamMemberOrder,
@@ -721,6 +850,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputUpdateUserInput,
 		ec.unmarshalInputUserFilter,
 		ec.unmarshalInputUserOrder,
+		ec.unmarshalInputUserStatusFilter,
 		ec.unmarshalInputUserTeamOrder,
 	)
 	first := true
@@ -840,6 +970,24 @@ type User implements Node {
   name: String!
   "The email address, in lower case, in Unicode's form NFC, its domain in Unicode. No two users share one."
   email: String!
+  "What the user does, such as ` + "`" + `Product Manager` + "`" + `, 1 to 255 characters, or null where nobody has said."
+  title: String
+  "The part of the organization that the user works in, 1 to 255 characters, or null where nobody has said."
+  department: String
+  "A telephone number as people write it, 1 to 64 characters, or null where none is known."
+  phone: String
+  "Where the user works, such as a city, 1 to 255 characters, or null for anywhere."
+  location: String
+  "The user's time zone by its name in the IANA database, such as ` + "`" + `Europe/Paris` + "`" + `, or null where it is not known."
+  timeZone: String
+  "The address of the user's picture, with http or https, 1 to 2048 characters, or null where there is none."
+  photoUrl: String
+  "Another system's id of the user, exactly as that writes it, 1 to 255 characters, or null where there is none. No two users share one."
+  externalId: String
+  "Whether the user takes part. No mutation changes it yet."
+  status: UserStatus!
+  "How many versions of the user there have been: 1 at first, and one more with each change of what the user's own fields hold."
+  version: Int!
   "The user who manages this one, or null at the top of the tree."
   manager: User
   "The users whom this one manages directly."
@@ -878,12 +1026,24 @@ type User implements Node {
   updatedAt: Time!
 }
 
+"Whether a user takes part."
+enum UserStatus {
+  "The user works here."
+  ACTIVE
+  "The user has left, or is away for long, and is kept for what refers to them."
+  DEACTIVATED
+}
+
 "A group of users."
 type Team implements Node {
   "The team's global id, such as ` + "`" + `Team:7` + "`" + `."
   id: ID!
   "The team's name. No two teams share one."
   name: String!
+  "What the team is for, 1 to 2000 characters, or null where nobody has said."
+  description: String
+  "How many versions of the team there have been: 1 at first, and one more with each change of what the team's own fields hold."
+  version: Int!
   "The users who are in the team."
   members(
     "How many users at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
@@ -1093,6 +1253,10 @@ type UserTeamEdge {
   role: Role!
   "When the user joined the team."
   joinedAt: Time!
+  "The membership's global id, such as ` + "`" + `Membership:12` + "`" + `. It stays the same for as long as the user is in the team."
+  membershipId: ID!
+  "How many versions of the membership there have been: 1 at first, and one more with each change of it."
+  membershipVersion: Int!
 }
 
 "A page of a team's members."
@@ -1117,6 +1281,10 @@ type TeamMemberEdge {
   role: Role!
   "When the user joined the team."
   joinedAt: Time!
+  "The membership's global id, such as ` + "`" + `Membership:12` + "`" + `. It stays the same for as long as the user is in the team."
+  membershipId: ID!
+  "How many versions of the membership there have been: 1 at first, and one more with each change of it."
+  membershipVersion: Int!
 }
 
 "What became of a mutation."
@@ -1160,6 +1328,11 @@ type Query {
   userByEmail(
     "An email address, in upper or lower case, in any of Unicode's forms, its domain in Unicode or in ASCII (` + "`" + `xn--` + "`" + `)."
     email: String!
+  ): User
+  "The user with this external id, or null if there is none."
+  userByExternalId(
+    "Another system's id of the user, exactly as it is stored."
+    externalId: String!
   ): User
   "All users."
   users(
@@ -1211,7 +1384,7 @@ type Mutation {
     "The new user."
     input: CreateUserInput!
   ): CreateUserPayload!
-  "Changes a user. A field that is left out stays as it is."
+  "Changes a user. A field that is left out stays as it is. A change to what is there already changes nothing, neither ` + "`" + `version` + "`" + ` nor ` + "`" + `updatedAt` + "`" + `."
   updateUser(
     "The change."
     input: UpdateUserInput!
@@ -1274,6 +1447,20 @@ input UserFilter {
   name: StringFilter
   "The email address, which is compared in the form in which it is stored."
   email: StringFilter
+  "The title."
+  title: NullableStringFilter
+  "The department."
+  department: NullableStringFilter
+  "The telephone number, as it is written."
+  phone: NullableStringFilter
+  "The place of work."
+  location: NullableStringFilter
+  "The time zone, as it is written."
+  timeZone: NullableStringFilter
+  "The id in another system, as it is written."
+  externalId: NullableStringFilter
+  "Whether the user takes part. Deactivated users are listed unless this says otherwise."
+  status: UserStatusFilter
   "The user who manages this one directly."
   manager: NullableIDFilter
   "Whether the user has a manager."
@@ -1300,6 +1487,8 @@ input TeamFilter {
   id: IDFilter
   "The name."
   name: StringFilter
+  "The description, as it is written."
+  description: NullableStringFilter
   "When the team was created."
   createdAt: TimeFilter
   "When the team was last changed."
@@ -1314,7 +1503,10 @@ input InTeamFilter {
   role: Role
 }
 
-"Which texts: those for which all that is given holds. An operand has at most 2,048 characters."
+"""
+Which texts: those for which all that is given holds. Names, titles, departments and locations are compared without regard to case and
+accents. An operand has at most 2,048 characters.
+"""
 input StringFilter {
   "This one."
   eq: String
@@ -1330,6 +1522,34 @@ input StringFilter {
   startsWith: String
   "Those that end with this."
   endsWith: String
+}
+
+"Which texts, where there may be none: as in ` + "`" + `StringFilter` + "`" + `."
+input NullableStringFilter {
+  "This one."
+  eq: String
+  "Any but this one."
+  ne: String
+  "One of these; none where the list is empty."
+  in: [String!]
+  "None of these."
+  notIn: [String!]
+  "Those that have this within them."
+  contains: String
+  "Those that begin with this."
+  startsWith: String
+  "Those that end with this."
+  endsWith: String
+  "Whether there is none."
+  isNull: Boolean
+}
+
+"Which statuses."
+input UserStatusFilter {
+  "One of these; none where the list is empty."
+  in: [UserStatus!]
+  "None of these."
+  notIn: [UserStatus!]
 }
 
 "Which times: those for which all that is given holds. Operands may be finer than the microseconds of stored times."
@@ -1375,6 +1595,20 @@ input CreateUserInput {
   email: String!
   "The global id of the user's manager; none where it is omitted or null."
   managerId: ID
+  "What the user does, at most 255 characters. Here and in the fields below null, like an empty string, is nothing."
+  title: String
+  "The part of the organization that the user works in, at most 255 characters."
+  department: String
+  "A telephone number, at most 64 characters: digits, spaces and the signs ` + "`" + `+ - . / ( ) # * , ; x` + "`" + `."
+  phone: String
+  "Where the user works, at most 255 characters."
+  location: String
+  "A time zone's name in the IANA database, such as ` + "`" + `Europe/Paris` + "`" + `."
+  timeZone: String
+  "The address of a picture, with http or https, at most 2048 characters."
+  photoUrl: String
+  "Another system's id of the user, at most 255 characters, that no other user has. It is kept as it is: refused with spaces around it."
+  externalId: String
 }
 
 "The user that was added."
@@ -1393,6 +1627,20 @@ input UpdateUserInput {
   email: String
   "The global id of the new manager, or null for none. Nobody can manage themself, directly or through others."
   managerId: ID
+  "What the user does, as in ` + "`" + `createUser` + "`" + `. Here and in the fields below null, like an empty string, removes what is there."
+  title: String
+  "The part of the organization that the user works in, as in ` + "`" + `createUser` + "`" + `."
+  department: String
+  "A telephone number, as in ` + "`" + `createUser` + "`" + `."
+  phone: String
+  "Where the user works, as in ` + "`" + `createUser` + "`" + `."
+  location: String
+  "A time zone's name, as in ` + "`" + `createUser` + "`" + `."
+  timeZone: String
+  "The address of a picture, as in ` + "`" + `createUser` + "`" + `."
+  photoUrl: String
+  "Another system's id of the user that no other user has, as in ` + "`" + `createUser` + "`" + `."
+  externalId: String
 }
 
 "The user that was changed."
@@ -1456,6 +1704,10 @@ func (ec *executionContext) childFields_Team(ctx context.Context, field graphql.
 		return ec.fieldContext_Team_id(ctx, field)
 	case "name":
 		return ec.fieldContext_Team_name(ctx, field)
+	case "description":
+		return ec.fieldContext_Team_description(ctx, field)
+	case "version":
+		return ec.fieldContext_Team_version(ctx, field)
 	case "members":
 		return ec.fieldContext_Team_members(ctx, field)
 	case "createdAt":
@@ -1514,6 +1766,10 @@ func (ec *executionContext) childFields_TeamMemberEdge(ctx context.Context, fiel
 		return ec.fieldContext_TeamMemberEdge_role(ctx, field)
 	case "joinedAt":
 		return ec.fieldContext_TeamMemberEdge_joinedAt(ctx, field)
+	case "membershipId":
+		return ec.fieldContext_TeamMemberEdge_membershipId(ctx, field)
+	case "membershipVersion":
+		return ec.fieldContext_TeamMemberEdge_membershipVersion(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamMemberEdge", field.Name)
 }
@@ -1534,6 +1790,24 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_name(ctx, field)
 	case "email":
 		return ec.fieldContext_User_email(ctx, field)
+	case "title":
+		return ec.fieldContext_User_title(ctx, field)
+	case "department":
+		return ec.fieldContext_User_department(ctx, field)
+	case "phone":
+		return ec.fieldContext_User_phone(ctx, field)
+	case "location":
+		return ec.fieldContext_User_location(ctx, field)
+	case "timeZone":
+		return ec.fieldContext_User_timeZone(ctx, field)
+	case "photoUrl":
+		return ec.fieldContext_User_photoUrl(ctx, field)
+	case "externalId":
+		return ec.fieldContext_User_externalId(ctx, field)
+	case "status":
+		return ec.fieldContext_User_status(ctx, field)
+	case "version":
+		return ec.fieldContext_User_version(ctx, field)
 	case "manager":
 		return ec.fieldContext_User_manager(ctx, field)
 	case "reports":
@@ -1608,6 +1882,10 @@ func (ec *executionContext) childFields_UserTeamEdge(ctx context.Context, field 
 		return ec.fieldContext_UserTeamEdge_role(ctx, field)
 	case "joinedAt":
 		return ec.fieldContext_UserTeamEdge_joinedAt(ctx, field)
+	case "membershipId":
+		return ec.fieldContext_UserTeamEdge_membershipId(ctx, field)
+	case "membershipVersion":
+		return ec.fieldContext_UserTeamEdge_membershipVersion(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserTeamEdge", field.Name)
 }
@@ -1905,6 +2183,20 @@ func (ec *executionContext) field_Query_userByEmail_args(ctx context.Context, ra
 		return nil, err
 	}
 	args["email"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_userByExternalId_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "externalId",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["externalId"] = arg0
 	return args, nil
 }
 
@@ -2719,6 +3011,50 @@ func (ec *executionContext) fieldContext_Query_userByEmail(ctx context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_userByExternalId(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_userByExternalId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().UserByExternalID(ctx, fc.Args["externalId"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
+			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_userByExternalId(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_userByExternalId_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_users(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3015,6 +3351,52 @@ func (ec *executionContext) _Team_name(ctx context.Context, field graphql.Collec
 }
 func (ec *executionContext) fieldContext_Team_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Team_description(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Team_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Team_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Team_version(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Team_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Team().Version(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Team_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Team", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Team_members(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
@@ -3501,6 +3883,52 @@ func (ec *executionContext) fieldContext_TeamMemberEdge_joinedAt(_ context.Conte
 	return graphql.NewScalarFieldContext("TeamMemberEdge", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
+func (ec *executionContext) _TeamMemberEdge_membershipId(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TeamMemberEdge_membershipId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GlobalMembershipID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TeamMemberEdge_membershipId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamMemberEdge", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _TeamMemberEdge_membershipVersion(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TeamMemberEdge_membershipVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.TeamMemberEdge().MembershipVersion(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TeamMemberEdge_membershipVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamMemberEdge", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _UpdateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3600,6 +4028,213 @@ func (ec *executionContext) _User_email(ctx context.Context, field graphql.Colle
 }
 func (ec *executionContext) fieldContext_User_email(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_title(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_title(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Title, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_department(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_department(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Department, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_department(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_phone(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_phone(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Phone, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_phone(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_location(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_location(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Location, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_location(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_timeZone(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_timeZone(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TimeZone, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_timeZone(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_photoUrl(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_photoUrl(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PhotoURL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_photoUrl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_externalId(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_externalId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExternalID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_externalId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _User_status(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.Status) graphql.Marshaler {
+			return ec.marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_User_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type UserStatus does not have child fields"))
+}
+
+func (ec *executionContext) _User_version(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.User().Version(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_User_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _User_manager(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
@@ -4238,6 +4873,52 @@ func (ec *executionContext) _UserTeamEdge_joinedAt(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_UserTeamEdge_joinedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamEdge", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func (ec *executionContext) _UserTeamEdge_membershipId(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserTeamEdge_membershipId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GlobalMembershipID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserTeamEdge_membershipId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserTeamEdge", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _UserTeamEdge_membershipVersion(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserTeamEdge_membershipVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.UserTeamEdge().MembershipVersion(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserTeamEdge_membershipVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserTeamEdge", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
@@ -5310,7 +5991,7 @@ func (ec *executionContext) unmarshalInputCreateUserInput(ctx context.Context, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "email", "managerId"}
+	fieldsInOrder := [...]string{"name", "email", "managerId", "title", "department", "phone", "location", "timeZone", "photoUrl", "externalId"}
 	it = make(map[string]any, len(asMap))
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
@@ -5339,6 +6020,55 @@ func (ec *executionContext) unmarshalInputCreateUserInput(ctx context.Context, o
 				return it, err
 			}
 			it["managerId"] = data
+		case "title":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["title"] = data
+		case "department":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("department"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["department"] = data
+		case "phone":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phone"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["phone"] = data
+		case "location":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("location"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["location"] = data
+		case "timeZone":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeZone"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["timeZone"] = data
+		case "photoUrl":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("photoUrl"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["photoUrl"] = data
+		case "externalId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalId"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["externalId"] = data
 		}
 	}
 	return it, nil
@@ -5496,6 +6226,86 @@ func (ec *executionContext) unmarshalInputNullableIDFilter(ctx context.Context, 
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputNullableStringFilter(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith", "isNull"}
+	it = make(map[string]any, len(asMap))
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "eq":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("eq"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["eq"] = data
+		case "ne":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ne"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["ne"] = data
+		case "in":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["in"] = data
+		case "notIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["notIn"] = data
+		case "contains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contains"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["contains"] = data
+		case "startsWith":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("startsWith"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["startsWith"] = data
+		case "endsWith":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("endsWith"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["endsWith"] = data
+		case "isNull":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("isNull"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["isNull"] = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputStringFilter(ctx context.Context, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
@@ -5580,7 +6390,7 @@ func (ec *executionContext) unmarshalInputTeamFilter(ctx context.Context, obj an
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "createdAt", "updatedAt"}
+	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "description", "createdAt", "updatedAt"}
 	it = make(map[string]any, len(asMap))
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
@@ -5623,6 +6433,13 @@ func (ec *executionContext) unmarshalInputTeamFilter(ctx context.Context, obj an
 				return it, err
 			}
 			it["name"] = data
+		case "description":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("description"))
+			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["description"] = data
 		case "createdAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
 			data, err := ec.unmarshalOTimeFilter2map(ctx, v)
@@ -5796,7 +6613,7 @@ func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "email", "managerId"}
+	fieldsInOrder := [...]string{"id", "name", "email", "managerId", "title", "department", "phone", "location", "timeZone", "photoUrl", "externalId"}
 	it = make(map[string]any, len(asMap))
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
@@ -5832,6 +6649,55 @@ func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, o
 				return it, err
 			}
 			it["managerId"] = data
+		case "title":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["title"] = data
+		case "department":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("department"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["department"] = data
+		case "phone":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phone"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["phone"] = data
+		case "location":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("location"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["location"] = data
+		case "timeZone":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeZone"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["timeZone"] = data
+		case "photoUrl":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("photoUrl"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["photoUrl"] = data
+		case "externalId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalId"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["externalId"] = data
 		}
 	}
 	return it, nil
@@ -5848,7 +6714,7 @@ func (ec *executionContext) unmarshalInputUserFilter(ctx context.Context, obj an
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "email", "manager", "hasManager", "managedBy", "inTeam", "createdAt", "updatedAt"}
+	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "email", "title", "department", "phone", "location", "timeZone", "externalId", "status", "manager", "hasManager", "managedBy", "inTeam", "createdAt", "updatedAt"}
 	it = make(map[string]any, len(asMap))
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
@@ -5898,6 +6764,55 @@ func (ec *executionContext) unmarshalInputUserFilter(ctx context.Context, obj an
 				return it, err
 			}
 			it["email"] = data
+		case "title":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
+			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["title"] = data
+		case "department":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("department"))
+			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["department"] = data
+		case "phone":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phone"))
+			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["phone"] = data
+		case "location":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("location"))
+			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["location"] = data
+		case "timeZone":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeZone"))
+			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["timeZone"] = data
+		case "externalId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalId"))
+			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["externalId"] = data
+		case "status":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("status"))
+			data, err := ec.unmarshalOUserStatusFilter2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["status"] = data
 		case "manager":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("manager"))
 			data, err := ec.unmarshalONullableIDFilter2map(ctx, v)
@@ -5982,6 +6897,44 @@ func (ec *executionContext) unmarshalInputUserOrder(ctx context.Context, obj any
 				return it, err
 			}
 			it["direction"] = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputUserStatusFilter(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"in", "notIn"}
+	it = make(map[string]any, len(asMap))
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "in":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
+			data, err := ec.unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["in"] = data
+		case "notIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
+			data, err := ec.unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it["notIn"] = data
 		}
 	}
 	return it, nil
@@ -6381,6 +7334,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "userByExternalId":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_userByExternalId(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "users":
 			field := field
 
@@ -6524,6 +7499,49 @@ func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "description":
+			out.Values[i] = ec._Team_description(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "version":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Team_version(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "members":
 			field := field
 
@@ -6823,23 +7841,66 @@ func (ec *executionContext) _TeamMemberEdge(ctx context.Context, sel ast.Selecti
 		case "cursor":
 			out.Values[i] = ec._TeamMemberEdge_cursor(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "node":
 			out.Values[i] = ec._TeamMemberEdge_node(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "role":
 			out.Values[i] = ec._TeamMemberEdge_role(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "joinedAt":
 			out.Values[i] = ec._TeamMemberEdge_joinedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "membershipId":
+			out.Values[i] = ec._TeamMemberEdge_membershipId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "membershipVersion":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TeamMemberEdge_membershipVersion(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -6926,6 +7987,84 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "title":
+			out.Values[i] = ec._User_title(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "department":
+			out.Values[i] = ec._User_department(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "phone":
+			out.Values[i] = ec._User_phone(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "location":
+			out.Values[i] = ec._User_location(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "timeZone":
+			out.Values[i] = ec._User_timeZone(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "photoUrl":
+			out.Values[i] = ec._User_photoUrl(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "externalId":
+			out.Values[i] = ec._User_externalId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._User_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "version":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._User_version(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "manager":
 			field := field
 
@@ -7382,23 +8521,66 @@ func (ec *executionContext) _UserTeamEdge(ctx context.Context, sel ast.Selection
 		case "cursor":
 			out.Values[i] = ec._UserTeamEdge_cursor(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "node":
 			out.Values[i] = ec._UserTeamEdge_node(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "role":
 			out.Values[i] = ec._UserTeamEdge_role(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "joinedAt":
 			out.Values[i] = ec._UserTeamEdge_joinedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "membershipId":
+			out.Values[i] = ec._UserTeamEdge_membershipId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "membershipVersion":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._UserTeamEdge_membershipVersion(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -8265,6 +9447,23 @@ func (ec *executionContext) marshalNUserOrderField2string(ctx context.Context, s
 	return res
 }
 
+func (ec *executionContext) unmarshalNUserStatus2rollcallᚋmodelᚐStatus(ctx context.Context, v any) (model.Status, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := model.Status(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx context.Context, sel ast.SelectionSet, v model.Status) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) marshalNUserTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, sel ast.SelectionSet, v *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -8589,6 +9788,14 @@ func (ec *executionContext) unmarshalONullableIDFilter2map(ctx context.Context, 
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalONullableStringFilter2map(ctx context.Context, v any) (map[string]any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputNullableStringFilter(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalOOrderDirection2ᚖstring(ctx context.Context, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
@@ -8798,6 +10005,50 @@ func (ec *executionContext) unmarshalOUserOrder2map(ctx context.Context, v any) 
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputUserOrder(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx context.Context, v any) ([]model.Status, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]model.Status, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Status) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalOUserStatusFilter2map(ctx context.Context, v any) (map[string]any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputUserStatusFilter(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
