@@ -70,10 +70,7 @@ func kindOf[V string | int64 | bool | time.Time]() kind[V] {
 			scalar: "Int",
 			scan:   func(n *int64) any { return integer{n} },
 			append: func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) },
-			parse: func(v any) (int64, error) {
-				n, err := scalar.UnmarshalInt(v)
-				return int64(n), err
-			},
+			parse:  scalar.UnmarshalInt64,
 		}
 	case bool:
 		k = kind[bool]{scalar: "Boolean", scan: func(is *bool) any { return boolField{is} }, append: strconv.AppendBool, parse: scalar.UnmarshalBoolean}

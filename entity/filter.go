@@ -232,6 +232,14 @@ func (o *Object[T]) finishFilters() {
 	}
 }
 
+// Inputs returns the arguments of a field whose values cost something, for limit.Cost.
+func (s *Schema) Inputs(field *ast.Field) []string {
+	if !slices.ContainsFunc(s.lists, func(l *list) bool { return l.typ == field.ObjectDefinition.Name && l.field == field.Name }) {
+		return nil
+	}
+	return []string{filterArgument}
+}
+
 // filter returns the condition that a filter of a type asks for, or a BAD_USER_INPUT error that names the path to what is wrong in it.
 func (s *Schema) filter(typ string, value any) (keyset.Condition, error) {
 	r := &filterReader{fields: s.filters[typ]}

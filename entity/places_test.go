@@ -90,10 +90,10 @@ func TestEachChangeIsMadeInFewPlaces(t *testing.T) {
 
 // refusesWhatIsMissing leaves out the columns, and then the declarations, that the examples made in the server in a folder.
 func refusesWhatIsMissing(t *testing.T, at string, base files, examples []example) {
-	for _, name := range []string{"00006_motto", "00007_title", "00008_lead", "99999_rows"} {
+	for _, name := range []string{"00008_motto", "00009_nickname", "00010_lead", "99999_rows"} {
 		remove(t, at, migrations+"sqlite/"+name+".sql")
 	}
-	wantRefusal(t, at, "Team is declared with the column teams.motto, which", "ALTER TABLE teams ADD COLUMN motto", "the column users.title", "the column teams.lead_id")
+	wantRefusal(t, at, "Team is declared with the column teams.motto, which", "ALTER TABLE teams ADD COLUMN motto", "the column users.nickname", "the column teams.lead_id")
 
 	undeclared := files{}
 	for name, text := range examples[len(examples)-1].apply(t, base) { // the build wants the mutation
@@ -106,9 +106,9 @@ func refusesWhatIsMissing(t *testing.T, at string, base files, examples []exampl
 	run(t, at, "go", "build", "-o", "small", ".")
 	wantRefusal(t, at,
 		`Team.motto, which is not declared: add entity.Text(teams, "motto", func(o *Team) *string { return &o.Motto })`,
-		`User.title, which is not declared: add entity.Text(users, "title", func(o *User) *string { return &o.Title })`,
-		`CreateUserInput.title, and User has no such field to write: add .Writable(…)`,
-		`UpdateUserInput.title, and User has no such field to write: add .Writable(…)`,
+		`User.nickname, which is not declared: add entity.Text(users, "nickname", func(o *User) *string { return &o.Nickname })`,
+		`CreateUserInput.nickname, and User has no such field to write: add .Writable(…)`,
+		`UpdateUserInput.nickname, and User has no such field to write: add .Writable(…)`,
 		`Team.lead, which is not declared: add entity.One(teams, "lead", users, func(o *Team) **int64 { return &o.LeadID })`,
 		`Team.followers, which is not declared: add entity.Many(teams, "followers", …, "team_id"), or entity.Through`,
 		`Query.sites, which is not declared: add entity.All(schema, "sites", sites)`,

@@ -23,6 +23,15 @@ import (
 // MarshalInt writes an Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
 
+// MarshalInt64 writes an Int that is an int64.
+func MarshalInt64(n int64) graphql.Marshaler { return graphql.MarshalInt64(n) }
+
+// UnmarshalInt64 takes what UnmarshalInt does.
+func UnmarshalInt64(v any) (int64, error) {
+	n, err := UnmarshalInt(v)
+	return int64(n), err
+}
+
 // UnmarshalInt takes a whole number of 32 bits.
 func UnmarshalInt(v any) (int, error) {
 	switch v.(type) {
