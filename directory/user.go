@@ -41,6 +41,9 @@ func (d *Directory) declareUser() {
 	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order()
 	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order()
 	entity.Many(u, "reports", u, "manager_id")
+	entity.Above(u, "managementChain", "manager_id")
+	below := entity.Link[model.AllReportsEdge](d.schema, "AllReports", "")
+	entity.Below(u, "allReports", below, "manager_id", func(e *model.AllReportsEdge) *int64 { return &e.Depth })
 
 	team := entity.Link[model.UserTeamEdge](d.schema, "UserTeam", "memberships")
 	entity.Text(team, "role", func(e *model.UserTeamEdge) *model.Role { return &e.Role }).Order()

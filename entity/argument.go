@@ -49,7 +49,7 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			i := slices.IndexFunc(s.arguments, func(a argument) bool { return a.name == of.Name })
 			taken[of.Name] = true
 			switch name := fmt.Sprintf("%s(%s:)", list.Name, of.Name); {
-			case slices.Contains(ownArguments, of.Name):
+			case slices.Contains(ownArguments, of.Name), list.depth != nil && of.Name == depthArgument, list.nested != nil && of.Name == list.nestedBy:
 			case i < 0:
 				wrong = append(wrong, fmt.Errorf("entity: the schema has the argument %s, which is not declared: add entity.ListArgument(schema, %q, func(value %s, key *entity.Key) error { … })",
 					name, of.Name, cmp.Or(scalars[typ].typ, "string")))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -73,6 +74,9 @@ func (o Order) has(sorted string) bool {
 		return sorted == ""
 	case o.By.Time:
 		return isTime(sorted)
+	case o.By.Number:
+		n, err := strconv.ParseInt(sorted, 10, 64)
+		return err == nil && strconv.FormatInt(n, 10) == sorted
 	default:
 		return utf8.ValidString(sorted) && !strings.Contains(sorted, "\x00") // which PostgreSQL does not take
 	}
