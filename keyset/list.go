@@ -47,7 +47,7 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 	if l.Parent == "" {
 		return []Statement{{l.window(key, columns), key.args(nil)}}
 	}
-	columns = append(columns, l.Parent+" AS parent_id")
+	columns = append(columns, l.Parent+" AS list_parent")
 	if l.Few || l.Tree != nil {
 		return l.numbered(key, parents(group), columns)
 	}
@@ -159,7 +159,7 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	}
 	text := strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
 		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + l.From + l.Join
-	const limit = ") AS ranked WHERE place <= ? ORDER BY parent_id, place"
+	const limit = ") AS ranked WHERE place <= ? ORDER BY list_parent, place"
 	var all []Statement
 	for of := range l.of(parents, key) {
 		all = append(all, Statement{of.begin + text + l.where(key, of.condition) + limit, key.args(of.args)})
