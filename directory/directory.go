@@ -67,6 +67,9 @@ func (d *Directory) Check(ctx context.Context, db *sql.DB) error { return d.sche
 // Sizes returns the arguments that tell how many items a field has, for limit.Cost.
 func (d *Directory) Sizes(field *ast.Field) []string { return d.schema.Sizes(field) }
 
+// Inputs returns the arguments whose values cost something, for limit.Cost.
+func (d *Directory) Inputs(field *ast.Field) []string { return d.schema.Inputs(field) }
+
 // MutationOutcome tells what became of a mutation that was answered with OUTCOME_UNKNOWN, by its id. The error is BAD_USER_INPUT.
 func (d *Directory) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {
 	if d.Proof == nil {

@@ -11,12 +11,12 @@ func (d *Directory) declareTeam() {
 	t := d.teams
 	entity.Find(d.schema, "team", t)
 	entity.All(d.schema, "teams", t)
-	entity.Text(t, "name", func(t *model.Team) *string { return &t.Name }).Unique("another team has this name").Folded("name_folded").Order()
-	entity.OptionalText(t, "description", func(t *model.Team) **string { return &t.Description })
+	entity.Text(t, "name", func(t *model.Team) *string { return &t.Name }).Unique("another team has this name").Folded("name_folded").Order().Filter()
+	entity.OptionalText(t, "description", func(t *model.Team) **string { return &t.Description }).Filter()
 	entity.Int(t, "version", func(t *model.Team) *int64 { return &t.Version })
-	entity.Time(t, "createdAt", func(t *model.Team) *time.Time { return &t.CreatedAt }).Order()
-	entity.Time(t, "updatedAt", func(t *model.Team) *time.Time { return &t.UpdatedAt }).Order()
-	entity.One(t, "parent", t, func(t *model.Team) **int64 { return &t.ParentID })
+	entity.Time(t, "createdAt", func(t *model.Team) *time.Time { return &t.CreatedAt }).Order().Filter()
+	entity.Time(t, "updatedAt", func(t *model.Team) *time.Time { return &t.UpdatedAt }).Order().Filter()
+	entity.One(t, "parent", t, func(t *model.Team) **int64 { return &t.ParentID }).Filter()
 	entity.Many(t, "children", t, "parent_id")
 
 	member := entity.Link[model.TeamMemberEdge](d.schema, "TeamMember", "memberships")

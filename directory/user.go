@@ -16,34 +16,36 @@ func (d *Directory) declareUser() {
 	u := d.users
 	entity.Find(d.schema, "user", u)
 	entity.All(d.schema, "users", u)
-	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName).Folded("name_folded").Order()
+	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName).Folded("name_folded").Order().Filter()
 	email := entity.Text(u, "email", func(u *model.User) *string { return &u.Email }).Writable(model.CheckEmail).KeepStored().
-		Unique("another user has this email").Order()
+		Unique("another user has this email").Order().FilterAs(model.ComparedEmail)
 	entity.FindBy(d.schema, "userByEmail", u, email, func(email string) (string, bool) {
 		email = model.NormalEmail(email)
 		return email, model.StorableEmail(email)
 	})
 	entity.OptionalText(u, "title", func(u *model.User) **string { return &u.Title }).
-		Writable(entity.Optional(model.CheckLabel("title"))).Folded("title_folded")
+		Writable(entity.Optional(model.CheckLabel("title"))).Folded("title_folded").Filter()
 	entity.OptionalText(u, "department", func(u *model.User) **string { return &u.Department }).
-		Writable(entity.Optional(model.CheckLabel("department"))).Folded("department_folded")
-	entity.OptionalText(u, "phone", func(u *model.User) **string { return &u.Phone }).Writable(entity.Optional(model.CheckPhone))
+		Writable(entity.Optional(model.CheckLabel("department"))).Folded("department_folded").Filter()
+	entity.OptionalText(u, "phone", func(u *model.User) **string { return &u.Phone }).Writable(entity.Optional(model.CheckPhone)).Filter()
 	entity.OptionalText(u, "location", func(u *model.User) **string { return &u.Location }).
-		Writable(entity.Optional(model.CheckLabel("location"))).Folded("location_folded")
-	entity.OptionalText(u, "timeZone", func(u *model.User) **string { return &u.TimeZone }).Writable(entity.Optional(model.CheckTimeZone))
+		Writable(entity.Optional(model.CheckLabel("location"))).Folded("location_folded").Filter()
+	entity.OptionalText(u, "timeZone", func(u *model.User) **string { return &u.TimeZone }).Writable(entity.Optional(model.CheckTimeZone)).Filter()
 	entity.OptionalText(u, "photoUrl", func(u *model.User) **string { return &u.PhotoURL }).Writable(entity.Optional(model.CheckPhotoURL))
 	externalID := entity.OptionalText(u, "externalId", func(u *model.User) **string { return &u.ExternalID }).
-		Writable(entity.Optional(model.CheckExternalID)).Unique("another user has this external id")
+		Writable(entity.Optional(model.CheckExternalID)).Unique("another user has this external id").Filter()
 	entity.FindBy(d.schema, "userByExternalId", u, externalID, func(id string) (string, bool) { return id, model.StorableExternalID(id) })
-	entity.Text(u, "status", func(u *model.User) *model.Status { return &u.Status })
+	entity.Text(u, "status", func(u *model.User) *model.Status { return &u.Status }).Filter()
 	entity.Int(u, "version", func(u *model.User) *int64 { return &u.Version })
-	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil)
-	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order()
-	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order()
+	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil).Filter()
+	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order().Filter()
+	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order().Filter()
 	entity.Many(u, "reports", u, "manager_id")
 	entity.Above(u, "managementChain", "manager_id")
 	below := entity.Link[model.AllReportsEdge](d.schema, "AllReports", "")
 	entity.Below(u, "allReports", below, "manager_id", func(e *model.AllReportsEdge) *int64 { return &e.Depth })
+	d.declareUserFilters()
+	d.declareSearch()
 
 	team := entity.Link[model.UserTeamEdge](d.schema, "UserTeam", "memberships")
 	entity.Text(team, "role", func(e *model.UserTeamEdge) *model.Role { return &e.Role }).Order()
@@ -78,11 +80,10 @@ func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.
 	if err != nil {
 		return nil, err
 	}
-	columns, err := change.Apply(user)
-	if err != nil {
+	if err := asManager(update(ctx, d, d.users, user, change)); err != nil {
 		return nil, err
 	}
-	return user, asManager(update(ctx, d, d.users, user, columns))
+	return user, nil
 }
 
 // DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id), NOT_FOUND,

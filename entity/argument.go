@@ -37,7 +37,7 @@ func ListArgument[V string | int64 | bool | time.Time](s *Schema, name string, a
 }
 
 // ownArguments are those that listKey reads itself.
-var ownArguments = []string{"first", "after", "last", "before", orderArgument}
+var ownArguments = []string{"first", "after", "last", "before", orderArgument, queryArgument}
 
 // checkArguments compares the arguments that the lists of a schema have with those that are declared.
 func (s *Schema) checkArguments(schema *ast.Schema) error {
@@ -50,6 +50,10 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			taken[of.Name] = true
 			switch name := fmt.Sprintf("%s(%s:)", list.Name, of.Name); {
 			case slices.Contains(ownArguments, of.Name), list.depth != nil && of.Name == depthArgument, list.nested != nil && of.Name == list.nestedBy:
+			case of.Name == filterArgument:
+				if want := list.node + "Filter"; typ != want {
+					wrong = append(wrong, fmt.Errorf("entity: %s is a %s: let it be a %s", name, typ, want))
+				}
 			case i < 0:
 				wrong = append(wrong, fmt.Errorf("entity: the schema has the argument %s, which is not declared: add entity.ListArgument(schema, %q, func(value %s, key *entity.Key) error { … })",
 					name, of.Name, cmp.Or(scalars[typ].typ, "string")))

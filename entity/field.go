@@ -34,8 +34,10 @@ type Field[T, V any] struct {
 	keep  bool   // an update passes over the stored value
 	taken string // the message of the CONFLICT where another object has the value
 
-	ordered bool   // lists may be sorted by it
-	folded  string // the column by which they are, if it is another
+	filterable bool
+	form       func(operand string, whole bool) string // see FilterAs
+	ordered    bool                                    // lists may be sorted by it
+	folded     string                                  // the column by which they are, if it is another
 }
 
 // member is a Field, whatever its Go type is.
@@ -47,6 +49,7 @@ type member[T any] interface {
 	foldedColumn() string            // what Folded says; "": nothing
 	unique() (field, message string) // what Unique says; "": nothing
 	pointer(t *T) any                // where t has its value
+	filtering() *filtering           // nil: filters do not have it
 	// sort is how lists are sorted by the field, where a statement has its table by a name; nil: they are not.
 	sort(table string) *keyset.Sort
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.

@@ -14,6 +14,7 @@ import (
 type list struct {
 	keyset.List
 	typ, field string
+	node       string // the type of its objects
 	// sorts returns what it may be sorted by besides the id, when all is declared: columns, and what no column has.
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
@@ -22,6 +23,8 @@ type list struct {
 	nested              *keyset.List // see Nested
 	nestedBy            string       // the argument
 	edges, own, parents string       // of Through: its table, the column of it that has the parent, and the parent's table
+	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
+	search func() *searching
 }
 
 // definition returns the list's definition.
@@ -32,6 +35,7 @@ func (l *list) definition(schema *ast.Schema) *ast.FieldDefinition {
 // All declares the field of Query that is the list of all objects of a type.
 func All[N any](s *Schema, name string, nodes *Object[N]) {
 	l := newList[keyset.Edge[N]](s, "Query", name, nodes, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
+	l.search = func() *searching { return nodes.search }
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(s, l, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
 	connect[keyset.Edge[N], N](s, nodes.name, true)
@@ -68,7 +72,7 @@ func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
 // newList declares that there is a list. edges is nil where its edges have no columns.
 func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Object[E], rows keyset.List) *list {
 	rows.Name = typ + "." + field
-	l := &list{List: rows, typ: typ, field: field, sorts: func() (columns, others []*keyset.Sort) {
+	l := &list{List: rows, typ: typ, field: field, node: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
 		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders
 	}}
 	s.Sized(typ, field, "first", "last")
@@ -80,6 +84,7 @@ func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Ob
 func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Key, *keyset.Connection[E, N]], parent func(P) keyset.Parent) {
 	s.add(func() batch.Field {
 		l.setOrder()
+		l.setSearch()
 		f := batch.Relation(l.typ, l.field, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
 			key, err := s.listKey(args, l)
 			if err != nil {
@@ -109,6 +114,16 @@ func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 		return key, err
 	}
 	key.Depth = depth
+	if err := l.parseSearch(args, &key); err != nil {
+		return key, err
+	}
+	if filter := args[filterArgument]; filter != nil {
+		condition, err := s.filter(l.node, filter)
+		if err != nil {
+			return key, err
+		}
+		key.Filter = key.Filter.Where(condition)
+	}
 	for _, a := range s.arguments {
 		if value := args[a.name]; value != nil {
 			if err := a.apply(value, &key); err != nil {

@@ -28,6 +28,9 @@ type Object[T any] struct {
 	byID        *batch.Source[int64, *T]
 	scans       map[string]func(*T) any // where columns go, by their names
 	names       []string                // of all columns, in order, once all is declared
+	filters     []*filtering
+	search      *searching // nil: they are not searched
+	words       func(*T) []string
 }
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
@@ -68,6 +71,7 @@ func (o *Object[T]) finish() error {
 		taken[m.pointer(t)] = name
 	}
 	o.names = slices.Sorted(maps.Keys(o.scans))
+	o.finishFilters()
 	return errors.Join(wrong...)
 }
 

@@ -36,7 +36,8 @@ type Schema struct {
 	connections map[string]bool // that are declared, by what the names of their types begin with
 	lists       []*list
 	arguments   []argument
-	sizes       map[[2]string][]string // by type and field: see Sized
+	sizes       map[[2]string][]string  // by type and field: see Sized
+	filters     map[string][]*filtering // by the type that they are about
 }
 
 // object is an Object, whatever its Go type is.
@@ -55,7 +56,7 @@ type object interface {
 
 // NewSchema returns a schema without types. A page holds at most maxSize items.
 func NewSchema(maxSize int) *Schema {
-	s := &Schema{maxSize: maxSize, connections: map[string]bool{}, sizes: map[[2]string][]string{}}
+	s := &Schema{maxSize: maxSize, connections: map[string]bool{}, sizes: map[[2]string][]string{}, filters: map[string][]*filtering{}}
 	const info = "PageInfo"
 	type pageInfo = *keyset.PageInfo
 	s.AddFields(
@@ -106,7 +107,7 @@ func (s *Schema) Plan() *batch.Plan {
 		wrong = append(wrong, o.finish())
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		wrong = append(wrong, s.checkArguments(schema), s.checkOrders(schema))
+		wrong = append(wrong, s.checkArguments(schema), s.checkOrders(schema), s.checkFilters(schema), s.checkSearches(schema))
 		for _, o := range s.objects {
 			wrong = append(wrong, o.checkInputs(schema))
 		}

@@ -228,6 +228,7 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 	var all []string
 	items = 1
 	var key keyset.Key // of a list
+	filtered := false
 	window := "first"
 	if g.one(3) {
 		window = "last"
@@ -237,8 +238,14 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 		switch a.Name {
 		case "orderBy":
 			value, key.Order = g.order(a)
+		case "filter":
+			if value = any(omitted{}); g.one(3) {
+				value, filtered = g.filterArgument(a.Type.Name()), true
+			}
 		case "after", "before":
-			value = g.cursor(typ.Name+"."+f.Name, key, a.Name)
+			if value = any(omitted{}); !filtered || g.one(30) { // what is filtered has cursors of its own
+				value = g.cursor(typ.Name+"."+f.Name, key, a.Name)
+			}
 		case "first", "last":
 			value = omitted{}
 			if a.Name == window || g.one(100) {
@@ -295,6 +302,80 @@ func (g *generator) order(a *ast.ArgumentDefinition) (any, keyset.Order) {
 		value["field"] = pick[any](g, enum("NOTHING"), nil, "NAME", 1)
 	}
 	return value, order
+}
+
+// filterArgument writes a filter: as a variable, as a literal, or as one that has variables in it.
+func (g *generator) filterArgument(typ string) any {
+	switch {
+	case g.one(20):
+		return nil
+	case g.one(3):
+		return written(g.variable(typ, g.filter(g.schema.Types[typ], 1, false)))
+	}
+	return written(literal(g.filter(g.schema.Types[typ], 1, g.one(2))))
+}
+
+// filter chooses what stands in a filter, or in a part of one, mostly something that is right.
+func (g *generator) filter(def *ast.Definition, depth int, variables bool) any {
+	all := map[string]any{}
+	for n := g.IntN(3); n >= 0; n-- {
+		f := pick(g, def.Fields...)
+		typ := g.schema.Types[f.Type.Name()]
+		one := func() any {
+			if typ.Kind == ast.InputObject {
+				if typ == def && depth > 2 && !g.one(100) {
+					return map[string]any{}
+				}
+				return g.filter(typ, depth+1, variables)
+			}
+			return g.operand(typ, f.Name, def)
+		}
+		value := any(nil)
+		switch {
+		case g.one(100):
+		case f.Type.Elem == nil || g.one(20): // one for a list of one
+			value = one()
+		default:
+			list := make([]any, g.IntN(4))
+			for i := range list {
+				list[i] = one()
+			}
+			value = list
+		}
+		if variables && typ.Kind != ast.InputObject && g.one(3) {
+			value = written(g.variable(f.Type.String(), value))
+		}
+		all[f.Name] = value
+	}
+	for _, f := range def.Fields { // what there has to be
+		if _, given := all[f.Name]; f.Type.NonNull && !given {
+			all[f.Name] = g.operand(g.schema.Types[f.Type.Name()], f.Name, def)
+		}
+	}
+	return all
+}
+
+// operand chooses what is compared with.
+func (g *generator) operand(typ *ast.Definition, field string, of *ast.Definition) any {
+	switch {
+	case typ.Kind == ast.Enum:
+		return enum(pick(g, typ.EnumValues...).Name)
+	case typ.Name == "Boolean":
+		return g.one(2)
+	case typ.Name == "ID":
+		if of.Name == "InTeamFilter" || g.one(10) {
+			return pick[any](g, "Team:1", "Team:2", "Team:50", "Team:51", "Team:999")
+		}
+		return pick[any](g, "User:1", "User:2", "User:11", "User:1003", "User:1009", "User:99999")
+	case typ.Name == "Time":
+		if g.one(100) {
+			return "yesterday"
+		}
+		return pick[any](g, "2024-01-01T09:00:00Z", "2024-01-20T12:30:00+02:00", "2024-05-06T07:08:09.123456Z", "2024-05-06T07:08:09.1234567Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+	case field == "eq" || field == "in":
+		return pick[any](g, "Ada Moreau", "ada.moreau.1@example.com", "Platform", "last", "nobody", "\u0000")
+	}
+	return pick[any](g, "", "a", "A", "mo", "ada", "z", "@example.com", "1@EXAMPLE.com", "%", "_", "\\", "'", "\ufffd", "\U0001f98a", "\U0010ffff", "\u0000", "ü")
 }
 
 // cursor chooses the cursor in an argument of a list.
@@ -379,7 +460,10 @@ func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition) 
 // value writes a value as a literal or as a variable.
 func (g *generator) value(typ *ast.Type, value any) string {
 	list, isList := value.([]any)
+	text, isWritten := value.(written)
 	switch {
+	case isWritten:
+		return string(text)
 	case g.one(3):
 		return g.variable(typ.String(), value)
 	case isList:
@@ -406,6 +490,12 @@ func literal(value any) string {
 		return string(v)
 	case written:
 		return string(v)
+	case []any:
+		elements := make([]string, len(v))
+		for i, element := range v {
+			elements[i] = literal(element)
+		}
+		return "[" + strings.Join(elements, ", ") + "]"
 	case map[string]any:
 		var fields []string
 		for _, name := range slices.Sorted(maps.Keys(v)) {
@@ -431,7 +521,8 @@ func (g *generator) variable(typ string, value any) string {
 			g.values[name], g.special = nil, true
 		}
 	case 1: // the default is not meant
-		other := map[string]string{"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`, "OrderDirection": "ASC"}[nullable]
+		other := map[string]string{"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`, "OrderDirection": "ASC",
+			"Time": `"2020-01-01T00:00:00Z"`, "Role": "OWNER", "[String!]": "[]", "UserFilter": "{}", "TeamFilter": "{}"}[nullable]
 		if strings.HasSuffix(nullable, "Order") {
 			other = "{field: ID}"
 		}

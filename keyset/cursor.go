@@ -25,6 +25,9 @@ func (k Key) tag(list string) (t tag) {
 	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%q %q %t", list, by, k.Order.Descending)
+	if k.Search.given {
+		_, _ = fmt.Fprintf(h, "%q %q", k.Search.phrase, k.Search.words)
+	}
 	condition, args := k.Filter.split()
 	_, _ = fmt.Fprintf(h, "%q", condition)
 	for _, arg := range args {
@@ -77,6 +80,8 @@ func (o Order) has(sorted string) bool {
 	case o.By.Number:
 		n, err := strconv.ParseInt(sorted, 10, 64)
 		return err == nil && strconv.FormatInt(n, 10) == sorted
+	case o.By == Relevance && (sorted == "" || sorted[0] != beginning && sorted[0] != matching):
+		return false
 	default:
 		return utf8.ValidString(sorted) && !strings.Contains(sorted, "\x00") // which PostgreSQL does not take
 	}

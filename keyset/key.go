@@ -17,12 +17,15 @@ type Key struct {
 	Parent Parent
 	Filter Filter
 	Depth  int32 // how far below its parent the rows are at most, in a list of what is below; else 0
+	Search Search
 	Order  Order
 	Window Window
 }
 
 // Whole returns the key of the whole list, whatever its order.
-func (k Key) Whole() Key { return Key{Parent: k.Parent, Filter: k.Filter, Depth: k.Depth} }
+func (k Key) Whole() Key {
+	return Key{Parent: k.Parent, Filter: k.Filter, Search: k.Search, Depth: k.Depth}
+}
 
 // Parent is the row that a list belongs to. Its zero value is none: the list is that of a whole table.
 type Parent struct {

@@ -19,6 +19,8 @@ type List struct {
 	Where  string // which rows of From there are; "": all
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
+	// Words is by what its nodes are found; nil: nothing is searched there.
+	Words *Words
 }
 
 const (
@@ -26,6 +28,8 @@ const (
 	MaxKeys = 16384
 	// maxArms is how many parents one statement serves: a UNION ALL of more arms is slower to plan than two statements.
 	maxArms = 128
+	// maxBytes bounds the arms together, each with its filter. An argument counts as argBytes at least, for SQLite takes 32,766.
+	maxBytes, argBytes = 512 << 10, 32
 	// noID is an id that no row has: its arm of a UNION ALL has no rows.
 	noID = 0
 )
@@ -34,35 +38,50 @@ const (
 type Statement struct {
 	Text string
 	Args []any
+	// Limit is how many rows are enough: once so many have been read, the statement is not run. 0: it is.
+	Limit int
 }
 
 // Rows returns the statements that read the windows of a group of lists, one row more of each than it holds. They select columns, such
 // as t.name or e.role AS edge_role, each with a name of its own, and behind them what the list is sorted by, unless it is the id, and the
 // parent's id, if there is one. The rows of one list come one after the other, in the order in which they are read: see Page.
 func (l *List) Rows(group []Key, columns []string) []Statement {
-	key := group[0]
+	key := l.searched(group[0])
+	if key.Order.By == Relevance {
+		return l.found(key, columns)
+	}
 	if by := key.Order.By; by != nil {
 		columns = append(columns, by.key())
 	}
 	if l.Parent == "" {
-		return []Statement{{l.window(key, columns), key.args(nil)}}
+		return []Statement{{Text: l.window(key, columns), Args: key.args(nil)}}
 	}
 	columns = append(columns, l.Parent+" AS list_parent")
-	if l.Few || l.Tree != nil {
+	one, same := l.window(key, columns), key.args(nil)
+	if l.Few || l.Tree != nil || min(len(group), maxArms)*size(one, same) > maxBytes {
 		return l.numbered(key, parents(group), columns)
 	}
-	one, same := l.window(key, columns), key.args(nil)
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
 	var all []Statement
 	for ids := range slices.Chunk(slices.Sorted(slices.Values(parents(group))), maxArms) {
-		ids = padded(ids, noID, maxArms)
+		ids = padded[int64](ids, noID, maxArms)
 		args := make([]any, 0, len(ids)*(1+len(same)))
 		for _, id := range ids {
 			args = append(append(args, id), same...)
 		}
-		all = append(all, Statement{strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), args})
+		all = append(all, Statement{Text: strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), Args: args})
 	}
 	return all
+}
+
+// size is about how many bytes a statement has.
+func size(text string, args []any) int {
+	n := len(text) + argBytes*len(args)
+	for _, arg := range args {
+		s, _ := arg.(string)
+		n += len(s)
+	}
+	return n
 }
 
 // window is the select of one list's window.
@@ -162,7 +181,7 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	const limit = ") AS ranked WHERE place <= ? ORDER BY list_parent, place"
 	var all []Statement
 	for of := range l.of(parents, key) {
-		all = append(all, Statement{of.begin + text + l.where(key, of.condition) + limit, key.args(of.args)})
+		all = append(all, Statement{Text: of.begin + text + l.where(key, of.condition) + limit, Args: key.args(of.args)})
 	}
 	return all
 }
@@ -191,18 +210,18 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
 // id. The nodes are left out where no filter needs them: each row has one.
 func (l *List) Count(group []Key) []Statement {
-	key, from := group[0], l.From
+	key, from := l.searched(group[0]), l.From
 	if key.Filter.parts != nil {
 		from += l.Join
 	}
 	if l.Parent == "" {
-		return []Statement{{"SELECT COUNT(*) FROM " + from + l.where(key, ""), key.places(nil)}}
+		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + l.where(key, ""), Args: key.places(nil)}}
 	}
 	var all []Statement
 	for of := range l.of(parents(group), key) {
 		all = append(all, Statement{
-			of.begin + "COUNT(*), " + l.Parent + " FROM " + from + l.where(key, of.condition) + " GROUP BY " + l.Parent,
-			key.places(of.args),
+			Text: of.begin + "COUNT(*), " + l.Parent + " FROM " + from + l.where(key, of.condition) + " GROUP BY " + l.Parent,
+			Args: key.places(of.args),
 		})
 	}
 	return all
@@ -242,7 +261,7 @@ func Marks(n int) string { return allMarks[:2*n-1] }
 var allMarks = strings.Repeat("?,", MaxKeys)
 
 // padded returns keys with as many more as make a power of two, or limit.
-func padded(keys []int64, with int64, limit int) []int64 {
+func padded[V any](keys []V, with V, limit int) []V {
 	n := min(1<<bits.Len(uint(len(keys)-1)), limit)
-	return append(slices.Clone(keys), slices.Repeat([]int64{with}, n-len(keys))...)
+	return append(slices.Clone(keys), slices.Repeat([]V{with}, n-len(keys))...)
 }

@@ -27,7 +27,10 @@ type Cost struct {
 
 	// Sizes returns the names of the arguments that say how many items a field has, which its definition need not have:
 	// a number says so itself, as first does, and a list by its length, as ids does. The largest counts. nil: there are none.
-	Sizes   func(field *ast.Field) []string
+	Sizes func(field *ast.Field) []string
+	// Inputs returns the names of the arguments of a field that cost 1 for each object in their value, and a tenth for each other value,
+	// as often as the field is read. nil: there are none.
+	Inputs  func(field *ast.Field) []string
 	Page    int // items of a list that no argument gives a size
 	MaxPage int // items that a list may have: longer ones cost nothing more; 0: any number
 	// TooLong returns the error that refuses a list that an argument gives more than MaxPage items; nil: it is not refused.
@@ -210,6 +213,11 @@ func (p *pricing) field(field *ast.Field) price {
 	}
 	size, given := p.size(field)
 	if !list {
+		if p.Inputs != nil {
+			for _, name := range p.Inputs(field) {
+				own = plus(own, worth(p.value(field, field.Definition.Arguments.ForName(name))))
+			}
+		}
 		below := p.set(field.SelectionSet)
 		return price{once: plus(own, plus(below.once, times(size, below.each)))}
 	}
@@ -245,6 +253,26 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		return p.Page, false
 	}
 	return min(n, cmp.Or(p.MaxPage, n)), true
+}
+
+// worth is the price of what is in the value of an argument.
+func worth(value any) (sum int) {
+	switch v := value.(type) {
+	case nil:
+		return 0
+	case map[string]any:
+		sum = tenths
+		for _, in := range v {
+			sum = plus(sum, worth(in))
+		}
+	case []any:
+		for _, in := range v {
+			sum = plus(sum, worth(in))
+		}
+	default:
+		sum = 1
+	}
+	return sum
 }
 
 // value returns the value of an argument, or nil.

@@ -23,6 +23,7 @@ func newPricedServer(tb testing.TB, cost limit.Cost) *server {
 	tb.Helper()
 	s := newServer(tb, limit.Documents{})
 	cost.Sizes, cost.Page = sizes, 20
+	cost.Inputs = func(*ast.Field) []string { return []string{"filter"} }
 	s.use(tb, &cost)
 	s.price = &cost
 	return s
@@ -74,6 +75,10 @@ func TestAnOperationCostsItsObjectsAndATenthForEachValue(t *testing.T) {
 		{`{ ` + strings.Repeat("a", 63) + `: name }`, 1},
 		{`{ page(first: 10) { nodes { ` + strings.Repeat("a", 640) + `: name } } }`, 1 + 10*(1+1) + 1},
 		{`{ ` + strings.Repeat("a", 640) + `: self { name } }`, 3},
+		{`{ page(first: 2, filter: {}) { nodes { name } } }`, 1 + 1 + 2 + 1},
+		{`{ page(first: 2, filter: null) { nodes { name } } }`, 1 + 2 + 1},
+		{`{ page(first: 2, filter: { in: { ids: ["a", "b"] }, list: [{}, { ids: "c" }] }) { nodes { name } } }`, 1 + 4 + 2 + 1},
+		{`{ page(first: 9) { nodes { page(first: 1, filter: { ids: [` + strings.Repeat("1 ", 90) + `] }) { nodes { name } } } } }`, 1 + 9*(1+1+10+1) + 1},
 		{`{ __schema { types { kind } } }`, 1 + (types*11+9)/10},
 		{`{ __schema { types { fields { name } } } }`, 1 + (types*(10+fields*11)+9)/10},
 		{introspection, 0},
@@ -126,6 +131,7 @@ func TestVariablesTellHowManyItemsThereAre(t *testing.T) {
 		{(3+2)*2 + 1, nodes, []any{"ids", []any{"a", "b", "c"}}},
 		{(1+2)*2 + 1, nodes, []any{"ids", "a"}},
 		{(20+2)*2 + 3, nodes, []any{"ids", nil}},
+		{1 + 3 + 2 + 1, `query($f: In, $x: In) { page(first: 2, filter: { in: $f, list: [$x] }) { nodes { name } } }`, []any{"f", map[string]any{"in": map[string]any{}}}},
 		{4, `query($no: Boolean = false) { a: self @include(if: $no) { name } b: self @skip(if: $no) { self { self { name } } } }`, nil},
 	} {
 		if got := s.cost(t, c.query, c.variables...); got != c.cost {

@@ -26,7 +26,7 @@ const sdl = `
 		name(is: String, in: In, list: [[[Int]]]): String!
 		names: [String!]!
 		items: [Query!]!
-		page(first: Int, last: Int): Page!
+		page(first: Int, last: Int, filter: In): Page!
 		small(first: Int = 3): Page!
 		nodes(ids: [ID!], first: Int): [Query!]!
 		thing: Thing!
@@ -36,7 +36,7 @@ const sdl = `
 	interface Thing { id: ID! }
 	type Cat implements Thing { id: ID! cat: Cat! }
 	type Dog implements Thing { id: ID! dog: Dog! }
-	input In { in: In list: [In] }
+	input In { in: In list: [In] ids: [ID] }
 	directive @at(n: Int) repeatable on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT | QUERY
 `
 

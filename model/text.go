@@ -29,8 +29,7 @@ var errDomain = errors.New("a character of the domain stands for a sign of ASCII
 // normalEmail is NormalEmail, with an error if there can be no such domain.
 func normalEmail(email string) (string, error) {
 	email = norm.NFC.String(strings.TrimFunc(email, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }))
-	// ToLower makes i of İ, which is another address. What it makes of the Kelvin sign is the same address: by NFC that sign is a K.
-	email = norm.NFC.String(strings.ToLower(strings.ReplaceAll(email, "\u0130", "i\u0307")))
+	email = lower(email)
 	at := strings.LastIndexByte(email, '@') + 1
 	given := email[at:]
 	if strings.HasPrefix(given, "[") && strings.HasSuffix(given, "]") { // an IP address
@@ -50,6 +49,20 @@ func normalEmail(email string) (string, error) {
 // StorableEmail reports whether an email address, however odd, may be one that is stored: no other is looked for in a database.
 func StorableEmail(email string) bool {
 	return len(email) <= utf8.UTFMax*maxEmail && utf8.ValidString(email) && !strings.ContainsRune(email, 0)
+}
+
+// ComparedEmail returns what stored email addresses are compared with: the normal form of a whole address, and a part in lower case.
+func ComparedEmail(text string, whole bool) string {
+	if whole {
+		return NormalEmail(text)
+	}
+	return lower(norm.NFC.String(text))
+}
+
+// lower returns a text in NFC in lower case. ToLower makes i of İ, which is another address. What it makes of the Kelvin sign is the same
+// address: by NFC that sign is a K.
+func lower(text string) string {
+	return norm.NFC.String(strings.ToLower(strings.ReplaceAll(text, "\u0130", "i\u0307")))
 }
 
 // FitsEmail reports whether an email address is short enough to be stored.
