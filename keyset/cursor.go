@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -76,6 +77,9 @@ func (o Order) has(sorted string) bool {
 		return sorted == ""
 	case o.By.Time:
 		return isTime(sorted)
+	case o.By.Number:
+		n, err := strconv.ParseInt(sorted, 10, 64)
+		return err == nil && strconv.FormatInt(n, 10) == sorted
 	case o.By == Relevance && (sorted == "" || sorted[0] != beginning && sorted[0] != matching):
 		return false
 	default:
