@@ -30,7 +30,9 @@ type Cost struct {
 	Sizes func(field *ast.Field) []string
 	// Inputs returns the names of the arguments of a field that cost 1 for each object in their value, and a tenth for each other value,
 	// as often as the field is read. nil: there are none.
-	Inputs  func(field *ast.Field) []string
+	Inputs func(field *ast.Field) []string
+	// Counts returns the argument of a field that says how many rows are counted for it, of which each ten cost a tenth; "": none are.
+	Counts  func(field *ast.Field) string
 	Page    int // items of a list that no argument gives a size
 	MaxPage int // items that a list may have: longer ones cost nothing more; 0: any number
 	// TooLong returns the error that refuses a list that an argument gives more than MaxPage items; nil: it is not refused.
@@ -137,9 +139,10 @@ func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 }
 
 const (
-	tenths   = 10      // the unit of prices is a tenth of a cost
-	paidName = 64      // bytes of a name in the answer that cost a tenth
-	maxPrice = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
+	tenths      = 10      // the unit of prices is a tenth of a cost
+	paidName    = 64      // bytes of a name in the answer that cost a tenth
+	countedRows = 10      // rows that are counted for a tenth
+	maxPrice    = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
 )
 
 // price is the price of selections in tenths: once, and for each item of the lists among them that have no size of their own.
@@ -203,7 +206,7 @@ func (p *pricing) field(field *ast.Field) price {
 	list := field.Definition.Type.Elem != nil
 	switch {
 	case !list && leaf:
-		return price{once: own}
+		return price{once: plus(own, p.counted(field))}
 	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
 		one := plus(own, p.set(field.SelectionSet).once)
 		if list {
@@ -253,6 +256,18 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		return p.Page, false
 	}
 	return min(n, cmp.Or(p.MaxPage, n)), true
+}
+
+// counted is the price of the rows that are counted for a field.
+func (p *pricing) counted(field *ast.Field) int {
+	if p.Counts == nil {
+		return 0
+	}
+	name := p.Counts(field)
+	if name == "" {
+		return 0
+	}
+	return (number(p.value(field, field.Definition.Arguments.ForName(name))) + countedRows - 1) / countedRows
 }
 
 // worth is the price of what is in the value of an argument.
