@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
+
 	"rollcall/database"
 	"rollcall/document"
 	"rollcall/graph"
@@ -225,7 +227,7 @@ func (s *service) serveMetrics() (end func()) {
 		return func() {}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.counts)
+	mux.Handle("GET /metrics", gzhttp.GzipHandler(s.counts))
 	server := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),

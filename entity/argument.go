@@ -51,7 +51,7 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			switch name := fmt.Sprintf("%s(%s:)", list.Name, of.Name); {
 			case slices.Contains(ownArguments, of.Name):
 			case of.Name == filterArgument:
-				if want := list.node + "Filter"; typ != want {
+				if want := list.of + "Filter"; typ != want {
 					wrong = append(wrong, fmt.Errorf("entity: %s is a %s: let it be a %s", name, typ, want))
 				}
 			case i < 0:

@@ -15,7 +15,7 @@ import (
 type list struct {
 	keyset.List
 	typ, field string
-	node       string // the type of its objects
+	of         string // the type of its objects
 	// sorts returns what it may be sorted by besides the id, when all is declared: columns, and what no column has.
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
@@ -66,7 +66,7 @@ func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
 // newList declares that there is a list. edges is nil where its edges have no columns.
 func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Object[E], rows keyset.List) *list {
 	rows.Name = typ + "." + field
-	l := &list{List: rows, typ: typ, field: field, node: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
+	l := &list{List: rows, typ: typ, field: field, of: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
 		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders
 	}}
 	s.Sized(typ, field, "first", "last")
@@ -107,7 +107,7 @@ func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 		return key, err
 	}
 	if filter := args[filterArgument]; filter != nil {
-		condition, err := s.filter(l.node, filter)
+		condition, err := s.filter(l.of, filter)
 		if err != nil {
 			return key, err
 		}
@@ -138,33 +138,39 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
 		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
+		var shared *keyset.Place[N] // of the rows that are being read
+		sorted := false
 		targets := func(r *listRow[E, N], to []any) {
+			at := shared
 			for i, target := range nodeTargets {
 				to[i] = target(&r.node)
 			}
 			for i, target := range edgeTargets {
 				to[len(nodeTargets)+i] = target(&r.edge)
 			}
-			if n := len(nodeTargets) + len(edgeTargets); n < len(to)-list.Parents() {
-				to[n] = &base(&r.edge).Sorted
+			if sorted {
+				own := *shared
+				at = &own
+				to[len(selected)] = &own.Sorted
 			}
 			if list.Parent != "" {
 				to[len(to)-1] = integer{&r.parent}
 			}
+			base(&r.edge).Lead(&r.node, at)
 		}
 		loader := nodes.byID.Loader(ctx)
 		for common, group := range keyset.Groups(keys) {
+			shared, sorted = keyset.NewPlace(list.Name, common, nodes.ID), common.Order.By != nil
 			width := len(selected) + list.Parents()
-			if common.Order.By != nil {
+			if sorted {
 				width++
 			}
 			rows, err := read(ctx, list.Rows(group, selected), width, targets)
 			if err != nil {
 				return nil, err
 			}
-			ofParent, places := make(map[keyset.Parent][]*E, len(group)), keyset.NewRows(list.Name, common, nodes.ID)
+			ofParent := make(map[keyset.Parent][]*E, len(group))
 			for _, r := range rows {
-				base(&r.edge).Lead(&r.node, places)
 				loader.Prime(nodes.ID(&r.node), &r.node)
 				parent := list.ParentOf(r.parent)
 				edges := ofParent[parent]

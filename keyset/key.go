@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unique"
 
 	"rollcall/apierror"
 	"rollcall/scalar"
@@ -107,30 +108,29 @@ func (s *Sort) key() string {
 type Window struct {
 	Size          int32 // how many at most
 	Last          bool
-	after, before place
+	after, before unique.Handle[place] // zero: none. So a key stays small.
 }
 
-// place is where a row stands in a list. Its zero value is none.
+// place is where a row stands in a list.
 type place struct {
 	id     int64
 	sorted string // the value that the list is sorted by, if it is not the id
 }
 
-// given reports whether there is a place.
-func (p place) given() bool { return p.id != 0 }
-
 // opening is the place that the window is read from.
-func (w Window) opening() place {
+func (w Window) opening() unique.Handle[place] {
 	if w.Last {
 		return w.before
 	}
 	return w.after
 }
 
+var nowhere unique.Handle[place]
+
 // limit is how many rows are read for the window: one more shows that the list goes on, and one where the window is read from that
 // it goes on there.
 func (w Window) limit() int64 {
-	if w.opening().given() {
+	if w.opening() != nowhere {
 		return int64(w.Size) + 2
 	}
 	return int64(w.Size) + 1
@@ -170,19 +170,19 @@ func ParseWindow(args map[string]any, list string, key Key, maxSize int) (w Wind
 }
 
 // parsePlace returns the place in an argument, if there is one.
-func parsePlace(args map[string]any, list string, key Key, argument string) (p place, err error) {
+func parsePlace(args map[string]any, list string, key Key, argument string) (unique.Handle[place], error) {
 	if args[argument] == nil {
-		return p, nil
+		return nowhere, nil
 	}
 	cursor, err := scalar.UnmarshalString(args[argument])
 	if err != nil {
-		return p, err
+		return nowhere, err
 	}
-	var ok bool
-	if p.id, p.sorted, ok = ParseCursor(list, key, cursor); !ok {
-		return place{}, apierror.BadInput(argument, "%q is not a cursor of this list with this order and filter", apierror.Clip(cursor))
+	id, sorted, ok := ParseCursor(list, key, cursor)
+	if !ok {
+		return nowhere, apierror.BadInput(argument, "%q is not a cursor of this list with this order and filter", apierror.Clip(cursor))
 	}
-	return p, nil
+	return unique.Make(place{id, sorted}), nil
 }
 
 // TooLong returns the BAD_USER_INPUT error about an argument that asks for more items than a page holds.

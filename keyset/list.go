@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"unique"
 )
 
 // List is where the rows of a list are, and how they are counted.
@@ -112,10 +113,10 @@ func (l *List) where(key Key, parent string) string {
 		}
 	}
 	w := key.Window
-	if w.after.given() {
+	if w.after != nowhere {
 		conditions = append(conditions, l.beyond(key, !key.Order.Descending, !w.Last))
 	}
-	if w.before.given() {
+	if w.before != nowhere {
 		conditions = append(conditions, l.beyond(key, key.Order.Descending, w.Last))
 	}
 	if len(conditions) == 0 {
@@ -158,9 +159,12 @@ func (l *List) order(key Key) string {
 func (k Key) places(args []any) []any {
 	_, filter := k.Filter.split()
 	args = append(args, filter...)
-	for _, p := range []place{k.Window.after, k.Window.before} {
+	for _, at := range []unique.Handle[place]{k.Window.after, k.Window.before} {
+		if at == nowhere {
+			continue
+		}
+		p := at.Value()
 		switch {
-		case !p.given():
 		case k.Order.By == nil:
 			args = append(args, p.id)
 		case k.Order.By.Time:
