@@ -42,6 +42,7 @@ func (d *Directory) declareUser() {
 	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order().Filter()
 	entity.Many(u, "reports", u, "manager_id")
 	d.declareUserFilters()
+	d.declareSearch()
 
 	team := entity.Link[model.UserTeamEdge](d.schema, "UserTeam", "memberships")
 	entity.Text(team, "role", func(e *model.UserTeamEdge) *model.Role { return &e.Role }).Order()
@@ -76,11 +77,10 @@ func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.
 	if err != nil {
 		return nil, err
 	}
-	columns, err := change.Apply(user)
-	if err != nil {
+	if err := asManager(update(ctx, d, d.users, user, change)); err != nil {
 		return nil, err
 	}
-	return user, asManager(update(ctx, d, d.users, user, columns))
+	return user, nil
 }
 
 // DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id), NOT_FOUND,

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 
 	"rollcall/batch"
 	"rollcall/entity"
@@ -9,7 +10,7 @@ import (
 	"rollcall/session"
 )
 
-// Every write of an object of a type goes through this file: it is stored, what was loaded before it is forgotten, and what waits for
+// Every write of an object of a type goes through this file: it is stored, and the words that it is found by, what was loaded before it is forgotten, and what waits for
 // changes gets it once it is committed.
 
 // writing is what became of a row.
@@ -34,20 +35,30 @@ func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 	if err := session.DB(ctx).Create(row).Error; err != nil {
 		return o.Conflict(err)
 	}
+	if err := o.StoreWords(ctx, false, row); err != nil {
+		return err
+	}
 	wrote(ctx, d, o, created, row)
 	return nil
 }
 
-// update stores some columns of a row, and makes it its next version; none: nothing is written. The row is one that was read with a
-// lock, so that no version is given twice.
-func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], row P, columns []string) error {
-	if len(columns) == 0 {
-		return nil
+// update makes a change in a row, stores the columns that it sets, and makes the row its next version; none: nothing is written. The
+// row is one that was read with a lock, so that no version is given twice.
+func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], row P, change entity.Change[T]) error {
+	words := o.Words(row)
+	columns, err := change.Apply(row)
+	if err != nil || len(columns) == 0 {
+		return err
 	}
 	row.Fold()
 	row.Advance()
 	if err := session.DB(ctx).Model(row).Select(append(columns, "version")).Updates(row).Error; err != nil {
 		return o.Conflict(err)
+	}
+	if !slices.Equal(words, o.Words(row)) {
+		if err := o.StoreWords(ctx, true, row); err != nil {
+			return err
+		}
 	}
 	wrote(ctx, d, o, updated, row)
 	return nil

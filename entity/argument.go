@@ -37,7 +37,7 @@ func ListArgument[V string | int64 | bool | time.Time](s *Schema, name string, a
 }
 
 // ownArguments are those that listKey reads itself.
-var ownArguments = []string{"first", "after", "last", "before", orderArgument}
+var ownArguments = []string{"first", "after", "last", "before", orderArgument, queryArgument}
 
 // checkArguments compares the arguments that the lists of a schema have with those that are declared.
 func (s *Schema) checkArguments(schema *ast.Schema) error {

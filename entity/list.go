@@ -19,6 +19,8 @@ type list struct {
 	// sorts returns what it may be sorted by besides the id, when all is declared: columns, and what no column has.
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
+	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
+	search func() *searching
 }
 
 // definition returns the list's definition.
@@ -29,6 +31,7 @@ func (l *list) definition(schema *ast.Schema) *ast.FieldDefinition {
 // All declares the field of Query that is the list of all objects of a type.
 func All[N any](s *Schema, name string, nodes *Object[N]) {
 	l := newList[keyset.Edge[N]](s, "Query", name, nodes, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
+	l.search = func() *searching { return nodes.search }
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(s, l, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
 	connect[keyset.Edge[N], N](s, nodes.name)
@@ -75,6 +78,7 @@ func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Ob
 func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Key, *keyset.Connection[E, N]], parent func(P) keyset.Parent) {
 	s.add(func() batch.Field {
 		l.setOrder()
+		l.setSearch()
 		f := batch.Relation(l.typ, l.field, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
 			key, err := s.listKey(args, l)
 			if err != nil {
@@ -97,6 +101,9 @@ func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Ke
 // an order and a filter.
 func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 	if key.Order, err = l.parseOrder(args[orderArgument]); err != nil {
+		return key, err
+	}
+	if err := l.parseSearch(args, &key); err != nil {
 		return key, err
 	}
 	if filter := args[filterArgument]; filter != nil {

@@ -29,6 +29,8 @@ type Object[T any] struct {
 	scans       map[string]func(*T) any // where columns go, by their names
 	names       []string                // of all columns, in order, once all is declared
 	filters     []*filtering
+	search      *searching // nil: they are not searched
+	words       func(*T) []string
 }
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.

@@ -28,6 +28,9 @@ func read[R any](ctx context.Context, statements []keyset.Statement, width int, 
 		return rows.Scan(to...)
 	}
 	for _, s := range statements {
+		if s.Limit > 0 && len(all) >= s.Limit {
+			break
+		}
 		if err := session.Query(ctx, s.Text, s.Args, scan); err != nil {
 			return nil, err
 		}

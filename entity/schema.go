@@ -107,7 +107,7 @@ func (s *Schema) Plan() *batch.Plan {
 		wrong = append(wrong, o.finish())
 	}
 	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		wrong = append(wrong, s.checkArguments(schema), s.checkOrders(schema), s.checkFilters(schema))
+		wrong = append(wrong, s.checkArguments(schema), s.checkOrders(schema), s.checkFilters(schema), s.checkSearches(schema))
 		for _, o := range s.objects {
 			wrong = append(wrong, o.checkInputs(schema))
 		}

@@ -24,6 +24,9 @@ func (k Key) tag(list string) (t tag) {
 	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%q %q %t", list, by, k.Order.Descending)
+	if k.Search.given {
+		_, _ = fmt.Fprintf(h, "%q %q", k.Search.phrase, k.Search.words)
+	}
 	condition, args := k.Filter.split()
 	_, _ = fmt.Fprintf(h, "%q", condition)
 	for _, arg := range args {
@@ -73,6 +76,8 @@ func (o Order) has(sorted string) bool {
 		return sorted == ""
 	case o.By.Time:
 		return isTime(sorted)
+	case o.By == Relevance && (sorted == "" || sorted[0] != beginning && sorted[0] != matching):
+		return false
 	default:
 		return utf8.ValidString(sorted) && !strings.Contains(sorted, "\x00") // which PostgreSQL does not take
 	}

@@ -17,12 +17,13 @@ import (
 type Key struct {
 	Parent Parent
 	Filter Filter
+	Search Search
 	Order  Order
 	Window Window
 }
 
 // Whole returns the key of the whole list, whatever its order.
-func (k Key) Whole() Key { return Key{Parent: k.Parent, Filter: k.Filter} }
+func (k Key) Whole() Key { return Key{Parent: k.Parent, Filter: k.Filter, Search: k.Search} }
 
 // Parent is the row that a list belongs to. Its zero value is none: the list is that of a whole table.
 type Parent struct {

@@ -16,6 +16,8 @@ type List struct {
 	ID     string // the column that has the ids of the nodes, by which the list is sorted at last
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
+	// Words is by what its nodes are found; nil: nothing is searched there.
+	Words *Words
 }
 
 const (
@@ -33,18 +35,26 @@ const (
 type Statement struct {
 	Text string
 	Args []any
+	// Limit is how many rows are enough: once so many have been read, the statement is not run. 0: it is.
+	Limit int
 }
 
 // Rows returns the statements that read the windows of a group of lists, one row more of each than it holds. They select columns, such
 // as t.name or e.role AS edge_role, each with a name of its own, and behind them what the list is sorted by, unless it is the id, and the
 // parent's id, if there is one. The rows of one list come one after the other, in the order in which they are read: see Page.
 func (l *List) Rows(group []Key, columns []string) []Statement {
-	key := group[0]
+	key := l.searched(group[0])
+	switch {
+	case key.Search.nothing():
+		return nil
+	case key.Order.By == Relevance:
+		return l.found(key, columns)
+	}
 	if by := key.Order.By; by != nil {
 		columns = append(columns, by.key())
 	}
 	if l.Parent == "" {
-		return []Statement{{l.window(key, columns), key.args(nil)}}
+		return []Statement{{Text: l.window(key, columns), Args: key.args(nil)}}
 	}
 	columns = append(columns, l.Parent+" AS parent_id")
 	one, same := l.window(key, columns), key.args(nil)
@@ -59,7 +69,7 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 		for _, id := range ids {
 			args = append(append(args, id), same...)
 		}
-		all = append(all, Statement{strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), args})
+		all = append(all, Statement{Text: strings.TrimSuffix(strings.Repeat(arm+one+union, len(ids)), " UNION ALL "), Args: args})
 	}
 	return all
 }
@@ -171,7 +181,7 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	const limit = ") AS ranked WHERE place <= ? ORDER BY parent_id, place"
 	var all []Statement
 	for marks, args := range In(parents) {
-		all = append(all, Statement{text + l.where(key, l.Parent+" IN ("+marks+")") + limit, key.args(args)})
+		all = append(all, Statement{Text: text + l.where(key, l.Parent+" IN ("+marks+")") + limit, Args: key.args(args)})
 	}
 	return all
 }
@@ -179,18 +189,18 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
 // id. The nodes are left out where no filter needs them: each row has one.
 func (l *List) Count(group []Key) []Statement {
-	key, from := group[0], l.From
+	key, from := l.searched(group[0]), l.From
 	if key.Filter.parts != nil {
 		from += l.Join
 	}
 	if l.Parent == "" {
-		return []Statement{{"SELECT COUNT(*) FROM " + from + l.where(key, ""), key.places(nil)}}
+		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + l.where(key, ""), Args: key.places(nil)}}
 	}
 	var all []Statement
 	for marks, args := range In(parents(group)) {
 		all = append(all, Statement{
-			"SELECT COUNT(*), " + l.Parent + " FROM " + from + l.where(key, l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
-			key.places(args),
+			Text: "SELECT COUNT(*), " + l.Parent + " FROM " + from + l.where(key, l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
+			Args: key.places(args),
 		})
 	}
 	return all

@@ -77,7 +77,7 @@ type ComplexityRoot struct {
 		User             func(childComplexity int, id string) int
 		UserByEmail      func(childComplexity int, email string) int
 		UserByExternalID func(childComplexity int, externalID string) int
-		Users            func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
+		Users            func(childComplexity int, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) int
 	}
 
 	Subscription struct {
@@ -197,7 +197,7 @@ type QueryResolver interface {
 	User(ctx context.Context, id string) (*model.User, error)
 	UserByEmail(ctx context.Context, email string) (*model.User, error)
 	UserByExternalID(ctx context.Context, externalID string) (*model.User, error)
-	Users(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
+	Users(ctx context.Context, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
 	Team(ctx context.Context, id string) (*model.Team, error)
 	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamEdge, model.Team], error)
 }
@@ -417,7 +417,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
+		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["query"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
 
 	case "Subscription.userChanged":
 		if e.ComplexityRoot.Subscription.UserChanged == nil {
@@ -1103,6 +1103,12 @@ enum UserOrderField {
   CREATED_AT
   "When the user was last changed."
   UPDATED_AT
+  """
+  How well a user fits the ` + "`" + `query` + "`" + `, without which there is no such order. First are those whose name begins with the query, by name, so
+  that whoever has that very name is before all others. Then come all others, by their first matching word in alphabetical order; it matches the
+  query's longest word.
+  """
+  RELEVANCE
 }
 
 "How a list of teams is sorted. Of equal teams that with the smaller id is first or, in descending order, the last."
@@ -1328,7 +1334,13 @@ type Query {
     last: Int
     "The cursor before which the page ends."
     before: String
-    "How the list is sorted: by id where this is omitted or null."
+    """
+    Only users who have, for each word of this, a word that begins so: in the name, in the title, or in the email address before its @.
+    ` + "`" + `lop mar` + "`" + ` finds María López. Case and accents do not count. O'Brien is found by ` + "`" + `obrien` + "`" + `, ` + "`" + `o'brien` + "`" + ` and ` + "`" + `brien` + "`" + `. A query without
+    a letter or a number finds nobody, and null is none. It has at most 255 characters and 16 words of at most 64 characters.
+    """
+    query: String
+    "How the list is sorted: where this is omitted or null by relevance if there is a ` + "`" + `query` + "`" + `, and else by id."
     orderBy: UserOrder
     "Only users who meet this; all where it is omitted or null."
     filter: UserFilter
@@ -2227,22 +2239,30 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 		return nil, err
 	}
 	args["before"] = arg3
-	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "query",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["query"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
 		func(ctx context.Context, v any) (map[string]any, error) {
 			return ec.unmarshalOUserOrder2map(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+	args["orderBy"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
 		func(ctx context.Context, v any) (map[string]any, error) {
 			return ec.unmarshalOUserFilter2map(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["filter"] = arg5
+	args["filter"] = arg6
 	return args, nil
 }
 
@@ -3035,7 +3055,7 @@ func (ec *executionContext) _Query_users(ctx context.Context, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Users(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Query().Users(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["query"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
