@@ -91,7 +91,7 @@ func TestEachChangeIsMadeInFewPlaces(t *testing.T) {
 
 // refusesWhatIsMissing leaves out the columns, and then the declarations, that the examples made in the server in a folder.
 func refusesWhatIsMissing(t *testing.T, at string, base files, examples []example) {
-	for _, name := range []string{"00008_motto", "00009_nickname", "00010_lead", "00011_nickname_order", "99999_rows"} {
+	for _, name := range []string{"00008_motto", "00009_nickname", "00010_lead", "00013_nickname_order", "99999_rows"} {
 		remove(t, at, migrations+"sqlite/"+name+".sql")
 	}
 	wantRefusal(t, at, "Team is declared with the column teams.motto, which", "ALTER TABLE teams ADD COLUMN motto", "the column users.nickname", "the column teams.lead_id")

@@ -54,11 +54,7 @@ func (p *page) parse(variables json.RawMessage) (after int64, err error) {
 	if err := json.Unmarshal(variables, p); err != nil {
 		return 0, err
 	}
-	after, _, ok := keyset.ParseCursor("Query.users", keyset.Key{}, p.After)
-	if !ok {
-		err = fmt.Errorf("%q is not a cursor of users", p.After)
-	}
-	return after, err
+	return parseID(p.After) // which is all that it takes
 }
 
 // parseID returns the number in the global id of a user.
