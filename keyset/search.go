@@ -3,6 +3,7 @@ package keyset
 import (
 	"slices"
 	"strings"
+	"unique"
 )
 
 // Search is what somebody looks for in a list. Its zero value is nothing: then the list has all of its rows.
@@ -89,13 +90,15 @@ func (l *List) found(key Key, columns []string) (all []Statement) {
 // within returns the window of one half of the rows; reached reports whether there is any.
 func (k Key) within(half byte) (w Window, reached bool) {
 	w = k.Window
-	for p, after := range map[*place]bool{&w.after: true, &w.before: false} {
-		switch {
-		case !p.given():
+	for at, after := range map[*unique.Handle[place]]bool{&w.after: true, &w.before: false} {
+		if *at == nowhere {
+			continue
+		}
+		switch p := at.Value(); {
 		case p.sorted[0] == half:
-			p.sorted = p.sorted[1:]
+			*at = unique.Make(place{p.id, p.sorted[1:]})
 		case (p.sorted[0] < half) == (after != k.Order.Descending): // all of the half is beyond the place
-			*p = place{}
+			*at = nowhere
 		default:
 			return w, false
 		}
