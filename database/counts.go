@@ -61,7 +61,7 @@ func (d *Database) foldCounts(ctx context.Context, name string) (folded int, err
 		sum += r.delta
 		ids[i] = r.id
 	}
-	if _, err := tx.ExecContext(ctx, d.product.Rebind("DELETE FROM directory_counts WHERE id IN ("+marks("?", len(ids)-1)+")"), ids[1:]...); err != nil {
+	if _, err := tx.ExecContext(ctx, d.product.Rebind(d.product.deleteCounts+" IN ("+marks("?", len(ids)-1)+")"), ids[1:]...); err != nil {
 		return 0, err
 	}
 	if _, err := tx.ExecContext(ctx, d.product.Rebind("UPDATE directory_counts SET delta = ? WHERE id = ?"), sum, ids[0]); err != nil {

@@ -228,6 +228,9 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 	var all []string
 	items = 1
 	var key keyset.Key // of a list
+	if f.Name == "allReports" {
+		key.Order.By = &keyset.Sort{Name: "DEPTH", Number: true}
+	}
 	filtered := false
 	window := "first"
 	if g.one(3) {
@@ -241,6 +244,14 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 		case "filter":
 			if value = any(omitted{}); g.one(3) {
 				value, filtered = g.filterArgument(a.Type.Name()), true
+			}
+		case "query":
+			if value = any(omitted{}); g.one(3) {
+				value, filtered = pick[any](g, "ada", "a m", "ŁUC", "mor kwa", "nobody", "", "-", 7, nil), true
+			}
+		case "membership":
+			if value = any(omitted{}); g.one(2) {
+				value, filtered = pick[any](g, written("ALL"), written("DIRECT"), nil), true
 			}
 		case "after", "before":
 			if value = any(omitted{}); !filtered || g.one(30) { // what is filtered has cursors of its own
@@ -393,6 +404,8 @@ func (g *generator) cursor(list string, key keyset.Key, argument string) any {
 		switch key.Order.By.Name {
 		case "ROLE":
 			sorted = pick(g, "MEMBER", "OWNER")
+		case "DEPTH":
+			sorted = pick(g, "1", "2", "3", "4", "0", "-1", "x")
 		case "NAME", "EMAIL":
 			sorted = pick(g, "", "Ada Moreau", "K", "kwame.mensah.2@example.com", "m", "Platform", "~", "\u0142")
 		default:
@@ -454,6 +467,8 @@ func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition) 
 		return pick[any](g, "E-10000", "E-10001", "e-10001", "hostile é1", "HOSTILE é1", "E-99999", "", 7, "\"'\\;é\u2028")
 	case "limit":
 		return pick[any](g, 0, 1, 3, 20, 1000, 10_000, 10_001, -1, "7")
+	case "maxDepth":
+		return pick[any](g, 1, 2, 3, 500, omitted{}, omitted{}, nil, 0, 501)
 	case "operationId":
 		return pick[any](g, "nonsense", "0197f3a0-0000-7000-8000-000000000000", 7)
 	default:

@@ -23,16 +23,19 @@ func (k Key) tag(list string) (t tag) {
 	if k.Order.By != nil {
 		by = k.Order.By.Name
 	}
-	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%q %q %t", list, by, k.Order.Descending)
-	if k.Search.given {
-		_, _ = fmt.Fprintf(h, "%q %q", k.Search.phrase, k.Search.words)
-	}
 	condition, args := k.Filter.split()
-	_, _ = fmt.Fprintf(h, "%q", condition)
-	for _, arg := range args {
-		_, _ = fmt.Fprintf(h, "%T %q", arg, fmt.Sprint(arg))
+	text := strconv.AppendQuote(make([]byte, 0, 128), list)
+	text = strconv.AppendQuote(append(text, ' '), by)
+	text = strconv.AppendBool(append(text, ' '), k.Order.Descending)
+	if k.Search.given {
+		text = strconv.AppendQuote(strconv.AppendQuote(text, k.Search.phrase), k.Search.words)
 	}
+	text = strconv.AppendQuote(text, condition)
+	for _, arg := range args {
+		text = fmt.Appendf(text, "%T %q", arg, fmt.Sprint(arg))
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(text)
 	copy(t[:], h.Sum(nil))
 	return t
 }

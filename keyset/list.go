@@ -43,6 +43,15 @@ type Statement struct {
 	Args []any
 	// Limit is how many rows are enough: once so many have been read, the statement is not run. 0: it is.
 	Limit int
+	// Few says what is run instead where there are few rows of some kind; nil: nothing.
+	Few *Few
+}
+
+// Few is a statement that is run in place of another where the least of the numbers that Count selects is below Below.
+type Few struct {
+	Count   Statement
+	Below   int64
+	Instead Statement
 }
 
 // Rows returns the statements that read the windows of a group of lists, one row more of each than it holds. They select columns, such
