@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	countsBatch = 1000        // deltas that one transaction makes one
+	countsBatch = 250         // deltas that one transaction makes one
 	countsKept  = 64          // deltas of a name that are not worth it
 	countsLimit = time.Second // for a transaction, with its wait for a connection and for others
 )
@@ -56,15 +56,16 @@ func (d *Database) foldCounts(ctx context.Context, name string) (folded int, err
 		return 0, err
 	}
 	var sum int64
-	ids := make([]any, len(rows))
-	for i, r := range rows {
+	for _, r := range rows {
 		sum += r.delta
-		ids[i] = r.id
 	}
-	if _, err := tx.ExecContext(ctx, d.product.Rebind(d.product.deleteCounts+" IN ("+marks("?", len(ids)-1)+")"), ids[1:]...); err != nil {
-		return 0, err
+	// One by one: for a list MySQL and MariaDB may scan the table, and wait for the rows of those that have not committed.
+	for _, r := range rows[1:] {
+		if _, err := tx.ExecContext(ctx, d.product.Rebind("DELETE FROM directory_counts WHERE id = ?"), r.id); err != nil {
+			return 0, err
+		}
 	}
-	if _, err := tx.ExecContext(ctx, d.product.Rebind("UPDATE directory_counts SET delta = ? WHERE id = ?"), sum, ids[0]); err != nil {
+	if _, err := tx.ExecContext(ctx, d.product.Rebind("UPDATE directory_counts SET delta = ? WHERE id = ?"), sum, rows[0].id); err != nil {
 		return 0, err
 	}
 	return len(rows) - 1, tx.Commit()

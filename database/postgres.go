@@ -36,9 +36,8 @@ var postgresProduct = product{
 	readOnly: "SELECT false, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool",
 	lossy: `SELECT name || ' = ' || setting FROM pg_settings
 		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name`,
-	deleteCounts: "DELETE FROM directory_counts WHERE id",
-	lockCounts:   "INSERT INTO directory_locks (name, changes) VALUES ('counts', 1) ON CONFLICT (name) DO UPDATE SET changes = directory_locks.changes + 1",
-	oddEmails:    "email ~ '[^!-~]|[A-Z]|xn--'",
+	lockCounts: "INSERT INTO directory_locks (name, changes) VALUES ('counts', 1) ON CONFLICT (name) DO UPDATE SET changes = directory_locks.changes + 1",
+	oddEmails:  "email ~ '[^!-~]|[A-Z]|xn--'",
 	// Explicit ids leave the sequences behind.
 	afterIDs: `SELECT setval(pg_get_serial_sequence('users', 'id'), (SELECT max(id) FROM users)),
 		setval(pg_get_serial_sequence('teams', 'id'), (SELECT max(id) FROM teams)),

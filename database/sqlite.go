@@ -24,7 +24,6 @@ var sqliteProduct = product{
 	versioned:      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
 	tablesAndFlaws: "SELECT name, '' FROM sqlite_master WHERE type = 'table'", // they are all alike
 	lossy:          "SELECT '' WHERE false",                                   // the settings are Open's own
-	deleteCounts:   "DELETE FROM directory_counts WHERE id",
 	lockCounts:     "INSERT INTO directory_locks (name, changes) VALUES ('counts', 1) ON CONFLICT (name) DO UPDATE SET changes = directory_locks.changes + 1",
 	oddEmails:      "(email GLOB '*[^!-~]*' OR email GLOB '*[A-Z]*' OR email GLOB '*xn--*')",
 }
