@@ -33,9 +33,10 @@ type Cost struct {
 	// as often as the field is read. nil: there are none.
 	Inputs func(field *ast.Field) []string
 	// Counts returns the argument of a field that says how many rows are counted for it, of which each ten cost a tenth; "": none are.
-	Counts  func(field *ast.Field) string
-	Page    int // items of a list that no argument gives a size
-	MaxPage int // items that a list may have: longer ones cost nothing more; 0: any number
+	Counts   func(field *ast.Field) string
+	MaxCount int // rows that a field may count: more cost nothing more; 0: any number
+	Page     int // items of a list that no argument gives a size
+	MaxPage  int // items that a list may have: longer ones cost nothing more; 0: any number
 	// TooLong returns the error that refuses a list that an argument gives more than MaxPage items; nil: it is not refused.
 	TooLong func(argument string, items int) error
 
@@ -303,7 +304,8 @@ func (p *pricing) counted(field *ast.Field) int {
 	if name == "" {
 		return 0
 	}
-	return (number(p.value(field, field.Definition.Arguments.ForName(name))) + countedRows - 1) / countedRows
+	rows := number(p.value(field, field.Definition.Arguments.ForName(name)))
+	return (min(rows, cmp.Or(p.MaxCount, rows)) + countedRows - 1) / countedRows
 }
 
 // worth is the price of what is in the value of an argument.
