@@ -95,6 +95,10 @@ func newWorld(t *testing.T, db *database.Database, seed uint64) *world {
 	for i := range int64(12) {
 		team := model.Team{ID: 2*i + 1, Name: fmt.Sprintf("%s %d", one(w, firstNames...), i), Description: perhaps(lastNames[2:]...), Version: 1, CreatedAt: one(w, moments...), UpdatedAt: one(w, moments...)}
 		team.Fold()
+		if i > 0 && w.chance(2) {
+			parent := one(w, w.teams...).ID
+			team.ParentID = &parent
+		}
 		w.teams = append(w.teams, team)
 		for _, u := range w.users {
 			if w.chance(int(2 + i)) {
@@ -183,7 +187,7 @@ func (w *world) user(id int64) *model.User {
 
 var filterFields = map[bool][]string{
 	true:  {"id", "name", "email", "title", "department", "phone", "location", "timeZone", "externalId", "status", "createdAt", "updatedAt", "manager", "hasManager", "managedBy", "inTeam"},
-	false: {"id", "name", "description", "createdAt", "updatedAt"},
+	false: {"id", "name", "description", "createdAt", "updatedAt", "parent"},
 }
 
 // filter makes a filter of users or of teams.
@@ -238,9 +242,12 @@ func (w *world) comparison(field string, users bool) any {
 		return team
 	case "status":
 		return in(func() any { return one(w, "ACTIVE", "DEACTIVATED") })
-	case "manager":
+	case "manager", "parent":
 		if w.chance(4) {
 			return map[string]any{"isNull": w.chance(2)}
+		}
+		if field == "parent" {
+			return in(func() any { return w.teamID() })
 		}
 		return in(userID)
 	case "id":
@@ -374,6 +381,9 @@ func (w *world) holds(o listed, name string, value any) bool {
 		of = &o.id
 	case name == "manager" && o.user.ManagerID != nil:
 		id := model.UserID(*o.user.ManagerID)
+		of = &id
+	case name == "parent" && o.team.ParentID != nil:
+		id := fmt.Sprint("Team:", *o.team.ParentID)
 		of = &id
 	case name == "status":
 		status := string(o.user.Status)
