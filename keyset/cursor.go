@@ -24,8 +24,8 @@ func (k Key) tag(list string) (t tag) {
 	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%q %q %t", list, by, k.Order.Descending)
-	if k.Search.given {
-		_, _ = fmt.Fprintf(h, "%q %q", k.Search.phrase, k.Search.words)
+	if k.Search.given() {
+		_, _ = fmt.Fprintf(h, "%q %q", k.Search.phrase(), k.Search.words())
 	}
 	condition, args := k.Filter.split()
 	_, _ = fmt.Fprintf(h, "%q", condition)

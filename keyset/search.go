@@ -3,27 +3,37 @@ package keyset
 import (
 	"slices"
 	"strings"
+	"unique"
 )
 
 // Search is what somebody looks for in a list. Its zero value is nothing: then the list has all of its rows.
 type Search struct {
+	looked unique.Handle[looked] // zero: nothing. So a key stays small.
+}
+
+type looked struct {
 	phrase string
 	words  string // with spaces between them
-	given  bool
 }
 
 // NewSearch returns the search for the rows that have a word beginning with each of some words, which no other of them begins with.
 // Without any it finds nothing. Rows that begin with the phrase come first; all of them have such words.
 func NewSearch(phrase string, words []string) Search {
-	return Search{phrase, strings.Join(words, " "), true}
+	return Search{unique.Make(looked{phrase, strings.Join(words, " ")})}
 }
 
+func (s Search) given() bool    { return s != Search{} }
+func (s Search) phrase() string { return s.looked.Value().phrase }
+
+// words returns the words, of which there are none in a search that finds nothing.
+func (s Search) words() []string { return strings.Fields(s.looked.Value().words) }
+
 // nothing reports whether it finds nothing.
-func (s Search) nothing() bool { return s.given && s.words == "" }
+func (s Search) nothing() bool { return s.given() && len(s.words()) == 0 }
 
 // split returns the word that decides the order of what is found, which is the longest, and the others.
 func (s Search) split() (decisive string, others []string) {
-	words := strings.Fields(s.words)
+	words := s.words()
 	slices.SortStableFunc(words, func(a, b string) int { return len(b) - len(a) })
 	return words[0], words[1:]
 }
@@ -64,12 +74,14 @@ const (
 // searched returns the key of a list in which a filter does what its search asks for, unless the order does.
 func (l *List) searched(key Key) Key {
 	switch {
+	case !key.Search.given():
+		return key
 	case key.Search.nothing():
 		key.Filter = key.Filter.And("1 = 0")
 	case key.Order.By == Relevance:
 		return key
 	}
-	for word := range strings.FieldsSeq(key.Search.words) {
+	for _, word := range key.Search.words() {
 		key.Filter = key.Filter.And(l.Words.has(l.ID, word))
 	}
 	return key
@@ -103,13 +115,15 @@ func (l *List) found(key Key, columns []string) (all []Statement) {
 // within returns the window of one half of the rows; reached reports whether there is any.
 func (k Key) within(half byte) (w Window, reached bool) {
 	w = k.Window
-	for p, after := range map[*place]bool{&w.after: true, &w.before: false} {
-		switch {
-		case !p.given():
+	for at, after := range map[*unique.Handle[place]]bool{&w.after: true, &w.before: false} {
+		if *at == nowhere {
+			continue
+		}
+		switch p := at.Value(); {
 		case p.sorted[0] == half:
-			p.sorted = p.sorted[1:]
+			*at = unique.Make(place{p.id, p.sorted[1:]})
 		case (p.sorted[0] < half) == (after != k.Order.Descending): // all of the half is beyond the place
-			*p = place{}
+			*at = nowhere
 		default:
 			return w, false
 		}
@@ -119,9 +133,9 @@ func (k Key) within(half byte) (w Window, reached bool) {
 
 // begun reads those that begin with the phrase.
 func (l *List) begun(key Key, columns []string) Statement {
-	end, _ := successor(key.Search.phrase)
+	end, _ := successor(key.Search.phrase())
 	name := l.Words.Name
-	key.Filter = key.Filter.And(name+" >= ? AND "+name+" < ?", key.Search.phrase, end)
+	key.Filter = key.Filter.And(name+" >= ? AND "+name+" < ?", key.Search.phrase(), end)
 	key.Order.By = &Sort{Column: name}
 	return Statement{Text: l.window(key, append(columns, "CONCAT('0', "+name+") AS sort_key")), Args: key.args(nil)}
 }
@@ -138,11 +152,11 @@ func (l *List) matched(key Key, columns []string) Statement {
 	key.Order.By = &Sort{Column: "w.word"}
 
 	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + words.ID + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
-	end, _ := successor(key.Search.phrase)
+	end, _ := successor(key.Search.phrase())
 	apart := "(" + w.Name + " < ? OR " + w.Name + " >= ?)" // from those that begin with the phrase
 	hidden, args := least+" = w.word", []any{word}
 	few := key
-	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase, end)
+	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase(), end)
 	var numbers []string
 	var counted []any
 	for _, other := range others {
@@ -152,7 +166,7 @@ func (l *List) matched(key Key, columns []string) Statement {
 		numbers, counted = append(numbers, w.Table+" w WHERE "+condition), append(counted, from, end, fewRows)
 	}
 	one := "SELECT 1 FROM " + l.From + " WHERE " + l.ID + " = " + words.ID + " AND " + apart
-	args = append(args, key.Search.phrase, end)
+	args = append(args, key.Search.phrase(), end)
 	if filter != "" {
 		one, args = one+" AND "+filter, append(args, values...)
 		few.Filter = few.Filter.And(filter, values...)
