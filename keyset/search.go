@@ -147,8 +147,8 @@ func (l *List) matched(key Key, columns []string) Statement {
 	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
 	word, others := key.Search.split()
 	filter, values := key.Filter.split()
-	join := " JOIN " + l.From + " ON " + l.ID + " = " + words.ID
-	columns = append(columns, "CONCAT('1', w.word) AS sort_key")
+	selected := func(from string) []string { return append(slices.Clone(columns), "CONCAT('1', "+from+".word) AS sort_key") }
+	join := func(to string) string { return " JOIN " + l.From + " ON " + l.ID + " = " + to + "." + w.Node }
 	key.Order.By = &Sort{Column: "w.word"}
 
 	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + words.ID + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
@@ -174,17 +174,17 @@ func (l *List) matched(key Key, columns []string) Statement {
 	}
 	key.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND ("+one+") = 1 THEN TRUE END", args...)
 	s := Statement{
-		Text: "SELECT " + strings.Join(columns, ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") w" + join +
-			" ORDER BY " + words.order(key),
+		Text: "SELECT " + strings.Join(selected("page"), ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") page" + join("page") +
+			" ORDER BY " + strings.ReplaceAll(words.order(key), "w.", "page."),
 		Args: key.args(nil),
 	}
 	if len(numbers) > 0 {
-		words.Join = join
+		words.Join = join("w")
 		for i, of := range numbers {
 			numbers[i] = "SELECT COUNT(*) FROM (SELECT 1 FROM " + of + " LIMIT ?) c"
 		}
 		s.Few = &Few{Count: Statement{Text: strings.Join(numbers, " UNION ALL "), Args: counted}, Below: fewRows,
-			Instead: Statement{Text: words.window(few, columns), Args: few.args(nil)}}
+			Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)}}
 	}
 	return s
 }
