@@ -247,7 +247,7 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 			}
 		case "query":
 			if value = any(omitted{}); g.one(3) {
-				value, filtered = pick[any](g, "ada", "a m", "ŁUC", "mor kwa", "nobody", "", "-", 7, nil), true
+				value, filtered = pick[any](g, "a", "AN", "me", "mo ad", "Zoë", "o'", "ada moreau", "1", "-", "", "\"'\\;é\u2028", nil, strings.Repeat("x", 256)), true
 			}
 		case "membership":
 			if value = any(omitted{}); g.one(2) {
@@ -299,6 +299,9 @@ func (g *generator) order(a *ast.ArgumentDefinition) (any, keyset.Order) {
 	}
 	fields := g.schema.Types[g.schema.Types[a.Type.Name()].Fields.ForName("field").Type.Name()].EnumValues
 	name := pick(g, fields...).Name
+	if name == keyset.Relevance.Name && !g.one(10) { // which is refused without a query
+		name = "NAME"
+	}
 	value, order := map[string]any{"field": enum(name)}, keyset.Order{}
 	if name != "ID" {
 		order.By = &keyset.Sort{Name: name}
