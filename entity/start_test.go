@@ -25,7 +25,7 @@ scalar Time
 interface Node { id: ID! }
 type Shop implements Node { id: ID! name: String! floors: Int! opened: Time! owner: Person staff(first: Int, after: String, orderBy: StaffOrder): ShopStaffConnection! }
 type Person implements Node { id: ID! name: String! }
-type ShopStaffConnection { edges: [ShopStaffEdge!]! nodes: [Person!]! pageInfo: PageInfo! totalCount: Int! }
+type ShopStaffConnection { edges: [ShopStaffEdge!]! nodes: [Person!]! pageInfo: PageInfo! totalCount: Int! totalCountUpTo(limit: Int!): Int! }
 type ShopStaffEdge { cursor: String! node: Person! since: Time! }
 type PageInfo { hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: String endCursor: String }
 type Query { shop(id: ID!): Shop node(id: ID!): Node nodes(ids: [ID!]!): [Node]! }
