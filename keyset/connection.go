@@ -44,6 +44,9 @@ func (e *Edge[N]) Lead(to *N, at *Place[N]) { e.Node, e.at = to, at }
 // Cursor returns the opaque place of the row.
 func (e *Edge[N]) Cursor() string { return e.at.tag.cursor(e.place()) }
 
+// Sorted returns the value that the list is sorted by at the row; "": it is the id.
+func (e *Edge[N]) Sorted() string { return e.at.Sorted }
+
 func (e *Edge[N]) place() place { return place{e.at.id(e.Node), e.at.Sorted} }
 
 // Connection is one page of a list: E is the type of its edges, N that of its nodes.

@@ -17,13 +17,16 @@ import (
 type Key struct {
 	Parent Parent
 	Filter Filter
+	Depth  int32 // how far below its parent the rows are at most, in a list of what is below; else 0
 	Search Search
 	Order  Order
 	Window Window
 }
 
 // Whole returns the key of the whole list, whatever its order.
-func (k Key) Whole() Key { return Key{Parent: k.Parent, Filter: k.Filter, Search: k.Search} }
+func (k Key) Whole() Key {
+	return Key{Parent: k.Parent, Filter: k.Filter, Search: k.Search, Depth: k.Depth}
+}
 
 // Parent is the row that a list belongs to. Its zero value is none: the list is that of a whole table.
 type Parent struct {
@@ -94,6 +97,7 @@ type Sort struct {
 	Name   string // in cursors, and in the enum of an order
 	Column string // as a statement has it, such as t.name
 	Time   bool   // it is a time
+	Number bool   // it is a whole number
 }
 
 // key is the column that a statement selects for cursors: a time as the very text that the database compares with.
@@ -126,6 +130,18 @@ func (w Window) opening() unique.Handle[place] {
 }
 
 var nowhere unique.Handle[place]
+
+// Number is the whole number at the place after which the window begins; 0: it has none.
+func (w Window) Number() int64 {
+	if w.after == nowhere {
+		return 0
+	}
+	n, _ := strconv.ParseInt(w.after.Value().sorted, 10, 64)
+	return n
+}
+
+// Full reports whether a number of rows is as many as are read for the window.
+func (w Window) Full(rows int) bool { return int64(rows) >= w.limit() }
 
 // limit is how many rows are read for the window: one more shows that the list goes on, and one where the window is read from that
 // it goes on there.
