@@ -147,7 +147,9 @@ func (l *List) matched(key Key, columns []string) Statement {
 	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
 	word, others := key.Search.split()
 	filter, values := key.Filter.split()
-	selected := func(from string) []string { return append(slices.Clone(columns), "CONCAT('1', "+from+".word) AS sort_key") }
+	selected := func(from string) []string {
+		return append(slices.Clone(columns), "CONCAT('1', "+from+".word) AS sort_key")
+	}
 	join := func(to string) string { return " JOIN " + l.From + " ON " + l.ID + " = " + to + "." + w.Node }
 	key.Order.By = &Sort{Column: "w.word"}
 
