@@ -43,7 +43,10 @@ type Statement struct {
 // parent's id, if there is one. The rows of one list come one after the other, in the order in which they are read: see Page.
 func (l *List) Rows(group []Key, columns []string) []Statement {
 	key := l.searched(group[0])
-	if key.Order.By == Relevance {
+	switch {
+	case key.Search.nothing():
+		return nil
+	case key.Order.By == Relevance:
 		return l.found(key, columns)
 	}
 	if by := key.Order.By; by != nil {

@@ -1,7 +1,6 @@
 package keyset
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -19,11 +18,14 @@ func NewSearch(phrase string, words []string) Search {
 	return Search{phrase, strings.Join(words, " "), true}
 }
 
+// nothing reports whether it finds nothing.
+func (s Search) nothing() bool { return s.given && s.words == "" }
+
 // split returns the word that decides the order of what is found, which is the longest, and the others.
 func (s Search) split() (decisive string, others []string) {
 	words := strings.Fields(s.words)
-	i := slices.Index(words, slices.MinFunc(words, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }))
-	return words[i], slices.Delete(words, i, i+1)
+	slices.SortStableFunc(words, func(a, b string) int { return len(b) - len(a) })
+	return words[0], words[1:]
 }
 
 // Words is the table of the words by which the nodes of a list are found: the columns word and Node, in this order its primary key,
@@ -46,11 +48,11 @@ const (
 
 // searched returns the key of a list in which a filter does what its search asks for, unless the order does.
 func (l *List) searched(key Key) Key {
-	if !key.Search.given || key.Order.By == Relevance && key.Search.words != "" {
-		return key
-	}
-	if key.Search.words == "" {
+	switch {
+	case key.Search.nothing():
 		key.Filter = key.Filter.And("1 = 0")
+	case key.Order.By == Relevance:
+		return key
 	}
 	for word := range strings.FieldsSeq(key.Search.words) {
 		end, _ := successor(word)
