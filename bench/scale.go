@@ -148,7 +148,7 @@ func (s scale) directory(ctx context.Context, size population.Size) (owned, kind
 	switch {
 	case err != nil:
 		return "", "", nil, err
-	case complete:
+	case complete && there:
 		progress("using %s, which is there", name)
 	case there: // it was left behind when it was being made
 		if err = drop(); err == nil {

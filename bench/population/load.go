@@ -140,7 +140,7 @@ type kind struct {
 // Keys are not checked, since all of them are right.
 var kinds = map[string]kind{
 	"sqlite": {
-		before: []string{"PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -262144"},
+		before: []string{"PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -65536"},
 		after:  []string{"ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"},
 		indexes: "SELECT 'DROP INDEX ' || name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL" +
 			" AND tbl_name IN ('users', 'teams', 'memberships', 'user_words')",

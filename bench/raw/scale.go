@@ -163,7 +163,7 @@ func (s *server) counted(ctx context.Context, l listing, v asked) (any, error) {
 	}
 	var data struct {
 		Users struct {
-			TotalCount integer `json:"totalCount"`
+			TotalCount int64 `json:"totalCount"`
 		} `json:"users"`
 	}
 	return &data, s.query(ctx, s.reads, l.where, args, func(rows *sql.Rows) error { return rows.Scan(&data.Users.TotalCount) })
