@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
+
 	"rollcall/database"
 	"rollcall/document"
 	"rollcall/graph"
@@ -124,10 +126,8 @@ func (s *service) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrate: the emails cannot be rewritten: %w", err)
 	}
-	if applied == 0 { // else a migration has done it
-		if err := s.db.Derive(ctx); err != nil {
-			return fmt.Errorf("migrate: what is made of other rows cannot be written: %w", err)
-		}
+	if err := s.db.Derive(ctx); err != nil { // again, since rows may have been written past the server
+		return fmt.Errorf("migrate: what is made of other rows cannot be written: %w", err)
 	}
 	_, _ = fmt.Fprintf(s.out, "The schema is up to date; migrations applied: %d.\n", applied)
 	for _, clash := range clashes {
@@ -225,7 +225,7 @@ func (s *service) serveMetrics() (end func()) {
 		return func() {}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.counts)
+	mux.Handle("GET /metrics", gzhttp.GzipHandler(s.counts))
 	server := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),

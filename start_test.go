@@ -138,7 +138,7 @@ func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 		output(t, "migrate", "--database", url)
 		db := databasetest.Open(t, url)
 		for _, statement := range []string{
-			"DELETE FROM goose_db_version WHERE version_id = 5",
+			"DELETE FROM goose_db_version WHERE version_id = 7", // the last one, which may run again
 			"INSERT INTO users (id, name, email, created_at, updated_at) VALUES " +
 				"(7, 'Zoe', 'zo\u00eb@example.com', '2024-01-01', '2024-01-01'), (9, 'Zoe', 'zoe\u0308@example.com', '2024-01-01', '2024-01-01')",
 		} {

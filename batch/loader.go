@@ -17,16 +17,19 @@ type Loader[K comparable, V any] struct {
 	source *Source[K, V]
 
 	mu        sync.Mutex
-	index     map[K]int                // of a key's slot; nil where there are few
-	slots     []slot[K, V]             // in the order in which they were asked for
-	next      int                      // the slot after the one that was found last
-	sent      int                      // how many of the slots a plan has gathered
-	keys      []K                      // the batch that it has gathered last
-	from      int                      // the first slot of that batch; sent is after the last
-	clears    int                      // how often the set was cleared
-	clearedAt int                      // clears when the batch was gathered
-	unplanned *dataloader.Loader[K, V] // batches keys that no plan enqueued; nil until there are any
+	index     map[K]int    // of a key's slot; nil where there are few
+	slots     []slot[K, V] // in the order in which they were asked for
+	next      int          // the slot after the one that was found last
+	sent      int          // how many of the slots a plan has gathered
+	keys      []K          // the batch that it has gathered last
+	from      int          // the first slot of that batch; sent is after the last
+	clears    int          // how often the set was cleared
+	clearedAt int          // clears when the batch was gathered
+	unplanned *unplanned   // batches keys that no plan enqueued; nil until there are any
 }
+
+// unplanned is dataloader's loader. It is of one type, and so compiled once and not for each pair of types that is loaded.
+type unplanned = dataloader.Loader[any, any]
 
 // slot is the place of a key's value.
 type slot[K comparable, V any] struct {
@@ -34,8 +37,8 @@ type slot[K comparable, V any] struct {
 	value        V
 	err          error // of its batch, for the reads that are pending
 	loaded       bool
-	pendingReads int32               // by resolvers, as the plan expects them
-	thunk        dataloader.Thunk[V] // waits for the value of an unplanned key, or nil
+	pendingReads int32                 // by resolvers, as the plan expects them
+	thunk        dataloader.Thunk[any] // waits for the value of an unplanned key, or nil
 }
 
 const (
@@ -50,11 +53,13 @@ func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	if thunk == nil {
 		return value, err
 	}
-	return within(ctx, l.set, thunk)
+	loaded, err := within(ctx, l.set, thunk)
+	value, _ = loaded.(V)
+	return value, err
 }
 
 // begin returns what is known of a key, or what waits for it.
-func (l *Loader[K, V]) begin(ctx context.Context, key K) (value V, thunk dataloader.Thunk[V], err error) {
+func (l *Loader[K, V]) begin(ctx context.Context, key K) (value V, thunk dataloader.Thunk[any], err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	narrowed := l.set.narrowed.Load() // the values there are may lack columns: they are for an answer alone
@@ -227,7 +232,7 @@ func (l *Loader[K, V]) clear() {
 }
 
 // loadUnplanned asks dataloader for a key that no plan enqueued.
-func (l *Loader[K, V]) loadUnplanned(key K) dataloader.Thunk[V] {
+func (l *Loader[K, V]) loadUnplanned(key K) dataloader.Thunk[any] {
 	s := l.slotOf(key)
 	if s.thunk != nil {
 		return s.thunk
@@ -239,9 +244,9 @@ func (l *Loader[K, V]) loadUnplanned(key K) dataloader.Thunk[V] {
 		)
 		clears := l.clears
 		l.unplanned = dataloader.NewBatchedLoader(
-			func(_ context.Context, keys []K) []*dataloader.Result[V] { return l.readUnplanned(keys, clears) },
-			dataloader.WithWait[K, V](never), dataloader.WithInputCapacity[K, V](queue),
-			dataloader.WithCache[K, V](&dataloader.NoCache[K, V]{}))
+			func(_ context.Context, keys []any) []*dataloader.Result[any] { return l.readUnplanned(keys, clears) },
+			dataloader.WithWait[any, any](never), dataloader.WithInputCapacity[any, any](queue),
+			dataloader.WithCache(&dataloader.NoCache[any, any]{}))
 	}
 	s.thunk = l.unplanned.Load(l.set.ctx, key)
 	l.set.fallback.wait(l.set)
@@ -250,16 +255,20 @@ func (l *Loader[K, V]) loadUnplanned(key K) dataloader.Thunk[V] {
 
 // readUnplanned reads a batch of dataloader's. It keeps the values before any load has them, unless the set was cleared since
 // the first of the keys was asked for.
-func (l *Loader[K, V]) readUnplanned(keys []K, clears int) []*dataloader.Result[V] {
-	results := make([]*dataloader.Result[V], len(keys))
+func (l *Loader[K, V]) readUnplanned(asked []any, clears int) []*dataloader.Result[any] {
+	results := make([]*dataloader.Result[any], len(asked))
+	keys := make([]K, len(asked))
+	for i, key := range asked {
+		keys[i] = key.(K)
+	}
 	var reading sync.WaitGroup
 	reading.Go(func() { // the fetch may end its goroutine
 		l.read(keys, false, func(values map[K]V, err error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			all := make([]dataloader.Result[V], len(keys))
+			all := make([]dataloader.Result[any], len(keys))
 			for i, k := range keys {
-				all[i] = dataloader.Result[V]{Data: values[k], Error: err}
+				all[i] = dataloader.Result[any]{Data: values[k], Error: err}
 				results[i] = &all[i]
 				if clears != l.clears {
 					continue

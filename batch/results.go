@@ -89,11 +89,11 @@ type request interface {
 
 // keyRequest is a request for keys of a Loader.
 type keyRequest[K comparable, V any] struct {
-	*Loader[K, V]
-	slots     []int32 // for each position, or -1
-	spans     spans   // of a list with a key for each element
-	list      bool    // each value is a list
-	clearedAt int     // the loader's clears when it was made
+	loader    *Loader[K, V] // not embedded, or its methods would be compiled once more
+	slots     []int32       // for each position, or -1
+	spans     spans         // of a list with a key for each element
+	list      bool          // each value is a list
+	clearedAt int           // the loader's clears when it was made
 }
 
 func newRequest[K comparable, V any](l *Loader[K, V], positions int) *keyRequest[K, V] {
@@ -102,29 +102,29 @@ func newRequest[K comparable, V any](l *Loader[K, V], positions int) *keyRequest
 	if l.slots == nil {
 		l.slots = make([]slot[K, V], 0, positions)
 	}
-	return &keyRequest[K, V]{Loader: l, slots: make([]int32, 0, positions), clearedAt: l.clears, list: isList[V]()}
+	return &keyRequest[K, V]{loader: l, slots: make([]int32, 0, positions), clearedAt: l.clears, list: isList[V]()}
 }
 
 // enqueue adds a position: with a key, or with nothing to load.
 func (r *keyRequest[K, V]) enqueue(key K, ok bool) {
 	i := -1
 	if ok {
-		i = r.Loader.enqueue(key)
+		i = r.loader.enqueue(key)
 	}
 	r.slots = append(r.slots, int32(i))
 }
 
 func (r *keyRequest[K, V]) take(into *results) (complete bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.loader.mu.Lock()
+	defer r.loader.mu.Unlock()
 	complete = true
 	read := results{spans: r.spans, values: make([]any, 0, len(r.slots))}
 	for _, i := range r.slots {
 		var value any
 		switch {
 		case i < 0:
-		case r.clearedAt == r.clears && r.Loader.slots[i].loaded:
-			value = r.Loader.slots[i].value
+		case r.clearedAt == r.loader.clears && r.loader.slots[i].loaded:
+			value = r.loader.slots[i].value
 		default:
 			complete = false
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -72,13 +73,13 @@ func (b *bench) checkAnswers(ctx context.Context, w workload.Workload) error {
 	random := rand.New(rand.NewPCG(1, 2))
 	first, others := b.servers[0], b.servers[1:]
 	for range samples {
-		body := request(w, random)
-		want, err := ask(ctx, http.DefaultClient, first, body)
+		variables := w.Variables(random)
+		want, err := ask(ctx, http.DefaultClient, first, first.request(w, variables))
 		if err != nil {
 			return err
 		}
 		for _, other := range others {
-			got, err := ask(ctx, http.DefaultClient, other, body)
+			got, err := ask(ctx, http.DefaultClient, other, other.request(w, variables))
 			if err != nil {
 				return err
 			}
@@ -168,7 +169,7 @@ func load(ctx context.Context, s *server, w workload.Workload, clients, requests
 			var own []time.Duration
 			bytes := 0
 			for range max(requests/clients, 1) {
-				body := request(w, random)
+				body := s.request(w, w.Variables(random))
 				began := time.Now()
 				answer, err := ask(ctx, client, s, body)
 				if err != nil {
@@ -188,8 +189,13 @@ func load(ctx context.Context, s *server, w workload.Workload, clients, requests
 	return latencies, size, context.Cause(ctx)
 }
 
-func request(w workload.Workload, random *rand.Rand) []byte {
-	body, err := json.Marshal(map[string]any{"query": w.Query, "variables": w.Variables(random)})
+// request is what a workload sends to the server.
+func (s *server) request(w workload.Workload, variables map[string]any) []byte {
+	if at, ok := variables["after"].(workload.After); ok {
+		variables = maps.Clone(variables)
+		variables["after"] = s.after(at)
+	}
+	body, err := json.Marshal(map[string]any{"query": w.Query, "variables": variables})
 	if err != nil {
 		panic(err) // of strings and numbers it can't
 	}

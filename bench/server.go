@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ import (
 
 	"rollcall/bench/workload"
 	"rollcall/database"
+	"rollcall/model"
 )
 
 // The names of two servers; the others have those of --against.
@@ -86,6 +88,11 @@ func begin(ctx context.Context, cfg config, builds []program, folder string) (_ 
 		s.name = p.name
 		b.servers = append([]*server{s}, b.servers...)
 		b.ends = append(b.ends, s.end)
+		if p.name != raw {
+			if s.cursors, err = s.readCursors(ctx); err != nil {
+				return nil, fmt.Errorf("%s: %w", p.name, err)
+			}
+		}
 	}
 	b.about = fmt.Sprintf("%s, %d connections, %d cores, %s", kind, cfg.Connections, runtime.NumCPU(), runtime.Version())
 	return b, nil
@@ -131,6 +138,9 @@ func (b *bench) database(ctx context.Context, folder, name string) (owned, kind 
 	}
 	if _, err = db.Migrate(ctx); err == nil {
 		err = workload.Load(db.Write.WithContext(ctx))
+	}
+	if err == nil {
+		err = db.Derive(ctx)
 	}
 	return owned, kinds[scheme], errors.Join(err, db.Close())
 }
@@ -180,6 +190,48 @@ type server struct {
 	api     string
 	metrics string
 	done    chan struct{}
+	cursors []string // of the users, in order of their ids; nil: the server takes ids
+}
+
+// readCursors returns the cursors of all users.
+func (s *server) readCursors(ctx context.Context) (all []string, err error) {
+	for after := ""; len(all) < workload.Users; after = all[len(all)-1] {
+		variables := map[string]any{}
+		if after != "" {
+			variables["after"] = after
+		}
+		body, err := json.Marshal(map[string]any{"query": `query($after: String) { users(first: 1000, after: $after) { edges { cursor } } }`, "variables": variables})
+		if err != nil {
+			return nil, err
+		}
+		answer, err := ask(ctx, http.DefaultClient, s, body)
+		if err != nil {
+			return nil, err
+		}
+		var page struct {
+			Data struct {
+				Users struct{ Edges []struct{ Cursor string } }
+			}
+		}
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return nil, err
+		}
+		if len(page.Data.Users.Edges) == 0 {
+			return nil, fmt.Errorf("there are only %d users", len(all))
+		}
+		for _, e := range page.Data.Users.Edges {
+			all = append(all, e.Cursor)
+		}
+	}
+	return all, nil
+}
+
+// after returns what stands for a place in the server's list of users.
+func (s *server) after(at workload.After) string {
+	if s.cursors == nil {
+		return model.UserID(int64(at))
+	}
+	return s.cursors[at-1]
 }
 
 // launch starts a server and waits until it has printed where it is. env beats our environment, of which

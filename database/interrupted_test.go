@@ -79,7 +79,7 @@ func migrateThroughACut(t *testing.T, direct string, n int, sent bool) bool {
 }
 
 // changes finds the statements that matter in what a client sends, in whatever protocol.
-var changes = regexp.MustCompile(`(?i)\b(create|alter|insert|commit)\b`)
+var changes = regexp.MustCompile(`(?i)\b(create|alter|execute|insert|commit)\b`)
 
 // schema is a text of all that the migrations make.
 func schema(t *testing.T, db *database.Database) string {

@@ -41,6 +41,9 @@ func (d *Directory) declareUser() {
 	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order().Filter()
 	entity.Time(u, "updatedAt", func(u *model.User) *time.Time { return &u.UpdatedAt }).Order().Filter()
 	entity.Many(u, "reports", u, "manager_id")
+	entity.Above(u, "managementChain", "manager_id")
+	below := entity.Link[model.AllReportsEdge](d.schema, "AllReports", "")
+	entity.Below(u, "allReports", below, "manager_id", func(e *model.AllReportsEdge) *int64 { return &e.Depth })
 	d.declareUserFilters()
 	d.declareSearch()
 

@@ -49,9 +49,9 @@ func (s *Schema) checkArguments(schema *ast.Schema) error {
 			i := slices.IndexFunc(s.arguments, func(a argument) bool { return a.name == of.Name })
 			taken[of.Name] = true
 			switch name := fmt.Sprintf("%s(%s:)", list.Name, of.Name); {
-			case slices.Contains(ownArguments, of.Name):
+			case slices.Contains(ownArguments, of.Name), list.depth != nil && of.Name == depthArgument, list.nested != nil && of.Name == list.nestedBy:
 			case of.Name == filterArgument:
-				if want := list.node + "Filter"; typ != want {
+				if want := list.of + "Filter"; typ != want {
 					wrong = append(wrong, fmt.Errorf("entity: %s is a %s: let it be a %s", name, typ, want))
 				}
 			case i < 0:

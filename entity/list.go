@@ -2,7 +2,6 @@ package entity
 
 import (
 	"context"
-	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -15,10 +14,15 @@ import (
 type list struct {
 	keyset.List
 	typ, field string
-	node       string // the type of its objects
+	of         string // the type of its objects
 	// sorts returns what it may be sorted by besides the id, when all is declared: columns, and what no column has.
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
+
+	depth               *keyset.Sort // by which a list of what is below an object is always sorted; nil: it is none
+	nested              *keyset.List // see Nested
+	nestedBy            string       // the argument
+	edges, own, parents string       // of Through: its table, the column of it that has the parent, and the parent's table
 	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
 	search func() *searching
 }
@@ -34,7 +38,7 @@ func All[N any](s *Schema, name string, nodes *Object[N]) {
 	l.search = func() *searching { return nodes.search }
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(s, l, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
-	connect[keyset.Edge[N], N](s, nodes.name)
+	connect[keyset.Edge[N], N](s, nodes.name, true)
 }
 
 // Many declares a relation to the list of the objects that have T's number in a column.
@@ -42,22 +46,24 @@ func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) 
 	l := newList[keyset.Edge[N]](o.schema, o.name, name, nodes, nil, keyset.List{From: nodes.table + " t", Parent: "t." + column, ID: "t.id"})
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(o.schema, l, source, o.parent)
-	connect[keyset.Edge[N], N](o.schema, nodes.name)
+	connect[keyset.Edge[N], N](o.schema, nodes.name, true)
 }
 
 // Through declares a relation to the list of the objects that a table between two others gives T: own is the column of that table
 // that has T's number, and other the one that has the object's. few says that T has few: see keyset.List.
 func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
-) {
+) *list {
 	l := newList(o.schema, o.name, name, nodes, edges, keyset.List{
 		From:   edges.table + " e",
 		Join:   " JOIN " + nodes.table + " t ON t.id = e." + other,
 		Parent: "e." + own, ID: "e." + other, Few: few,
 	})
+	l.edges, l.own, l.parents = edges.table, own, o.table
 	source := listSource[E, N, PE](l, nodes, edges)
 	declareList(o.schema, l, source, o.parent)
-	connect[E, N, PE](o.schema, strings.TrimSuffix(edges.name, "Edge"))
+	connect[E, N, PE](o.schema, edges.prefix(), true)
+	return l
 }
 
 // parent is an object as the parent of its lists.
@@ -66,7 +72,7 @@ func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
 // newList declares that there is a list. edges is nil where its edges have no columns.
 func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Object[E], rows keyset.List) *list {
 	rows.Name = typ + "." + field
-	l := &list{List: rows, typ: typ, field: field, node: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
+	l := &list{List: rows, typ: typ, field: field, of: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
 		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders
 	}}
 	s.Sized(typ, field, "first", "last")
@@ -103,11 +109,16 @@ func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 	if key.Order, err = l.parseOrder(args[orderArgument]); err != nil {
 		return key, err
 	}
+	of, depth, err := l.parseDepth(args)
+	if err != nil {
+		return key, err
+	}
+	key.Depth = depth
 	if err := l.parseSearch(args, &key); err != nil {
 		return key, err
 	}
 	if filter := args[filterArgument]; filter != nil {
-		condition, err := s.filter(l.node, filter)
+		condition, err := s.filter(l.of, filter)
 		if err != nil {
 			return key, err
 		}
@@ -120,7 +131,7 @@ func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 			}
 		}
 	}
-	key.Window, err = keyset.ParseWindow(args, l.Name, key, s.maxSize)
+	key.Window, err = keyset.ParseWindow(args, of.Name, key, s.maxSize)
 	return key, err
 }
 
@@ -138,43 +149,68 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
 		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
+		var shared *keyset.Place[N] // of the rows that are being read
+		sorted := false
 		targets := func(r *listRow[E, N], to []any) {
+			at := shared
 			for i, target := range nodeTargets {
 				to[i] = target(&r.node)
 			}
 			for i, target := range edgeTargets {
 				to[len(nodeTargets)+i] = target(&r.edge)
 			}
-			if n := len(nodeTargets) + len(edgeTargets); n < len(to)-list.Parents() {
-				to[n] = &base(&r.edge).Sorted
+			if sorted {
+				own := *shared
+				at = &own
+				to[len(selected)] = &own.Sorted
 			}
 			if list.Parent != "" {
 				to[len(to)-1] = integer{&r.parent}
 			}
+			base(&r.edge).Lead(&r.node, at)
 		}
 		loader := nodes.byID.Loader(ctx)
 		for common, group := range keyset.Groups(keys) {
-			width := len(selected) + list.Parents()
-			if common.Order.By != nil {
-				width++
-			}
-			rows, err := read(ctx, list.Rows(group, selected), width, targets)
-			if err != nil {
+			if err := list.checkFiltered(ctx, group); err != nil {
 				return nil, err
 			}
-			ofParent, places := make(map[keyset.Parent][]*E, len(group)), keyset.NewRows(list.Name, common, nodes.ID)
-			for _, r := range rows {
-				base(&r.edge).Lead(&r.node, places)
-				loader.Prime(nodes.ID(&r.node), &r.node)
-				parent := list.ParentOf(r.parent)
-				edges := ofParent[parent]
-				if edges == nil && len(group) == 1 {
-					edges = make([]*E, 0, len(rows))
+			of, width := list.listOf(common), len(selected)+list.Parents()
+			shared, sorted = keyset.NewPlace(of.Name, common, nodes.ID), common.Order.By != nil
+			if sorted {
+				width++
+			}
+			ofParent := make(map[keyset.Parent][]*E, len(group))
+			readKeys := func(keys []keyset.Key) error {
+				rows, err := read(ctx, of.Rows(keys, selected), width, targets)
+				for _, r := range rows {
+					loader.Prime(nodes.ID(&r.node), &r.node)
+					parent := list.ParentOf(r.parent)
+					edges := ofParent[parent]
+					if edges == nil && len(keys) == 1 {
+						edges = make([]*E, 0, len(rows))
+					}
+					ofParent[parent] = append(edges, &r.edge)
 				}
-				ofParent[parent] = append(edges, &r.edge)
+				return err
+			}
+			near := list.nearby(group)
+			if err := readKeys(near); err != nil {
+				return nil, err
+			}
+			var again []keyset.Key
+			for i, key := range group {
+				if edges := ofParent[key.Parent]; len(edges) > 0 && further(near[i], key, len(edges), base(edges[len(edges)-1]).Sorted()) {
+					again = append(again, key)
+					delete(ofParent, key.Parent)
+				}
+			}
+			if len(again) > 0 {
+				if err := readKeys(again); err != nil {
+					return nil, err
+				}
 			}
 			for _, key := range group {
-				pages[key] = keyset.Page(&list.List, key, ofParent[key.Parent], base)
+				pages[key] = keyset.Page(of, key, ofParent[key.Parent], base)
 			}
 		}
 		return pages, nil
@@ -205,19 +241,21 @@ type count struct {
 }
 
 // connect declares the types of a list's pages and edges, once for each: their names begin with a prefix.
-func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string) {
+func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, counted bool) {
 	if s.connections[prefix] {
 		return
 	}
 	s.connections[prefix] = true
 	connection, edge := prefix+"Connection", prefix+"Edge"
 	type page = *keyset.Connection[E, N]
-	counts := batch.NewSource(readCounts)
+	if counted {
+		s.AddFields(batch.Relation(connection, "totalCount", batch.NewSource(readCounts),
+			batch.Key(func(c page) (count, bool) { return count{c.List, c.Key.Whole()}, true })))
+	}
 	s.AddFields(
 		batch.Paths(connection, "nodes", func(c page) []*N { return c.Nodes() }),
 		batch.Paths(connection, "edges", func(c page) []*E { return c.Edges }),
 		batch.Path(connection, "pageInfo", func(c page) *keyset.PageInfo { return c.PageInfo() }),
-		batch.Relation(connection, "totalCount", counts, batch.Key(func(c page) (count, bool) { return count{c.List, c.Key.Whole()}, true })),
 		batch.Path(edge, "node", func(e *E) *N { return PE(e).Base().Node }).From(),
 		batch.Value(edge, "cursor", func(b []byte, e *E) []byte { return scalar.AppendString(b, PE(e).Base().Cursor()) }).From().As("String"),
 	)
@@ -230,12 +268,9 @@ func readCounts(ctx context.Context, keys []count, _ batch.Columns) (map[count]i
 	for _, k := range keys {
 		byList[k.list] = append(byList[k.list], k.key)
 	}
-	type number struct{ rows, parent int64 }
 	for list, keys := range byList {
 		for _, group := range keyset.Groups(keys) {
-			numbers, err := read(ctx, list.Count(group), 1+list.Parents(), func(n *number, to []any) {
-				to[len(to)-1], to[0] = integer{&n.parent}, integer{&n.rows}
-			})
+			numbers, err := readNumbers(ctx, list, group)
 			if err != nil {
 				return nil, err
 			}
@@ -247,4 +282,14 @@ func readCounts(ctx context.Context, keys []count, _ batch.Columns) (map[count]i
 		}
 	}
 	return counts, nil
+}
+
+// number is how many rows a parent's list has.
+type number struct{ rows, parent int64 }
+
+// readNumbers counts the rows of a group of lists; none is told of a list without rows that has a parent.
+func readNumbers(ctx context.Context, list *keyset.List, group []keyset.Key) ([]*number, error) {
+	return read(ctx, list.Count(group), 1+list.Parents(), func(n *number, to []any) {
+		to[len(to)-1], to[0] = integer{&n.parent}, integer{&n.rows}
+	})
 }

@@ -56,6 +56,9 @@ func Link[T any](s *Schema, prefix, table string) *Object[T] {
 	return o
 }
 
+// prefix is what the names of the types of an edge and of its connection begin with.
+func (o *Object[T]) prefix() string { return strings.TrimSuffix(o.name, "Edge") }
+
 func (o *Object[T]) finish() error {
 	t, taken := new(T), map[any]string{}
 	var wrong []error

@@ -61,7 +61,7 @@ func (l *list) setOrder() {
 // parseOrder returns the order that an argument asks for. The error is BAD_USER_INPUT.
 func (l *list) parseOrder(value any) (order keyset.Order, err error) {
 	if value == nil {
-		return order, nil
+		return keyset.Order{By: l.depth}, nil
 	}
 	input, _ := value.(map[string]any)
 	name, err := scalar.UnmarshalString(input["field"])
@@ -78,28 +78,24 @@ func (l *list) parseOrder(value any) (order keyset.Order, err error) {
 // checkOrders compares the orders that the lists of a schema have with those that are declared.
 func (s *Schema) checkOrders(schema *ast.Schema) error {
 	var wrong []error
-	taken, others := map[string]bool{}, map[string]bool{}
+	taken, declared := map[string]bool{}, []string{} // as "User.NAME"
 	for _, l := range s.lists {
-		columns, apart := l.sorts()
-		for _, by := range apart {
-			others[by.Name] = true
+		columns, others := l.sorts()
+		for _, by := range slices.Concat(columns, others) {
+			declared = append(declared, l.of+"."+by.Name)
 		}
 		argument := l.definition(schema).Arguments.ForName(orderArgument)
 		if argument == nil {
-			if len(columns) > 0 {
-				wrong = append(wrong, fmt.Errorf("entity: %s may be sorted by %s, and the schema has no argument for that: add %s to it, with an input that has field and direction",
-					l.Name, columns[0].Name, orderArgument))
-			}
 			continue
 		}
 		field := schema.Types[argument.Type.Name()].Fields.ForName("field")
 		if field == nil {
-			wrong = append(wrong, fmt.Errorf("entity: %s(%s:) is a %s, which is no input with a field: give it field, an enum, and direction", l.Name, orderArgument, argument.Type.Name()))
+			wrong = append(wrong, fmt.Errorf("entity: %s(%s:) is a %s, which has no field: make it an input with field, an enum, and direction", l.Name, orderArgument, argument.Type.Name()))
 			continue
 		}
 		enum := schema.Types[field.Type.Name()]
 		for _, value := range enum.EnumValues {
-			taken[value.Name] = true
+			taken[l.of+"."+value.Name] = true
 			if _, known := l.order[value.Name]; !known {
 				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s cannot be sorted by it: add .Order() behind the declaration of %s, or take the value out",
 					enum.Name, value.Name, l.Name, fieldName(value.Name)))
@@ -107,14 +103,16 @@ func (s *Schema) checkOrders(schema *ast.Schema) error {
 		}
 		for _, by := range columns {
 			if enum.EnumValues.ForName(by.Name) == nil {
-				wrong = append(wrong, fmt.Errorf("entity: %s may be sorted by %s, and %s does not have it: add %[2]s to the enum, or take .Order() out of the declaration",
-					l.Name, by.Name, enum.Name))
+				wrong = append(wrong, fmt.Errorf("entity: %s can be sorted by %s, and %s does not have it: add %[2]s there, or take .Order() out behind the declaration of %s",
+					l.Name, by.Name, enum.Name, fieldName(by.Name)))
 			}
+			taken[l.of+"."+by.Name] = true
 		}
 	}
-	for name := range others {
-		if !taken[name] {
-			wrong = append(wrong, fmt.Errorf("entity: lists may be sorted by %s, and no enum of an order has it: add it to one, or take the declaration out", name))
+	slices.Sort(declared)
+	for _, order := range slices.Compact(declared) {
+		if !taken[order] {
+			wrong = append(wrong, fmt.Errorf("entity: %s is declared with Order, and no list has it: add it to the enum of the argument %s of one, or leave Order out", order, orderArgument))
 		}
 	}
 	return errors.Join(wrong...)

@@ -47,6 +47,7 @@ func TestEachChangeIsMadeInFewPlaces(t *testing.T) {
 		{"A relation to a list, with a field of its edges", 5, false},
 		{"A type with a list", 8, false},
 		{"An argument on every list", 1, true},
+		{"An order of lists", 2, false},
 		{"A mutation", 9, false},
 	} {
 		if i >= len(examples) || examples[i].name != c.name || !strings.Contains(guide, fmt.Sprintf("| %s | %d", c.name, c.places)) {
@@ -90,7 +91,7 @@ func TestEachChangeIsMadeInFewPlaces(t *testing.T) {
 
 // refusesWhatIsMissing leaves out the columns, and then the declarations, that the examples made in the server in a folder.
 func refusesWhatIsMissing(t *testing.T, at string, base files, examples []example) {
-	for _, name := range []string{"00008_motto", "00009_nickname", "00010_lead", "99999_rows"} {
+	for _, name := range []string{"00008_motto", "00009_nickname", "00010_lead", "00013_nickname_order", "99999_rows"} {
 		remove(t, at, migrations+"sqlite/"+name+".sql")
 	}
 	wantRefusal(t, at, "Team is declared with the column teams.motto, which", "ALTER TABLE teams ADD COLUMN motto", "the column users.nickname", "the column teams.lead_id")
@@ -115,7 +116,8 @@ func refusesWhatIsMissing(t *testing.T, at string, base files, examples []exampl
 		`Query.site, which is not declared: add entity.Find`,
 		`Site.name, which is not declared: add entity.Text(sites, "name", func(o *Site) *string { return &o.Name })`,
 		`Query.users(name:), which is not declared: add entity.ListArgument(schema, "name", func(value string, key *entity.Key) error { … })`,
-		`User.reports(name:), which is not declared`)
+		`User.reports(name:), which is not declared`,
+		`UserOrderField.NICKNAME, and Query.users cannot be sorted by it: add .Order() behind the declaration of nickname`)
 }
 
 func wantRefusal(t *testing.T, at string, words ...string) {

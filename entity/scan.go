@@ -1,9 +1,11 @@
 package entity
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +32,15 @@ func read[R any](ctx context.Context, statements []keyset.Statement, width int, 
 	for _, s := range statements {
 		if s.Limit > 0 && len(all) >= s.Limit {
 			break
+		}
+		if s.Few != nil {
+			numbers, err := read(ctx, []keyset.Statement{s.Few.Count}, 1, func(n *int64, to []any) { to[0] = integer{n} })
+			if err != nil {
+				return nil, err
+			}
+			if *slices.MinFunc(numbers, func(a, b *int64) int { return cmp.Compare(*a, *b) }) < s.Few.Below {
+				s = s.Few.Instead
+			}
 		}
 		if err := session.Query(ctx, s.Text, s.Args, scan); err != nil {
 			return nil, err

@@ -150,6 +150,9 @@ func (s *Schema) Check(ctx context.Context, db *sql.DB) error {
 	var missing []error
 	for _, o := range s.objects {
 		table, columns := o.columns()
+		if table == "" { // of edges that a statement makes
+			continue
+		}
 		there, err := columnsOf(ctx, db, table)
 		switch {
 		case dialect.Is(err, dialect.NoRight):

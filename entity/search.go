@@ -112,12 +112,12 @@ func (s *Schema) checkSearches(schema *ast.Schema) error {
 		switch argument := l.definition(schema).Arguments.ForName(queryArgument); {
 		case argument != nil && l.Words == nil && l.typ == "Query":
 			wrong = append(wrong, fmt.Errorf("entity: the schema has %s(%s:), and %s declares no words to be found by: add %ss.Search(…) to its declaration, or take the argument out",
-				l.Name, queryArgument, l.node, strings.ToLower(l.node)))
+				l.Name, queryArgument, l.of, strings.ToLower(l.of)))
 		case argument != nil && l.Words == nil:
 			wrong = append(wrong, fmt.Errorf("entity: the schema has %s(%s:), and only a list of all objects can be searched: take the argument out", l.Name, queryArgument))
 		case argument == nil && l.Words != nil:
 			wrong = append(wrong, fmt.Errorf("entity: %s declares words to be found by, and %s has no argument for that: add %s: String to it, or take Search out of the declaration",
-				l.node, l.Name, queryArgument))
+				l.of, l.Name, queryArgument))
 		}
 	}
 	return errors.Join(wrong...)

@@ -23,7 +23,7 @@ import (
 const shopSchema = `
 scalar Time
 interface Node { id: ID! }
-type Shop implements Node { id: ID! name: String! floors: Int! opened: Time! owner: Person staff(first: Int, after: String): ShopStaffConnection! }
+type Shop implements Node { id: ID! name: String! floors: Int! opened: Time! owner: Person staff(first: Int, after: String, orderBy: StaffOrder): ShopStaffConnection! }
 type Person implements Node { id: ID! name: String! }
 type ShopStaffConnection { edges: [ShopStaffEdge!]! nodes: [Person!]! pageInfo: PageInfo! totalCount: Int! }
 type ShopStaffEdge { cursor: String! node: Person! since: Time! }
@@ -31,6 +31,9 @@ type PageInfo { hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: Str
 type Query { shop(id: ID!): Shop node(id: ID!): Node nodes(ids: [ID!]!): [Node]! }
 type Mutation { createShop(input: CreateShopInput!): ShopPayload! }
 type Subscription { shopOpened: ShopEvent! }
+enum Direction { ASC DESC }
+enum StaffOrderField { ID NAME SINCE NEARNESS }
+input StaffOrder { field: StaffOrderField! direction: Direction }
 input CreateShopInput { name: String! ownerId: ID }
 type ShopPayload { shop: Shop! }
 type ShopEvent { shop: Shop }
@@ -91,9 +94,11 @@ func declared(left string, more func(d *declarations)) *declarations {
 	d.unless("Shop.owner", func() {
 		entity.One(d.shops, "owner", d.people, func(s *shop) **int64 { return &s.OwnerID }).Writable(nil)
 	})
-	entity.Text(d.people, "name", func(p *person) *string { return &p.Name })
+	d.people.Order(&keyset.Sort{Name: "NEARNESS", Column: "1"})
+	name := entity.Text(d.people, "name", func(p *person) *string { return &p.Name })
+	d.unless("the order NAME", func() { name.Order() })
 	d.unless("ShopStaffEdge.since", func() {
-		entity.Time(d.staff, "since", func(e *staffEdge) *time.Time { return &e.Since })
+		entity.Time(d.staff, "since", func(e *staffEdge) *time.Time { return &e.Since }).Order()
 	})
 	d.unless("Shop.staff", func() { entity.Through(d.shops, "staff", d.staff, "shop_id", "person_id", d.people, false) })
 	d.unless("Query.shop", func() { entity.Find(d.Schema, "shop", d.shops) })
@@ -128,7 +133,7 @@ func (executable[R]) Exec(context.Context) graphql.ResponseHandler { return nil 
 
 type shopResolver interface {
 	Owner(context.Context, *shop) (*person, error)
-	Staff(context.Context, *shop, *int, *string) (*keyset.Connection[staffEdge, person], error)
+	Staff(context.Context, *shop, *int, *string, map[string]any) (*keyset.Connection[staffEdge, person], error)
 }
 
 type others interface {
@@ -164,7 +169,7 @@ func TestStartUpNamesWhatTheSchemaAndTheDeclarationsDoNotBothSay(t *testing.T) {
 	type fewer interface {
 		others
 		Shop() interface {
-			Staff(context.Context, *shop, *int, *string) (*keyset.Connection[staffEdge, person], error)
+			Staff(context.Context, *shop, *int, *string, map[string]any) (*keyset.Connection[staffEdge, person], error)
 		}
 	}
 	type more interface {
@@ -210,6 +215,11 @@ func TestStartUpNamesWhatTheSchemaAndTheDeclarationsDoNotBothSay(t *testing.T) {
 		{what: "a loader that is not there", more: func(d *declarations) {
 			d.AddFields(batch.Relation("Query", "shop", (*batch.Source[int64, *shop])(nil), func(batch.Args) (func(batch.Root) (int64, bool), error) { return nil, nil }))
 		}, left: "Query.shop", want: []string{"Query.shop", "nil function"}},
+		{what: "an order of a field that is not declared with it", left: "the order NAME", want: []string{"StaffOrderField.NAME", "Shop.staff cannot be sorted by it", "add .Order() behind the declaration of name"}},
+		{what: "an order that the enum lacks", from: " SINCE", to: "", want: []string{"Shop.staff can be sorted by SINCE, and StaffOrderField does not have it", "add SINCE there"}},
+		{what: "an order of no column that no enum has", from: " NEARNESS", to: "", want: []string{"Person.NEARNESS is declared with Order, and no list has it"}},
+		{what: "orders of a list without the argument", from: ", orderBy: StaffOrder", to: "", want: []string{"Person.NAME is declared with Order", "Person.SINCE", "orderBy"}},
+		{what: "an order that is no input", from: "orderBy: StaffOrder", to: "orderBy: String", want: []string{"Shop.staff(orderBy:) is a String"}},
 		{what: "a directive that the plan would go past", from: "owner: Person", to: "owner: Person @auth", want: []string{"Shop.owner", "directive", "Inert"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -176,14 +176,17 @@ func hostile(t *testing.T, db *database.Database) {
 		if name == "a zero time" {
 			created = zero
 		}
-		exec("INSERT INTO users (id, name, email, manager_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
-			id, name, fmt.Sprintf("hostile%d@example.com", i), manager, created, at)
+		exec("INSERT INTO users (id, name, title, external_id, email, manager_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			id, name, name, fmt.Sprintf("hostile é%d", i), fmt.Sprintf("hostile%d@example.com", i), manager, created, at)
 	}
 	exec("INSERT INTO teams (id, name, created_at, updated_at) VALUES (51, ?, ?, ?), (52, 'nobody is in it', ?, ?), (53, 'a zero time', ?, ?)", names[0], at, at, at, at, at, zero)
 	exec("INSERT INTO memberships (team_id, user_id, role, created_at) VALUES (51, 1001, 'OWNER', ?), (51, 1003, 'MEMBER', ?), (51, 1006, 'MEMBER', ?), (53, 1002, 'OWNER', ?)", at, zero, at, at)
 	if db.Dialect().Name() == "sqlite" {
 		exec(`UPDATE users SET name = CAST(x'6180c328ff62' AS TEXT) WHERE id = 1008`)
 		exec(`UPDATE users SET name = CAST(x'610062' AS TEXT) WHERE id = 1009`)
+	}
+	if err := db.Derive(context.Background()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -450,6 +450,8 @@ func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition) 
 		return ids
 	case "email":
 		return pick[any](g, "ada.moreau.1@example.com", " ADA.Moreau.1@example.COM", "kwame.mensah.2@example.com", "hostile1@example.com", "nobody@example.com", "", "\"'\\;é\u2028")
+	case "externalId":
+		return pick[any](g, "E-10000", "E-10001", "e-10001", "hostile é1", "HOSTILE é1", "E-99999", "", 7, "\"'\\;é\u2028")
 	case "operationId":
 		return pick[any](g, "nonsense", "0197f3a0-0000-7000-8000-000000000000", 7)
 	default:

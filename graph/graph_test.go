@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -119,8 +120,8 @@ func (a answer) at(tb testing.TB, path string) any {
 		case map[string]any:
 			v = in[key]
 		case []any:
-			i := slices.Index([]string{"0", "1", "2", "3", "4", "5"}, key)
-			if i < 0 || i >= len(in) {
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(in) {
 				tb.Fatalf("no %s at %s in %s", key, path, a.raw)
 			}
 			v = in[i]

@@ -196,9 +196,11 @@ func TestAClientMayAskWhatItsOperationCosts(t *testing.T) {
 	db := databasetest.New(t, "sqlite", database.Options{PoolSize: 2})
 	d := newDirectory(t, db)
 	query := "{ users(first: 10) { nodes { name } } }"
-	a := d.postAs(map[string]any{"query": query, "extensions": map[string]any{"cost": true}}, "application/json")
-	if want := `{"data":{"users":{"nodes":[]}},"extensions":{"cost":{"requested":12,"limit":100000}}}`; a.raw != want {
-		t.Errorf("want %s, got %s", want, a.raw)
+	for _, query := range []string{query, "{ users(last: 10, orderBy: {field: NAME}) { nodes { name } } }"} {
+		a := d.postAs(map[string]any{"query": query, "extensions": map[string]any{"cost": true}}, "application/json")
+		if want := `{"data":{"users":{"nodes":[]}},"extensions":{"cost":{"requested":12,"limit":100000}}}`; a.raw != want {
+			t.Errorf("%s: want %s, got %s", query, want, a.raw)
+		}
 	}
 	if a := d.send(query); strings.Contains(a.raw, "extensions") {
 		t.Errorf("got %s", a.raw)

@@ -12,20 +12,21 @@ type PageInfo struct {
 
 // Edge is a row's place in a list. An edge with fields of its own embeds it.
 type Edge[N any] struct {
-	Node   *N
+	Node *N
+	at   *Place[N]
+}
+
+// Place is where a row stands in its list, for its cursor. Rows of lists that differ in their parents only share one if they are
+// sorted by id alone.
+type Place[N any] struct {
 	Sorted string // the value that the list is sorted by; "": the id
-	rows   *Rows[N]
+	tag    tag
+	id     func(*N) int64
 }
 
-// Rows is what the rows of lists that differ in their parents only have in common, for their cursors.
-type Rows[N any] struct {
-	tag tag
-	id  func(*N) int64
-}
-
-// NewRows returns it for lists with a name, of which key is one. id returns the id of a row.
-func NewRows[N any](list string, key Key, id func(*N) int64) *Rows[N] {
-	return &Rows[N]{key.tag(list), id}
+// NewPlace returns it for the rows of lists with a name, of which key is one. id returns the id of a row.
+func NewPlace[N any](list string, key Key, id func(*N) int64) *Place[N] {
+	return &Place[N]{tag: key.tag(list), id: id}
 }
 
 // EdgeOf is the type of edges to rows of a type, with fields of its own or without.
@@ -38,12 +39,15 @@ type EdgeOf[E, N any] interface {
 func (e *Edge[N]) Base() *Edge[N] { return e }
 
 // Lead makes it the edge to a row.
-func (e *Edge[N]) Lead(to *N, rows *Rows[N]) { e.Node, e.rows = to, rows }
+func (e *Edge[N]) Lead(to *N, at *Place[N]) { e.Node, e.at = to, at }
 
 // Cursor returns the opaque place of the row.
-func (e *Edge[N]) Cursor() string { return e.rows.tag.cursor(e.place()) }
+func (e *Edge[N]) Cursor() string { return e.at.tag.cursor(e.place()) }
 
-func (e *Edge[N]) place() place { return place{e.rows.id(e.Node), e.Sorted} }
+// Sorted returns the value that the list is sorted by at the row; "": it is the id.
+func (e *Edge[N]) Sorted() string { return e.at.Sorted }
+
+func (e *Edge[N]) place() place { return place{e.at.id(e.Node), e.at.Sorted} }
 
 // Connection is one page of a list: E is the type of its edges, N that of its nodes.
 type Connection[E, N any] struct {
@@ -59,7 +63,7 @@ type Connection[E, N any] struct {
 // is there, and behind them one more where the list goes on. base returns the Edge in one of its edges.
 func Page[E, N any](list *List, key Key, read []*E, base func(*E) *Edge[N]) *Connection[E, N] {
 	c := &Connection[E, N]{Edges: read, Key: key, List: list, base: base}
-	if opening := key.Window.opening(); opening.given() && len(read) > 0 && base(read[0]).place() == opening {
+	if opening := key.Window.opening(); opening != nowhere && len(read) > 0 && base(read[0]).place() == opening.Value() {
 		c.Edges, c.behind = read[1:], true
 	}
 	if size := int(key.Window.Size); len(c.Edges) > size {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,16 +23,19 @@ func (k Key) tag(list string) (t tag) {
 	if k.Order.By != nil {
 		by = k.Order.By.Name
 	}
-	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%q %q %t", list, by, k.Order.Descending)
-	if k.Search.given {
-		_, _ = fmt.Fprintf(h, "%q %q", k.Search.phrase, k.Search.words)
-	}
 	condition, args := k.Filter.split()
-	_, _ = fmt.Fprintf(h, "%q", condition)
-	for _, arg := range args {
-		_, _ = fmt.Fprintf(h, "%T %q", arg, fmt.Sprint(arg))
+	text := strconv.AppendQuote(make([]byte, 0, 128), list)
+	text = strconv.AppendQuote(append(text, ' '), by)
+	text = strconv.AppendBool(append(text, ' '), k.Order.Descending)
+	if k.Search.given {
+		text = strconv.AppendQuote(strconv.AppendQuote(text, k.Search.phrase), k.Search.words)
 	}
+	text = strconv.AppendQuote(text, condition)
+	for _, arg := range args {
+		text = fmt.Appendf(text, "%T %q", arg, fmt.Sprint(arg))
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(text)
 	copy(t[:], h.Sum(nil))
 	return t
 }
@@ -76,6 +80,9 @@ func (o Order) has(sorted string) bool {
 		return sorted == ""
 	case o.By.Time:
 		return isTime(sorted)
+	case o.By.Number:
+		n, err := strconv.ParseInt(sorted, 10, 64)
+		return err == nil && strconv.FormatInt(n, 10) == sorted
 	case o.By == Relevance && (sorted == "" || sorted[0] != beginning && sorted[0] != matching):
 		return false
 	default:

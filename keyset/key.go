@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unique"
 
 	"rollcall/apierror"
 	"rollcall/scalar"
@@ -16,13 +17,16 @@ import (
 type Key struct {
 	Parent Parent
 	Filter Filter
+	Depth  int32 // how far below its parent the rows are at most, in a list of what is below; else 0
 	Search Search
 	Order  Order
 	Window Window
 }
 
 // Whole returns the key of the whole list, whatever its order.
-func (k Key) Whole() Key { return Key{Parent: k.Parent, Filter: k.Filter, Search: k.Search} }
+func (k Key) Whole() Key {
+	return Key{Parent: k.Parent, Filter: k.Filter, Search: k.Search, Depth: k.Depth}
+}
 
 // Parent is the row that a list belongs to. Its zero value is none: the list is that of a whole table.
 type Parent struct {
@@ -93,6 +97,7 @@ type Sort struct {
 	Name   string // in cursors, and in the enum of an order
 	Column string // as a statement has it, such as t.name
 	Time   bool   // it is a time
+	Number bool   // it is a whole number
 }
 
 // key is the column that a statement selects for cursors: a time as the very text that the database compares with.
@@ -107,30 +112,41 @@ func (s *Sort) key() string {
 type Window struct {
 	Size          int32 // how many at most
 	Last          bool
-	after, before place
+	after, before unique.Handle[place] // zero: none. So a key stays small.
 }
 
-// place is where a row stands in a list. Its zero value is none.
+// place is where a row stands in a list.
 type place struct {
 	id     int64
 	sorted string // the value that the list is sorted by, if it is not the id
 }
 
-// given reports whether there is a place.
-func (p place) given() bool { return p.id != 0 }
-
 // opening is the place that the window is read from.
-func (w Window) opening() place {
+func (w Window) opening() unique.Handle[place] {
 	if w.Last {
 		return w.before
 	}
 	return w.after
 }
 
+var nowhere unique.Handle[place]
+
+// Number is the whole number at the place after which the window begins; 0: it has none.
+func (w Window) Number() int64 {
+	if w.after == nowhere {
+		return 0
+	}
+	n, _ := strconv.ParseInt(w.after.Value().sorted, 10, 64)
+	return n
+}
+
+// Full reports whether a number of rows is as many as are read for the window.
+func (w Window) Full(rows int) bool { return int64(rows) >= w.limit() }
+
 // limit is how many rows are read for the window: one more shows that the list goes on, and one where the window is read from that
 // it goes on there.
 func (w Window) limit() int64 {
-	if w.opening().given() {
+	if w.opening() != nowhere {
 		return int64(w.Size) + 2
 	}
 	return int64(w.Size) + 1
@@ -170,19 +186,19 @@ func ParseWindow(args map[string]any, list string, key Key, maxSize int) (w Wind
 }
 
 // parsePlace returns the place in an argument, if there is one.
-func parsePlace(args map[string]any, list string, key Key, argument string) (p place, err error) {
+func parsePlace(args map[string]any, list string, key Key, argument string) (unique.Handle[place], error) {
 	if args[argument] == nil {
-		return p, nil
+		return nowhere, nil
 	}
 	cursor, err := scalar.UnmarshalString(args[argument])
 	if err != nil {
-		return p, err
+		return nowhere, err
 	}
-	var ok bool
-	if p.id, p.sorted, ok = ParseCursor(list, key, cursor); !ok {
-		return place{}, apierror.BadInput(argument, "%q is not a cursor of this list with this order and filter", apierror.Clip(cursor))
+	id, sorted, ok := ParseCursor(list, key, cursor)
+	if !ok {
+		return nowhere, apierror.BadInput(argument, "%q is not a cursor of this list with this order and filter", apierror.Clip(cursor))
 	}
-	return p, nil
+	return unique.Make(place{id, sorted}), nil
 }
 
 // TooLong returns the BAD_USER_INPUT error about an argument that asks for more items than a page holds.

@@ -1,9 +1,12 @@
 package keyset
 
 import (
+	"iter"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
+	"unique"
 )
 
 // List is where the rows of a list are, and how they are counted.
@@ -13,6 +16,8 @@ type List struct {
 	Join   string // the table of the nodes, t, as it follows From in a statement; "": it is From
 	Parent string // the column that has the id of the row that the list belongs to; "": it is that of a whole table
 	ID     string // the column that has the ids of the nodes, by which the list is sorted at last
+	Tree   *Tree  // that the table below, of which From is made, has; nil: From is a table of the database
+	Where  string // which rows of From there are; "": all
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
 	// Words is by what its nodes are found; nil: nothing is searched there.
@@ -36,6 +41,15 @@ type Statement struct {
 	Args []any
 	// Limit is how many rows are enough: once so many have been read, the statement is not run. 0: it is.
 	Limit int
+	// Few says what is run instead where there are few rows of some kind; nil: nothing.
+	Few *Few
+}
+
+// Few is a statement that is run in place of another where the least of the numbers that Count selects is below Below.
+type Few struct {
+	Count   Statement
+	Below   int64
+	Instead Statement
 }
 
 // Rows returns the statements that read the windows of a group of lists, one row more of each than it holds. They select columns, such
@@ -55,9 +69,9 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 	if l.Parent == "" {
 		return []Statement{{Text: l.window(key, columns), Args: key.args(nil)}}
 	}
-	columns = append(columns, l.Parent+" AS parent_id")
+	columns = append(columns, l.Parent+" AS list_parent")
 	one, same := l.window(key, columns), key.args(nil)
-	if l.Few || min(len(group), maxArms)*size(one, same) > maxBytes {
+	if l.Few || l.Tree != nil || min(len(group), maxArms)*size(one, same) > maxBytes {
 		return l.numbered(key, parents(group), columns)
 	}
 	const arm, union = "SELECT * FROM (", ") AS list UNION ALL " // SQLite takes no arms in parentheses
@@ -97,16 +111,16 @@ func (l *List) window(key Key, columns []string) string {
 func (l *List) where(key Key, parent string) string {
 	conditions := make([]string, 0, 4)
 	filter, _ := key.Filter.split()
-	for _, condition := range []string{parent, filter} {
+	for _, condition := range []string{parent, l.Where, filter} {
 		if condition != "" {
 			conditions = append(conditions, condition)
 		}
 	}
 	w := key.Window
-	if w.after.given() {
+	if w.after != nowhere {
 		conditions = append(conditions, l.beyond(key, !key.Order.Descending, !w.Last))
 	}
-	if w.before.given() {
+	if w.before != nowhere {
 		conditions = append(conditions, l.beyond(key, key.Order.Descending, w.Last))
 	}
 	if len(conditions) == 0 {
@@ -149,11 +163,17 @@ func (l *List) order(key Key) string {
 func (k Key) places(args []any) []any {
 	_, filter := k.Filter.split()
 	args = append(args, filter...)
-	for _, p := range []place{k.Window.after, k.Window.before} {
+	for _, at := range []unique.Handle[place]{k.Window.after, k.Window.before} {
+		if at == nowhere {
+			continue
+		}
+		p := at.Value()
 		switch {
-		case !p.given():
 		case k.Order.By == nil:
 			args = append(args, p.id)
+		case k.Order.By.Number:
+			n, _ := strconv.ParseInt(p.sorted, 10, 64) // it is one: see has
+			args = append(args, n, n, p.id)
 		case k.Order.By.Time:
 			args = append(args, plainTime(p.sorted), plainTime(p.sorted), p.id)
 		default:
@@ -172,14 +192,35 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	for i, column := range columns {
 		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
 	}
-	text := "SELECT " + strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
+	text := strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
 		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + l.From + l.Join
-	const limit = ") AS ranked WHERE place <= ? ORDER BY parent_id, place"
+	const limit = ") AS ranked WHERE place <= ? ORDER BY list_parent, place"
 	var all []Statement
-	for marks, args := range In(parents) {
-		all = append(all, Statement{Text: text + l.where(key, l.Parent+" IN ("+marks+")") + limit, Args: key.args(args)})
+	for of := range l.of(parents, key) {
+		all = append(all, Statement{Text: of.begin + text + l.where(key, of.condition) + limit, Args: key.args(of.args)})
 	}
 	return all
+}
+
+// some is what a statement has about some parents: how it begins, a condition, and the arguments of both.
+type some struct {
+	begin, condition string
+	args             []any
+}
+
+// of yields it for at most MaxKeys parents at a time. The table below has no rows of other parents.
+func (l *List) of(parents []int64, key Key) iter.Seq[some] {
+	return func(yield func(some) bool) {
+		for marks, args := range In(parents) {
+			s := some{"SELECT ", l.Parent + " IN (" + marks + ")", args}
+			if l.Tree != nil {
+				s = some{begin: l.Tree.below(marks), args: append(args, key.Depth)}
+			}
+			if !yield(s) {
+				return
+			}
+		}
+	}
 }
 
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
@@ -193,10 +234,10 @@ func (l *List) Count(group []Key) []Statement {
 		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + l.where(key, ""), Args: key.places(nil)}}
 	}
 	var all []Statement
-	for marks, args := range In(parents(group)) {
+	for of := range l.of(parents(group), key) {
 		all = append(all, Statement{
-			Text: "SELECT COUNT(*), " + l.Parent + " FROM " + from + l.where(key, l.Parent+" IN ("+marks+")") + " GROUP BY " + l.Parent,
-			Args: key.places(args),
+			Text: of.begin + "COUNT(*), " + l.Parent + " FROM " + from + l.where(key, of.condition) + " GROUP BY " + l.Parent,
+			Args: key.places(of.args),
 		})
 	}
 	return all

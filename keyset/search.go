@@ -3,6 +3,7 @@ package keyset
 import (
 	"slices"
 	"strings"
+	"unique"
 )
 
 // Search is what somebody looks for in a list. Its zero value is nothing: then the list has all of its rows.
@@ -36,6 +37,21 @@ type Words struct {
 	Name  string // the column of the nodes' table that may begin with a phrase, such as t.name
 }
 
+// has returns the condition that the node with an id has a word that begins with another.
+func (w *Words) has(id, word string) (condition string, from, end any) {
+	condition, from, end = matches("s", word)
+	return "EXISTS (SELECT 1 FROM " + w.Table + " s WHERE s." + w.Node + " = " + id + " AND " + condition + ")", from, end
+}
+
+// matches returns the condition that the word in a table begins with another.
+func matches(table, word string) (condition string, from, end any) {
+	end, _ = successor(word)
+	return table + ".word >= ? AND " + table + ".word < ?", word, end
+}
+
+// fewRows is how many rows take about as long to be sorted as it takes to find a page of them among others.
+const fewRows int64 = 3000
+
 // Relevance is the order of what is found: first the rows that begin with the phrase, by this, so that the first of them is the phrase;
 // then all others, by the least of their words that begins with the search's longest word. Each of the two has an index. What a
 // row is sorted by tells, in its first byte, to which of them it belongs.
@@ -55,8 +71,7 @@ func (l *List) searched(key Key) Key {
 		return key
 	}
 	for word := range strings.FieldsSeq(key.Search.words) {
-		end, _ := successor(word)
-		key.Filter = key.Filter.And("EXISTS (SELECT 1 FROM "+l.Words.Table+" w WHERE w."+l.Words.Node+" = "+l.ID+" AND w.word >= ? AND w.word < ?)", word, end)
+		key.Filter = key.Filter.And(l.Words.has(l.ID, word))
 	}
 	return key
 }
@@ -89,13 +104,15 @@ func (l *List) found(key Key, columns []string) (all []Statement) {
 // within returns the window of one half of the rows; reached reports whether there is any.
 func (k Key) within(half byte) (w Window, reached bool) {
 	w = k.Window
-	for p, after := range map[*place]bool{&w.after: true, &w.before: false} {
-		switch {
-		case !p.given():
+	for at, after := range map[*unique.Handle[place]]bool{&w.after: true, &w.before: false} {
+		if *at == nowhere {
+			continue
+		}
+		switch p := at.Value(); {
 		case p.sorted[0] == half:
-			p.sorted = p.sorted[1:]
+			*at = unique.Make(place{p.id, p.sorted[1:]})
 		case (p.sorted[0] < half) == (after != k.Order.Descending): // all of the half is beyond the place
-			*p = place{}
+			*at = nowhere
 		default:
 			return w, false
 		}
@@ -112,35 +129,51 @@ func (l *List) begun(key Key, columns []string) Statement {
 	return Statement{Text: l.window(key, append(columns, "CONCAT('0', "+name+") AS sort_key")), Args: key.args(nil)}
 }
 
-// matched reads the others. Databases take a condition with EXISTS for a join, and begin with what seems to be the least of the tables,
-// as if all rows were read. So the words are read alone, in the order of their index, and the conditions are subqueries that have one
-// value; with a filter, which may be what leaves the fewest rows, they may choose.
+// matched reads the others. A database begins with the table of which a condition seems to leave the fewest rows, as if all of them were
+// read, and then sorts. So the words that match are gone through in the order of their index, until the window is full, and what else
+// a row has to meet is hidden in a CASE. But where few rows meet one of these conditions, it is begun with those.
 func (l *List) matched(key Key, columns []string) Statement {
-	w, filter := l.Words, key.Filter
+	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
 	word, others := key.Search.split()
-	end, _ := successor(word)
-	from, _ := successor(key.Search.phrase)
-	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = w." + w.Node + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
-	key.Filter = Filter{}.And("w.word >= ? AND w.word < ?", word, end).And(least+" = w.word", word)
-	for _, other := range others {
-		end, _ := successor(other)
-		key.Filter = key.Filter.And(least+" < ?", other, end)
-	}
-	key.Order.By = &Sort{Column: "w.word"}
+	filter, values := key.Filter.split()
+	join := " JOIN " + l.From + " ON " + l.ID + " = " + words.ID
 	columns = append(columns, "CONCAT('1', w.word) AS sort_key")
-	words := &List{From: w.Table + " w", ID: "w." + w.Node}
-	join := " JOIN " + l.From + " ON " + l.ID + " = w." + w.Node
-	// Not as a range, for which MariaDB would read an index of the names.
-	apart := "CASE WHEN " + w.Name + " < ? OR " + w.Name + " >= ? THEN 1 END"
-	if condition, args := filter.split(); condition != "" {
-		words.Join = join
-		key.Filter = key.Filter.And(apart+" = 1", key.Search.phrase, from).And(condition, args...)
-		return Statement{Text: words.window(key, columns), Args: key.args(nil)}
+	key.Order.By = &Sort{Column: "w.word"}
+
+	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + words.ID + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
+	end, _ := successor(key.Search.phrase)
+	apart := "(" + w.Name + " < ? OR " + w.Name + " >= ?)" // from those that begin with the phrase
+	hidden, args := least+" = w.word", []any{word}
+	few := key
+	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase, end)
+	var numbers []string
+	var counted []any
+	for _, other := range others {
+		condition, from, end := matches("w", other)
+		hidden, args = hidden+" AND "+least+" < ?", append(args, from, end)
+		few.Filter = few.Filter.And(w.has(words.ID, other))
+		numbers, counted = append(numbers, w.Table+" w WHERE "+condition), append(counted, from, end, fewRows)
 	}
-	key.Filter = key.Filter.And("(SELECT "+apart+" FROM "+l.From+" WHERE "+l.ID+" = w."+w.Node+") = 1", key.Search.phrase, from)
-	return Statement{
-		Text: "SELECT " + strings.Join(columns, ", ") + " FROM (" + words.window(key, []string{"w.word", "w." + w.Node}) + ") w" + join +
+	one := "SELECT 1 FROM " + l.From + " WHERE " + l.ID + " = " + words.ID + " AND " + apart
+	args = append(args, key.Search.phrase, end)
+	if filter != "" {
+		one, args = one+" AND "+filter, append(args, values...)
+		few.Filter = few.Filter.And(filter, values...)
+		numbers, counted = append(numbers, l.From+" WHERE "+filter), append(append(counted, values...), fewRows)
+	}
+	key.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND ("+one+") = 1 THEN TRUE END", args...)
+	s := Statement{
+		Text: "SELECT " + strings.Join(columns, ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") w" + join +
 			" ORDER BY " + words.order(key),
 		Args: key.args(nil),
 	}
+	if len(numbers) > 0 {
+		words.Join = join
+		for i, of := range numbers {
+			numbers[i] = "SELECT COUNT(*) FROM (SELECT 1 FROM " + of + " LIMIT ?) c"
+		}
+		s.Few = &Few{Count: Statement{Text: strings.Join(numbers, " UNION ALL "), Args: counted}, Below: fewRows,
+			Instead: Statement{Text: words.window(few, columns), Args: few.args(nil)}}
+	}
+	return s
 }

@@ -2,14 +2,17 @@
 package metrics
 
 import (
+	"bytes"
 	"cmp"
 	"database/sql"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	victoria "github.com/VictoriaMetrics/metrics"
 
 	"rollcall/operation"
 	"rollcall/session"
@@ -17,55 +20,72 @@ import (
 
 // Metrics are one server's. Names and labels are the same whatever clients send, so that no client can make them grow.
 type Metrics struct {
-	registry              *prometheus.Registry
-	add                   promauto.Factory
-	operations, retries   *prometheus.CounterVec
-	durations, statements *prometheus.HistogramVec
-	unknown               prometheus.Counter
+	operations map[outcome]*victoria.Counter
+	timed      map[string]timed // by type
+	unknown    *victoria.Counter
+
+	pools map[string]*sql.DB
+	began time.Time
+
+	page     sync.Mutex // held while a page is made, or a family added
+	families []family   // by name
+	readings readings
+}
+
+// outcome is what operations are counted by.
+type outcome struct {
+	kind   string
+	result operation.Result
+}
+
+// timed is what is known of a type of operation that ends by itself.
+type timed struct {
+	retries               *victoria.Counter
+	durations, statements *victoria.PrometheusHistogram
+}
+
+// family is the metrics of one name. What describes them is ours: the library can name their type alone.
+type family struct {
+	name, kind, help string
+	set              *victoria.Set
 }
 
 // New returns metrics of operations, of the process, and of the database's pools, by their names.
 func New(pools map[string]*sql.DB) *Metrics {
-	registry := prometheus.NewRegistry()
-	add := promauto.With(registry)
-	m := &Metrics{
-		registry: registry,
-		add:      add,
-		operations: add.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_operations_total",
-			Help: "Operations that have ended, by type (query, mutation, subscription; unknown: refused before it could be told) and result (ok, partial: data and errors, error: no data, refused: not run).",
-		}, []string{"type", "result"}),
-		retries: add.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_operation_retries_total",
-			Help: "How often queries and mutations were run again after a conflict in the database.",
-		}, []string{"type"}),
-		durations: add.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "rollcall_operation_duration_seconds",
-			Help:    "How long queries and mutations took until their answer was complete.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"type"}),
-		statements: add.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "rollcall_operation_statements",
-			Help:    "How many SQL statements queries and mutations ran, in all attempts.",
-			Buckets: []float64{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 144},
-		}, []string{"type"}),
-		unknown: add.NewCounter(prometheus.CounterOpts{
-			Name: "rollcall_unknown_outcomes_total",
-			Help: "Mutations of which it could not be told in time whether they were stored.",
-		}),
+	m := &Metrics{operations: map[outcome]*victoria.Counter{}, timed: map[string]timed{}, pools: pools, began: time.Now()}
+	operations := m.family("rollcall_operations_total", "counter",
+		"Operations that have ended, by type (query, mutation, subscription; unknown: refused before it could be told) and result (ok, partial: data and errors, error: no data, refused: not run).")
+	retries := m.family("rollcall_operation_retries_total", "counter",
+		"How often queries and mutations were run again after a conflict in the database.")
+	durations := m.family("rollcall_operation_duration_seconds", "histogram",
+		"How long queries and mutations took until their answer was complete.")
+	statements := m.family("rollcall_operation_statements", "histogram",
+		"How many SQL statements queries and mutations ran, in all attempts.")
+	m.unknown = m.family("rollcall_unknown_outcomes_total", "counter",
+		"Mutations of which it could not be told in time whether they were stored.").NewCounter("rollcall_unknown_outcomes_total")
+
+	// All are there from 0 on, or the first one would be no increase.
+	count := func(kind string, result operation.Result) {
+		m.operations[outcome{kind, result}] = operations.NewCounter(fmt.Sprintf(`rollcall_operations_total{result=%q,type=%q}`, result, kind))
 	}
-	for _, typ := range []string{"query", "mutation"} { // from 0 on, or the first one would be no increase
-		m.retries.WithLabelValues(typ)
-		m.durations.WithLabelValues(typ)
-		m.statements.WithLabelValues(typ)
+	for _, kind := range []string{"query", "mutation", "subscription"} {
 		for _, result := range []operation.Result{operation.ResultOK, operation.ResultPartial, operation.ResultError, operation.ResultRefused} {
-			m.operations.WithLabelValues(typ, string(result))
+			count(kind, result)
 		}
 	}
-	m.operations.WithLabelValues("unknown", string(operation.ResultRefused))
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for name, pool := range pools {
-		registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
+	count("unknown", operation.ResultRefused)
+	for _, kind := range []string{"query", "mutation"} { // a subscription lasts as long as its client wants
+		m.timed[kind] = timed{
+			retries: retries.NewCounter(fmt.Sprintf(`rollcall_operation_retries_total{type=%q}`, kind)),
+			durations: durations.NewPrometheusHistogramExt(fmt.Sprintf(`rollcall_operation_duration_seconds{type=%q}`, kind),
+				[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}),
+			statements: statements.NewPrometheusHistogramExt(fmt.Sprintf(`rollcall_operation_statements{type=%q}`, kind),
+				[]float64{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 144}),
+		}
+	}
+	m.addProcess()
+	for name := range pools {
+		m.addPool(name)
 	}
 	return m
 }
@@ -75,28 +95,57 @@ func (m *Metrics) Observe(op session.Operation, r operation.Report) {
 	if r.Unknown {
 		m.unknown.Inc()
 	}
-	m.operations.WithLabelValues(cmp.Or(op.Kind, "unknown"), string(r.Result)).Inc()
-	timed := op.Kind == "query" || op.Kind == "mutation" // a subscription lasts as long as its client wants
-	if timed && r.Result != operation.ResultRefused {
-		m.durations.WithLabelValues(op.Kind).Observe(r.Duration.Seconds())
-		m.statements.WithLabelValues(op.Kind).Observe(float64(r.Statements))
-		m.retries.WithLabelValues(op.Kind).Add(float64(max(r.Attempts, 1) - 1))
+	m.operations[outcome{cmp.Or(op.Kind, "unknown"), r.Result}].Inc()
+	if t, ok := m.timed[op.Kind]; ok && r.Result != operation.ResultRefused {
+		t.durations.Update(r.Duration.Seconds())
+		t.statements.Update(float64(r.Statements))
+		t.retries.Add(max(r.Attempts, 1) - 1)
 	}
 }
 
 // Gauge adds a metric with one label, whose value is called whenever the metrics are read.
 func (m *Metrics) Gauge(name, help string, value func() int, label, labelValue string) {
-	m.add.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{label: labelValue}},
-		func() float64 { return float64(value()) })
+	m.family(name, "gauge", help).NewGauge(fmt.Sprintf(`%s{%s=%q}`, name, label, labelValue), func() float64 { return float64(value()) })
 }
 
 // Counter adds a count since the process began, which is asked for whenever the metrics are read.
 func (m *Metrics) Counter(name, help string, value func() int64) {
-	m.add.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+	m.family(name, "counter", help).NewGauge(name, func() float64 { return float64(value()) })
+}
+
+// family returns the metrics of a name, which its first caller describes.
+func (m *Metrics) family(name, kind, help string) *victoria.Set {
+	m.page.Lock()
+	defer m.page.Unlock()
+	i, known := slices.BinarySearchFunc(m.families, name, func(f family, name string) int { return strings.Compare(f.name, name) })
+	if !known {
+		m.families = slices.Insert(m.families, i, family{name, kind, help, victoria.NewSet()})
+	}
+	return m.families[i].set
 }
 
 // ServeHTTP shows the metrics.
-func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}).ServeHTTP(w, r)
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write(m.text())
+}
+
+// text returns the metrics in Prometheus's text format. It is made for one reader at a time, however many there are.
+func (m *Metrics) text() []byte {
+	m.page.Lock()
+	defer m.page.Unlock()
+	m.readings = read(m.began)
+	m.readings.pools = map[string]sql.DBStats{}
+	for name, pool := range m.pools {
+		m.readings.pools[name] = pool.Stats()
+	}
+	var text, samples bytes.Buffer
+	for _, f := range m.families {
+		samples.Reset()
+		if f.set.WritePrometheus(&samples); samples.Len() > 0 { // not every system tells everything
+			fmt.Fprintf(&text, "# HELP %s %s\n# TYPE %[1]s %[3]s\n%[4]s", f.name, f.help, f.kind, &samples)
+		}
+	}
+	return text.Bytes()
 }

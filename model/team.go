@@ -57,6 +57,7 @@ type TeamConnection = keyset.Connection[TeamEdge, Team]
 // TeamMemberEdge is a member of a team.
 type TeamMemberEdge struct {
 	keyset.Edge[User]
+	TeamID            *int64
 	Role              Role
 	JoinedAt          time.Time
 	MembershipID      int64

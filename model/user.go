@@ -95,3 +95,12 @@ func (e *UserTeamEdge) GlobalMembershipID() string { return keyset.ID("Membershi
 
 // UserTeamConnection is a page of the teams that a user is in.
 type UserTeamConnection = keyset.Connection[UserTeamEdge, Team]
+
+// AllReportsEdge is a user below another.
+type AllReportsEdge struct {
+	keyset.Edge[User]
+	Depth int64
+}
+
+// AllReportsConnection is a page of all users below another.
+type AllReportsConnection = keyset.Connection[AllReportsEdge, User]

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/fold"
 	"rollcall/keyset"
 	"rollcall/model"
 )
@@ -53,11 +54,7 @@ func (p *page) parse(variables json.RawMessage) (after int64, err error) {
 	if err := json.Unmarshal(variables, p); err != nil {
 		return 0, err
 	}
-	after, _, ok := keyset.ParseCursor("Query.users", keyset.Key{}, p.After)
-	if !ok {
-		err = fmt.Errorf("%q is not a cursor of users", p.After)
-	}
-	return after, err
+	return parseID(p.After) // which is all that it takes
 }
 
 // parseID returns the number in the global id of a user.
@@ -255,7 +252,7 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 	if err != nil {
 		return nil, err
 	}
-	const update = "UPDATE users SET name = ?, updated_at = ? WHERE id = ?"
+	const update = "UPDATE users SET name = ?, name_folded = ?, version = version + 1, updated_at = ? WHERE id = ?"
 	for _, query := range []string{update, teamsOf("?")} {
 		if _, err := s.writes.prepare(ctx, query); err != nil {
 			return nil, err
@@ -268,7 +265,7 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 	defer func() { _ = begun.Rollback() }() // nothing, after COMMIT
 	tx := transaction{begun, s.writes}
 	s.statements.Inc()
-	result, err := tx.ExecContext(ctx, update, v.Name, time.Now().UTC().Truncate(time.Microsecond), id)
+	result, err := tx.ExecContext(ctx, update, v.Name, fold.Text(v.Name), time.Now().UTC().Truncate(time.Microsecond), id)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
 
-	"rollcall/keyset"
 	"rollcall/model"
 )
 
@@ -21,17 +21,19 @@ const (
 	teamsOfUser = 3
 )
 
-// Load fills an empty, migrated directory.
+// Load fills an empty, migrated directory. Words and counts are Derive's.
 func Load(db *gorm.DB) error {
 	created := time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)
 	users, teams := make([]model.User, Users), make([]model.Team, Teams)
 	var memberships []model.Membership
 	for i := range teams {
 		teams[i] = model.Team{ID: int64(i + 1), Name: fmt.Sprintf("Team of %d", i+1), CreatedAt: created, UpdatedAt: created}
+		teams[i].Fold()
 	}
 	for i := range users {
 		id := int64(i + 1)
 		users[i] = model.User{ID: id, Name: fmt.Sprintf("Given Family %d", id), Email: fmt.Sprintf("user.%d@example.com", id), CreatedAt: created, UpdatedAt: created}
+		users[i].Fold()
 		if i > 0 {
 			manager := int64((i-1)/fanOut + 1)
 			users[i].ManagerID = &manager
@@ -62,6 +64,9 @@ type Workload struct {
 // The names of the users in Aliases, in whose order encoding/json sorts them.
 const aliases = "abcdefghijklmnopqrst"
 
+// names counts the new names, of which each is another than any user has: to store what is stored is no work.
+var names atomic.Int64
+
 // All returns the workloads, those that change something last.
 func All() []Workload {
 	return []Workload{
@@ -85,7 +90,7 @@ func All() []Workload {
 			"mutation", "updateUser and its teams",
 			`mutation($id: ID!, $name: String!) { updateUser(input: {id: $id, name: $name}) { user { id name teams { nodes { id name } } } } }`,
 			func(r *rand.Rand) map[string]any {
-				return map[string]any{"id": user(r), "name": fmt.Sprint("Name ", r.IntN(1e6))}
+				return map[string]any{"id": user(r), "name": fmt.Sprint("Name ", 1_000_000+names.Add(1))}
 			},
 		},
 	}
@@ -108,9 +113,12 @@ func user(r *rand.Rand) string { return model.UserID(1 + r.Int64N(Users)) }
 
 func one(r *rand.Rand) map[string]any { return map[string]any{"id": user(r)} }
 
+// After is the number of a user, in the place of that user's cursor: each server has cursors of its own.
+type After int64
+
 // page starts after a random user that a whole page follows.
 func page(r *rand.Rand) map[string]any {
-	return map[string]any{"after": keyset.Cursor("Query.users", keyset.Key{}, 1+r.Int64N(Users-1001), "")}
+	return map[string]any{"after": After(1 + r.Int64N(Users-1001))}
 }
 
 func aliased() string {

@@ -98,6 +98,34 @@ test("relay-compiler compiles fragments with pagination and a list of documents,
   });
 });
 
+test("the schema keeps graphql-eslint's rules of the Relay specification, which find what breaks them", async () => {
+  const config = `
+    import graphql from "@graphql-eslint/eslint-plugin";
+    export default [{
+      files: ["*.graphql"],
+      plugins: { "@graphql-eslint": graphql },
+      languageOptions: { parser: graphql.parser, parserOptions: { graphQLConfig: { schema: "schema.graphql" } } },
+      rules: {
+        "@graphql-eslint/relay-arguments": ["error", { includeBoth: true }],
+        "@graphql-eslint/relay-connection-types": "error",
+        "@graphql-eslint/relay-edge-types": ["error", { listTypeCanWrapOnlyEdgeType: false }], // connections have nodes too
+        "@graphql-eslint/relay-page-info": "error",
+      },
+    }];`;
+  const { folder, tool, read } = await project({ "eslint.config.mjs": config });
+  await tool("eslint", "schema.graphql");
+  const schema = await read("schema.graphql");
+  for (const [from, to, rule] of [
+    [/ last: Int$/m, " final: Int", /relay-arguments/],
+    [/^type UserConnection /m, "union UserConnection = User\ntype Users ", /relay-connection-types/],
+    [/cursor: String!/, "cursor: [String!]", /relay-edge-types/],
+    ["hasPreviousPage: Boolean!", "hasPreviousPage: Boolean", /relay-page-info/],
+  ]) {
+    await writeFile(join(folder, "schema.graphql"), schema.replace(from, to));
+    await assert.rejects(tool("eslint", "schema.graphql"), rule);
+  }
+});
+
 test("GraphQL Code Generator writes types that TypeScript accepts, and a list of documents, which are served", async () => {
   const { folder, tool, read } = await project({
     "codegen.json": {

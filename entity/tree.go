@@ -1,0 +1,159 @@
+package entity
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/keyset"
+	"rollcall/scalar"
+)
+
+// depthArgument says how far below its parent a list of what is below goes.
+const depthArgument = "maxDepth"
+
+// maxFiltered is how many objects below another may be filtered: no index leads to those that a filter leaves.
+const maxFiltered = 10_000
+
+// Above declares a relation to the objects above an object, the nearest first, in the tree in which a column has the number of the
+// next one, or NULL. It has keyset.MaxDepth of them at most, and ends where the tree runs in a circle.
+func Above[T any](o *Object[T], name, column string) {
+	tree := &keyset.Tree{Table: o.table, Parent: column}
+	type row struct {
+		object T
+		below  int64
+	}
+	source := batch.NewSource(func(ctx context.Context, ids []int64, columns batch.Columns) (map[int64][]*T, error) {
+		targets, selected := qualified(o, "t.", columns, nil)
+		rows, err := read(ctx, tree.Above(ids, selected), len(selected)+1, func(r *row, to []any) {
+			for i, target := range targets {
+				to[i] = target(&r.object)
+			}
+			to[len(targets)] = integer{&r.below}
+		})
+		if err != nil {
+			return nil, err
+		}
+		above := make(map[int64][]*T, len(ids))
+		for _, id := range ids {
+			above[id] = []*T{}
+		}
+		loader := o.byID.Loader(ctx)
+		for _, r := range rows {
+			id := o.ID(&r.object)
+			if id == r.below || slices.ContainsFunc(above[r.below], func(t *T) bool { return o.ID(t) == id }) {
+				continue
+			}
+			loader.Prime(id, &r.object)
+			above[r.below] = append(above[r.below], &r.object)
+		}
+		return above, nil
+	})
+	o.schema.add(func() batch.Field {
+		return batch.Relation(o.name, name, source, batch.Key(func(t *T) (int64, bool) { return o.ID(t), true })).From()
+	})
+}
+
+// Below declares a relation to the list of all objects below an object, in the tree in which a column has the number of the next
+// one above. It is sorted by their depth, the first ones' being 1, which its edges have in a field depth.
+func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *Object[E], column string, depth func(*E) *int64) {
+	Int(edges, "depth", depth)
+	l := newList(o.schema, o.name, name, o, edges, keyset.List{
+		From: "below e", Join: " JOIN " + o.table + " t ON t.id = e.id", Parent: "e.root", ID: "e.id",
+		Tree: &keyset.Tree{Table: o.table, Parent: column},
+	})
+	l.sorts = func() (columns, others []*keyset.Sort) { return nil, nil }
+	l.depth = &keyset.Sort{Name: "DEPTH", Column: "e.depth", Number: true}
+	declareList(o.schema, l, listSource[E, T, PE](l, o, edges), o.parent)
+	connect[E, T, PE](o.schema, edges.prefix(), false)
+}
+
+// Nested lets clients ask a list for what it has of all objects below its parent as well, in the tree in which a column has the
+// number of the next one above: by an argument, an enum of DIRECT, the default, and ALL. What several of them have is there once,
+// as the nearest has it, and of several the one with the lowest number.
+func (l *list) Nested(argument, column string) {
+	all := l.List
+	from, own, other := l.edges, l.own, l.ID[len("e."):]
+	all.Name += "(" + argument + ": " + nested + ")"
+	all.Tree = &keyset.Tree{Table: l.parents, Parent: column, Self: true}
+	all.From = "(SELECT b.root, m.*, ROW_NUMBER() OVER (PARTITION BY b.root, m." + other + " ORDER BY b.depth, b.id) AS nearness FROM below b JOIN " +
+		from + " m ON m." + own + " = b.id) e"
+	all.Where, all.Parent = "e.nearness = 1", "e.root"
+	l.nested, l.nestedBy = &all, argument
+}
+
+// nested is the value of an enum by which a list has what is below its parent too.
+const nested = "ALL"
+
+// parseDepth returns how deep the arguments of a list let it go, and the list of that. The error is BAD_USER_INPUT.
+func (l *list) parseDepth(args batch.Args) (of *keyset.List, depth int32, err error) {
+	switch {
+	case l.nested != nil && args[l.nestedBy] != nil:
+		if which, err := scalar.UnmarshalString(args[l.nestedBy]); err != nil || which != nested {
+			return &l.List, 0, err
+		}
+		return l.nested, keyset.MaxDepth, nil
+	case l.Tree == nil:
+		return &l.List, 0, nil
+	case args[depthArgument] == nil:
+		return &l.List, keyset.MaxDepth, nil
+	}
+	n, err := scalar.UnmarshalInt(args[depthArgument])
+	if err == nil && (n < 1 || n > keyset.MaxDepth) {
+		err = apierror.BadInput(depthArgument, "%s must be 1 to %d, not %d", depthArgument, keyset.MaxDepth, n)
+	}
+	return &l.List, int32(n), err
+}
+
+// listOf returns the list that has a key.
+func (l *list) listOf(key keyset.Key) *keyset.List {
+	if l.nested != nil && key.Depth > 0 {
+		return l.nested
+	}
+	return &l.List
+}
+
+// nearby returns keys of lists of what is below, such that no more of the tree is read than most pages need: the two levels below the
+// place from which they are read. It is for keys of which further returns those for which that is not enough.
+func (l *list) nearby(group []keyset.Key) []keyset.Key {
+	key := group[0]
+	if l.depth == nil || key.Window.Last || key.Filter != (keyset.Filter{}) {
+		return group
+	}
+	depth := key.Window.Number() + 2
+	if depth >= int64(key.Depth) {
+		return group
+	}
+	near := slices.Clone(group)
+	for i := range near {
+		near[i].Depth = int32(depth)
+	}
+	return near
+}
+
+// further reports whether a page of what is nearby is to be read again: it has fewer rows than it holds, and they end where the
+// reading did. sorted is the depth of its last row.
+func further(near keyset.Key, whole keyset.Key, rows int, sorted string) bool {
+	return near.Depth < whole.Depth && !near.Window.Full(rows) && sorted == strconv.Itoa(int(near.Depth))
+}
+
+// checkFiltered refuses a filter of more objects below another than can be filtered. The error is BAD_USER_INPUT.
+func (l *list) checkFiltered(ctx context.Context, group []keyset.Key) error {
+	key := group[0]
+	if l.depth == nil || key.Filter == (keyset.Filter{}) {
+		return nil
+	}
+	whole := make([]keyset.Key, len(group))
+	for i, key := range group {
+		whole[i] = keyset.Key{Parent: key.Parent, Depth: key.Depth}
+	}
+	numbers, err := readNumbers(ctx, &l.List, whole)
+	for _, n := range numbers {
+		if n.rows > maxFiltered {
+			return apierror.BadInput("filter", "%s: a filter is for at most %d below one, and here are %d: set a smaller %s", l.field, maxFiltered, n.rows, depthArgument)
+		}
+	}
+	return err
+}
