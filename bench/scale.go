@@ -185,15 +185,15 @@ func (s scale) compare(ctx context.Context, shape workload.Shape, servers ...*se
 	random := rand.New(rand.NewPCG(1, 2))
 	began := time.Now()
 	for n := 0; n < 50 && n < s.Requests && (n < 2 || time.Since(began) < s.Longest/4); n++ {
-		body := request(shape.Workload, random)
+		variables := shape.Variables(random)
 		var answers [2][]byte
 		for i, to := range servers {
-			if answers[i], err = ask(ctx, http.DefaultClient, to, body); err != nil {
+			if answers[i], err = ask(ctx, http.DefaultClient, to, to.request(shape.Workload, variables)); err != nil {
 				return c, err
 			}
 		}
 		if !bytes.Equal(answers[0], answers[1]) {
-			return c, fmt.Errorf("the servers do not agree on %s:\n%.2000s\n%.2000s", body, answers[0], answers[1])
+			return c, fmt.Errorf("the servers do not agree on %v:\n%.2000s\n%.2000s", variables, answers[0], answers[1])
 		}
 	}
 	const turns = 4 // so that both have their share of what else the machine does
@@ -229,7 +229,7 @@ func (s scale) measure(ctx context.Context, w workload.Workload, to *server, req
 		return c, nil, err
 	}
 	for began := time.Now(); len(latencies) < requests && (len(latencies) == 0 || time.Since(began) < longest); {
-		body := request(w, random)
+		body := to.request(w, w.Variables(random))
 		sent := time.Now()
 		if _, err := ask(ctx, http.DefaultClient, to, body); err != nil {
 			return c, nil, err

@@ -19,10 +19,12 @@ const Revision = 1
 type Size struct{ Users, Teams int }
 
 const (
-	fanOut      = 10 // reports of a manager, and teams in a team
-	roots       = 50 // teams that are in no other
 	teamsOfUser = 3
 
+	// FanOut is how many reports a manager has, and how many teams are in a team.
+	FanOut = 10
+	// Roots are the teams that are in no other: those with the lowest ids.
+	Roots = 50
 	// Largest is the id of the team that every hundredth user is in.
 	Largest = 1
 )
@@ -65,7 +67,7 @@ func (s Size) User(id int64) *model.User {
 		Location: &place.city, TimeZone: &place.zone, Status: model.StatusActive, Version: 1 + int64(r.IntN(4)),
 	}
 	if id > 1 {
-		u.ManagerID = new((id-2)/fanOut + 1)
+		u.ManagerID = new((id-2)/FanOut + 1)
 	}
 	if r.IntN(10) < 6 {
 		u.Phone = new(fmt.Sprintf("+49 30 %07d", r.IntN(1e7)))
@@ -96,8 +98,8 @@ func (s Size) Team(id int64) *model.Team {
 	if r.IntN(2) == 0 {
 		t.Description = new("What " + name + " is for.")
 	}
-	if id > roots {
-		t.ParentID = new((id-roots-1)/fanOut + 1)
+	if id > Roots {
+		t.ParentID = new((id-Roots-1)/FanOut + 1)
 	}
 	t.CreatedAt = began.Add(time.Duration(r.Int64N(int64(ended.Sub(began))))).Truncate(time.Microsecond)
 	t.UpdatedAt = t.CreatedAt.Add(time.Duration(r.Int64N(int64(ended.AddDate(0, 2, 0).Sub(t.CreatedAt))))).Truncate(time.Microsecond)

@@ -16,8 +16,8 @@ import (
 
 // asked is the variables of all shapes.
 type asked struct {
-	After, Before, Text, Team string
-	From, To                  time.Time
+	After, Before, Text, Team, ID string
+	From, To                      time.Time
 }
 
 // place returns the arguments of a page that begins at a cursor of the list by name.
@@ -111,6 +111,8 @@ func (s *server) scale(operations map[string]operation) {
 				}
 			}
 			switch {
+			case v.ID != "":
+				return s.below(ctx, shape.Name, v.ID)
 			case listed:
 				return s.listed(ctx, list, v)
 			case counted:
@@ -189,4 +191,26 @@ func (s *server) found(ctx context.Context, text, filter string, args ...any) (a
 		err = s.read(ctx, &page, query, all)
 	}
 	return &page, err
+}
+
+// below reads those who are below a manager in the tree, or in the teams below a team.
+func (s *server) below(ctx context.Context, shape, id string) (any, error) {
+	n, err := number(id)
+	if err != nil {
+		return nil, err
+	}
+	var page usersPage
+	if shape == "membersOfAll" {
+		err = s.read(ctx, &page, "WITH RECURSIVE below (id) AS (SELECT id FROM teams WHERE id = ? UNION ALL SELECT t.id FROM below b JOIN teams t ON t.parent_id = b.id)"+
+			" SELECT DISTINCT u.id, u.name, u.email FROM below b JOIN memberships m ON m.team_id = b.id JOIN users u ON u.id = m.user_id ORDER BY u.id LIMIT 20", []any{n})
+		return map[string]any{"team": map[string]any{"members": page.Users}}, err
+	}
+	limit := pageSize
+	if shape == "100BelowTop" {
+		limit = 100
+	}
+	err = s.read(ctx, &page, "WITH RECURSIVE below (id, depth) AS (SELECT id, 1 FROM users WHERE manager_id = ? UNION ALL"+
+		" SELECT u.id, b.depth + 1 FROM below b JOIN users u ON u.manager_id = b.id WHERE b.depth < 3)"+
+		" SELECT u.id, u.name, u.email FROM below b JOIN users u ON u.id = b.id ORDER BY b.depth, u.id LIMIT ?", []any{n, limit})
+	return map[string]any{"user": map[string]any{"allReports": page.Users}}, err
 }

@@ -45,6 +45,11 @@ func Shapes(s population.Size) []Shape {
 		return Shape{Workload{name, what, `query($text: String!) { users(filter: ` + filter + order + `)` + fields, variables}, scans}
 	}
 	part := text(func(r *rand.Rand) string { return []string{"lope", "ström", "ARCIA", "ski", "né"}[r.IntN(5)] })
+	managed := func(name, what string, first int, id func(*rand.Rand) int64) Shape {
+		query := fmt.Sprintf(`query($id: ID!) { user(id: $id) { allReports(first: %d)%s }`, first, fields)
+		return Shape{Workload{name, what, query, func(r *rand.Rand) map[string]any { return map[string]any{"id": model.UserID(id(r))} }}, false}
+	}
+	top := func(*rand.Rand) int64 { return 1 }
 	return []Shape{
 		{Workload{"after", "after anyone, by name", `query($after: String) { users(first: 20, after: $after, orderBy: {field: NAME})` + fields, cursor("after")}, false},
 		{Workload{"before", "before anyone, by name", `query($before: String) { users(last: 20, before: $before, orderBy: {field: NAME})` + fields, cursor("before")}, false},
@@ -63,6 +68,9 @@ func Shapes(s population.Size) []Shape {
 			return map[string]any{"team": keyset.ID("Team", population.Largest)}
 		}}, false},
 		{Workload{"count", "totalCount of all", `{ users { totalCount } }`, nothing}, false},
+		managed("belowTop", "20 of all below the top", 20, top),
+		managed("100BelowTop", "100 of all below the top", 100, top),
+		managed("belowAny", "20 of all below any manager", 20, func(r *rand.Rand) int64 { return 1 + r.Int64N(max(int64(s.Users/population.FanOut)-1, 1)) }),
 
 		filtered("contains", "name contains", `{name: {contains: $text}}`, ``, true, part),
 		filtered("endsWith", "name ends so", `{name: {endsWith: $text}}`, ``, true, part),
@@ -74,6 +82,9 @@ func Shapes(s population.Size) []Shape {
 		filtered("departmentByTime", "in a department, the newest first", `{department: {eq: $text}}`, `, orderBy: {field: CREATED_AT, direction: DESC}`, true, department),
 		{Workload{"foundByEmail", "search `lopez mar`, by email", `query($text: String) { users(query: $text, orderBy: {field: EMAIL})` + fields, text(func(*rand.Rand) string { return "lopez mar" })}, true},
 		{Workload{"foundInDepartment", "search `an` in a department", `query($text: String!) { users(query: "an", filter: {department: {eq: $text}})` + fields, department}, true},
+		{Workload{"membersOfAll", "20 of a team and all teams in it", `query($id: ID!) { team(id: $id) { members(first: 20, membership: ALL)` + fields + ` }`, func(r *rand.Rand) map[string]any {
+			return map[string]any{"id": keyset.ID("Team", 1+r.Int64N(population.Roots))}
+		}}, true},
 		{Workload{"countFiltered", "totalCount of a department", `query($text: String!) { users(filter: {department: {eq: $text}}) { totalCount } }`, department}, true},
 		{Workload{"countFound", "totalCount of search `an`", `query($text: String) { users(query: $text) { totalCount } }`, text(func(*rand.Rand) string { return "an" })}, true},
 	}
