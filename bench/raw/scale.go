@@ -202,7 +202,7 @@ func (s *server) below(ctx context.Context, shape, id string) (any, error) {
 	var page usersPage
 	if shape == "membersOfAll" {
 		err = s.read(ctx, &page, "WITH RECURSIVE below (id) AS (SELECT id FROM teams WHERE id = ? UNION ALL SELECT t.id FROM below b JOIN teams t ON t.parent_id = b.id)"+
-			" SELECT DISTINCT u.id, u.name, u.email FROM below b JOIN memberships m ON m.team_id = b.id JOIN users u ON u.id = m.user_id ORDER BY u.id LIMIT 20", []any{n})
+			" SELECT DISTINCT u.id, u.name, u.email FROM below b CROSS JOIN memberships m CROSS JOIN users u WHERE m.team_id = b.id AND u.id = m.user_id ORDER BY u.id LIMIT 20", []any{n})
 		return map[string]any{"team": map[string]any{"members": page.Users}}, err
 	}
 	limit := pageSize
@@ -211,6 +211,6 @@ func (s *server) below(ctx context.Context, shape, id string) (any, error) {
 	}
 	err = s.read(ctx, &page, "WITH RECURSIVE below (id, depth) AS (SELECT id, 1 FROM users WHERE manager_id = ? UNION ALL"+
 		" SELECT u.id, b.depth + 1 FROM below b JOIN users u ON u.manager_id = b.id WHERE b.depth < 3)"+
-		" SELECT u.id, u.name, u.email FROM below b JOIN users u ON u.id = b.id ORDER BY b.depth, u.id LIMIT ?", []any{n, limit})
+		" SELECT u.id, u.name, u.email FROM below b CROSS JOIN users u WHERE u.id = b.id ORDER BY b.depth, u.id LIMIT ?", []any{n, limit})
 	return map[string]any{"user": map[string]any{"allReports": page.Users}}, err
 }
