@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"rollcall/apierror"
 	"rollcall/batch"
@@ -56,15 +57,12 @@ func Above[T any](o *Object[T], name, column string) {
 	})
 }
 
-// What is below is read first, and then the objects: where SQLite has statistics it would go through all objects, as it cannot where
-// it has CROSS JOIN or + 0.
-
 // Below declares a relation to the list of all objects below an object, in the tree in which a column has the number of the next
 // one above. It is sorted by their depth, the first ones' being 1, which its edges have in a field depth.
 func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *Object[E], column string, depth func(*E) *int64) {
 	Int(edges, "depth", depth)
 	l := newList(o.schema, o.name, name, o, edges, keyset.List{
-		From: "below e", Join: " JOIN " + o.table + " t ON t.id = e.id + 0", Parent: "e.root", ID: "e.id",
+		From: "below e", Join: " CROSS JOIN " + o.table + " t", On: "t.id = e.id", Parent: "e.root", ID: "e.id",
 		Tree: &keyset.Tree{Table: o.table, Parent: column},
 	})
 	l.sorts = func() (columns, others []*keyset.Sort) { return nil, nil }
@@ -83,7 +81,8 @@ func (l *list) Nested(argument, column string) {
 	all.Tree = &keyset.Tree{Table: l.parents, Parent: column, Self: true}
 	all.From = "(SELECT b.root, m.*, ROW_NUMBER() OVER (PARTITION BY b.root, m." + other + " ORDER BY b.depth, b.id) AS nearness FROM below b CROSS JOIN " +
 		from + " m WHERE m." + own + " = b.id) e"
-	all.Join += " + 0"
+	join, on, _ := strings.Cut(all.Join, " ON ")
+	all.Join, all.On = strings.Replace(join, " JOIN", " CROSS JOIN", 1), on
 	all.Where, all.Parent = "e.nearness = 1", "e.root"
 	l.nested, l.nestedBy = &all, argument
 }
