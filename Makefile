@@ -12,7 +12,7 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
+.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential lists bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,10 @@ soak: ## Beset the server with idle, slow and hostile clients for ROLLCALL_TEST_
 differential: export ROLLCALL_TEST_DIFFERENTIAL ?= 5000
 differential: ## Compare the answers to ROLLCALL_TEST_DIFFERENTIAL (5000) random queries with those of resolvers, on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run Engine ./graph
+
+lists: export ROLLCALL_TEST_LISTS ?= 3000
+lists: ## Compare ROLLCALL_TEST_LISTS (3000) random lists, of any filter, search, order and window, with those of a model, on each database of `make test`.
+	go test -race -count=1 -timeout 0 -v -run TestListsAreThoseOfAModelInMemory ./graph
 
 bench: DATABASE ?= sqlite:
 bench: ## Compare the server with one written by hand, or with other builds (BENCH=--help), on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.

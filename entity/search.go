@@ -115,6 +115,8 @@ func (s *Schema) checkSearches(schema *ast.Schema) error {
 				l.Name, queryArgument, l.of, strings.ToLower(l.of)))
 		case argument != nil && l.Words == nil:
 			wrong = append(wrong, fmt.Errorf("entity: the schema has %s(%s:), and only a list of all objects can be searched: take the argument out", l.Name, queryArgument))
+		case argument != nil && schema.Types[argument.Type.Name()].Name != "String":
+			wrong = append(wrong, fmt.Errorf("entity: %s(%s:) is a %s: let it be a String", l.Name, queryArgument, argument.Type))
 		case argument == nil && l.Words != nil:
 			wrong = append(wrong, fmt.Errorf("entity: %s declares words to be found by, and %s has no argument for that: add %s: String to it, or take Search out of the declaration",
 				l.of, l.Name, queryArgument))

@@ -34,9 +34,9 @@ func TestOnlyTheColumnsThatAreSelectedAreRead(t *testing.T) {
 			{`{ users(first: 2, after: "AVN9Sc0DXfQD") { nodes { email manager { updatedAt } } } }`, []string{
 				"id, email, manager_id, updated_at", "id, email, manager_id, updated_at",
 			}},
-			{`{ user(id: "User:500") { id teams(first: 1) { edges { role node { name } } } } }`, []string{"id", "id, name, edge_role, parent_id"}},
-			{`{ team(id: "Team:5") { id members(first: 1) { edges { joinedAt node { name } } } } }`, []string{"id", "id, name, created_at AS edge_created_at, team_id AS parent_id"}},
-			{`{ user(id: "User:1") { reports(first: 1) { nodes { name } } } }`, []string{"id, name", "id, name, manager_id AS parent_id"}},
+			{`{ user(id: "User:500") { id teams(first: 1) { edges { role node { name } } } } }`, []string{"id", "id, name, edge_role, list_parent"}},
+			{`{ team(id: "Team:5") { id members(first: 1) { edges { joinedAt node { name } } } } }`, []string{"id", "id, name, created_at AS edge_created_at, team_id AS list_parent"}},
+			{`{ user(id: "User:1") { reports(first: 1) { nodes { name } } } }`, []string{"id, name", "id, name, manager_id AS list_parent"}},
 			{`query($no: Boolean = false) { user(id: "User:500") { name email @include(if: $no) } }`, []string{"id, name"}},
 			{`{ userByEmail(email: "x@example.com") { name } }`, []string{"id, name, email"}},
 		} {

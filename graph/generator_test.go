@@ -228,6 +228,9 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 	var all []string
 	items = 1
 	var key keyset.Key // of a list
+	if f.Name == "allReports" {
+		key.Order.By = &keyset.Sort{Name: "DEPTH", Number: true}
+	}
 	filtered := false
 	window := "first"
 	if g.one(3) {
@@ -241,6 +244,14 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 		case "filter":
 			if value = any(omitted{}); g.one(3) {
 				value, filtered = g.filterArgument(a.Type.Name()), true
+			}
+		case "query":
+			if value = any(omitted{}); g.one(3) {
+				value, filtered = pick[any](g, "a", "AN", "me", "mo ad", "Zoë", "o'", "ada moreau", "1", "-", "", "\"'\\;é\u2028", nil, strings.Repeat("x", 256)), true
+			}
+		case "membership":
+			if value = any(omitted{}); g.one(2) {
+				value, filtered = pick[any](g, written("ALL"), written("DIRECT"), nil), true
 			}
 		case "after", "before":
 			if value = any(omitted{}); !filtered || g.one(30) { // what is filtered has cursors of its own
@@ -288,6 +299,9 @@ func (g *generator) order(a *ast.ArgumentDefinition) (any, keyset.Order) {
 	}
 	fields := g.schema.Types[g.schema.Types[a.Type.Name()].Fields.ForName("field").Type.Name()].EnumValues
 	name := pick(g, fields...).Name
+	if name == keyset.Relevance.Name && !g.one(10) { // which is refused without a query
+		name = "NAME"
+	}
 	value, order := map[string]any{"field": enum(name)}, keyset.Order{}
 	if name != "ID" {
 		order.By = &keyset.Sort{Name: name}
@@ -393,6 +407,8 @@ func (g *generator) cursor(list string, key keyset.Key, argument string) any {
 		switch key.Order.By.Name {
 		case "ROLE":
 			sorted = pick(g, "MEMBER", "OWNER")
+		case "DEPTH":
+			sorted = pick(g, "1", "2", "3", "4", "0", "-1", "x")
 		case "NAME", "EMAIL":
 			sorted = pick(g, "", "Ada Moreau", "K", "kwame.mensah.2@example.com", "m", "Platform", "~", "\u0142")
 		default:
@@ -452,6 +468,8 @@ func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition) 
 		return pick[any](g, "ada.moreau.1@example.com", " ADA.Moreau.1@example.COM", "kwame.mensah.2@example.com", "hostile1@example.com", "nobody@example.com", "", "\"'\\;é\u2028")
 	case "externalId":
 		return pick[any](g, "E-10000", "E-10001", "e-10001", "hostile é1", "HOSTILE é1", "E-99999", "", 7, "\"'\\;é\u2028")
+	case "maxDepth":
+		return pick[any](g, 1, 2, 3, 500, omitted{}, omitted{}, nil, 0, 501)
 	case "operationId":
 		return pick[any](g, "nonsense", "0197f3a0-0000-7000-8000-000000000000", 7)
 	default:

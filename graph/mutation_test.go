@@ -246,8 +246,8 @@ func TestAMutationShowsItsOwnWritesAtEveryLevel(t *testing.T) {
 
 func TestAMutationsRelationsAreBatchedWithinItsTransaction(t *testing.T) {
 	onDemoData(t, func(t *testing.T, d *directory) {
-		// Reading and locking the user, updating it, its reports, their managers being known, and their teams.
-		d.wantStatements(t, 4, func() {
+		// Reading and locking the user, updating it, writing its words anew, its reports, their managers being known, and their teams.
+		d.wantStatements(t, 6, func() {
 			d.must(`mutation { updateUser(input: {id: "User:1", name: "Root"}) { user { reports(first: 10) { nodes { name manager { name } teams { nodes { name } } } } } } }`)
 		})
 	})

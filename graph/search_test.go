@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/fold"
 	"rollcall/model"
@@ -155,10 +156,7 @@ func wantPages(t *testing.T, d *directory, arguments string, want []string, rand
 				if count := a.at(t, "users.totalCount"); count != float64(len(want)) {
 					t.Errorf("%s: totalCount %v, want %d", arguments, count, len(want))
 				}
-				var page []string
-				for _, node := range a.at(t, "users.nodes").([]any) {
-					page = append(page, node.(map[string]any)["id"].(string))
-				}
+				page := nodes(t, a)
 				more, back := a.at(t, "users.pageInfo.hasNextPage"), a.at(t, "users.pageInfo.hasPreviousPage")
 				if got = append(got, page...); way == "last" {
 					more, back = back, more
@@ -178,6 +176,120 @@ func wantPages(t *testing.T, d *directory, arguments string, want []string, rand
 			if !slices.Equal(got, ordered) {
 				t.Errorf("%s%s, %s %d: got %v, want %v", arguments, order, way, size, got, ordered)
 			}
+		}
+	}
+}
+
+// TestSearchAmongManyUsersReadsByIndexes has words that many users have, and such as few have: a database begins with those.
+func TestSearchAmongManyUsersReadsByIndexes(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		random := rand.New(rand.NewPCG(5, 6))
+		var rows []model.User
+		var users []searchable
+		title := "Marketing Manager"
+		for i := range 4000 {
+			u := model.User{ID: int64(i + 1), Name: []string{"Ana", "Zoë", "Maria", "José"}[random.IntN(4)] + " " + []string{"López", "Mar", "Ana", "Mendes"}[random.IntN(4)],
+				Email: fmt.Sprintf("mar.%d@example.com", i), Title: &title, Version: 1, Status: model.StatusActive, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+			if i%400 == 7 {
+				u.Name += " Xzara"
+			}
+			u.Fold()
+			rows, users = append(rows, u), append(users, searchable{i + 1, u.NameFolded, u.Email, u.Words()})
+		}
+		if err := d.db.Write.WithContext(t.Context()).CreateInBatches(rows, 500).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := d.db.Derive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.analyze(t)
+		for _, c := range []struct {
+			query, filter string
+			statements    int
+		}{
+			{"m", "", 1},
+			{"mar", "", 1},
+			{"mend", "", 2},
+			{"lop mar", "", 3},
+			{"m a", "", 3},
+			{"market xz", "", 3},
+			{"mar nobody", "", 3},
+			{"mar", `, filter: {email: {startsWith: "mar.1"}}`, 1},
+			{"man", `, filter: {name: {startsWith: "zoe"}}`, 3},
+			{"man mar", `, filter: {id: {in: ["User:5", "User:77", "User:3999"]}}`, 3},
+			{"man mar", `, filter: {id: {notIn: ["User:5", "User:77", "User:3999"]}}`, 3},
+		} {
+			want := byRelevance(users, c.query)
+			want = slices.DeleteFunc(want, func(u searchable) bool {
+				few := slices.Contains([]int{5, 77, 3999}, u.id)
+				return strings.Contains(c.filter, "mar.1") && !strings.HasPrefix(u.email, "mar.1") || strings.Contains(c.filter, "zoe") && !strings.HasPrefix(u.name, "zoe") ||
+					strings.Contains(c.filter, "in:") && !few || strings.Contains(c.filter, "notIn:") && few
+			})
+			for _, way := range []string{"first", "last"} {
+				var a answer
+				run := d.sql.during(func() {
+					a = d.must(fmt.Sprintf("{ users(query: %q%s, %s: 20) { nodes { id } pageInfo { endCursor startCursor } } }", c.query, c.filter, way))
+				})
+				for _, statement := range run {
+					if !strings.Contains(statement, "COUNT(*)") { // which ends after some thousand rows
+						d.wantNoScan(t, statement)
+					}
+				}
+				first := want[:min(20, len(want))]
+				if way == "last" {
+					first = want[max(0, len(want)-20):]
+				}
+				if got := nodes(t, a); !slices.Equal(got, idsOf(first)) {
+					t.Errorf("%s%s, %s: got %v, want %v", c.query, c.filter, way, got, idsOf(first))
+				}
+				if way == "first" && len(run) != c.statements {
+					t.Errorf("%s%s: %d statements, want %d", c.query, c.filter, len(run), c.statements)
+				}
+			}
+		}
+	})
+}
+
+// nodes returns the ids of the users of a page.
+func nodes(t *testing.T, a answer) (all []string) {
+	t.Helper()
+	for _, node := range a.at(t, "users.nodes").([]any) {
+		all = append(all, node.(map[string]any)["id"].(string))
+	}
+	return all
+}
+
+// analyze has the database look at what it holds, for its planner.
+func (d *directory) analyze(t *testing.T) {
+	t.Helper()
+	statement := map[string]string{"sqlite": "ANALYZE", "mysql": "ANALYZE TABLE users, user_words", "postgres": "ANALYZE users, user_words"}[d.db.Dialect().Name()]
+	if err := d.db.Write.WithContext(t.Context()).Exec(statement).Error; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantNoScan fails if a statement reads the users or their words otherwise than by an index, and a part of that.
+func (d *directory) wantNoScan(t *testing.T, statement string) {
+	t.Helper()
+	explain := map[string]string{"sqlite": "EXPLAIN QUERY PLAN ", "mysql": "EXPLAIN ", "postgres": "EXPLAIN "}[d.db.Dialect().Name()]
+	if d.db.Dialect().Name() == "sqlite" { // whose values GORM shows in double quotes
+		statement = strings.ReplaceAll(statement, `"`, "'")
+	}
+	var steps []map[string]any
+	if err := d.db.Write.WithContext(t.Context()).Raw(explain + statement).Find(&steps).Error; err != nil {
+		t.Fatalf("%v: %s", err, statement)
+	}
+	var plan []string
+	for _, step := range steps {
+		line := fmt.Sprint(step["detail"], step["QUERY PLAN"], step["type"])
+		plan = append(plan, fmt.Sprint(step))
+		if typ, _ := step["type"].([]byte); typ != nil {
+			line = string(typ)
+		}
+		derived := strings.HasPrefix(fmt.Sprint(step["table"]), "<")
+		if strings.Contains(line, "Seq Scan on user") || !derived && slices.Contains([]string{"ALL", "index"}, line) ||
+			slices.ContainsFunc([]string{"SCAN t", "SCAN w", "SCAN s"}, func(scan string) bool { return strings.HasPrefix(line, scan) }) {
+			t.Errorf("%s scans: %s\n%s", line, statement, strings.Join(plan, "\n"))
 		}
 	}
 }
@@ -356,9 +468,7 @@ func TestRowsThatComeAndGoNeitherRepeatNorSkipWhatASearchFinds(t *testing.T) {
 		var got []string
 		for place, n := "", 0; ; n++ {
 			a := read(place)
-			for _, node := range a.at(t, "users.nodes").([]any) {
-				got = append(got, node.(map[string]any)["id"].(string))
-			}
+			got = append(got, nodes(t, a)...)
 			if a.at(t, "users.pageInfo.hasNextPage") != true {
 				break
 			}

@@ -127,6 +127,10 @@ func TestAllReportsAreReadBothWaysByDepth(t *testing.T) {
 			}
 		}
 
+		for id, statements := range map[string]int{"User:3": 3, "User:60": 2} { // the user, two levels below, and more of them once
+			d.wantStatements(t, statements, func() { d.must(query, "id", id, "first", 100) })
+		}
+
 		a := d.must(`{ users(first: 60) { nodes { id allReports(first: 9) { edges { depth node { id } } } managementChain { id } } } }`)
 		chain := map[string][]string{}
 		for i := range 60 {

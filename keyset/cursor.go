@@ -27,8 +27,8 @@ func (k Key) tag(list string) (t tag) {
 	text := strconv.AppendQuote(make([]byte, 0, 128), list)
 	text = strconv.AppendQuote(append(text, ' '), by)
 	text = strconv.AppendBool(append(text, ' '), k.Order.Descending)
-	if k.Search.given {
-		text = strconv.AppendQuote(strconv.AppendQuote(text, k.Search.phrase), k.Search.words)
+	if k.Search.given() {
+		text = fmt.Appendf(text, "%q %q", k.Search.phrase(), k.Search.words())
 	}
 	text = strconv.AppendQuote(text, condition)
 	for _, arg := range args {

@@ -8,23 +8,32 @@ import (
 
 // Search is what somebody looks for in a list. Its zero value is nothing: then the list has all of its rows.
 type Search struct {
+	looked unique.Handle[looked] // zero: nothing. So a key stays small.
+}
+
+type looked struct {
 	phrase string
 	words  string // with spaces between them
-	given  bool
 }
 
 // NewSearch returns the search for the rows that have a word beginning with each of some words, which no other of them begins with.
 // Without any it finds nothing. Rows that begin with the phrase come first; all of them have such words.
 func NewSearch(phrase string, words []string) Search {
-	return Search{phrase, strings.Join(words, " "), true}
+	return Search{unique.Make(looked{phrase, strings.Join(words, " ")})}
 }
 
+func (s Search) given() bool    { return s != Search{} }
+func (s Search) phrase() string { return s.looked.Value().phrase }
+
+// words returns the words, of which there are none in a search that finds nothing.
+func (s Search) words() []string { return strings.Fields(s.looked.Value().words) }
+
 // nothing reports whether it finds nothing.
-func (s Search) nothing() bool { return s.given && s.words == "" }
+func (s Search) nothing() bool { return s.given() && len(s.words()) == 0 }
 
 // split returns the word that decides the order of what is found, which is the longest, and the others.
 func (s Search) split() (decisive string, others []string) {
-	words := strings.Fields(s.words)
+	words := s.words()
 	slices.SortStableFunc(words, func(a, b string) int { return len(b) - len(a) })
 	return words[0], words[1:]
 }
@@ -65,12 +74,14 @@ const (
 // searched returns the key of a list in which a filter does what its search asks for, unless the order does.
 func (l *List) searched(key Key) Key {
 	switch {
+	case !key.Search.given():
+		return key
 	case key.Search.nothing():
 		key.Filter = key.Filter.And("1 = 0")
 	case key.Order.By == Relevance:
 		return key
 	}
-	for word := range strings.FieldsSeq(key.Search.words) {
+	for _, word := range key.Search.words() {
 		key.Filter = key.Filter.And(l.Words.has(l.ID, word))
 	}
 	return key
@@ -122,9 +133,9 @@ func (k Key) within(half byte) (w Window, reached bool) {
 
 // begun reads those that begin with the phrase.
 func (l *List) begun(key Key, columns []string) Statement {
-	end, _ := successor(key.Search.phrase)
+	end, _ := successor(key.Search.phrase())
 	name := l.Words.Name
-	key.Filter = key.Filter.And(name+" >= ? AND "+name+" < ?", key.Search.phrase, end)
+	key.Filter = key.Filter.And(name+" >= ? AND "+name+" < ?", key.Search.phrase(), end)
 	key.Order.By = &Sort{Column: name}
 	return Statement{Text: l.window(key, append(columns, "CONCAT('0', "+name+") AS sort_key")), Args: key.args(nil)}
 }
@@ -136,16 +147,18 @@ func (l *List) matched(key Key, columns []string) Statement {
 	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
 	word, others := key.Search.split()
 	filter, values := key.Filter.split()
-	join := " JOIN " + l.From + " ON " + l.ID + " = " + words.ID
-	columns = append(columns, "CONCAT('1', w.word) AS sort_key")
+	selected := func(from string) []string {
+		return append(slices.Clone(columns), "CONCAT('1', "+from+".word) AS sort_key")
+	}
+	join := func(to string) string { return " JOIN " + l.From + " ON " + l.ID + " = " + to + "." + w.Node }
 	key.Order.By = &Sort{Column: "w.word"}
 
 	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + words.ID + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
-	end, _ := successor(key.Search.phrase)
+	end, _ := successor(key.Search.phrase())
 	apart := "(" + w.Name + " < ? OR " + w.Name + " >= ?)" // from those that begin with the phrase
 	hidden, args := least+" = w.word", []any{word}
 	few := key
-	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase, end)
+	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase(), end)
 	var numbers []string
 	var counted []any
 	for _, other := range others {
@@ -155,7 +168,7 @@ func (l *List) matched(key Key, columns []string) Statement {
 		numbers, counted = append(numbers, w.Table+" w WHERE "+condition), append(counted, from, end, fewRows)
 	}
 	one := "SELECT 1 FROM " + l.From + " WHERE " + l.ID + " = " + words.ID + " AND " + apart
-	args = append(args, key.Search.phrase, end)
+	args = append(args, key.Search.phrase(), end)
 	if filter != "" {
 		one, args = one+" AND "+filter, append(args, values...)
 		few.Filter = few.Filter.And(filter, values...)
@@ -163,17 +176,17 @@ func (l *List) matched(key Key, columns []string) Statement {
 	}
 	key.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND ("+one+") = 1 THEN TRUE END", args...)
 	s := Statement{
-		Text: "SELECT " + strings.Join(columns, ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") w" + join +
-			" ORDER BY " + words.order(key),
+		Text: "SELECT " + strings.Join(selected("page"), ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") page" + join("page") +
+			" ORDER BY " + strings.ReplaceAll(words.order(key), "w.", "page."),
 		Args: key.args(nil),
 	}
 	if len(numbers) > 0 {
-		words.Join = join
+		words.Join = join("w")
 		for i, of := range numbers {
 			numbers[i] = "SELECT COUNT(*) FROM (SELECT 1 FROM " + of + " LIMIT ?) c"
 		}
 		s.Few = &Few{Count: Statement{Text: strings.Join(numbers, " UNION ALL "), Args: counted}, Below: fewRows,
-			Instead: Statement{Text: words.window(few, columns), Args: few.args(nil)}}
+			Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)}}
 	}
 	return s
 }

@@ -16,7 +16,8 @@ import (
 // Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
 // have costs 1, and each other value a tenth. A list costs one of its items, with what is selected below it, as often as it
 // has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
-// several types are added up. In introspection each list counts as long as the longest of its name in the schema.
+// several types are added up. In introspection each list counts as long as the longest of its name in the schema, or, below all of
+// the schema's types, as long as those of its name are on average.
 //
 // A list has as many items as an argument of its field says or, for the lists that are direct fields of a page, an argument of
 // the page: see Sizes. It has Page items if none is given.
@@ -36,7 +37,7 @@ type Cost struct {
 	// TooLong returns the error that refuses a list that an argument gives more than MaxPage items; nil: it is not refused.
 	TooLong func(argument string, items int) error
 
-	introspection map[string]int // the length of the longest list of each name
+	longest, mean map[string]int // how long the lists of each name in introspection are
 }
 
 var _ interface {
@@ -76,32 +77,43 @@ func (c *Cost) Validate(es graphql.ExecutableSchema) error {
 		return errors.New("limit: Cost.Page is not set: it is how many items a list has that no argument gives a size")
 	}
 	c.Max = cmp.Or(c.Max, 100_000)
-	c.introspection = longest(es.Schema())
+	c.longest, c.mean = lengths(es.Schema())
 	return nil
 }
 
-// longest returns the length of the longest list of each name in introspection.
-func longest(schema *ast.Schema) map[string]int {
-	lengths := map[string]int{"types": len(schema.Types), "directives": len(schema.Directives)}
-	note := func(list string, length int) { lengths[list] = max(lengths[list], length) }
+// lengths returns how long the lists of each name in introspection are: the longest one, and those of a type, or of a type's field, on
+// average.
+func lengths(schema *ast.Schema) (longest, mean map[string]int) {
+	longest = map[string]int{"types": len(schema.Types), "directives": len(schema.Directives)}
+	sum, lists := map[string]int{}, map[string]int{}
+	note := func(list string, length int) {
+		longest[list] = max(longest[list], length)
+		sum[list] += length
+		lists[list]++
+	}
 	for _, def := range schema.Types {
-		fields := "fields"
+		fields, inputFields := def.Fields, ast.FieldList(nil)
 		if def.Kind == ast.InputObject {
-			fields = "inputFields"
+			fields, inputFields = inputFields, fields
 		}
-		note(fields, len(def.Fields))
+		note("fields", len(fields))
+		note("inputFields", len(inputFields))
 		note("interfaces", len(def.Interfaces))
 		note("possibleTypes", len(schema.PossibleTypes[def.Name]))
 		note("enumValues", len(def.EnumValues))
-		for _, field := range def.Fields {
+		for _, field := range fields {
 			note("args", len(field.Arguments))
 		}
 	}
-	for _, directive := range schema.Directives {
-		note("args", len(directive.Arguments))
-		note("locations", len(directive.Locations))
+	mean = map[string]int{}
+	for list, n := range lists {
+		mean[list] = (sum[list] + n - 1) / n
 	}
-	return lengths
+	for _, directive := range schema.Directives {
+		longest["args"] = max(longest["args"], len(directive.Arguments))
+		longest["locations"] = max(longest["locations"], len(directive.Locations))
+	}
+	return longest, mean
 }
 
 // MutateOperationContext refuses an operation that costs too much, or has too long a list.
@@ -150,8 +162,15 @@ type price struct{ once, each int }
 type pricing struct {
 	*Cost
 	variables map[string]any
-	fragments map[string]price
+	fragments map[spread]price
+	allTypes  bool            // the selections are of all of the schema's types, one after the other
 	tooLong   *gqlerror.Error // the error that refuses the first list that is too long, or nil
+}
+
+// spread is a fragment, by its name, where its price is one.
+type spread struct {
+	fragment string
+	allTypes bool
 }
 
 // whole is the price of selections whose lists have their own size or the default one.
@@ -183,13 +202,14 @@ func (p *pricing) set(selections ast.SelectionSet) (sum price) {
 }
 
 func (p *pricing) fragment(fragment *ast.FragmentDefinition) price {
-	known, ok := p.fragments[fragment.Name]
+	here := spread{fragment.Name, p.allTypes}
+	known, ok := p.fragments[here]
 	if !ok {
 		known = p.set(fragment.SelectionSet)
 		if p.fragments == nil {
-			p.fragments = map[string]price{}
+			p.fragments = map[spread]price{}
 		}
-		p.fragments[fragment.Name] = known
+		p.fragments[here] = known
 	}
 	return known
 }
@@ -205,11 +225,7 @@ func (p *pricing) field(field *ast.Field) price {
 	case !list && leaf:
 		return price{once: own}
 	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
-		one := plus(own, p.set(field.SelectionSet).once)
-		if list {
-			one = times(p.introspection[field.Name], one)
-		}
-		return price{once: one}
+		return price{once: p.introspection(field, own)}
 	}
 	size, given := p.size(field)
 	if !list {
@@ -226,6 +242,26 @@ func (p *pricing) field(field *ast.Field) price {
 		return price{once: times(size, item)}
 	}
 	return price{each: item}
+}
+
+// introspection returns the price of a field of introspection, of which own is that of the field alone.
+func (p *pricing) introspection(field *ast.Field, own int) int {
+	length, allTypes := 1, p.allTypes
+	switch list := field.Definition.Type.Elem != nil; {
+	case list && allTypes:
+		length = p.mean[field.Name]
+	case list:
+		length = p.longest[field.Name]
+	}
+	switch field.Definition.Type.Name() {
+	case "__Type": // a field's type is one of any, and no longer each in turn
+		p.allTypes = field.Name == "types"
+	case "__Directive":
+		p.allTypes = false
+	}
+	one := plus(own, p.set(field.SelectionSet).once)
+	p.allTypes = allTypes
+	return times(length, one)
 }
 
 // size returns how many items a field has, or a list directly below it, and whether an argument says so.

@@ -1629,7 +1629,7 @@ input UserFilter {
   manager: NullableIDFilter
   "Whether the user has a manager."
   hasManager: Boolean
-  "The id of a user who manages this one, directly or through others."
+  "The id of a user who manages this one, directly or through others, at most 500 levels above."
   managedBy: ID
   "A team that the user is in."
   inTeam: InTeamFilter
