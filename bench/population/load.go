@@ -148,11 +148,11 @@ var kinds = map[string]kind{
 	"mysql": {
 		before: []string{"SET foreign_key_checks = 0, unique_checks = 0"},
 		after:  []string{"ANALYZE TABLE users, teams, memberships, user_words"},
-		// Those of foreign keys cannot be dropped, and are nearly in order.
-		indexes: "SELECT CONCAT('ALTER TABLE ', table_name, ' DROP KEY ', index_name), CONCAT('ALTER TABLE ', table_name, ' ADD KEY ', index_name," +
-			" ' (', GROUP_CONCAT(column_name ORDER BY seq_in_index), ')') FROM information_schema.statistics WHERE table_schema = DATABASE()" +
-			" AND table_name IN ('users', 'teams', 'memberships', 'user_words') AND non_unique = 1 GROUP BY table_name, index_name" +
-			" HAVING SUM(seq_in_index = 1 AND column_name IN ('manager_id', 'parent_id', 'team_id', 'user_id')) = 0",
+		// Those of foreign keys cannot be dropped, and are nearly in order; nor can that of a generated id.
+		indexes: "SELECT CONCAT('ALTER TABLE ', table_name, ' DROP KEY ', index_name), CONCAT('ALTER TABLE ', table_name, ' ADD ', IF(non_unique, '', 'UNIQUE '), 'KEY '," +
+			" index_name, ' (', GROUP_CONCAT(column_name ORDER BY seq_in_index), ')') FROM information_schema.statistics WHERE table_schema = DATABASE()" +
+			" AND table_name IN ('users', 'teams', 'memberships', 'user_words') GROUP BY table_name, index_name, non_unique" +
+			" HAVING SUM(seq_in_index = 1 AND column_name IN ('id', 'manager_id', 'parent_id', 'team_id', 'user_id')) = 0 AND index_name <> 'PRIMARY'",
 	},
 	"postgres": {
 		before: []string{"SET session_replication_role = replica", "SET maintenance_work_mem = '256MB'"},
