@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rollcall/bench/population"
@@ -91,11 +92,28 @@ var listings = map[string]listing{
 	}},
 }
 
+// field is what is counted.
+func (l listing) field() string {
+	if strings.Contains(l.where, "1000") {
+		return "totalCountUpTo"
+	}
+	return "totalCount"
+}
+
 // counts are the statements of the shapes that count.
 var counts = map[string]listing{
 	"count":         {where: "SELECT SUM(delta) FROM directory_counts WHERE name = 'User'", args: func(asked) ([]any, error) { return nil, nil }},
 	"countFiltered": {where: "SELECT COUNT(*) FROM users u WHERE " + department, args: folded},
 	"countFound":    {where: "SELECT COUNT(*) FROM users u WHERE " + having, args: begins},
+
+	"countUpTo":         {where: "SELECT CASE WHEN SUM(delta) < 1000 THEN SUM(delta) ELSE 1000 END FROM directory_counts WHERE name = 'User'", args: func(asked) ([]any, error) { return nil, nil }},
+	"countUpToFiltered": {where: "SELECT COUNT(*) FROM (SELECT 1 FROM users u WHERE " + department + " LIMIT 1000) c", args: folded},
+	"countUpToFound":    {where: "SELECT COUNT(*) FROM (SELECT DISTINCT w.user_id FROM user_words w WHERE w.word >= ? AND w.word < ? LIMIT 1000) c", args: begins},
+	"countUpToFewFound": {
+		where: "SELECT COUNT(*) FROM (SELECT DISTINCT u.user_id FROM user_words u WHERE u.word >= 'lopez' AND u.word < 'lopf' AND " +
+			"EXISTS (SELECT 1 FROM user_words w WHERE w.user_id = u.user_id AND w.word >= 'mar' AND w.word < 'mas') LIMIT 1000) c",
+		args: func(asked) ([]any, error) { return nil, nil },
+	},
 }
 
 // scale adds the operations of a large directory.
@@ -163,12 +181,9 @@ func (s *server) counted(ctx context.Context, l listing, v asked) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var data struct {
-		Users struct {
-			TotalCount int64 `json:"totalCount"`
-		} `json:"users"`
-	}
-	return &data, s.query(ctx, s.reads, l.where, args, func(rows *sql.Rows) error { return rows.Scan(&data.Users.TotalCount) })
+	var n int64
+	err = s.query(ctx, s.reads, l.where, args, func(rows *sql.Rows) error { return rows.Scan(&n) })
+	return map[string]any{"users": map[string]int64{l.field(): n}}, err
 }
 
 // found reads those whose names begin with a text and then, if they are too few, others who have its words.
