@@ -20,6 +20,7 @@ type List struct {
 	Tree   *Tree  // that the table below, of which From is made, has; nil: From is a table of the database
 	Where  string // which rows of From there are; "": all
 	Total  string // the statement that tells how many rows there are, if that is kept; "": they are counted
+	On     string // what joins them to the nodes where Join does not say so: in a CROSS JOIN SQLite reads From first
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
 	// Words is by what its nodes are found; nil: nothing is searched there.
@@ -111,9 +112,9 @@ func (l *List) window(key Key, columns []string) string {
 
 // where is the clause that leaves out what is not in a window.
 func (l *List) where(key Key, parent string) string {
-	conditions := make([]string, 0, 4)
+	conditions := make([]string, 0, 5)
 	filter, _ := key.Filter.split()
-	for _, condition := range []string{parent, l.Where, filter} {
+	for _, condition := range []string{parent, l.Where, l.On, filter} {
 		if condition != "" {
 			conditions = append(conditions, condition)
 		}
@@ -228,20 +229,21 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
 // id. The nodes are left out where no filter needs them: each row has one.
 func (l *List) Count(group []Key) []Statement {
-	key, from := l.searched(group[0]), l.From
-	if key.Filter.parts != nil {
-		from += l.Join
+	key, counted := l.searched(group[0]), *l
+	if key.Filter.parts == nil {
+		counted.Join, counted.On = "", ""
 	}
+	from := counted.From + counted.Join
 	switch {
 	case l.Parent == "" && l.Total != "" && key.Filter.parts == nil:
 		return []Statement{{Text: l.Total}}
 	case l.Parent == "":
-		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + l.where(key, ""), Args: key.places(nil)}}
+		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + counted.where(key, ""), Args: key.places(nil)}}
 	}
 	var all []Statement
 	for of := range l.of(parents(group), key) {
 		all = append(all, Statement{
-			Text: of.begin + "COUNT(*), " + l.Parent + " FROM " + from + l.where(key, of.condition) + " GROUP BY " + l.Parent,
+			Text: of.begin + "COUNT(*), " + l.Parent + " FROM " + from + counted.where(key, of.condition) + " GROUP BY " + l.Parent,
 			Args: key.places(of.args),
 		})
 	}
