@@ -165,7 +165,7 @@ func wantPages(t *testing.T, d *directory, arguments string, want []string, rand
 				if back != (place != "") {
 					t.Errorf("%s%s, %s %d: a page that is the %dth says %v of what is before it", arguments, order, way, size, pages, back)
 				}
-				if more != true || len(page) == 0 {
+				if more != true || len(page) == 0 || len(got) > len(want) {
 					break
 				}
 				place = fmt.Sprintf(", after: %q", a.at(t, "users.pageInfo.endCursor"))
@@ -417,7 +417,6 @@ func TestWhatIsWrittenIsFoundAtOnceAndFormerWordsAreNot(t *testing.T) {
 		id := d.create("José López", "jl@example.com", nil)
 		update := func(statements int, input string) {
 			t.Helper()
-			const own = "INSERT INTO user_words" // the others are those of any update
 			n := 0
 			for _, s := range d.sql.during(func() { d.must(fmt.Sprintf("mutation { updateUser(input: {id: %q, %s}) { user { id } } }", id, input)) }) {
 				if strings.Contains(s, "user_words") {
@@ -425,7 +424,7 @@ func TestWhatIsWrittenIsFoundAtOnceAndFormerWordsAreNot(t *testing.T) {
 				}
 			}
 			if n != statements {
-				t.Errorf("%s: %d statements write words, want %d (%s)", input, n, statements, own)
+				t.Errorf("%s: %d statements write words, want %d", input, n, statements)
 			}
 		}
 		wantFound := func(want string, queries ...string) {
@@ -470,7 +469,7 @@ func TestRowsThatComeAndGoNeitherRepeatNorSkipWhatASearchFinds(t *testing.T) {
 		for place, n := "", 0; ; n++ {
 			a := read(place)
 			got = append(got, nodes(t, a)...)
-			if a.at(t, "users.pageInfo.hasNextPage") != true {
+			if a.at(t, "users.pageInfo.hasNextPage") != true || n > len(users) {
 				break
 			}
 			place = fmt.Sprintf(", after: %q", a.at(t, "users.pageInfo.endCursor"))
