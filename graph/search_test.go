@@ -165,7 +165,7 @@ func wantPages(t *testing.T, d *directory, arguments string, want []string, rand
 				if back != (place != "") {
 					t.Errorf("%s%s, %s %d: a page that is the %dth says %v of what is before it", arguments, order, way, size, pages, back)
 				}
-				if more != true || len(page) == 0 {
+				if more != true || len(page) == 0 || len(got) > len(want) {
 					break
 				}
 				place = fmt.Sprintf(", after: %q", a.at(t, "users.pageInfo.endCursor"))
@@ -206,18 +206,19 @@ func TestSearchAmongManyUsersReadsByIndexes(t *testing.T) {
 		for _, c := range []struct {
 			query, filter string
 			statements    int
+			few           bool // the last of them begins with what few users meet
 		}{
-			{"m", "", 1},
-			{"mar", "", 1},
-			{"mend", "", 2},
-			{"lop mar", "", 3},
-			{"m a", "", 3},
-			{"market xz", "", 3},
-			{"mar nobody", "", 3},
-			{"mar", `, filter: {email: {startsWith: "mar.1"}}`, 1},
-			{"man", `, filter: {name: {startsWith: "zoe"}}`, 3},
-			{"man mar", `, filter: {id: {in: ["User:5", "User:77", "User:3999"]}}`, 3},
-			{"man mar", `, filter: {id: {notIn: ["User:5", "User:77", "User:3999"]}}`, 3},
+			{"m", "", 1, false},
+			{"mar", "", 1, false},
+			{"mend", "", 2, false},
+			{"lop mar", "", 3, false},
+			{"m a", "", 3, false},
+			{"market xz", "", 3, true},
+			{"mar nobody", "", 3, false},
+			{"mar", `, filter: {email: {startsWith: "mar.1"}}`, 1, false},
+			{"man", `, filter: {name: {startsWith: "zoe"}}`, 3, true},
+			{"man mar", `, filter: {id: {in: ["User:5", "User:77", "User:3999"]}}`, 3, true},
+			{"man mar", `, filter: {id: {notIn: ["User:5", "User:77", "User:3999"]}}`, 3, false},
 		} {
 			want := byRelevance(users, c.query)
 			want = slices.DeleteFunc(want, func(u searchable) bool {
@@ -243,8 +244,8 @@ func TestSearchAmongManyUsersReadsByIndexes(t *testing.T) {
 				if got := nodes(t, a); !slices.Equal(got, idsOf(first)) {
 					t.Errorf("%s%s, %s: got %v, want %v", c.query, c.filter, way, got, idsOf(first))
 				}
-				if way == "first" && len(run) != c.statements {
-					t.Errorf("%s%s: %d statements, want %d", c.query, c.filter, len(run), c.statements)
+				if few := !strings.Contains(run[len(run)-1], ") page"); way == "first" && (len(run) != c.statements || c.statements == 3 && few != c.few) {
+					t.Errorf("%s%s: %d statements, want %d; begins with few: %t", c.query, c.filter, len(run), c.statements, few)
 				}
 			}
 		}
@@ -417,7 +418,6 @@ func TestWhatIsWrittenIsFoundAtOnceAndFormerWordsAreNot(t *testing.T) {
 		id := d.create("José López", "jl@example.com", nil)
 		update := func(statements int, input string) {
 			t.Helper()
-			const own = "INSERT INTO user_words" // the others are those of any update
 			n := 0
 			for _, s := range d.sql.during(func() { d.must(fmt.Sprintf("mutation { updateUser(input: {id: %q, %s}) { user { id } } }", id, input)) }) {
 				if strings.Contains(s, "user_words") {
@@ -425,7 +425,7 @@ func TestWhatIsWrittenIsFoundAtOnceAndFormerWordsAreNot(t *testing.T) {
 				}
 			}
 			if n != statements {
-				t.Errorf("%s: %d statements write words, want %d (%s)", input, n, statements, own)
+				t.Errorf("%s: %d statements write words, want %d", input, n, statements)
 			}
 		}
 		wantFound := func(want string, queries ...string) {
@@ -470,7 +470,7 @@ func TestRowsThatComeAndGoNeitherRepeatNorSkipWhatASearchFinds(t *testing.T) {
 		for place, n := "", 0; ; n++ {
 			a := read(place)
 			got = append(got, nodes(t, a)...)
-			if a.at(t, "users.pageInfo.hasNextPage") != true {
+			if a.at(t, "users.pageInfo.hasNextPage") != true || n > len(users) {
 				break
 			}
 			place = fmt.Sprintf(", after: %q", a.at(t, "users.pageInfo.endCursor"))
