@@ -327,6 +327,23 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 				t.Errorf("%.200s: got %s", c.filter, a.raw)
 			}
 		}
+		var nested any = map[string]any{}
+		for range 40 {
+			nested = map[string]any{"and": []any{nested}}
+		}
+		for words, filter := range map[string]any{
+			"at most 8 filters deep": nested,
+			"at most 100 conditions": map[string]any{"or": slices.Repeat([]any{map[string]any{}}, 30_000)},
+			"at most 1000 values":    map[string]any{"id": map[string]any{"in": slices.Repeat([]any{"User:1"}, 30_000)}},
+			"must not be null":       map[string]any{"name": map[string]any{"eq": nil}},
+		} {
+			d.wantStatements(t, 0, func() {
+				a := d.send(`query($f: UserFilter) { users(filter: $f) { nodes { id } } }`, "f", filter)
+				if a.code(t) != "BAD_USER_INPUT" || !strings.Contains(a.Errors[0].Message, words) {
+					t.Errorf("%s: got %s", words, a.raw)
+				}
+			})
+		}
 		if a := d.send(`{ users(filter: { createdAt: { gt: "yesterday" } }) { nodes { id } } }`); a.code(t) != "BAD_USER_INPUT" ||
 			fmt.Sprint(a.Errors[0].Path) != "[users filter createdAt gt]" { // gqlgen refuses it
 			t.Errorf("got %s", a.raw)
