@@ -328,7 +328,7 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 			}
 		}
 		var nested any = map[string]any{}
-		for range 40 {
+		for range 9 {
 			nested = map[string]any{"and": []any{nested}}
 		}
 		for words, filter := range map[string]any{
