@@ -356,3 +356,23 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 		}
 	})
 }
+
+func TestACursorIsOfOneFilter(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		d.staff()
+		const query = `query($filter: UserFilter, $after: String) { users(first: 2, after: $after, filter: $filter) { nodes { id } pageInfo { endCursor } } }`
+		in := func(ids ...string) map[string]any { return map[string]any{"id": map[string]any{"in": ids}} }
+		filter := in("User:1", "User:2", "User:4")
+		cursor := d.must(query, "filter", filter).at(t, "users.pageInfo.endCursor")
+		for _, same := range []any{filter, in("User:4", "User:2", "User:1", "User:1")} {
+			if got := found(t, d.must(query, "filter", same, "after", cursor), "users.nodes"); got != "4" {
+				t.Errorf("%v: %s follow", same, got)
+			}
+		}
+		for _, other := range []any{nil, in("User:1", "User:2", "User:5"), map[string]any{"not": filter}, map[string]any{"manager": filter["id"]}} {
+			if a := d.send(query, "filter", other, "after", cursor); a.code(t) != "BAD_USER_INPUT" || !strings.Contains(a.Errors[0].Message, "not a cursor of this list") {
+				t.Errorf("%v: got %s", other, a.raw)
+			}
+		}
+	})
+}
