@@ -91,6 +91,10 @@ bench: DATABASE ?= sqlite:
 bench: ## Compare the server with one written by hand, or with other builds (BENCH=--help), on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.
 	cd bench && go run . --database='$(DATABASE)' $(BENCH)
 
+scale: DATABASE ?= sqlite:
+scale: ## Measure the server in a directory of a million users (SCALE=--help), on SQLite or DATABASE=…; that takes up to an hour, and stays there to be used again.
+	cd bench && go run . scale --database='$(DATABASE)' $(SCALE)
+
 benchmarks: ## Run the benchmarks, and those beside other libraries.
 	go test -run '^$$' -bench . -benchmem ./...
 	go -C bench test -run '^$$' -bench . -benchmem ./...

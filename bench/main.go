@@ -36,17 +36,24 @@ var sizes = []int{10, 50, 250, 1000}
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var cfg config
-	kong.Parse(&cfg,
+	var cli struct {
+		Compare config `cmd:"" default:"withargs" help:"Compare the servers (the default command)."`
+		Scale   scale  `cmd:"" help:"Measure them in a directory of a million users."`
+	}
+	parsed := kong.Parse(&cli,
 		kong.Name("bench"),
 		kong.Description("Compare Rollcall with a server written by hand, and with other builds of Rollcall: CPU, memory, statements and latency. It needs Linux, and a machine that does nothing else; then the ratios count."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 	)
-	if cfg.Quick {
-		cfg.Rounds, cfg.Round = 1, 50*time.Millisecond
+	if cli.Compare.Quick {
+		cli.Compare.Rounds, cli.Compare.Round = 1, 50*time.Millisecond
 	}
-	if err := run(ctx, cfg); err != nil {
+	do := func() error { return run(ctx, cli.Compare) }
+	if parsed.Command() == "scale" {
+		do = func() error { return cli.Scale.run(ctx) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

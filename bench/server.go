@@ -117,16 +117,18 @@ func (b *bench) end() {
 	b.ends = nil
 }
 
+// kinds are the kinds of databases, by how a URL begins.
+var kinds = map[string]string{"sqlite": "SQLite", "mysql": "MySQL or MariaDB", "postgres": "PostgreSQL"}
+
 // database creates a database, fills it and returns its URL.
 func (b *bench) database(ctx context.Context, folder, name string) (owned, kind string, err error) {
 	scheme, _, _ := strings.Cut(b.Database, ":")
-	kinds := map[string]string{"sqlite": "SQLite", "mysql": "MySQL or MariaDB", "postgres": "PostgreSQL"}
 	if kinds[scheme] == "" {
 		return "", "", errors.New("it must begin with sqlite:, mysql: or postgres:")
 	}
 	owned = "sqlite:" + filepath.Join(folder, name+".db")
 	if scheme != "sqlite" {
-		if owned, err = b.create(ctx, scheme, "rollcall_bench_"+strings.ToLower(rand.Text()[:8])); err != nil {
+		if owned, err = b.create(ctx, "rollcall_bench_"+strings.ToLower(rand.Text()[:8])); err != nil {
 			return "", "", err
 		}
 	}
@@ -143,21 +145,28 @@ func (b *bench) database(ctx context.Context, folder, name string) (owned, kind 
 	return owned, kinds[scheme], errors.Join(err, db.Close())
 }
 
-// create creates a database on a server, to be dropped at the end.
-func (b *bench) create(ctx context.Context, scheme, name string) (string, error) {
-	u, err := url.Parse(b.Database)
-	if err != nil {
-		return "", errors.New("it is malformed")
+// administer returns the server at a URL, and the URL.
+func administer(server string) (admin *sql.DB, u *url.URL, err error) {
+	if u, err = url.Parse(server); err != nil {
+		return nil, nil, errors.New("it is malformed")
 	}
-	var admin *sql.DB
-	if scheme == "mysql" {
+	switch u.Scheme {
+	case "mysql":
 		cfg := mysql.NewConfig()
 		cfg.Net, cfg.Addr, cfg.User = "tcp", u.Host, u.User.Username()
 		cfg.Passwd, _ = u.User.Password()
 		admin, err = sql.Open("mysql", cfg.FormatDSN())
-	} else {
-		admin, err = sql.Open("pgx", b.Database)
+	case "postgres":
+		admin, err = sql.Open("pgx", server)
+	default:
+		err = errors.New("it must begin with sqlite:, mysql: or postgres:")
 	}
+	return admin, u, err
+}
+
+// create creates a database on a server, to be dropped at the end.
+func (b *bench) create(ctx context.Context, name string) (string, error) {
+	admin, u, err := administer(b.Database)
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"rollcall/apierror"
 	"rollcall/batch"
@@ -61,7 +62,7 @@ func Above[T any](o *Object[T], name, column string) {
 func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *Object[E], column string, depth func(*E) *int64) {
 	Int(edges, "depth", depth)
 	l := newList(o.schema, o.name, name, o, edges, keyset.List{
-		From: "below e", Join: " JOIN " + o.table + " t ON t.id = e.id", Parent: "e.root", ID: "e.id",
+		From: "below e", Join: " CROSS JOIN " + o.table + " t", On: "t.id = e.id", Parent: "e.root", ID: "e.id",
 		Tree: &keyset.Tree{Table: o.table, Parent: column},
 	})
 	l.sorts = func() (columns, others []*keyset.Sort) { return nil, nil }
@@ -78,8 +79,10 @@ func (l *list) Nested(argument, column string) {
 	from, own, other := l.edges, l.own, l.ID[len("e."):]
 	all.Name += "(" + argument + ": " + nested + ")"
 	all.Tree = &keyset.Tree{Table: l.parents, Parent: column, Self: true}
-	all.From = "(SELECT b.root, m.*, ROW_NUMBER() OVER (PARTITION BY b.root, m." + other + " ORDER BY b.depth, b.id) AS nearness FROM below b JOIN " +
-		from + " m ON m." + own + " = b.id) e"
+	all.From = "(SELECT b.root, m.*, ROW_NUMBER() OVER (PARTITION BY b.root, m." + other + " ORDER BY b.depth, b.id) AS nearness FROM below b CROSS JOIN " +
+		from + " m WHERE m." + own + " = b.id) e"
+	join, on, _ := strings.Cut(all.Join, " ON ")
+	all.Join, all.On = strings.Replace(join, " JOIN", " CROSS JOIN", 1), on
 	all.Where, all.Parent = "e.nearness = 1", "e.root"
 	l.nested, l.nestedBy = &all, argument
 }
@@ -149,7 +152,7 @@ func (l *list) checkFiltered(ctx context.Context, group []keyset.Key) error {
 	for i, key := range group {
 		whole[i] = keyset.Key{Parent: key.Parent, Depth: key.Depth}
 	}
-	numbers, err := readNumbers(ctx, &l.List, whole)
+	numbers, err := readNumbers(ctx, &l.List, l.Count(whole))
 	for _, n := range numbers {
 		if n.rows > maxFiltered {
 			return apierror.BadInput("filter", "%s: a filter is for at most %d below one, and here are %d: set a smaller %s", l.field, maxFiltered, n.rows, depthArgument)

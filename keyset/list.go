@@ -1,6 +1,7 @@
 package keyset
 
 import (
+	"cmp"
 	"iter"
 	"math/bits"
 	"slices"
@@ -18,6 +19,8 @@ type List struct {
 	ID     string // the column that has the ids of the nodes, by which the list is sorted at last
 	Tree   *Tree  // that the table below, of which From is made, has; nil: From is a table of the database
 	Where  string // which rows of From there are; "": all
+	Total  string // the statement that tells how many rows there are, if that is kept; "": they are counted
+	On     string // what joins them to the nodes where Join does not say so: in a CROSS JOIN SQLite reads From first
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
 	// Words is by what its nodes are found; nil: nothing is searched there.
@@ -109,9 +112,9 @@ func (l *List) window(key Key, columns []string) string {
 
 // where is the clause that leaves out what is not in a window.
 func (l *List) where(key Key, parent string) string {
-	conditions := make([]string, 0, 4)
+	conditions := make([]string, 0, 5)
 	filter, _ := key.Filter.split()
-	for _, condition := range []string{parent, l.Where, filter} {
+	for _, condition := range []string{parent, l.Where, l.On, filter} {
 		if condition != "" {
 			conditions = append(conditions, condition)
 		}
@@ -226,19 +229,57 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
 // id. The nodes are left out where no filter needs them: each row has one.
 func (l *List) Count(group []Key) []Statement {
+	key, counted := l.searched(group[0]), *l
+	if key.Filter.parts == nil {
+		counted.Join, counted.On = "", ""
+	}
+	from := counted.From + counted.Join
+	switch {
+	case l.Parent == "" && l.Total != "" && key.Filter.parts == nil:
+		return []Statement{{Text: l.Total}}
+	case l.Parent == "":
+		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + counted.where(key, ""), Args: key.places(nil)}}
+	}
+	var all []Statement
+	for of := range l.of(parents(group), key) {
+		all = append(all, Statement{
+			Text: of.begin + "COUNT(*), " + l.Parent + " FROM " + from + counted.where(key, of.condition) + " GROUP BY " + l.Parent,
+			Args: key.places(of.args),
+		})
+	}
+	return all
+}
+
+// MaxCount is how far CountUpTo counts at most.
+const MaxCount = 10_000
+
+// CountUpTo returns the statements that count the rows of a group of whole lists, but of each at most as many as its limit. They select
+// the number and, if there is one, the parent's id, or 0 where there are no rows. It is for lists without a Tree.
+func (l *List) CountUpTo(group []Key, limits []int64) []Statement {
 	key, from := l.searched(group[0]), l.From
 	if key.Filter.parts != nil {
 		from += l.Join
 	}
 	if l.Parent == "" {
-		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + l.where(key, ""), Args: key.places(nil)}}
+		return []Statement{{Text: "SELECT COUNT(*) FROM (SELECT 1 AS one FROM " + from + l.where(key, "") + " LIMIT ?) AS counted", Args: append(key.places(nil), limits[0])}}
 	}
+	const union = " UNION ALL "
+	arm := "SELECT COUNT(*), COALESCE(MIN(counted.list_parent), 0) FROM (SELECT " + l.Parent + " AS list_parent FROM " + from + l.where(key, l.Parent+" = ?") + " LIMIT ?) AS counted" + union
+	arms := max(1, min(maxArms, maxBytes/size(arm, key.places(nil))))
+	type bounded struct{ parent, limit int64 }
+	lists := make([]bounded, len(group))
+	for i, key := range group {
+		lists[i] = bounded{key.Parent.id, limits[i]}
+	}
+	slices.SortFunc(lists, func(a, b bounded) int { return cmp.Compare(a.parent, b.parent) })
 	var all []Statement
-	for of := range l.of(parents(group), key) {
-		all = append(all, Statement{
-			Text: of.begin + "COUNT(*), " + l.Parent + " FROM " + from + l.where(key, of.condition) + " GROUP BY " + l.Parent,
-			Args: key.places(of.args),
-		})
+	for chunk := range slices.Chunk(lists, arms) {
+		chunk = padded(chunk, bounded{parent: noID}, arms)
+		var args []any
+		for _, of := range chunk {
+			args = append(key.places(append(args, of.parent)), of.limit)
+		}
+		all = append(all, Statement{Text: strings.TrimSuffix(strings.Repeat(arm, len(chunk)), union), Args: args})
 	}
 	return all
 }

@@ -39,7 +39,7 @@ func (t *Tree) Above(ids []int64, columns []string) []Statement {
 			Text: "WITH RECURSIVE above (root, id, depth) AS (SELECT id, " + t.Parent + ", 1 FROM " + t.Table + " WHERE id IN (" + marks + ") AND " +
 				t.Parent + " IS NOT NULL UNION ALL SELECT a.root, n." + t.Parent + ", a.depth + 1 FROM above a JOIN " + t.Table +
 				" n ON n.id = a.id WHERE n." + t.Parent + " IS NOT NULL AND a.depth < " + strconv.Itoa(MaxDepth) + ") SELECT " + recursion +
-				strings.Join(columns, ", ") + ", a.root AS list_parent FROM above a JOIN " + t.Table + " t ON t.id = a.id ORDER BY a.root, a.depth",
+				strings.Join(columns, ", ") + ", a.root AS list_parent FROM above a CROSS JOIN " + t.Table + " t WHERE t.id = a.id ORDER BY a.root, a.depth",
 			Args: args,
 		})
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
-// have costs 1, and each other value a tenth. A list costs one of its items, with what is selected below it, as often as it
+// have costs 1, and each other value a tenth, a description of the schema one for each 16 bytes that descriptions have on average. A list costs one of its items, with what is selected below it, as often as it
 // has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
 // several types are added up. In introspection each list counts as long as the longest of its name in the schema, or, below all of
 // the schema's types, as long as those of its name are on average.
@@ -31,13 +31,17 @@ type Cost struct {
 	Sizes func(field *ast.Field) []string
 	// Inputs returns the names of the arguments of a field that cost 1 for each object in their value, and a tenth for each other value,
 	// as often as the field is read. nil: there are none.
-	Inputs  func(field *ast.Field) []string
-	Page    int // items of a list that no argument gives a size
-	MaxPage int // items that a list may have: longer ones cost nothing more; 0: any number
+	Inputs func(field *ast.Field) []string
+	// Counts returns the argument of a field that says how many rows are counted for it, of which each ten cost a tenth; "": none are.
+	Counts   func(field *ast.Field) string
+	MaxCount int // rows that a field may count: more cost nothing more; 0: any number
+	Page     int // items of a list that no argument gives a size
+	MaxPage  int // items that a list may have: longer ones cost nothing more; 0: any number
 	// TooLong returns the error that refuses a list that an argument gives more than MaxPage items; nil: it is not refused.
 	TooLong func(argument string, items int) error
 
 	longest, mean map[string]int // how long the lists of each name in introspection are
+	description   int            // the price of a description
 }
 
 var _ interface {
@@ -78,6 +82,7 @@ func (c *Cost) Validate(es graphql.ExecutableSchema) error {
 	}
 	c.Max = cmp.Or(c.Max, 100_000)
 	c.longest, c.mean = lengths(es.Schema())
+	c.description = describing(es.Schema())
 	return nil
 }
 
@@ -116,6 +121,22 @@ func lengths(schema *ast.Schema) (longest, mean map[string]int) {
 	return longest, mean
 }
 
+// describing returns the price of a description.
+func describing(schema *ast.Schema) int {
+	bytes, texts := 0, 0
+	note := func(text string) { bytes, texts = bytes+len(text), texts+1 }
+	for _, def := range schema.Types {
+		note(def.Description)
+		for _, field := range def.Fields {
+			note(field.Description)
+			for _, argument := range field.Arguments {
+				note(argument.Description)
+			}
+		}
+	}
+	return 1 + bytes/texts/paidText
+}
+
 // MutateOperationContext refuses an operation that costs too much, or has too long a list.
 func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
 	costs, tooLong := c.of(oc)
@@ -149,9 +170,11 @@ func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 }
 
 const (
-	tenths   = 10      // the unit of prices is a tenth of a cost
-	paidName = 64      // bytes of a name in the answer that cost a tenth
-	maxPrice = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
+	tenths      = 10      // the unit of prices is a tenth of a cost
+	paidName    = 64      // bytes of a name in the answer that cost a tenth
+	paidText    = 16      // bytes of a description that cost a tenth
+	countedRows = 10      // rows that are counted for a tenth
+	maxPrice    = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
 )
 
 // price is the price of selections in tenths: once, and for each item of the lists among them that have no size of their own.
@@ -219,11 +242,14 @@ func (p *pricing) field(field *ast.Field) price {
 	if leaf {
 		own = 1
 	}
+	if field.Name == "description" && strings.HasPrefix(field.ObjectDefinition.Name, "__") {
+		own = p.description
+	}
 	own += len(field.Alias) / paidName
 	list := field.Definition.Type.Elem != nil
 	switch {
 	case !list && leaf:
-		return price{once: own}
+		return price{once: plus(own, p.counted(field))}
 	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
 		return price{once: p.introspection(field, own)}
 	}
@@ -289,6 +315,19 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		return p.Page, false
 	}
 	return min(n, cmp.Or(p.MaxPage, n)), true
+}
+
+// counted is the price of the rows that are counted for a field.
+func (p *pricing) counted(field *ast.Field) int {
+	if p.Counts == nil {
+		return 0
+	}
+	name := p.Counts(field)
+	if name == "" {
+		return 0
+	}
+	rows := number(p.value(field, field.Definition.Arguments.ForName(name)))
+	return (min(rows, cmp.Or(p.MaxCount, rows)) + countedRows - 1) / countedRows
 }
 
 // worth is the price of what is in the value of an argument.

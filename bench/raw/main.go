@@ -91,6 +91,7 @@ func (s *server) handler() http.Handler {
 	for _, w := range workload.All() {
 		operations[w.Query] = by[w.Name]
 	}
+	s.scale(operations)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		buffer := buffers.Get().(*bytes.Buffer)
 		defer buffers.Put(buffer)
