@@ -48,6 +48,7 @@ func TestEachChangeIsMadeInFewPlaces(t *testing.T) {
 		{"A type with a list", 8, false},
 		{"An argument on every list", 1, true},
 		{"An order of lists", 2, false},
+		{"A filter of lists", 2, false},
 		{"A mutation", 9, false},
 	} {
 		if i >= len(examples) || examples[i].name != c.name || !strings.Contains(guide, fmt.Sprintf("| %s | %d", c.name, c.places)) {
@@ -117,7 +118,8 @@ func refusesWhatIsMissing(t *testing.T, at string, base files, examples []exampl
 		`Site.name, which is not declared: add entity.Text(sites, "name", func(o *Site) *string { return &o.Name })`,
 		`Query.users(name:), which is not declared: add entity.ListArgument(schema, "name", func(value string, key *entity.Key) error { … })`,
 		`User.reports(name:), which is not declared`,
-		`UserOrderField.NICKNAME, and Query.users cannot be sorted by it: add .Order() behind the declaration of nickname`)
+		`UserOrderField.NICKNAME, and Query.users cannot be sorted by it: add .Order() behind the declaration of nickname`,
+		`UserFilter.nickname, and User declares no filter by it: add .Filter() to the declaration of its nickname`)
 }
 
 func wantRefusal(t *testing.T, at string, words ...string) {

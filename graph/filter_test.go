@@ -327,6 +327,23 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 				t.Errorf("%.200s: got %s", c.filter, a.raw)
 			}
 		}
+		var nested any = map[string]any{}
+		for range 9 {
+			nested = map[string]any{"and": []any{nested}}
+		}
+		for words, filter := range map[string]any{
+			"at most 8 filters deep": nested,
+			"at most 100 conditions": map[string]any{"or": slices.Repeat([]any{map[string]any{}}, 30_000)},
+			"at most 1000 values":    map[string]any{"id": map[string]any{"in": slices.Repeat([]any{"User:1"}, 30_000)}},
+			"must not be null":       map[string]any{"name": map[string]any{"eq": nil}},
+		} {
+			d.wantStatements(t, 0, func() {
+				a := d.send(`query($f: UserFilter) { users(filter: $f) { nodes { id } } }`, "f", filter)
+				if a.code(t) != "BAD_USER_INPUT" || !strings.Contains(a.Errors[0].Message, words) {
+					t.Errorf("%s: got %s", words, a.raw)
+				}
+			})
+		}
 		if a := d.send(`{ users(filter: { createdAt: { gt: "yesterday" } }) { nodes { id } } }`); a.code(t) != "BAD_USER_INPUT" ||
 			fmt.Sprint(a.Errors[0].Path) != "[users filter createdAt gt]" { // gqlgen refuses it
 			t.Errorf("got %s", a.raw)
@@ -336,6 +353,26 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 			`{ name: { contains: "` + strings.Repeat("é", 2048) + `" } }`,
 		} {
 			d.must(`{ users(filter: ` + filter + `) { nodes { id } } }`)
+		}
+	})
+}
+
+func TestACursorIsOfOneFilter(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		d.staff()
+		const query = `query($filter: UserFilter, $after: String) { users(first: 2, after: $after, filter: $filter) { nodes { id } pageInfo { endCursor } } }`
+		in := func(ids ...string) map[string]any { return map[string]any{"id": map[string]any{"in": ids}} }
+		filter := in("User:1", "User:2", "User:4")
+		cursor := d.must(query, "filter", filter).at(t, "users.pageInfo.endCursor")
+		for _, same := range []any{filter, in("User:4", "User:2", "User:1", "User:1")} {
+			if got := found(t, d.must(query, "filter", same, "after", cursor), "users.nodes"); got != "4" {
+				t.Errorf("%v: %s follow", same, got)
+			}
+		}
+		for _, other := range []any{nil, in("User:1", "User:2", "User:5"), map[string]any{"not": filter}, map[string]any{"manager": filter["id"]}} {
+			if a := d.send(query, "filter", other, "after", cursor); a.code(t) != "BAD_USER_INPUT" || !strings.Contains(a.Errors[0].Message, "not a cursor of this list") {
+				t.Errorf("%v: got %s", other, a.raw)
+			}
 		}
 	})
 }

@@ -34,7 +34,7 @@ type world struct {
 	memberships []model.Membership
 }
 
-// place is an object's place in a list of the model's.
+// listed is an object in a list of the model's.
 type listed struct {
 	id     string
 	number int64
@@ -122,6 +122,9 @@ func newWorld(t *testing.T, db *database.Database, seed uint64) *world {
 	return w
 }
 
+// byDepth is what all reports of a user are sorted by. There is no other order of them, and no number.
+const byDepth = "DEPTH"
+
 // sortable is a time as a text that is sorted as it is.
 func sortable(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000000") }
 
@@ -139,12 +142,34 @@ func (w *world) ofTeam(t *model.Team) listed {
 
 // pick chooses a list: the field, the id of its parent, "" for none, and all that is in it.
 func (w *world) pick() (field, parent string, all []listed) {
-	switch w.IntN(6) {
+	switch w.IntN(8) {
 	case 0:
 		for i := range w.teams {
 			all = append(all, w.ofTeam(&w.teams[i]))
 		}
 		return "teams", "", all
+	case 4:
+		parent := one(w, w.teams[:4]...)
+		for i, t := range w.teams {
+			if t.ParentID != nil && *t.ParentID == parent.ID {
+				all = append(all, w.ofTeam(&w.teams[i]))
+			}
+		}
+		return "children", parent.GlobalID(), all
+	case 5:
+		top := one(w, w.users[:8]...)
+		for i, r := range w.users {
+			depth := 0
+			for id := r.ManagerID; id != nil; id = w.user(*id).ManagerID {
+				if depth++; *id == top.ID {
+					in := w.ofUser(&w.users[i])
+					in.keys = map[string]string{byDepth: fmt.Sprintf("%04d", depth)}
+					all = append(all, in)
+					break
+				}
+			}
+		}
+		return "allReports", model.UserID(top.ID), all
 	case 1:
 		u := one(w, w.users[:20]...)
 		for i, r := range w.users {
@@ -527,10 +552,7 @@ type pageOf struct {
 		Cursor string
 		Node   struct{ ID string }
 	}
-	PageInfo struct {
-		HasNextPage, HasPreviousPage bool
-		StartCursor, EndCursor       *string
-	}
+	PageInfo struct{ HasNextPage, HasPreviousPage bool }
 }
 
 func (p pageOf) ids() (ids []string) {
@@ -543,9 +565,9 @@ func (p pageOf) ids() (ids []string) {
 // compareLists asks for one list, made at random, and for two windows of it.
 func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 	field, parent, all := w.pick()
-	users := field != "teams"
-	typ := map[string]string{"users": "User", "reports": "User", "members": "TeamMember", "teams": "Team"}[field]
-	if parent != "" && !users {
+	users, tree := field != "teams" && field != "children", field == "allReports"
+	typ := map[string]string{"users": "User", "reports": "User", "members": "TeamMember", "teams": "Team", "children": "Team"}[field]
+	if parent != "" && field == "teams" {
 		typ = "UserTeam"
 	}
 	variables := map[string]any{}
@@ -564,7 +586,9 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 	if query != "" {
 		by, descending = "RELEVANCE", false
 	}
-	if !w.chance(4) {
+	if tree {
+		by, descending = byDepth, false
+	} else if !w.chance(4) {
 		var orders []string
 		if len(all) > 0 {
 			orders = slices.Sorted(maps.Keys(all[0].keys))
@@ -595,8 +619,12 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 		if query != "" {
 			search, given = ", query: $query", ", $query: String"
 		}
-		list := fmt.Sprintf(`list: %s(first: $first, after: $after, last: $last, before: $before, orderBy: $order, filter: $filter%s)
-			{ totalCount edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }`, field, search)
+		ordered, orderType, number := ", orderBy: $order", fmt.Sprintf("$order: %sOrder, ", typ), "totalCount"
+		if tree {
+			ordered, orderType, number = "", "", ""
+		}
+		list := fmt.Sprintf(`list: %s(first: $first, after: $after, last: $last, before: $before%s, filter: $filter%s)
+			{ %s edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage } }`, field, ordered, search, number)
 		if parent != "" {
 			kind, _, _ := strings.Cut(parent, ":")
 			list = fmt.Sprintf(`node(id: %q) { ... on %s { %s } }`, parent, kind, list)
@@ -606,7 +634,7 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 			filtered = "User"
 		}
 		op := randomOperation{
-			Query:     fmt.Sprintf(`query($first: Int, $after: String, $last: Int, $before: String, $order: %sOrder, $filter: %sFilter%s) { %s }`, typ, filtered, given, list),
+			Query:     fmt.Sprintf(`query($first: Int, $after: String, $last: Int, $before: String, %s$filter: %sFilter%s) { %s }`, orderType, filtered, given, list),
 			Variables: maps.Clone(variables),
 		}
 		maps.Copy(op.Variables, window)
@@ -622,7 +650,7 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 		if parent != "" {
 			page = data.Node.List
 		}
-		if page.TotalCount != len(want) {
+		if !tree && page.TotalCount != len(want) {
 			t.Fatalf("want %d in all, got %d\n%s", len(want), page.TotalCount, op)
 		}
 		return page

@@ -543,8 +543,10 @@ func (g *generator) variable(typ string, value any) string {
 			g.values[name], g.special = nil, true
 		}
 	case 1: // the default is not meant
-		other := map[string]string{"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`, "OrderDirection": "ASC",
-			"Time": `"2020-01-01T00:00:00Z"`, "Role": "OWNER", "[String!]": "[]", "UserFilter": "{}", "TeamFilter": "{}"}[nullable]
+		other := map[string]string{
+			"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`, "OrderDirection": "ASC",
+			"Time": `"2020-01-01T00:00:00Z"`, "Role": "OWNER", "[String!]": "[]", "UserFilter": "{}", "TeamFilter": "{}",
+		}[nullable]
 		if strings.HasSuffix(nullable, "Order") {
 			other = "{field: ID}"
 		}

@@ -12,7 +12,7 @@ func (d *Directory) declareUser() {
 	u := d.users
 	entity.Find(d.schema, "user", u)
 	entity.All(d.schema, "users", u)
-	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckText("name", 1, 255))
+	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckText("name", 1, 255)).Filter()
 	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil)
 	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt })
 	entity.Many(u, "reports", u, "manager_id")
