@@ -89,7 +89,7 @@ lists: ## Compare ROLLCALL_TEST_LISTS (3000) random lists, of any filter, search
 
 bench: DATABASE ?= sqlite:
 bench: ## Compare the server with one written by hand, or with other builds (BENCH=--help), on SQLite or DATABASE=mysql://root@127.0.0.1:3306/; about ten minutes.
-	cd bench && go run . --database='$(DATABASE)' $(BENCH)
+	cd bench && go run . compare --database='$(DATABASE)' $(BENCH)
 
 scale: DATABASE ?= sqlite:
 scale: ## Measure the server in a directory of a million users (SCALE=--help), on SQLite or DATABASE=…; that takes up to an hour, and stays there to be used again.

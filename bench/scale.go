@@ -23,7 +23,7 @@ import (
 
 // scale is the flags of the measurement of a large directory.
 type scale struct {
-	Database string        `placeholder:"URL" default:"sqlite:" help:"As above; the directory stays there, and is used again."`
+	Database string        `placeholder:"URL" default:"sqlite:" help:"sqlite: for a file among the temporary ones, or sqlite:FOLDER, or the URL of a server on which databases may be created. The directory stays there, and is used again. Default: ${default}."`
 	Users    int           `placeholder:"N" default:"1000000" help:"Users, each in 3 teams. Default: ${default}."`
 	Teams    int           `placeholder:"N" help:"Teams. Default: one for 20 users."`
 	Requests int           `placeholder:"N" default:"1000" help:"Requests of each shape to each server, by one client. Default: ${default}."`
