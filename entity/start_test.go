@@ -159,6 +159,18 @@ func validate[R any](t *testing.T, plan *batch.Plan, text string) error {
 	return plan.Validate(executable[R]{schema: schema})
 }
 
+const people = `
+type PersonConnection { edges: [PersonEdge!]! nodes: [Person!]! pageInfo: PageInfo! totalCount: Int! }
+type PersonEdge { cursor: String! node: Person! }
+`
+
+func searched(d *declarations) {
+	entity.All(d.Schema, "people", d.people)
+	d.people.Search("person_words", "name", func(p *person) []string { return []string{p.Name} }, func(query string) (string, []string, error) {
+		return query, []string{query}, nil
+	})
+}
+
 func TestADeclaredSchemaIsAccepted(t *testing.T) {
 	if err := validate[resolvers](t, declare("", nil), shopSchema); err != nil {
 		t.Error(err)
@@ -220,6 +232,10 @@ func TestStartUpNamesWhatTheSchemaAndTheDeclarationsDoNotBothSay(t *testing.T) {
 		{what: "an order of no column that no enum has", from: " NEARNESS", to: "", want: []string{"Person.NEARNESS is declared with Order, and no list has it"}},
 		{what: "orders of a list without the argument", from: ", orderBy: StaffOrder", to: "", want: []string{"Person.NAME is declared with Order", "Person.SINCE", "orderBy"}},
 		{what: "an order that is no input", from: "orderBy: StaffOrder", to: "orderBy: String", want: []string{"Shop.staff(orderBy:) is a String"}},
+		{what: "a search of a list that is not of all objects", from: "staff(first: Int", to: "staff(query: String, first: Int", want: []string{"Shop.staff(query:)", "only a list of all objects can be searched"}},
+		{what: "a search of what declares no words", more: func(d *declarations) { entity.All(d.Schema, "people", d.people) }, from: "type Query {", to: people + "type Query { people(query: String): PersonConnection! ", want: []string{"Query.people(query:)", "Person declares no words to be found by", ".Search("}},
+		{what: "words that no list is searched by", more: searched, from: "type Query {", to: people + "type Query { people: PersonConnection! ", want: []string{"Person declares words to be found by", "add query: String"}},
+		{what: "a search by a number", more: searched, from: "type Query {", to: people + "type Query { people(query: Int): PersonConnection! ", want: []string{"Query.people(query:) is a Int: let it be a String"}},
 		{what: "a directive that the plan would go past", from: "owner: Person", to: "owner: Person @auth", want: []string{"Shop.owner", "directive", "Inert"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {

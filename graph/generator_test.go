@@ -247,7 +247,7 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 			}
 		case "query":
 			if value = any(omitted{}); g.one(3) {
-				value, filtered = pick[any](g, "a", "AN", "me", "mo ad", "Zoë", "o'", "ada moreau", "1", "-", "", "\"'\\;é\u2028", nil, strings.Repeat("x", 256)), true
+				value, filtered = pick[any](g, "a", "AN", "ŁUC", 7, "me", "mo ad", "Zoë", "o'", "ada moreau", "1", "-", "", "\"'\\;é\u2028", nil, strings.Repeat("x", 256)), true
 			}
 		case "membership":
 			if value = any(omitted{}); g.one(2) {

@@ -231,7 +231,8 @@ func TestSearchAmongManyUsersReadsByIndexes(t *testing.T) {
 					a = d.must(fmt.Sprintf("{ users(query: %q%s, %s: 20) { nodes { id } pageInfo { endCursor startCursor } } }", c.query, c.filter, way))
 				})
 				for _, statement := range run {
-					if !strings.Contains(statement, "COUNT(*)") { // which ends after some thousand rows
+					counts := strings.Contains(statement, "COUNT(*)")                       // which ends after some thousand rows
+					if weak := strings.Contains(c.filter, "startsWith"); !counts && !weak { // it leaves a fourth of them
 						d.wantNoScan(t, statement)
 					}
 				}

@@ -28,7 +28,8 @@ func (k Key) tag(list string) (t tag) {
 	text = strconv.AppendQuote(append(text, ' '), by)
 	text = strconv.AppendBool(append(text, ' '), k.Order.Descending)
 	if k.Search.given() {
-		text = fmt.Appendf(text, "%q %q", k.Search.phrase(), k.Search.words())
+		found := k.Search.looked.Value()
+		text = strconv.AppendQuote(strconv.AppendQuote(text, found.phrase), found.words)
 	}
 	text = strconv.AppendQuote(text, condition)
 	for _, arg := range args {

@@ -14,7 +14,7 @@ import (
 )
 
 // Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
-// have costs 1, and each other value a tenth. A list costs one of its items, with what is selected below it, as often as it
+// have costs 1, and each other value a tenth, a description of the schema one for each 16 bytes that descriptions have on average. A list costs one of its items, with what is selected below it, as often as it
 // has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
 // several types are added up. In introspection each list counts as long as the longest of its name in the schema, or, below all of
 // the schema's types, as long as those of its name are on average.
@@ -38,6 +38,7 @@ type Cost struct {
 	TooLong func(argument string, items int) error
 
 	longest, mean map[string]int // how long the lists of each name in introspection are
+	description   int            // the price of a description
 }
 
 var _ interface {
@@ -78,6 +79,7 @@ func (c *Cost) Validate(es graphql.ExecutableSchema) error {
 	}
 	c.Max = cmp.Or(c.Max, 100_000)
 	c.longest, c.mean = lengths(es.Schema())
+	c.description = describing(es.Schema())
 	return nil
 }
 
@@ -116,6 +118,22 @@ func lengths(schema *ast.Schema) (longest, mean map[string]int) {
 	return longest, mean
 }
 
+// describing returns the price of a description.
+func describing(schema *ast.Schema) int {
+	bytes, texts := 0, 0
+	note := func(text string) { bytes, texts = bytes+len(text), texts+1 }
+	for _, def := range schema.Types {
+		note(def.Description)
+		for _, field := range def.Fields {
+			note(field.Description)
+			for _, argument := range field.Arguments {
+				note(argument.Description)
+			}
+		}
+	}
+	return 1 + bytes/texts/paidText
+}
+
 // MutateOperationContext refuses an operation that costs too much, or has too long a list.
 func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
 	costs, tooLong := c.of(oc)
@@ -151,6 +169,7 @@ func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 const (
 	tenths   = 10      // the unit of prices is a tenth of a cost
 	paidName = 64      // bytes of a name in the answer that cost a tenth
+	paidText = 16      // bytes of a description that cost a tenth
 	maxPrice = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
 )
 
@@ -218,6 +237,9 @@ func (p *pricing) field(field *ast.Field) price {
 	own, leaf := tenths, len(field.SelectionSet) == 0
 	if leaf {
 		own = 1
+	}
+	if field.Name == "description" && strings.HasPrefix(field.ObjectDefinition.Name, "__") {
+		own = p.description
 	}
 	own += len(field.Alias) / paidName
 	list := field.Definition.Type.Elem != nil
