@@ -192,6 +192,7 @@ func (s *service) serve(ctx context.Context) error {
 	if s.proof != nil {
 		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
 	}
+	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
 	server := &http.Server{
 		Handler:           s.handler,

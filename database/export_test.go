@@ -8,6 +8,8 @@ import (
 	"net"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
+
+	"rollcall/dialect"
 )
 
 // MigrateDown undoes the migrations after a version.
@@ -67,6 +69,16 @@ func (d *Database) MigrateWithoutALock(ctx context.Context) error {
 // DeriveWithoutALock is Derive on a node of a cluster that does not see the lock of another one.
 func (d *Database) DeriveWithoutALock(ctx context.Context) error {
 	return d.derive(ctx, transactions(ctx, d.Side))
+}
+
+// RecountWithoutALock recounts users on a node of a cluster that does not see the lock of another one.
+func (d *Database) RecountWithoutALock(ctx context.Context) error {
+	return transactions(ctx, d.Side)(func(tx *sql.Tx) error { return d.recount(ctx, tx, "User", "users") })
+}
+
+// IsOvertaken reports whether a transaction may run again, or has waited in vain.
+func IsOvertaken(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || dialect.Is(err, dialect.Transient|dialect.Unique)
 }
 
 // Tables are those that CheckSchema looks at.

@@ -70,6 +70,9 @@ func (d *Directory) Sizes(field *ast.Field) []string { return d.schema.Sizes(fie
 // Inputs returns the arguments whose values cost something, for limit.Cost.
 func (d *Directory) Inputs(field *ast.Field) []string { return d.schema.Inputs(field) }
 
+// Counts returns the argument that says how many rows a field counts, for limit.Cost.
+func (d *Directory) Counts(field *ast.Field) string { return d.schema.Counts(field) }
+
 // MutationOutcome tells what became of a mutation that was answered with OUTCOME_UNKNOWN, by its id. The error is BAD_USER_INPUT.
 func (d *Directory) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {
 	if d.Proof == nil {

@@ -9,6 +9,7 @@ import (
 
 func (d *Directory) declareTeam() {
 	t := d.teams
+	t.Counted()
 	entity.Find(d.schema, "team", t)
 	entity.All(d.schema, "teams", t)
 	entity.Text(t, "name", func(t *model.Team) *string { return &t.Name }).Unique("another team has this name").Folded("name_folded").Order().Filter()

@@ -14,6 +14,7 @@ import (
 
 func (d *Directory) declareUser() {
 	u := d.users
+	u.Counted()
 	entity.Find(d.schema, "user", u)
 	entity.All(d.schema, "users", u)
 	entity.Text(u, "name", func(u *model.User) *string { return &u.Name }).Writable(model.CheckName).Folded("name_folded").Order().Filter()

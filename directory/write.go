@@ -10,8 +10,8 @@ import (
 	"rollcall/session"
 )
 
-// Every write of an object of a type goes through this file: it is stored, and the words that it is found by, what was loaded before it is forgotten, and what waits for
-// changes gets it once it is committed.
+// Every write of an object of a type goes through this file: it is stored, with the words that it is found by and the number of its
+// like, what was loaded before it is forgotten, and what waits for changes gets it once it is committed.
 
 // writing is what became of a row.
 type writing string
@@ -36,6 +36,9 @@ func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 		return o.Conflict(err)
 	}
 	if err := o.StoreWords(ctx, false, row); err != nil {
+		return err
+	}
+	if err := o.StoreCount(ctx, 1); err != nil {
 		return err
 	}
 	wrote(ctx, d, o, created, row)
@@ -71,6 +74,9 @@ func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *
 	}
 	if err := session.DB(ctx).Delete(row).Error; err != nil {
 		return o.Conflict(err)
+	}
+	if err := o.StoreCount(ctx, -1); err != nil {
+		return err
 	}
 	wrote(ctx, d, o, deleted, row)
 	return nil

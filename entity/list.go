@@ -19,10 +19,11 @@ type list struct {
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
 
-	depth               *keyset.Sort // by which a list of what is below an object is always sorted; nil: it is none
-	nested              *keyset.List // see Nested
-	nestedBy            string       // the argument
-	edges, own, parents string       // of Through: its table, the column of it that has the parent, and the parent's table
+	depth               *keyset.Sort  // by which a list of what is below an object is always sorted; nil: it is none
+	nested              *keyset.List  // see Nested
+	nestedBy            string        // the argument
+	edges, own, parents string        // of Through: its table, the column of it that has the parent, and the parent's table
+	total               func() string // the statement of keyset.List's Total, when all is declared; nil: there is none
 	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
 	search func() *searching
 }
@@ -36,6 +37,7 @@ func (l *list) definition(schema *ast.Schema) *ast.FieldDefinition {
 func All[N any](s *Schema, name string, nodes *Object[N]) {
 	l := newList[keyset.Edge[N]](s, "Query", name, nodes, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
 	l.search = func() *searching { return nodes.search }
+	l.total = nodes.total
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(s, l, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
 	connect[keyset.Edge[N], N](s, nodes.name, true)
@@ -85,6 +87,9 @@ func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Ke
 	s.add(func() batch.Field {
 		l.setOrder()
 		l.setSearch()
+		if l.total != nil {
+			l.Total = l.total()
+		}
 		f := batch.Relation(l.typ, l.field, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
 			key, err := s.listKey(args, l)
 			if err != nil {
@@ -248,10 +253,11 @@ func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, counted
 	s.connections[prefix] = true
 	connection, edge := prefix+"Connection", prefix+"Edge"
 	type page = *keyset.Connection[E, N]
+	whole := func(c page) count { return count{c.List, c.Key.Whole()} }
 	if counted {
-		s.AddFields(batch.Relation(connection, "totalCount", batch.NewSource(readCounts),
-			batch.Key(func(c page) (count, bool) { return count{c.List, c.Key.Whole()}, true })))
+		s.AddFields(batch.Relation(connection, "totalCount", batch.NewSource(readCounts), batch.Key(func(c page) (count, bool) { return whole(c), true })))
 	}
+	upTo(s, connection, whole)
 	s.AddFields(
 		batch.Paths(connection, "nodes", func(c page) []*N { return c.Nodes() }),
 		batch.Paths(connection, "edges", func(c page) []*E { return c.Edges }),
@@ -270,7 +276,7 @@ func readCounts(ctx context.Context, keys []count, _ batch.Columns) (map[count]i
 	}
 	for list, keys := range byList {
 		for _, group := range keyset.Groups(keys) {
-			numbers, err := readNumbers(ctx, list, group)
+			numbers, err := readNumbers(ctx, list, list.Count(group))
 			if err != nil {
 				return nil, err
 			}
@@ -287,9 +293,9 @@ func readCounts(ctx context.Context, keys []count, _ batch.Columns) (map[count]i
 // number is how many rows a parent's list has.
 type number struct{ rows, parent int64 }
 
-// readNumbers counts the rows of a group of lists; none is told of a list without rows that has a parent.
-func readNumbers(ctx context.Context, list *keyset.List, group []keyset.Key) ([]*number, error) {
-	return read(ctx, list.Count(group), 1+list.Parents(), func(n *number, to []any) {
+// readNumbers reads what statements count of a group of lists; none may be told of a list without rows that has a parent.
+func readNumbers(ctx context.Context, list *keyset.List, statements []keyset.Statement) ([]*number, error) {
+	return read(ctx, statements, 1+list.Parents(), func(n *number, to []any) {
 		to[len(to)-1], to[0] = integer{&n.parent}, integer{&n.rows}
 	})
 }

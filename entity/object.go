@@ -31,6 +31,7 @@ type Object[T any] struct {
 	filters     []*filtering
 	search      *searching // nil: they are not searched
 	words       func(*T) []string
+	counted     bool // see Counted
 }
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.

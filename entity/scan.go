@@ -61,6 +61,8 @@ func (n integer) Scan(value any) (err error) {
 		*n.int64 = v
 	case []byte:
 		*n.int64, err = strconv.ParseInt(string(v), 10, 64)
+	case string: // PostgreSQL's sum
+		*n.int64, err = strconv.ParseInt(v, 10, 64)
 	default:
 		err = fmt.Errorf("entity: %T is not a whole number", value)
 	}

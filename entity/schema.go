@@ -34,6 +34,7 @@ type Schema struct {
 	fields      []func() batch.Field // made when all is declared, as later calls may say more of each
 	objects     []object
 	connections map[string]bool // that are declared, by what the names of their types begin with
+	counted     map[string]bool // connections that can be counted up to a limit
 	lists       []*list
 	arguments   []argument
 	sizes       map[[2]string][]string  // by type and field: see Sized
@@ -56,7 +57,7 @@ type object interface {
 
 // NewSchema returns a schema without types. A page holds at most maxSize items.
 func NewSchema(maxSize int) *Schema {
-	s := &Schema{maxSize: maxSize, connections: map[string]bool{}, sizes: map[[2]string][]string{}, filters: map[string][]*filtering{}}
+	s := &Schema{maxSize: maxSize, connections: map[string]bool{}, counted: map[string]bool{}, sizes: map[[2]string][]string{}, filters: map[string][]*filtering{}}
 	const info = "PageInfo"
 	type pageInfo = *keyset.PageInfo
 	s.AddFields(

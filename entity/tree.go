@@ -149,7 +149,7 @@ func (l *list) checkFiltered(ctx context.Context, group []keyset.Key) error {
 	for i, key := range group {
 		whole[i] = keyset.Key{Parent: key.Parent, Depth: key.Depth}
 	}
-	numbers, err := readNumbers(ctx, &l.List, whole)
+	numbers, err := readNumbers(ctx, &l.List, l.Count(whole))
 	for _, n := range numbers {
 		if n.rows > maxFiltered {
 			return apierror.BadInput("filter", "%s: a filter is for at most %d below one, and here are %d: set a smaller %s", l.field, maxFiltered, n.rows, depthArgument)

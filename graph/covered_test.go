@@ -103,7 +103,7 @@ func required(t *testing.T, f *ast.FieldDefinition) string {
 	if f.Name == "mutationOutcome" {
 		return `(operationId: "0197f3a0-0000-7000-8000-000000000000")`
 	}
-	values := map[string]string{"id": `"User:2"`, "ids": `["User:2"]`, "email": `"kwame.mensah.2@example.com"`, "externalId": `"E-10001"`, "name": `"User"`}
+	values := map[string]string{"id": `"User:2"`, "ids": `["User:2"]`, "email": `"kwame.mensah.2@example.com"`, "externalId": `"E-10001"`, "limit": "5", "name": `"User"`}
 	if f.Name == "team" {
 		values["id"] = `"Team:2"`
 	}

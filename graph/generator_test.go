@@ -468,6 +468,8 @@ func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition) 
 		return pick[any](g, "ada.moreau.1@example.com", " ADA.Moreau.1@example.COM", "kwame.mensah.2@example.com", "hostile1@example.com", "nobody@example.com", "", "\"'\\;é\u2028")
 	case "externalId":
 		return pick[any](g, "E-10000", "E-10001", "e-10001", "hostile é1", "HOSTILE é1", "E-99999", "", 7, "\"'\\;é\u2028")
+	case "limit":
+		return pick[any](g, 0, 1, 3, 20, 1000, 10_000, 10_001, -1, "7")
 	case "maxDepth":
 		return pick[any](g, 1, 2, 3, 500, omitted{}, omitted{}, nil, 0, 501)
 	case "operationId":

@@ -1,6 +1,7 @@
 package keyset
 
 import (
+	"cmp"
 	"iter"
 	"math/bits"
 	"slices"
@@ -18,6 +19,7 @@ type List struct {
 	ID     string // the column that has the ids of the nodes, by which the list is sorted at last
 	Tree   *Tree  // that the table below, of which From is made, has; nil: From is a table of the database
 	Where  string // which rows of From there are; "": all
+	Total  string // the statement that tells how many rows there are, if that is kept; "": they are counted
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
 	// Words is by what its nodes are found; nil: nothing is searched there.
@@ -230,7 +232,10 @@ func (l *List) Count(group []Key) []Statement {
 	if key.Filter.parts != nil {
 		from += l.Join
 	}
-	if l.Parent == "" {
+	switch {
+	case l.Parent == "" && l.Total != "" && key.Filter.parts == nil:
+		return []Statement{{Text: l.Total}}
+	case l.Parent == "":
 		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + l.where(key, ""), Args: key.places(nil)}}
 	}
 	var all []Statement
@@ -239,6 +244,40 @@ func (l *List) Count(group []Key) []Statement {
 			Text: of.begin + "COUNT(*), " + l.Parent + " FROM " + from + l.where(key, of.condition) + " GROUP BY " + l.Parent,
 			Args: key.places(of.args),
 		})
+	}
+	return all
+}
+
+// MaxCount is how far CountUpTo counts at most.
+const MaxCount = 10_000
+
+// CountUpTo returns the statements that count the rows of a group of whole lists, but of each at most as many as its limit. They select
+// the number and, if there is one, the parent's id, or 0 where there are no rows. It is for lists without a Tree.
+func (l *List) CountUpTo(group []Key, limits []int64) []Statement {
+	key, from := l.searched(group[0]), l.From
+	if key.Filter.parts != nil {
+		from += l.Join
+	}
+	if l.Parent == "" {
+		return []Statement{{Text: "SELECT COUNT(*) FROM (SELECT 1 AS one FROM " + from + l.where(key, "") + " LIMIT ?) AS counted", Args: append(key.places(nil), limits[0])}}
+	}
+	const union = " UNION ALL "
+	arm := "SELECT COUNT(*), COALESCE(MIN(counted.list_parent), 0) FROM (SELECT " + l.Parent + " AS list_parent FROM " + from + l.where(key, l.Parent+" = ?") + " LIMIT ?) AS counted" + union
+	arms := max(1, min(maxArms, maxBytes/size(arm, key.places(nil))))
+	type bounded struct{ parent, limit int64 }
+	lists := make([]bounded, len(group))
+	for i, key := range group {
+		lists[i] = bounded{key.Parent.id, limits[i]}
+	}
+	slices.SortFunc(lists, func(a, b bounded) int { return cmp.Compare(a.parent, b.parent) })
+	var all []Statement
+	for chunk := range slices.Chunk(lists, arms) {
+		chunk = padded(chunk, bounded{parent: noID}, arms)
+		var args []any
+		for _, of := range chunk {
+			args = append(key.places(append(args, of.parent)), of.limit)
+		}
+		all = append(all, Statement{Text: strings.TrimSuffix(strings.Repeat(arm, len(chunk)), union), Args: args})
 	}
 	return all
 }

@@ -31,9 +31,12 @@ type Cost struct {
 	Sizes func(field *ast.Field) []string
 	// Inputs returns the names of the arguments of a field that cost 1 for each object in their value, and a tenth for each other value,
 	// as often as the field is read. nil: there are none.
-	Inputs  func(field *ast.Field) []string
-	Page    int // items of a list that no argument gives a size
-	MaxPage int // items that a list may have: longer ones cost nothing more; 0: any number
+	Inputs func(field *ast.Field) []string
+	// Counts returns the argument of a field that says how many rows are counted for it, of which each ten cost a tenth; "": none are.
+	Counts   func(field *ast.Field) string
+	MaxCount int // rows that a field may count: more cost nothing more; 0: any number
+	Page     int // items of a list that no argument gives a size
+	MaxPage  int // items that a list may have: longer ones cost nothing more; 0: any number
 	// TooLong returns the error that refuses a list that an argument gives more than MaxPage items; nil: it is not refused.
 	TooLong func(argument string, items int) error
 
@@ -167,10 +170,11 @@ func (c *Cost) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 }
 
 const (
-	tenths   = 10      // the unit of prices is a tenth of a cost
-	paidName = 64      // bytes of a name in the answer that cost a tenth
-	paidText = 16      // bytes of a description that cost a tenth
-	maxPrice = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
+	tenths      = 10      // the unit of prices is a tenth of a cost
+	paidName    = 64      // bytes of a name in the answer that cost a tenth
+	paidText    = 16      // bytes of a description that cost a tenth
+	countedRows = 10      // rows that are counted for a tenth
+	maxPrice    = 1 << 50 // which every higher price becomes: far above any limit, and exact in JSON
 )
 
 // price is the price of selections in tenths: once, and for each item of the lists among them that have no size of their own.
@@ -245,7 +249,7 @@ func (p *pricing) field(field *ast.Field) price {
 	list := field.Definition.Type.Elem != nil
 	switch {
 	case !list && leaf:
-		return price{once: own}
+		return price{once: plus(own, p.counted(field))}
 	case strings.HasPrefix(field.ObjectDefinition.Name, "__"):
 		return price{once: p.introspection(field, own)}
 	}
@@ -311,6 +315,19 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		return p.Page, false
 	}
 	return min(n, cmp.Or(p.MaxPage, n)), true
+}
+
+// counted is the price of the rows that are counted for a field.
+func (p *pricing) counted(field *ast.Field) int {
+	if p.Counts == nil {
+		return 0
+	}
+	name := p.Counts(field)
+	if name == "" {
+		return 0
+	}
+	rows := number(p.value(field, field.Definition.Arguments.ForName(name)))
+	return (min(rows, cmp.Or(p.MaxCount, rows)) + countedRows - 1) / countedRows
 }
 
 // worth is the price of what is in the value of an argument.

@@ -24,6 +24,7 @@ func newPricedServer(tb testing.TB, cost limit.Cost) *server {
 	s := newServer(tb, limit.Documents{})
 	cost.Sizes, cost.Page = sizes, 20
 	cost.Inputs = func(*ast.Field) []string { return []string{"filter"} }
+	cost.Counts, cost.MaxCount = func(field *ast.Field) string { return map[string]string{"upTo": "limit"}[field.Name] }, 1000
 	s.use(tb, &cost)
 	s.price = &cost
 	return s
@@ -78,6 +79,12 @@ func TestAnOperationCostsItsObjectsAndATenthForEachValue(t *testing.T) {
 		{`{ ` + strings.Repeat("a", 63) + `: name }`, 1},
 		{`{ page(first: 10) { nodes { ` + strings.Repeat("a", 640) + `: name } } }`, 1 + 10*(1+1) + 1},
 		{`{ ` + strings.Repeat("a", 640) + `: self { name } }`, 3},
+		{`{ page { upTo(limit: 0) } }`, 2},
+		{`{ page { upTo(limit: 90) } }`, 1 + 1},
+		{`{ page { upTo(limit: 91) } }`, 1 + 2},
+		{`{ page { upTo(limit: 1000) } }`, 1 + 11},
+		{`{ page { upTo(limit: 2000000000) } }`, 1 + 11},
+		{`{ page(first: 5) { nodes { page { upTo(limit: 190) } } } }`, 1 + 5*(1+1+2)},
 		{`{ page(first: 2, filter: {}) { nodes { name } } }`, 1 + 1 + 2 + 1},
 		{`{ page(first: 2, filter: null) { nodes { name } } }`, 1 + 2 + 1},
 		{`{ page(first: 2, filter: { in: { ids: ["a", "b"] }, list: [{}, { ids: "c" }] }) { nodes { name } } }`, 1 + 4 + 2 + 1},

@@ -31,7 +31,7 @@ const sdl = `
 		nodes(ids: [ID!], first: Int): [Query!]!
 		thing: Thing!
 	}
-	type Page { nodes: [Query!]! edges: [Edge!]! total: Int! }
+	type Page { nodes: [Query!]! edges: [Edge!]! total: Int! upTo(limit: Int!): Int! }
 	type Edge { cursor: String! node: Query! }
 	interface Thing { id: ID! }
 	type Cat implements Thing { id: ID! cat: Cat! }

@@ -31,6 +31,7 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	AllReportsConnection() AllReportsConnectionResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
@@ -49,9 +50,10 @@ type DirectiveRoot struct {
 
 type ComplexityRoot struct {
 	AllReportsConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
+		Edges          func(childComplexity int) int
+		Nodes          func(childComplexity int) int
+		PageInfo       func(childComplexity int) int
+		TotalCountUpTo func(childComplexity int, limit int) int
 	}
 
 	AllReportsEdge struct {
@@ -110,10 +112,11 @@ type ComplexityRoot struct {
 	}
 
 	TeamConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
+		Edges          func(childComplexity int) int
+		Nodes          func(childComplexity int) int
+		PageInfo       func(childComplexity int) int
+		TotalCount     func(childComplexity int) int
+		TotalCountUpTo func(childComplexity int, limit int) int
 	}
 
 	TeamEdge struct {
@@ -122,10 +125,11 @@ type ComplexityRoot struct {
 	}
 
 	TeamMemberConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
+		Edges          func(childComplexity int) int
+		Nodes          func(childComplexity int) int
+		PageInfo       func(childComplexity int) int
+		TotalCount     func(childComplexity int) int
+		TotalCountUpTo func(childComplexity int, limit int) int
 	}
 
 	TeamMemberEdge struct {
@@ -171,10 +175,11 @@ type ComplexityRoot struct {
 	}
 
 	UserConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
+		Edges          func(childComplexity int) int
+		Nodes          func(childComplexity int) int
+		PageInfo       func(childComplexity int) int
+		TotalCount     func(childComplexity int) int
+		TotalCountUpTo func(childComplexity int, limit int) int
 	}
 
 	UserEdge struct {
@@ -183,10 +188,11 @@ type ComplexityRoot struct {
 	}
 
 	UserTeamConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
+		Edges          func(childComplexity int) int
+		Nodes          func(childComplexity int) int
+		PageInfo       func(childComplexity int) int
+		TotalCount     func(childComplexity int) int
+		TotalCountUpTo func(childComplexity int, limit int) int
 	}
 
 	UserTeamEdge struct {
@@ -203,6 +209,9 @@ type ComplexityRoot struct {
 
 // region    ************************** generated!.gotpl **************************
 
+type AllReportsConnectionResolver interface {
+	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.AllReportsEdge, model.User], limit int) (int, error)
+}
 type MutationResolver interface {
 	CreateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error)
 	UpdateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error)
@@ -229,9 +238,11 @@ type TeamResolver interface {
 }
 type TeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team]) (int, error)
+	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team], limit int) (int, error)
 }
 type TeamMemberConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (int, error)
+	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.TeamMemberEdge, model.User], limit int) (int, error)
 }
 type TeamMemberEdgeResolver interface {
 	Team(ctx context.Context, obj *model.TeamMemberEdge) (*model.Team, error)
@@ -248,9 +259,11 @@ type UserChangeResolver interface {
 }
 type UserConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserEdge, model.User]) (int, error)
+	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.UserEdge, model.User], limit int) (int, error)
 }
 type UserTeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (int, error)
+	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team], limit int) (int, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -289,6 +302,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AllReportsConnection.PageInfo(childComplexity), true
+	case "AllReportsConnection.totalCountUpTo":
+		if e.ComplexityRoot.AllReportsConnection.TotalCountUpTo == nil {
+			break
+		}
+
+		args, err := ec.field_AllReportsConnection_totalCountUpTo_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.AllReportsConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
 
 	case "AllReportsEdge.cursor":
 		if e.ComplexityRoot.AllReportsEdge.Cursor == nil {
@@ -583,6 +607,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TeamConnection.TotalCount(childComplexity), true
+	case "TeamConnection.totalCountUpTo":
+		if e.ComplexityRoot.TeamConnection.TotalCountUpTo == nil {
+			break
+		}
+
+		args, err := ec.field_TeamConnection_totalCountUpTo_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.TeamConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
 
 	case "TeamEdge.cursor":
 		if e.ComplexityRoot.TeamEdge.Cursor == nil {
@@ -621,6 +656,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TeamMemberConnection.TotalCount(childComplexity), true
+	case "TeamMemberConnection.totalCountUpTo":
+		if e.ComplexityRoot.TeamMemberConnection.TotalCountUpTo == nil {
+			break
+		}
+
+		args, err := ec.field_TeamMemberConnection_totalCountUpTo_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.TeamMemberConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
 
 	case "TeamMemberEdge.cursor":
 		if e.ComplexityRoot.TeamMemberEdge.Cursor == nil {
@@ -845,6 +891,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserConnection.TotalCount(childComplexity), true
+	case "UserConnection.totalCountUpTo":
+		if e.ComplexityRoot.UserConnection.TotalCountUpTo == nil {
+			break
+		}
+
+		args, err := ec.field_UserConnection_totalCountUpTo_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.UserConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
 
 	case "UserEdge.cursor":
 		if e.ComplexityRoot.UserEdge.Cursor == nil {
@@ -883,6 +940,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserTeamConnection.TotalCount(childComplexity), true
+	case "UserTeamConnection.totalCountUpTo":
+		if e.ComplexityRoot.UserTeamConnection.TotalCountUpTo == nil {
+			break
+		}
+
+		args, err := ec.field_UserTeamConnection_totalCountUpTo_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.UserTeamConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
 
 	case "UserTeamEdge.cursor":
 		if e.ComplexityRoot.UserTeamEdge.Cursor == nil {
@@ -1347,6 +1415,11 @@ type UserConnection {
   pageInfo: PageInfo!
   "How many users the whole list has."
   totalCount: Int!
+  "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
+  totalCountUpTo(
+    "How far to count, at most 10,000."
+    limit: Int!
+  ): Int!
 }
 
 "A user in a page."
@@ -1367,6 +1440,11 @@ type TeamConnection {
   pageInfo: PageInfo!
   "How many teams the whole list has."
   totalCount: Int!
+  "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
+  totalCountUpTo(
+    "How far to count, at most 10,000."
+    limit: Int!
+  ): Int!
 }
 
 "A team in a page."
@@ -1387,6 +1465,11 @@ type UserTeamConnection {
   pageInfo: PageInfo!
   "How many teams the user is in."
   totalCount: Int!
+  "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
+  totalCountUpTo(
+    "How far to count, at most 10,000."
+    limit: Int!
+  ): Int!
 }
 
 "A team that a user is in."
@@ -1415,6 +1498,11 @@ type TeamMemberConnection {
   pageInfo: PageInfo!
   "How many members the team has."
   totalCount: Int!
+  "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
+  totalCountUpTo(
+    "How far to count, at most 10,000."
+    limit: Int!
+  ): Int!
 }
 
 "A member of a team."
@@ -1443,6 +1531,11 @@ type AllReportsConnection {
   nodes: [User!]!
   "Where the page stands in its list."
   pageInfo: PageInfo!
+  "How many of them there are, counted no further than to a limit."
+  totalCountUpTo(
+    "How far to count, at most 10,000."
+    limit: Int!
+  ): Int!
 }
 
 "A user below another."
@@ -1847,6 +1940,8 @@ func (ec *executionContext) childFields_AllReportsConnection(ctx context.Context
 		return ec.fieldContext_AllReportsConnection_nodes(ctx, field)
 	case "pageInfo":
 		return ec.fieldContext_AllReportsConnection_pageInfo(ctx, field)
+	case "totalCountUpTo":
+		return ec.fieldContext_AllReportsConnection_totalCountUpTo(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AllReportsConnection", field.Name)
 }
@@ -1927,6 +2022,8 @@ func (ec *executionContext) childFields_TeamConnection(ctx context.Context, fiel
 		return ec.fieldContext_TeamConnection_pageInfo(ctx, field)
 	case "totalCount":
 		return ec.fieldContext_TeamConnection_totalCount(ctx, field)
+	case "totalCountUpTo":
+		return ec.fieldContext_TeamConnection_totalCountUpTo(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamConnection", field.Name)
 }
@@ -1951,6 +2048,8 @@ func (ec *executionContext) childFields_TeamMemberConnection(ctx context.Context
 		return ec.fieldContext_TeamMemberConnection_pageInfo(ctx, field)
 	case "totalCount":
 		return ec.fieldContext_TeamMemberConnection_totalCount(ctx, field)
+	case "totalCountUpTo":
+		return ec.fieldContext_TeamMemberConnection_totalCountUpTo(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamMemberConnection", field.Name)
 }
@@ -2049,6 +2148,8 @@ func (ec *executionContext) childFields_UserConnection(ctx context.Context, fiel
 		return ec.fieldContext_UserConnection_pageInfo(ctx, field)
 	case "totalCount":
 		return ec.fieldContext_UserConnection_totalCount(ctx, field)
+	case "totalCountUpTo":
+		return ec.fieldContext_UserConnection_totalCountUpTo(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserConnection", field.Name)
 }
@@ -2073,6 +2174,8 @@ func (ec *executionContext) childFields_UserTeamConnection(ctx context.Context, 
 		return ec.fieldContext_UserTeamConnection_pageInfo(ctx, field)
 	case "totalCount":
 		return ec.fieldContext_UserTeamConnection_totalCount(ctx, field)
+	case "totalCountUpTo":
+		return ec.fieldContext_UserTeamConnection_totalCountUpTo(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserTeamConnection", field.Name)
 }
@@ -2210,6 +2313,20 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 // endregion ************************** internal!.gotpl ***************************
 
 // region    ***************************** args.gotpl *****************************
+
+func (ec *executionContext) field_AllReportsConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["limit"] = arg0
+	return args, nil
+}
 
 func (ec *executionContext) field_Mutation_createUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
@@ -2495,6 +2612,34 @@ func (ec *executionContext) field_Subscription_userChanged_args(ctx context.Cont
 	return args, nil
 }
 
+func (ec *executionContext) field_TeamConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["limit"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_TeamMemberConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["limit"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Team_children_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -2608,6 +2753,34 @@ func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["filter"] = arg6
+	return args, nil
+}
+
+func (ec *executionContext) field_UserConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["limit"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_UserTeamConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["limit"] = arg0
 	return args, nil
 }
 
@@ -2925,6 +3098,50 @@ func (ec *executionContext) fieldContext_AllReportsConnection_pageInfo(_ context
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PageInfo(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AllReportsConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AllReportsConnection_totalCountUpTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.AllReportsConnection().TotalCountUpTo(ctx, obj, fc.Args["limit"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AllReportsConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AllReportsConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_AllReportsConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -4179,6 +4396,50 @@ func (ec *executionContext) fieldContext_TeamConnection_totalCount(_ context.Con
 	return graphql.NewScalarFieldContext("TeamConnection", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _TeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TeamConnection_totalCountUpTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.TeamConnection().TotalCountUpTo(ctx, obj, fc.Args["limit"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TeamConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_TeamConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _TeamEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *keyset.Edge[model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4351,6 +4612,50 @@ func (ec *executionContext) _TeamMemberConnection_totalCount(ctx context.Context
 }
 func (ec *executionContext) fieldContext_TeamMemberConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamMemberConnection", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _TeamMemberConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TeamMemberConnection_totalCountUpTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.TeamMemberConnection().TotalCountUpTo(ctx, obj, fc.Args["limit"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TeamMemberConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TeamMemberConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_TeamMemberConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _TeamMemberEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
@@ -5279,6 +5584,50 @@ func (ec *executionContext) fieldContext_UserConnection_totalCount(_ context.Con
 	return graphql.NewScalarFieldContext("UserConnection", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _UserConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserConnection_totalCountUpTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.UserConnection().TotalCountUpTo(ctx, obj, fc.Args["limit"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UserConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_UserConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _UserEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *keyset.Edge[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5451,6 +5800,50 @@ func (ec *executionContext) _UserTeamConnection_totalCount(ctx context.Context, 
 }
 func (ec *executionContext) fieldContext_UserTeamConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamConnection", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _UserTeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserTeamConnection_totalCountUpTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.UserTeamConnection().TotalCountUpTo(ctx, obj, fc.Args["limit"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserTeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UserTeamConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_UserTeamConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _UserTeamEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
@@ -7714,18 +8107,56 @@ func (ec *executionContext) _AllReportsConnection(ctx context.Context, sel ast.S
 		case "edges":
 			out.Values[i] = ec._AllReportsConnection_edges(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "nodes":
 			out.Values[i] = ec._AllReportsConnection_nodes(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pageInfo":
 			out.Values[i] = ec._AllReportsConnection_pageInfo(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "totalCountUpTo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AllReportsConnection_totalCountUpTo(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -8501,6 +8932,44 @@ func (ec *executionContext) _TeamConnection(ctx context.Context, sel ast.Selecti
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "totalCountUpTo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TeamConnection_totalCountUpTo(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -8602,6 +9071,44 @@ func (ec *executionContext) _TeamMemberConnection(ctx context.Context, sel ast.S
 					}
 				}()
 				res = ec._TeamMemberConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "totalCountUpTo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TeamMemberConnection_totalCountUpTo(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -9229,6 +9736,44 @@ func (ec *executionContext) _UserConnection(ctx context.Context, sel ast.Selecti
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "totalCountUpTo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._UserConnection_totalCountUpTo(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -9330,6 +9875,44 @@ func (ec *executionContext) _UserTeamConnection(ctx context.Context, sel ast.Sel
 					}
 				}()
 				res = ec._UserTeamConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "totalCountUpTo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._UserTeamConnection_totalCountUpTo(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
