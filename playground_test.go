@@ -126,12 +126,33 @@ func TestTheExamplesHaveOneOfEachKindWithATitleAndADescription(t *testing.T) {
 		t.Errorf("there are only %d", len(all))
 	}
 	for _, kind := range []string{
-		"  user(id:", "  users(first:", "after:", "manager {", "teams {", "query UserByEmail($email: String!)", "fragment ", ": user(", "__typename", "__type(",
+		"  user(id:", "  users(first:", "after:", "before:", "query:", "filter:", "orderBy:", "manager {", "teams {", "query UserByEmail($email: String!)", "fragment ", ": user(", "__typename", "__type(",
 		"@include", "@skip", "@defer", "@snapshot", "createUser(", "updateUser(", "deleteUser(", "subscription ", "mutationOutcome(",
 	} {
 		if !strings.Contains(text, kind) {
 			t.Errorf("none has %q", kind)
 		}
+	}
+}
+
+func TestTheTourInTheREADMEIsAmongTheExamples(t *testing.T) {
+	plain := func(query string) string { // without comments, the operation's name and white space
+		return strings.Join(strings.Fields(regexp.MustCompile(`(?m)^(# .*|query \w+)|,`).ReplaceAllString(query, "")), "")
+	}
+	offered, queries := map[string]bool{}, 0
+	for _, e := range examples(t) {
+		offered[plain(e.query)] = true
+	}
+	for _, b := range readBlocks(t) {
+		if b.section != "A tour of ten queries" || b.language != "graphql" {
+			continue
+		}
+		if queries++; !offered[plain(b.text)] {
+			t.Errorf("README.md:%d: no example is this query", b.line)
+		}
+	}
+	if queries != 10 {
+		t.Errorf("the tour has %d queries", queries)
 	}
 }
 

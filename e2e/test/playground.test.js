@@ -340,10 +340,10 @@ feature(
 );
 
 feature("below a path of a proxy, everything works as at the root", async ({ page, writeDocument, openExample, execute, shows, tab }) => {
-  await openExample("One user");
-  await tab("OneUser");
+  await openExample("A profile, with all managers above");
+  await tab("Profile");
   await execute();
-  await shows('"Kwame Weber"');
+  await shows('"Imani Patel"');
   await writeDocument("query Wrong { usr { id } }");
   await page.locator(".graphiql-query-editor .squiggly-error").first().waitFor(); // by a worker
   const workers = page.workers().map((worker) => worker.url());

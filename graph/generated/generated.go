@@ -1180,7 +1180,7 @@ type User implements Node {
     last: Int
     "The cursor before which the page ends."
     before: String
-    "How far below the user the list goes: 1 for those whom the user manages directly, at most 500."
+    "How far below the user the list goes: 1 for those whom the user manages directly, and at most 500, as where it is omitted or null."
     maxDepth: Int
     "Which of the users are listed: all where this is omitted or null. At most 10,000 can be filtered: a smaller ` + "`" + `maxDepth` + "`" + ` leaves fewer."
     filter: UserFilter
@@ -1283,7 +1283,11 @@ enum MembershipScope {
   ALL
 }
 
-"Where a page stands in its list."
+"""
+Where a page stands in its list. A cursor names a place in the list, not a number: rows that come or go meanwhile neither repeat nor skip
+others. It is good for the list, order, filter and query that it comes from, and refused elsewhere. A page has at most 100 items, unless
+the server is set otherwise.
+"""
 type PageInfo {
   "Whether the list goes on after this page. Of a page that is read with ` + "`" + `last` + "`" + `: whether the item at ` + "`" + `before` + "`" + ` is still there."
   hasNextPage: Boolean!
@@ -1315,7 +1319,7 @@ input UserOrder {
 enum UserOrderField {
   "The id's number."
   ID
-  "The name."
+  "The name, without regard to case and accents."
   NAME
   "The email address."
   EMAIL
@@ -1343,7 +1347,7 @@ input TeamOrder {
 enum TeamOrderField {
   "The id's number."
   ID
-  "The name."
+  "The name, without regard to case and accents."
   NAME
   "When the team was created."
   CREATED_AT
@@ -1363,7 +1367,7 @@ input UserTeamOrder {
 enum UserTeamOrderField {
   "The number of the team's id."
   ID
-  "The team's name."
+  "The team's name, without regard to case and accents."
   NAME
   "When the team was created."
   CREATED_AT
@@ -1387,7 +1391,7 @@ input TeamMemberOrder {
 enum TeamMemberOrderField {
   "The number of the user's id."
   ID
-  "The user's name."
+  "The user's name, without regard to case and accents."
   NAME
   "The user's email address."
   EMAIL
@@ -1603,8 +1607,9 @@ type Query {
     before: String
     """
     Only users who have, for each word of this, a word that begins so: in the name, in the title, or in the email address before its @.
-    ` + "`" + `lop mar` + "`" + ` finds María López. Case and accents do not count. O'Brien is found by ` + "`" + `obrien` + "`" + `, ` + "`" + `o'brien` + "`" + ` and ` + "`" + `brien` + "`" + `. A query without
-    a letter or a number finds nobody, and null is none. It has at most 255 characters and 16 words of at most 64 characters.
+    ` + "`" + `lop mar` + "`" + ` finds María López. Case and accents do not count. O'Brien is found by ` + "`" + `obrien` + "`" + `, ` + "`" + `o'brien` + "`" + ` and ` + "`" + `brien` + "`" + `. Of
+    an email address, what is before the @ counts. A query without a letter or a number finds nobody, and null is none. It has at most
+    255 characters and 16 words of at most 64 characters.
     """
     query: String
     "How the list is sorted: where this is omitted or null by relevance if there is a ` + "`" + `query` + "`" + `, and else by id."
