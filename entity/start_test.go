@@ -142,6 +142,7 @@ type others interface {
 	}
 	ShopStaffConnection() interface {
 		TotalCount(context.Context, *keyset.Connection[staffEdge, person]) (int, error)
+		TotalCountUpTo(context.Context, *keyset.Connection[staffEdge, person], int) (int, error)
 	}
 }
 
@@ -160,7 +161,7 @@ func validate[R any](t *testing.T, plan *batch.Plan, text string) error {
 }
 
 const people = `
-type PersonConnection { edges: [PersonEdge!]! nodes: [Person!]! pageInfo: PageInfo! totalCount: Int! }
+type PersonConnection { edges: [PersonEdge!]! nodes: [Person!]! pageInfo: PageInfo! totalCount: Int! totalCountUpTo(limit: Int!): Int! }
 type PersonEdge { cursor: String! node: Person! }
 `
 
