@@ -60,6 +60,9 @@ func (d *directory) staff() {
 			d.tb.Fatal(err)
 		}
 	}
+	if err := d.db.Derive(d.tb.Context()); err != nil {
+		d.tb.Fatal(err)
+	}
 }
 
 // found returns the numbers of the users that meet a filter, as one text.

@@ -112,12 +112,8 @@ func newWorld(t *testing.T, db *database.Database, seed uint64) *world {
 			t.Fatal(err)
 		}
 	}
-	for i := range users {
-		for _, word := range users[i].Words() {
-			if err := db.Write.Exec("INSERT INTO user_words (word, user_id) VALUES (?, ?)", word, users[i].ID).Error; err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := db.Derive(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	return w
 }
