@@ -129,9 +129,15 @@ func demoTeam(i int, at time.Time) model.Team {
 func demoDetails(u *model.User, i int) {
 	type place struct{ name, zone, code string }
 	places := [...]place{
-		{"Paris", "Europe/Paris", "+33 1 99 00 "}, {"Accra", "Africa/Accra", "+233 30 955 "}, {"São Paulo", "America/Sao_Paulo", "+55 11 5550-"},
-		{"Łódź", "Europe/Warsaw", "+48 42 555 "}, {"Malmö", "Europe/Stockholm", "+46 40 628 "}, {"Zürich", "Europe/Zurich", "+41 44 555 "},
-		{"Bengaluru", "Asia/Kolkata", "+91 80 5550 "}, {"東京", "Asia/Tokyo", "+81 3-5550-"}, {"Montréal", "America/Toronto", "+1 514 555-"},
+		{"Paris", "Europe/Paris", "+33 1 99 00 "},
+		{"Accra", "Africa/Accra", "+233 30 955 "},
+		{"São Paulo", "America/Sao_Paulo", "+55 11 5550-"},
+		{"Łódź", "Europe/Warsaw", "+48 42 555 "},
+		{"Malmö", "Europe/Stockholm", "+46 40 628 "},
+		{"Zürich", "Europe/Zurich", "+41 44 555 "},
+		{"Bengaluru", "Asia/Kolkata", "+91 80 5550 "},
+		{"東京", "Asia/Tokyo", "+81 3-5550-"},
+		{"Montréal", "America/Toronto", "+1 514 555-"},
 	}
 	departments := [...]string{"Engineering", "Design", "Product", "Research", "Operations", "Finance", "People & Culture", "Sales", "Legal"}
 	titles := [...]string{"Engineer", "Designer", "Product Manager", "Researcher", "Operations Specialist", "Accountant", "Recruiter", "Account Manager", "Counsel"}

@@ -124,8 +124,10 @@ func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, er
 }
 
 // tables are those that the migrations create, and goose's.
-var tables = []string{goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks", "user_words",
-	"directory_counts"}
+var tables = []string{
+	goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks", "user_words",
+	"directory_counts",
+}
 
 // flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The version does not show it, since
 // tables may have been restored or altered, and a server may put another engine in InnoDB's place. Tables of others in the same

@@ -61,7 +61,7 @@ func TestStartUpNamesWhatTheFilterOfTheSchemaAndTheDeclarationsDoNotBothSay(t *t
 	} {
 		text := strings.Replace(filterSchema, c.from, c.to, 1)
 		if c.what == "no input at all" {
-			text = text[:strings.Index(text, "input RowFilter")]
+			text, _, _ = strings.Cut(text, "input RowFilter")
 		}
 		schema, err := gqlparser.LoadSchema(&ast.Source{Input: text})
 		if err != nil {

@@ -19,11 +19,10 @@ type list struct {
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
 
-	depth               *keyset.Sort  // by which a list of what is below an object is always sorted; nil: it is none
-	nested              *keyset.List  // see Nested
-	nestedBy            string        // the argument
-	edges, own, parents string        // of Through: its table, the column of it that has the parent, and the parent's table
-	total               func() string // the statement of keyset.List's Total, when all is declared; nil: there is none
+	depth    *keyset.Sort  // by which a list of what is below an object is always sorted; nil: it is none
+	nested   *keyset.List  // see Nested
+	nestedBy string        // the argument
+	total    func() string // the statement of keyset.List's Total, when all is declared; nil: there is none
 	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
 	search func() *searching
 }
@@ -55,17 +54,16 @@ func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) 
 // that has T's number, and other the one that has the object's. few says that T has few: see keyset.List.
 func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
-) *list {
+) *List {
 	l := newList(o.schema, o.name, name, nodes, edges, keyset.List{
 		From:   edges.table + " e",
 		Join:   " JOIN " + nodes.table + " t ON t.id = e." + other,
 		Parent: "e." + own, ID: "e." + other, Few: few,
 	})
-	l.edges, l.own, l.parents = edges.table, own, o.table
 	source := listSource[E, N, PE](l, nodes, edges)
 	declareList(o.schema, l, source, o.parent)
 	connect[E, N, PE](o.schema, edges.prefix(), true)
-	return l
+	return &List{l, edges.table, own, o.table}
 }
 
 // parent is an object as the parent of its lists.
@@ -184,8 +182,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 			if sorted {
 				width++
 			}
-			ofParent := make(map[keyset.Parent][]*E, len(group))
-			readKeys := func(keys []keyset.Key) error {
+			ofParent, err := readGroup(list, group, base, func(keys []keyset.Key, ofParent map[keyset.Parent][]*E) error {
 				rows, err := read(ctx, of.Rows(keys, selected), width, targets)
 				for _, r := range rows {
 					loader.Prime(nodes.ID(&r.node), &r.node)
@@ -197,22 +194,9 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 					ofParent[parent] = append(edges, &r.edge)
 				}
 				return err
-			}
-			near := list.nearby(group)
-			if err := readKeys(near); err != nil {
+			})
+			if err != nil {
 				return nil, err
-			}
-			var again []keyset.Key
-			for i, key := range group {
-				if edges := ofParent[key.Parent]; len(edges) > 0 && further(near[i], key, len(edges), base(edges[len(edges)-1]).Sorted()) {
-					again = append(again, key)
-					delete(ofParent, key.Parent)
-				}
-			}
-			if len(again) > 0 {
-				if err := readKeys(again); err != nil {
-					return nil, err
-				}
 			}
 			for _, key := range group {
 				pages[key] = keyset.Page(of, key, ofParent[key.Parent], base)

@@ -71,16 +71,21 @@ func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *O
 	connect[E, T, PE](o.schema, edges.prefix(), false)
 }
 
+// List is a list that is declared by Through.
+type List struct {
+	*list
+	edges, own, parents string // the table between, the column of it that has the parent, and the parent's table
+}
+
 // Nested lets clients ask a list for what it has of all objects below its parent as well, in the tree in which a column has the
 // number of the next one above: by an argument, an enum of DIRECT, the default, and ALL. What several of them have is there once,
 // as the nearest has it, and of several the one with the lowest number.
-func (l *list) Nested(argument, column string) {
-	all := l.List
-	from, own, other := l.edges, l.own, l.ID[len("e."):]
+func (l *List) Nested(argument, column string) {
+	all, other := l.List, l.ID[len("e."):]
 	all.Name += "(" + argument + ": " + nested + ")"
 	all.Tree = &keyset.Tree{Table: l.parents, Parent: column, Self: true}
 	all.From = "(SELECT b.root, m.*, ROW_NUMBER() OVER (PARTITION BY b.root, m." + other + " ORDER BY b.depth, b.id) AS nearness FROM below b CROSS JOIN " +
-		from + " m WHERE m." + own + " = b.id) e"
+		l.edges + " m WHERE m." + l.own + " = b.id) e"
 	join, on, _ := strings.Cut(all.Join, " ON ")
 	all.Join, all.On = strings.Replace(join, " JOIN", " CROSS JOIN", 1), on
 	all.Where, all.Parent = "e.nearness = 1", "e.root"
@@ -119,7 +124,7 @@ func (l *list) listOf(key keyset.Key) *keyset.List {
 }
 
 // nearby returns keys of lists of what is below, such that no more of the tree is read than most pages need: the two levels below the
-// place from which they are read. It is for keys of which further returns those for which that is not enough.
+// place from which they are read.
 func (l *list) nearby(group []keyset.Key) []keyset.Key {
 	key := group[0]
 	if l.depth == nil || key.Window.Last || key.Filter != (keyset.Filter{}) {
@@ -136,10 +141,28 @@ func (l *list) nearby(group []keyset.Key) []keyset.Key {
 	return near
 }
 
-// further reports whether a page of what is nearby is to be read again: it has fewer rows than it holds, and they end where the
-// reading did. sorted is the depth of its last row.
-func further(near keyset.Key, whole keyset.Key, rows int, sorted string) bool {
-	return near.Depth < whole.Depth && !near.Window.Full(rows) && sorted == strconv.Itoa(int(near.Depth))
+// readGroup reads the rows of a group of lists, by their parents: of what is below, first what is nearby, and again where a page has
+// fewer rows than it holds and they end where the reading did.
+func readGroup[E, N any](
+	list *list, group []keyset.Key, base func(*E) *keyset.Edge[N], read func(keys []keyset.Key, into map[keyset.Parent][]*E) error,
+) (map[keyset.Parent][]*E, error) {
+	ofParent, near := make(map[keyset.Parent][]*E, len(group)), list.nearby(group)
+	if err := read(near, ofParent); err != nil {
+		return nil, err
+	}
+	var again []keyset.Key
+	for i, key := range group {
+		edges := ofParent[key.Parent]
+		if near[i].Depth < key.Depth && len(edges) > 0 && !key.Window.Full(len(edges)) &&
+			base(edges[len(edges)-1]).Sorted() == strconv.Itoa(int(near[i].Depth)) {
+			again = append(again, key)
+			delete(ofParent, key.Parent)
+		}
+	}
+	if len(again) == 0 {
+		return ofParent, nil
+	}
+	return ofParent, read(again, ofParent)
 }
 
 // checkFiltered refuses a filter of more objects below another than can be filtered. The error is BAD_USER_INPUT.

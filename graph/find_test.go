@@ -578,13 +578,14 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 		variables["filter"] = filter
 		all = slices.DeleteFunc(all, func(o listed) bool { return !w.meets(o, filter) })
 	}
-	by, descending := "ID", w.chance(2)
+	by, descending := "ID", false
 	if query != "" {
-		by, descending = "RELEVANCE", false
+		by = "RELEVANCE"
 	}
-	if tree {
-		by, descending = byDepth, false
-	} else if !w.chance(4) {
+	switch {
+	case tree:
+		by = byDepth
+	case !w.chance(4):
 		var orders []string
 		if len(all) > 0 {
 			orders = slices.Sorted(maps.Keys(all[0].keys))
@@ -595,8 +596,6 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 			order["direction"] = map[bool]string{true: "DESC", false: "ASC"}[descending]
 		}
 		variables["order"] = order
-	} else {
-		descending = false
 	}
 	slices.SortFunc(all, func(a, b listed) int {
 		order := cmp.Or(cmp.Compare(a.keys[by], b.keys[by]), cmp.Compare(a.number, b.number))

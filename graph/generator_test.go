@@ -399,7 +399,7 @@ func (g *generator) cursor(list string, key keyset.Key, argument string) any {
 		return pick[any](g, "nonsense", "", "VXNlcjox", 7, keyset.Cursor("Nothing.nowhere", key, 1, ""))
 	case argument == "before" && !g.one(4), g.one(3):
 		return pick[any](g, omitted{}, omitted{}, omitted{}, nil)
-	case g.one(60): // of another order, or, by chance, of this one
+	case g.one(50): // of another order, or, by chance, of this one
 		key.Order.Descending = !key.Order.Descending
 	}
 	id, sorted := pick[int64](g, 1, 2, 3, 4, 5, 6, 40, 45, 500, 995, 996, 1003), ""

@@ -188,8 +188,10 @@ func TestSearchAmongManyUsersReadsByIndexes(t *testing.T) {
 		var users []searchable
 		title := "Marketing Manager"
 		for i := range 4000 {
-			u := model.User{ID: int64(i + 1), Name: []string{"Ana", "Zoë", "Maria", "José"}[random.IntN(4)] + " " + []string{"López", "Mar", "Ana", "Mendes"}[random.IntN(4)],
-				Email: fmt.Sprintf("mar.%d@example.com", i), Title: &title, Version: 1, Status: model.StatusActive, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+			u := model.User{
+				ID: int64(i + 1), Name: []string{"Ana", "Zoë", "Maria", "José"}[random.IntN(4)] + " " + []string{"López", "Mar", "Ana", "Mendes"}[random.IntN(4)],
+				Email: fmt.Sprintf("mar.%d@example.com", i), Title: &title, Version: 1, Status: model.StatusActive, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+			}
 			if i%400 == 7 {
 				u.Name += " Xzara"
 			}

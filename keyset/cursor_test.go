@@ -15,9 +15,15 @@ func TestACursorIsReadAsItWasMade(t *testing.T) {
 		id     int64
 		sorted string
 	}{
-		{Key{}, 1, ""}, {Key{}, 1<<63 - 1, ""}, {Key{Order: Order{Descending: true}}, 300, ""},
-		{Key{Order: byName}, 7, ""}, {Key{Order: byName}, 7, "Łódź\n\"\\"}, {filtered, 7, "a"},
-		{Key{Order: byTime}, 7, "2024-05-06 07:08:09.123456"}, {Key{Order: byTime}, 7, "0001-01-01 00:00:00+00"}, {Key{Order: byTime}, 7, "9999-12-31 23:59:59+00:00"},
+		{Key{}, 1, ""},
+		{Key{}, 1<<63 - 1, ""},
+		{Key{Order: Order{Descending: true}}, 300, ""},
+		{Key{Order: byName}, 7, ""},
+		{Key{Order: byName}, 7, "Łódź\n\"\\"},
+		{filtered, 7, "a"},
+		{Key{Order: byTime}, 7, "2024-05-06 07:08:09.123456"},
+		{Key{Order: byTime}, 7, "0001-01-01 00:00:00+00"},
+		{Key{Order: byTime}, 7, "9999-12-31 23:59:59+00:00"},
 	} {
 		cursor := Cursor("List", c.key, c.id, c.sorted)
 		id, sorted, ok := ParseCursor("List", c.key, cursor)
@@ -38,9 +44,18 @@ func TestEachListOrderAndFilterHasCursorsOfItsOwn(t *testing.T) {
 	}
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	all := []list{
-		{"A", Key{}}, {"B", Key{}}, {"A", Key{Order: Order{Descending: true}}}, {"A", Key{Order: byName}}, {"A", Key{Order: Order{By: byName.By, Descending: true}}},
-		{"A", Key{Filter: filter("a = ?", "1")}}, {"A", Key{Filter: filter("a = ?", int64(1))}}, {"A", Key{Filter: filter("b = ?", "1")}}, {"A", Key{Filter: filter("a = ?", "1\" \"2")}},
-		{"A", Key{Filter: filter("a = ?", "1", "2")}}, {"A", Key{Filter: filter("a = ?", at)}}, {"A", Key{Filter: filter("a = ?", at.Add(1))}},
+		{"A", Key{}},
+		{"B", Key{}},
+		{"A", Key{Order: Order{Descending: true}}},
+		{"A", Key{Order: byName}},
+		{"A", Key{Order: Order{By: byName.By, Descending: true}}},
+		{"A", Key{Filter: filter("a = ?", "1")}},
+		{"A", Key{Filter: filter("a = ?", int64(1))}},
+		{"A", Key{Filter: filter("b = ?", "1")}},
+		{"A", Key{Filter: filter("a = ?", "1\" \"2")}},
+		{"A", Key{Filter: filter("a = ?", "1", "2")}},
+		{"A", Key{Filter: filter("a = ?", at)}},
+		{"A", Key{Filter: filter("a = ?", at.Add(1))}},
 		{"A", Key{Order: byName, Filter: filter("a = ?", "1")}},
 	}
 	seen := map[tag]int{}
@@ -71,11 +86,13 @@ func TestAWindowIsReadFromItsCursorOn(t *testing.T) {
 		{Order{Descending: true}, 5, "", "WHERE t.id <= ? ORDER BY t.id DESC LIMIT ?", "WHERE t.id >= ? ORDER BY t.id LIMIT ?", []any{int64(5), int64(4)}},
 		{
 			byName, 5, "x", "WHERE t.name >= ? AND (t.name > ? OR t.id >= ?) ORDER BY t.name, t.id LIMIT ?",
-			"WHERE t.name <= ? AND (t.name < ? OR t.id <= ?) ORDER BY t.name DESC, t.id DESC LIMIT ?", []any{"x", "x", int64(5), int64(4)},
+			"WHERE t.name <= ? AND (t.name < ? OR t.id <= ?) ORDER BY t.name DESC, t.id DESC LIMIT ?",
+			[]any{"x", "x", int64(5), int64(4)},
 		},
 		{
 			byTime, 5, "2024-01-01 00:00:00+00", "WHERE t.at <= ? AND (t.at < ? OR t.id <= ?) ORDER BY t.at DESC, t.id DESC LIMIT ?",
-			"WHERE t.at >= ? AND (t.at > ? OR t.id >= ?) ORDER BY t.at, t.id LIMIT ?", []any{"2024-01-01 00:00:00", "2024-01-01 00:00:00", int64(5), int64(4)},
+			"WHERE t.at >= ? AND (t.at > ? OR t.id >= ?) ORDER BY t.at, t.id LIMIT ?",
+			[]any{"2024-01-01 00:00:00", "2024-01-01 00:00:00", int64(5), int64(4)},
 		},
 	} {
 		key := Key{Order: c.order}

@@ -185,8 +185,10 @@ func (l *List) matched(key Key, columns []string) Statement {
 		for i, of := range numbers {
 			numbers[i] = "SELECT COUNT(*) FROM (SELECT 1 FROM " + of + " LIMIT ?) c"
 		}
-		s.Few = &Few{Count: Statement{Text: strings.Join(numbers, " UNION ALL "), Args: counted}, Below: fewRows,
-			Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)}}
+		s.Few = &Few{
+			Count: Statement{Text: strings.Join(numbers, " UNION ALL "), Args: counted}, Below: fewRows,
+			Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)},
+		}
 	}
 	return s
 }
