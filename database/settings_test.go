@@ -227,7 +227,7 @@ var wantMySQL = map[string]string{
 	"character_set_client": "utf8mb4", "character_set_connection": "utf8mb4", "character_set_results": "utf8mb4",
 	"collation_connection": "utf8mb4_bin", "sql_mode": "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION", "autocommit": "ON",
 	"completion_type": "NO_CHAIN", "time_zone": "+00:00", "foreign_key_checks": "ON", "unique_checks": "ON", "check_constraint_checks": "ON",
-	"sql_select_limit": "18446744073709551615", "sql_big_selects": "ON", "sql_safe_updates": "OFF", "sql_auto_is_null": "OFF",
+	"sql_select_limit": "18446744073709551615", "sql_big_selects": "ON", "sql_safe_updates": "OFF", "optimizer_search_depth": "4", "sql_auto_is_null": "OFF",
 	"wait_timeout": "5400", "tx_read_only": "OFF", "transaction_read_only": "OFF", "max_statement_time": "0.000000", "max_execution_time": "0",
 }
 

@@ -31,8 +31,9 @@ type Field[T, V any] struct {
 	at                  func(*T) *V
 	kind[V]
 	check func(V) (V, error)
-	keep  bool   // an update passes over the stored value
-	taken string // the message of the CONFLICT where another object has the value
+	keep  bool                                      // an update passes over the stored value
+	to    func(field string, id any) (int64, error) // of a relation: reads a global id
+	taken string                                    // the message of the CONFLICT where another object has the value
 
 	filterable bool
 	form       func(operand string, whole bool) string // see FilterAs
@@ -311,7 +312,7 @@ func snake(name string) string {
 // One declares a relation to at most one object, whose number T has, or nil: the field name leads to the object, the column of that
 // name with _id behind it has its number, and the input of that name with Id behind it, if it is writable, takes its global id.
 func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64) *Field[T, *int64] {
-	f := &Field[T, *int64]{name: name + "Id", column: snake(name) + "_id", at: at}
+	f := &Field[T, *int64]{name: name + "Id", column: snake(name) + "_id", at: at, to: to.parseID}
 	f.kind = kind[*int64]{
 		nullable: true,
 		scan:     func(id **int64) any { return optionalInteger{id} },
@@ -319,7 +320,7 @@ func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64
 			if v == nil {
 				return nil, nil
 			}
-			id, err := to.parseID(f.name, v)
+			id, err := f.to(f.name, v)
 			return &id, err
 		},
 	}

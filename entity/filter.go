@@ -89,13 +89,7 @@ func (f *Field[T, V]) filtering() *filtering {
 		do.condition = timeCondition(column)
 	case "": // a relation
 		do.name, do.input, do.scalar, do.operators = strings.TrimSuffix(f.name, "Id"), "IDFilter", "ID", operators.id
-		do.parse = func(v any) (any, error) {
-			id, err := f.kind.parse(v)
-			if err != nil {
-				return nil, err
-			}
-			return *any(id).(*int64), nil
-		}
+		do.parse = func(v any) (any, error) { return f.to("", v) }
 		do.condition = idCondition(column)
 	}
 	return do

@@ -22,15 +22,23 @@ const Growth = 3
 //   - marks after Latin, Greek and Cyrillic letters, so that é is e and й is и. Others stay: they are the vowels of Devanagari and
 //     Thai, the points of Hebrew and Arabic, the dakuten of Japanese;
 //   - Latin letters with strokes, hooks and the like, and ligatures: see letters;
-//   - which apostrophe, dash or space it is;
+//   - which apostrophe or dash it is, and which spaces, or how many;
 //   - soft hyphens, joiners, variation selectors and what else cannot be seen.
 //
 // What is not UTF-8 becomes U+FFFD. What Text returns it leaves as it is, and it is in form NFC.
 func Text(s string) string {
 	if ascii(s) {
-		return strings.ReplaceAll(strings.ToLower(s), "`", "'")
+		return spaced(strings.ReplaceAll(strings.ToLower(s), "`", "'"))
 	}
-	return norm.NFC.String(reduced(s))
+	return norm.NFC.String(spaced(reduced(s)))
+}
+
+// spaced makes one space of several.
+func spaced(s string) string {
+	for strings.Contains(s, "  ") {
+		s = strings.ReplaceAll(s, "  ", " ")
+	}
+	return s
 }
 
 func ascii(s string) bool {

@@ -512,3 +512,35 @@ func TestTheModelOfSearchHasTheWordsOfUsers(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestConditionsWithASubqueryEachAreAnsweredInTime(t *testing.T) {
+	onDemoData(t, func(t *testing.T, d *directory) {
+		managed := make([]any, 60)
+		for i := range managed {
+			managed[i] = map[string]any{"managedBy": fmt.Sprintf("User:%d", 1+i%3)}
+		}
+		start := time.Now()
+		a := d.must(`query($filter: UserFilter) { users(query: "a b c d e f g h i j k l m n o p", filter: $filter) { totalCount nodes { id } } all: users(filter: $filter) { totalCount } }`,
+			"filter", map[string]any{"and": managed})
+		if a.at(t, "users.totalCount") != 0.0 || a.at(t, "all.totalCount") != 0.0 {
+			t.Errorf("got %s", a.raw)
+		}
+		if took := time.Since(start); took > 8*time.Second { // a choice among all orders of joins takes minutes
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+func TestANameIsFoundFirstHoweverManySpacesItHas(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		d.create("Zoë Ann Zabel", "zoe3@example.com", nil)
+		spaced := d.create("Zoë  Ann", "zoe1@example.com", nil)
+		plain := d.create("Zoe Ann", "zoe2@example.com", nil)
+		for _, query := range []string{"zoe ann", "ZOE  ANN"} {
+			a := d.must(`query($q: String) { users(query: $q) { nodes { id } } }`, "q", query)
+			if a.at(t, "users.nodes.0.id") != spaced || a.at(t, "users.nodes.1.id") != plain {
+				t.Errorf("%s: got %s", query, a.raw)
+			}
+		}
+	})
+}

@@ -84,7 +84,7 @@ func CheckTimeZone(zone string) (string, error) {
 	}
 	_, err = time.LoadLocation(zone)
 	folder, _, _ := strings.Cut(zone, "/")
-	if err != nil || slices.Contains([]string{"Local", "posix", "right"}, folder) { // what only some machines have
+	if err != nil || slices.Contains([]string{"Local", "posix", "right", "posixrules", "localtime", "Factory"}, folder) { // no zones, or what only some machines have
 		return "", apierror.BadInput("timeZone", "timeZone must be the name of one in the IANA database, such as Europe/Paris")
 	}
 	return zone, nil

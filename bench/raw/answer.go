@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"rollcall/fold"
@@ -252,8 +253,12 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 	if err != nil {
 		return nil, err
 	}
-	const update = "UPDATE users SET name = ?, name_folded = ?, version = version + 1, updated_at = ? WHERE id = ?"
-	for _, query := range []string{update, teamsOf("?")} {
+	const (
+		read   = "SELECT title, email FROM users WHERE id = ?"
+		update = "UPDATE users SET name = ?, name_folded = ?, version = version + 1, updated_at = ? WHERE id = ?"
+		forget = "DELETE FROM user_words WHERE user_id = ?"
+	)
+	for _, query := range []string{read, update, forget, teamsOf("?")} {
 		if _, err := s.writes.prepare(ctx, query); err != nil {
 			return nil, err
 		}
@@ -264,13 +269,28 @@ func (s *server) mutation(ctx context.Context, variables json.RawMessage) (data 
 	}
 	defer func() { _ = begun.Rollback() }() // nothing, after COMMIT
 	tx := transaction{begun, s.writes}
-	s.statements.Inc()
+	user := model.User{Name: v.Name}
+	if err := s.query(ctx, tx, read, []any{id}, func(rows *sql.Rows) error { return rows.Scan(&user.Title, &user.Email) }); err != nil {
+		return nil, err
+	}
+	words, values := user.Words(), []any{}
+	for _, word := range words {
+		values = append(values, word, id)
+	}
+	s.statements.Add(3)
 	result, err := tx.ExecContext(ctx, update, v.Name, fold.Text(v.Name), time.Now().UTC().Truncate(time.Microsecond), id)
 	if err != nil {
 		return nil, err
 	}
 	if n, err := result.RowsAffected(); n == 0 {
 		return nil, errors.Join(errors.New("no such user"), err)
+	}
+	if _, err := tx.ExecContext(ctx, forget, id); err != nil {
+		return nil, err
+	}
+	remember := "INSERT INTO user_words (word, user_id) VALUES " + strings.TrimSuffix(strings.Repeat("(?, ?), ", len(words)), ", ")
+	if _, err := tx.Tx.ExecContext(ctx, bound(s.writes.dialect, remember), values...); err != nil { // its length varies, so it is not prepared
+		return nil, err
 	}
 	teams, err := s.teams(ctx, tx, []any{id}, keyset.DefaultSize)
 	if err != nil {
