@@ -28,6 +28,7 @@ const filterArgument = "filter"
 const (
 	maxFilterDepth  = 8    // of filters in and, or and not
 	maxFilterTerms  = 100  // conditions
+	maxFilterJoins  = 10   // conditions about other rows: of many, databases try in which order to join them
 	maxFilterValues = 1000 // of all its lists
 	maxFilterText   = 2048 // characters of a text
 )
@@ -43,6 +44,9 @@ type filtering struct {
 	parse     func(any) (any, error)
 	column    string // that isNull is about; "": nothing can be null
 }
+
+// isValue reports whether the field takes a value, and not an input, which may be null.
+func (f *filtering) isValue() bool { return f.operators == nil && f.scalar != "" }
 
 var operators = struct{ text, time, id []string }{
 	text: []string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith"},
@@ -242,8 +246,8 @@ func (s *Schema) filter(typ string, value any) (keyset.Condition, error) {
 
 // filterReader reads one filter.
 type filterReader struct {
-	fields        []*filtering
-	terms, values int // so far
+	fields               []*filtering
+	terms, joins, values int // so far
 }
 
 // refused returns the BAD_USER_INPUT error about a part of a filter.
@@ -278,10 +282,10 @@ func (r *filterReader) filter(path string, value any, depth int) (none keyset.Co
 			c = keyset.Not(c)
 		case i < 0:
 			return none, refused(path, "is nothing to filter by")
+		case value == nil && !r.fields[i].isValue():
+			continue
 		case r.fields[i].operators == nil:
 			c, err = r.compare(r.fields[i], "", path, value)
-		case value == nil:
-			continue
 		default:
 			c, err = r.field(r.fields[i], path, value)
 		}
@@ -333,6 +337,11 @@ func (r *filterReader) field(f *filtering, path string, value any) (none keyset.
 func (r *filterReader) compare(f *filtering, operator, path string, value any) (none keyset.Condition, err error) {
 	if err := r.term(path); err != nil {
 		return none, err
+	}
+	if f.operators == nil && f.scalar != "Boolean" {
+		if r.joins++; r.joins > maxFilterJoins {
+			return none, refused(path, "is too much: a filter has at most %d conditions about other objects, as this one is", maxFilterJoins)
+		}
 	}
 	switch {
 	case value == nil && len(f.operators) > 0:

@@ -309,7 +309,7 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 			{`{ manager: { isNull: null } }`, "filter.manager.isNull", []string{"must not be null"}},
 			{`{ hasManager: null }`, "filter.hasManager", []string{"must not be null"}},
 			{`{ managedBy: null }`, "filter.managedBy", []string{"must not be null"}},
-			{`{ inTeam: null }`, "filter.inTeam", []string{"must not be null"}},
+			{`{ and: [` + strings.Repeat(`{ managedBy: "User:1" } `, 6) + strings.Repeat(`{ inTeam: { id: "Team:1" } } `, 5) + `] }`, "filter.and[10].inTeam", []string{"at most 10", "other objects"}},
 			{`{ inTeam: { id: "Team:1", role: null } }`, "filter.inTeam.role", []string{"must not be null"}},
 			{`{ id: { in: ["User:1", "Team:1"] } }`, "filter.id.in[1]", []string{`"Team:1" is not the id of a user`}},
 			{`{ id: { in: [42] } }`, "filter.id.in[0]", []string{`"42" is not the id of a user`}},

@@ -515,7 +515,7 @@ func TestTheModelOfSearchHasTheWordsOfUsers(t *testing.T) {
 
 func TestConditionsWithASubqueryEachAreAnsweredInTime(t *testing.T) {
 	onDemoData(t, func(t *testing.T, d *directory) {
-		managed := make([]any, 60)
+		managed := make([]any, 10)
 		for i := range managed {
 			managed[i] = map[string]any{"managedBy": fmt.Sprintf("User:%d", 1+i%3)}
 		}

@@ -1694,7 +1694,7 @@ type UserChange {
 """
 Which users: those for whom all that is given holds, or all users where nothing is. A value that is null satisfies ` + "`" + `ne` + "`" + `, ` + "`" + `notIn` + "`" + ` and
 ` + "`" + `not` + "`" + `, and nothing else but ` + "`" + `isNull: true` + "`" + `. A filter that is null is none, and an operand must not be null. A filter has at most 100
-conditions and 1,000 values in lists, and ` + "`" + `and` + "`" + `, ` + "`" + `or` + "`" + ` and ` + "`" + `not` + "`" + ` are at most 8 filters deep.
+conditions, ten of them ` + "`" + `managedBy` + "`" + ` and ` + "`" + `inTeam` + "`" + `, and 1,000 values in lists, and ` + "`" + `and` + "`" + `, ` + "`" + `or` + "`" + ` and ` + "`" + `not` + "`" + ` are at most 8 filters deep.
 """
 input UserFilter {
   "All of these. Of an empty list, all users."
