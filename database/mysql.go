@@ -104,7 +104,7 @@ func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
 		{"sql_select_limit", "18446744073709551615"}, // no list ends early
 		{"sql_big_selects", "1"},                     // whatever max_join_size is
 		{"sql_safe_updates", "0"},
-		{"optimizer_search_depth", "4"}, // of many conditions with a subquery, each a join, all orders would be tried
+		{"optimizer_search_depth", "4"},                                           // of many conditions with a subquery, each a join, all orders would be tried
 		{"sql_auto_is_null", "0"},                                                 // IS NULL finds no row that was inserted
 		{"wait_timeout", strconv.Itoa(int((connLifetime + time.Hour).Seconds()))}, // the pool ends it before the server does
 	}
