@@ -688,10 +688,10 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 	return len(want)
 }
 
-// TestListsAreThoseOfAModelInMemory compares 300 lists, or as many as ROLLCALL_TEST_LISTS says, on each database.
+// TestListsAreThoseOfAModelInMemory compares 100 lists, or as many as ROLLCALL_TEST_LISTS says, on each database.
 func TestListsAreThoseOfAModelInMemory(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		total, seed := 300, uint64(1)
+		total, seed := 100, uint64(1)
 		if s := os.Getenv("ROLLCALL_TEST_LISTS"); s != "" {
 			var err error
 			if total, err = strconv.Atoi(s); err != nil {
