@@ -59,8 +59,8 @@ func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []Ema
 			continue
 		}
 		var found []EmailClash
-		if err := unlessOvertaken(func() error { // a server may give a user this email meanwhile
-			found, err = d.spell(ctx, pool, users)
+		if err := transactions(ctx, pool)(func(tx *sql.Tx) error { // a server may give a user this email meanwhile
+			found, err = d.spell(ctx, tx, users)
 			return err
 		}); err != nil {
 			return clashes, err
@@ -69,13 +69,8 @@ func (d *Database) spellEmails(ctx context.Context, pool *sql.DB) (clashes []Ema
 	}
 }
 
-// spell rewrites the emails of some users in one transaction.
-func (d *Database) spell(ctx context.Context, pool *sql.DB, users []model.User) (clashes []EmailClash, err error) {
-	tx, err := pool.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = tx.Rollback() }() // of no effect after COMMIT
+// spell rewrites the emails of some users.
+func (d *Database) spell(ctx context.Context, tx *sql.Tx, users []model.User) (clashes []EmailClash, err error) {
 	for _, u := range users {
 		normal := model.NormalEmail(u.Email)
 		var holder int64
@@ -90,5 +85,5 @@ func (d *Database) spell(ctx context.Context, pool *sql.DB, users []model.User) 
 			return nil, err
 		}
 	}
-	return clashes, tx.Commit()
+	return clashes, nil
 }

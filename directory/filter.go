@@ -8,6 +8,7 @@ import (
 
 // declareUserFilters declares what users can be found by that is no column of theirs.
 func (d *Directory) declareUserFilters() {
+	managers := &keyset.Tree{Table: "users", Parent: "manager_id"}
 	entity.FilterBy(d.users, "hasManager", func(has bool) (keyset.Condition, error) {
 		if has {
 			return keyset.Not(keyset.IsNull("t.manager_id")), nil
@@ -16,17 +17,10 @@ func (d *Directory) declareUserFilters() {
 	})
 	entity.FilterBy(d.users, "managedBy", func(id entity.ID) (keyset.Condition, error) {
 		manager, err := d.users.ParseID("", string(id))
-		return keyset.Among("t.id", managed, manager, int64(keyset.MaxDepth)), err
+		return managers.Under("t.id", manager), err
 	})
 	entity.FilterBy(d.users, "inTeam", d.inTeam)
 }
-
-// managed reads the users whom a user manages, directly or through others, on so many levels: databases end a recursion, some of them
-// in silence.
-const managed = `WITH RECURSIVE managed (id, depth) AS (
-	SELECT u.id, 1 FROM users u WHERE u.manager_id = ?
-	UNION ALL SELECT u.id, m.depth + 1 FROM managed m JOIN users u ON u.manager_id = m.id WHERE m.depth < ?
-) SELECT id FROM managed`
 
 // inTeam is the condition that a user is in a team, with a role if one is given.
 func (d *Directory) inTeam(in entity.Input) (none keyset.Condition, err error) {

@@ -97,11 +97,9 @@ func readBounded(ctx context.Context, keys []bounded, _ batch.Columns) (map[boun
 // countUpToLimits notes the numbers of a group of lists, or what is beyond their limits.
 func countUpToLimits(ctx context.Context, list *keyset.List, group []keyset.Key, limits map[keyset.Key]int64, numbers map[count]int64) error {
 	note := func(statements []keyset.Statement) error {
-		all, err := readNumbers(ctx, list, statements)
-		for _, n := range all {
-			of := group[0]
-			of.Parent = list.ParentOf(n.parent)
-			numbers[count{list, of}] = n.rows
+		all, err := readNumbers(ctx, list, group[0], statements)
+		for key, n := range all {
+			numbers[count{list, key}] = n
 		}
 		return err
 	}
@@ -123,17 +121,15 @@ func countUpToLimits(ctx context.Context, list *keyset.List, group []keyset.Key,
 		for i := range nearer {
 			nearer[i].Depth = depth
 		}
-		all, err := readNumbers(ctx, list, list.Count(nearer))
+		all, err := readNumbers(ctx, list, group[0], list.Count(nearer))
 		if err != nil {
 			return err
 		}
-		for _, n := range all {
-			of := group[0]
-			of.Parent = list.ParentOf(n.parent)
-			before := numbers[count{list, of}]
-			numbers[count{list, of}] = n.rows
-			if depth < most && n.rows > before && n.rows < limits[of] {
-				next = append(next, of)
+		for key, n := range all {
+			before := numbers[count{list, key}]
+			numbers[count{list, key}] = n
+			if depth < most && n > before && n < limits[key] {
+				next = append(next, key)
 			}
 		}
 		group = next

@@ -56,9 +56,7 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
 ) *List {
 	l := newList(o.schema, o.name, name, nodes, edges, keyset.List{
-		From:   edges.table + " e",
-		Join:   " JOIN " + nodes.table + " t ON t.id = e." + other,
-		Parent: "e." + own, ID: "e." + other, Few: few,
+		From: edges.table + " e", Nodes: nodes.table + " t", On: "t.id = e." + other, Parent: "e." + own, ID: "e." + other, Few: few,
 	})
 	source := listSource[E, N, PE](l, nodes, edges)
 	declareList(o.schema, l, source, o.parent)
@@ -112,11 +110,9 @@ func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 	if key.Order, err = l.parseOrder(args[orderArgument]); err != nil {
 		return key, err
 	}
-	of, depth, err := l.parseDepth(args)
-	if err != nil {
+	if key.Depth, err = l.parseDepth(args); err != nil {
 		return key, err
 	}
-	key.Depth = depth
 	if err := l.parseSearch(args, &key); err != nil {
 		return key, err
 	}
@@ -134,7 +130,7 @@ func (s *Schema) listKey(args batch.Args, l *list) (key keyset.Key, err error) {
 			}
 		}
 	}
-	key.Window, err = keyset.ParseWindow(args, of.Name, key, s.maxSize)
+	key.Window, err = keyset.ParseWindow(args, l.listOf(key).Name, key, s.maxSize)
 	return key, err
 }
 
@@ -260,26 +256,29 @@ func readCounts(ctx context.Context, keys []count, _ batch.Columns) (map[count]i
 	}
 	for list, keys := range byList {
 		for _, group := range keyset.Groups(keys) {
-			numbers, err := readNumbers(ctx, list, list.Count(group))
+			numbers, err := readNumbers(ctx, list, group[0], list.Count(group))
 			if err != nil {
 				return nil, err
 			}
-			for _, n := range numbers {
-				of := group[0]
-				of.Parent = list.ParentOf(n.parent)
-				counts[count{list, of}] = int(n.rows)
+			for key, n := range numbers {
+				counts[count{list, key}] = int(n)
 			}
 		}
 	}
 	return counts, nil
 }
 
-// number is how many rows a parent's list has.
-type number struct{ rows, parent int64 }
-
-// readNumbers reads what statements count of a group of lists; none may be told of a list without rows that has a parent.
-func readNumbers(ctx context.Context, list *keyset.List, statements []keyset.Statement) ([]*number, error) {
-	return read(ctx, statements, 1+list.Parents(), func(n *number, to []any) {
+// readNumbers reads what statements count of a group of lists, of which one is given; none may be told of a list without rows that has a
+// parent.
+func readNumbers(ctx context.Context, list *keyset.List, one keyset.Key, statements []keyset.Statement) (map[keyset.Key]int64, error) {
+	type number struct{ rows, parent int64 }
+	all, err := read(ctx, statements, 1+list.Parents(), func(n *number, to []any) {
 		to[len(to)-1], to[0] = integer{&n.parent}, integer{&n.rows}
 	})
+	numbers := make(map[keyset.Key]int64, len(all))
+	for _, n := range all {
+		one.Parent = list.ParentOf(n.parent)
+		numbers[one] = n.rows
+	}
+	return numbers, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 
 	"rollcall/apierror"
 	"rollcall/batch"
@@ -62,7 +61,7 @@ func Above[T any](o *Object[T], name, column string) {
 func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *Object[E], column string, depth func(*E) *int64) {
 	Int(edges, "depth", depth)
 	l := newList(o.schema, o.name, name, o, edges, keyset.List{
-		From: "below e", Join: " CROSS JOIN " + o.table + " t", On: "t.id = e.id", Parent: "e.root", ID: "e.id",
+		From: "below e", Nodes: o.table + " t", On: "t.id = e.id", Parent: "e.root", ID: "e.id",
 		Tree: &keyset.Tree{Table: o.table, Parent: column},
 	})
 	l.sorts = func() (columns, others []*keyset.Sort) { return nil, nil }
@@ -86,8 +85,6 @@ func (l *List) Nested(argument, column string) {
 	all.Tree = &keyset.Tree{Table: l.parents, Parent: column, Self: true}
 	all.From = "(SELECT b.root, m.*, ROW_NUMBER() OVER (PARTITION BY b.root, m." + other + " ORDER BY b.depth, b.id) AS nearness FROM below b CROSS JOIN " +
 		l.edges + " m WHERE m." + l.own + " = b.id) e"
-	join, on, _ := strings.Cut(all.Join, " ON ")
-	all.Join, all.On = strings.Replace(join, " JOIN", " CROSS JOIN", 1), on
 	all.Where, all.Parent = "e.nearness = 1", "e.root"
 	l.nested, l.nestedBy = &all, argument
 }
@@ -95,24 +92,24 @@ func (l *List) Nested(argument, column string) {
 // nested is the value of an enum by which a list has what is below its parent too.
 const nested = "ALL"
 
-// parseDepth returns how deep the arguments of a list let it go, and the list of that. The error is BAD_USER_INPUT.
-func (l *list) parseDepth(args batch.Args) (of *keyset.List, depth int32, err error) {
+// parseDepth returns how deep the arguments of a list let it go; 0: it has nothing of what is below. The error is BAD_USER_INPUT.
+func (l *list) parseDepth(args batch.Args) (int32, error) {
 	switch {
 	case l.nested != nil && args[l.nestedBy] != nil:
 		if which, err := scalar.UnmarshalString(args[l.nestedBy]); err != nil || which != nested {
-			return &l.List, 0, err
+			return 0, err
 		}
-		return l.nested, keyset.MaxDepth, nil
+		return keyset.MaxDepth, nil
 	case l.Tree == nil:
-		return &l.List, 0, nil
+		return 0, nil
 	case args[depthArgument] == nil:
-		return &l.List, keyset.MaxDepth, nil
+		return keyset.MaxDepth, nil
 	}
 	n, err := scalar.UnmarshalInt(args[depthArgument])
 	if err == nil && (n < 1 || n > keyset.MaxDepth) {
 		err = apierror.BadInput(depthArgument, "%s must be 1 to %d, not %d", depthArgument, keyset.MaxDepth, n)
 	}
-	return &l.List, int32(n), err
+	return int32(n), err
 }
 
 // listOf returns the list that has a key.
@@ -175,10 +172,10 @@ func (l *list) checkFiltered(ctx context.Context, group []keyset.Key) error {
 	for i, key := range group {
 		whole[i] = keyset.Key{Parent: key.Parent, Depth: key.Depth}
 	}
-	numbers, err := readNumbers(ctx, &l.List, l.Count(whole))
+	numbers, err := readNumbers(ctx, &l.List, whole[0], l.Count(whole))
 	for _, n := range numbers {
-		if n.rows > maxFiltered {
-			return apierror.BadInput("filter", "%s: a filter is for at most %d below one, and here are %d: set a smaller %s", l.field, maxFiltered, n.rows, depthArgument)
+		if n > maxFiltered {
+			return apierror.BadInput("filter", "%s: a filter is for at most %d below one, and here are %d: set a smaller %s", l.field, maxFiltered, n, depthArgument)
 		}
 	}
 	return err

@@ -111,7 +111,7 @@ type Text struct {
 	Binary bool // it is compared byte by byte on every database
 }
 
-// storable reports whether a database can hold a text: no other is sent to it.
+// storable reports whether every database can hold a text: no other is sent to one. (PostgreSQL takes no null characters.)
 func storable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
 
 func (t Text) endsInSpace(text string) bool { return !t.Binary && strings.HasSuffix(text, " ") }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // A cursor is this in base64url, without padding: the version, the tag, the row's id as a varint, and what the list is sorted by.
@@ -87,7 +86,7 @@ func (o Order) has(sorted string) bool {
 	case o.By == Relevance && (sorted == "" || sorted[0] != beginning && sorted[0] != matching):
 		return false
 	default:
-		return utf8.ValidString(sorted) && !strings.Contains(sorted, "\x00") // which PostgreSQL does not take
+		return storable(sorted)
 	}
 }
 

@@ -14,13 +14,13 @@ import (
 type List struct {
 	Name   string // in cursors, such as User.reports
 	From   string // the table that says what is in the list
-	Join   string // the table of the nodes, t, as it follows From in a statement; "": it is From
+	Nodes  string // the table of the nodes, with its name t; "": it is From
+	On     string // the condition that joins it to From
 	Parent string // the column that has the id of the row that the list belongs to; "": it is that of a whole table
 	ID     string // the column that has the ids of the nodes, by which the list is sorted at last
 	Tree   *Tree  // that the table below, of which From is made, has; nil: From is a table of the database
 	Where  string // which rows of From there are; "": all
 	Total  string // the statement that tells how many rows there are, if that is kept; "": they are counted
-	On     string // what joins them to the nodes where Join does not say so: in a CROSS JOIN SQLite reads From first
 	// Few says that a parent has few rows: to number those of all parents costs less then than one limited select for each.
 	Few bool
 	// Words is by what its nodes are found; nil: nothing is searched there.
@@ -106,15 +106,42 @@ func (l *List) window(key Key, columns []string) string {
 	if l.Parent != "" {
 		parent = l.Parent + " = ?"
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.From + l.Join + l.where(key, parent) +
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + l.from() + l.where(key, parent) +
 		" ORDER BY " + l.order(key) + " LIMIT ?"
+}
+
+// from is the tables of a statement. What is below is read before its nodes: SQLite would go through all nodes, unless they are a CROSS
+// JOIN, whose condition stands in where.
+func (l *List) from() string {
+	switch {
+	case l.Nodes == "":
+		return l.From
+	case l.Tree != nil:
+		return l.From + " CROSS JOIN " + l.Nodes
+	default:
+		return l.From + " JOIN " + l.Nodes + " ON " + l.On
+	}
+}
+
+// counted returns the list for a statement that counts its rows: without the nodes where no filter needs them, since each row has one.
+func (l *List) counted(key Key) *List {
+	if key.Filter.parts != nil {
+		return l
+	}
+	alone := *l
+	alone.Nodes = ""
+	return &alone
 }
 
 // where is the clause that leaves out what is not in a window.
 func (l *List) where(key Key, parent string) string {
 	conditions := make([]string, 0, 5)
 	filter, _ := key.Filter.split()
-	for _, condition := range []string{parent, l.Where, l.On, filter} {
+	on := ""
+	if l.Tree != nil && l.Nodes != "" {
+		on = l.On
+	}
+	for _, condition := range []string{parent, l.Where, on, filter} {
 		if condition != "" {
 			conditions = append(conditions, condition)
 		}
@@ -196,7 +223,7 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
 	}
 	text := strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
-		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + l.From + l.Join
+		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + l.from()
 	const limit = ") AS ranked WHERE place <= ? ORDER BY list_parent, place"
 	var all []Statement
 	for of := range l.of(parents, key) {
@@ -217,7 +244,7 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 		for marks, args := range In(parents) {
 			s := some{"SELECT ", l.Parent + " IN (" + marks + ")", args}
 			if l.Tree != nil {
-				s = some{begin: l.Tree.below(marks), args: append(args, key.Depth)}
+				s = some{begin: l.Tree.below(marks) + recursion, args: append(args, key.Depth)}
 			}
 			if !yield(s) {
 				return
@@ -227,13 +254,11 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 }
 
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
-// id. The nodes are left out where no filter needs them: each row has one.
+// id.
 func (l *List) Count(group []Key) []Statement {
-	key, counted := l.searched(group[0]), *l
-	if key.Filter.parts == nil {
-		counted.Join, counted.On = "", ""
-	}
-	from := counted.From + counted.Join
+	key := l.searched(group[0])
+	counted := l.counted(key)
+	from := counted.from()
 	switch {
 	case l.Parent == "" && l.Total != "" && key.Filter.parts == nil:
 		return []Statement{{Text: l.Total}}
@@ -256,10 +281,8 @@ const MaxCount = 10_000
 // CountUpTo returns the statements that count the rows of a group of whole lists, but of each at most as many as its limit. They select
 // the number and, if there is one, the parent's id, or 0 where there are no rows. It is for lists without a Tree.
 func (l *List) CountUpTo(group []Key, limits []int64) []Statement {
-	key, from := l.searched(group[0]), l.From
-	if key.Filter.parts != nil {
-		from += l.Join
-	}
+	key := l.searched(group[0])
+	from := l.counted(key).from()
 	if l.Parent == "" {
 		return []Statement{{Text: "SELECT COUNT(*) FROM (SELECT 1 AS one FROM " + from + l.where(key, "") + " LIMIT ?) AS counted", Args: append(key.places(nil), limits[0])}}
 	}

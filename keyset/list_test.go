@@ -36,7 +36,7 @@ func TestAListOfKeysHasFewLengths(t *testing.T) {
 }
 
 func TestANumberIsReadWithoutTheNodesUnlessAFilterNeedsThem(t *testing.T) {
-	list := List{From: "links e", Join: " JOIN nodes t ON t.id = e.node_id", Parent: "e.parent_id", ID: "e.node_id"}
+	list := List{From: "links e", Nodes: "nodes t", On: "t.id = e.node_id", Parent: "e.parent_id", ID: "e.node_id"}
 	key := Key{Parent: Of(7), Window: Window{Size: 20}}
 	const plain = "SELECT COUNT(*), e.parent_id FROM links e WHERE e.parent_id IN (?) GROUP BY e.parent_id"
 	if got := list.Count([]Key{key})[0].Text; got != plain {

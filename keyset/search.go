@@ -150,7 +150,7 @@ func (l *List) matched(key Key, columns []string) Statement {
 	selected := func(from string) []string {
 		return append(slices.Clone(columns), "CONCAT('1', "+from+".word) AS sort_key")
 	}
-	join := func(to string) string { return " JOIN " + l.From + " ON " + l.ID + " = " + to + "." + w.Node }
+	on := func(table string) string { return l.ID + " = " + table + "." + w.Node }
 	key.Order.By = &Sort{Column: "w.word"}
 
 	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + words.ID + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
@@ -176,12 +176,12 @@ func (l *List) matched(key Key, columns []string) Statement {
 	}
 	key.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND ("+one+") = 1 THEN TRUE END", args...)
 	s := Statement{
-		Text: "SELECT " + strings.Join(selected("page"), ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") page" + join("page") +
+		Text: "SELECT " + strings.Join(selected("page"), ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") page JOIN " + l.From + " ON " + on("page") +
 			" ORDER BY " + strings.ReplaceAll(words.order(key), "w.", "page."),
 		Args: key.args(nil),
 	}
 	if len(numbers) > 0 {
-		words.Join = join("w")
+		words.Nodes, words.On = l.From, on("w")
 		for i, of := range numbers {
 			numbers[i] = "SELECT COUNT(*) FROM (SELECT 1 FROM " + of + " LIMIT ?) c"
 		}

@@ -27,7 +27,12 @@ func (t *Tree) below(marks string) string {
 		first = "SELECT id, id, 0 FROM " + t.Table + " WHERE id IN (" + marks + ")"
 	}
 	return "WITH RECURSIVE below (root, id, depth) AS (" + first + " UNION ALL SELECT b.root, n.id, b.depth + 1 FROM below b JOIN " +
-		t.Table + " n ON n." + t.Parent + " = b.id WHERE b.depth < ?) SELECT " + recursion
+		t.Table + " n ON n." + t.Parent + " = b.id WHERE b.depth < ?) SELECT "
+}
+
+// Under returns the condition that a row, by the column that has its id, is below another, or is that one itself where Self says so.
+func (t *Tree) Under(column string, id int64) Condition {
+	return Among(column, t.below("?")+"id FROM below", id, int64(MaxDepth))
 }
 
 // Above returns the statements that read, for each of some rows, the rows above it, the nearest first: some columns of each, as t has

@@ -14,8 +14,8 @@ import (
 )
 
 // Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
-// have costs 1, and each other value a tenth, a description of the schema one for each 16 bytes that descriptions have on average. A list costs one of its items, with what is selected below it, as often as it
-// has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
+// have costs 1, and each other value a tenth, a description of the schema one for each 16 bytes that descriptions have on
+// average. A list costs one of its items, with what is selected below it, as often as it has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
 // several types are added up. In introspection each list counts as long as the longest of its name in the schema, or, below all of
 // the schema's types, as long as those of its name are on average.
 //
