@@ -2,6 +2,9 @@ module rollcall
 
 go 1.26.8
 
+// npm packages may have Go files.
+ignore node_modules
+
 require (
 	github.com/99designs/gqlgen v0.17.95
 	github.com/KimMachineGun/automemlimit v1.0.1
