@@ -32,8 +32,10 @@ const (
 type Error struct {
 	Code    Code
 	Message string // for people; names nothing internal
-	Field   string // the input field at fault, or ""
+	Field   string // the path of the argument or the input field at fault, such as input.users.3.email, or ""
 	Err     error  // the cause, or nil; never shown
+
+	CurrentVersion int64 // of the object of which another version was expected; 0: this is about no version
 }
 
 func (e *Error) Error() string {
@@ -44,6 +46,57 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// List is all that is wrong with an input, an error each.
+type List []*Error
+
+func (l List) Error() string {
+	messages := make([]string, len(l))
+	for i, e := range l {
+		messages[i] = e.Error()
+	}
+	return strings.Join(messages, "; ")
+}
+
+// Unwrap returns the errors.
+func (l List) Unwrap() []error {
+	all := make([]error, len(l))
+	for i, e := range l {
+		all[i] = e
+	}
+	return all
+}
+
+// ListOf returns what a client may see of an error about an input, which a List may be too; ok reports whether it may see all of it.
+func ListOf(err error) (list List, ok bool) {
+	if list, ok = errors.AsType[List](err); ok {
+		return list, true
+	}
+	one, ok := errors.AsType[*Error](err)
+	if !ok {
+		return nil, false
+	}
+	return List{one}, true
+}
+
+// Within returns an error about a part of an input as one about the whole: the paths of its fields, such as email, begin with
+// that of the part then, such as users.3. An error that no client may see is returned as it is.
+func Within(part string, err error) error {
+	list, ok := ListOf(err)
+	if !ok {
+		return err
+	}
+	whole := make(List, len(list))
+	for i, e := range list {
+		within := *e
+		within.Field = strings.TrimSuffix(part+"."+e.Field, ".")
+		whole[i] = &within
+	}
+	if len(whole) == 1 {
+		return whole[0]
+	}
+	return whole
+}
 
 // BadInput returns a BAD_USER_INPUT error about one input field.
 func BadInput(field, format string, args ...any) *Error {
@@ -69,6 +122,11 @@ func Cancelled() *Error { return &Error{Code: CodeCancelled, Message: "the reque
 // TookTooLong returns the TIMEOUT error of an operation that has passed its deadline.
 func TookTooLong(deadline time.Duration) *Error {
 	return &Error{Code: CodeTimeout, Message: fmt.Sprintf("the operation took longer than %s", deadline)}
+}
+
+// MoreErrors returns the TOO_MANY_ERRORS error that stands for some more.
+func MoreErrors(n int) *Error {
+	return &Error{Code: CodeTooManyErrors, Message: fmt.Sprintf("there are %d more errors", n)}
 }
 
 // OutcomeUnknown returns the OUTCOME_UNKNOWN error of a mutation.

@@ -9,7 +9,7 @@ import (
 	"rollcall/model"
 )
 
-// declareChange declares what mutations and subscriptions lead to.
+// declareChange declares what subscriptions lead to.
 func (d *Directory) declareChange() {
 	d.schema.Sized("Subscription", "userChanged", "ids")
 	d.schema.AddFields(
@@ -17,9 +17,6 @@ func (d *Directory) declareChange() {
 			return c.UserID, c.Kind != model.UserDeleted
 		})),
 		batch.Unplanned("UserChange", "kind", "userId"),
-		batch.Path("CreateUserPayload", "user", func(p *model.UserPayload) *model.User { return p.User }),
-		batch.Path("UpdateUserPayload", "user", func(p *model.UserPayload) *model.User { return p.User }),
-		batch.Unplanned("DeleteUserPayload", "deletedUserId"),
 	)
 }
 

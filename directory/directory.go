@@ -30,9 +30,15 @@ type Directory struct {
 	Config
 	Plan *batch.Plan // how all of it is read
 
-	schema *entity.Schema
-	users  *entity.Object[model.User]
-	teams  *entity.Object[model.Team]
+	schema      *entity.Schema
+	users       *entity.Object[model.User]
+	teams       *entity.Object[model.Team]
+	memberships *entity.Object[model.Membership]
+
+	tree struct {
+		users *tree[model.User]
+		teams *tree[model.Team]
+	}
 }
 
 // New returns a directory.
@@ -43,8 +49,12 @@ func New(cfg Config) *Directory {
 	d := &Directory{Config: cfg, schema: entity.NewSchema(cfg.MaxPage)}
 	d.users = entity.Define(d.schema, "User", "users", func(u *model.User) *int64 { return &u.ID })
 	d.teams = entity.Define(d.schema, "Team", "teams", func(t *model.Team) *int64 { return &t.ID })
+	d.memberships = entity.Define(d.schema, "Membership", "memberships", func(m *model.Membership) *int64 { return &m.ID })
+	d.tree.users, d.tree.teams = d.userTree(), d.teamTree()
 	d.declareUser()
 	d.declareTeam()
+	d.declareMembership()
+	d.declareMutations()
 	d.declareChange()
 	entity.Nodes[model.Node](d.schema, "node", "nodes")
 	d.schema.AddFields(

@@ -2,14 +2,13 @@ package directory
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"time"
 
 	"rollcall/apierror"
-	"rollcall/dialect"
 	"rollcall/entity"
+	"rollcall/keyset"
 	"rollcall/model"
-	"rollcall/session"
 )
 
 func (d *Directory) declareUser() {
@@ -37,6 +36,8 @@ func (d *Directory) declareUser() {
 		Writable(entity.Optional(model.CheckExternalID)).Unique("another user has this external id").Filter()
 	entity.FindBy(d.schema, "userByExternalId", u, externalID, func(id string) (string, bool) { return id, model.StorableExternalID(id) })
 	entity.Text(u, "status", func(u *model.User) *model.Status { return &u.Status }).Filter()
+	u.Accept("expectedVersion", "Int")
+	u.Accept("managerRef", "Int")
 	entity.Int(u, "version", func(u *model.User) *int64 { return &u.Version })
 	entity.One(u, "manager", u, func(u *model.User) **int64 { return &u.ManagerID }).Writable(nil).Filter()
 	entity.Time(u, "createdAt", func(u *model.User) *time.Time { return &u.CreatedAt }).Order().Filter()
@@ -56,98 +57,197 @@ func (d *Directory) declareUser() {
 	entity.Through(u, "teams", team, "user_id", "team_id", d.teams, true)
 }
 
+// userTree is how users are below their managers.
+func (d *Directory) userTree() *tree[model.User] {
+	return &tree[model.User]{
+		objects: d.users, version: func(u *model.User) *int64 { return &u.Version }, above: func(u *model.User) **int64 { return &u.ManagerID },
+		column: "manager_id", field: "managerId", ref: "managerRef", heir: "reportsTo", noun: "manager", bulk: "updateUsers", lock: "managers",
+		circle: "%s cannot have the manager %s: nobody manages themself, directly or through others",
+		loop:   "%s cannot be a manager: the managers above are a circle (%s): give one of these another manager, or none, first",
+		below:  "the user has reports: give them another manager first, or say with reportsTo who that is",
+	}
+}
+
 // CreateUser adds a user. Errors: BAD_USER_INPUT (a field's value, or a manager who is not there), CONFLICT (the email, the external id).
 func (d *Directory) CreateUser(ctx context.Context, input entity.Input) (*model.User, error) {
-	user, err := d.users.New(input)
-	if err != nil {
-		return nil, err
-	}
-	if user.ManagerID != nil {
-		if _, err := d.users.Read(ctx, *user.ManagerID, ""); err != nil {
-			return nil, asManager(err)
-		}
-	}
-	return user, asManager(insert(ctx, d, d.users, user)) // a new user has no reports, so that no circle can come of it
+	return one(d.storeUsers(ctx, single(), []entity.Input{input}, d.tree.users.added))
 }
 
 // UpdateUser changes a user; a field that the input does not have stays. Errors: BAD_USER_INPUT (a field's value, or a manager who is
-// not there, or is below the user), NOT_FOUND (the user), CONFLICT (the email, the external id, or a circle above the manager).
+// not there, or is below the user), NOT_FOUND (the user), CONFLICT (the email, the external id, the version, or a circle above the manager).
 func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.User, error) {
-	change, err := d.users.Change(input)
-	if err != nil {
-		return nil, err
-	}
-	user, err := d.lockForUpdate(ctx, change)
-	if err != nil {
-		return nil, err
-	}
-	if err := asManager(update(ctx, d, d.users, user, change)); err != nil {
-		return nil, err
-	}
-	return user, nil
+	return one(d.storeUsers(ctx, single(), []entity.Input{input}, d.tree.users.changed))
 }
 
-// DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id), NOT_FOUND,
-// CONFLICT (the user has reports).
+// SetUserStatus has a user take part, or no more. Errors: BAD_USER_INPUT (the id), NOT_FOUND, CONFLICT (the version).
+func (d *Directory) SetUserStatus(ctx context.Context, input entity.Input, status model.Status) (*model.User, error) {
+	return one(d.storeUsers(ctx, single(), []entity.Input{input}, func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
+		items, err := d.tree.users.changed(e, inputs)
+		if err == nil && e.open(0) {
+			items[0].change = items[0].change.And("status", func(u *model.User) bool {
+				was := u.Status
+				u.Status = status
+				return was != status
+			})
+		}
+		return items, err
+	}))
+}
+
+// storeUsers adds or changes users as entries say.
+func (d *Directory) storeUsers(
+	ctx context.Context, e *entries, inputs []entity.Input, parse func(*entries, []entity.Input) ([]*item[model.User], error),
+) ([]*item[model.User], error) {
+	items, err := parse(e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	return items, store(ctx, d, d.tree.users, e, items)
+}
+
+// one returns the object of the only item.
+func one[T any](items []*item[T], err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return items[0].row, nil
+}
+
+// DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id, or who the reports
+// are to have as their manager), NOT_FOUND, CONFLICT (the user has reports, the version).
 func (d *Directory) DeleteUser(ctx context.Context, input entity.Input) (id string, err error) {
-	number, err := d.users.InputID(input)
+	removals, err := d.deleteUsers(ctx, single(), []entity.Input{input})
 	if err != nil {
 		return "", err
 	}
-	user, err := d.users.Read(ctx, number, dialect.OfDB(session.DB(ctx)).ForUpdate())
-	if err != nil {
-		return "", err
-	}
-	err = remove(ctx, d, d.users, user, func() error {
-		return session.DB(ctx).Where("user_id = ?", user.ID).Delete(&model.Membership{}).Error
-	})
-	if dialect.Is(err, dialect.ForeignKey) { // only reports refer to a user by now
-		return "", &apierror.Error{
-			Code: apierror.CodeConflict, Field: "id", Err: err,
-			Message: "the user has reports: give them another manager first",
-		}
-	}
-	return user.GlobalID(), err
+	return removals[0].row.GlobalID(), nil
 }
 
-// lockForUpdate reads the user whom a change is for, against other changes until this one is stored, and checks a new manager.
-func (d *Directory) lockForUpdate(ctx context.Context, change entity.Change[model.User]) (*model.User, error) {
-	manager, locked := change.Values.ManagerID, false
-	if manager != nil { // whom nobody manages is in no circle
-		before, err := d.users.Read(ctx, change.ID, "")
-		if err != nil {
-			return nil, err
+func (d *Directory) deleteUsers(ctx context.Context, e *entries, inputs []entity.Input) ([]*removal[model.User], error) {
+	all, err := d.tree.users.removed(e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	return all, deleteObjects(ctx, d, d.tree.users, e, all, nil, func(users []*model.User) error {
+		return d.removeMembershipsOf(ctx, "user_id", ids(users, d.users.ID))
+	})
+}
+
+// CreateUsers adds users, as a bulk says.
+func (d *Directory) CreateUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
+	return d.storeBulk(ctx, input, d.tree.users.added)
+}
+
+// UpdateUsers changes users, as a bulk says.
+func (d *Directory) UpdateUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
+	return d.storeBulk(ctx, input, d.tree.users.changed)
+}
+
+// storeBulk adds or changes the users of a bulk.
+func (d *Directory) storeBulk(
+	ctx context.Context, input entity.Input, parse func(*entries, []entity.Input) ([]*item[model.User], error),
+) ([]*model.UserResult, error) {
+	e, inputs, err := newEntries(input, "users")
+	if err != nil {
+		return nil, err
+	}
+	items, err := d.storeUsers(ctx, e, inputs, parse)
+	if err != nil {
+		return nil, err
+	}
+	return results(e, func(i int) *model.UserResult { return userResult(e, items[i]) }, refusedAs[model.User]), nil
+}
+
+// userResult is what became of a user that was stored. Whom a dry run would have added, nobody is to see.
+func userResult(e *entries, it *item[model.User]) *model.UserResult {
+	added := it.before == nil
+	if added && e.dryRun {
+		return &model.UserResult{Created: &added}
+	}
+	return &model.UserResult{Object: it.row, Created: &added}
+}
+
+func refusedAs[T any](err *model.EntryError) *model.Result[T] { return &model.Result[T]{Error: err} }
+
+// UpsertUsers adds or changes users, as a bulk says.
+func (d *Directory) UpsertUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
+	by, err := entity.Choice(input, "by", model.ByEmail, model.ByExternalID)
+	if err != nil {
+		return nil, err
+	}
+	return d.storeBulk(ctx, input, func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
+		return d.upserted(ctx, e, inputs, by)
+	})
+}
+
+// upserted returns the items of inputs that describe users who may be there already, by a key.
+func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.Input, by model.UpsertKey) ([]*item[model.User], error) {
+	items, err := d.tree.users.added(e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	field, column := "email", "email"
+	key := func(u *model.User) string { return u.Email }
+	if by == model.ByExternalID {
+		field, column = "externalId", "external_id"
+		key = func(u *model.User) string {
+			if u.ExternalID == nil {
+				return ""
+			}
+			return *u.ExternalID
 		}
-		// Before any row is locked, or two changes could each wait for what the other holds.
-		if locked = moves(before, *manager); locked {
-			if err := lockManagers(ctx); err != nil {
+	}
+	var keys []any
+	for i, it := range items {
+		switch k := key(it.row); {
+		case !e.open(i):
+		case k == "":
+			_ = e.refuse(i, apierror.BadInput(field, "%s must be given, for users are found by it", field))
+		default:
+			keys = append(keys, k)
+		}
+	}
+	twice(e, field, func(k string) string { return k }, func(i int) (string, bool) { return key(items[i].row), true })
+	if len(keys) == 0 || e.refused() != nil {
+		return items, nil
+	}
+	there, err := d.users.Select(ctx, []string{"id", column}, "SELECT id, "+column+" FROM users WHERE "+column+" IN ("+keyset.Marks(len(keys))+")", keys...)
+	if err != nil {
+		return nil, err
+	}
+	byKey := map[string]int64{}
+	for _, u := range there {
+		byKey[key(u)] = u.ID
+	}
+	for i, it := range items {
+		id, found := byKey[key(it.row)]
+		if !e.open(i) || !found {
+			continue
+		}
+		change := maps.Clone(inputs[i])
+		change["id"] = model.UserID(id)
+		it.key, it.row = id, nil
+		if it.change, err = d.users.Change(change); err != nil {
+			if err := e.refuse(i, err); err != nil {
 				return nil, err
 			}
 		}
 	}
-	user, err := d.users.Read(ctx, change.ID, dialect.OfDB(session.DB(ctx)).ForUpdate())
-	if err != nil || manager == nil || !moves(user, *manager) {
-		return user, err
-	}
-	if !locked { // the user has got another manager between the two reads
-		if err := lockManagers(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return user, d.checkManager(ctx, change.ID, *manager)
+	return items, nil
 }
 
-// moves reports whether a manager is another one than a user has.
-func moves(u *model.User, manager int64) bool { return u.ManagerID == nil || *u.ManagerID != manager }
-
-// asManager blames the input's managerId for a user who is not there, or who is deleted before the reference to it is stored.
-func asManager(err error) error {
-	var e *apierror.Error
-	switch {
-	case errors.As(err, &e) && e.Code == apierror.CodeNotFound:
-		return apierror.BadInput("managerId", "%s", e.Message)
-	case dialect.Is(err, dialect.ForeignKey): // users refer to nothing else
-		return apierror.BadInput("managerId", "the manager has been deleted")
+// DeleteUsers removes users, as a bulk says.
+func (d *Directory) DeleteUsers(ctx context.Context, input entity.Input) ([]*model.RemovalResult, error) {
+	e, inputs, err := newEntries(input, "users")
+	if err != nil {
+		return nil, err
 	}
-	return err
+	removals, err := d.deleteUsers(ctx, e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	return results(e, func(i int) *model.RemovalResult {
+		id := removals[i].row.GlobalID()
+		return &model.RemovalResult{ID: &id}
+	}, refusedRemoval), nil
 }

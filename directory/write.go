@@ -3,15 +3,21 @@ package directory
 import (
 	"context"
 	"slices"
+	"time"
+
+	"gorm.io/gorm/clause"
 
 	"rollcall/batch"
+	"rollcall/dialect"
 	"rollcall/entity"
+	"rollcall/keyset"
 	"rollcall/model"
 	"rollcall/session"
 )
 
-// Every write of an object of a type goes through this file: it is stored, with the words that it is found by and the number of its
-// like, what was loaded before it is forgotten, and what waits for changes gets it once it is committed.
+// Every write of objects of a type goes through this file: they are stored, with the words that they are found by and the number of their
+// like, what was loaded before is forgotten, and what waits for changes gets them once they are committed. However many there
+// are, the number of statements is the same, up to MaxBulk.
 
 // writing is what became of a row.
 type writing string
@@ -25,71 +31,149 @@ const (
 // written is a row of a type that is written.
 type written[T any] interface {
 	*T
-	Fold()    // sets what it is found and ordered by
-	Advance() // makes it the next version of itself
+	// Fold sets what it is found and ordered by.
+	Fold()
+	// Advance makes it the next version of itself, as of a time, and returns the columns that this sets.
+	Advance(now time.Time) (columns []string)
 }
 
-// insert adds a row.
-func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], row P) error {
-	row.Fold()
-	if err := session.DB(ctx).Create(row).Error; err != nil {
-		return o.Conflict(err)
+// insert adds rows.
+func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], rows []P) error {
+	for chunk := range slices.Chunk(rows, MaxBulk) {
+		if err := insertRows(ctx, o, chunk); err != nil {
+			return o.Conflict(err)
+		}
 	}
-	if err := o.StoreWords(ctx, false, row); err != nil {
+	if len(rows) == 0 {
+		return nil
+	}
+	objects := pointers(rows)
+	if err := o.StoreWords(ctx, false, objects...); err != nil {
 		return err
 	}
-	if err := o.StoreCount(ctx, 1); err != nil {
+	if err := o.StoreCount(ctx, len(rows)); err != nil {
 		return err
 	}
-	wrote(ctx, d, o, created, row)
+	wrote(ctx, d, o, created, objects)
 	return nil
 }
 
-// update makes a change in a row, stores the columns that it sets, and makes the row its next version; none: nothing is written. The
-// row is one that was read with a lock, so that no version is given twice.
-func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], row P, change entity.Change[T]) error {
-	words := o.Words(row)
-	columns, err := change.Apply(row)
-	if err != nil || len(columns) == 0 {
+// insertRows stores rows and gives them their numbers. MySQL tells the first one: the others follow in the steps that a cluster sets.
+func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], rows []P) error {
+	for _, row := range rows {
+		row.Fold()
+	}
+	db := session.DB(ctx)
+	if len(rows) == 1 {
+		return db.Create(rows[0]).Error
+	}
+	if err := db.Create(rows).Error; err != nil || dialect.OfDB(db) != dialect.MySQL {
 		return err
 	}
-	row.Fold()
-	row.Advance()
-	if err := session.DB(ctx).Model(row).Select(append(columns, "version")).Updates(row).Error; err != nil {
-		return o.Conflict(err)
+	step, err := entity.Numbers(ctx, "SELECT @@auto_increment_increment")
+	if err != nil {
+		return err
 	}
-	if !slices.Equal(words, o.Words(row)) {
-		if err := o.StoreWords(ctx, true, row); err != nil {
+	for i, row := range rows {
+		o.SetID(row, o.ID(rows[0])+int64(i)*step[0])
+	}
+	return nil
+}
+
+// edit is a change of a row, which was read with a lock so that no version is given twice.
+type edit[T any] struct {
+	before, row *T
+	columns     []string // that the change sets
+	fresh       bool     // the row was added by the same mutation, and the change completes that
+}
+
+// update stores edits, and makes each row its next version.
+func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], edits []edit[T]) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	db := session.DB(ctx)
+	now := db.NowFunc()
+	var columns []string
+	var rows, changed, found []*T
+	for _, e := range edits {
+		row := P(e.row)
+		row.Fold()
+		columns = append(columns, e.columns...)
+		rows = append(rows, e.row)
+		if e.fresh {
+			continue
+		}
+		columns = append(columns, row.Advance(now)...)
+		changed = append(changed, e.row)
+		if !slices.Equal(o.Words(e.before), o.Words(e.row)) {
+			found = append(found, e.row)
+		}
+	}
+	columns = slices.Compact(slices.Sorted(slices.Values(columns)))
+	for chunk := range slices.Chunk(rows, MaxBulk) {
+		if err := updateRows(ctx, chunk, columns); err != nil {
+			return o.Conflict(err)
+		}
+	}
+	if len(found) > 0 {
+		if err := o.StoreWords(ctx, true, found...); err != nil {
 			return err
 		}
 	}
-	wrote(ctx, d, o, updated, row)
+	wrote(ctx, d, o, updated, changed)
 	return nil
 }
 
-// remove deletes a row, after what belongs to it.
-func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], row *T, belongings func() error) error {
+// updateRows stores columns of rows that are there: of several by an INSERT that finds them all there, for an UPDATE would set
+// each column to one value.
+func updateRows[T any](ctx context.Context, rows []*T, columns []string) error {
+	db := session.DB(ctx)
+	if len(rows) == 1 {
+		return db.Model(rows[0]).Select(columns).Updates(rows[0]).Error
+	}
+	return db.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns(columns)}).Create(rows).Error
+}
+
+// remove deletes rows, after what belongs to them.
+func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], rows []*T, belongings func() error) error {
+	if len(rows) == 0 {
+		return nil
+	}
 	if err := belongings(); err != nil {
 		return err
 	}
-	if err := session.DB(ctx).Delete(row).Error; err != nil {
-		return o.Conflict(err)
+	for marks, args := range keyset.In(ids(rows, o.ID)) {
+		if err := session.DB(ctx).Exec("DELETE FROM "+o.Table()+" WHERE id IN ("+marks+")", args...).Error; err != nil {
+			return o.Conflict(err)
+		}
 	}
-	if err := o.StoreCount(ctx, -1); err != nil {
+	if err := o.StoreCount(ctx, -len(rows)); err != nil {
 		return err
 	}
-	wrote(ctx, d, o, deleted, row)
+	wrote(ctx, d, o, deleted, rows)
 	return nil
 }
 
-// wrote is called with each row that was written, as it is now.
-func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind writing, row *T) {
+// wrote is called with the rows that were written, as they are now.
+func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind writing, rows []*T) {
 	batch.Clear(ctx)
-	if kind != deleted {
-		o.ByID().Prime(ctx, o.ID(row), row)
+	for _, row := range rows {
+		if kind != deleted {
+			o.ByID().Prime(ctx, o.ID(row), row)
+		}
+		if o.Name() == d.users.Name() { // no subscription has changes of other types
+			id := o.ID(row)
+			session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: model.UserChangeKind(kind), UserID: id}) })
+		}
 	}
-	if o.Name() == d.users.Name() { // no subscription has changes of other types
-		id := o.ID(row)
-		session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: model.UserChangeKind(kind), UserID: id}) })
+}
+
+// pointers are rows as their objects.
+func pointers[T any, P written[T]](rows []P) []*T {
+	all := make([]*T, len(rows))
+	for i, row := range rows {
+		all[i] = row
 	}
+	return all
 }

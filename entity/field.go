@@ -47,10 +47,11 @@ type member[T any] interface {
 	inputName() string // "": no input has it
 	inputType() string
 	columnName() string
-	foldedColumn() string            // what Folded says; "": nothing
-	unique() (field, message string) // what Unique says; "": nothing
-	pointer(t *T) any                // where t has its value
-	filtering() *filtering           // nil: filters do not have it
+	foldedColumn() string             // what Folded says; "": nothing
+	unique() (field, message string)  // what Unique says; "": nothing
+	key(t *T) (value string, is bool) // t's value, of a Unique text, if it is one
+	pointer(t *T) any                 // where t has its value
+	filtering() *filtering            // nil: filters do not have it
 	// sort is how lists are sorted by the field, where a statement has its table by a name; nil: they are not.
 	sort(table string) *keyset.Sort
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
@@ -243,6 +244,18 @@ func (f *Field[T, V]) inputType() string {
 
 func (f *Field[T, V]) pointer(t *T) any { return f.at(t) }
 
+func (f *Field[T, V]) key(t *T) (value string, is bool) {
+	switch v := any(*f.at(t)).(type) {
+	case string:
+		return v, true
+	case *string:
+		if v != nil {
+			return *v, true
+		}
+	}
+	return "", false
+}
+
 func (f *Field[T, V]) parse(value any, given bool, t *T) (err error) {
 	var v V
 	switch {
@@ -307,6 +320,15 @@ func snake(name string) string {
 		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
+}
+
+// Required is One for a relation to exactly one object, whose number no input sets.
+func Required[T, N any](o *Object[T], name string, to *Object[N], at func(*T) *int64) {
+	f := &Field[T, int64]{name: name + "Id", column: snake(name) + "_id", at: at, kind: kindOf[int64]()}
+	o.members = append(o.members, f)
+	o.schema.add(func() batch.Field {
+		return batch.Relation(o.name, name, to.byID, batch.Key(func(t *T) (int64, bool) { return *at(t), true })).From(f.column)
+	})
 }
 
 // One declares a relation to at most one object, whose number T has, or nil: the field name leads to the object, the column of that

@@ -232,6 +232,9 @@ func (o *Object[T]) finishFilters() {
 
 // Inputs returns the arguments of a field whose values cost something, for limit.Cost.
 func (s *Schema) Inputs(field *ast.Field) []string {
+	if field.ObjectDefinition.Name == "Mutation" {
+		return []string{"input"}
+	}
 	if !slices.ContainsFunc(s.lists, func(l *list) bool { return l.typ == field.ObjectDefinition.Name && l.field == field.Name }) {
 		return nil
 	}

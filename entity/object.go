@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ type Object[T any] struct {
 	filters     []*filtering
 	search      *searching // nil: they are not searched
 	words       func(*T) []string
-	counted     bool // see Counted
+	counted     bool              // see Counted
+	accepted    map[string]string // see Accept
 }
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
@@ -100,6 +102,9 @@ func (o *Object[T]) checkInputs(schema *ast.Schema) error {
 		}
 		for _, field := range input.Fields {
 			i := slices.IndexFunc(o.members, func(m member[T]) bool { return m.inputName() == field.Name })
+			if scalar, accepted := o.accepted[field.Name]; accepted && batch.FitsScalar(scalar, schema.Types[field.Type.Name()]) {
+				continue
+			}
 			if i < 0 && field.Name != "id" {
 				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s has no such field to write: add .Writable(…) to its declaration", name, field.Name, o.name))
 			} else if i >= 0 && !batch.FitsScalar(o.members[i].inputType(), schema.Types[field.Type.Name()]) {
@@ -115,6 +120,12 @@ func (o *Object[T]) checkInputs(schema *ast.Schema) error {
 	}
 	return errors.Join(wrong...)
 }
+
+// Table returns the table of its rows.
+func (o *Object[T]) Table() string { return o.table }
+
+// SetID gives an object its number.
+func (o *Object[T]) SetID(t *T, id int64) { *o.id(t) = id }
 
 // Name returns the name of the type.
 func (o *Object[T]) Name() string { return o.name }
@@ -154,17 +165,40 @@ func (o *Object[T]) from(columns []string) string {
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + o.table
 }
 
-// Read reads a whole object past the batches, for a mutation. lock is what follows in the statement, such as FOR UPDATE. The error
-// is NOT_FOUND where there is none.
-func (o *Object[T]) Read(ctx context.Context, id int64, lock string) (*T, error) {
-	all, err := o.Select(ctx, o.names, o.from(o.names)+" WHERE id = ?"+lock, id)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(all) == 0:
-		return nil, apierror.NotFound("there is no %s %s", strings.ToLower(o.name), keyset.ID(o.name, id))
+// Where reads whole objects past the batches, for a mutation. condition is what follows WHERE in the statement, and may end with a lock,
+// such as FOR UPDATE.
+func (o *Object[T]) Where(ctx context.Context, condition string, args ...any) ([]*T, error) {
+	return o.Select(ctx, o.names, o.from(o.names)+" WHERE "+condition, args...)
+}
+
+// Read is Where for the objects with some numbers, by these. lock is what follows in the statement.
+func (o *Object[T]) Read(ctx context.Context, ids []int64, lock string) (map[int64]*T, error) {
+	byID := make(map[int64]*T, len(ids))
+	for marks, args := range keyset.In(ids) {
+		all, err := o.Where(ctx, "id IN ("+marks+") ORDER BY id"+lock, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range all {
+			byID[o.ID(t)] = t
+		}
 	}
-	return all[0], nil
+	return byID, nil
+}
+
+// Numbers reads whole numbers past the batches, for a mutation.
+func Numbers(ctx context.Context, query string, args ...any) ([]int64, error) {
+	all, err := read(ctx, []keyset.Statement{{Text: query, Args: args}}, 1, func(n *int64, to []any) { to[0] = integer{n} })
+	numbers := make([]int64, len(all))
+	for i, n := range all {
+		numbers[i] = *n
+	}
+	return numbers, err
+}
+
+// Missing returns the NOT_FOUND error about an object.
+func (o *Object[T]) Missing(id int64) *apierror.Error {
+	return apierror.NotFound("there is no %s %s", strings.ToLower(o.name), keyset.ID(o.name, id))
 }
 
 // Select reads rows that have some columns, in their order, by a statement in which every ? is a placeholder.
@@ -190,9 +224,28 @@ func (o *Object[T]) parseID(field string, value any) (int64, error) {
 }
 
 // InputID returns the number in the global id that an input has. The error is BAD_USER_INPUT.
-func (o *Object[T]) InputID(input Input) (int64, error) {
-	id, _ := input.value("id")
-	return o.parseID("id", id)
+func (o *Object[T]) InputID(input Input) (int64, error) { return o.RequiredID(input, "id") }
+
+// RequiredID returns the number in the global id that an input has in a field. The error is BAD_USER_INPUT.
+func (o *Object[T]) RequiredID(input Input, field string) (int64, error) {
+	id, err := o.OptionalID(input, field)
+	if err == nil && id == nil {
+		err = apierror.BadInput(field, "%s must be the id of a %s", field, strings.ToLower(o.name))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return *id, nil
+}
+
+// OptionalID returns the number in the global id that an input has in a field; nil: none is given, or null. The error is BAD_USER_INPUT.
+func (o *Object[T]) OptionalID(input Input, field string) (*int64, error) {
+	given, _ := input.value(field)
+	if given == nil {
+		return nil, nil
+	}
+	id, err := o.parseID(field, given)
+	return &id, about(field, err)
 }
 
 // Conflict returns the CONFLICT error for a write of the type that a unique or a foreign key has refused, with the driver's error within.
@@ -238,35 +291,155 @@ func (in Input) value(field string) (value any, given bool) {
 	return value, given
 }
 
-// unknown returns a BAD_USER_INPUT error about a field of an input that cannot be written, if there is one besides another.
-func (o *Object[T]) unknown(input Input, besides string) error {
-	unknown := ""
-	for name := range input {
-		written := name == besides || slices.ContainsFunc(o.members, func(m member[T]) bool { return m.inputName() == name })
-		if !written && (unknown == "" || name < unknown) {
-			unknown = name
+// Int returns the whole number that an input has in a field; nil: none is given, or null. The error is BAD_USER_INPUT.
+func (in Input) Int(field string) (*int64, error) {
+	given, _ := in.value(field)
+	if given == nil {
+		return nil, nil
+	}
+	n, err := scalar.UnmarshalInt64(given)
+	return &n, about(field, err)
+}
+
+// Bool returns what an input has in a field that is true or false: false where none is given, or null. The error is BAD_USER_INPUT.
+func (in Input) Bool(field string) (bool, error) {
+	given, _ := in.value(field)
+	if given == nil {
+		return false, nil
+	}
+	is, err := scalar.UnmarshalBoolean(given)
+	return is, about(field, err)
+}
+
+// Choice returns which of some words an input has in a field: the first of them where none is given, or null. The error is BAD_USER_INPUT.
+func Choice[S ~string](in Input, field string, words ...S) (S, error) {
+	given, _ := in.value(field)
+	if given == nil {
+		return words[0], nil
+	}
+	word, err := textKind[S]().parse(given)
+	if err == nil && !slices.Contains(words, word) {
+		err = apierror.BadInput(field, "%s must be one of %v, not %q", field, words, apierror.Clip(string(word)))
+	}
+	return word, about(field, err)
+}
+
+// List returns the inputs that an input has in a field; null is none. The error is BAD_USER_INPUT.
+func (in Input) List(field string) ([]Input, error) {
+	given, _ := in.value(field)
+	if given == nil {
+		return nil, nil
+	}
+	list := reflect.ValueOf(given)
+	if list.Kind() != reflect.Slice {
+		return nil, apierror.BadInput(field, "%s must be a list of inputs", field)
+	}
+	all := make([]Input, list.Len())
+	for i := range all {
+		switch one := list.Index(i).Interface().(type) {
+		case map[string]any:
+			all[i] = one
+		case Input:
+			all[i] = one
+		default:
+			return nil, apierror.BadInput(fmt.Sprintf("%s.%d", field, i), "%s must be a list of inputs", field)
 		}
 	}
-	if unknown == "" {
-		return nil
+	return all, nil
+}
+
+// Strings returns the strings that an input has in a field; null is none. The error is BAD_USER_INPUT.
+func (in Input) Strings(field string) ([]string, error) {
+	given, _ := in.value(field)
+	switch list := given.(type) {
+	case nil:
+		return nil, nil
+	case []string:
+		return list, nil
+	case []any:
+		all := make([]string, len(list))
+		for i, one := range list {
+			var err error
+			if all[i], err = scalar.UnmarshalID(one); err != nil {
+				return nil, about(fmt.Sprintf("%s.%d", field, i), err)
+			}
+		}
+		return all, nil
 	}
-	return apierror.BadInput(unknown, "%s has no field %q that can be written", o.name, apierror.Clip(unknown))
+	return nil, apierror.BadInput(field, "%s must be a list of strings", field)
+}
+
+// about has an error about a value blame an input's field, unless it blames one.
+func about(field string, err error) error {
+	if e, ok := errors.AsType[*apierror.Error](err); ok && e.Field == "" {
+		return apierror.Within(field, err)
+	}
+	return err
+}
+
+// Accept says that the inputs which create or update objects of the type may have a field that is none of the objects', of a scalar:
+// whoever takes the input reads it.
+func (o *Object[T]) Accept(field, scalar string) {
+	if o.accepted == nil {
+		o.accepted = map[string]string{}
+	}
+	o.accepted[field] = scalar
+}
+
+// faults are what is wrong with an input, in the order in which it was found.
+type faults struct {
+	list  apierror.List
+	other error // the first that no client may see
+}
+
+// note notes an error about a field, or nil.
+func (f *faults) note(field string, err error) {
+	if err == nil {
+		return
+	}
+	list, ok := apierror.ListOf(about(field, err))
+	if !ok {
+		f.other = cmp.Or(f.other, err)
+	}
+	f.list = append(f.list, list...)
+}
+
+// err returns all that was noted.
+func (f *faults) err() error {
+	switch {
+	case f.other != nil:
+		return f.other
+	case len(f.list) == 0:
+		return nil
+	case len(f.list) == 1:
+		return f.list[0]
+	}
+	return f.list
+}
+
+// unknown notes the fields of an input that cannot be written.
+func (o *Object[T]) unknown(input Input, id bool, faults *faults) {
+	for _, name := range slices.Sorted(maps.Keys(input)) {
+		_, accepted := o.accepted[name]
+		if !accepted && !(id && name == "id") && !slices.ContainsFunc(o.members, func(m member[T]) bool { return m.inputName() == name }) {
+			faults.note(name, apierror.BadInput(name, "%s has no field %q that can be written", o.name, apierror.Clip(name)))
+		}
+	}
 }
 
 // New returns the object that an input describes, checked. A field that it does not have gets its zero value, if that may be stored.
-// The error is BAD_USER_INPUT.
+// The error is BAD_USER_INPUT, for each field one.
 func (o *Object[T]) New(input Input) (*T, error) {
 	t := new(T)
+	var wrong faults
 	for _, m := range o.members {
-		if m.inputName() == "" {
-			continue
-		}
-		value, given := input.value(m.inputName())
-		if err := m.parse(value, given, t); err != nil {
-			return nil, err
+		if m.inputName() != "" {
+			value, given := input.value(m.inputName())
+			wrong.note(m.inputName(), m.parse(value, given, t))
 		}
 	}
-	return t, o.unknown(input, "")
+	o.unknown(input, false, &wrong)
+	return t, wrong.err()
 }
 
 // Change is what an input changes of an object.
@@ -276,38 +449,35 @@ type Change[T any] struct {
 
 	members []member[T]
 	changes []func(*T) (bool, error)
+	sets    []setting[T]
 }
 
-// Change returns the change that an input with an id describes. A field that it does not have stays. The error is BAD_USER_INPUT.
+// Change returns the change that an input with an id describes. A field that it does not have stays. The error is BAD_USER_INPUT, for each
+// field one.
 func (o *Object[T]) Change(input Input) (c Change[T], err error) {
-	if c.ID, err = o.InputID(input); err != nil {
-		return c, err
-	}
-	if err := o.unknown(input, "id"); err != nil {
-		return c, err
-	}
+	var wrong faults
+	c.ID, err = o.InputID(input)
+	wrong.note("id", err)
 	for _, m := range o.members {
 		value, given := input.value(m.inputName())
 		if !given {
 			continue
 		}
 		change, err := m.change(value, &c.Values)
-		if err != nil {
-			return c, err
-		}
+		wrong.note(m.inputName(), err)
 		c.members, c.changes = append(c.members, m), append(c.changes, change)
 	}
-	return c, nil
+	o.unknown(input, true, &wrong)
+	return c, wrong.err()
 }
 
 // Apply makes the change in a stored object and returns the columns that it sets, with those that are folded of them; none: the object
-// is as the change wants it. The error is BAD_USER_INPUT.
+// is as the change wants it. The error is BAD_USER_INPUT, for each field one.
 func (c Change[T]) Apply(to *T) (columns []string, err error) {
+	var wrong faults
 	for i, change := range c.changes {
 		changed, err := change(to)
-		if err != nil {
-			return nil, err
-		}
+		wrong.note(c.members[i].inputName(), err)
 		if !changed {
 			continue
 		}
@@ -316,5 +486,65 @@ func (c Change[T]) Apply(to *T) (columns []string, err error) {
 			columns = append(columns, folded)
 		}
 	}
-	return columns, nil
+	for _, s := range c.sets {
+		if s.set(to) {
+			columns = append(columns, s.column)
+		}
+	}
+	return columns, wrong.err()
+}
+
+// And returns the change with another one, which no input has: set makes it in an object, and reports whether that has changed what the
+// column has.
+func (c Change[T]) And(column string, set func(*T) (changed bool)) Change[T] {
+	c.sets = append(slices.Clone(c.sets), setting[T]{column, set})
+	return c
+}
+
+// setting is a change that no input has.
+type setting[T any] struct {
+	column string
+	set    func(*T) (changed bool)
+}
+
+// Unique calls taken for each of some objects, the one at i, with the CONFLICT about a value that another has, one of those before it or one
+// that is stored: a value of a Unique field, which that writes of it. Others' values are read with one statement for each such field.
+// nil stands for no object. It is for telling of all conflicts at once: what is stored meanwhile, the unique key finds.
+func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int, column string) bool, taken func(i int, err *apierror.Error)) error {
+	for _, m := range o.members {
+		field, message := m.unique()
+		if message == "" {
+			continue
+		}
+		column, first := m.columnName(), map[string]int{}
+		var values []any
+		for i, t := range objects {
+			if t == nil || !writes(i, column) {
+				continue
+			}
+			value, ok := m.key(t)
+			if !ok {
+				continue
+			}
+			if other, again := first[value]; again {
+				taken(i, &apierror.Error{Code: apierror.CodeConflict, Field: field, Message: fmt.Sprintf("%s: that of entry %d", message, other)})
+				continue
+			}
+			first[value] = i
+			values = append(values, value)
+		}
+		for chunk := range slices.Chunk(values, keyset.MaxKeys) {
+			owners, err := o.Select(ctx, []string{"id", column}, o.from([]string{"id", column})+" WHERE "+column+" IN ("+keyset.Marks(len(chunk))+")", chunk...)
+			if err != nil {
+				return err
+			}
+			for _, owner := range owners {
+				value, _ := m.key(owner)
+				if i, ok := first[value]; ok && o.ID(owner) != o.ID(objects[i]) {
+					taken(i, &apierror.Error{Code: apierror.CodeConflict, Field: field, Message: message})
+				}
+			}
+		}
+	}
+	return nil
 }

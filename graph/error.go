@@ -114,6 +114,9 @@ func show(shown *gqlerror.Error, known *apierror.Error) {
 	if known.Field != "" {
 		set(shown, "field", known.Field)
 	}
+	if known.CurrentVersion != 0 {
+		set(shown, "currentVersion", known.CurrentVersion)
+	}
 }
 
 func set(e *gqlerror.Error, key string, value any) {
@@ -137,8 +140,8 @@ func boundErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Res
 	if response == nil || len(response.Errors) <= maxErrors {
 		return response
 	}
-	rest := &gqlerror.Error{Message: fmt.Sprintf("there are %d more errors", len(response.Errors)-maxErrors)}
-	set(rest, "code", apierror.CodeTooManyErrors)
+	rest := &gqlerror.Error{}
+	show(rest, apierror.MoreErrors(len(response.Errors)-maxErrors))
 	if id := operation.ID(ctx); id != "" {
 		set(rest, "operationId", id)
 	}

@@ -4,6 +4,9 @@ package graph
 import (
 	"context"
 
+	"github.com/99designs/gqlgen/graphql"
+
+	"rollcall/apierror"
 	"rollcall/directory"
 	"rollcall/graph/generated"
 	"rollcall/model"
@@ -36,33 +39,154 @@ func (r queryResolver) MutationOutcome(ctx context.Context, id string) (model.Mu
 
 type mutationResolver struct{ *Resolver }
 
+// answer is what a mutation returns: its payload, or what is wrong with its input, an error each.
+func answer[O, P any](ctx context.Context, payload func(O) *P, object O, err error) (*P, error) {
+	if err == nil {
+		return payload(object), nil
+	}
+	list, ok := apierror.ListOf(apierror.Within("input", err))
+	if !ok {
+		return nil, err
+	}
+	last := len(list) - 1
+	for _, e := range list[:last] {
+		graphql.AddError(ctx, e)
+	}
+	return nil, list[last]
+}
+
+func userPayload(user *model.User) *model.UserPayload { return &model.UserPayload{User: user} }
+func teamPayload(team *model.Team) *model.TeamPayload { return &model.TeamPayload{Team: team} }
+
+func deletedUser(id string) *model.DeleteUserPayload {
+	return &model.DeleteUserPayload{DeletedUserID: id}
+}
+func deletedTeam(id string) *model.DeleteTeamPayload {
+	return &model.DeleteTeamPayload{DeletedTeamID: id}
+}
+
+func membershipPayload(m *model.Membership) *model.MembershipPayload {
+	return &model.MembershipPayload{Membership: m}
+}
+
+func itself[P any](payload *P) *P { return payload }
+
+func bulkPayload[R any](results []*R) *model.BulkPayload[R] {
+	return &model.BulkPayload[R]{Results: results}
+}
+
 // CreateUser resolves Mutation.createUser.
 func (r mutationResolver) CreateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error) {
-	return userPayload(r.Directory.CreateUser(ctx, input))
+	user, err := r.Directory.CreateUser(ctx, input)
+	return answer(ctx, userPayload, user, err)
 }
 
 // UpdateUser resolves Mutation.updateUser.
 func (r mutationResolver) UpdateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error) {
-	return userPayload(r.Directory.UpdateUser(ctx, input))
+	user, err := r.Directory.UpdateUser(ctx, input)
+	return answer(ctx, userPayload, user, err)
 }
 
-func userPayload(user *model.User, err error) (*model.UserPayload, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &model.UserPayload{User: user}, nil
+// DeactivateUser resolves Mutation.deactivateUser.
+func (r mutationResolver) DeactivateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error) {
+	user, err := r.SetUserStatus(ctx, input, model.StatusDeactivated)
+	return answer(ctx, userPayload, user, err)
+}
+
+// ReactivateUser resolves Mutation.reactivateUser.
+func (r mutationResolver) ReactivateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error) {
+	user, err := r.SetUserStatus(ctx, input, model.StatusActive)
+	return answer(ctx, userPayload, user, err)
 }
 
 // DeleteUser resolves Mutation.deleteUser.
 func (r mutationResolver) DeleteUser(ctx context.Context, input map[string]any) (*model.DeleteUserPayload, error) {
-	return deletedPayload(r.Directory.DeleteUser(ctx, input))
+	id, err := r.Directory.DeleteUser(ctx, input)
+	return answer(ctx, deletedUser, id, err)
 }
 
-func deletedPayload(id string, err error) (*model.DeleteUserPayload, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &model.DeleteUserPayload{DeletedUserID: id}, nil
+// CreateTeam resolves Mutation.createTeam.
+func (r mutationResolver) CreateTeam(ctx context.Context, input map[string]any) (*model.TeamPayload, error) {
+	team, err := r.Directory.CreateTeam(ctx, input)
+	return answer(ctx, teamPayload, team, err)
+}
+
+// UpdateTeam resolves Mutation.updateTeam.
+func (r mutationResolver) UpdateTeam(ctx context.Context, input map[string]any) (*model.TeamPayload, error) {
+	team, err := r.Directory.UpdateTeam(ctx, input)
+	return answer(ctx, teamPayload, team, err)
+}
+
+// DeleteTeam resolves Mutation.deleteTeam.
+func (r mutationResolver) DeleteTeam(ctx context.Context, input map[string]any) (*model.DeleteTeamPayload, error) {
+	id, err := r.Directory.DeleteTeam(ctx, input)
+	return answer(ctx, deletedTeam, id, err)
+}
+
+// AddTeamMembers resolves Mutation.addTeamMembers.
+func (r mutationResolver) AddTeamMembers(ctx context.Context, input map[string]any) (*model.AddTeamMembersPayload, error) {
+	payload, err := r.Directory.AddTeamMembers(ctx, input)
+	return answer(ctx, itself, payload, err)
+}
+
+// RemoveTeamMembers resolves Mutation.removeTeamMembers.
+func (r mutationResolver) RemoveTeamMembers(ctx context.Context, input map[string]any) (*model.RemoveTeamMembersPayload, error) {
+	payload, err := r.Directory.RemoveTeamMembers(ctx, input)
+	return answer(ctx, itself, payload, err)
+}
+
+// SetTeamMemberRole resolves Mutation.setTeamMemberRole.
+func (r mutationResolver) SetTeamMemberRole(ctx context.Context, input map[string]any) (*model.MembershipPayload, error) {
+	membership, err := r.Directory.SetTeamMemberRole(ctx, input)
+	return answer(ctx, membershipPayload, membership, err)
+}
+
+// CreateUsers resolves Mutation.createUsers.
+func (r mutationResolver) CreateUsers(ctx context.Context, input map[string]any) (*model.UsersPayload, error) {
+	results, err := r.Directory.CreateUsers(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
+}
+
+// UpdateUsers resolves Mutation.updateUsers.
+func (r mutationResolver) UpdateUsers(ctx context.Context, input map[string]any) (*model.UsersPayload, error) {
+	results, err := r.Directory.UpdateUsers(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
+}
+
+// UpsertUsers resolves Mutation.upsertUsers.
+func (r mutationResolver) UpsertUsers(ctx context.Context, input map[string]any) (*model.UsersPayload, error) {
+	results, err := r.Directory.UpsertUsers(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
+}
+
+// DeleteUsers resolves Mutation.deleteUsers.
+func (r mutationResolver) DeleteUsers(ctx context.Context, input map[string]any) (*model.RemovalsPayload, error) {
+	results, err := r.Directory.DeleteUsers(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
+}
+
+// CreateTeams resolves Mutation.createTeams.
+func (r mutationResolver) CreateTeams(ctx context.Context, input map[string]any) (*model.TeamsPayload, error) {
+	results, err := r.Directory.CreateTeams(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
+}
+
+// AddMemberships resolves Mutation.addMemberships.
+func (r mutationResolver) AddMemberships(ctx context.Context, input map[string]any) (*model.MembershipsPayload, error) {
+	results, err := r.Directory.AddMemberships(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
+}
+
+// SetMembershipRoles resolves Mutation.setMembershipRoles.
+func (r mutationResolver) SetMembershipRoles(ctx context.Context, input map[string]any) (*model.MembershipsPayload, error) {
+	results, err := r.Directory.SetMembershipRoles(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
+}
+
+// RemoveMemberships resolves Mutation.removeMemberships.
+func (r mutationResolver) RemoveMemberships(ctx context.Context, input map[string]any) (*model.RemovalsPayload, error) {
+	results, err := r.Directory.RemoveMemberships(ctx, input)
+	return answer(ctx, bulkPayload, results, err)
 }
 
 type subscriptionResolver struct{ *Resolver }

@@ -244,7 +244,7 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 		for marks, args := range In(parents) {
 			s := some{"SELECT ", l.Parent + " IN (" + marks + ")", args}
 			if l.Tree != nil {
-				s = some{begin: l.Tree.below(marks) + recursion, args: append(args, key.Depth)}
+				s = some{begin: l.Tree.below(marks) + Recursion, args: append(args, key.Depth)}
 			}
 			if !yield(s) {
 				return

@@ -16,8 +16,8 @@ type Tree struct {
 // MaxDepth is how far up or down a tree is read. MySQL and MariaDB end a recursion after 1,000 steps, the latter in silence.
 const MaxDepth = 500
 
-// recursion has MySQL take as many steps as it does unless it is told otherwise. It stands behind a SELECT.
-const recursion = "/*+ SET_VAR(cte_max_recursion_depth = 1000) */ "
+// Recursion has MySQL take as many steps as it does unless it is told otherwise. It stands behind a SELECT.
+const Recursion = "/*+ SET_VAR(cte_max_recursion_depth = 1000) */ "
 
 // below returns how a SELECT begins that has the table below: root, the id of a row, id, that of a row below it, and depth, how
 // far. Its arguments are the roots, of which marks is the list, and the greatest depth.
@@ -43,7 +43,7 @@ func (t *Tree) Above(ids []int64, columns []string) []Statement {
 		all = append(all, Statement{
 			Text: "WITH RECURSIVE above (root, id, depth) AS (SELECT id, " + t.Parent + ", 1 FROM " + t.Table + " WHERE id IN (" + marks + ") AND " +
 				t.Parent + " IS NOT NULL UNION ALL SELECT a.root, n." + t.Parent + ", a.depth + 1 FROM above a JOIN " + t.Table +
-				" n ON n.id = a.id WHERE n." + t.Parent + " IS NOT NULL AND a.depth < " + strconv.Itoa(MaxDepth) + ") SELECT " + recursion +
+				" n ON n.id = a.id WHERE n." + t.Parent + " IS NOT NULL AND a.depth < " + strconv.Itoa(MaxDepth) + ") SELECT " + Recursion +
 				strings.Join(columns, ", ") + ", a.root AS list_parent FROM above a CROSS JOIN " + t.Table + " t WHERE t.id = a.id ORDER BY a.root, a.depth",
 			Args: args,
 		})

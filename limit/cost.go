@@ -27,7 +27,8 @@ type Cost struct {
 	Max int // cost of an operation; 0: 100,000
 
 	// Sizes returns the names of the arguments that say how many items a field has, which its definition need not have:
-	// a number says so itself, as first does, and a list by its length, as ids does. The largest counts. nil: there are none.
+	// a number says so itself, as first does, and a list by its length, as ids does. The largest counts. A list within an input,
+	// as input.users, has a bound of its own. nil: there are none.
 	Sizes func(field *ast.Field) []string
 	// Inputs returns the names of the arguments of a field that cost 1 for each object in their value, and a tenth for each other value,
 	// as often as the field is read. nil: there are none.
@@ -296,9 +297,14 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		return p.Page, false
 	}
 	for _, name := range p.Sizes(field) {
+		name, within, nested := strings.Cut(name, ".")
 		definition := field.Definition.Arguments.ForName(name)
 		value := p.value(field, definition)
-		if value == nil {
+		if input, ok := value.(map[string]any); ok && nested {
+			n, given = max(n, min(length(input[within]), maxPrice)), true
+			continue
+		}
+		if value == nil || nested {
 			continue
 		}
 		items := number(value)
@@ -309,12 +315,12 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 			p.tooLong = gqlerror.WrapIfUnwrapped(p.TooLong(name, items))
 			p.tooLong.Locations = []gqlerror.Location{{Line: field.Position.Line, Column: field.Position.Column}}
 		}
-		n, given = max(n, items), true
+		n, given = max(n, min(items, cmp.Or(p.MaxPage, items))), true
 	}
 	if !given {
 		return p.Page, false
 	}
-	return min(n, cmp.Or(p.MaxPage, n)), true
+	return n, true
 }
 
 // counted is the price of the rows that are counted for a field.

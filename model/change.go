@@ -18,13 +18,3 @@ type UserChange struct {
 
 // GlobalID returns the user's id in the form that the API shows.
 func (c *UserChange) GlobalID() string { return UserID(c.UserID) }
-
-// UserPayload is what createUser and updateUser return.
-type UserPayload struct {
-	User *User
-}
-
-// DeleteUserPayload is what deleteUser returns.
-type DeleteUserPayload struct {
-	DeletedUserID string
-}

@@ -49,6 +49,17 @@ func CheckText(field string, minLength, maxLength int) func(string) (string, err
 	}
 }
 
+// CheckParagraphs is CheckText for a text of several lines, each of which ends with a line feed.
+func CheckParagraphs(field string, maxLength int) func(string) (string, error) {
+	return func(text string) (string, error) {
+		text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimSpace(text))
+		if _, err := CheckText(field, 0, maxLength)(strings.ReplaceAll(text, "\n", " ")); err != nil {
+			return "", err
+		}
+		return norm.NFC.String(text), nil
+	}
+}
+
 // CheckEmail returns an email address in the form in which it is stored. The error is BAD_USER_INPUT.
 func CheckEmail(given string) (string, error) {
 	email, err := normalEmail(given)

@@ -23,8 +23,12 @@ type Team struct {
 // Fold sets what the team is found and ordered by, from what it is made of. It is due before each write.
 func (t *Team) Fold() { t.NameFolded = fold.Text(t.Name) }
 
-// Advance makes the team the next version of itself.
-func (t *Team) Advance() { t.Version++ }
+// Advance makes the team the next version of itself, as of a time, and returns the columns that this sets.
+func (t *Team) Advance(now time.Time) (columns []string) {
+	t.Version++
+	t.UpdatedAt = now
+	return []string{"version", "updated_at"}
+}
 
 // GlobalID returns the team's id in the form that the API shows, such as "Team:7".
 func (t *Team) GlobalID() string { return keyset.ID("Team", t.ID) }
@@ -40,12 +44,24 @@ const (
 
 // Membership is a row of the table memberships.
 type Membership struct {
-	ID        int64 `gorm:"autoIncrement"`
-	TeamID    int64 `gorm:"primaryKey"`
-	UserID    int64 `gorm:"primaryKey"`
+	ID        int64
+	TeamID    int64
+	UserID    int64
 	Role      Role
 	Version   int64 `gorm:"default:1"`
 	CreatedAt time.Time
+}
+
+// GlobalID returns the membership's id in the form that the API shows, such as "Membership:12".
+func (m *Membership) GlobalID() string { return keyset.ID("Membership", m.ID) }
+
+// Fold does nothing: memberships are found by their users and teams.
+func (*Membership) Fold() {}
+
+// Advance makes the membership the next version of itself, and returns the column that this sets.
+func (m *Membership) Advance(time.Time) (columns []string) {
+	m.Version++
+	return []string{"version"}
 }
 
 // TeamEdge is a team's place in the list of teams.

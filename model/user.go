@@ -57,8 +57,12 @@ func folded(text *string) *string {
 	return &s
 }
 
-// Advance makes the user the next version of itself.
-func (u *User) Advance() { u.Version++ }
+// Advance makes the user the next version of itself, as of a time, and returns the columns that this sets.
+func (u *User) Advance(now time.Time) (columns []string) {
+	u.Version++
+	u.UpdatedAt = now
+	return []string{"version", "updated_at"}
+}
 
 // Words returns the words by which the user is searched: those of the name, of the title and of the email before its @.
 func (u *User) Words() []string {

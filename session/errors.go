@@ -99,6 +99,9 @@ const (
 // classify returns what err means for a transaction.
 func classify(err error) severity {
 	var unknown *OutcomeUnknownError
+	if _, again := errors.AsType[againError](err); again {
+		return transient
+	}
 	switch m := dialect.MeaningOf(err); {
 	case errors.As(err, &unknown): // whatever made it so
 		return fatal

@@ -1,0 +1,164 @@
+package directory
+
+import (
+	"fmt"
+	"strings"
+
+	"rollcall/apierror"
+	"rollcall/entity"
+	"rollcall/model"
+)
+
+// Bounds of a mutation.
+const (
+	MaxBulk    = 1000   // entries of a bulk
+	maxChanged = 10_000 // objects that one mutation changes
+	maxErrors  = 100    // that one mutation tells of
+)
+
+// entries are what one mutation is to do, one thing or those of a bulk. All of it is checked before any is done.
+type entries struct {
+	bulk   bool
+	dryRun bool   // all is taken back at the end
+	each   bool   // what can be done is done, whatever is wrong with the others
+	field  string // the input field of a bulk that has them
+	leaf   string // the field of an entry that is the entry itself; "": there is none
+	wrong  []error
+}
+
+// single is a mutation that does one thing.
+func single() *entries { return &entries{wrong: make([]error, 1)} }
+
+// newEntries returns the entries of a bulk, which an input has in a field. The error is BAD_USER_INPUT.
+func newEntries(input entity.Input, field string) (*entries, []entity.Input, error) {
+	inputs, err := input.List(field)
+	switch n := len(inputs); {
+	case err != nil:
+		return nil, nil, err
+	case n == 0:
+		return nil, nil, apierror.BadInput(field, "%s must have an entry", field)
+	case n > MaxBulk:
+		return nil, nil, apierror.BadInput(field, "%s must have at most %d entries, not %d: send the others with another request", field, MaxBulk, n)
+	}
+	mode, err := entity.Choice(input, "mode", model.AllOrNothing, model.Each)
+	if err != nil {
+		return nil, nil, err
+	}
+	dryRun, err := input.Bool("dryRun")
+	return &entries{bulk: true, dryRun: dryRun, each: mode == model.Each, field: field, wrong: make([]error, len(inputs))}, inputs, err
+}
+
+// open reports whether an entry has not been refused.
+func (e *entries) open(i int) bool { return e.wrong[i] == nil }
+
+// refuse refuses an entry if there is an error. One that no client may see is returned instead.
+func (e *entries) refuse(i int, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, shown := apierror.ListOf(err); !shown {
+		return err
+	}
+	if e.bulk {
+		err = apierror.Within(fmt.Sprintf("%s.%d", e.field, i), err)
+		if list, _ := apierror.ListOf(err); e.leaf != "" {
+			for _, one := range list {
+				one.Field = strings.TrimSuffix(one.Field, "."+e.leaf)
+			}
+		}
+	}
+	if more, _ := apierror.ListOf(e.wrong[i]); e.wrong[i] != nil {
+		also, _ := apierror.ListOf(err)
+		err = append(more[:len(more):len(more)], also...)
+	}
+	e.wrong[i] = err
+	return nil
+}
+
+// refusals is how many entries are refused.
+func (e *entries) refusals() (n int) {
+	for i := range e.wrong {
+		if !e.open(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// refused returns all that is wrong, unless the entries stand for themselves.
+func (e *entries) refused() error {
+	if e.each {
+		return nil
+	}
+	var all apierror.List
+	for _, err := range e.wrong {
+		list, _ := apierror.ListOf(err)
+		all = append(all, list...)
+	}
+	switch {
+	case len(all) == 0:
+		return nil
+	case len(all) == 1:
+		return all[0]
+	case len(all) > maxErrors:
+		all = append(all[:maxErrors:maxErrors], apierror.MoreErrors(len(all)-maxErrors))
+	}
+	return all
+}
+
+// results returns what became of each entry: what made makes of it, or of why it was refused.
+func results[R any](e *entries, made func(i int) *R, refused func(*model.EntryError) *R) []*R {
+	all := make([]*R, len(e.wrong))
+	for i := range all {
+		if e.open(i) {
+			all[i] = made(i)
+			continue
+		}
+		list, _ := apierror.ListOf(e.wrong[i])
+		why := &model.EntryError{Code: string(list[0].Code), Field: "input." + list[0].Field, Message: list[0].Message}
+		if v := list[0].CurrentVersion; v != 0 {
+			why.CurrentVersion = &v
+		}
+		all[i] = refused(why)
+	}
+	return all
+}
+
+// twice refuses the entries about an object that an entry before them is about. key tells which one an entry is about.
+func twice[K comparable](e *entries, field string, name func(K) string, key func(i int) (K, bool)) {
+	first := map[K]int{}
+	for i := range e.wrong {
+		if !e.open(i) {
+			continue
+		}
+		k, ok := key(i)
+		if !ok {
+			continue
+		}
+		if other, again := first[k]; again {
+			_ = e.refuse(i, apierror.BadInput(field, "%s is in entry %d already: no object may be in a bulk twice", name(k), other))
+		} else {
+			first[k] = i
+		}
+	}
+}
+
+// expect returns the CONFLICT error about an object that has another version than is expected; nil: it has that, or none is.
+func expect(field string, name string, now int64, expected *int64) error {
+	if expected == nil || *expected == now {
+		return nil
+	}
+	return &apierror.Error{
+		Code: apierror.CodeConflict, Field: field, CurrentVersion: now,
+		Message: fmt.Sprintf("%s has the version %d, and %d was expected: read it again, and decide anew", name, now, *expected),
+	}
+}
+
+// ids are the numbers of objects that are read together.
+func ids[T any](all []T, of func(T) int64) []int64 {
+	numbers := make([]int64, len(all))
+	for i, one := range all {
+		numbers[i] = of(one)
+	}
+	return numbers
+}

@@ -1,0 +1,407 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/apierror"
+	"rollcall/dialect"
+	"rollcall/entity"
+	"rollcall/keyset"
+	"rollcall/model"
+	"rollcall/session"
+)
+
+func (d *Directory) declareMembership() {
+	m := d.memberships
+	entity.Required(m, "user", d.users, func(m *model.Membership) *int64 { return &m.UserID })
+	entity.Required(m, "team", d.teams, func(m *model.Membership) *int64 { return &m.TeamID })
+	entity.Text(m, "role", func(m *model.Membership) *model.Role { return &m.Role })
+	entity.Time(m, "joinedAt", func(m *model.Membership) *time.Time { return &m.CreatedAt }).Column("created_at")
+	entity.Int(m, "version", func(m *model.Membership) *int64 { return &m.Version })
+}
+
+// pair is whose membership of which team.
+type pair struct{ team, user int64 }
+
+func (p pair) String() string {
+	return fmt.Sprintf("%s in %s", keyset.ID("User", p.user), keyset.ID("Team", p.team))
+}
+
+// seat is an entry about a membership.
+type seat struct {
+	pair
+	role     model.Role
+	expected *int64 // version
+	before   *model.Membership
+	row      *model.Membership // as it is to be
+}
+
+// seats returns what inputs are about. The error is one that no client may see.
+func (d *Directory) seats(e *entries, inputs []entity.Input, roles ...model.Role) ([]*seat, error) {
+	all := make([]*seat, len(inputs))
+	for i, in := range inputs {
+		s := &seat{}
+		all[i] = s
+		team, err := d.teams.RequiredID(in, "teamId")
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+		user, err := d.users.RequiredID(in, "userId")
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+		s.pair = pair{team, user}
+		if len(roles) > 0 {
+			s.role, err = entity.Choice(in, "role", roles...)
+			if err := e.refuse(i, err); err != nil {
+				return nil, err
+			}
+		}
+		s.expected, err = in.Int("expectedVersion")
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+	}
+	twice(e, "userId", pair.String, func(i int) (pair, bool) { return all[i].pair, true })
+	return all, nil
+}
+
+// memberships reads what is there of some open seats.
+func (d *Directory) readSeats(ctx context.Context, e *entries, all []*seat, lock string) error {
+	users := map[int64][]int64{} // by team
+	for i, s := range all {
+		if e.open(i) {
+			users[s.team] = append(users[s.team], s.user)
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	var conditions []string
+	var args []any
+	for team, of := range users {
+		conditions = append(conditions, "team_id = ? AND user_id IN ("+strings.TrimSuffix(strings.Repeat("?, ", len(of)), ", ")+")")
+		args = append(args, team)
+		for _, user := range of {
+			args = append(args, user)
+		}
+	}
+	there, err := d.memberships.Where(ctx, anyOf(conditions)+" ORDER BY id"+lock, args...)
+	if err != nil {
+		return err
+	}
+	byPair := make(map[pair]*model.Membership, len(there))
+	for _, m := range there {
+		byPair[pair{m.TeamID, m.UserID}] = m
+	}
+	for i, s := range all {
+		if e.open(i) {
+			s.before = byPair[s.pair]
+		}
+	}
+	return nil
+}
+
+// anyOf is the condition that one of some holds, in few levels: SQLite takes 1,000.
+func anyOf(conditions []string) string {
+	if len(conditions) == 1 {
+		return conditions[0]
+	}
+	half := len(conditions) / 2
+	return "(" + anyOf(conditions[:half]) + " OR " + anyOf(conditions[half:]) + ")"
+}
+
+// lockSeats reads the memberships of some open seats against other changes, and refuses those that are not there, or have another version.
+func (d *Directory) lockSeats(ctx context.Context, e *entries, all []*seat) error {
+	if err := e.refused(); err != nil {
+		return err
+	}
+	if err := d.readSeats(ctx, e, all, dialect.OfDB(session.DB(ctx)).ForUpdate()); err != nil {
+		return err
+	}
+	for i, s := range all {
+		switch {
+		case !e.open(i):
+		case s.before == nil:
+			missing := apierror.NotFound("%s is not in %s", keyset.ID("User", s.user), keyset.ID("Team", s.team))
+			missing.Field = "userId"
+			_ = e.refuse(i, missing)
+		default:
+			_ = e.refuse(i, expect("expectedVersion", "the membership of "+s.String(), s.before.Version, s.expected))
+		}
+	}
+	return e.refused()
+}
+
+// addSeats adds memberships. One that is there with the same role stays.
+func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error {
+	if err := e.refused(); err != nil {
+		return err
+	}
+	var teams, users []int64
+	for i, s := range all {
+		if e.open(i) {
+			teams, users = append(teams, s.team), append(users, s.user)
+		}
+	}
+	thereTeams, err := numbers(ctx, d.teams, teams)
+	if err != nil {
+		return err
+	}
+	thereUsers, err := numbers(ctx, d.users, users)
+	if err != nil {
+		return err
+	}
+	for i, s := range all {
+		if !e.open(i) {
+			continue
+		}
+		if !thereTeams[s.team] {
+			_ = e.refuse(i, blamed("teamId", d.teams.Missing(s.team)))
+		}
+		if !thereUsers[s.user] {
+			_ = e.refuse(i, blamed("userId", d.users.Missing(s.user)))
+		}
+	}
+	if err := d.readSeats(ctx, e, all, ""); err != nil {
+		return err
+	}
+	var rows []*model.Membership
+	for i, s := range all {
+		switch {
+		case !e.open(i):
+		case s.before == nil:
+			s.row = &model.Membership{TeamID: s.team, UserID: s.user, Role: s.role}
+			rows = append(rows, s.row)
+		case s.before.Role != s.role:
+			_ = e.refuse(i, &apierror.Error{Code: apierror.CodeConflict, Field: "role", Message: fmt.Sprintf(
+				"%s is %s already: change that with setTeamMemberRole or setMembershipRoles", s, s.before.Role)})
+		default:
+			s.row = s.before
+		}
+	}
+	if err := e.refused(); err != nil {
+		return err
+	}
+	return e.failed(ctx, insert(ctx, d, d.memberships, rows))
+}
+
+// numbers returns which of some objects are there.
+func numbers[T any](ctx context.Context, o *entity.Object[T], of []int64) (map[int64]bool, error) {
+	there := map[int64]bool{}
+	for marks, args := range keyset.In(slices.Compact(slices.Sorted(slices.Values(of)))) {
+		all, err := o.Select(ctx, []string{"id"}, "SELECT id FROM "+o.Table()+" WHERE id IN ("+marks+")", args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range all {
+			there[o.ID(one)] = true
+		}
+	}
+	return there, nil
+}
+
+// blamed is an error about something that an input field names.
+func blamed(field string, missing *apierror.Error) error {
+	missing.Field = field
+	return missing
+}
+
+// setRoles changes the roles of memberships.
+func (d *Directory) setRoles(ctx context.Context, e *entries, all []*seat) error {
+	if err := d.lockSeats(ctx, e, all); err != nil {
+		return err
+	}
+	var edits []edit[model.Membership]
+	for i, s := range all {
+		if !e.open(i) {
+			continue
+		}
+		row := *s.before
+		row.Role = s.role
+		s.row = &row
+		if s.role != s.before.Role {
+			edits = append(edits, edit[model.Membership]{before: s.before, row: s.row, columns: []string{"role"}})
+		}
+	}
+	return e.failed(ctx, update(ctx, d, d.memberships, edits))
+}
+
+// removeSeats removes memberships.
+func (d *Directory) removeSeats(ctx context.Context, e *entries, all []*seat) error {
+	if err := d.lockSeats(ctx, e, all); err != nil {
+		return err
+	}
+	var rows []*model.Membership
+	for i, s := range all {
+		if e.open(i) {
+			rows = append(rows, s.before)
+		}
+	}
+	return e.failed(ctx, remove(ctx, d, d.memberships, rows, func() error { return nil }))
+}
+
+// removeMembershipsOf removes the memberships of teams or of users, which a column has. The error is BAD_USER_INPUT where there are more than
+// one mutation changes.
+func (d *Directory) removeMembershipsOf(ctx context.Context, column string, of []int64) error {
+	var removed int64
+	for marks, args := range keyset.In(of) {
+		result := session.DB(ctx).Exec("DELETE FROM memberships WHERE "+column+" IN ("+marks+")", args...)
+		if result.Error != nil {
+			return result.Error
+		}
+		removed += result.RowsAffected
+	}
+	if removed+int64(len(of)) > maxChanged {
+		return apierror.BadInput("id", "this removes %d memberships too, and one mutation changes at most %d objects: take the members out with removeMemberships first, "+
+			"which does it in parts", removed, maxChanged)
+	}
+	return nil
+}
+
+// AddTeamMembers puts users into a team. Errors: BAD_USER_INPUT (an id, too many), NOT_FOUND, CONFLICT (a user has another role in it).
+func (d *Directory) AddTeamMembers(ctx context.Context, input entity.Input) (*model.AddTeamMembersPayload, error) {
+	members, err := input.List("members")
+	if err != nil {
+		return nil, err
+	}
+	e, team, err := d.membersOf(ctx, input, "members", len(members), "addMemberships")
+	if err != nil {
+		return nil, err
+	}
+	for i, in := range members {
+		members[i] = entity.Input{"teamId": team.GlobalID(), "userId": in["userId"], "role": in["role"]}
+	}
+	all, err := d.seats(e, members, model.RoleMember, model.RoleOwner)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.addSeats(ctx, e, all); err != nil {
+		return nil, err
+	}
+	payload := &model.AddTeamMembersPayload{Team: team}
+	for _, s := range all {
+		payload.Memberships = append(payload.Memberships, s.row)
+	}
+	return payload, nil
+}
+
+// RemoveTeamMembers takes users out of a team. Errors: BAD_USER_INPUT (an id, too many), NOT_FOUND.
+func (d *Directory) RemoveTeamMembers(ctx context.Context, input entity.Input) (*model.RemoveTeamMembersPayload, error) {
+	users, err := input.Strings("userIds")
+	if err != nil {
+		return nil, err
+	}
+	e, team, err := d.membersOf(ctx, input, "userIds", len(users), "removeMemberships")
+	if err != nil {
+		return nil, err
+	}
+	e.leaf = "userId"
+	inputs := make([]entity.Input, len(users))
+	for i, user := range users {
+		inputs[i] = entity.Input{"teamId": team.GlobalID(), "userId": user}
+	}
+	all, err := d.seats(e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.removeSeats(ctx, e, all); err != nil {
+		return nil, err
+	}
+	payload := &model.RemoveTeamMembersPayload{Team: team, RemovedMembershipIDs: []string{}}
+	for _, s := range all {
+		payload.RemovedMembershipIDs = append(payload.RemovedMembershipIDs, s.before.GlobalID())
+	}
+	return payload, nil
+}
+
+// membersOf returns the team that an input is about, and the entries of its members, which are in a field.
+func (d *Directory) membersOf(ctx context.Context, input entity.Input, field string, n int, inParts string) (*entries, *model.Team, error) {
+	id, err := d.teams.RequiredID(input, "teamId")
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case n > maxChanged:
+		return nil, nil, apierror.BadInput(field, "%s has %d entries, and one mutation changes at most %d objects: %s does it in parts", field, n, maxChanged, inParts)
+	}
+	there, err := d.teams.Read(ctx, []int64{id}, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	if there[id] == nil {
+		return nil, nil, blamed("teamId", d.teams.Missing(id))
+	}
+	return &entries{bulk: true, field: field, wrong: make([]error, n)}, there[id], nil
+}
+
+// SetTeamMemberRole changes what a user is in a team. Errors: BAD_USER_INPUT (an id), NOT_FOUND, CONFLICT (the version).
+func (d *Directory) SetTeamMemberRole(ctx context.Context, input entity.Input) (*model.Membership, error) {
+	e := single()
+	all, err := d.seats(e, []entity.Input{input}, model.RoleMember, model.RoleOwner)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.setRoles(ctx, e, all); err != nil {
+		return nil, err
+	}
+	return all[0].row, nil
+}
+
+// AddMemberships puts users into teams, as a bulk says.
+func (d *Directory) AddMemberships(ctx context.Context, input entity.Input) ([]*model.MembershipResult, error) {
+	return d.seatBulk(ctx, input, d.addSeats)
+}
+
+// SetMembershipRoles changes what users are in teams, as a bulk says.
+func (d *Directory) SetMembershipRoles(ctx context.Context, input entity.Input) ([]*model.MembershipResult, error) {
+	return d.seatBulk(ctx, input, d.setRoles)
+}
+
+func (d *Directory) seatBulk(
+	ctx context.Context, input entity.Input, write func(context.Context, *entries, []*seat) error,
+) ([]*model.MembershipResult, error) {
+	e, inputs, err := newEntries(input, "memberships")
+	if err != nil {
+		return nil, err
+	}
+	all, err := d.seats(e, inputs, model.RoleMember, model.RoleOwner)
+	if err != nil {
+		return nil, err
+	}
+	if err := write(ctx, e, all); err != nil {
+		return nil, err
+	}
+	return results(e, func(i int) *model.MembershipResult {
+		if all[i].before == nil && e.dryRun {
+			return &model.MembershipResult{}
+		}
+		return &model.MembershipResult{Object: all[i].row}
+	}, refusedAs[model.Membership]), nil
+}
+
+// RemoveMemberships takes users out of teams, as a bulk says.
+func (d *Directory) RemoveMemberships(ctx context.Context, input entity.Input) ([]*model.RemovalResult, error) {
+	e, inputs, err := newEntries(input, "memberships")
+	if err != nil {
+		return nil, err
+	}
+	all, err := d.seats(e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.removeSeats(ctx, e, all); err != nil {
+		return nil, err
+	}
+	return results(e, func(i int) *model.RemovalResult {
+		id := all[i].before.GlobalID()
+		return &model.RemovalResult{ID: &id}
+	}, refusedRemoval), nil
+}
+
+func refusedRemoval(err *model.EntryError) *model.RemovalResult {
+	return &model.RemovalResult{Error: err}
+}

@@ -1,0 +1,482 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"rollcall/apierror"
+	"rollcall/dialect"
+	"rollcall/entity"
+	"rollcall/keyset"
+	"rollcall/session"
+)
+
+// item is an entry that adds an object of a tree, or changes one.
+type item[T any] struct {
+	change   entity.Change[T]
+	expected *int64 // version
+	before   *T     // as it is stored; nil: it is new
+	row      *T     // as it is to be
+	key      int64  // its number; where it is new, another one, below 0
+	ref      int    // the entry that is to be above it; -1: none
+	above    *int64 // the key of the object that is to be above it
+	moves    bool   // that is another one than is
+	columns  []string
+}
+
+// added returns the items of inputs that describe new objects. The error is one that no client may see.
+func (t *tree[T]) added(e *entries, inputs []entity.Input) ([]*item[T], error) {
+	items := make([]*item[T], len(inputs))
+	for i, in := range inputs {
+		row, err := t.objects.New(in)
+		items[i] = &item[T]{row: row, key: -1 - int64(i), ref: -1}
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+		if err := t.refer(e, items[i], i, in); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// changed returns the items of inputs that describe changes. The error is one that no client may see.
+func (t *tree[T]) changed(e *entries, inputs []entity.Input) ([]*item[T], error) {
+	items := make([]*item[T], len(inputs))
+	for i, in := range inputs {
+		change, err := t.objects.Change(in)
+		items[i] = &item[T]{change: change, key: change.ID, ref: -1}
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+		items[i].expected, err = in.Int("expectedVersion")
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+	}
+	twice(e, "id", t.globalID, func(i int) (int64, bool) { return items[i].change.ID, true })
+	return items, nil
+}
+
+// refer notes which other entry is to be above an item.
+func (t *tree[T]) refer(e *entries, it *item[T], i int, in entity.Input) error {
+	ref, err := in.Int(t.ref)
+	if err != nil || ref == nil {
+		return e.refuse(i, err)
+	}
+	id, err := t.objects.OptionalID(in, t.field)
+	switch n := len(e.wrong); {
+	case err != nil: // which has been told
+	case !e.bulk:
+		err = apierror.BadInput(t.ref, "%s names another entry of a bulk: use %s here", t.ref, t.field)
+	case id != nil:
+		err = apierror.BadInput(t.ref, "%s and %s cannot be given together", t.ref, t.field)
+	case *ref < 0 || *ref >= int64(n) || *ref == int64(i):
+		err = apierror.BadInput(t.ref, "%s must be the place of another entry, from 0 to %d, not %d", t.ref, n-1, *ref)
+	default:
+		it.ref = int(*ref)
+	}
+	return e.refuse(i, err)
+}
+
+// refuseReferring refuses new items below new ones that are refused, or that are below themselves.
+func (t *tree[T]) refuseReferring(e *entries, items []*item[T]) {
+	for i, it := range items {
+		path := map[int]bool{}
+		for at := i; it.before == nil && e.open(i) && items[at].before == nil && items[at].ref >= 0; at = items[at].ref {
+			if next := items[at].ref; path[at] {
+				_ = e.refuse(i, apierror.BadInput(t.ref, "entry %d is below itself: that cannot be, directly or through others", at))
+			} else if items[next].before == nil && !e.open(next) {
+				_ = e.refuse(i, apierror.BadInput(t.ref, "entry %d, which this one is below, is refused", next))
+			}
+			path[at] = true
+		}
+	}
+}
+
+// store adds and changes the objects of a tree as the open items say. A constraint that refuses what the checks have let pass is a CONFLICT,
+// or has the operation run again if the entries stand for themselves. Statements: see insert and update; one that reads the objects
+// with a lock, where some are there; one for each Unique field of a bulk; one for those above; and three more where some
+// of what is there gets another one above it.
+func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e *entries, items []*item[T]) error {
+	if err := e.refused(); err != nil { // before anything is locked
+		return err
+	}
+	if err := t.read(ctx, e, items); err != nil {
+		return err
+	}
+	if e.bulk {
+		rows := make([]*T, len(items))
+		for i, it := range items {
+			if e.open(i) {
+				rows[i] = it.row
+			}
+		}
+		err := t.objects.Unique(ctx, rows, func(i int, column string) bool {
+			return items[i].before == nil || slices.Contains(items[i].columns, column)
+		}, func(i int, err *apierror.Error) { _ = e.refuse(i, err) })
+		if err != nil {
+			return err
+		}
+	}
+	if err := t.place(ctx, e, items); err != nil {
+		return err
+	}
+	if err := e.refused(); err != nil {
+		return err
+	}
+	var added []P
+	var edits []edit[T]
+	for i, it := range items {
+		switch {
+		case !e.open(i):
+		case it.before == nil:
+			if *t.above(it.row) = it.above; it.above != nil && *it.above < 0 { // which has no number yet
+				*t.above(it.row) = nil
+				edits = append(edits, edit[T]{row: it.row, columns: []string{t.column}, fresh: true})
+			}
+			added = append(added, it.row)
+		case len(it.columns) > 0:
+			edits = append(edits, edit[T]{before: it.before, row: it.row, columns: it.columns})
+		}
+	}
+	if err := e.failed(ctx, t.blame(insert(ctx, d, t.objects, added))); err != nil {
+		return err
+	}
+	for i, it := range items {
+		if e.open(i) && it.above != nil && *it.above < 0 {
+			id := t.id(items[-1-*it.above].row)
+			*t.above(it.row) = &id
+		}
+	}
+	return e.failed(ctx, t.blame(update[T, P](ctx, d, t.objects, edits)))
+}
+
+// read reads the objects that are to be changed, against other changes until these are stored, and makes the changes in what it read.
+func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error {
+	var numbers, moving []int64
+	for i, it := range items {
+		if !e.open(i) {
+			continue
+		}
+		if it.ref >= 0 {
+			it.above = &items[it.ref].key
+		} else if it.change.ID == 0 {
+			it.above = *t.above(it.row)
+		} else {
+			it.above = *t.above(&it.change.Values)
+		}
+		it.moves = it.above != nil
+		if it.change.ID != 0 {
+			numbers = append(numbers, it.change.ID)
+			if it.moves { // what is directly below nothing is in no circle
+				moving = append(moving, it.change.ID)
+			}
+		}
+	}
+	if len(numbers) == 0 {
+		return nil
+	}
+	// Before any row is locked, or two changes could each wait for what the other holds.
+	waited := false
+	if len(moving) > 0 {
+		before, err := t.objects.Read(ctx, moving, "")
+		if err != nil {
+			return err
+		}
+		for _, it := range items {
+			if now := before[it.change.ID]; now != nil && !waited && t.moves(now, it.above) {
+				if err := t.wait(ctx); err != nil {
+					return err
+				}
+				waited = true
+			}
+		}
+	}
+	stored, err := t.objects.Read(ctx, numbers, dialect.OfDB(session.DB(ctx)).ForUpdate())
+	if err != nil {
+		return err
+	}
+	for i, it := range items {
+		if !e.open(i) || it.change.ID == 0 {
+			continue
+		}
+		if it.before = stored[it.change.ID]; it.before == nil {
+			_ = e.refuse(i, t.objects.Missing(it.change.ID))
+			continue
+		}
+		if it.moves = t.moves(it.before, it.above); it.moves && !waited { // it has been moved between the two reads
+			if err := t.wait(ctx); err != nil {
+				return err
+			}
+			waited = true
+		}
+		row := *it.before
+		it.row = &row
+		_ = e.refuse(i, expect("expectedVersion", t.globalID(it.change.ID), *t.version(it.before), it.expected))
+		if it.columns, err = it.change.Apply(it.row); err != nil {
+			if err := e.refuse(i, err); err != nil {
+				return err
+			}
+		}
+		if it.ref >= 0 && it.moves { // Apply knows no entries
+			it.columns = append(it.columns, t.column)
+			*t.above(it.row) = it.above
+		}
+	}
+	return nil
+}
+
+// blame has an error of a write blame the input's field with what is above, where it is about that: the object was deleted meanwhile.
+func (t *tree[T]) blame(err error) error {
+	if dialect.Is(err, dialect.ForeignKey) { // nothing else is referred to
+		return &apierror.Error{Code: apierror.CodeBadUserInput, Field: t.field, Err: err, Message: "the " + t.noun + " has been deleted"}
+	}
+	return err
+}
+
+// failed is called with the error of a write. Entries that stand for themselves have been checked: so what a constraint refuses was
+// written meanwhile, and the operation is run again to see it.
+func (e *entries) failed(ctx context.Context, err error) error {
+	if err != nil && e.each && dialect.Is(err, dialect.Unique|dialect.ForeignKey) {
+		return session.Again(ctx, err)
+	}
+	if e.bulk {
+		return apierror.Within(e.field, err)
+	}
+	return err
+}
+
+// removal is an entry that removes an object of a tree.
+type removal[T any] struct {
+	id       int64
+	expected *int64
+	row      *T
+	heirs    bool   // those directly below it come to be below heir
+	heir     *int64 // nil: nothing
+}
+
+// removed returns the removals that inputs ask for. The error is one that no client may see.
+func (t *tree[T]) removed(e *entries, inputs []entity.Input) ([]*removal[T], error) {
+	all := make([]*removal[T], len(inputs))
+	for i, in := range inputs {
+		id, err := t.objects.InputID(in)
+		all[i] = &removal[T]{id: id}
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+		all[i].expected, err = in.Int("expectedVersion")
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+		if t.heir != "" {
+			all[i].heir, err = t.objects.OptionalID(in, t.heir)
+			if err := e.refuse(i, err); err != nil {
+				return nil, err
+			}
+			all[i].heirs = all[i].heir != nil
+		}
+	}
+	twice(e, "id", t.globalID, func(i int) (int64, bool) { return all[i].id, true })
+	return all, nil
+}
+
+// deleteObjects removes the objects of a tree, after what belongs to them. settle, unless it is nil, says what becomes of what is below them,
+// once they are read.
+func deleteObjects[T any, P written[T]](
+	ctx context.Context, d *Directory, t *tree[T], e *entries, all []*removal[T], settle func(*removal[T]), belongings func(rows []*T) error,
+) error {
+	if err := e.refused(); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(r *removal[T]) bool { return r.heirs }) {
+		if err := t.wait(ctx); err != nil {
+			return err
+		}
+	}
+	lock := dialect.OfDB(session.DB(ctx)).ForUpdate()
+	var numbers []int64
+	for i, r := range all {
+		if e.open(i) {
+			numbers = append(numbers, r.id)
+		}
+	}
+	stored, err := t.objects.Read(ctx, numbers, lock)
+	if err != nil {
+		return err
+	}
+	place := map[int64]int{} // of the open entries
+	for i, r := range all {
+		if !e.open(i) {
+			continue
+		}
+		if r.row = stored[r.id]; r.row == nil {
+			_ = e.refuse(i, t.objects.Missing(r.id))
+			continue
+		}
+		if settle != nil {
+			settle(r)
+		}
+		_ = e.refuse(i, expect("expectedVersion", t.globalID(r.id), *t.version(r.row), r.expected))
+		if e.open(i) {
+			place[r.id] = i
+		}
+	}
+	below, err := t.leave(ctx, e, all, place, lock)
+	if err != nil {
+		return err
+	}
+	edits := t.inherit(e, all, place, below)
+	if err := e.refused(); err != nil {
+		return err
+	}
+	var rows []*T
+	var within []int64 // below one that is removed with it
+	for i, r := range all {
+		if !e.open(i) {
+			continue
+		}
+		rows = append(rows, r.row)
+		if up := *t.above(r.row); up != nil {
+			if j, ok := place[*up]; ok && e.open(j) {
+				within = append(within, r.id)
+			}
+		}
+	}
+	if err := update[T, P](ctx, d, t.objects, edits); err != nil {
+		return e.failed(ctx, t.blame(err))
+	}
+	err = remove(ctx, d, t.objects, rows, func() error {
+		for marks, args := range keyset.In(within) { // a database looks at one row after the other
+			if err := session.DB(ctx).Exec("UPDATE "+t.objects.Table()+" SET "+t.column+" = NULL WHERE id IN ("+marks+")", args...).Error; err != nil {
+				return err
+			}
+		}
+		return belongings(rows)
+	})
+	if dialect.Is(err, dialect.ForeignKey) && !e.bulk { // only what is below refers to it by now
+		return &apierror.Error{Code: apierror.CodeConflict, Field: "id", Err: err, Message: t.below}
+	}
+	return e.failed(ctx, err)
+}
+
+// left is what is directly below the objects that are to be removed.
+type left[T any] struct {
+	orphans []*T             // of objects with heirs, and not to be removed itself
+	above   map[int64]*int64 // see chains, of the heirs
+}
+
+// leave reads what would be left below the objects that are to be removed, and refuses to remove those without heirs that have anything
+// left.
+func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], place map[int64]int, lock string) (below left[T], err error) {
+	var inherited, bare, heirs []int64
+	for i, r := range all {
+		switch {
+		case !e.open(i):
+		case r.heirs:
+			inherited = append(inherited, r.id)
+			if r.heir != nil {
+				heirs = append(heirs, *r.heir)
+			}
+		case e.bulk: // else the foreign key tells
+			bare = append(bare, r.id)
+		}
+	}
+	removed := slices.Sorted(maps.Keys(place))
+	for marks, args := range keyset.In(inherited) {
+		for but, others := range keyset.In(removed) {
+			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, lock)
+			if below.orphans, err = t.objects.Where(ctx, condition, append(slices.Clone(args), others...)...); err != nil {
+				return below, err
+			}
+		}
+	}
+	if len(below.orphans) > maxChanged {
+		return below, apierror.BadInput(t.heir, "more than %d are directly below: one mutation changes no more, so give them another place with %s first", maxChanged, t.bulk)
+	}
+	for marks, args := range keyset.In(bare) {
+		for but, others := range keyset.In(removed) {
+			above, err := t.objects.Select(ctx, []string{t.column}, "SELECT DISTINCT "+t.column+" FROM "+t.objects.Table()+
+				" WHERE "+t.column+" IN ("+marks+") AND id NOT IN ("+but+")", append(slices.Clone(args), others...)...)
+			if err != nil {
+				return below, err
+			}
+			for _, one := range above {
+				t.refuseAbove(e, place[**t.above(one)])
+			}
+		}
+	}
+	below.above, err = t.chains(ctx, heirs)
+	return below, err
+}
+
+// refuseAbove refuses to remove an object since something is below it.
+func (t *tree[T]) refuseAbove(e *entries, i int) {
+	_ = e.refuse(i, &apierror.Error{Code: apierror.CodeConflict, Field: "id", Message: t.below})
+}
+
+// inherit returns the edits that put what is left below the heirs. It refuses removals that leave something where it cannot be.
+func (t *tree[T]) inherit(e *entries, all []*removal[T], place map[int64]int, below left[T]) []edit[T] {
+	for {
+		var edits []edit[T]
+		refused := e.refusals()
+		moved := map[int64][]*T{} // by what is to be removed
+		for _, o := range below.orphans {
+			moved[**t.above(o)] = append(moved[**t.above(o)], o)
+		}
+		for i, r := range all { // what is refused is left too
+			if e.open(i) || r.row == nil || *t.above(r.row) == nil {
+				continue
+			}
+			switch j, ok := place[**t.above(r.row)]; {
+			case !ok || !e.open(j):
+			case all[j].heirs:
+				moved[all[j].id] = append(moved[all[j].id], r.row)
+			default:
+				t.refuseAbove(e, j)
+			}
+		}
+		chain := maps.Clone(below.above)
+		for i, r := range all {
+			if e.open(i) && r.heirs {
+				edits = append(edits, t.bequeath(e, i, r, moved[r.id], place, chain)...)
+			}
+		}
+		if e.refusals() == refused {
+			return edits
+		}
+	}
+}
+
+// bequeath returns the edits that put some objects below the heir of one that is removed, and notes that in chain.
+func (t *tree[T]) bequeath(e *entries, i int, r *removal[T], objects []*T, place map[int64]int, chain map[int64]*int64) (edits []edit[T]) {
+	if r.heir != nil {
+		if _, there := chain[*r.heir]; !there {
+			_ = e.refuse(i, apierror.BadInput(t.heir, "%s", t.objects.Missing(*r.heir).Message))
+		} else if j, ok := place[*r.heir]; ok && e.open(j) {
+			_ = e.refuse(i, apierror.BadInput(t.heir, "%s is to be removed as well", t.globalID(*r.heir)))
+		}
+	}
+	for _, o := range objects {
+		if !e.open(i) {
+			return nil
+		}
+		if r.heir != nil {
+			if err := t.check(chain, t.id(o), *r.heir); err != nil {
+				_ = e.refuse(i, apierror.BadInput(t.heir, "%s", err.Error()))
+				return nil
+			}
+		}
+		row := *o
+		*t.above(&row) = r.heir
+		edits = append(edits, edit[T]{before: o, row: &row, columns: []string{t.column}})
+	}
+	for _, edit := range edits {
+		if _, read := chain[t.id(edit.row)]; read {
+			chain[t.id(edit.row)] = r.heir
+		}
+	}
+	return edits
+}

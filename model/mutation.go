@@ -1,0 +1,100 @@
+package model
+
+// BulkMode is what a bulk does about entries that are refused.
+type BulkMode string
+
+// The modes.
+const (
+	AllOrNothing BulkMode = "ALL_OR_NOTHING"
+	Each         BulkMode = "EACH"
+)
+
+// UpsertKey is by what upsertUsers finds a user who is there already.
+type UpsertKey string
+
+// The keys.
+const (
+	ByEmail      UpsertKey = "EMAIL"
+	ByExternalID UpsertKey = "EXTERNAL_ID"
+)
+
+// ChildTeams is what becomes of the teams within a team that is removed.
+type ChildTeams string
+
+// What may become of them.
+const (
+	Refuse   ChildTeams = "REFUSE"
+	Reparent ChildTeams = "REPARENT"
+)
+
+// UserPayload is what the mutations of one user return.
+type UserPayload struct {
+	User *User
+}
+
+// DeleteUserPayload is what deleteUser returns.
+type DeleteUserPayload struct {
+	DeletedUserID string
+}
+
+// TeamPayload is what the mutations of one team return.
+type TeamPayload struct {
+	Team *Team
+}
+
+// DeleteTeamPayload is what deleteTeam returns.
+type DeleteTeamPayload struct {
+	DeletedTeamID string
+}
+
+// MembershipPayload is what setTeamMemberRole returns.
+type MembershipPayload struct {
+	Membership *Membership
+}
+
+// AddTeamMembersPayload is what addTeamMembers returns.
+type AddTeamMembersPayload struct {
+	Team        *Team
+	Memberships []*Membership
+}
+
+// RemoveTeamMembersPayload is what removeTeamMembers returns.
+type RemoveTeamMembersPayload struct {
+	Team                 *Team
+	RemovedMembershipIDs []string
+}
+
+// BulkPayload is what a bulk returns.
+type BulkPayload[R any] struct {
+	Results []*R
+}
+
+// EntryError is why an entry of a bulk was refused.
+type EntryError struct {
+	Code, Field, Message string
+	CurrentVersion       *int64
+}
+
+// Result is what became of an entry of a bulk that writes an object.
+type Result[T any] struct {
+	Object  *T
+	Created *bool // of an upsert
+	Error   *EntryError
+}
+
+// RemovalResult is what became of an entry of a bulk that removes an object.
+type RemovalResult struct {
+	ID    *string // its global id
+	Error *EntryError
+}
+
+// The results and payloads of bulks, by what they are about.
+type (
+	UserResult         = Result[User]
+	TeamResult         = Result[Team]
+	MembershipResult   = Result[Membership]
+	UsersPayload       = BulkPayload[UserResult]
+	TeamsPayload       = BulkPayload[TeamResult]
+	MembershipsPayload = BulkPayload[MembershipResult]
+	RemovalsPayload    = BulkPayload[RemovalResult]
+)

@@ -1,0 +1,23 @@
+package session
+
+import "context"
+
+// againError is what has a Write run again.
+type againError struct{ error }
+
+func (e againError) Unwrap() error { return e.error }
+
+// Again has the Write that ctx belongs to run again, as after a conflict with others: for what err has refused was stored by another one after
+// this one had looked for it. It returns the error to return. After ten attempts, and in a session that cannot write, that is err, and ends it.
+func Again(ctx context.Context, err error) error {
+	s := mustFromContext(ctx)
+	if s.kind != Write || s.unit.Attempts.Load() >= maxAttempts {
+		return err
+	}
+	s.slot <- struct{}{}
+	defer s.leave()
+	if s.dead == nil {
+		s.dead = againError{err}
+	}
+	return againError{err}
+}
