@@ -2,7 +2,6 @@ package directory_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -153,7 +152,7 @@ func TestAWriteThatBreaksARuleSaysSoAndLeavesNothing(t *testing.T) {
 			{"a value of another type", func(ctx context.Context) error {
 				_, err := w.CreateUser(ctx, entity.Input{"name": 7, "email": "eve@example.com"})
 				return err
-			}, apierror.CodeBadUserInput, ""},
+			}, apierror.CodeBadUserInput, "name"},
 			{"nothing", func(ctx context.Context) error {
 				_, err := w.CreateUser(ctx, nil)
 				return err
@@ -189,8 +188,12 @@ func TestAWriteThatBreaksARuleSaysSoAndLeavesNothing(t *testing.T) {
 				}
 				return c.write(ctx)
 			})
-			shown, ok := errors.AsType[*apierror.Error](err)
-			if !ok || shown.Code != c.code || shown.Field != c.field {
+			list, ok := apierror.ListOf(err)
+			if !ok {
+				t.Errorf("%s: %v", c.what, err)
+				continue
+			}
+			if shown := list[0]; shown.Code != c.code || shown.Field != c.field {
 				t.Errorf("%s: %v", c.what, err)
 			}
 			if u := w.stored(t, ada.ID); u.Name != "Ada" {

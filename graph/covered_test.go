@@ -77,8 +77,9 @@ func reach(t *testing.T) map[string]string {
 		}
 		seen[w.to] = true
 		for _, typ := range schema.GetPossibleTypes(w.to) {
-			if typ != w.to {
-				ways = append(ways, way{typ, w.from + "... on " + typ.Name + " { ", " }" + w.end})
+			if typ != w.to { // of nodes, the second of each type is asked for
+				from := strings.ReplaceAll(w.from, `"User:2"`, `"`+typ.Name+`:2"`)
+				ways = append(ways, way{typ, from + "... on " + typ.Name + " { ", " }" + w.end})
 			}
 		}
 		queries[w.to.Name+".__typename"] = w.from + "wanted: __typename" + w.end

@@ -94,7 +94,7 @@ func TestChangesOfManagersAtOnceNeverCloseACircle(t *testing.T) {
 						for _, a := range answers[circle : circle+3] {
 							if len(a.Errors) == 0 {
 								succeeded++
-							} else if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "managerId" {
+							} else if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "input.managerId" {
 								t.Errorf("want the circle refused, got %s", a.raw)
 							}
 						}
@@ -211,7 +211,7 @@ func TestACircleInTheDataIsNamedAtOnce(t *testing.T) {
 		} {
 			began := time.Now()
 			a := d.send(updateMutation, "input", input{"id": c.user, "managerId": c.manager})
-			if a.code(t) != "CONFLICT" || a.Errors[0].Extensions["field"] != "managerId" || !strings.Contains(a.Errors[0].Message, c.circle) {
+			if a.code(t) != "CONFLICT" || a.Errors[0].Extensions["field"] != "input.managerId" || !strings.Contains(a.Errors[0].Message, c.circle) {
 				t.Errorf("%s below %s: got %s", c.user, c.manager, a.raw)
 			}
 			if took := time.Since(began); took > 5*time.Second {
@@ -301,7 +301,7 @@ func TestAManagerWhoIsDeletedMeanwhileIsBlamed(t *testing.T) {
 			if err := deleting.Commit().Error; err != nil {
 				t.Fatal(err)
 			}
-			if a := <-done; a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "managerId" {
+			if a := <-done; a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "input.managerId" {
 				t.Errorf("got %s", a.raw)
 			}
 		}

@@ -50,7 +50,7 @@ func TestAnEmailThatAUserHasMayBeSentBackInWhateverForm(t *testing.T) {
 				t.Errorf("%+q: got %s", stored, a.raw)
 			}
 			a = d.send(updateMutation, "input", input{"id": id, "name": "Mei", "email": stored + "\u200b"})
-			if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "email" {
+			if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "input.email" {
 				t.Errorf("%+q, changed: got %s", stored, a.raw)
 			}
 			if now := d.must(readUser, "id", id); now.at(t, "user.name") != "Grace" {
@@ -78,7 +78,7 @@ func TestInputThatBreaksARuleIsRefusedAndStoresNothing(t *testing.T) {
 			{"a manager who is not there", "managerId", "BAD_USER_INPUT", input{"name": "B", "email": "b@example.com", "managerId": "User:999"}},
 		} {
 			a := d.send(createMutation, "input", c.in)
-			if a.code(t) != c.code || a.Errors[0].Extensions["field"] != c.field || a.Data != nil {
+			if a.code(t) != c.code || a.Errors[0].Extensions["field"] != "input."+c.field || a.Data != nil {
 				t.Errorf("%s: got %s", c.what, a.raw)
 			}
 		}
@@ -128,16 +128,16 @@ func TestAnUpdateThatBreaksARuleIsRefused(t *testing.T) {
 			in                input
 		}{
 			{"an unknown user", "", "NOT_FOUND", input{"id": "User:999", "name": "X"}},
-			{"a null name", "name", "BAD_USER_INPUT", input{"id": low, "name": nil}},
-			{"a null email", "email", "BAD_USER_INPUT", input{"id": low, "email": nil}},
-			{"another's email", "email", "CONFLICT", input{"id": low, "email": "TOP@example.com"}},
-			{"a user managing themself", "managerId", "BAD_USER_INPUT", input{"id": low, "managerId": low}},
-			{"a direct circle", "managerId", "BAD_USER_INPUT", input{"id": middle, "managerId": low}},
-			{"a circle through others", "managerId", "BAD_USER_INPUT", input{"id": top, "managerId": low}},
-			{"a manager who is not there", "managerId", "BAD_USER_INPUT", input{"id": low, "managerId": "User:999"}},
+			{"a null name", ".name", "BAD_USER_INPUT", input{"id": low, "name": nil}},
+			{"a null email", ".email", "BAD_USER_INPUT", input{"id": low, "email": nil}},
+			{"another's email", ".email", "CONFLICT", input{"id": low, "email": "TOP@example.com"}},
+			{"a user managing themself", ".managerId", "BAD_USER_INPUT", input{"id": low, "managerId": low}},
+			{"a direct circle", ".managerId", "BAD_USER_INPUT", input{"id": middle, "managerId": low}},
+			{"a circle through others", ".managerId", "BAD_USER_INPUT", input{"id": top, "managerId": low}},
+			{"a manager who is not there", ".managerId", "BAD_USER_INPUT", input{"id": low, "managerId": "User:999"}},
 		} {
 			a := d.send(updateMutation, "input", c.in)
-			if field, _ := a.Errors[0].Extensions["field"].(string); a.code(t) != c.code || field != c.field || a.Data != nil {
+			if field, _ := a.Errors[0].Extensions["field"].(string); a.code(t) != c.code || field != "input"+c.field || a.Data != nil {
 				t.Errorf("%s: got %s", c.what, a.raw)
 			}
 		}
@@ -323,7 +323,7 @@ func TestAnEmailInAnySpellingIsOneUsers(t *testing.T) {
 					d.send(createMutation, "input", input{"name": "Second", "email": spelling}),
 					d.send(updateMutation, "input", input{"id": other, "email": spelling}),
 				} {
-					if a.code(t) != "CONFLICT" || a.Errors[0].Extensions["field"] != "email" {
+					if a.code(t) != "CONFLICT" || a.Errors[0].Extensions["field"] != "input.email" {
 						t.Errorf("a second user with %+q: %s", spelling, a.raw)
 					}
 				}
@@ -349,7 +349,7 @@ func TestWhatCannotBeSeenIsRefusedInNamesAndEmails(t *testing.T) {
 					d.send(createMutation, "input", create),
 					d.send(updateMutation, "input", input{"id": id, field: value}),
 				} {
-					if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != field {
+					if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "input."+field {
 						t.Errorf("%s %+q: got %s", field, value, a.raw)
 					}
 				}

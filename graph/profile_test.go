@@ -97,7 +97,7 @@ func TestAValueThatNoUserMayHaveIsRefusedByItsName(t *testing.T) {
 					if value == 7 {
 						continue
 					}
-					if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != field {
+					if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "input."+field {
 						t.Errorf("%s %q: %s", field, value, a.raw)
 					}
 				}
@@ -120,7 +120,7 @@ func TestAnExternalIDIsOneUsers(t *testing.T) {
 			updateMutation: {"id": "User:2", "externalId": "E-1"},
 		} {
 			a := d.send(mutation, "input", in)
-			if a.code(t) != "CONFLICT" || a.Errors[0].Extensions["field"] != "externalId" || a.Errors[0].Message != "another user has this external id" {
+			if a.code(t) != "CONFLICT" || a.Errors[0].Extensions["field"] != "input.externalId" || a.Errors[0].Message != "another user has this external id" {
 				t.Errorf("%s", a.raw)
 			}
 		}
