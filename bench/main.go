@@ -23,7 +23,7 @@ type config struct {
 	Rounds      int           `placeholder:"N" default:"5" help:"How often each server is measured with each workload, in turns. Default: ${default}."`
 	Round       time.Duration `placeholder:"DURATION" default:"2s" help:"About how long the first server takes for a round (raw, else the first other build); the others answer as many requests. Default: ${default}."`
 	Connections int           `placeholder:"N" default:"16" help:"Clients at a time. Default: ${default}."`
-	Workload    []string      `placeholder:"NAME" enum:"point,list,nested,deep,aliases,mutation,typename" help:"Only these workloads, without the growth curve: point, list, nested, deep, aliases, mutation, typename."`
+	Workload    []string      `placeholder:"NAME" enum:"point,list,nested,deep,aliases,mutation,typename,bulk" help:"Only these workloads, without the growth curve: point, list, nested, deep, aliases, mutation, typename, bulk."`
 	Against     []string      `placeholder:"[NAME=]BINARY" sep:"none" help:"Another build of Rollcall, say an older one, by its absolute path: it is measured in turns with this one, and the report marks what is worse in this one. It can be given several times."`
 	Raw         bool          `negatable:"" default:"true" help:"Measure raw, the server written by hand; --no-raw leaves it out, and with it the growth curve."`
 	Plots       string        `placeholder:"FOLDER" help:"Where to write comparison.svg, growth.svg and figures.json. Default: nowhere."`
@@ -101,11 +101,19 @@ func run(ctx context.Context, cfg config) error {
 		}
 		all = append(all, c)
 	}
-	if cfg.Raw {
+	if cfg.Raw && len(all) > 0 {
 		printTable(os.Stdout, b.about, all)
 	}
 	if len(growth) > 0 {
 		printGrowth(os.Stdout, growth)
+	}
+	if len(cfg.Workload) == 0 || slices.Contains(cfg.Workload, "bulk") {
+		i := slices.IndexFunc(b.servers, func(s *server) bool { return s.name == rollcall })
+		c, err := b.bulk(ctx, b.servers[i], cfg.Rounds)
+		if err != nil {
+			return fmt.Errorf("bulk: %w", err)
+		}
+		printCreated(os.Stdout, b.about, c)
 	}
 	for _, old := range builds {
 		printBuild(os.Stdout, b.about, old.name, all)

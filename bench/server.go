@@ -85,7 +85,7 @@ func begin(ctx context.Context, cfg config, builds []program, folder string) (_ 
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
-		s.name = p.name
+		s.name, s.database = p.name, owned
 		b.servers = append([]*server{s}, b.servers...)
 		b.ends = append(b.ends, s.end)
 		if p.name != raw {
@@ -185,12 +185,13 @@ func (b *bench) create(ctx context.Context, name string) (string, error) {
 
 // server is one of the processes.
 type server struct {
-	name    string
-	process *os.Process
-	api     string
-	metrics string
-	done    chan struct{}
-	cursors []string // of the users, in order of their ids; nil: the server takes ids
+	name     string
+	database string // its URL
+	process  *os.Process
+	api      string
+	metrics  string
+	done     chan struct{}
+	cursors  []string // of the users, in order of their ids; nil: the server takes ids
 }
 
 // readCursors returns the cursors of all users.

@@ -70,7 +70,7 @@ func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], r
 	if err := db.Create(rows).Error; err != nil || dialect.OfDB(db) != dialect.MySQL {
 		return err
 	}
-	step, err := entity.Numbers(ctx, "SELECT @@auto_increment_increment")
+	step, err := entity.Numbers(ctx, "SELECT CAST(@@auto_increment_increment AS SIGNED)")
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"rollcall/database"
+	"rollcall/model"
 )
 
 // Load fills an empty, migrated directory. What it does, and how fast, it tells progress.
@@ -75,21 +76,10 @@ type word struct {
 // tables returns all of them, each in the order of its primary key, which is the fastest to load. The words are gathered with the users.
 func (s Size) tables(words *[]word) []table {
 	return []table{
-		{"users", strings.Fields("id name email manager_id title department phone location time_zone photo_url external_id " +
-			"status version created_at updated_at name_folded title_folded department_folded location_folded"), s.Users, func(yield func([]any) bool) {
-			for id := int64(1); id <= int64(s.Users); id++ {
-				u := s.User(id)
-				for _, text := range u.Words() {
-					*words = append(*words, word{text, id})
-				}
-				if !yield([]any{
-					u.ID, u.Name, u.Email, u.ManagerID, u.Title, u.Department, u.Phone, u.Location, u.TimeZone, u.PhotoURL, u.ExternalID,
-					string(u.Status), u.Version, u.CreatedAt, u.UpdatedAt, u.NameFolded, u.TitleFolded, u.DepartmentFolded, u.LocationFolded,
-				}) {
-					return
-				}
+		usersTable(func(yield func(*model.User) bool) {
+			for id := int64(1); id <= int64(s.Users) && yield(s.User(id)); id++ {
 			}
-		}},
+		}, s.Users, words),
 		{"teams", strings.Fields("id name description parent_id version created_at updated_at name_folded"), s.Teams, func(yield func([]any) bool) {
 			for id := int64(1); id <= int64(s.Teams); id++ {
 				t := s.Team(id)
@@ -106,15 +96,38 @@ func (s Size) tables(words *[]word) []table {
 				}
 			}
 		}},
-		{"user_words", []string{"word", "user_id"}, 0, func(yield func([]any) bool) {
-			slices.SortFunc(*words, func(a, b word) int { return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(a.user, b.user)) })
-			for _, w := range *words {
-				if !yield([]any{w.text, w.user}) {
-					return
-				}
-			}
-		}},
+		wordsTable(words),
 	}
+}
+
+// usersTable is the table of some users, n of them, whose words are gathered.
+func usersTable(users iter.Seq[*model.User], n int, words *[]word) table {
+	return table{"users", strings.Fields("id name email manager_id title department phone location time_zone photo_url external_id " +
+		"status version created_at updated_at name_folded title_folded department_folded location_folded"), n, func(yield func([]any) bool) {
+		for u := range users {
+			for _, text := range u.Words() {
+				*words = append(*words, word{text, u.ID})
+			}
+			if !yield([]any{
+				u.ID, u.Name, u.Email, u.ManagerID, u.Title, u.Department, u.Phone, u.Location, u.TimeZone, u.PhotoURL, u.ExternalID,
+				string(u.Status), u.Version, u.CreatedAt, u.UpdatedAt, u.NameFolded, u.TitleFolded, u.DepartmentFolded, u.LocationFolded,
+			}) {
+				return
+			}
+		}
+	}}
+}
+
+// wordsTable is the table of the words that were gathered.
+func wordsTable(words *[]word) table {
+	return table{"user_words", []string{"word", "user_id"}, 0, func(yield func([]any) bool) {
+		slices.SortFunc(*words, func(a, b word) int { return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(a.user, b.user)) })
+		for _, w := range *words {
+			if !yield([]any{w.text, w.user}) {
+				return
+			}
+		}
+	}}
 }
 
 // members returns the team and the user of each membership, in order.
