@@ -121,7 +121,7 @@ func show(shown *gqlerror.Error, known *apierror.Error) {
 // field that is answered into the arguments, as no path of an answer does.
 func inArguments(ctx context.Context, shown *gqlerror.Error, known *apierror.Error) *apierror.Error {
 	field := graphql.GetPath(ctx)
-	if known.Field != "" || len(shown.Path) <= len(field) || !slices.Equal(shown.Path[:len(field)], field) {
+	if known.Code != apierror.CodeBadUserInput || known.Field != "" || len(shown.Path) <= len(field) || !slices.Equal(shown.Path[:len(field)], field) {
 		return known
 	}
 	at := shown.Path[len(field):].String()
