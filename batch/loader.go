@@ -210,10 +210,10 @@ func (l *Loader[K, V]) readGathered() {
 		for i := l.from; i < l.sent; i++ {
 			switch s := &l.slots[i]; {
 			case s.pendingReads == 0 || s.loaded: // not in the batch
-			case err != nil:
-				s.err = err
 			default:
-				s.value, s.loaded = values[s.key], true
+				if s.err = errorOf(err, s.key); s.err == nil {
+					s.value, s.loaded = values[s.key], true
+				}
 			}
 		}
 	})
@@ -268,14 +268,15 @@ func (l *Loader[K, V]) readUnplanned(asked []any, clears int) []*dataloader.Resu
 			defer l.mu.Unlock()
 			all := make([]dataloader.Result[any], len(keys))
 			for i, k := range keys {
-				all[i] = dataloader.Result[any]{Data: values[k], Error: err}
+				failed := errorOf(err, k)
+				all[i] = dataloader.Result[any]{Data: values[k], Error: failed}
 				results[i] = &all[i]
 				if clears != l.clears {
 					continue
 				}
 				s := l.slotOf(k)
 				s.thunk = nil
-				if err == nil {
+				if failed == nil {
 					s.value, s.loaded = values[k], true
 				}
 			}

@@ -292,6 +292,29 @@ func TestAnErrorOfAPlannedReadReachesEachResolverWithoutAnotherBatch(t *testing.
 	}
 }
 
+func TestAKeyThatFailsAloneLeavesTheOthersOfItsBatch(t *testing.T) {
+	s := &source{fetch: func(context.Context, []int) (map[int]string, error) {
+		return map[int]string{1: "one", 3: "three"}, fmt.Errorf("some: %w", KeysError[int]{2: errBroken})
+	}}
+	l := newTestLoader(t.Context(), s)
+	w := enqueue(l, 1, 2, 3)
+	l.set.read()
+	var got results
+	if complete := w.take(&got); complete || !slices.Equal(got.values, []any{"one", nil, "three"}) {
+		t.Errorf("the plan got %v, complete: %t", got.values, complete)
+	}
+	for range 2 { // as it is planned, and unplanned
+		values, errs := loadAll(l, 1, 2, 3)
+		if !slices.Equal(values, []string{"one", "", "three"}) || errs[0] != nil || !errors.Is(errs[1], errBroken) || errs[2] != nil {
+			t.Errorf("got %v, %v", values, errs)
+		}
+	}
+	s.want(t, []int{1, 2, 3}, []int{2}) // what failed is read again
+	if text := (KeysError[int]{2: errBroken}).Error(); text != errBroken.Error() {
+		t.Errorf("got %q", text)
+	}
+}
+
 func TestWhatWasEnqueuedIsReadOnceAndWithoutTheFallback(t *testing.T) {
 	s := &source{}
 	l := newTestLoader(t.Context(), s)

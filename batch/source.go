@@ -4,12 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 )
 
 // Fetch reads the values of distinct keys in one go, from rows with the columns that it is given. A key that is missing in
-// the map has V's zero value.
+// the map has V's zero value. An error is that of all keys, and a KeysError of some.
 type Fetch[K comparable, V any] func(ctx context.Context, keys []K, columns Columns) (map[K]V, error)
+
+// KeysError is the error of a Fetch that has read all of its keys but these, each of which has an error of its own.
+type KeysError[K comparable] map[K]error
+
+// Error joins them.
+func (e KeysError[K]) Error() string { return errors.Join(slices.Collect(maps.Values(e))...).Error() }
+
+// errorOf returns a key's own error, where err is that of the fetch.
+func errorOf[K comparable](err error, key K) error {
+	if some, ok := errors.AsType[KeysError[K]](err); ok {
+		return some[key]
+	}
+	return err
+}
 
 // Source is the declaration of a loader, made once: how the values of keys are read. Each set has its own Loader of it.
 type Source[K comparable, V any] struct{ fetch Fetch[K, V] }

@@ -80,6 +80,11 @@ func (d *Directory) Sizes(field *ast.Field) []string { return d.schema.Sizes(fie
 // Inputs returns the arguments whose values cost something, for limit.Cost.
 func (d *Directory) Inputs(field *ast.Field) []string { return d.schema.Inputs(field) }
 
+// Searches returns the argument with a text to search for, and what counts the words of one, for limit.Cost.
+func (d *Directory) Searches(field *ast.Field) (argument string, words func(text string) int) {
+	return d.schema.Searches(field)
+}
+
 // Counts returns the argument that says how many rows a field counts, for limit.Cost.
 func (d *Directory) Counts(field *ast.Field) string { return d.schema.Counts(field) }
 

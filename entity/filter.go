@@ -347,10 +347,12 @@ func (r *filterReader) compare(f *filtering, operator, path string, value any) (
 		}
 	}
 	switch {
+	case value == nil && operator == "isNull":
+		return none, refused(path, "must not be null: give true or false")
 	case value == nil && len(f.operators) > 0:
 		return none, refused(path, "must not be null: where a field may be null, isNull asks for that")
 	case value == nil:
-		return none, refused(path, "must not be null")
+		return none, refused(path, "must not be null: leave it out")
 	case operator == "isNull":
 		is, err := scalar.UnmarshalBoolean(value)
 		if !is {

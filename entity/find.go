@@ -104,7 +104,7 @@ func Nodes[N any](s *Schema, one, several string) {
 		}
 		s.add(func() batch.Field {
 			return o.node(one, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
-				typ, id, err := s.parseID(args["id"])
+				typ, id, err := s.parseID("id", args["id"])
 				if err != nil {
 					return nil, err
 				}
@@ -125,7 +125,7 @@ func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Se
 		types, ids := make([]string, len(list)), make([]int64, len(list))
 		for i, arg := range list {
 			var err error
-			if types[i], ids[i], err = s.parseID(arg); err != nil {
+			if types[i], ids[i], err = s.parseID("ids", arg); err != nil {
 				return nil, err
 			}
 		}
@@ -141,8 +141,8 @@ func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Se
 	}
 }
 
-// parseID splits the global id in an argument into its type and its number. The error is BAD_USER_INPUT.
-func (s *Schema) parseID(argument any) (typ string, number int64, err error) {
+// parseID splits the global id in an argument of some name into its type and its number. The error is BAD_USER_INPUT.
+func (s *Schema) parseID(name string, argument any) (typ string, number int64, err error) {
 	id, err := scalar.UnmarshalID(argument)
 	if err != nil {
 		return "", 0, err
@@ -157,5 +157,5 @@ func (s *Schema) parseID(argument any) (typ string, number int64, err error) {
 			forms = append(forms, fmt.Sprintf("\"%s:%d\"", o.Name(), []int{42, 7}[len(forms)%2]))
 		}
 	}
-	return "", 0, apierror.BadInput("id", "%q is not an id: expected a form like %s", apierror.Clip(id), strings.Join(forms, " or "))
+	return "", 0, apierror.BadInput(name, "%q is not an id: expected a form like %s", apierror.Clip(id), strings.Join(forms, " or "))
 }

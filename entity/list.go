@@ -144,7 +144,7 @@ type listRow[E, N any] struct {
 // listSource returns the source of a list's pages. edges is nil where its edges have no columns.
 func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
 	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
-	return batch.NewSource(func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
+	return filterableSource(list, func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
 		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
@@ -170,9 +170,6 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 		}
 		loader := nodes.byID.Loader(ctx)
 		for common, group := range keyset.Groups(keys) {
-			if err := list.checkFiltered(ctx, group); err != nil {
-				return nil, err
-			}
 			of, width := list.listOf(common), len(selected)+list.Parents()
 			shared, sorted = keyset.NewPlace(of.Name, common, nodes.ID), common.Order.By != nil
 			if sorted {

@@ -67,6 +67,20 @@ func (l *list) parseSearch(args map[string]any, key *keyset.Key) error {
 	return nil
 }
 
+// Searches returns the argument of a field with a text to search for, and what counts the words of one that is allowed, for limit.Cost;
+// "": the field is not searched.
+func (s *Schema) Searches(field *ast.Field) (argument string, words func(text string) int) {
+	for _, l := range s.lists {
+		if l.typ == field.ObjectDefinition.Name && l.field == field.Name && l.Words != nil {
+			return queryArgument, func(text string) int {
+				_, words, _ := l.search().parse(text)
+				return len(words)
+			}
+		}
+	}
+	return "", nil
+}
+
 // Words returns the words that an object is found by.
 func (o *Object[T]) Words(t *T) []string {
 	if o.search == nil {

@@ -162,21 +162,51 @@ func readGroup[E, N any](
 	return ofParent, read(again, ofParent)
 }
 
-// checkFiltered refuses a filter of more objects below another than can be filtered. The error is BAD_USER_INPUT.
-func (l *list) checkFiltered(ctx context.Context, group []keyset.Key) error {
-	key := group[0]
-	if l.depth == nil || key.Filter == (keyset.Filter{}) {
-		return nil
+// filterableSource returns the source of the pages of lists that can be filtered; the others are refused, each by itself.
+func filterableSource[V any](l *list, fetch batch.Fetch[keyset.Key, V]) *batch.Source[keyset.Key, V] {
+	return batch.NewSource(func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]V, error) {
+		small, refused, err := l.filterable(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		pages, err := fetch(ctx, small, columns)
+		if err != nil {
+			return nil, err
+		}
+		return pages, refused
+	})
+}
+
+// filterable returns the keys of those lists that can be filtered, and what refuses the others, each with more objects below another than
+// that: batch.KeysError, of BAD_USER_INPUT errors, or nil.
+func (l *list) filterable(ctx context.Context, keys []keyset.Key) (small []keyset.Key, refused, err error) {
+	if l.depth == nil {
+		return keys, nil, nil
 	}
-	whole := make([]keyset.Key, len(group))
-	for i, key := range group {
-		whole[i] = keyset.Key{Parent: key.Parent, Depth: key.Depth}
-	}
-	numbers, err := readNumbers(ctx, &l.List, whole[0], l.Count(whole))
-	for _, n := range numbers {
-		if n > maxFiltered {
-			return apierror.BadInput("filter", "%s: a filter is for at most %d below one, and here are %d: set a smaller %s", l.field, maxFiltered, n, depthArgument)
+	large := batch.KeysError[keyset.Key]{}
+	for common, group := range keyset.Groups(keys) {
+		if common.Filter == (keyset.Filter{}) {
+			small = append(small, group...)
+			continue
+		}
+		whole := make([]keyset.Key, len(group))
+		for i, key := range group {
+			whole[i] = keyset.Key{Parent: key.Parent, Depth: key.Depth}
+		}
+		numbers, err := readNumbers(ctx, &l.List, whole[0], l.Count(whole))
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, key := range group {
+			if n := numbers[whole[i]]; n > maxFiltered {
+				large[key] = apierror.BadInput(filterArgument, "%s: a filter is for at most %d below one, and here are %d: set a smaller %s", l.field, maxFiltered, n, depthArgument)
+			} else {
+				small = append(small, key)
+			}
 		}
 	}
-	return err
+	if len(large) > 0 {
+		refused = large
+	}
+	return small, refused, nil
 }

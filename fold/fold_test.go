@@ -1,45 +1,26 @@
 package fold
 
 import (
-	_ "embed"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"rollcall/fold/foldtest"
 )
 
-//go:embed testdata/pairs.txt
-var pairs string
-
 func TestPairsAreTheSameOrNotAsTheTableSays(t *testing.T) {
-	n := 0
-	for line := range strings.Lines(pairs) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		text := func(escaped string) string {
-			text, err := strconv.Unquote(`"` + escaped + `"`)
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			return text
-		}
-		a, b, same := strings.Cut(line, " = ")
-		if !same {
-			a, b, _ = strings.Cut(line, " ≠ ")
-		}
-		n++
-		if a, b := Text(text(a)), Text(text(b)); (a == b) != same {
-			t.Errorf("%s: become %+q and %+q", line, a, b)
+	pairs := foldtest.Pairs()
+	for _, p := range pairs {
+		if a, b := Text(p.Left), Text(p.Right); (a == b) != p.Same {
+			t.Errorf("%s: become %+q and %+q", p, a, b)
 		}
 	}
-	if n < 200 {
-		t.Errorf("only %d pairs were read", n)
+	if len(pairs) < 200 {
+		t.Errorf("only %d pairs were read", len(pairs))
 	}
 }
 
@@ -138,8 +119,8 @@ func TestWordsAreWhatATextIsFoundBy(t *testing.T) {
 }
 
 func FuzzFold(f *testing.F) {
-	for line := range strings.Lines(pairs) {
-		f.Add(line)
+	for _, p := range foldtest.Pairs() {
+		f.Add(p.Left + " " + p.Right)
 	}
 	f.Add("\xff\u0301a\u0301'\u1161\u1100'\u1161")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -437,7 +437,7 @@ func wantBadCursor(t *testing.T, d *directory, what, order, cursor string) {
 	t.Helper()
 	for _, argument := range []string{"after", "before"} {
 		a := d.send(fmt.Sprintf(`query($at: String) { users(first: 1, %s: $at, orderBy: {field: %s}) { nodes { id } } }`, argument, order), "at", cursor)
-		if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != argument || !strings.Contains(a.Errors[0].Message, "is not a cursor of this list with this order and filter") {
+		if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != argument || !strings.Contains(a.Errors[0].Message, "is not a cursor of this list with this order, filter and query") {
 			t.Errorf("%s: got %s", what, a.raw)
 		}
 	}

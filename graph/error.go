@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func (p presenter) fill(ctx context.Context, shown *gqlerror.Error) {
 	var unknown *session.OutcomeUnknownError
 	switch err := shown.Err; {
 	case errors.As(err, &known):
-		show(shown, known)
+		show(shown, inArguments(ctx, shown, known))
 	case errors.As(err, &unknown):
 		p.log.ErrorContext(ctx, "outcome unknown", "operation", unknown.Operation.Name, "id", unknown.ID, "error", err)
 	case errors.Is(err, context.DeadlineExceeded), expired(ctx, 0) && database.Unreachable(err),
@@ -117,6 +118,18 @@ func show(shown *gqlerror.Error, known *apierror.Error) {
 	if known.CurrentVersion != 0 {
 		set(shown, "currentVersion", known.CurrentVersion)
 	}
+}
+
+// inArguments returns an error with the input field that it is about, where gqlgen has found it in a value: its path goes on from the
+// field that is answered into the arguments, as no path of an answer does.
+func inArguments(ctx context.Context, shown *gqlerror.Error, known *apierror.Error) *apierror.Error {
+	field := graphql.GetPath(ctx)
+	if known.Code != apierror.CodeBadUserInput || known.Field != "" || len(shown.Path) <= len(field) || !slices.Equal(shown.Path[:len(field)], field) {
+		return known
+	}
+	at := shown.Path[len(field):].String()
+	shown.Path = field
+	return &apierror.Error{Code: known.Code, Field: at, Message: at + ": " + known.Message}
 }
 
 func set(e *gqlerror.Error, key string, value any) {

@@ -41,6 +41,16 @@ type listed struct {
 	keys   map[string]string // what it is sorted by, in the order of their bytes
 	user   *model.User
 	team   *model.Team
+	edge   string // what its edge has besides: see pageOf
+}
+
+// picked is a list of the model's.
+type picked struct {
+	field     string
+	parent    string   // the id of that whose list it is; "": of all
+	arguments string   // besides those that every list has
+	edge      string   // what its edges have besides
+	all       []listed // that are in it
 }
 
 func one[T any](w *world, from ...T) T { return from[w.IntN(len(from))] }
@@ -136,72 +146,113 @@ func (w *world) ofTeam(t *model.Team) listed {
 	}}
 }
 
-// pick chooses a list: the field, the id of its parent, "" for none, and all that is in it.
-func (w *world) pick() (field, parent string, all []listed) {
+// pick chooses a list.
+func (w *world) pick() (list picked) {
 	switch w.IntN(8) {
 	case 0:
+		list.field = "teams"
 		for i := range w.teams {
-			all = append(all, w.ofTeam(&w.teams[i]))
+			list.all = append(list.all, w.ofTeam(&w.teams[i]))
 		}
-		return "teams", "", all
-	case 4:
-		parent := one(w, w.teams[:4]...)
-		for i, t := range w.teams {
-			if t.ParentID != nil && *t.ParentID == parent.ID {
-				all = append(all, w.ofTeam(&w.teams[i]))
-			}
-		}
-		return "children", parent.GlobalID(), all
-	case 5:
-		top := one(w, w.users[:8]...)
-		for i, r := range w.users {
-			depth := 0
-			for id := r.ManagerID; id != nil; id = w.user(*id).ManagerID {
-				if depth++; *id == top.ID {
-					in := w.ofUser(&w.users[i])
-					in.keys = map[string]string{byDepth: fmt.Sprintf("%04d", depth)}
-					all = append(all, in)
-					break
-				}
-			}
-		}
-		return "allReports", model.UserID(top.ID), all
 	case 1:
 		u := one(w, w.users[:20]...)
+		list.field, list.parent = "reports", model.UserID(u.ID)
 		for i, r := range w.users {
 			if r.ManagerID != nil && *r.ManagerID == u.ID {
-				all = append(all, w.ofUser(&w.users[i]))
+				list.all = append(list.all, w.ofUser(&w.users[i]))
 			}
 		}
-		return "reports", model.UserID(u.ID), all
-	case 2, 3:
-		t, u := one(w, w.teams...), one(w, w.users...)
-		if field, parent = "teams", model.UserID(u.ID); w.chance(2) {
-			field, parent = "members", t.GlobalID()
-		}
+	case 2:
+		return w.members()
+	case 3:
+		u := one(w, w.users...)
+		list.field, list.parent, list.edge = "teams", model.UserID(u.ID), "role joinedAt"
 		for _, m := range w.memberships {
-			var in listed
-			switch {
-			case field == "members" && m.TeamID == t.ID:
-				in = w.ofUser(w.user(m.UserID))
-			case field == "teams" && m.UserID == u.ID:
-				in = w.ofTeam(&w.teams[slices.IndexFunc(w.teams, func(t model.Team) bool { return t.ID == m.TeamID })])
-			default:
-				continue
+			if m.UserID == u.ID {
+				list.all = append(list.all, w.ofTeam(w.team(m.TeamID)).by(m))
 			}
-			in.keys["ROLE"], in.keys["JOINED_AT"] = string(m.Role), sortable(m.CreatedAt)
-			all = append(all, in)
 		}
-		return field, parent, all
+	case 4:
+		parent := one(w, w.teams[:4]...)
+		list.field, list.parent = "children", parent.GlobalID()
+		for i, t := range w.teams {
+			if t.ParentID != nil && *t.ParentID == parent.ID {
+				list.all = append(list.all, w.ofTeam(&w.teams[i]))
+			}
+		}
+	case 5:
+		return w.allReports()
+	default:
+		list.field = "users"
+		for i := range w.users {
+			list.all = append(list.all, w.ofUser(&w.users[i]))
+		}
 	}
-	for i := range w.users {
-		all = append(all, w.ofUser(&w.users[i]))
+	return list
+}
+
+// by returns an object as a membership links it.
+func (o listed) by(m model.Membership) listed {
+	o.keys["ROLE"], o.keys["JOINED_AT"] = string(m.Role), sortable(m.CreatedAt)
+	o.edge = fmt.Sprint(m.Role, " ", sortable(m.CreatedAt))
+	return o
+}
+
+// members is a list of the users who are in a team, or of those in the teams below it too, each by the nearest membership.
+func (w *world) members() picked {
+	t := one(w, one(w, w.teams...), one(w, w.teams[:4]...))
+	list := picked{field: "members", parent: t.GlobalID(), edge: "role joinedAt team { id }", arguments: one(w, "", ", membership: null", ", membership: DIRECT")}
+	deepest := 0
+	if w.chance(2) {
+		list.arguments, deepest = ", membership: ALL", len(w.teams)
 	}
-	return "users", "", all
+	nearest, depths := map[int64]model.Membership{}, map[int64]int{} // by the user
+	for _, m := range w.memberships {                                // in the order of teams
+		depth, above := 0, w.team(m.TeamID)
+		for above.ID != t.ID && above.ParentID != nil {
+			depth, above = depth+1, w.team(*above.ParentID)
+		}
+		if _, found := nearest[m.UserID]; above.ID == t.ID && depth <= deepest && (!found || depth < depths[m.UserID]) {
+			nearest[m.UserID], depths[m.UserID] = m, depth
+		}
+	}
+	for id, m := range nearest {
+		in := w.ofUser(w.user(id)).by(m)
+		in.edge += " " + w.team(m.TeamID).GlobalID()
+		list.all = append(list.all, in)
+	}
+	return list
+}
+
+// allReports is a list of the users below another, down to some depth or all.
+func (w *world) allReports() picked {
+	top := one(w, w.users[:8]...)
+	list := picked{field: "allReports", parent: model.UserID(top.ID), edge: "depth", arguments: one(w, "", ", maxDepth: null", ", maxDepth: 500")}
+	deepest := len(w.users)
+	if w.chance(2) {
+		deepest = 1 + w.IntN(5)
+		list.arguments = fmt.Sprintf(", maxDepth: %d", deepest)
+	}
+	for i, r := range w.users {
+		depth := 1
+		for r.ManagerID != nil && *r.ManagerID != top.ID {
+			depth, r = depth+1, *w.user(*r.ManagerID)
+		}
+		if r.ManagerID != nil && depth <= deepest {
+			in := w.ofUser(&w.users[i])
+			in.keys, in.edge = map[string]string{byDepth: fmt.Sprintf("%04d", depth)}, strconv.Itoa(depth)
+			list.all = append(list.all, in)
+		}
+	}
+	return list
 }
 
 func (w *world) user(id int64) *model.User {
 	return &w.users[slices.IndexFunc(w.users, func(u model.User) bool { return u.ID == id })]
+}
+
+func (w *world) team(id int64) *model.Team {
+	return &w.teams[slices.IndexFunc(w.teams, func(t model.Team) bool { return t.ID == id })]
 }
 
 // A filter is made at random as the variable that is sent, and is read as that.
@@ -543,24 +594,38 @@ func search(all []listed, query string) (found []listed) {
 
 // pageOf is an answer's page.
 type pageOf struct {
-	TotalCount int
-	Edges      []struct {
-		Cursor string
-		Node   struct{ ID string }
+	TotalCount, TotalCountUpTo int
+	Edges                      []struct {
+		Cursor, Role string
+		Depth        int
+		JoinedAt     time.Time
+		Node, Team   struct{ ID string }
 	}
 	PageInfo struct{ HasNextPage, HasPreviousPage bool }
 }
 
-func (p pageOf) ids() (ids []string) {
+// items returns the ids of the page's nodes, each with what its edge has besides.
+func (p pageOf) items() (items []string) {
 	for _, e := range p.Edges {
-		ids = append(ids, e.Node.ID)
+		item := e.Node.ID
+		if e.Role != "" {
+			item += " " + e.Role + " " + sortable(e.JoinedAt)
+		}
+		if e.Team.ID != "" {
+			item += " " + e.Team.ID
+		}
+		if e.Depth != 0 {
+			item += " " + strconv.Itoa(e.Depth)
+		}
+		items = append(items, item)
 	}
-	return ids
+	return items
 }
 
 // compareLists asks for one list, made at random, and for two windows of it.
 func (w *world) compareLists(t *testing.T, c *counted) (found int) {
-	field, parent, all := w.pick()
+	list := w.pick()
+	field, parent, all := list.field, list.parent, list.all
 	users, tree := field != "teams" && field != "children", field == "allReports"
 	typ := map[string]string{"users": "User", "reports": "User", "members": "TeamMember", "teams": "Team", "children": "Team"}[field]
 	if parent != "" && field == "teams" {
@@ -606,7 +671,7 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 	})
 	want := make([]string, len(all))
 	for i, o := range all {
-		want[i] = o.id
+		want[i] = strings.TrimSpace(o.id + " " + o.edge)
 	}
 
 	ask := func(window map[string]any) pageOf {
@@ -618,18 +683,20 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 		if tree {
 			ordered, orderType, number = "", "", ""
 		}
-		list := fmt.Sprintf(`list: %s(first: $first, after: $after, last: $last, before: $before%s, filter: $filter%s)
-			{ %s edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage } }`, field, ordered, search, number)
+		upTo := w.IntN(100)
+		selected := fmt.Sprintf(`list: %s(first: $first, after: $after, last: $last, before: $before%s, filter: $filter%s%s)
+			{ %s totalCountUpTo(limit: %d) edges { cursor node { id } %s } pageInfo { hasNextPage hasPreviousPage } }`,
+			field, ordered, search, list.arguments, number, upTo, list.edge)
 		if parent != "" {
 			kind, _, _ := strings.Cut(parent, ":")
-			list = fmt.Sprintf(`node(id: %q) { ... on %s { %s } }`, parent, kind, list)
+			selected = fmt.Sprintf(`node(id: %q) { ... on %s { %s } }`, parent, kind, selected)
 		}
 		filtered := "Team"
 		if users {
 			filtered = "User"
 		}
 		op := randomOperation{
-			Query:     fmt.Sprintf(`query($first: Int, $after: String, $last: Int, $before: String, %s$filter: %sFilter%s) { %s }`, orderType, filtered, given, list),
+			Query:     fmt.Sprintf(`query($first: Int, $after: String, $last: Int, $before: String, %s$filter: %sFilter%s) { %s }`, orderType, filtered, given, selected),
 			Variables: maps.Clone(variables),
 		}
 		maps.Copy(op.Variables, window)
@@ -648,11 +715,14 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 		if !tree && page.TotalCount != len(want) {
 			t.Fatalf("want %d in all, got %d\n%s", len(want), page.TotalCount, op)
 		}
+		if page.TotalCountUpTo != min(upTo, len(want)) {
+			t.Fatalf("want %d of %d up to %d, got %d\n%s", min(upTo, len(want)), len(want), upTo, page.TotalCountUpTo, op)
+		}
 		return page
 	}
 	whole := ask(map[string]any{one(w, "first", "last"): 100})
-	if got := whole.ids(); !slices.Equal(got, want) {
-		t.Fatalf("by %s, descending %t, in %s of %s\nwant %v\ngot  %v\nof   %s", by, descending, field, parent, want, got, randomOperation{Variables: variables})
+	if got := whole.items(); !slices.Equal(got, want) {
+		t.Fatalf("by %s, descending %t, in %s of %s%s\nwant %v\ngot  %v\nof   %s", by, descending, field, parent, list.arguments, want, got, randomOperation{Variables: variables})
 	}
 	for range 2 {
 		from, to := -1, len(want) // the places of the cursors
@@ -673,7 +743,7 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 			expected = between[len(between)-len(expected):]
 		}
 		page := ask(window)
-		wrong := !slices.Equal(page.ids(), expected)
+		wrong := !slices.Equal(page.items(), expected)
 		if size > 0 && !last && to == len(want) {
 			wrong = wrong || page.PageInfo.HasNextPage != (len(between) > size) || page.PageInfo.HasPreviousPage != (from >= 0)
 		}
@@ -681,8 +751,8 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 			wrong = wrong || page.PageInfo.HasPreviousPage != (len(between) > size) || page.PageInfo.HasNextPage != (to < len(want))
 		}
 		if wrong {
-			t.Fatalf("by %s, descending %t, in %s of %s, %v: of %v\nwant %v\ngot  %v, %+v\nof   %s",
-				by, descending, field, parent, window, want, expected, page.ids(), page.PageInfo, randomOperation{Variables: variables})
+			t.Fatalf("by %s, descending %t, in %s of %s%s, %v: of %v\nwant %v\ngot  %v, %+v\nof   %s",
+				by, descending, field, parent, list.arguments, window, want, expected, page.items(), page.PageInfo, randomOperation{Variables: variables})
 		}
 	}
 	return len(want)

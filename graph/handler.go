@@ -105,8 +105,8 @@ func newHandler(cfg Config, planned bool) *API {
 	srv := handler.New(schema)
 	gate := cfg.gate()
 	cost := &limit.Cost{
-		Max: cfg.MaxCost, Sizes: d.Sizes, Inputs: d.Inputs, Counts: d.Counts, MaxCount: keyset.MaxCount, Page: keyset.DefaultSize,
-		MaxPage: cfg.MaxPage, TooLong: func(argument string, items int) error { return keyset.TooLong(argument, items, cfg.MaxPage) },
+		Max: cfg.MaxCost, Sizes: d.Sizes, Inputs: d.Inputs, Searches: d.Searches, Counts: d.Counts, MaxCount: keyset.MaxCount,
+		Page: keyset.DefaultSize, MaxPage: cfg.MaxPage, TooLong: func(argument string, items int) error { return keyset.TooLong(argument, items, cfg.MaxPage) },
 	}
 	api := &API{
 		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,

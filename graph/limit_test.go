@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -196,9 +197,15 @@ func TestAClientMayAskWhatItsOperationCosts(t *testing.T) {
 	db := databasetest.New(t, "sqlite", database.Options{PoolSize: 2})
 	d := newDirectory(t, db)
 	query := "{ users(first: 10) { nodes { name } } }"
-	for _, query := range []string{query, "{ users(last: 10, orderBy: {field: NAME}) { nodes { name } } }"} {
+	for query, cost := range map[string]int{
+		query: 12,
+		"{ users(last: 10, orderBy: {field: NAME}) { nodes { name } } }":            12,
+		`{ users(first: 10, query: null) { nodes { name } } }`:                      12,
+		`{ users(first: 10, query: "-") { nodes { name } } }`:                       12,
+		`{ users(first: 10, query: "O'Brien ada@example.com") { nodes { name } } }`: 14,
+	} {
 		a := d.postAs(map[string]any{"query": query, "extensions": map[string]any{"cost": true}}, "application/json")
-		if want := `{"data":{"users":{"nodes":[]}},"extensions":{"cost":{"requested":12,"limit":100000}}}`; a.raw != want {
+		if want := fmt.Sprintf(`{"data":{"users":{"nodes":[]}},"extensions":{"cost":{"requested":%d,"limit":100000}}}`, cost); a.raw != want {
 			t.Errorf("%s: want %s, got %s", query, want, a.raw)
 		}
 	}

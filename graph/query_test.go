@@ -42,18 +42,18 @@ func TestAnObjectIsFoundByItsID(t *testing.T) {
 
 func TestAMalformedIDIsBadInput(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
-		for _, query := range []string{
-			`{ user(id: "42") { id } }`,
-			`{ user(id: "Team:1") { id } }`,
-			`{ user(id: "User:01") { id } }`,
-			`{ user(id: "User:-1") { id } }`,
-			`{ user(id: "User:99999999999999999999") { id } }`,
-			`{ team(id: "User:1") { id } }`,
-			`{ node(id: "Role:1") { id } }`,
-			`{ nodes(ids: ["User:1", ""]) { id } }`,
+		for query, field := range map[string]string{
+			`{ user(id: "42") { id } }`:                        "id",
+			`{ user(id: "Team:1") { id } }`:                    "id",
+			`{ user(id: "User:01") { id } }`:                   "id",
+			`{ user(id: "User:-1") { id } }`:                   "id",
+			`{ user(id: "User:99999999999999999999") { id } }`: "id",
+			`{ team(id: "User:1") { id } }`:                    "id",
+			`{ node(id: "Role:1") { id } }`:                    "id",
+			`{ nodes(ids: ["User:1", ""]) { id } }`:            "ids",
 		} {
 			a := d.send(query)
-			if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] == nil {
+			if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != field {
 				t.Errorf("%s: got %s", query, a.raw)
 			}
 		}

@@ -187,6 +187,19 @@ func TestTooManyReportsAreNotFiltered(t *testing.T) {
 		if a := d.send(query, "id", top); a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != "filter" {
 			t.Errorf("10,001: got %s", a.raw)
 		}
+		// It is refused alone, and others are not that are read with it.
+		const both = `query($ids: [ID!]!) { nodes(ids: $ids) { id ... on User { allReports(first: 1, filter: {name: {eq: "x"}}) { totalCountUpTo(limit: 5) nodes { name } } } } }`
+		other := d.create("Other", "other@example.com", nil)
+		d.must(`mutation($manager: ID!) { createUser(input: {name: "x", email: "below@example.com", managerId: $manager}) { user { id } } }`, "manager", other)
+		a := d.send(both, "ids", []string{top, other})
+		if a.code(t) != "BAD_USER_INPUT" || fmt.Sprint(a.Errors[0].Path) != "[nodes 0 allReports]" || a.at(t, "nodes.0") != nil || a.at(t, "nodes.1.allReports.nodes.0.name") != "x" {
+			t.Errorf("with another: got %s", a.raw)
+		}
+		d.allowArrays(2)
+		batched := d.postAs([]map[string]any{{"query": query, "variables": map[string]any{"id": other}}, {"query": query, "variables": map[string]any{"id": top}}}, "application/json")
+		if want := `{"data":{"user":{"allReports":{"nodes":[{"name":"x"}]}}}},{"errors":[`; !strings.HasPrefix(batched.raw, want) {
+			t.Errorf("in an array: want %s…, got %s", want, batched.raw)
+		}
 	})
 }
 

@@ -196,7 +196,7 @@ func parsePlace(args map[string]any, list string, key Key, argument string) (uni
 	}
 	id, sorted, ok := ParseCursor(list, key, cursor)
 	if !ok {
-		return nowhere, apierror.BadInput(argument, "%q is not a cursor of this list with this order and filter", apierror.Clip(cursor))
+		return nowhere, apierror.BadInput(argument, "%q is not a cursor of this list with this order, filter and query: give one of a page that was read with the same", apierror.Clip(cursor))
 	}
 	return unique.Make(place{id, sorted}), nil
 }

@@ -15,8 +15,8 @@ import (
 
 // Cost is the gqlgen extension that refuses operations that may cost too much to run. Each object that the answer may
 // have costs 1, and each other value a tenth, a description of the schema one for each 16 bytes that descriptions have on
-// average. A list costs one of its items, with what is selected below it, as often as it has items. A name in the answer that is longer than 64 bytes costs a tenth for each 64. The selections of fragments on
-// several types are added up. In introspection each list counts as long as the longest of its name in the schema, or, below all of
+// average. A list costs one of its items, with what is selected below it, as often as it has items. A name in the answer that is longer
+// than 64 bytes costs a tenth for each 64. The selections of fragments on several types are added up. In introspection each list counts as long as the longest of its name in the schema, or, below all of
 // the schema's types, as long as those of its name are on average.
 //
 // A list has as many items as an argument of its field says or, for the lists that are direct fields of a page, an argument of
@@ -33,6 +33,9 @@ type Cost struct {
 	// Inputs returns the names of the arguments of a field that cost 1 for each object in their value, and a tenth for each other value,
 	// as often as the field is read. nil: there are none.
 	Inputs func(field *ast.Field) []string
+	// Searches returns the argument of a field with a text to search for, and what counts the words of one, each of which costs 1 as often
+	// as the field is read; "": there is none.
+	Searches func(field *ast.Field) (argument string, words func(text string) int)
 	// Counts returns the argument of a field that says how many rows are counted for it, of which each ten cost a tenth; "": none are.
 	Counts   func(field *ast.Field) string
 	MaxCount int // rows that a field may count: more cost nothing more; 0: any number
@@ -261,6 +264,7 @@ func (p *pricing) field(field *ast.Field) price {
 				own = plus(own, worth(p.value(field, field.Definition.Arguments.ForName(name))))
 			}
 		}
+		own = plus(own, p.searched(field))
 		below := p.set(field.SelectionSet)
 		return price{once: plus(own, plus(below.once, times(size, below.each)))}
 	}
@@ -334,6 +338,19 @@ func (p *pricing) counted(field *ast.Field) int {
 	}
 	rows := number(p.value(field, field.Definition.Arguments.ForName(name)))
 	return (min(rows, cmp.Or(p.MaxCount, rows)) + countedRows - 1) / countedRows
+}
+
+// searched is the price of the text that a field is searched for.
+func (p *pricing) searched(field *ast.Field) int {
+	if p.Searches == nil {
+		return 0
+	}
+	name, words := p.Searches(field)
+	if name == "" {
+		return 0
+	}
+	text, _ := p.value(field, field.Definition.Arguments.ForName(name)).(string)
+	return times(tenths, words(text))
 }
 
 // worth is the price of what is in the value of an argument.

@@ -24,6 +24,12 @@ func newPricedServer(tb testing.TB, cost limit.Cost) *server {
 	s := newServer(tb, limit.Documents{})
 	cost.Sizes, cost.Page = sizes, 20
 	cost.Inputs = func(*ast.Field) []string { return []string{"filter"} }
+	cost.Searches = func(field *ast.Field) (string, func(string) int) {
+		if field.Name != "page" {
+			return "", nil
+		}
+		return "query", func(text string) int { return len(strings.Fields(text)) }
+	}
 	cost.Counts, cost.MaxCount = func(field *ast.Field) string { return map[string]string{"upTo": "limit"}[field.Name] }, 1000
 	s.use(tb, &cost)
 	s.price = &cost
@@ -89,6 +95,10 @@ func TestAnOperationCostsItsObjectsAndATenthForEachValue(t *testing.T) {
 		{`{ page(first: 2, filter: null) { nodes { name } } }`, 1 + 2 + 1},
 		{`{ page(first: 2, filter: { in: { ids: ["a", "b"] }, list: [{}, { ids: "c" }] }) { nodes { name } } }`, 1 + 4 + 2 + 1},
 		{`{ page(first: 9) { nodes { page(first: 1, filter: { ids: [` + strings.Repeat("1 ", 90) + `] }) { nodes { name } } } } }`, 1 + 9*(1+1+10+1) + 1},
+		{`{ page(first: 2, query: "") { nodes { name } } }`, 1 + 2 + 1},
+		{`{ page(first: 2, query: null) { nodes { name } } }`, 1 + 2 + 1},
+		{`{ page(first: 2, query: "lop mar") { nodes { name } } }`, 1 + 2 + 2 + 1},
+		{`{ page(first: 9) { nodes { page(first: 1, query: "a b c", filter: {}) { nodes { name } } } } }`, 1 + 9*(1+1+3+1+1) + 1},
 		{`{ __schema { types { kind } } }`, 1 + (types*11+9)/10},
 		{`{ __schema { types { fields { name } } } }`, 1 + (types*(10+mean*11)+9)/10},
 		{`{ __schema { types { ...f } queryType { ...f } } } fragment f on __Type { fields { name } }`, 1 + (types*(10+mean*11)+10+longest*11+9)/10},
@@ -144,6 +154,8 @@ func TestVariablesTellHowManyItemsThereAre(t *testing.T) {
 		{(1+2)*2 + 1, nodes, []any{"ids", "a"}},
 		{(20+2)*2 + 3, nodes, []any{"ids", nil}},
 		{1 + 3 + 2 + 1, `query($f: In, $x: In) { page(first: 2, filter: { in: $f, list: [$x] }) { nodes { name } } }`, []any{"f", map[string]any{"in": map[string]any{}}}},
+		{1 + 3 + 2 + 1, `query($q: String = "x") { page(first: 2, query: $q) { nodes { name } } }`, []any{"q", "a b c"}},
+		{1 + 1 + 2 + 1, `query($q: String = "x") { page(first: 2, query: $q) { nodes { name } } }`, nil},
 		{4, `query($no: Boolean = false) { a: self @include(if: $no) { name } b: self @skip(if: $no) { self { self { name } } } }`, nil},
 	} {
 		if got := s.cost(t, c.query, c.variables...); got != c.cost {

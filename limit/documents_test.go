@@ -26,7 +26,7 @@ const sdl = `
 		name(is: String, in: In, list: [[[Int]]]): String!
 		names: [String!]!
 		items: [Query!]!
-		page(first: Int, last: Int, filter: In): Page!
+		page(first: Int, last: Int, query: String, filter: In): Page!
 		small(first: Int = 3): Page!
 		nodes(ids: [ID!], first: Int): [Query!]!
 		thing: Thing!
