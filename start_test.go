@@ -50,8 +50,7 @@ func TestAStartThatFailsHasWrittenNothing(t *testing.T) {
 // A start has its port before it has its schema. Who comes in between is not sent away.
 func TestWhoConnectsDuringTheStartIsAnsweredAfterIt(t *testing.T) {
 	t.Parallel()
-	url := databasetest.URL(t, "sqlite")
-	output(t, "migrate", "--database", url)
+	url := databasetest.With(t, "sqlite", databasetest.Nothing)
 	db := databasetest.Open(t, url)
 	release := lockUser42(t, db) // so that the demo data have to wait
 	address := freeAddress(t)
@@ -110,8 +109,8 @@ func TestATableThatWouldLoseItsRowsIsRefusedAtTheStartAndNotReady(t *testing.T) 
 			damage, mend = "ALTER TABLE session_operations SET UNLOGGED", "ALTER TABLE session_operations SET LOGGED"
 		}
 		t.Parallel()
-		url := databasetest.URL(t, kind)
-		s := start(t, "--database", url, "--migrate")
+		url := databasetest.With(t, kind, databasetest.Nothing)
+		s := start(t, "--database", url)
 		db := databasetest.Open(t, url)
 		if err := db.Write.Exec(damage).Error; err != nil {
 			t.Fatal(err)
@@ -134,8 +133,7 @@ func TestATableThatWouldLoseItsRowsIsRefusedAtTheStartAndNotReady(t *testing.T) 
 
 func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 	t.Parallel()
-	databasetest.EachURL(t, func(t *testing.T, url string) {
-		output(t, "migrate", "--database", url)
+	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
 		db := databasetest.Open(t, url)
 		for _, statement := range []string{
 			"DELETE FROM goose_db_version WHERE version_id = 7", // the last one, which may run again
@@ -161,8 +159,8 @@ func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 func TestTheLogWarnsOfADatabaseThatMayLoseWhatItAcknowledges(t *testing.T) {
 	t.Parallel()
 	databasetest.EachKind(t, func(t *testing.T, kind string) {
-		url := databasetest.URL(t, kind)
-		s := start(t, "--database", url, "--migrate")
+		url := databasetest.With(t, kind, databasetest.Nothing)
+		s := start(t, "--database", url)
 		if strings.Contains(s.log.String(), "WARN") {
 			t.Errorf("logged: %s", &s.log)
 		}
