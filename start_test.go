@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,8 +178,16 @@ func TestTheLogWarnsOfADatabaseThatMayLoseWhatItAcknowledges(t *testing.T) {
 	})
 }
 
+// TestMigrateCompletesWhatWasKilledAtAnyMoment kills it at 8 moments, or at as many as ROLLCALL_TEST_KILLS says.
 func TestMigrateCompletesWhatWasKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
+	moments := 8
+	if s := os.Getenv("ROLLCALL_TEST_KILLS"); s != "" {
+		var err error
+		if moments, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	program := built(t)
 	migrateFor := func(url string, limit time.Duration) (took time.Duration) {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -197,18 +206,17 @@ func TestMigrateCompletesWhatWasKilledAtAnyMoment(t *testing.T) {
 	}
 	whole := databasetest.URL(t, "sqlite")
 	took, want := migrateFor(whole, patience), schema(whole)
-	const moments = 40
 	within := 0
 	for i := range moments {
 		url := databasetest.URL(t, "sqlite")
-		migrateFor(url, took*time.Duration(i+1)/moments)
+		migrateFor(url, took*time.Duration(i+1)/time.Duration(moments))
 		switch text := output(t, "migrate", "--database", url); {
 		case strings.Contains(text, "applied: 0"):
 		default:
 			within++
 		}
 		if got := schema(url); got != want {
-			t.Errorf("killed after %s: %s\nwant: %s", took*time.Duration(i+1)/moments, got, want)
+			t.Errorf("killed after %s: %s\nwant: %s", took*time.Duration(i+1)/time.Duration(moments), got, want)
 		}
 	}
 	if within < moments/4 {

@@ -35,16 +35,18 @@ type directory struct {
 	log *bytes.Buffer
 }
 
-// onEveryDatabase runs fn with the API over an empty directory.
+// onEveryDatabase runs fn with the API over an empty directory, on all databases at once: most of the time a test waits for its server.
 func onEveryDatabase(t *testing.T, fn func(t *testing.T, d *directory)) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		t.Parallel()
 		fn(t, newDirectory(t, db))
 	})
 }
 
-// onDemoData runs fn with the API over the demo data.
+// onDemoData is onEveryDatabase over the demo data.
 func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
 	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+		t.Parallel()
 		fn(t, newDirectory(t, db))
 	})
 }
