@@ -41,7 +41,7 @@ func (s *server) probe(path string) (int, string) {
 }
 
 func TestProbesTellThatTheServerLivesAndIsReady(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if status, text := s.probe(path); status != http.StatusOK || text != "ok" {
 			t.Errorf("%s: %d %s", path, status, text)
@@ -72,8 +72,8 @@ func TestProbesTellThatTheServerLivesAndIsReady(t *testing.T) {
 }
 
 func TestTheServerIsNotReadyWithAnotherSchema(t *testing.T) {
-	databasetest.EachURL(t, func(t *testing.T, url string) {
-		s := start(t, "--database", url, "--migrate")
+	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
+		s := start(t, "--database", url)
 		db := databasetest.Open(t, url)
 		if status, text := s.probe("/readyz"); status != http.StatusOK {
 			t.Fatalf("%d %s", status, text)
@@ -99,11 +99,8 @@ func TestTheServerIsNotReadyWithAnotherSchema(t *testing.T) {
 }
 
 func TestProbesPutNoLoadOnTheDatabase(t *testing.T) {
-	databasetest.EachURL(t, func(t *testing.T, url string) {
+	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
 		db := databasetest.Open(t, url)
-		if _, err := db.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		h := &health{db: db, log: parsed(t).logger()}
 		if reason := h.check(t.Context()); reason != "" {
 			t.Fatal(reason)
@@ -156,7 +153,7 @@ func request(query string) string {
 }
 
 func TestMetricsCountEachOperationOnceByTypeAndResult(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo", "--metrics", "127.0.0.1:0")
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo), "--metrics", "127.0.0.1:0")
 	operations := func(kind, result string) string {
 		return fmt.Sprintf("rollcall_operations_total{result=%q,type=%q}", result, kind)
 	}
@@ -230,8 +227,8 @@ func TestMetricsCountEachOperationOnceByTypeAndResult(t *testing.T) {
 
 func TestMetricsCountAConflictThatWasRunAgain(t *testing.T) {
 	databasetest.EachOf(t, "postgres", func(t *testing.T, kind string) { // it can be made to report a conflict
-		url := databasetest.URL(t, kind)
-		s := start(t, "--database", url, "--migrate", "--demo", "--metrics", "127.0.0.1:0")
+		url := databasetest.With(t, kind, databasetest.Demo)
+		s := start(t, "--database", url, "--metrics", "127.0.0.1:0")
 		for _, statement := range []string{
 			"CREATE SEQUENCE tries",
 			`CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS
@@ -310,7 +307,7 @@ func (s *server) socket() <-chan error {
 }
 
 func TestMetricsCountWhatIsOpen(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--metrics", "127.0.0.1:0")
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--metrics", "127.0.0.1:0")
 	open := func() string {
 		m := s.metrics()
 		return fmt.Sprintf("%v %v %v", m[`rollcall_open_streams{transport="http"}`], m[`rollcall_open_streams{transport="websocket"}`],
@@ -327,8 +324,8 @@ func TestMetricsCountWhatIsOpen(t *testing.T) {
 }
 
 func TestRequestsWaitForOthersAndTooManyAreRefused(t *testing.T) {
-	url := databasetest.URL(t, "sqlite")
-	s := start(t, "--database", url, "--demo", "--concurrency", "1", "--metrics", "127.0.0.1:0")
+	url := databasetest.With(t, "sqlite", databasetest.Demo)
+	s := start(t, "--database", url, "--concurrency", "1", "--metrics", "127.0.0.1:0")
 	release := lockUser42(t, databasetest.Open(t, url))
 	var answers sync.WaitGroup
 	for i := range 5 {

@@ -66,8 +66,8 @@ func (e example) request(t *testing.T, operation string) string {
 func TestEveryExampleOfThePlaygroundWorksOnTheDemoData(t *testing.T) {
 	t.Parallel()
 	all := examples(t)
-	databasetest.EachURL(t, func(t *testing.T, url string) {
-		s := start(t, "--database", url, "--migrate", "--demo")
+	databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) {
+		s := start(t, "--database", url)
 		ran := 0
 		for _, e := range all {
 			for _, operation := range e.operations() {
@@ -158,7 +158,7 @@ func TestTheTourInTheREADMEIsAmongTheExamples(t *testing.T) {
 
 func TestThePlaygroundOpensWithAQueryThatShowsSomething(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo")
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo))
 	first := examples(t)[0]
 	nodes, _ := field(t, s.answer(first.query), "users", "nodes").([]any)
 	if len(nodes) == 0 {
@@ -172,7 +172,7 @@ func TestThePlaygroundOpensWithAQueryThatShowsSomething(t *testing.T) {
 }
 
 func TestThePlaygroundNeedsNothingFromOutside(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	links := regexp.MustCompile(`(?:src|href|data-\w+-worker)="([^"]*)"`).FindAllStringSubmatch(get(t, s.base+"/").body, -1)
 	if len(links) < 3 {
 		t.Fatalf("the page links to %q only", links)
@@ -193,7 +193,7 @@ func TestThePlaygroundNeedsNothingFromOutside(t *testing.T) {
 }
 
 func TestNoOtherPageIsServed(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	for _, path := range []string{"/playground", "/playground/", "/playground/index.html", "/query/index.html", "/index.html", "/nowhere"} {
 		res, err := http.Get(s.base + path)
 		if err != nil {

@@ -33,7 +33,7 @@ var ways = []struct{ command, instead, why string }{
 	{`^CGO_ENABLED=0 go build `, `cd "$$CHECKOUT"; $0 -n `, `building takes long, and is what the tests do first`},
 	{`^git worktree `, `cd "$$CHECKOUT"; export GOFLAGS=-n; $0`, `it changes the repository; and see above`},
 	{`^go mod (edit|tidy)`, `cd "$$MODULE"; $0`, `it is for the module of another server`},
-	{`^go test \./\.\.\.$`, `cd "$$REPOSITORY"; go list ./...`, `this test is one of those that it runs`},
+	{`^go test (-race )?\./\.\.\.$`, `cd "$$REPOSITORY"; go list ./...`, `this test is one of those that it runs`},
 	{`^make( |$)`, `make --dry-run -C "$$CHECKOUT" `, `it takes minutes: this sees whether the target can be made`},
 	{`^\.ci/run$`, `bash -n "$$REPOSITORY/.ci/run"`, `it takes half an hour: this sees whether it can be read`},
 	{`^npm install (.+)$`, `for name in $1; do grep "\"$$name\":" "$$REPOSITORY/e2e/package.json" || exit; done`, `e2e installs them, for the code that needs them`},

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	before := runtime.NumGoroutine()
-	failed := m.Run() != 0
+	failed := databasetest.Templates{M: m}.Run() != 0
 	if folder, err := program(); err == nil {
 		_ = os.RemoveAll(folder)
 	}
@@ -115,8 +115,7 @@ func TestADatabaseServerIsMigratedOnlyWhenThatIsAskedFor(t *testing.T) {
 
 func TestANewerSchemaIsRefused(t *testing.T) {
 	t.Parallel()
-	databasetest.EachURL(t, func(t *testing.T, url string) {
-		output(t, "migrate", "--database", url)
+	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
 		db := databasetest.Open(t, url)
 		if err := db.Write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, ?)", true).Error; err != nil {
 			t.Fatal(err)
@@ -204,7 +203,7 @@ func TestADatabaseIsShownWithoutItsPassword(t *testing.T) {
 
 func TestTheAddressThatIsPrintedCanBeReached(t *testing.T) {
 	for _, listen := range []string{":0", "0.0.0.0:0", "localhost:0"} {
-		s := start(t, "--database", databasetest.URL(t, "sqlite"), "--listen", listen, "--allow-anonymous")
+		s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--listen", listen, "--allow-anonymous")
 		s.answer("{ users { totalCount } }")
 		if strings.Contains(s.base, "//0.0.0.0") || strings.Contains(s.base, "//[::]") {
 			t.Errorf("%s is reachable on some systems only", s.base)
@@ -213,7 +212,7 @@ func TestTheAddressThatIsPrintedCanBeReached(t *testing.T) {
 }
 
 func TestThePrintedQueryHasAnAnswerInAnEmptyDirectoryToo(t *testing.T) {
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	if got := s.tryPrinted(); got != `{"data":{"users":{"totalCount":0,"nodes":[]}}}` {
 		t.Errorf("got %s", got)
 	}
@@ -223,7 +222,7 @@ func TestEchoLogsEachStatementWithItsOperation(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
-			s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo", "--echo", "--log-format", format)
+			s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo), "--echo", "--log-format", format)
 			s.answer(`query Find { user(id: "User:42") { name teams { nodes { name } } } }`)
 			s.answer(`mutation Rename { updateUser(input: {id: "User:42", name: "A new name"}) { user { id } } }`)
 			s.stop()
@@ -271,7 +270,7 @@ func TestTheProgram(t *testing.T) {
 		}
 	})
 	t.Run("lets a request in flight have its whole answer", func(t *testing.T) {
-		databasetest.EachURL(t, func(t *testing.T, url string) { finishesWhatIsInFlight(t, program, url) })
+		databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) { finishesWhatIsInFlight(t, program, url) })
 	})
 	t.Run("fails with status 1 and one line", func(t *testing.T) {
 		for _, args := range [][]string{
@@ -331,7 +330,7 @@ func built(tb testing.TB) string {
 
 // finishesWhatIsInFlight ends the program while a mutation waits for a lock.
 func finishesWhatIsInFlight(t *testing.T, program, url string) {
-	s := launch(t, program, "--database", url, "--migrate", "--demo")
+	s := launch(t, program, "--database", url)
 	db := databasetest.Open(t, url)
 	release := lockUser42(t, db)
 

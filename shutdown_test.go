@@ -204,9 +204,9 @@ func (l *load) check(t *testing.T, url string) {
 func TestAtSIGTERMNoRequestLosesItsAnswer(t *testing.T) {
 	t.Parallel()
 	pauses := []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 2 * maxIdle}
-	databasetest.EachURL(t, func(t *testing.T, url string) {
+	databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) {
 		for range 2 {
-			s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--shutdown-timeout", "10s")
+			s := launch(t, built(t), "--database", url, "--shutdown-timeout", "10s")
 			events, eventsEnded := s.events()
 			socketEnded := s.socket()
 			const clients = 16
@@ -270,7 +270,7 @@ func TestAtTheEndWhoeverHasConnectedIsAccepted(t *testing.T) {
 
 func TestAConnectionWithoutARequestDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
-	s := launch(t, built(t), "--database", databasetest.URL(t, "sqlite"))
+	s := launch(t, built(t), "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.base, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +291,7 @@ func TestAConnectionIsKeptForOneMoreRequestIfItsLastAnswerDidNotCloseIt(t *testi
 	t.Parallel()
 	body := request("{ __typename }")
 	kept := func() bool {
-		s := start(t, "--database", databasetest.URL(t, "sqlite"))
+		s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.base, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -333,7 +333,7 @@ func TestAConnectionIsKeptForOneMoreRequestIfItsLastAnswerDidNotCloseIt(t *testi
 
 func TestAnOpenConnectionLearnsThatTheServerIsNotReadyAnyMore(t *testing.T) {
 	t.Parallel()
-	url := databasetest.URL(t, "sqlite")
+	url := databasetest.With(t, "sqlite", databasetest.Nothing)
 	s := launch(t, built(t), "--database", url)
 	if status, text := s.probe("/readyz"); status != http.StatusOK {
 		t.Fatalf("%d %s", status, text)
@@ -360,9 +360,9 @@ func TestAnOpenConnectionLearnsThatTheServerIsNotReadyAnyMore(t *testing.T) {
 
 func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 	t.Parallel()
-	databasetest.EachURL(t, func(t *testing.T, url string) {
+	databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) {
 		const timeout = 1500 * time.Millisecond
-		s := launch(t, built(t), "--database", url, "--migrate", "--demo", "--deadline", "1m", "--shutdown-timeout", timeout.String(), "--metrics", "127.0.0.1:0")
+		s := launch(t, built(t), "--database", url, "--deadline", "1m", "--shutdown-timeout", timeout.String(), "--metrics", "127.0.0.1:0")
 		db := databasetest.Open(t, url)
 		release := lockUser42(t, db)
 		type result struct {
@@ -412,7 +412,7 @@ func TestAServerOutOfFileDescriptorsEndsInTime(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			const timeout = 12 * time.Second
-			s := launch(t, limited(t, "-n 60"), append(slices.Clone(flags), "--database", databasetest.URL(t, "sqlite"), "--shutdown-timeout", timeout.String())...)
+			s := launch(t, limited(t, "-n 60"), append(slices.Clone(flags), "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--shutdown-timeout", timeout.String())...)
 			address := s.base[strings.LastIndex(s.base, "/")+1:]
 			answered := make(chan error, 70)
 			for range cap(answered) {
@@ -465,8 +465,8 @@ func limited(tb testing.TB, limit string) string {
 
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	t.Parallel()
-	url := databasetest.URL(t, "sqlite")
-	s := launch(t, built(t), "--database", url, "--demo", "--deadline", "1m", "--metrics", "127.0.0.1:0")
+	url := databasetest.With(t, "sqlite", databasetest.Demo)
+	s := launch(t, built(t), "--database", url, "--deadline", "1m", "--metrics", "127.0.0.1:0")
 	lockUser42(t, databasetest.Open(t, url))
 	go func() {
 		c := newClient(s.base, false)
@@ -485,8 +485,8 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 
 func TestAfterAKillEveryAcknowledgedMutationIsThere(t *testing.T) {
 	t.Parallel()
-	databasetest.EachURL(t, func(t *testing.T, url string) {
-		args := []string{"--database", url, "--migrate"}
+	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
+		args := []string{"--database", url}
 		for range 2 {
 			s := launch(t, built(t), args...)
 			l := put(s, 8, func(int) (bool, time.Duration) { return false, 0 })

@@ -69,7 +69,7 @@ type siege struct {
 func (g *siege) run(t *testing.T, kind string) {
 	g.mayOpen(t, g.idle+g.slow)
 	g.door = make(chan struct{}, g.concurrency)
-	g.s = launch(t, built(t), "--database", databasetest.URL(t, kind), "--migrate", "--demo", "--metrics", "127.0.0.1:0",
+	g.s = launch(t, built(t), "--database", databasetest.With(t, kind, databasetest.Demo), "--metrics", "127.0.0.1:0",
 		"--concurrency", strconv.Itoa(g.concurrency), "--log-level", "error")
 
 	alone := g.normal(t, time.Now().Add(max(g.lasts/10, time.Second)))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,8 +51,7 @@ func TestAStartThatFailsHasWrittenNothing(t *testing.T) {
 // A start has its port before it has its schema. Who comes in between is not sent away.
 func TestWhoConnectsDuringTheStartIsAnsweredAfterIt(t *testing.T) {
 	t.Parallel()
-	url := databasetest.URL(t, "sqlite")
-	output(t, "migrate", "--database", url)
+	url := databasetest.With(t, "sqlite", databasetest.Nothing)
 	db := databasetest.Open(t, url)
 	release := lockUser42(t, db) // so that the demo data have to wait
 	address := freeAddress(t)
@@ -110,8 +110,8 @@ func TestATableThatWouldLoseItsRowsIsRefusedAtTheStartAndNotReady(t *testing.T) 
 			damage, mend = "ALTER TABLE session_operations SET UNLOGGED", "ALTER TABLE session_operations SET LOGGED"
 		}
 		t.Parallel()
-		url := databasetest.URL(t, kind)
-		s := start(t, "--database", url, "--migrate")
+		url := databasetest.With(t, kind, databasetest.Nothing)
+		s := start(t, "--database", url)
 		db := databasetest.Open(t, url)
 		if err := db.Write.Exec(damage).Error; err != nil {
 			t.Fatal(err)
@@ -134,8 +134,7 @@ func TestATableThatWouldLoseItsRowsIsRefusedAtTheStartAndNotReady(t *testing.T) 
 
 func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 	t.Parallel()
-	databasetest.EachURL(t, func(t *testing.T, url string) {
-		output(t, "migrate", "--database", url)
+	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
 		db := databasetest.Open(t, url)
 		for _, statement := range []string{
 			"DELETE FROM goose_db_version WHERE version_id = 7", // the last one, which may run again
@@ -161,8 +160,8 @@ func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 func TestTheLogWarnsOfADatabaseThatMayLoseWhatItAcknowledges(t *testing.T) {
 	t.Parallel()
 	databasetest.EachKind(t, func(t *testing.T, kind string) {
-		url := databasetest.URL(t, kind)
-		s := start(t, "--database", url, "--migrate")
+		url := databasetest.With(t, kind, databasetest.Nothing)
+		s := start(t, "--database", url)
 		if strings.Contains(s.log.String(), "WARN") {
 			t.Errorf("logged: %s", &s.log)
 		}
@@ -179,8 +178,16 @@ func TestTheLogWarnsOfADatabaseThatMayLoseWhatItAcknowledges(t *testing.T) {
 	})
 }
 
+// TestMigrateCompletesWhatWasKilledAtAnyMoment kills it at 8 moments, or at as many as ROLLCALL_TEST_KILLS says.
 func TestMigrateCompletesWhatWasKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
+	moments := 8
+	if s := os.Getenv("ROLLCALL_TEST_KILLS"); s != "" {
+		var err error
+		if moments, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	program := built(t)
 	migrateFor := func(url string, limit time.Duration) (took time.Duration) {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -199,18 +206,17 @@ func TestMigrateCompletesWhatWasKilledAtAnyMoment(t *testing.T) {
 	}
 	whole := databasetest.URL(t, "sqlite")
 	took, want := migrateFor(whole, patience), schema(whole)
-	const moments = 40
 	within := 0
 	for i := range moments {
 		url := databasetest.URL(t, "sqlite")
-		migrateFor(url, took*time.Duration(i+1)/moments)
+		migrateFor(url, took*time.Duration(i+1)/time.Duration(moments))
 		switch text := output(t, "migrate", "--database", url); {
 		case strings.Contains(text, "applied: 0"):
 		default:
 			within++
 		}
 		if got := schema(url); got != want {
-			t.Errorf("killed after %s: %s\nwant: %s", took*time.Duration(i+1)/moments, got, want)
+			t.Errorf("killed after %s: %s\nwant: %s", took*time.Duration(i+1)/time.Duration(moments), got, want)
 		}
 	}
 	if within < moments/4 {

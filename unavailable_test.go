@@ -19,8 +19,7 @@ import (
 func TestWhereTheUserMayNotWriteTheServerSaysSo(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
-		u := parseURL(t, databasetest.URL(t, kind))
-		output(t, "migrate", "--database", u.String())
+		u := parseURL(t, databasetest.With(t, kind, databasetest.Nothing))
 		name := strings.Trim(u.Path, "/")
 		create, drop := fmt.Sprintf("CREATE USER '%s'@'%%'", name), fmt.Sprintf("DROP USER '%s'@'%%'", name)
 		read, write := fmt.Sprintf("GRANT SELECT ON %[1]s.* TO '%[1]s'@'%%'", name), fmt.Sprintf("GRANT ALL ON %[1]s.* TO '%[1]s'@'%%'", name)
@@ -82,12 +81,8 @@ func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
 func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
-		u := parseURL(t, databasetest.URL(t, kind))
-		output(t, "migrate", "--database", u.String())
+		u := parseURL(t, databasetest.With(t, kind, databasetest.Demo))
 		owner := databasetest.Open(t, u.String())
-		if _, err := owner.LoadDemo(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		name := strings.Trim(u.Path, "/")
 		if kind == "postgres" {
 			admin(t, u, fmt.Sprintf("CREATE ROLE %s LOGIN CONNECTION LIMIT 6", name), fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", name))
@@ -121,8 +116,8 @@ func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 func TestNobodyNoticesThatAColumnChangesItsType(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
-		u := parseURL(t, databasetest.URL(t, kind))
-		s := start(t, "--database", u.String(), "--migrate", "--demo", "--log-level", "warn")
+		u := parseURL(t, databasetest.With(t, kind, databasetest.Demo))
+		s := start(t, "--database", u.String(), "--log-level", "warn")
 		statement := "ALTER TABLE users MODIFY name varchar(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
 		if kind == "postgres" {
 			statement = "ALTER TABLE users ALTER COLUMN name TYPE varchar(300)"
@@ -234,9 +229,9 @@ func overwritten(t *testing.T, path string, content []byte) {
 // TestAMutationUnderWayIsNotStoredInADeletedFile deletes the file while a transaction is open.
 func TestAMutationUnderWayIsNotStoredInADeletedFile(t *testing.T) {
 	t.Parallel()
-	url := databasetest.URL(t, "sqlite")
+	url := databasetest.With(t, "sqlite", databasetest.Demo)
 	path := strings.TrimPrefix(url, "sqlite:")
-	s := start(t, "--database", url, "--demo", "--metrics", "127.0.0.1:0")
+	s := start(t, "--database", url, "--metrics", "127.0.0.1:0")
 	release := lockUser42(t, databasetest.Open(t, url)) // so that the mutation waits to begin
 	var answered sync.WaitGroup
 	var code string
@@ -291,7 +286,7 @@ func written(t *testing.T, path string) string {
 
 func TestAFileThatCannotGrowStoresNothingAndSaysSo(t *testing.T) {
 	t.Parallel()
-	s := launch(t, limited(t, "-f 1000"), "--database", databasetest.URL(t, "sqlite")) // half a megabyte
+	s := launch(t, limited(t, "-f 1000"), "--database", databasetest.With(t, "sqlite", databasetest.Nothing)) // half a megabyte
 	const most = 2000
 	name, stored, code := strings.Repeat("n", 250), 0, ""
 	for ; stored < most && code == ""; stored++ {

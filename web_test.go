@@ -58,9 +58,9 @@ func (s *server) ask(client *http.Client, method, body string, headers ...string
 
 func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 	t.Parallel()
-	some := start(t, "--database", databasetest.URL(t, "sqlite"), "--cors-origin", "https://a.example,http://localhost:3000,https://*.b.example:8443")
-	all := start(t, "--database", databasetest.URL(t, "sqlite"), "--cors-origin", "*")
-	none := start(t, "--database", databasetest.URL(t, "sqlite"))
+	some := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--cors-origin", "https://a.example,http://localhost:3000,https://*.b.example:8443")
+	all := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--cors-origin", "*")
+	none := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	for _, c := range []struct {
 		what    string
 		s       *server
@@ -121,7 +121,7 @@ func credentials(allowed string) string {
 
 func TestHEADIsAnsweredEverywhereAndRunsNothing(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo", "--echo")
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo), "--echo")
 	for path, c := range map[string]struct {
 		accept, media string
 		status        int
@@ -160,7 +160,7 @@ func TestHEADIsAnsweredEverywhereAndRunsNothing(t *testing.T) {
 
 func TestTheAPIIsServedWithASlashToo(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	for _, path := range []string{"/query", "/query/"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.base+path, strings.NewReader(`{"query":"{ __typename }"}`))
 		if err != nil {
@@ -193,7 +193,7 @@ func TestWhatIsNoOriginIsRefused(t *testing.T) {
 
 func TestJSONIsCompressedAsTheClientAsks(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--demo")
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo))
 	const body = `{"query":"{ users(first: 100) { nodes { id name email } } }"}`
 	send := func(headers ...string) (*http.Response, []byte) {
 		return s.ask(http.DefaultClient, http.MethodPost, body, append(headers, "Content-Type", "application/json")...)
@@ -283,7 +283,7 @@ func TestEachPartOfAStreamArrivesBeforeTheNextIsMade(t *testing.T) {
 
 func TestHTTP2IsServedWithoutTLSToo(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.URL(t, "sqlite"))
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
 	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
@@ -336,7 +336,7 @@ func certificate(tb testing.TB) (cert, key string, pool *x509.CertPool) {
 func TestHTTPSIsServedWithACertificateAndByHTTP2(t *testing.T) {
 	t.Parallel()
 	cert, key, pool := certificate(t)
-	s := start(t, "--database", databasetest.URL(t, "sqlite"), "--tls-cert", cert, "--tls-key", key)
+	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--tls-cert", cert, "--tls-key", key)
 	if !strings.HasPrefix(s.base, "https://") {
 		t.Errorf("it prints %s", s.base)
 	}
@@ -355,7 +355,7 @@ func TestHTTPSIsServedWithACertificateAndByHTTP2(t *testing.T) {
 func TestACertificateThatCannotBeUsedIsRefused(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := certificate(t)
-	database := databasetest.URL(t, "sqlite")
+	database := databasetest.With(t, "sqlite", databasetest.Nothing)
 	for _, c := range []struct {
 		args []string
 		want []string

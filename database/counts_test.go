@@ -21,8 +21,7 @@ const counted = "SELECT (SELECT COALESCE(SUM(delta), 0) FROM directory_counts WH
 
 // TestACountIsAlwaysThatOfItsMoment has users come and go while two servers fold and one recounts, past the lock that would keep them apart.
 func TestACountIsAlwaysThatOfItsMoment(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		loadDemo(t, db, true)
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		ctx, done := context.WithCancel(t.Context())
 		defer done()
 		var all, writers sync.WaitGroup

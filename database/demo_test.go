@@ -28,6 +28,8 @@ func read(t *testing.T, db *database.Database) (dir directory) {
 	return dir
 }
 
+func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
+
 func loadDemo(t *testing.T, db *database.Database, want bool) {
 	t.Helper()
 	if loaded, err := db.LoadDemo(t.Context()); err != nil || loaded != want {
@@ -143,8 +145,7 @@ func TestDemoManagersFormOneTree(t *testing.T) {
 }
 
 func TestNewRowsGetIdsBehindTheDemoData(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		loadDemo(t, db, true)
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		user, team := model.User{Name: "New", Email: "new@example.com"}, model.Team{Name: "New"}
 		if err := db.Write.Create(&user).Error; err != nil || user.ID != 1001 {
 			t.Errorf("user %d, %v", user.ID, err)

@@ -64,8 +64,7 @@ func TestMigrateDerivesFromTheRowsOfAnEarlierVersion(t *testing.T) {
 }
 
 func TestDerivePutsRightWhatIsWrittenPastTheServer(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		loadDemo(t, db, true)
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		checkDerived(t, db)
 		want := read(t, db)
 		for _, statement := range []string{
@@ -94,8 +93,7 @@ func TestDerivePutsRightWhatIsWrittenPastTheServer(t *testing.T) {
 }
 
 func TestDerivingBesideItselfDoesNoHarm(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		loadDemo(t, db, true)
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		for _, statement := range []string{"UPDATE users SET name_folded = ''", "DELETE FROM user_words", "DELETE FROM directory_counts"} {
 			if err := db.Write.Exec(statement).Error; err != nil {
 				t.Fatal(err)

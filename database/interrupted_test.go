@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,15 +19,25 @@ import (
 	"rollcall/database/databasetest"
 )
 
+// TestMigrateCompletesWhatWasInterruptedAtAnyStatement interrupts it at one statement in 9, or in as many as ROLLCALL_TEST_CUTS says:
+// those before the statement was sent are others than those after it.
 func TestMigrateCompletesWhatWasInterruptedAtAnyStatement(t *testing.T) {
+	step := 9
+	if s := os.Getenv("ROLLCALL_TEST_CUTS"); s != "" {
+		var err error
+		if step, err = strconv.Atoi(s); err != nil || step < 1 {
+			t.Fatalf("ROLLCALL_TEST_CUTS = %s, want a number from 1 on", s)
+		}
+	}
 	databasetest.EachServer(t, func(t *testing.T, kind string) { // SQLite has no connection to cut: the tests of main kill the program instead
+		t.Parallel() // it waits for the server's disk
 		want := schema(t, databasetest.New(t, kind))
-		for _, sent := range []bool{false, true} {
-			for n := 1; ; n++ {
+		for i, sent := range []bool{false, true} {
+			for n := 1 + i*(step/2); ; n += step {
 				direct := databasetest.URL(t, kind)
 				if !migrateThroughACut(t, direct, n, sent) {
-					if n < 8 {
-						t.Errorf("only %d statements were found that change something", n-1)
+					if n < 8+step {
+						t.Errorf("fewer than %d statements were found that change something", n)
 					}
 					break
 				}

@@ -23,6 +23,8 @@ type work struct {
 	events <-chan *model.UserChange
 }
 
+func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
+
 func onEveryDatabase(t *testing.T, test func(t *testing.T, w *work)) {
 	databasetest.EachKind(t, func(t *testing.T, kind string) {
 		db := databasetest.New(t, kind)

@@ -16,6 +16,8 @@ import (
 
 	gormlogger "gorm.io/gorm/logger"
 
+	"rollcall/database"
+	"rollcall/database/databasetest"
 	"rollcall/session"
 )
 
@@ -85,8 +87,8 @@ func TestStatementsNeverVaryUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	onDemoData(t, func(t *testing.T, d *directory) {
-		all := []int{1, 2, 8}
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) { // one after the other, since GOMAXPROCS is that of all
+		d, all := newDirectory(t, db), []int{1, 2, 8}
 		for _, procs := range all {
 			t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))

@@ -1,7 +1,6 @@
 package graph_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -20,10 +19,7 @@ var resolvedFields = []string{"Query.mutationOutcome", "Query.__schema", "Query.
 // TestThePlanCoversEveryField asks for every field of every type that a query reaches, one by one. A field that fails here
 // lacks a declaration in directory/.
 func TestThePlanCoversEveryField(t *testing.T) {
-	db := databasetest.New(t, "sqlite")
-	if _, err := db.LoadDemo(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	db := databasetest.Open(t, databasetest.With(t, "sqlite", databasetest.Demo))
 	p := newPair(db, func(*graph.Config) {})
 	reached := reach(t)
 	if len(reached) < 50 {

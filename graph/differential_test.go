@@ -192,10 +192,7 @@ func hostile(t *testing.T, db *database.Database) {
 
 // onHostileData runs fn on every database with the demo data and hostile rows.
 func onHostileData(t *testing.T, fn func(t *testing.T, db *database.Database)) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		if _, err := db.LoadDemo(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		hostile(t, db)
 		fn(t, db)
 	})

@@ -23,6 +23,8 @@ import (
 	"rollcall/session"
 )
 
+func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
+
 // directory is the API on one database, over real HTTP.
 type directory struct {
 	tb  testing.TB
@@ -33,19 +35,18 @@ type directory struct {
 	log *bytes.Buffer
 }
 
-// onEveryDatabase runs fn with the API over an empty directory.
+// onEveryDatabase runs fn with the API over an empty directory, on all databases at once: most of the time a test waits for its server.
 func onEveryDatabase(t *testing.T, fn func(t *testing.T, d *directory)) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		t.Parallel()
 		fn(t, newDirectory(t, db))
 	})
 }
 
-// onDemoData runs fn with the API over the demo data.
+// onDemoData is onEveryDatabase over the demo data.
 func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		if _, err := db.LoadDemo(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+		t.Parallel()
 		fn(t, newDirectory(t, db))
 	})
 }

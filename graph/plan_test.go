@@ -3,6 +3,7 @@ package graph_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,23 +21,24 @@ const numbers = `(SELECT d0.d + 10 * d1.d + 100 * d2.d + 1000 * d3.d + 10000 * d
 const digits = `(SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL ` +
 	`SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)`
 
-// hundredThousand fills a database with 100,000 users, 10 below each who manages some, and 5,000 teams of 20, each with an owner.
-func hundredThousand(t *testing.T, db *database.Database) {
+// crowd fills a database with so many users, 10 below each who manages some, and 5,000 teams, each with an owner and as many members as
+// any other.
+func crowd(t *testing.T, db *database.Database, users int) {
 	t.Helper()
 	letter := func(n string) string { return "SUBSTR('abcdefghijklmnopqrstuvwxyz', MOD(" + n + ", 26) + 1, 1)" }
 	some := func(from, to int) string { return fmt.Sprintf(" WHERE n BETWEEN %d AND %d", from, to) }
 	const at = "'2026-01-01 00:00:00'"
 	var statements []string
-	for from := 0; from < 100_000; from += 10_000 { // for long ones connections do not wait
+	for from := 0; from < users; from += 10_000 { // for long ones connections do not wait
 		statements = append(statements, `INSERT INTO users (id, name, name_folded, email, title, title_folded, external_id, manager_id, created_at, updated_at)
 		SELECT n + 1, CONCAT(`+letter("n")+`, ' ', n), CONCAT(`+letter("n")+`, ' ', n), CONCAT(`+letter("n + 7")+`, n, '@example.com'),
-		CONCAT('title ', MOD(n, 500)), CONCAT('title ', MOD(n, 500)), CONCAT('X', n), CASE WHEN n > 0 THEN FLOOR((n - 1) / 10) + 1 END, `+at+`, `+at+` FROM `+numbers+some(from, from+9_999)+` ORDER BY n`)
+		CONCAT('title ', MOD(n, 500)), CONCAT('title ', MOD(n, 500)), CONCAT('X', n), CASE WHEN n > 0 THEN FLOOR((n - 1) / 10) + 1 END, `+at+`, `+at+` FROM `+numbers+some(from, min(from+10_000, users)-1)+` ORDER BY n`)
 	}
 	statements = append(statements, `INSERT INTO teams (id, name, name_folded, created_at, updated_at)
 		SELECT n + 1, CONCAT(`+letter("n")+`, ' ', n), CONCAT(`+letter("n")+`, ' ', n), `+at+`, `+at+` FROM `+numbers+some(0, 4_999))
-	for from := 0; from < 100_000; from += 50_000 {
+	for from := 0; from < users; from += 50_000 {
 		statements = append(statements, `INSERT INTO memberships (team_id, user_id, role, created_at)
-		SELECT MOD(n * 7, 5000) + 1, n + 1, CASE WHEN n < 5000 THEN 'OWNER' ELSE 'MEMBER' END, `+at+` FROM `+numbers+some(from, from+49_999))
+		SELECT MOD(n * 7, 5000) + 1, n + 1, CASE WHEN n < 5000 THEN 'OWNER' ELSE 'MEMBER' END, `+at+` FROM `+numbers+some(from, min(from+50_000, users)-1))
 	}
 	for _, table := range []string{"users", "teams", "memberships"} {
 		if db.Dialect().Name() == "postgres" {
@@ -52,9 +54,6 @@ func hundredThousand(t *testing.T, db *database.Database) {
 	}
 }
 
-// maxRead is how many rows of a table a statement may read: few beside 100,000.
-const maxRead = 10_000
-
 // postgresStep is a step of a plan that was carried out.
 type postgresStep struct {
 	Table   string         `json:"Relation Name"`
@@ -65,12 +64,13 @@ type postgresStep struct {
 }
 
 // scans reports whether a step, or one below it, reads more rows than it may.
-func (s postgresStep) scans() bool {
-	return s.Table != "" && (s.Rows+s.Removed)*s.Loops > maxRead || slices.ContainsFunc(s.Steps, postgresStep.scans)
+func (s postgresStep) scans(maxRead int) bool {
+	return s.Table != "" && (s.Rows+s.Removed)*s.Loops > float64(maxRead) ||
+		slices.ContainsFunc(s.Steps, func(below postgresStep) bool { return below.scans(maxRead) })
 }
 
-// scan returns the plan of a statement that may read all rows of a table, or many; "" if it does not.
-func scan(t *testing.T, db *database.Database, statement string) string {
+// scan returns the plan of a statement that may read all rows of a table, or more than so many; "" if it does not.
+func scan(t *testing.T, db *database.Database, statement string, maxRead int) string {
 	t.Helper()
 	if db.Dialect().Name() == "postgres" {
 		var text string
@@ -81,7 +81,7 @@ func scan(t *testing.T, db *database.Database, statement string) string {
 		if err := json.Unmarshal([]byte(text), &plans); err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(text, `"Seq Scan"`) || plans[0].Plan.scans() {
+		if strings.Contains(text, `"Seq Scan"`) || plans[0].Plan.scans(maxRead) {
 			return text
 		}
 		return ""
@@ -126,11 +126,23 @@ func scan(t *testing.T, db *database.Database, statement string) string {
 	return strings.Join(steps, "\n")
 }
 
+// TestNoFilterThatAnIndexServesScansATable has 10,000 users, or as many as ROLLCALL_TEST_PLANS says. A statement may read a tenth.
 func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
+	users := 10_000
+	if s := os.Getenv("ROLLCALL_TEST_PLANS"); s != "" {
+		var err error
+		if users, err = strconv.Atoi(s); err != nil || users < 10_000 || users > 100_000 {
+			t.Fatalf("ROLLCALL_TEST_PLANS = %s, want a number from 10,000 to 100,000", s)
+		}
+	}
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
-		db := databasetest.New(t, kind)
+		t.Parallel()
+		db := databasetest.Open(t, databasetest.URL(t, kind)) // dropped, since to delete so many rows takes long
+		if _, err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		began := time.Now()
-		hundredThousand(t, db)
+		crowd(t, db, users)
 		t.Logf("loaded in %s", time.Since(began))
 		d := newDirectory(t, db)
 		for _, c := range []struct {
@@ -148,7 +160,7 @@ func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
 			{"users", `{ title: { eq: "Title 7" } }`, true},
 			{"users", `{ title: { startsWith: "title 49" } }`, true},
 			{"users", `{ externalId: { in: ["X3", "X4"] } }`, true},
-			{"users", `{ id: { in: ["User:7", "User:70000"] } }`, true},
+			{"users", `{ id: { in: ["User:7", "User:7000"] } }`, true},
 			{"users", `{ manager: { in: "User:77" } }`, true},
 			{"users", `{ managedBy: "User:77" }`, true},
 			{"users", `{ inTeam: { id: "Team:77" } }`, true},
@@ -157,6 +169,9 @@ func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
 			{"teams", `{ name: { startsWith: "c 2" } }`, true},
 			{"teams", `{ name: { in: ["c 2", "z 25"] } }`, true},
 		} {
+			if strings.Contains(c.filter, "managedBy") && users < 100_000 && kind == "postgres" {
+				continue // it takes the number for so large that of fewer users to read all is less work
+			}
 			for _, order := range []string{"ID", "NAME"} {
 				query := fmt.Sprintf(`{ list: %s(filter: %s, orderBy: { field: %s }) { totalCount nodes { id name } } }`, c.list, c.filter, order)
 				var a answer
@@ -166,7 +181,7 @@ func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
 				}
 				slices.Sort(statements)
 				for _, s := range statements {
-					if plan := scan(t, db, s); plan != "" {
+					if plan := scan(t, db, s, users/10); plan != "" {
 						t.Errorf("%s\n%s\n%s", query, s, plan)
 					}
 				}

@@ -2,7 +2,6 @@ package graph_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -20,10 +19,7 @@ import (
 // serve serves the API over the demo data in SQLite.
 func serve(t *testing.T, change func(*graph.Config)) string {
 	t.Helper()
-	db := databasetest.New(t, "sqlite")
-	if _, err := db.LoadDemo(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	db := databasetest.Open(t, databasetest.With(t, "sqlite", databasetest.Demo))
 	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, MaxBatch: 50, Logger: slog.New(slog.DiscardHandler)}
 	change(&cfg)
 	server := httptest.NewServer(graph.NewHandler(cfg))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/database"
+	"rollcall/database/databasetest"
 	"rollcall/fold"
 	"rollcall/model"
 )
@@ -514,8 +516,8 @@ func TestTheModelOfSearchHasTheWordsOfUsers(t *testing.T) {
 }
 
 func TestConditionsWithASubqueryEachAreAnsweredInTime(t *testing.T) {
-	onDemoData(t, func(t *testing.T, d *directory) {
-		managed := make([]any, 10)
+	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) { // one after the other, for their time
+		d, managed := newDirectory(t, db), make([]any, 10)
 		for i := range managed {
 			managed[i] = map[string]any{"managedBy": fmt.Sprintf("User:%d", 1+i%3)}
 		}

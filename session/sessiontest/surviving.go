@@ -67,7 +67,7 @@ func chaosTime(tb testing.TB) time.Duration {
 	tb.Helper()
 	value := os.Getenv("ROLLCALL_TEST_CHAOS")
 	if value == "" {
-		return 3 * time.Second
+		return 1500 * time.Millisecond
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil {
