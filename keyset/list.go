@@ -25,6 +25,8 @@ type List struct {
 	Few bool
 	// Words is by what its nodes are found; nil: nothing is searched there.
 	Words *Words
+	// Indexed are the columns of a whole table, such as t.name, that an index has, with the ids behind them.
+	Indexed []string
 }
 
 const (
@@ -70,7 +72,7 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 		columns = append(columns, by.key())
 	}
 	if l.Parent == "" {
-		return []Statement{{Text: l.window(key, columns), Args: key.args(nil)}}
+		return []Statement{l.whole(key, columns)}
 	}
 	columns = append(columns, l.Parent+" AS list_parent")
 	one, same := l.window(key, columns), key.args(nil)
@@ -125,7 +127,7 @@ func (l *List) from() string {
 
 // counted returns the list for a statement that counts its rows: without the nodes where no filter needs them, since each row has one.
 func (l *List) counted(key Key) *List {
-	if key.Filter.parts != nil {
+	if key.Filter != (Filter{}) {
 		return l
 	}
 	alone := *l
@@ -253,6 +255,11 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 	}
 }
 
+// kept reports whether the number of a list is kept: that of a whole table.
+func (l *List) kept(key Key) bool {
+	return l.Parent == "" && l.Total != "" && key.Filter == (Filter{}) && !key.Search.given()
+}
+
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
 // id.
 func (l *List) Count(group []Key) []Statement {
@@ -260,7 +267,7 @@ func (l *List) Count(group []Key) []Statement {
 	counted := l.counted(key)
 	from := counted.from()
 	switch {
-	case l.Parent == "" && l.Total != "" && key.Filter.parts == nil:
+	case l.kept(key):
 		return []Statement{{Text: l.Total}}
 	case l.Parent == "":
 		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + counted.where(key, ""), Args: key.places(nil)}}
@@ -278,9 +285,15 @@ func (l *List) Count(group []Key) []Statement {
 // MaxCount is how far CountUpTo counts at most.
 const MaxCount = 10_000
 
-// CountUpTo returns the statements that count the rows of a group of whole lists, but of each at most as many as its limit. They select
-// the number and, if there is one, the parent's id, or 0 where there are no rows. It is for lists without a Tree.
+// CountUpTo returns the statements that count the rows of a group of whole lists, but of each at most as many as its limit, unless the number
+// of all is kept. They select the number and, if there is one, the parent's id, or 0 where there are no rows. It is for lists without a Tree.
 func (l *List) CountUpTo(group []Key, limits []int64) []Statement {
+	switch key := group[0]; {
+	case l.kept(key):
+		return []Statement{{Text: l.Total}}
+	case key.Search.given() && !key.Search.nothing():
+		return []Statement{l.countedUpTo(key, limits[0])}
+	}
 	key := l.searched(group[0])
 	from := l.counted(key).from()
 	if l.Parent == "" {

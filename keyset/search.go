@@ -140,55 +140,96 @@ func (l *List) begun(key Key, columns []string) Statement {
 	return Statement{Text: l.window(key, append(columns, "CONCAT('0', "+name+") AS sort_key")), Args: key.args(nil)}
 }
 
-// matched reads the others. A database begins with the table of which a condition seems to leave the fewest rows, as if all of them were
-// read, and then sorts. So the words that match are gone through in the order of their index, until the window is full, and what else
-// a row has to meet is hidden in a CASE. But where few rows meet one of these conditions, it is begun with those.
+// matched reads the others.
 func (l *List) matched(key Key, columns []string) Statement {
-	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
-	word, others := key.Search.split()
-	filter, values := key.Filter.split()
+	w := l.Words
+	end, _ := successor(key.Search.phrase())
+	words := &List{From: w.Table + " w", ID: "w." + w.Node}
+	on := func(table string) string { return l.ID + " = " + table + "." + w.Node }
 	selected := func(from string) []string {
 		return append(slices.Clone(columns), "CONCAT('1', "+from+".word) AS sort_key")
 	}
-	on := func(table string) string { return l.ID + " = " + table + "." + w.Node }
+	m := l.wordRows(key, "("+w.Name+" < ? OR "+w.Name+" >= ?)", key.Search.phrase(), end)
 	key.Order.By = &Sort{Column: "w.word"}
-
-	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + words.ID + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
-	end, _ := successor(key.Search.phrase())
-	apart := "(" + w.Name + " < ? OR " + w.Name + " >= ?)" // from those that begin with the phrase
-	hidden, args := least+" = w.word", []any{word}
 	few := key
-	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase(), end)
-	var numbers []string
-	var counted []any
-	for _, other := range others {
-		condition, from, end := matches("w", other)
-		hidden, args = hidden+" AND "+least+" < ?", append(args, from, end)
-		few.Filter = few.Filter.And(w.has(words.ID, other))
-		numbers, counted = append(numbers, w.Table+" w WHERE "+condition), append(counted, from, end, fewRows)
-	}
-	one := "SELECT 1 FROM " + l.From + " WHERE " + l.ID + " = " + words.ID + " AND " + apart
-	args = append(args, key.Search.phrase(), end)
-	if filter != "" {
-		one, args = one+" AND "+filter, append(args, values...)
-		few.Filter = few.Filter.And(filter, values...)
-		numbers, counted = append(numbers, l.From+" WHERE "+filter), append(append(counted, values...), fewRows)
-	}
-	key.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND ("+one+") = 1 THEN TRUE END", args...)
+	key.Filter, few.Filter = m.hidden, m.few
 	s := Statement{
 		Text: "SELECT " + strings.Join(selected("page"), ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") page JOIN " + l.From + " ON " + on("page") +
 			" ORDER BY " + strings.ReplaceAll(words.order(key), "w.", "page."),
 		Args: key.args(nil),
 	}
-	if len(numbers) > 0 {
+	if m.count.Text != "" {
 		words.Nodes, words.On = l.From, on("w")
-		for i, of := range numbers {
-			numbers[i] = "SELECT COUNT(*) FROM (SELECT 1 FROM " + of + " LIMIT ?) c"
-		}
-		s.Few = &Few{
-			Count: Statement{Text: strings.Join(numbers, " UNION ALL "), Args: counted}, Below: fewRows,
-			Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)},
-		}
+		s.Few = &Few{Count: m.count, Below: fewRows, Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)}}
 	}
 	return s
+}
+
+// countedUpTo counts what a search finds, up to a limit.
+func (l *List) countedUpTo(key Key, limit int64) Statement {
+	words := &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
+	count := func(filter Filter) Statement {
+		one := Key{Filter: filter}
+		return Statement{Text: "SELECT COUNT(*) FROM (SELECT 1 AS one FROM " + words.from() + words.where(one, "") + " LIMIT ?) AS counted", Args: append(one.places(nil), limit)}
+	}
+	m := l.wordRows(key, "")
+	s := count(m.hidden)
+	if m.count.Text != "" {
+		if key.Filter != (Filter{}) {
+			words.Nodes, words.On = l.From, l.ID+" = "+words.ID
+		}
+		s.Few = &Few{Count: m.count, Below: fewRows, Instead: count(m.few)}
+	}
+	return s
+}
+
+// wordRows is how the rows of a search's words, as w, are found, of each node the one of its least word that begins with the search's
+// decisive one. A database begins with the table of which a condition seems to leave the fewest rows, as if all of them were read. So the
+// words that match are gone through in the order of their index, until there are enough, and what else a row has to meet is hidden in a
+// CASE. But where few rows meet one of these conditions, it is begun with those.
+type wordRows struct {
+	hidden, few Filter
+	count       Statement // that tells which; without a text: hidden
+}
+
+// wordRows returns them for a key's search and filter. apart is a condition about the node that no index serves, or "".
+func (l *List) wordRows(key Key, apart string, args ...any) (m wordRows) {
+	w := l.Words
+	id := "w." + w.Node
+	word, others := key.Search.split()
+	filter, values := key.Filter.split()
+	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + id + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
+	guarded := func(conditions []string) string {
+		return "CASE WHEN " + strings.Join(conditions, " AND ") + " THEN TRUE END"
+	}
+
+	hidden, hiddenArgs := []string{least + " = w.word"}, []any{word}
+	first, firstArgs := slices.Clone(hidden), []any{word}
+	one, oneArgs := "SELECT 1 FROM "+l.From+" WHERE "+l.ID+" = "+id, slices.Clone(args)
+	if apart != "" {
+		first, firstArgs, one = append(first, apart), append(firstArgs, args...), one+" AND "+apart
+	}
+	m.few = Filter{}.And(matches("w", word)).And(guarded(first), firstArgs...)
+	var numbers []string
+	count := func(from, condition string, args ...any) {
+		numbers = append(numbers, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+" WHERE "+condition+" LIMIT ?) c")
+		m.count.Args = append(append(m.count.Args, args...), fewRows)
+	}
+	for _, other := range others {
+		condition, from, end := matches("w", other)
+		hidden, hiddenArgs = append(hidden, least+" < ?"), append(hiddenArgs, from, end)
+		m.few = m.few.And(w.has(id, other))
+		count(w.Table+" w", condition, from, end)
+	}
+	if filter != "" {
+		one, oneArgs = one+" AND "+filter, append(oneArgs, values...)
+		m.few = m.few.And(filter, values...)
+		count(l.From, filter, values...)
+	}
+	if apart != "" || filter != "" {
+		hidden, hiddenArgs = append(hidden, "("+one+") = 1"), append(hiddenArgs, oneArgs...)
+	}
+	m.hidden = Filter{}.And(matches("w", word)).And(guarded(hidden), hiddenArgs...)
+	m.count.Text = strings.Join(numbers, " UNION ALL ")
+	return m
 }
