@@ -19,7 +19,6 @@ type Condition struct {
 type within struct {
 	column string
 	values values
-	where  Filter // the same
 }
 
 // values is how many there are.
@@ -95,7 +94,7 @@ func compared(column, comparison, opposite string, args ...any) Condition {
 
 // in returns a condition that says that a column has one of some values.
 func (c Condition) in(column string, v values) Condition {
-	c.ranges = []within{{column, v, Filter{}.And(c.holds.text, c.holds.args...)}}
+	c.ranges = []within{{column, v}}
 	return c
 }
 

@@ -5,22 +5,19 @@ import (
 	"strings"
 )
 
-// whole is the statement that reads a window of a whole table. Where an index serves its filter and another one its order, no database
-// knows how many rows it will go through by either. So they are counted, but no further than to a number that is sorted in no time: where
-// there are fewer, all of them are read by their filter, and sorted. Else they are found by going through the index of the order, and
-// what their filter says is hidden in a CASE, or else a database may sort a great part of the table.
+// whole is the statement that reads a window of a whole table. Where an index serves its filter and another one its order, a database
+// guesses which of them leads to the window past fewer rows, and may go through all of the table, or sort a great part of it. So what
+// matches is counted, as far as that is few. Where few rows match, they are found by the filter and sorted. Else the index of the order is
+// gone through until the window is full, and the filter is hidden in a CASE, lest it is begun with.
 func (l *List) whole(key Key, columns []string) Statement {
-	sorted, apart := l.ranges(key)
-	if !apart {
+	if !l.crossed(key) {
 		return Statement{Text: l.window(key, columns), Args: key.args(nil)}
 	}
 	filter, values := key.Filter.split()
-	matching := func(selected []string) string {
-		return "(SELECT " + strings.Join(selected, ", ") + " FROM " + l.From + " WHERE " + filter + " LIMIT ?)"
+	matching := func(selected ...string) string {
+		return "(SELECT " + strings.Join(selected, ", ") + " FROM " + l.From + " WHERE " + filter + " LIMIT ?) "
 	}
-	counted := append(slices.Clone(values), fewRows)
-
-	some := *l
+	values = append(values, fewRows)
 	needed := []string{l.ID}
 	if by := key.Order.By; by != nil {
 		needed = append(needed, by.Column)
@@ -30,38 +27,34 @@ func (l *List) whole(key Key, columns []string) Statement {
 			needed = append(needed, column)
 		}
 	}
-	some.From = matching(needed) + " t"
-	few, many := key, key
-	few.Filter = Filter{}
-	many.Filter = sorted.And("CASE WHEN "+filter+" THEN TRUE END", values...)
+	found, few, many := *l, key, key
+	found.From, few.Filter = matching(needed...)+"t", Filter{}
+	many.Filter = Filter{}.And("CASE WHEN "+filter+" THEN TRUE END", values[:len(values)-1]...)
 	return Statement{
 		Text: l.window(many, columns), Args: many.args(nil),
 		Few: &Few{
-			Count:   Statement{Text: "SELECT COUNT(*) FROM " + matching([]string{"1 AS one"}) + " c", Args: counted},
+			Count:   Statement{Text: "SELECT COUNT(*) FROM " + matching("1 AS one") + "c", Args: values},
 			Below:   fewRows,
-			Instead: Statement{Text: some.window(few, columns), Args: few.args(counted)},
+			Instead: Statement{Text: found.window(few, columns), Args: few.args(slices.Clone(values))},
 		},
 	}
 }
 
-// ranges returns what the filter of a key says about the column that its list is sorted by, and whether an index serves something else in it,
-// and does not have that in the list's order.
-func (l *List) ranges(key Key) (sorted Filter, apart bool) {
+// crossed reports whether an index serves a list's filter and another one its order: not where the filter is also about what the list is
+// sorted by, nor where the filter's index has the order too, as that of one value has the ids.
+func (l *List) crossed(key Key) (crossed bool) {
 	if key.Search.given() {
-		return sorted, false
+		return false
 	}
 	for _, w := range key.Filter.within() {
 		by := key.Order.By
 		switch {
 		case !slices.Contains(l.Indexed, w.column):
-		case by != nil && by.Column == w.column && w.values != several:
-			condition, args := w.where.split()
-			sorted = sorted.And(condition, args...)
-		case by == nil && w.values == one:
-			return Filter{}, false
+		case by != nil && by.Column == w.column, by == nil && w.values == one:
+			return false
 		default:
-			apart = true
+			crossed = true
 		}
 	}
-	return sorted, apart
+	return crossed
 }

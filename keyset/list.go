@@ -3,6 +3,7 @@ package keyset
 import (
 	"cmp"
 	"iter"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -263,6 +264,9 @@ func (l *List) kept(key Key) bool {
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
 // id.
 func (l *List) Count(group []Key) []Statement {
+	if found := group[0].Search; found.given() && !found.nothing() {
+		return []Statement{l.countFound(group[0], math.MaxInt64)}
+	}
 	key := l.searched(group[0])
 	counted := l.counted(key)
 	from := counted.from()
@@ -292,7 +296,7 @@ func (l *List) CountUpTo(group []Key, limits []int64) []Statement {
 	case l.kept(key):
 		return []Statement{{Text: l.Total}}
 	case key.Search.given() && !key.Search.nothing():
-		return []Statement{l.countedUpTo(key, limits[0])}
+		return []Statement{l.countFound(key, limits[0])}
 	}
 	key := l.searched(group[0])
 	from := l.counted(key).from()

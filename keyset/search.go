@@ -52,6 +52,11 @@ func (w *Words) has(id, word string) (condition string, from, end any) {
 	return "EXISTS (SELECT 1 FROM " + w.Table + " s WHERE s." + w.Node + " = " + id + " AND " + condition + ")", from, end
 }
 
+// least is the first of the words of the node with an id that do not come before another word.
+func (w *Words) least(id string) string {
+	return "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + id + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
+}
+
 // matches returns the condition that the word in a table begins with another.
 func matches(table, word string) (condition string, from, end any) {
 	end, _ = successor(word)
@@ -140,96 +145,99 @@ func (l *List) begun(key Key, columns []string) Statement {
 	return Statement{Text: l.window(key, append(columns, "CONCAT('0', "+name+") AS sort_key")), Args: key.args(nil)}
 }
 
-// matched reads the others.
+// matched reads the others. A database begins with the table of which a condition seems to leave the fewest rows, as if all of them were
+// read, and then sorts. So the words that match are gone through in the order of their index, until the window is full, and what else
+// a row has to meet is hidden in a CASE. But where few rows meet one of these conditions, it is begun with those.
 func (l *List) matched(key Key, columns []string) Statement {
-	w := l.Words
-	end, _ := successor(key.Search.phrase())
-	words := &List{From: w.Table + " w", ID: "w." + w.Node}
-	on := func(table string) string { return l.ID + " = " + table + "." + w.Node }
+	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
+	word, others := key.Search.split()
+	filter, values := key.Filter.split()
 	selected := func(from string) []string {
 		return append(slices.Clone(columns), "CONCAT('1', "+from+".word) AS sort_key")
 	}
-	m := l.wordRows(key, "("+w.Name+" < ? OR "+w.Name+" >= ?)", key.Search.phrase(), end)
+	on := func(table string) string { return l.ID + " = " + table + "." + w.Node }
 	key.Order.By = &Sort{Column: "w.word"}
+
+	least := w.least(words.ID)
+	end, _ := successor(key.Search.phrase())
+	apart := "(" + w.Name + " < ? OR " + w.Name + " >= ?)" // from those that begin with the phrase
+	hidden, args := least+" = w.word", []any{word}
 	few := key
-	key.Filter, few.Filter = m.hidden, m.few
+	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase(), end)
+	for _, other := range others {
+		_, from, end := matches("s", other)
+		hidden, args = hidden+" AND "+least+" < ?", append(args, from, end)
+		few.Filter = few.Filter.And(w.has(words.ID, other))
+	}
+	one := "SELECT 1 FROM " + l.From + " WHERE " + l.ID + " = " + words.ID + " AND " + apart
+	args = append(args, key.Search.phrase(), end)
+	if filter != "" {
+		one, args = one+" AND "+filter, append(args, values...)
+		few.Filter = few.Filter.And(filter, values...)
+	}
+	key.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND ("+one+") = 1 THEN TRUE END", args...)
 	s := Statement{
 		Text: "SELECT " + strings.Join(selected("page"), ", ") + " FROM (" + words.window(key, []string{"w.word", words.ID}) + ") page JOIN " + l.From + " ON " + on("page") +
 			" ORDER BY " + strings.ReplaceAll(words.order(key), "w.", "page."),
 		Args: key.args(nil),
 	}
-	if m.count.Text != "" {
+	if count := l.countBesides(key.Search, filter, values); count.Text != "" {
 		words.Nodes, words.On = l.From, on("w")
-		s.Few = &Few{Count: m.count, Below: fewRows, Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)}}
+		s.Few = &Few{Count: count, Below: fewRows, Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)}}
 	}
 	return s
 }
 
-// countedUpTo counts what a search finds, up to a limit.
-func (l *List) countedUpTo(key Key, limit int64) Statement {
-	words := &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
-	count := func(filter Filter) Statement {
-		one := Key{Filter: filter}
-		return Statement{Text: "SELECT COUNT(*) FROM (SELECT 1 AS one FROM " + words.from() + words.where(one, "") + " LIMIT ?) AS counted", Args: append(one.places(nil), limit)}
+// countBesides returns the statement that counts, as far as that is few, the rows that meet each condition of a search besides its decisive
+// word, and a filter; without a text if there is none.
+func (l *List) countBesides(search Search, filter string, values []any) (count Statement) {
+	var all []string
+	add := func(from string, args ...any) {
+		all = append(all, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+" LIMIT ?) c")
+		count.Args = append(append(count.Args, args...), fewRows)
 	}
-	m := l.wordRows(key, "")
-	s := count(m.hidden)
-	if m.count.Text != "" {
-		if key.Filter != (Filter{}) {
-			words.Nodes, words.On = l.From, l.ID+" = "+words.ID
-		}
-		s.Few = &Few{Count: m.count, Below: fewRows, Instead: count(m.few)}
-	}
-	return s
-}
-
-// wordRows is how the rows of a search's words, as w, are found, of each node the one of its least word that begins with the search's
-// decisive one. A database begins with the table of which a condition seems to leave the fewest rows, as if all of them were read. So the
-// words that match are gone through in the order of their index, until there are enough, and what else a row has to meet is hidden in a
-// CASE. But where few rows meet one of these conditions, it is begun with those.
-type wordRows struct {
-	hidden, few Filter
-	count       Statement // that tells which; without a text: hidden
-}
-
-// wordRows returns them for a key's search and filter. apart is a condition about the node that no index serves, or "".
-func (l *List) wordRows(key Key, apart string, args ...any) (m wordRows) {
-	w := l.Words
-	id := "w." + w.Node
-	word, others := key.Search.split()
-	filter, values := key.Filter.split()
-	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + id + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
-	guarded := func(conditions []string) string {
-		return "CASE WHEN " + strings.Join(conditions, " AND ") + " THEN TRUE END"
-	}
-
-	hidden, hiddenArgs := []string{least + " = w.word"}, []any{word}
-	first, firstArgs := slices.Clone(hidden), []any{word}
-	one, oneArgs := "SELECT 1 FROM "+l.From+" WHERE "+l.ID+" = "+id, slices.Clone(args)
-	if apart != "" {
-		first, firstArgs, one = append(first, apart), append(firstArgs, args...), one+" AND "+apart
-	}
-	m.few = Filter{}.And(matches("w", word)).And(guarded(first), firstArgs...)
-	var numbers []string
-	count := func(from, condition string, args ...any) {
-		numbers = append(numbers, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+" WHERE "+condition+" LIMIT ?) c")
-		m.count.Args = append(append(m.count.Args, args...), fewRows)
-	}
+	_, others := search.split()
 	for _, other := range others {
 		condition, from, end := matches("w", other)
-		hidden, hiddenArgs = append(hidden, least+" < ?"), append(hiddenArgs, from, end)
-		m.few = m.few.And(w.has(id, other))
-		count(w.Table+" w", condition, from, end)
+		add(l.Words.Table+" w WHERE "+condition, from, end)
 	}
 	if filter != "" {
-		one, oneArgs = one+" AND "+filter, append(oneArgs, values...)
-		m.few = m.few.And(filter, values...)
-		count(l.From, filter, values...)
+		add(l.From+" WHERE "+filter, values...)
 	}
-	if apart != "" || filter != "" {
-		hidden, hiddenArgs = append(hidden, "("+one+") = 1"), append(hiddenArgs, oneArgs...)
+	count.Text = strings.Join(all, " UNION ALL ")
+	return count
+}
+
+// countFound returns the statement that counts what a search finds, up to a limit. It begins as that of a page does: see matched.
+func (l *List) countFound(key Key, limit int64) Statement {
+	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
+	word, others := key.Search.split()
+	filter, values := key.Filter.split()
+	count := func(selected string, where Filter) Statement {
+		one := Key{Filter: where}
+		return Statement{
+			Text: "SELECT COUNT(*) FROM (SELECT " + selected + " FROM " + words.from() + words.where(one, "") + " LIMIT ?) AS counted",
+			Args: append(one.places(nil), limit),
+		}
 	}
-	m.hidden = Filter{}.And(matches("w", word)).And(guarded(hidden), hiddenArgs...)
-	m.count.Text = strings.Join(numbers, " UNION ALL ")
-	return m
+	few := Filter{}.And(matches("w", word))
+	if len(others) == 0 && filter == "" {
+		return count("DISTINCT "+words.ID, few)
+	}
+	hidden := Filter{}.And(w.least(words.ID)+" = w.word", word)
+	for _, other := range others {
+		condition, from, end := w.has(words.ID, other)
+		hidden, few = hidden.And(w.least(words.ID)+" < ?", from, end), few.And(condition, from, end)
+	}
+	if filter != "" {
+		hidden = hidden.And("(SELECT 1 FROM "+l.From+" WHERE "+l.ID+" = "+words.ID+" AND "+filter+") = 1", values...)
+		few = few.And(filter, values...)
+	}
+	condition, args := hidden.split()
+	s := count("1 AS one", Filter{}.And(matches("w", word)).And("CASE WHEN "+condition+" THEN TRUE END", args...))
+	if filter != "" {
+		words.Nodes, words.On = l.From, l.ID+" = "+words.ID
+	}
+	s.Few = &Few{Count: l.countBesides(key.Search, filter, values), Below: fewRows, Instead: count("DISTINCT "+words.ID, few)}
+	return s
 }
