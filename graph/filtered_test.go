@@ -39,7 +39,9 @@ func TestAFilterOfOneIndexInTheOrderOfAnotherIsCountedFirst(t *testing.T) {
 		in := func(department string) func(u *model.User) bool {
 			return func(u *model.User) bool { return *u.Department == department }
 		}
-		byName := func(a, b *model.User) int { return cmp.Or(cmp.Compare(a.NameFolded, b.NameFolded), cmp.Compare(a.ID, b.ID)) }
+		byName := func(a, b *model.User) int {
+			return cmp.Or(cmp.Compare(a.NameFolded, b.NameFolded), cmp.Compare(a.ID, b.ID))
+		}
 		byTime := func(a, b *model.User) int { return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID)) }
 		byID := func(a, b *model.User) int { return cmp.Compare(a.ID, b.ID) }
 		const createdBefore = `{createdAt: {lt: "2026-01-01T%s:00:00Z"}}`

@@ -225,14 +225,34 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	for i, column := range columns {
 		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
 	}
+	numbered, joined, condition := *l, "", ""
+	if l.withoutNodes(key) { // which are read of the windows alone, then
+		const node = "ranked.list_node"
+		joined, condition = " CROSS JOIN "+l.Nodes, " AND "+strings.ReplaceAll(l.On, l.ID, node)
+		numbered.Nodes = ""
+		selected := []string{l.ID + " AS list_node"}
+		for i, column := range columns {
+			if strings.HasPrefix(column, "t.") {
+				names[i] = column
+			} else {
+				selected = append(selected, column)
+			}
+		}
+		columns = selected
+	}
 	text := strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
-		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + l.from()
-	const limit = ") AS ranked WHERE place <= ? ORDER BY list_parent, place"
+		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + numbered.from()
+	limit := ") AS ranked" + joined + " WHERE place <= ?" + condition + " ORDER BY list_parent, place"
 	var all []Statement
 	for of := range l.of(parents, key) {
-		all = append(all, Statement{Text: of.begin + text + l.where(key, of.condition) + limit, Args: key.args(of.args)})
+		all = append(all, Statement{Text: of.begin + text + numbered.where(key, of.condition) + limit, Args: key.args(of.args)})
 	}
 	return all
+}
+
+// withoutNodes reports whether the rows below others can be numbered without their nodes, which nothing is asked of then.
+func (l *List) withoutNodes(key Key) bool {
+	return l.Tree != nil && l.Nodes != "" && key.Filter == (Filter{}) && (key.Order.By == nil || strings.HasPrefix(key.Order.By.Column, "e."))
 }
 
 // some is what a statement has about some parents: how it begins, a condition, and the arguments of both.
