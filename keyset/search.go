@@ -224,7 +224,7 @@ func (l *List) countFound(key Key, limit int64) Statement {
 	if len(others) == 0 && filter == "" {
 		return count("DISTINCT "+words.ID, few)
 	}
-	hidden := Filter{}.And(w.least(words.ID)+" = w.word", word)
+	var hidden Filter
 	for _, other := range others {
 		condition, from, end := w.has(words.ID, other)
 		hidden, few = hidden.And(w.least(words.ID)+" < ?", from, end), few.And(condition, from, end)
@@ -233,7 +233,7 @@ func (l *List) countFound(key Key, limit int64) Statement {
 		hidden = hidden.And("(SELECT 1 FROM "+l.From+" WHERE "+l.ID+" = "+words.ID+" AND "+filter+") = 1", values...)
 		few = few.And(filter, values...)
 	}
-	condition, args := hidden.split()
+	condition, args := hidden.And(w.least(words.ID)+" = w.word", word).split() // each once
 	s := count("1 AS one", Filter{}.And(matches("w", word)).And("CASE WHEN "+condition+" THEN TRUE END", args...))
 	if filter != "" {
 		words.Nodes, words.On = l.From, l.ID+" = "+words.ID
