@@ -149,11 +149,10 @@ type listRow[E, N any] struct {
 // listSource returns the source of a list's pages. edges is nil where its edges have no columns.
 func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
 	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
-	connection := nodes.name + "Connection"
-	if edges != nil {
-		connection = edges.prefix() + "Connection"
-	}
 	return filterableSource(list, func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
+		if len(columns.Of(connectionOf(nodes, edges))) == 0 {
+			return unread(list, keys, base), nil
+		}
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
 		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
@@ -179,12 +178,6 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 		}
 		loader := nodes.byID.Loader(ctx)
 		for common, group := range keyset.Groups(keys) {
-			if len(columns.Of(connection)) == 0 {
-				for _, key := range group {
-					pages[key] = keyset.Page(list.listOf(key), key, nil, base)
-				}
-				continue
-			}
 			of, width := list.listOf(common), len(selected)+list.Parents()
 			shared, sorted = keyset.NewPlace(of.Name, common, nodes.ID), common.Order.By != nil
 			if sorted {
@@ -212,6 +205,23 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 		}
 		return pages, nil
 	})
+}
+
+// connectionOf returns the name of the type of a list's pages. edges is nil where its edges have no columns.
+func connectionOf[E, N any](nodes *Object[N], edges *Object[E]) string {
+	if edges != nil {
+		return edges.prefix() + "Connection"
+	}
+	return nodes.name + "Connection"
+}
+
+// unread returns pages of which nothing is asked for but the numbers of their lists.
+func unread[E, N any](list *list, keys []keyset.Key, base func(*E) *keyset.Edge[N]) map[keyset.Key]*keyset.Connection[E, N] {
+	pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
+	for _, key := range keys {
+		pages[key] = keyset.Page(list.listOf(key), key, nil, base)
+	}
+	return pages
 }
 
 // qualified appends the columns that a fetch is to read of a type, as a statement with other tables has them, and returns where
