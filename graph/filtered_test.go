@@ -12,28 +12,82 @@ import (
 	"rollcall/model"
 )
 
+// some stores users of whom a few are in a department, most in another, all have names, times and titles, and two words that begin with n.
+func some(t *testing.T, d *directory) []*model.User {
+	t.Helper()
+	random := rand.New(rand.NewPCG(5, 6))
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	users := make([]*model.User, 4500)
+	for i := range users {
+		department := "Large"
+		if i%40 == 0 {
+			department = "Small"
+		}
+		u := &model.User{
+			ID: int64(i + 1), Name: fmt.Sprintf("N %d", random.IntN(300)), Email: fmt.Sprintf("u%d@example.com", i), Title: new("Nurse"), Department: &department,
+			Status: model.StatusActive, Version: 1, CreatedAt: began.Add(time.Duration(random.IntN(1000)) * time.Minute), UpdatedAt: began,
+		}
+		u.Fold()
+		users[i] = u
+	}
+	if err := d.db.Write.WithContext(t.Context()).CreateInBatches(users, 300).Error; err != nil {
+		t.Fatal(err)
+	}
+	return users
+}
+
+func TestWhatASearchFindsIsCountedOnceHoweverManyOfItsWordsMatch(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		users := some(t, d)
+		if err := d.db.Derive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.analyze(t)
+		for _, c := range []struct {
+			query, filter string
+			found         func(u *model.User) bool
+			statements    int
+		}{
+			{"n", "", func(*model.User) bool { return true }, 1},
+			{"n u", "", func(*model.User) bool { return true }, 2},                                // which many have
+			{"n u7", "", func(u *model.User) bool { return strings.HasPrefix(u.Email, "u7") }, 2}, // which few have
+			{"nobody u", "", func(*model.User) bool { return false }, 2},
+			{"n", `{department: {eq: "large"}}`, func(u *model.User) bool { return *u.Department == "Large" }, 2},
+			{"n u", `{department: {eq: "large"}}`, func(u *model.User) bool { return *u.Department == "Large" }, 2},
+			{"n u", `{department: {eq: "small"}}`, func(u *model.User) bool { return *u.Department == "Small" }, 2},
+			{"n", `{hasManager: true}`, func(*model.User) bool { return false }, 2},
+		} {
+			want := 0
+			for _, u := range users {
+				if c.found(u) {
+					want++
+				}
+			}
+			for _, limit := range []int{1, 100, 10_000} {
+				filter := ""
+				if c.filter != "" {
+					filter = ", filter: " + c.filter
+				}
+				var a answer
+				run := d.sql.during(func() {
+					a = d.must(fmt.Sprintf(`{ users(query: %q%s) { totalCountUpTo(limit: %d) } }`, c.query, filter, limit))
+				})
+				if n := a.at(t, "users.totalCountUpTo"); n != float64(min(want, limit)) || len(run) != c.statements {
+					t.Errorf("%s %s: %v up to %d, by %d statements; want %d, by %d", c.query, c.filter, n, limit, len(run), want, c.statements)
+				}
+				if all := d.must(fmt.Sprintf(`{ users(query: %q%s) { totalCount } }`, c.query, filter)).at(t, "users.totalCount"); all != float64(want) {
+					t.Errorf("%s %s: %v in all, want %d", c.query, c.filter, all, want)
+				}
+			}
+		}
+	})
+}
+
 // TestAFilterOfOneIndexInTheOrderOfAnotherIsCountedFirst reads pages of filters that few users meet, which are found by the filter, and of
 // others that many meet, which are found by the order.
 func TestAFilterOfOneIndexInTheOrderOfAnotherIsCountedFirst(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
-		random := rand.New(rand.NewPCG(5, 6))
-		began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		users := make([]*model.User, 4500)
-		for i := range users {
-			department := "Large"
-			if i%40 == 0 {
-				department = "Small"
-			}
-			u := &model.User{
-				ID: int64(i + 1), Name: fmt.Sprintf("N %d", random.IntN(300)), Email: fmt.Sprintf("u%d@example.com", i), Department: &department,
-				Status: model.StatusActive, Version: 1, CreatedAt: began.Add(time.Duration(random.IntN(1000)) * time.Minute), UpdatedAt: began,
-			}
-			u.Fold()
-			users[i] = u
-		}
-		if err := d.db.Write.WithContext(t.Context()).CreateInBatches(users, 300).Error; err != nil {
-			t.Fatal(err)
-		}
+		users := some(t, d)
 		d.analyze(t)
 
 		in := func(department string) func(u *model.User) bool {
