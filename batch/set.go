@@ -110,17 +110,22 @@ func (s *Set) outlives(ctx context.Context) bool {
 }
 
 // read reads the batches that a plan has gathered, all at once. Each has a goroutine to itself, which its
-// fetch may end.
+// fetch may end. None is begun before all are gathered: what one reads may be primed in another, which would lack it by chance.
 func (s *Set) read() {
+	var room [len(s.some)]loader
+	gathered := room[:0]
 	for _, l := range s.all() {
 		if l.gather() {
-			s.reading.Add(1)
-			go func() { //nolint:modernize // WaitGroup.Go allocates twice as much
-				defer s.reading.Done()
-				growStack(false)
-				l.readGathered()
-			}()
+			gathered = append(gathered, l)
 		}
+	}
+	for _, l := range gathered {
+		s.reading.Add(1)
+		go func() { //nolint:modernize // WaitGroup.Go allocates twice as much
+			defer s.reading.Done()
+			growStack(false)
+			l.readGathered()
+		}()
 	}
 	s.reading.Wait()
 }

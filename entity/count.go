@@ -58,7 +58,7 @@ func upTo[P any](s *Schema, connection string, of func(P) count) {
 				err = apierror.BadInput(limitArgument, "%s must be 0 to %d, not %d", limitArgument, keyset.MaxCount, limit)
 			}
 			return func(page P) (bounded, bool) { return bounded{of(page), limit}, true }, err
-		})
+		}).From()
 	})
 }
 

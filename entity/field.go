@@ -52,6 +52,7 @@ type member[T any] interface {
 	key(t *T) (value string, is bool) // t's value, of a Unique text, if it is one
 	pointer(t *T) any                 // where t has its value
 	filtering() *filtering            // nil: filters do not have it
+	indexed() string                  // the column by whose index filters find many; "": there is none
 	// sort is how lists are sorted by the field, where a statement has its table by a name; nil: they are not.
 	sort(table string) *keyset.Sort
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
@@ -227,6 +228,14 @@ func (f *Field[T, V]) sort(table string) *keyset.Sort {
 		return nil
 	}
 	return &keyset.Sort{Name: orderName(f.name), Column: table + cmp.Or(f.folded, f.column), Time: f.scalar == "Time"}
+}
+
+// indexed takes it that there is an index of what lists are sorted by and of what is folded. What is unique is not shared by many.
+func (f *Field[T, V]) indexed() string {
+	if f.folded == "" && (!f.ordered || f.taken != "") {
+		return ""
+	}
+	return cmp.Or(f.folded, f.column)
 }
 
 func (f *Field[T, V]) target(t *T) any                 { return f.scan(f.at(t)) }

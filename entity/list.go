@@ -19,10 +19,11 @@ type list struct {
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
 
-	depth    *keyset.Sort  // by which a list of what is below an object is always sorted; nil: it is none
-	nested   *keyset.List  // see Nested
-	nestedBy string        // the argument
-	total    func() string // the statement of keyset.List's Total, when all is declared; nil: there is none
+	depth    *keyset.Sort    // by which a list of what is below an object is always sorted; nil: it is none
+	nested   *keyset.List    // see Nested
+	nestedBy string          // the argument
+	total    func() string   // the statement of keyset.List's Total, when all is declared; nil: there is none
+	indexed  func() []string // keyset.List's Indexed, when all is declared; nil: there are none
 	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
 	search func() *searching
 }
@@ -37,6 +38,7 @@ func All[N any](s *Schema, name string, nodes *Object[N]) {
 	l := newList[keyset.Edge[N]](s, "Query", name, nodes, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
 	l.search = func() *searching { return nodes.search }
 	l.total = nodes.total
+	l.indexed = nodes.indexed
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(s, l, source, func(batch.Root) keyset.Parent { return keyset.Parent{} })
 	connect[keyset.Edge[N], N](s, nodes.name, true)
@@ -85,6 +87,9 @@ func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Ke
 		l.setSearch()
 		if l.total != nil {
 			l.Total = l.total()
+		}
+		if l.indexed != nil {
+			l.Indexed = l.indexed()
 		}
 		f := batch.Relation(l.typ, l.field, source, func(args batch.Args) (func(P) (keyset.Key, bool), error) {
 			key, err := s.listKey(args, l)
@@ -145,6 +150,9 @@ type listRow[E, N any] struct {
 func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
 	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
 	return filterableSource(list, func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
+		if len(columns.Of(connectionOf(nodes, edges))) == 0 {
+			return unread(list, keys, base), nil
+		}
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
 		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
@@ -199,6 +207,23 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 	})
 }
 
+// connectionOf returns the name of the type of a list's pages. edges is nil where its edges have no columns.
+func connectionOf[E, N any](nodes *Object[N], edges *Object[E]) string {
+	if edges != nil {
+		return edges.prefix() + "Connection"
+	}
+	return nodes.name + "Connection"
+}
+
+// unread returns pages of which nothing is asked for but the numbers of their lists.
+func unread[E, N any](list *list, keys []keyset.Key, base func(*E) *keyset.Edge[N]) map[keyset.Key]*keyset.Connection[E, N] {
+	pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
+	for _, key := range keys {
+		pages[key] = keyset.Page(list.listOf(key), key, nil, base)
+	}
+	return pages
+}
+
 // qualified appends the columns that a fetch is to read of a type, as a statement with other tables has them, and returns where
 // they go.
 func qualified[T any](o *Object[T], table string, columns batch.Columns, to []string) ([]func(*T) any, []string) {
@@ -222,6 +247,9 @@ type count struct {
 	key  keyset.Key
 }
 
+// pageRows is what a page has of its list, as a column of the connection's: where only the list's numbers are asked for, no page is read.
+const pageRows = "rows"
+
 // connect declares the types of a list's pages and edges, once for each: their names begin with a prefix.
 func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, counted bool) {
 	if s.connections[prefix] {
@@ -232,13 +260,13 @@ func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, counted
 	type page = *keyset.Connection[E, N]
 	whole := func(c page) count { return count{c.List, c.Key.Whole()} }
 	if counted {
-		s.AddFields(batch.Relation(connection, "totalCount", batch.NewSource(readCounts), batch.Key(func(c page) (count, bool) { return whole(c), true })))
+		s.AddFields(batch.Relation(connection, "totalCount", batch.NewSource(readCounts), batch.Key(func(c page) (count, bool) { return whole(c), true })).From())
 	}
 	upTo(s, connection, whole)
 	s.AddFields(
-		batch.Paths(connection, "nodes", func(c page) []*N { return c.Nodes() }),
-		batch.Paths(connection, "edges", func(c page) []*E { return c.Edges }),
-		batch.Path(connection, "pageInfo", func(c page) *keyset.PageInfo { return c.PageInfo() }),
+		batch.Paths(connection, "nodes", func(c page) []*N { return c.Nodes() }).From(pageRows),
+		batch.Paths(connection, "edges", func(c page) []*E { return c.Edges }).From(pageRows),
+		batch.Path(connection, "pageInfo", func(c page) *keyset.PageInfo { return c.PageInfo() }).From(pageRows),
 		batch.Path(edge, "node", func(e *E) *N { return PE(e).Base().Node }).From(),
 		batch.Value(edge, "cursor", func(b []byte, e *E) []byte { return scalar.AppendString(b, PE(e).Base().Cursor()) }).From().As("String"),
 	)

@@ -49,6 +49,16 @@ func (o *Object[T]) sorts(table string) (all []*keyset.Sort) {
 	return all
 }
 
+// indexed returns the columns of lists of the objects that are for keyset.List's Indexed.
+func (o *Object[T]) indexed() (all []string) {
+	for _, m := range o.members {
+		if column := m.indexed(); column != "" {
+			all = append(all, "t."+column)
+		}
+	}
+	return all
+}
+
 // setOrder takes note of what the list may be sorted by, when all is declared.
 func (l *list) setOrder() {
 	columns, others := l.sorts()

@@ -72,14 +72,19 @@ func TestCountsUpToLimitsAreOneStatementForAllParentsAndLimits(t *testing.T) {
 			query      string
 			statements int
 		}{
-			{`{ users(first: 100) { totalCountUpTo(limit: 10) } }`, 2},
-			{`{ users(first: 100) { totalCountUpTo(limit: 10) more: totalCountUpTo(limit: 500) totalCount } }`, 3},
+			{`{ users(first: 100) { totalCountUpTo(limit: 10) } }`, 1},
+			{`{ users(first: 100) { totalCountUpTo(limit: 10) pageInfo { hasNextPage } } }`, 2},
+			{`{ users(query: "a") { totalCountUpTo(limit: 10) } }`, 1},
+			{`{ users(query: "a m") { totalCountUpTo(limit: 10) } }`, 2}, // which of the words is begun with
+			{`{ users(query: "a m") { totalCountUpTo(limit: 10) totalCount nodes { id } } }`, 2 + 2 + 3},
+			{`{ users(first: 100) { totalCountUpTo(limit: 10) more: totalCountUpTo(limit: 500) totalCount } }`, 2},
 			{`{ users(first: 100) { nodes { reports(first: 1) { totalCountUpTo(limit: 10) } } } }`, 3},
 			{`{ users(first: 100) { nodes { reports(first: 1) { totalCountUpTo(limit: 10) more: totalCountUpTo(limit: 3) totalCount } } } }`, 4},
 			{`{ users(first: 100) { nodes { a: reports(first: 1) { totalCountUpTo(limit: 10) } b: reports(first: 1) { totalCountUpTo(limit: 3) } } } }`, 3},
 			{`{ users(first: 100) { nodes { reports(first: 1, filter: {name: {startsWith: "a"}}) { totalCountUpTo(limit: 10) } } } }`, 3},
-			{`{ users(first: 100) { nodes { teams(first: 1) { totalCountUpTo(limit: 2) } } } }`, 3},
-			{`{ teams { nodes { members(first: 1) { totalCountUpTo(limit: 2) } } } }`, 3},
+			// Here no page of the lists is read: nothing of one is asked for anywhere.
+			{`{ users(first: 100) { nodes { teams(first: 1) { totalCountUpTo(limit: 2) } } } }`, 2},
+			{`{ teams { nodes { members(first: 1) { totalCountUpTo(limit: 2) } } } }`, 2},
 		} {
 			d.wantStatements(t, c.statements, func() { d.must(c.query) })
 		}

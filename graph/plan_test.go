@@ -147,27 +147,28 @@ func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
 		d := newDirectory(t, db)
 		for _, c := range []struct {
 			list, filter string
-			some         bool // whether there are any
+			some         bool   // whether there are any
+			counted      string // the orders in which those that meet it are counted first: no index has both
 		}{
-			{"users", `{ name: { eq: "C 2" } }`, true},
-			{"users", `{ name: { eq: "nobody" } }`, false},
-			{"users", `{ name: { in: ["c 2", "z 25", "nobody"] } }`, true},
-			{"users", `{ name: { startsWith: "C 28" } }`, true},
-			{"users", `{ name: { startsWith: "c" } }`, true},
-			{"users", `{ name: { startsWith: "nobody" } }`, false},
-			{"users", `{ email: { eq: "h0@example.com" } }`, true},
-			{"users", `{ email: { startsWith: "h26" } }`, true},
-			{"users", `{ title: { eq: "Title 7" } }`, true},
-			{"users", `{ title: { startsWith: "title 49" } }`, true},
-			{"users", `{ externalId: { in: ["X3", "X4"] } }`, true},
-			{"users", `{ id: { in: ["User:7", "User:7000"] } }`, true},
-			{"users", `{ manager: { in: "User:77" } }`, true},
-			{"users", `{ managedBy: "User:77" }`, true},
-			{"users", `{ inTeam: { id: "Team:77" } }`, true},
-			{"users", `{ inTeam: { id: "Team:78", role: OWNER } }`, true},
-			{"users", `{ inTeam: { id: "Team:1" }, name: { startsWith: "a" } }`, true},
-			{"teams", `{ name: { startsWith: "c 2" } }`, true},
-			{"teams", `{ name: { in: ["c 2", "z 25"] } }`, true},
+			{"users", `{ name: { eq: "C 2" } }`, true, ""},
+			{"users", `{ name: { eq: "nobody" } }`, false, ""},
+			{"users", `{ name: { in: ["c 2", "z 25", "nobody"] } }`, true, "ID"},
+			{"users", `{ name: { startsWith: "C 28" } }`, true, "ID"},
+			{"users", `{ name: { startsWith: "c" } }`, true, "ID"},
+			{"users", `{ name: { startsWith: "nobody" } }`, false, "ID"},
+			{"users", `{ email: { eq: "h0@example.com" } }`, true, ""},
+			{"users", `{ email: { startsWith: "h26" } }`, true, ""},
+			{"users", `{ title: { eq: "Title 7" } }`, true, "NAME"},
+			{"users", `{ title: { startsWith: "title 49" } }`, true, "ID NAME"},
+			{"users", `{ externalId: { in: ["X3", "X4"] } }`, true, ""},
+			{"users", `{ id: { in: ["User:7", "User:7000"] } }`, true, ""},
+			{"users", `{ manager: { in: "User:77" } }`, true, ""},
+			{"users", `{ managedBy: "User:77" }`, true, ""},
+			{"users", `{ inTeam: { id: "Team:77" } }`, true, ""},
+			{"users", `{ inTeam: { id: "Team:78", role: OWNER } }`, true, ""},
+			{"users", `{ inTeam: { id: "Team:1" }, name: { startsWith: "a" } }`, true, "ID"},
+			{"teams", `{ name: { startsWith: "c 2" } }`, true, "ID"},
+			{"teams", `{ name: { in: ["c 2", "z 25"] } }`, true, "ID"},
 		} {
 			if strings.Contains(c.filter, "managedBy") && users < 100_000 && kind == "postgres" {
 				continue // it takes the number for so large that of fewer users to read all is less work
@@ -176,7 +177,11 @@ func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
 				query := fmt.Sprintf(`{ list: %s(filter: %s, orderBy: { field: %s }) { totalCount nodes { id name } } }`, c.list, c.filter, order)
 				var a answer
 				statements := d.sql.during(func() { a = d.must(query) })
-				if some := len(a.at(t, "list.nodes").([]any)) > 0; some != c.some || len(statements) != 2 {
+				want := 2
+				if slices.Contains(strings.Fields(c.counted), order) {
+					want = 3
+				}
+				if some := len(a.at(t, "list.nodes").([]any)) > 0; some != c.some || len(statements) != want {
 					t.Errorf("%s: %d statements, and got %.200s", query, len(statements), a.raw)
 				}
 				slices.Sort(statements)

@@ -2,6 +2,7 @@ package keyset
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -9,7 +10,25 @@ import (
 
 // Condition is what a row has to meet, in SQL in which t is the table of a list's nodes. It is two-valued: a row meets either it or its
 // opposite, also where a column is NULL. For that it has both in SQL, so that no NOT is ever put before what may be NULL.
-type Condition struct{ holds, fails clause }
+type Condition struct {
+	holds, fails clause
+	ranges       []within // that a row has to be in to meet it, as far as they are known
+}
+
+// within says that a column has one of some values.
+type within struct {
+	column string
+	values values
+}
+
+// values is how many there are.
+type values int
+
+const (
+	between values = iota // all in a range
+	one
+	several
+)
 
 // clause is SQL, with a placeholder for each argument. Where it is NULL it does not hold.
 type clause struct {
@@ -20,15 +39,17 @@ type clause struct {
 const yes, no = "1 = 1", "1 = 0"
 
 // Not returns the opposite of a condition.
-func Not(c Condition) Condition { return Condition{c.fails, c.holds} }
+func Not(c Condition) Condition { return Condition{holds: c.fails, fails: c.holds} }
 
 // All returns the condition that all of some conditions hold: of none, any row does.
 func All(of ...Condition) Condition {
 	holds, fails := make([]clause, len(of)), make([]clause, len(of))
+	var ranges []within
 	for i, c := range of {
 		holds[i], fails[i] = c.holds, c.fails
+		ranges = append(ranges, c.ranges...)
 	}
-	return Condition{joined(holds, " AND ", yes, no), joined(fails, " OR ", no, yes)}
+	return Condition{joined(holds, " AND ", yes, no), joined(fails, " OR ", no, yes), ranges}
 }
 
 // Any returns the condition that one of some conditions holds: of none, no row does.
@@ -66,21 +87,31 @@ func joined(clauses []clause, operator, neutral, decisive string) clause {
 // compared returns the condition that a comparison holds, by a column's value, where its opposite is another comparison.
 func compared(column, comparison, opposite string, args ...any) Condition {
 	return Condition{
-		clause{column + comparison, args},
-		clause{"(" + column + " IS NULL OR " + column + opposite + ")", args},
+		holds: clause{column + comparison, args},
+		fails: clause{"(" + column + " IS NULL OR " + column + opposite + ")", args},
 	}
+}
+
+// in returns a condition that says that a column has one of some values.
+func (c Condition) in(column string, v values) Condition {
+	c.ranges = []within{{column, v}}
+	return c
 }
 
 // IsNull returns the condition that a column is NULL.
 func IsNull(column string) Condition {
-	return Condition{clause{text: column + " IS NULL"}, clause{text: column + " IS NOT NULL"}}
+	return Condition{holds: clause{text: column + " IS NULL"}, fails: clause{text: column + " IS NOT NULL"}}
 }
 
 // AtLeast returns the condition that a column has a value, or a greater one.
-func AtLeast(column string, value any) Condition { return compared(column, " >= ?", " < ?", value) }
+func AtLeast(column string, value any) Condition {
+	return compared(column, " >= ?", " < ?", value).in(column, between)
+}
 
 // Below returns the condition that a column has a lesser value.
-func Below(column string, value any) Condition { return compared(column, " < ?", " >= ?", value) }
+func Below(column string, value any) Condition {
+	return compared(column, " < ?", " >= ?", value).in(column, between)
+}
 
 // OneOf returns the condition that a column has one of some values. Their list has few lengths: see In.
 func OneOf[V cmp.Ordered](column string, values []V) Condition {
@@ -89,7 +120,7 @@ func OneOf[V cmp.Ordered](column string, values []V) Condition {
 	case 0:
 		return Any()
 	case 1:
-		return compared(column, " = ?", " <> ?", values[0])
+		return compared(column, " = ?", " <> ?", values[0]).in(column, one)
 	}
 	values = padded(values, values[len(values)-1], MaxKeys)
 	args := make([]any, len(values))
@@ -97,12 +128,12 @@ func OneOf[V cmp.Ordered](column string, values []V) Condition {
 		args[i] = v
 	}
 	list := " IN (" + Marks(len(args)) + ")"
-	return compared(column, list, " NOT"+list, args...)
+	return compared(column, list, " NOT"+list, args...).in(column, several)
 }
 
 // Among returns the condition that a column is in what a SELECT of one column reads. Neither is ever NULL.
 func Among(column, query string, args ...any) Condition {
-	return Condition{clause{column + " IN (" + query + ")", args}, clause{column + " NOT IN (" + query + ")", args}}
+	return Condition{holds: clause{column + " IN (" + query + ")", args}, fails: clause{column + " NOT IN (" + query + ")", args}}
 }
 
 // Text is a column of texts. Where it is not Binary, MySQL ignores spaces at the end in comparisons, so no text in it ends in one.
@@ -187,5 +218,20 @@ func (f Filter) Where(c Condition) Filter {
 	if c.holds.text == yes {
 		return f
 	}
+	if len(c.ranges) > 0 {
+		f.ranges = array(append(f.within(), c.ranges...))
+	}
 	return f.And(c.holds.text, c.holds.args...)
+}
+
+// within returns what an index may serve of the filter.
+func (f Filter) within() (all []within) {
+	if f.ranges == nil {
+		return nil
+	}
+	ranges := reflect.ValueOf(f.ranges)
+	for i := range ranges.Len() {
+		all = append(all, ranges.Index(i).Interface().(within))
+	}
+	return all
 }

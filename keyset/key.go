@@ -59,7 +59,8 @@ func parents(group []Key) []int64 {
 
 // Filter is which rows of a list there are. Its zero value is all.
 type Filter struct {
-	parts any // an array, which is comparable: a condition in SQL and its arguments; nil: none
+	parts  any // an array, which is comparable: a condition in SQL and its arguments; nil: none
+	ranges any // an array of those conditions among its own that an index may serve; nil: none
 }
 
 // And returns the filter that a row has to meet as well as a condition in SQL, in which t is the table of the list's nodes and ?
@@ -69,9 +70,14 @@ func (f Filter) And(condition string, args ...any) Filter {
 	if before, values := f.split(); before != "" {
 		condition, args = before+" AND "+condition, append(values, args...)
 	}
-	parts := reflect.New(reflect.ArrayOf(1+len(args), reflect.TypeFor[any]())).Elem()
-	reflect.Copy(parts, reflect.ValueOf(append([]any{condition}, args...)))
-	return Filter{parts.Interface()}
+	return Filter{array(append([]any{condition}, args...)), f.ranges}
+}
+
+// array returns values as an array, which is comparable.
+func array[V any](values []V) any {
+	a := reflect.New(reflect.ArrayOf(len(values), reflect.TypeFor[V]())).Elem()
+	reflect.Copy(a, reflect.ValueOf(values))
+	return a.Interface()
 }
 
 // split returns the filter's condition, "" if there is none, and its arguments.

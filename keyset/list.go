@@ -3,6 +3,7 @@ package keyset
 import (
 	"cmp"
 	"iter"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -25,6 +26,8 @@ type List struct {
 	Few bool
 	// Words is by what its nodes are found; nil: nothing is searched there.
 	Words *Words
+	// Indexed are the columns of a whole table, such as t.name, that an index has, with the ids behind them.
+	Indexed []string
 }
 
 const (
@@ -70,7 +73,7 @@ func (l *List) Rows(group []Key, columns []string) []Statement {
 		columns = append(columns, by.key())
 	}
 	if l.Parent == "" {
-		return []Statement{{Text: l.window(key, columns), Args: key.args(nil)}}
+		return []Statement{l.whole(key, columns)}
 	}
 	columns = append(columns, l.Parent+" AS list_parent")
 	one, same := l.window(key, columns), key.args(nil)
@@ -125,7 +128,7 @@ func (l *List) from() string {
 
 // counted returns the list for a statement that counts its rows: without the nodes where no filter needs them, since each row has one.
 func (l *List) counted(key Key) *List {
-	if key.Filter.parts != nil {
+	if key.Filter != (Filter{}) {
 		return l
 	}
 	alone := *l
@@ -222,14 +225,34 @@ func (l *List) numbered(key Key, parents []int64, columns []string) []Statement 
 	for i, column := range columns {
 		names[i] = column[strings.LastIndexAny(column, ". ")+1:]
 	}
+	numbered, joined, condition := *l, "", ""
+	if l.withoutNodes(key) { // which are read of the windows alone, then
+		const node = "ranked.list_node"
+		joined, condition = " CROSS JOIN "+l.Nodes, " AND "+strings.ReplaceAll(l.On, l.ID, node)
+		numbered.Nodes = ""
+		selected := []string{l.ID + " AS list_node"}
+		for i, column := range columns {
+			if strings.HasPrefix(column, "t.") {
+				names[i] = column
+			} else {
+				selected = append(selected, column)
+			}
+		}
+		columns = selected
+	}
 	text := strings.Join(names, ", ") + " FROM (SELECT " + strings.Join(columns, ", ") +
-		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + l.from()
-	const limit = ") AS ranked WHERE place <= ? ORDER BY list_parent, place"
+		", ROW_NUMBER() OVER (PARTITION BY " + l.Parent + " ORDER BY " + l.order(key) + ") AS place FROM " + numbered.from()
+	limit := ") AS ranked" + joined + " WHERE place <= ?" + condition + " ORDER BY list_parent, place"
 	var all []Statement
 	for of := range l.of(parents, key) {
-		all = append(all, Statement{Text: of.begin + text + l.where(key, of.condition) + limit, Args: key.args(of.args)})
+		all = append(all, Statement{Text: of.begin + text + numbered.where(key, of.condition) + limit, Args: key.args(of.args)})
 	}
 	return all
+}
+
+// withoutNodes reports whether the rows below others can be numbered without their nodes, which nothing is asked of then.
+func (l *List) withoutNodes(key Key) bool {
+	return l.Tree != nil && l.Nodes != "" && key.Filter == (Filter{}) && (key.Order.By == nil || strings.HasPrefix(key.Order.By.Column, "e."))
 }
 
 // some is what a statement has about some parents: how it begins, a condition, and the arguments of both.
@@ -253,14 +276,22 @@ func (l *List) of(parents []int64, key Key) iter.Seq[some] {
 	}
 }
 
+// kept reports whether the number of a list is kept: that of a whole table.
+func (l *List) kept(key Key) bool {
+	return l.Parent == "" && l.Total != "" && key.Filter == (Filter{}) && !key.Search.given()
+}
+
 // Count returns the statements that count the rows of a group of whole lists. They select the number and, if there is one, the parent's
 // id.
 func (l *List) Count(group []Key) []Statement {
+	if found := group[0].Search; found.given() && !found.nothing() {
+		return []Statement{l.countFound(group[0], math.MaxInt64)}
+	}
 	key := l.searched(group[0])
 	counted := l.counted(key)
 	from := counted.from()
 	switch {
-	case l.Parent == "" && l.Total != "" && key.Filter.parts == nil:
+	case l.kept(key):
 		return []Statement{{Text: l.Total}}
 	case l.Parent == "":
 		return []Statement{{Text: "SELECT COUNT(*) FROM " + from + counted.where(key, ""), Args: key.places(nil)}}
@@ -278,9 +309,15 @@ func (l *List) Count(group []Key) []Statement {
 // MaxCount is how far CountUpTo counts at most.
 const MaxCount = 10_000
 
-// CountUpTo returns the statements that count the rows of a group of whole lists, but of each at most as many as its limit. They select
-// the number and, if there is one, the parent's id, or 0 where there are no rows. It is for lists without a Tree.
+// CountUpTo returns the statements that count the rows of a group of whole lists, but of each at most as many as its limit, unless the number
+// of all is kept. They select the number and, if there is one, the parent's id, or 0 where there are no rows. It is for lists without a Tree.
 func (l *List) CountUpTo(group []Key, limits []int64) []Statement {
+	switch key := group[0]; {
+	case l.kept(key):
+		return []Statement{{Text: l.Total}}
+	case key.Search.given() && !key.Search.nothing():
+		return []Statement{l.countFound(key, limits[0])}
+	}
 	key := l.searched(group[0])
 	from := l.counted(key).from()
 	if l.Parent == "" {

@@ -52,6 +52,11 @@ func (w *Words) has(id, word string) (condition string, from, end any) {
 	return "EXISTS (SELECT 1 FROM " + w.Table + " s WHERE s." + w.Node + " = " + id + " AND " + condition + ")", from, end
 }
 
+// least is the first of the words of the node with an id that do not come before another word.
+func (w *Words) least(id string) string {
+	return "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + id + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
+}
+
 // matches returns the condition that the word in a table begins with another.
 func matches(table, word string) (condition string, from, end any) {
 	end, _ = successor(word)
@@ -153,26 +158,22 @@ func (l *List) matched(key Key, columns []string) Statement {
 	on := func(table string) string { return l.ID + " = " + table + "." + w.Node }
 	key.Order.By = &Sort{Column: "w.word"}
 
-	least := "(SELECT s.word FROM " + w.Table + " s WHERE s." + w.Node + " = " + words.ID + " AND s.word >= ? ORDER BY s.word LIMIT 1)"
+	least := w.least(words.ID)
 	end, _ := successor(key.Search.phrase())
 	apart := "(" + w.Name + " < ? OR " + w.Name + " >= ?)" // from those that begin with the phrase
 	hidden, args := least+" = w.word", []any{word}
 	few := key
 	few.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND "+apart+" THEN TRUE END", word, key.Search.phrase(), end)
-	var numbers []string
-	var counted []any
 	for _, other := range others {
-		condition, from, end := matches("w", other)
+		_, from, end := matches("s", other)
 		hidden, args = hidden+" AND "+least+" < ?", append(args, from, end)
 		few.Filter = few.Filter.And(w.has(words.ID, other))
-		numbers, counted = append(numbers, w.Table+" w WHERE "+condition), append(counted, from, end, fewRows)
 	}
 	one := "SELECT 1 FROM " + l.From + " WHERE " + l.ID + " = " + words.ID + " AND " + apart
 	args = append(args, key.Search.phrase(), end)
 	if filter != "" {
 		one, args = one+" AND "+filter, append(args, values...)
 		few.Filter = few.Filter.And(filter, values...)
-		numbers, counted = append(numbers, l.From+" WHERE "+filter), append(append(counted, values...), fewRows)
 	}
 	key.Filter = Filter{}.And(matches("w", word)).And("CASE WHEN "+hidden+" AND ("+one+") = 1 THEN TRUE END", args...)
 	s := Statement{
@@ -180,15 +181,63 @@ func (l *List) matched(key Key, columns []string) Statement {
 			" ORDER BY " + strings.ReplaceAll(words.order(key), "w.", "page."),
 		Args: key.args(nil),
 	}
-	if len(numbers) > 0 {
+	if count := l.countBesides(key.Search, filter, values); count.Text != "" {
 		words.Nodes, words.On = l.From, on("w")
-		for i, of := range numbers {
-			numbers[i] = "SELECT COUNT(*) FROM (SELECT 1 FROM " + of + " LIMIT ?) c"
-		}
-		s.Few = &Few{
-			Count: Statement{Text: strings.Join(numbers, " UNION ALL "), Args: counted}, Below: fewRows,
-			Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)},
+		s.Few = &Few{Count: count, Below: fewRows, Instead: Statement{Text: words.window(few, selected("w")), Args: few.args(nil)}}
+	}
+	return s
+}
+
+// countBesides returns the statement that counts, as far as that is few, the rows that meet each condition of a search besides its decisive
+// word, and a filter; without a text if there is none.
+func (l *List) countBesides(search Search, filter string, values []any) (count Statement) {
+	var all []string
+	add := func(from string, args ...any) {
+		all = append(all, "SELECT COUNT(*) FROM (SELECT 1 FROM "+from+" LIMIT ?) c")
+		count.Args = append(append(count.Args, args...), fewRows)
+	}
+	_, others := search.split()
+	for _, other := range others {
+		condition, from, end := matches("w", other)
+		add(l.Words.Table+" w WHERE "+condition, from, end)
+	}
+	if filter != "" {
+		add(l.From+" WHERE "+filter, values...)
+	}
+	count.Text = strings.Join(all, " UNION ALL ")
+	return count
+}
+
+// countFound returns the statement that counts what a search finds, up to a limit. It begins as that of a page does: see matched.
+func (l *List) countFound(key Key, limit int64) Statement {
+	w, words := l.Words, &List{From: l.Words.Table + " w", ID: "w." + l.Words.Node}
+	word, others := key.Search.split()
+	filter, values := key.Filter.split()
+	count := func(selected string, where Filter) Statement {
+		one := Key{Filter: where}
+		return Statement{
+			Text: "SELECT COUNT(*) FROM (SELECT " + selected + " FROM " + words.from() + words.where(one, "") + " LIMIT ?) AS counted",
+			Args: append(one.places(nil), limit),
 		}
 	}
+	few := Filter{}.And(matches("w", word))
+	if len(others) == 0 && filter == "" {
+		return count("DISTINCT "+words.ID, few)
+	}
+	var hidden Filter
+	for _, other := range others {
+		condition, from, end := w.has(words.ID, other)
+		hidden, few = hidden.And(w.least(words.ID)+" < ?", from, end), few.And(condition, from, end)
+	}
+	if filter != "" {
+		hidden = hidden.And("(SELECT 1 FROM "+l.From+" WHERE "+l.ID+" = "+words.ID+" AND "+filter+") = 1", values...)
+		few = few.And(filter, values...)
+	}
+	condition, args := hidden.And(w.least(words.ID)+" = w.word", word).split() // each once
+	s := count("1 AS one", Filter{}.And(matches("w", word)).And("CASE WHEN "+condition+" THEN TRUE END", args...))
+	if filter != "" {
+		words.Nodes, words.On = l.From, l.ID+" = "+words.ID
+	}
+	s.Few = &Few{Count: l.countBesides(key.Search, filter, values), Below: fewRows, Instead: count("DISTINCT "+words.ID, few)}
 	return s
 }

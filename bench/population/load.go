@@ -164,8 +164,8 @@ var kinds = map[string]kind{
 		// Those of foreign keys cannot be dropped, and are nearly in order; nor can that of a generated id.
 		indexes: "SELECT CONCAT('ALTER TABLE ', table_name, ' DROP KEY ', index_name), CONCAT('ALTER TABLE ', table_name, ' ADD ', IF(non_unique, '', 'UNIQUE '), 'KEY '," +
 			" index_name, ' (', GROUP_CONCAT(column_name ORDER BY seq_in_index), ')') FROM information_schema.statistics WHERE table_schema = DATABASE()" +
-			" AND table_name IN ('users', 'teams', 'memberships', 'user_words') GROUP BY table_name, index_name, non_unique" +
-			" HAVING SUM(seq_in_index = 1 AND column_name IN ('id', 'manager_id', 'parent_id', 'team_id', 'user_id')) = 0 AND index_name <> 'PRIMARY'",
+			" AND table_name IN ('users', 'teams', 'memberships', 'user_words') AND index_name <> 'PRIMARY' GROUP BY table_name, index_name, non_unique" +
+			" HAVING SUM(seq_in_index = 1 AND column_name IN ('id', 'manager_id', 'parent_id', 'team_id', 'user_id')) = 0",
 	},
 	"postgres": {
 		before: []string{"SET session_replication_role = replica", "SET maintenance_work_mem = '256MB'"},

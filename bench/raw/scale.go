@@ -208,11 +208,23 @@ func (s *server) found(ctx context.Context, text, filter string, args ...any) (a
 	return &page, err
 }
 
-// below reads those who are below a manager in the tree, or in the teams below a team.
+// below reads a manager, or a team, and then those who are below it in the tree, or in the teams below it.
 func (s *server) below(ctx context.Context, shape, id string) (any, error) {
 	n, err := number(id)
 	if err != nil {
 		return nil, err
+	}
+	field, table := "user", "users"
+	if shape == "membersOfAll" {
+		field, table = "team", "teams"
+	}
+	there := false
+	err = s.query(ctx, s.reads, "SELECT id FROM "+table+" WHERE id = ?", []any{n}, func(rows *sql.Rows) error {
+		there = true
+		return rows.Scan(&n)
+	})
+	if err != nil || !there {
+		return map[string]any{field: nil}, err
 	}
 	var page usersPage
 	if shape == "membersOfAll" {
