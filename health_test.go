@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 )
 
 // probe returns the status and the text of a probe's answer.
@@ -153,7 +154,7 @@ func request(query string) string {
 }
 
 func TestMetricsCountEachOperationOnceByTypeAndResult(t *testing.T) {
-	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo), "--metrics", "127.0.0.1:0")
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--metrics", "127.0.0.1:0")
 	operations := func(kind, result string) string {
 		return fmt.Sprintf("rollcall_operations_total{result=%q,type=%q}", result, kind)
 	}
@@ -227,7 +228,7 @@ func TestMetricsCountEachOperationOnceByTypeAndResult(t *testing.T) {
 
 func TestMetricsCountAConflictThatWasRunAgain(t *testing.T) {
 	databasetest.EachOf(t, "postgres", func(t *testing.T, kind string) { // it can be made to report a conflict
-		url := databasetest.With(t, kind, databasetest.Demo)
+		url := databasetest.With(t, kind, directorytest.Demo)
 		s := start(t, "--database", url, "--metrics", "127.0.0.1:0")
 		for _, statement := range []string{
 			"CREATE SEQUENCE tries",
@@ -324,7 +325,7 @@ func TestMetricsCountWhatIsOpen(t *testing.T) {
 }
 
 func TestRequestsWaitForOthersAndTooManyAreRefused(t *testing.T) {
-	url := databasetest.With(t, "sqlite", databasetest.Demo)
+	url := databasetest.With(t, "sqlite", directorytest.Demo)
 	s := start(t, "--database", url, "--concurrency", "1", "--metrics", "127.0.0.1:0")
 	release := lockUser42(t, databasetest.Open(t, url))
 	var answers sync.WaitGroup

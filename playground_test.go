@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 )
 
 // example is an operation that the Playground offers.
@@ -66,7 +67,7 @@ func (e example) request(t *testing.T, operation string) string {
 func TestEveryExampleOfThePlaygroundWorksOnTheDemoData(t *testing.T) {
 	t.Parallel()
 	all := examples(t)
-	databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) {
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
 		s := start(t, "--database", url)
 		ran := 0
 		for _, e := range all {
@@ -158,7 +159,7 @@ func TestTheTourInTheREADMEIsAmongTheExamples(t *testing.T) {
 
 func TestThePlaygroundOpensWithAQueryThatShowsSomething(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo))
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo))
 	first := examples(t)[0]
 	nodes, _ := field(t, s.answer(first.query), "users", "nodes").([]any)
 	if len(nodes) == 0 {

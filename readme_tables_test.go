@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 )
 
 // tableRow is a row of a table in README.md.
@@ -93,7 +94,7 @@ func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
 
 func TestTheMetricsInTheREADMEAreThoseThatAreServed(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo), "--metrics", "127.0.0.1:0")
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--metrics", "127.0.0.1:0")
 	s.answer("{ users { totalCount } }")
 	s.answer(`mutation { updateUser(input: {id: "User:42", name: "A new name"}) { user { id } } }`)
 	served := map[string]bool{}

@@ -21,6 +21,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"rollcall/database"
+	"rollcall/directory"
 	"rollcall/document"
 	"rollcall/graph"
 	"rollcall/metrics"
@@ -159,7 +160,7 @@ func (s *service) prepare(ctx context.Context) error {
 	if !s.Demo {
 		return nil
 	}
-	loaded, err := s.db.LoadDemo(ctx)
+	loaded, err := directory.LoadDemo(ctx, session.Pools{Write: s.db.Write, Side: s.db.Side, Logger: s.log}, s.db.Alone)
 	if err != nil {
 		return fmt.Errorf("--demo: %w", err)
 	}

@@ -28,6 +28,7 @@ import (
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 )
 
 // TestMain sees to it that only the tests' own variables count, and that nothing goes on after the last test.
@@ -222,7 +223,7 @@ func TestEchoLogsEachStatementWithItsOperation(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
-			s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo), "--echo", "--log-format", format)
+			s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--echo", "--log-format", format)
 			s.answer(`query Find { user(id: "User:42") { name teams { nodes { name } } } }`)
 			s.answer(`mutation Rename { updateUser(input: {id: "User:42", name: "A new name"}) { user { id } } }`)
 			s.stop()
@@ -270,7 +271,7 @@ func TestTheProgram(t *testing.T) {
 		}
 	})
 	t.Run("lets a request in flight have its whole answer", func(t *testing.T) {
-		databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) { finishesWhatIsInFlight(t, program, url) })
+		databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) { finishesWhatIsInFlight(t, program, url) })
 	})
 	t.Run("fails with status 1 and one line", func(t *testing.T) {
 		for _, args := range [][]string{

@@ -26,6 +26,7 @@ import (
 	"github.com/coder/websocket"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 )
 
 // client sends operations, one at a time, on a connection that it keeps.
@@ -204,7 +205,7 @@ func (l *load) check(t *testing.T, url string) {
 func TestAtSIGTERMNoRequestLosesItsAnswer(t *testing.T) {
 	t.Parallel()
 	pauses := []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 2 * maxIdle}
-	databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) {
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
 		for range 2 {
 			s := launch(t, built(t), "--database", url, "--shutdown-timeout", "10s")
 			events, eventsEnded := s.events()
@@ -360,7 +361,7 @@ func TestAnOpenConnectionLearnsThatTheServerIsNotReadyAnyMore(t *testing.T) {
 
 func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {
 	t.Parallel()
-	databasetest.EachWith(t, databasetest.Demo, func(t *testing.T, url string) {
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
 		const timeout = 1500 * time.Millisecond
 		s := launch(t, built(t), "--database", url, "--deadline", "1m", "--shutdown-timeout", timeout.String(), "--metrics", "127.0.0.1:0")
 		db := databasetest.Open(t, url)
@@ -465,7 +466,7 @@ func limited(tb testing.TB, limit string) string {
 
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	t.Parallel()
-	url := databasetest.With(t, "sqlite", databasetest.Demo)
+	url := databasetest.With(t, "sqlite", directorytest.Demo)
 	s := launch(t, built(t), "--database", url, "--deadline", "1m", "--metrics", "127.0.0.1:0")
 	lockUser42(t, databasetest.Open(t, url))
 	go func() {

@@ -24,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/graph/graphtest"
 	"rollcall/transport"
 )
@@ -69,7 +70,7 @@ type siege struct {
 func (g *siege) run(t *testing.T, kind string) {
 	g.mayOpen(t, g.idle+g.slow)
 	g.door = make(chan struct{}, g.concurrency)
-	g.s = launch(t, built(t), "--database", databasetest.With(t, kind, databasetest.Demo), "--metrics", "127.0.0.1:0",
+	g.s = launch(t, built(t), "--database", databasetest.With(t, kind, directorytest.Demo), "--metrics", "127.0.0.1:0",
 		"--concurrency", strconv.Itoa(g.concurrency), "--log-level", "error")
 
 	alone := g.normal(t, time.Now().Add(max(g.lasts/10, time.Second)))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 )
 
 func TestWhereTheUserMayNotWriteTheServerSaysSo(t *testing.T) {
@@ -81,7 +82,7 @@ func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
 func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
-		u := parseURL(t, databasetest.With(t, kind, databasetest.Demo))
+		u := parseURL(t, databasetest.With(t, kind, directorytest.Demo))
 		owner := databasetest.Open(t, u.String())
 		name := strings.Trim(u.Path, "/")
 		if kind == "postgres" {
@@ -116,7 +117,7 @@ func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 func TestNobodyNoticesThatAColumnChangesItsType(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
-		u := parseURL(t, databasetest.With(t, kind, databasetest.Demo))
+		u := parseURL(t, databasetest.With(t, kind, directorytest.Demo))
 		s := start(t, "--database", u.String(), "--log-level", "warn")
 		statement := "ALTER TABLE users MODIFY name varchar(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
 		if kind == "postgres" {
@@ -229,7 +230,7 @@ func overwritten(t *testing.T, path string, content []byte) {
 // TestAMutationUnderWayIsNotStoredInADeletedFile deletes the file while a transaction is open.
 func TestAMutationUnderWayIsNotStoredInADeletedFile(t *testing.T) {
 	t.Parallel()
-	url := databasetest.With(t, "sqlite", databasetest.Demo)
+	url := databasetest.With(t, "sqlite", directorytest.Demo)
 	path := strings.TrimPrefix(url, "sqlite:")
 	s := start(t, "--database", url, "--metrics", "127.0.0.1:0")
 	release := lockUser42(t, databasetest.Open(t, url)) // so that the mutation waits to begin

@@ -28,6 +28,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/transport"
 )
 
@@ -121,7 +122,7 @@ func credentials(allowed string) string {
 
 func TestHEADIsAnsweredEverywhereAndRunsNothing(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo), "--echo")
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--echo")
 	for path, c := range map[string]struct {
 		accept, media string
 		status        int
@@ -193,7 +194,7 @@ func TestWhatIsNoOriginIsRefused(t *testing.T) {
 
 func TestJSONIsCompressedAsTheClientAsks(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Demo))
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo))
 	const body = `{"query":"{ users(first: 100) { nodes { id name email } } }"}`
 	send := func(headers ...string) (*http.Response, []byte) {
 		return s.ask(http.DefaultClient, http.MethodPost, body, append(headers, "Content-Type", "application/json")...)

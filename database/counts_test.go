@@ -14,6 +14,7 @@ import (
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 )
 
 // counted are the number of users that is kept and the one that is counted, in one statement.
@@ -21,7 +22,7 @@ const counted = "SELECT (SELECT COALESCE(SUM(delta), 0) FROM directory_counts WH
 
 // TestACountIsAlwaysThatOfItsMoment has users come and go while two servers fold and one recounts, past the lock that would keep them apart.
 func TestACountIsAlwaysThatOfItsMoment(t *testing.T) {
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		ctx, done := context.WithCancel(t.Context())
 		defer done()
 		var all, writers sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/dialect"
+	"rollcall/directory/directorytest"
 	"rollcall/model"
 )
 
@@ -64,7 +65,7 @@ func TestMigrateDerivesFromTheRowsOfAnEarlierVersion(t *testing.T) {
 }
 
 func TestDerivePutsRightWhatIsWrittenPastTheServer(t *testing.T) {
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		checkDerived(t, db)
 		want := read(t, db)
 		for _, statement := range []string{
@@ -93,7 +94,7 @@ func TestDerivePutsRightWhatIsWrittenPastTheServer(t *testing.T) {
 }
 
 func TestDerivingBesideItselfDoesNoHarm(t *testing.T) {
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		for _, statement := range []string{"UPDATE users SET name_folded = ''", "DELETE FROM user_words", "DELETE FROM directory_counts"} {
 			if err := db.Write.Exec(statement).Error; err != nil {
 				t.Fatal(err)
@@ -138,6 +139,23 @@ func TestTheLongestTextsThatFoldHaveRoom(t *testing.T) {
 		}
 		checkDerived(t, db)
 	})
+}
+
+// directory is everything in a database, in the order of its keys.
+type directory struct {
+	Users       []model.User
+	Teams       []model.Team
+	Memberships []model.Membership
+}
+
+func read(t *testing.T, db *database.Database) (dir directory) {
+	t.Helper()
+	for order, rows := range map[string]any{"id": &dir.Users, "id ": &dir.Teams, "team_id, user_id": &dir.Memberships} {
+		if err := db.Read.WithContext(t.Context()).Order(order).Find(rows).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // checkDerived compares all that is derived with what it is derived from.

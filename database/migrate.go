@@ -170,6 +170,12 @@ func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
 		goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(d.emailsMigration(), d.deriveMigration()))
 }
 
+// Alone runs fn while no other process migrates the database, derives, or is in Alone. That lock is one node's in a cluster: so fn is run
+// again, and has to look anew, where it fails since another has inserted its rows first.
+func (d *Database) Alone(ctx context.Context, fn func() error) error {
+	return unlessOvertaken(func() error { return d.maintain(ctx, func(*sql.DB) error { return fn() }) })
+}
+
 // locked runs fn while a connection of the pool has a lock, which lasts as long as the connection. Then it closes the pool.
 func locked(ctx context.Context, pool *sql.DB, lock func(*sql.Conn) error, fn func() error) error {
 	conn, err := pool.Conn(ctx)

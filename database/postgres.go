@@ -38,10 +38,6 @@ var postgresProduct = product{
 		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name`,
 	lockCounts: "INSERT INTO directory_locks (name, changes) VALUES ('counts', 1) ON CONFLICT (name) DO UPDATE SET changes = directory_locks.changes + 1",
 	oddEmails:  "email ~ '[^!-~]|[A-Z]|xn--'",
-	// Explicit ids leave the sequences behind.
-	afterIDs: `SELECT setval(pg_get_serial_sequence('users', 'id'), (SELECT max(id) FROM users)),
-		setval(pg_get_serial_sequence('teams', 'id'), (SELECT max(id) FROM teams)),
-		setval(pg_get_serial_sequence('memberships', 'id'), (SELECT max(id) FROM memberships))`,
 }
 
 func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, error) {

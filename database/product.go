@@ -24,5 +24,4 @@ type product struct {
 	lossy          string // the settings by which a crash takes with it what was acknowledged shortly before
 	oddEmails      string // a condition for emails that model.NormalEmail may change, and for only few besides
 	lockCounts     string // changes the common row of those that recount
-	afterIDs       string // the statement that is due after rows with explicit ids; "": none
 }

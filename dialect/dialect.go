@@ -25,6 +25,9 @@ type Dialect interface {
 	// UnlessStored returns the clause by which an INSERT leaves a row as it is that has the same value in a unique column.
 	// It waits for a transaction that is inserting or deleting one, and hides no other error.
 	UnlessStored(column string) string
+	// AfterIDs returns the statement that is due once rows with numbers of their own were inserted into a table, so that later rows get
+	// ones behind these; "": none.
+	AfterIDs(table string) string
 	// Created returns the type and the default, in microseconds of UTC, of a column that holds when its row was inserted.
 	Created() string
 	// TableOptions returns what follows the columns in CREATE TABLE, with a space before it, so that nothing is left to the
@@ -69,6 +72,7 @@ func (standard) Embedded() bool                                    { return fals
 func (standard) Rebind(query string) string                        { return query }
 func (standard) ForUpdate() string                                 { return " FOR UPDATE" }
 func (standard) UnlessStored(column string) string                 { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) AfterIDs(string) string                            { return "" }
 func (standard) TableOptions() string                              { return "" }
 func (standard) CommitsImplicitly(string, string) bool             { return false }
 func (standard) RolledBack(context.Context, *sql.Tx) bool          { return false }

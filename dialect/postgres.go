@@ -26,6 +26,11 @@ func (postgres) Rebind(query string) string {
 	}
 }
 
+// AfterIDs moves the table's sequence, which rows with explicit ids leave behind.
+func (postgres) AfterIDs(table string) string {
+	return "SELECT setval(pg_get_serial_sequence('" + table + "', 'id'), (SELECT max(id) FROM " + table + "))"
+}
+
 func (postgres) Created() string { return "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)" }
 
 // Locate finds a connection by its server process and when that began, as the system may give a process's number

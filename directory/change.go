@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"fmt"
 
 	"rollcall/apierror"
 	"rollcall/batch"
@@ -32,7 +33,7 @@ func (d *Directory) UserChanges(ctx context.Context, ids []string) (<-chan *mode
 	users := make([]int64, len(ids))
 	for i, id := range ids {
 		var err error
-		if users[i], err = d.users.ParseID("ids", id); err != nil {
+		if users[i], err = d.users.ParseID(fmt.Sprintf("ids.%d", i), id); err != nil {
 			return nil, err
 		}
 	}

@@ -307,7 +307,7 @@ func (r *filterReader) filter(path string, value any, depth int) (none keyset.Co
 func (r *filterReader) list(name, path string, value any, depth int) (keyset.Condition, error) {
 	var all []keyset.Condition
 	for i, one := range graphql.CoerceList(value) {
-		c, err := r.filter(fmt.Sprintf("%s[%d]", path, i), one, depth+1)
+		c, err := r.filter(fmt.Sprintf("%s.%d", path, i), one, depth+1)
 		if err != nil {
 			return c, err
 		}
@@ -370,7 +370,7 @@ func (r *filterReader) compare(f *filtering, operator, path string, value any) (
 	for i, o := range operands {
 		of := path
 		if isList(operator) {
-			of = fmt.Sprintf("%s[%d]", path, i)
+			of = fmt.Sprintf("%s.%d", path, i)
 		}
 		if o == nil {
 			return none, refused(of, "must not be null")

@@ -125,7 +125,7 @@ func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Se
 		types, ids := make([]string, len(list)), make([]int64, len(list))
 		for i, arg := range list {
 			var err error
-			if types[i], ids[i], err = s.parseID("ids", arg); err != nil {
+			if types[i], ids[i], err = s.parseID(fmt.Sprintf("ids.%d", i), arg); err != nil {
 				return nil, err
 			}
 		}
@@ -141,8 +141,8 @@ func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Se
 	}
 }
 
-// parseID splits the global id in an argument of some name into its type and its number. The error is BAD_USER_INPUT.
-func (s *Schema) parseID(name string, argument any) (typ string, number int64, err error) {
+// parseID splits the global id in an argument into its type and its number. The error is BAD_USER_INPUT, and blames a field.
+func (s *Schema) parseID(field string, argument any) (typ string, number int64, err error) {
 	id, err := scalar.UnmarshalID(argument)
 	if err != nil {
 		return "", 0, err
@@ -157,5 +157,5 @@ func (s *Schema) parseID(name string, argument any) (typ string, number int64, e
 			forms = append(forms, fmt.Sprintf("\"%s:%d\"", o.Name(), []int{42, 7}[len(forms)%2]))
 		}
 	}
-	return "", 0, apierror.BadInput(name, "%q is not an id: expected a form like %s", apierror.Clip(id), strings.Join(forms, " or "))
+	return "", 0, apierror.BadInput(field, "%q is not an id: expected a form like %s", apierror.Clip(id), strings.Join(forms, " or "))
 }

@@ -17,7 +17,7 @@ import (
 	gormlogger "gorm.io/gorm/logger"
 
 	"rollcall/database"
-	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/session"
 )
 
@@ -87,7 +87,7 @@ func TestStatementsNeverVaryUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) { // one after the other, since GOMAXPROCS is that of all
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) { // one after the other, since GOMAXPROCS is that of all
 		d, all := newDirectory(t, db), []int{1, 2, 8}
 		for _, procs := range all {
 			t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/graph"
 	"rollcall/graph/graphtest"
 )
@@ -38,10 +39,7 @@ func BenchmarkTypename(b *testing.B) { inProcess(b, `{ __typename }`) }
 
 // inProcess measures requests without a network, on SQLite: answered as a server does, and by resolvers alone.
 func inProcess(b *testing.B, query string) {
-	db := databasetest.New(b, "sqlite")
-	if _, err := db.LoadDemo(b.Context()); err != nil {
-		b.Fatal(err)
-	}
+	db := databasetest.Open(b, databasetest.With(b, "sqlite", directorytest.Demo))
 	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, Concurrency: 128, Logger: slog.New(slog.DiscardHandler)}
 	for way, api := range map[string]http.Handler{"plan": graph.NewHandler(cfg), "resolvers": graph.NewEngineHandler(cfg)} {
 		b.Run(way, func(b *testing.B) {

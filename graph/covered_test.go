@@ -10,6 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/graph"
 )
 
@@ -19,7 +20,7 @@ var resolvedFields = []string{"Query.mutationOutcome", "Query.__schema", "Query.
 // TestThePlanCoversEveryField asks for every field of every type that a query reaches, one by one. A field that fails here
 // lacks a declaration in directory/.
 func TestThePlanCoversEveryField(t *testing.T) {
-	db := databasetest.Open(t, databasetest.With(t, "sqlite", databasetest.Demo))
+	db := databasetest.Open(t, databasetest.With(t, "sqlite", directorytest.Demo))
 	p := newPair(db, func(*graph.Config) {})
 	reached := reach(t)
 	if len(reached) < 50 {

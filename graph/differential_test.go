@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"rollcall/database"
-	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/graph"
 	"rollcall/graph/generated"
 	operations "rollcall/operation"
@@ -192,7 +192,7 @@ func hostile(t *testing.T, db *database.Database) {
 
 // onHostileData runs fn on every database with the demo data and hostile rows.
 func onHostileData(t *testing.T, fn func(t *testing.T, db *database.Database)) {
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		hostile(t, db)
 		fn(t, db)
 	})

@@ -127,7 +127,11 @@ func inArguments(ctx context.Context, shown *gqlerror.Error, known *apierror.Err
 	if known.Code != apierror.CodeBadUserInput || known.Field != "" || len(shown.Path) <= len(field) || !slices.Equal(shown.Path[:len(field)], field) {
 		return known
 	}
-	at := shown.Path[len(field):].String()
+	var path []string
+	for _, element := range shown.Path[len(field):] {
+		path = append(path, fmt.Sprint(element))
+	}
+	at := strings.Join(path, ".")
 	shown.Path = field
 	return &apierror.Error{Code: known.Code, Field: at, Message: at + ": " + known.Message}
 }

@@ -19,6 +19,7 @@ import (
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/graph"
 	"rollcall/session"
 )
@@ -45,7 +46,7 @@ func onEveryDatabase(t *testing.T, fn func(t *testing.T, d *directory)) {
 
 // onDemoData is onEveryDatabase over the demo data.
 func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		t.Parallel()
 		fn(t, newDirectory(t, db))
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/graph"
 	"rollcall/limit"
 )
@@ -19,7 +20,7 @@ import (
 // serve serves the API over the demo data in SQLite.
 func serve(t *testing.T, change func(*graph.Config)) string {
 	t.Helper()
-	db := databasetest.Open(t, databasetest.With(t, "sqlite", databasetest.Demo))
+	db := databasetest.Open(t, databasetest.With(t, "sqlite", directorytest.Demo))
 	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, MaxBatch: 50, Logger: slog.New(slog.DiscardHandler)}
 	change(&cfg)
 	server := httptest.NewServer(graph.NewHandler(cfg))

@@ -61,6 +61,7 @@ func teamPayload(team *model.Team) *model.TeamPayload { return &model.TeamPayloa
 func deletedUser(id string) *model.DeleteUserPayload {
 	return &model.DeleteUserPayload{DeletedUserID: id}
 }
+
 func deletedTeam(id string) *model.DeleteTeamPayload {
 	return &model.DeleteTeamPayload{DeletedTeamID: id}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"rollcall/database"
-	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/fold"
 	"rollcall/model"
 )
@@ -516,7 +516,7 @@ func TestTheModelOfSearchHasTheWordsOfUsers(t *testing.T) {
 }
 
 func TestConditionsWithASubqueryEachAreAnsweredInTime(t *testing.T) {
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) { // one after the other, for their time
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) { // one after the other, for their time
 		d, managed := newDirectory(t, db), make([]any, 10)
 		for i := range managed {
 			managed[i] = map[string]any{"managedBy": fmt.Sprintf("User:%d", 1+i%3)}

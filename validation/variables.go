@@ -1,7 +1,9 @@
 package validation
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -16,7 +18,7 @@ import (
 // their types. gqlparser, which checks them next, would let a number pass in quotes, and names the types of Go.
 //
 // It returns nil, or an error with the code GRAPHQL_VALIDATION_FAILED (operation) or BAD_USER_INPUT (variables), where
-// extensions.field names the input field or the argument at fault.
+// extensions.field is the path from the argument in which the variable is used first to what is at fault: input.users.3.email.
 func Request(schema *ast.Schema, doc *ast.QueryDocument, params *graphql.RawParams) *gqlerror.Error {
 	operation := doc.Operations.ForName(params.OperationName)
 	switch {
@@ -30,7 +32,7 @@ func Request(schema *ast.Schema, doc *ast.QueryDocument, params *graphql.RawPara
 	for _, def := range operation.VariableDefinitions {
 		value, given := params.Variables[def.Variable]
 		if wrong := (variables{schema}).optional(def.Type, def.DefaultValue, value, given); wrong != nil {
-			return badInput(def.Position, wrong.field, "$%s%s: %s", def.Variable, wrong.path, wrong.reason)
+			return badInput(def.Position, firstUse(doc, operation, def.Variable)+wrong.field, "$%s%s: %s", def.Variable, wrong.path, wrong.reason)
 		}
 		null = null || given && value == nil
 	}
@@ -38,6 +40,9 @@ func Request(schema *ast.Schema, doc *ast.QueryDocument, params *graphql.RawPara
 		return nil
 	}
 	n := nulls{fragments{doc, map[string]bool{}}, params.Variables}
+	if wrong := n.amongDirectives(operation.Directives); wrong != nil {
+		return wrong
+	}
 	return n.in(operation.SelectionSet)
 }
 
@@ -49,10 +54,7 @@ func unknownOperation(format string, args ...any) *gqlerror.Error {
 
 func badInput(at *ast.Position, field, format string, args ...any) *gqlerror.Error {
 	err := gqlerror.ErrorPosf(at, format, args...)
-	err.Extensions = map[string]any{"code": apierror.CodeBadUserInput}
-	if field != "" {
-		err.Extensions["field"] = field
-	}
+	err.Extensions = map[string]any{"code": apierror.CodeBadUserInput, "field": field}
 	return err
 }
 
@@ -62,7 +64,7 @@ type variables struct{ schema *ast.Schema }
 // mismatch is a value that does not fit its type.
 type mismatch struct {
 	path   string // from the variable to the value, such as .roles[1]
-	field  string // the input field that the value is in, or ""
+	field  string // the same as extensions.field has it: .roles.1
 	reason string
 }
 
@@ -96,7 +98,7 @@ func (v variables) check(typ *ast.Type, value any) *mismatch {
 		}
 		for i, element := range list {
 			if wrong := v.check(typ.Elem, element); wrong != nil {
-				wrong.path = fmt.Sprintf("[%d]%s", i, wrong.path)
+				wrong.path, wrong.field = fmt.Sprintf("[%d]%s", i, wrong.path), fmt.Sprintf(".%d%s", i, wrong.field)
 				return wrong
 			}
 		}
@@ -132,14 +134,72 @@ func (v variables) object(def *ast.Definition, typ *ast.Type, value any) *mismat
 	for _, field := range def.Fields {
 		value, given := object[field.Name]
 		if wrong := v.optional(field.Type, field.DefaultValue, value, given); wrong != nil {
-			if wrong.field == "" {
-				wrong.field = field.Name
-			}
-			wrong.path = "." + field.Name + wrong.path
+			wrong.path, wrong.field = "."+field.Name+wrong.path, "."+field.Name+wrong.field
 			return wrong
 		}
 	}
 	return nil
+}
+
+// firstUse returns the path from an argument to where an operation uses a variable first: input, input.email or ids.1. The rules refuse a
+// document with a variable that is not used.
+func firstUse(doc *ast.QueryDocument, operation *ast.OperationDefinition, variable string) string {
+	path, ok := useAmongDirectives(operation.Directives, variable)
+	if !ok {
+		path, _ = fragments{doc, map[string]bool{}}.use(operation.SelectionSet, variable)
+	}
+	return path
+}
+
+// use is firstUse for selections. ok reports whether they use the variable.
+func (f fragments) use(selections ast.SelectionSet, variable string) (path string, ok bool) {
+	for _, selection := range selections {
+		field, directives, below := f.parts(selection)
+		if field != nil {
+			below = field.SelectionSet
+			if path, ok = useAmong(field.Arguments, variable); ok {
+				return path, true
+			}
+		}
+		if path, ok = useAmongDirectives(directives, variable); ok {
+			return path, true
+		}
+		if path, ok = f.use(below, variable); ok {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+func useAmongDirectives(directives ast.DirectiveList, variable string) (path string, ok bool) {
+	for _, directive := range directives {
+		if path, ok = useAmong(directive.Arguments, variable); ok {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+func useAmong(arguments ast.ArgumentList, variable string) (path string, ok bool) {
+	for _, argument := range arguments {
+		if path, ok = useWithin(argument.Value, variable); ok {
+			return argument.Name + path, true
+		}
+	}
+	return "", false
+}
+
+// useWithin is use for a literal: the path begins at this.
+func useWithin(value *ast.Value, variable string) (path string, ok bool) {
+	if value.Kind == ast.Variable {
+		return "", value.Raw == variable
+	}
+	for i, child := range value.Children {
+		if path, ok = useWithin(child.Value, variable); ok {
+			return "." + cmp.Or(child.Name, strconv.Itoa(i)) + path, true
+		}
+	}
+	return "", false
 }
 
 // nulls finds arguments that must not be null and are, because a variable is: a default, the variable's or the argument's, lets the
@@ -159,12 +219,19 @@ func (n nulls) in(selections ast.SelectionSet) *gqlerror.Error {
 				return wrong
 			}
 		}
-		for _, directive := range directives {
-			if wrong := n.among(directive.Arguments, "@"+directive.Name, true); wrong != nil {
-				return wrong
-			}
+		if wrong := n.amongDirectives(directives); wrong != nil {
+			return wrong
 		}
 		if wrong := n.in(below); wrong != nil {
+			return wrong
+		}
+	}
+	return nil
+}
+
+func (n nulls) amongDirectives(directives ast.DirectiveList) *gqlerror.Error {
+	for _, directive := range directives {
+		if wrong := n.among(directive.Arguments, "@"+directive.Name, true); wrong != nil {
 			return wrong
 		}
 	}

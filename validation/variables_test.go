@@ -13,6 +13,55 @@ import (
 	"rollcall/validation"
 )
 
+func TestAWrongVariableIsBlamedByThePathFromTheArgumentThatUsesItFirst(t *testing.T) {
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
+		directive @key(key: Int!, at: [User!]) on QUERY
+		input User { email: String!, roles: [Int!], manager: User }
+		input Users { users: [User!]! }
+		type Query { add(input: Users, size: Int): Query, one(by: [Int], input: User): Int }`})
+	for _, c := range []struct{ query, value, want string }{
+		{`query($v: Users) { add(input: $v) { one } }`, `{"users": [{"email": "a"}, {"email": 1}]}`, "input.users.1.email"},
+		{`query($v: Users) { add(input: $v) { one } }`, `{"users": {"email": 1}}`, "input.users.email"},
+		{`query($v: Users) { add(input: $v) { one } }`, `{"users": [{"email": "a", "manager": {"email": "b", "roles": [1, "2"]}}]}`, "input.users.0.manager.roles.1"},
+		{`query($v: Users) { add(input: $v) { one } }`, `{}`, "input.users"},
+		{`query($v: Users) { add(input: $v) { one } }`, `{"users": [], "size": 1}`, "input"},
+		{`query($v: Users) { add(input: $v) { one } }`, `5`, "input"},
+		{`query($v: Int) { add(size: 1) { one(by: [1, $v]) } again: add(size: $v) { one } }`, `"1"`, "by.1"},
+		{`query($v: String!) { one(input: {email: "a", manager: {email: $v}}) }`, `null`, "input.manager.email"},
+		{`query($v: Int!) { one(input: {email: "a", roles: [1, $v]}) }`, ``, "input.roles.1"},
+		{`query($v: User!) { add(input: {users: [{email: "a"}, $v]}) { one } }`, `{"email": "b", "roles": ["1"]}`, "input.users.1.roles.0"},
+		{`query($v: Int!) @key(key: $v) { add(size: $v) { one } }`, `"1"`, "key"},
+		{`query($v: User!) @key(key: 1, at: [$v]) { one }`, `{"email": 1}`, "at.0.email"},
+		{`query($v: Int = 1) @key(key: $v) { one }`, `null`, "key"},
+		{`query($v: Boolean!) { one @skip(if: $v) }`, `0`, "if"},
+		{`query($v: Boolean!) { ... @include(if: $v) { one } }`, `0`, "if"},
+		{`query($v: Int) { ...A } fragment A on Query { ...B } fragment B on Query { add(size: $v) { ...C } } fragment C on Query { one }`, `true`, "size"},
+	} {
+		doc, err := gqlparser.LoadQuery(schema, c.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := validation.Request(schema, doc, &graphql.RawParams{Variables: valueOf(t, c.value)})
+		if wrong == nil || wrong.Extensions["field"] != c.want {
+			t.Errorf("%s with %s: want the field %s, got %v", c.query, c.value, c.want, wrong)
+		}
+	}
+}
+
+// valueOf returns variables that have a value, in JSON, for v; "" is none.
+func valueOf(t *testing.T, value string) map[string]any {
+	t.Helper()
+	values := map[string]any{}
+	if value != "" {
+		decoder := json.NewDecoder(strings.NewReader(`{"v": ` + value + `}`))
+		decoder.UseNumber()
+		if err := decoder.Decode(&values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return values
+}
+
 func TestVariablesOfEveryKindAreChecked(t *testing.T) {
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
 		scalar Time
@@ -46,16 +95,8 @@ func TestVariablesOfEveryKindAreChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		values := map[string]any{}
-		if c.value != "" {
-			decoder := json.NewDecoder(strings.NewReader(`{"v": ` + c.value + `}`))
-			decoder.UseNumber()
-			if err := decoder.Decode(&values); err != nil {
-				t.Fatal(err)
-			}
-		}
 		got := ""
-		if wrong := validation.Request(schema, doc, &graphql.RawParams{Variables: values}); wrong != nil {
+		if wrong := validation.Request(schema, doc, &graphql.RawParams{Variables: valueOf(t, c.value)}); wrong != nil {
 			got = wrong.Message
 		}
 		if got != c.want {

@@ -75,12 +75,6 @@ func Each(t *testing.T, fn func(t *testing.T, db *database.Database)) {
 	EachKind(t, func(t *testing.T, kind string) { fn(t, New(t, kind)) })
 }
 
-// EachDemo is Each with the demo data.
-func EachDemo(t *testing.T, fn func(t *testing.T, db *database.Database)) {
-	t.Helper()
-	EachWith(t, Demo, func(t *testing.T, url string) { fn(t, Open(t, url)) })
-}
-
 // EachWith is EachKind with the URL of a migrated database with a content, as With has it.
 func EachWith(t *testing.T, content Content, fn func(t *testing.T, url string)) {
 	t.Helper()

@@ -23,12 +23,6 @@ type Content struct {
 // Nothing is an empty directory.
 var Nothing = Content{"nothing", func(context.Context, *database.Database) error { return nil }}
 
-// Demo is the demo data.
-var Demo = Content{"demo data", func(ctx context.Context, db *database.Database) error {
-	_, err := db.LoadDemo(ctx)
-	return err
-}}
-
 // With returns the URL of a migrated database with a content, for this test alone. At its end the database is dropped, or made ready for
 // another test, even if connections linger.
 func With(tb testing.TB, kind string, content Content) string {

@@ -1,54 +1,65 @@
-package database
+package directory
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
 
-	"gorm.io/gorm"
-
+	"rollcall/dialect"
+	"rollcall/entity"
 	"rollcall/model"
+	"rollcall/session"
 )
 
 const (
 	demoUsers   = 1000
 	demoReports = 10 // of one manager
 	demoTeams   = 50
-	demoBatch   = 500 // rows of one INSERT
 )
 
-// LoadDemo fills a database without users: 1,000 of them in a tree of managers below one root, each in 3 of
+// LoadDemo fills a directory without users: 1,000 of them in a tree of managers below one root, each in 3 of
 // 50 teams, which are in 3 levels, every team with an owner. The data are always the same. It reports whether it loaded them.
-func (d *Database) LoadDemo(ctx context.Context) (loaded bool, err error) {
-	load := func(tx *gorm.DB) error {
-		var first []model.User
-		err := tx.Limit(1).Find(&first).Error
-		if loaded = err == nil && len(first) == 0; !loaded {
-			return err
-		}
-		users, teams, memberships := demoDirectory()
-		for _, rows := range []any{users, teams, memberships} {
-			if err := tx.CreateInBatches(rows, demoBatch).Error; err != nil {
+//
+// alone is to keep other processes from loading them at once, and to run what it is given again where one has done so all the same: see
+// database.Database.Alone.
+func LoadDemo(ctx context.Context, pools session.Pools, alone func(context.Context, func() error) error) (loaded bool, err error) {
+	if err := pools.Install(); err != nil {
+		return false, err
+	}
+	d := New(Config{})
+	err = alone(ctx, func() error {
+		return session.Run(ctx, pools, session.Write, "demo", func(ctx context.Context) error {
+			first, err := d.users.Select(ctx, []string{"id"}, "SELECT id FROM users LIMIT 1")
+			if loaded = err == nil && len(first) == 0; !loaded {
 				return err
 			}
-		}
-		if err := d.derive(ctx, func(fn func(*sql.Tx) error) error { return fn(tx.Statement.ConnPool.(*sql.Tx)) }); err != nil {
-			return err
-		}
-		if d.product.afterIDs == "" {
-			return nil
-		}
-		return tx.Exec(d.product.afterIDs).Error
-	}
-	err = unlessOvertaken(func() error { // the lock is one node's in a cluster
-		return d.maintain(ctx, func(*sql.DB) error { return d.Write.WithContext(ctx).Transaction(load) })
+			users, teams, memberships := demoDirectory()
+			if err := insertDemo(ctx, d, d.users, users); err != nil {
+				return err
+			}
+			if err := insertDemo(ctx, d, d.teams, teams); err != nil {
+				return err
+			}
+			return insertDemo(ctx, d, d.memberships, memberships)
+		})
 	})
 	return loaded && err == nil, err
 }
 
-func demoDirectory() (users []model.User, teams []model.Team, memberships []model.Membership) {
+// insertDemo adds rows that have their numbers.
+func insertDemo[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], rows []P) error {
+	if err := insert(ctx, d, o, rows); err != nil {
+		return err
+	}
+	db := session.DB(ctx)
+	if due := dialect.OfDB(db).AfterIDs(o.Table()); due != "" {
+		return db.Exec(due).Error
+	}
+	return nil
+}
+
+func demoDirectory() (users []*model.User, teams []*model.Team, memberships []*model.Membership) {
 	began := time.Date(2024, 1, 1, 9, 0, 0, 0, time.UTC)
 	for i := range demoTeams {
 		at := began.Add(time.Duration(i) * time.Minute)
@@ -58,13 +69,12 @@ func demoDirectory() (users []model.User, teams []model.Team, memberships []mode
 	for i := range demoUsers {
 		at := began.Add(time.Duration(i+1) * time.Hour)
 		name := demoName(i)
-		user := model.User{ID: int64(i + 1), Name: name, Email: demoEmail(name, i+1), CreatedAt: at, UpdatedAt: at}
-		demoDetails(&user, i)
+		user := &model.User{ID: int64(i + 1), Name: name, Email: demoEmail(name, i+1), CreatedAt: at, UpdatedAt: at}
+		demoDetails(user, i)
 		if i > 0 {
 			manager := int64((i-1)/demoReports + 1)
 			user.ManagerID = &manager
 		}
-		user.Fold()
 		users = append(users, user)
 
 		spread := i / demoTeams // 0 to 19, so that colleagues in one team are not colleagues in all three
@@ -74,7 +84,7 @@ func demoDirectory() (users []model.User, teams []model.Team, memberships []mode
 			if !owned[team] {
 				owned[team], role = true, model.RoleOwner
 			}
-			memberships = append(memberships, model.Membership{
+			memberships = append(memberships, &model.Membership{
 				ID: int64(len(memberships) + 1), Version: 1, TeamID: int64(team + 1), UserID: user.ID, Role: role, CreatedAt: at,
 			})
 		}
@@ -104,12 +114,12 @@ func demoEmail(name string, n int) string {
 }
 
 // demoTeam puts the crafts of an area into its engineering, the operations into the research, and the areas into the platform's.
-func demoTeam(i int, at time.Time) model.Team {
+func demoTeam(i int, at time.Time) *model.Team {
 	areas := [...]string{"Platform", "Payments", "Search", "Mobile", "Identity", "Billing", "Insights", "Logistics", "Growth", "Support"}
 	crafts := [...]string{"Engineering", "Design", "Product", "Research", "Operations"}
 	purposes := [...]string{"builds and runs what we offer", "designs what people see and hear", "decides what is built next", "asks people what they need", "keeps everything going"}
 	area, craft := i%len(areas), i/len(areas)
-	t := model.Team{ID: int64(i + 1), Name: areas[area] + " " + crafts[craft], Version: int64(1 + i%4), CreatedAt: at, UpdatedAt: at}
+	t := &model.Team{ID: int64(i + 1), Name: areas[area] + " " + crafts[craft], Version: int64(1 + i%4), CreatedAt: at, UpdatedAt: at}
 	if i%7 != 6 { // some have not been described
 		text := fmt.Sprintf("%s %s %s.", areas[area], strings.ToLower(crafts[craft]), purposes[craft])
 		t.Description = &text
@@ -121,7 +131,6 @@ func demoTeam(i int, at time.Time) model.Team {
 	case craft > 0:
 		t.ParentID = &parent
 	}
-	t.Fold()
 	return t
 }
 

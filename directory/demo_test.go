@@ -1,4 +1,4 @@
-package database_test
+package directory_test
 
 import (
 	"reflect"
@@ -8,31 +8,30 @@ import (
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
 	"rollcall/model"
 )
 
-// directory is everything in a database, in the order of its keys.
-type directory struct {
+// stored is everything in a directory, in the order of its keys.
+type stored struct {
 	Users       []model.User
 	Teams       []model.Team
 	Memberships []model.Membership
 }
 
-func read(t *testing.T, db *database.Database) (dir directory) {
+func read(t *testing.T, db *database.Database) (all stored) {
 	t.Helper()
-	for order, rows := range map[string]any{"id": &dir.Users, "id ": &dir.Teams, "team_id, user_id": &dir.Memberships} {
+	for order, rows := range map[string]any{"id": &all.Users, "id ": &all.Teams, "id  ": &all.Memberships} {
 		if err := db.Read.WithContext(t.Context()).Order(order).Find(rows).Error; err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dir
+	return all
 }
-
-func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
 
 func loadDemo(t *testing.T, db *database.Database, want bool) {
 	t.Helper()
-	if loaded, err := db.LoadDemo(t.Context()); err != nil || loaded != want {
+	if loaded, err := directorytest.LoadDemo(t.Context(), db); err != nil || loaded != want {
 		t.Fatalf("LoadDemo = %v, %v; want %v", loaded, err, want)
 	}
 }
@@ -145,7 +144,7 @@ func TestDemoManagersFormOneTree(t *testing.T) {
 }
 
 func TestNewRowsGetIdsBehindTheDemoData(t *testing.T) {
-	databasetest.EachDemo(t, func(t *testing.T, db *database.Database) {
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
 		user, team := model.User{Name: "New", Email: "new@example.com"}, model.Team{Name: "New"}
 		if err := db.Write.Create(&user).Error; err != nil || user.ID != 1001 {
 			t.Errorf("user %d, %v", user.ID, err)
