@@ -297,14 +297,23 @@ func TestASubscriberOfSomeUsersGetsTheirsOnly(t *testing.T) {
 
 func TestASubscriptionToWhatIsNotAUserIsRefused(t *testing.T) {
 	withEvents(t, func(t *testing.T, d *directory, events *event.Local) {
-		for _, ids := range []any{[]string{}, []string{"User:1", "x"}, "Team:1", []string{""}, slices.Repeat([]string{"User:1"}, 101)} {
-			s := d.subscribe(usersChanged, map[string]any{"ids": ids})
+		for _, c := range []struct {
+			ids   any
+			field string
+		}{
+			{[]string{}, "ids"},
+			{[]string{"User:1", "x"}, "ids.1"},
+			{"Team:1", "ids.0"},
+			{[]string{""}, "ids.0"},
+			{slices.Repeat([]string{"User:1"}, 101), "ids"},
+		} {
+			s := d.subscribe(usersChanged, map[string]any{"ids": c.ids})
 			got := s.next()
-			if !strings.Contains(got, `"code":"BAD_USER_INPUT"`) || !strings.Contains(got, `"field":"ids"`) || s.next() != "" {
-				t.Errorf("%v: got %s", ids, got)
+			if !strings.Contains(got, `"code":"BAD_USER_INPUT"`) || !strings.Contains(got, `"field":"`+c.field+`"`) || s.next() != "" {
+				t.Errorf("%v: want the field %s, got %s", c.ids, c.field, got)
 			}
 			if n := events.Subscribers(); n != 0 {
-				t.Errorf("%v: %d subscribers", ids, n)
+				t.Errorf("%v: %d subscribers", c.ids, n)
 			}
 		}
 		d.subscribe(usersChanged, map[string]any{"ids": slices.Repeat([]string{"User:1"}, 100)}).cancel() // just within the bound
