@@ -37,6 +37,10 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	shown.Extensions = maps.Clone(shown.Extensions) // others may hold the same map
 	p.fill(ctx, &shown)
 	shown.Err = nil
+	if field := graphql.GetFieldContext(ctx); field != nil && field.Field.Field != nil && field.Field.Position != nil && len(shown.Locations) == 0 {
+		// gqlgen adds it to the one that a resolver returns, but not to others.
+		shown.Locations = []gqlerror.Location{{Line: field.Field.Position.Line, Column: field.Field.Position.Column}}
+	}
 	if shown.Extensions["operationId"] == nil {
 		if id := operation.ID(ctx); id != "" {
 			set(&shown, "operationId", id)
