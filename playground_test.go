@@ -128,7 +128,7 @@ func TestTheExamplesHaveOneOfEachKindWithATitleAndADescription(t *testing.T) {
 	}
 	for _, kind := range []string{
 		"  user(id:", "  users(first:", "after:", "before:", "query:", "filter:", "orderBy:", "manager {", "teams {", "query UserByEmail($email: String!)", "fragment ", ": user(", "__typename", "__type(",
-		"@include", "@skip", "@defer", "@snapshot", "createUser(", "updateUser(", "deleteUser(", "subscription ", "mutationOutcome(",
+		"@include", "@skip", "@defer", "@snapshot", "createUser(", "updateUser(", "deleteUser(", "expectedVersion", "createTeam(", "addTeamMembers(", "createUsers(", "subscription ", "mutationOutcome(",
 	} {
 		if !strings.Contains(text, kind) {
 			t.Errorf("none has %q", kind)
