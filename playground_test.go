@@ -121,7 +121,7 @@ func TestTheExamplesHaveOneOfEachKindWithATitleAndADescription(t *testing.T) {
 			t.Errorf("two are called %s", found[1])
 		}
 		titles[found[1]] = true
-		text += e.query
+		text += e.query + string(e.variables)
 	}
 	if len(all) < 12 {
 		t.Errorf("there are only %d", len(all))

@@ -37,7 +37,7 @@ func TestAWrongVariableIsBlamedByThePathFromTheArgumentThatUsesItFirst(t *testin
 		{`query($v: Boolean!) { ... @include(if: $v) { one } }`, `0`, "if"},
 		{`query($v: Int) { ...A } fragment A on Query { ...B } fragment B on Query { add(size: $v) { ...C } } fragment C on Query { one }`, `true`, "size"},
 	} {
-		doc, err := gqlparser.LoadQuery(schema, c.query)
+		doc, err := gqlparser.LoadQueryWithRules(schema, c.query, validation.Rules())
 		if err != nil {
 			t.Fatal(err)
 		}

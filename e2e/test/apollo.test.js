@@ -5,6 +5,7 @@ import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from "@apollo/
 import { Defer20220824Handler } from "@apollo/client/incremental";
 import { BatchHttpLink } from "@apollo/client/link/batch-http";
 import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";
+import { RetryLink } from "@apollo/client/link/retry";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
@@ -46,6 +47,45 @@ test("Apollo sees an error's code, and the data beside it with errorPolicy all",
   assert.equal(data.b.id, "User:42");
   assert.equal(error.errors[0].extensions.code, "BAD_USER_INPUT");
   await assert.rejects(client.query({ query: gql`{ nobody }` }), (wrong) => wrong.errors[0].extensions.code === "GRAPHQL_VALIDATION_FAILED");
+});
+
+test("Apollo creates in a bulk what can be created, and reads the errors of the others as data", async () => {
+  const client = clientOf(new HttpLink({ uri: url }));
+  const createUsers = gql`mutation ($input: CreateUsersInput!) {
+    createUsers(input: $input) { results { user { id name manager { id } } error { code field message } } }
+  }`;
+  const users = [
+    { name: "Barbara Liskov", email: "barbara@example.com", managerId: "User:42" },
+    { name: "Anita Borg", email: "anita@example.com", managerRef: 0 },
+    { name: "", email: "ada.moreau.1@example.com" },
+  ];
+  await assert.rejects(client.mutate({ mutation: createUsers, variables: { input: { users } } }), ({ errors }) => {
+    assert.deepEqual(errors.map(({ extensions }) => [extensions.code, extensions.field]), [["BAD_USER_INPUT", "input.users.2.name"]]);
+    return true;
+  });
+  const { data } = await client.mutate({ mutation: createUsers, variables: { input: { mode: "EACH", users } } });
+  const [barbara, anita, nobody] = data.createUsers.results;
+  assert.equal(barbara.user.manager.id, "User:42");
+  assert.equal(anita.user.manager.id, barbara.user.id);
+  assert.equal(nobody.user, null);
+  assert.deepEqual([nobody.error.code, nobody.error.field], ["BAD_USER_INPUT", "input.users.2.name"]);
+  assert.equal(client.cache.extract()[`User:${anita.user.id}`].name, "Anita Borg");
+});
+
+test("Apollo's RetryLink sends a bulk again whose answer was lost, and nobody is there twice", async () => {
+  let sent = 0;
+  const losing = async (uri, options) => {
+    const response = await fetch(uri, options); // it is stored by now
+    if (sent++ === 0) throw new TypeError("the connection is lost");
+    return response;
+  };
+  const client = clientOf(ApolloLink.from([new RetryLink({ delay: { initial: 1 } }), new HttpLink({ uri: url, fetch: losing })]));
+  const { data } = await client.mutate({
+    mutation: gql`mutation ($users: [CreateUserInput!]!) { upsertUsers(input: {by: EMAIL, users: $users}) { results { created user { id email } } } }`,
+    variables: { users: [{ name: "Frances Allen", email: "frances@example.com" }, { name: "Jean Sammet", email: "jean@example.com" }] },
+  });
+  assert.equal(sent, 2);
+  assert.deepEqual(data.upsertUsers.results.map(({ created, user }) => [created, user.email]), [[false, "frances@example.com"], [false, "jean@example.com"]]);
 });
 
 test("Apollo's BatchHttpLink gets many answers by one request and few statements, each its own", async () => {

@@ -33,6 +33,21 @@ test("urql sees errors", async () => {
   assert.equal(partial.data.b.id, "User:42");
 });
 
+test("urql is told which version there is, and changes that one", async () => {
+  const client = clientOf();
+  const query = gql`query ($id: ID!) { user(id: $id) { id title version } }`;
+  const update = gql`mutation ($input: UpdateUserInput!) { updateUser(input: $input) { user { id title version } } }`;
+  const { user } = (await client.query(query, { id: "User:201" }).toPromise()).data;
+  await rename(url, "User:201", "Changed Meanwhile");
+  const input = { id: user.id, expectedVersion: user.version, title: "Chief of Staff" };
+  const conflict = await client.mutation(update, { input }).toPromise();
+  assert.equal(conflict.data, null);
+  const { code, field, currentVersion } = conflict.error.graphQLErrors[0].extensions;
+  assert.deepEqual([code, field, currentVersion], ["CONFLICT", "input.expectedVersion", user.version + 1]);
+  const again = await client.mutation(update, { input: { ...input, expectedVersion: currentVersion } }).toPromise();
+  assert.deepEqual(again.data.updateUser.user, { __typename: "User", id: user.id, title: "Chief of Staff", version: currentVersion + 1 });
+});
+
 test("urql gets what is deferred in parts", async () => {
   const states = [];
   await within(
