@@ -2256,8 +2256,12 @@ type Query {
 }
 
 """
-What can be changed. A mutation is stored whole or, if anything in it fails, not at all. One that would change more than 10,000 objects is
-refused with BAD_USER_INPUT. A change to what is there already changes nothing, neither ` + "`" + `version` + "`" + ` nor ` + "`" + `updatedAt` + "`" + `.
+What can be changed. A mutation is stored whole, with all its fields, or, if anything in its answer fails, not at all. All that is wrong with an
+input is told at once: an error each, whose ` + "`" + `extensions.field` + "`" + ` is the path of what is wrong, such as ` + "`" + `input.users.3.email` + "`" + `. A change to what
+is there already changes nothing, neither ` + "`" + `version` + "`" + ` nor ` + "`" + `updatedAt` + "`" + `. More than 10,000 objects are not changed by one mutation: that is
+BAD_USER_INPUT.
+
+Those with a plural, such as ` + "`" + `createUsers` + "`" + `, take up to 1,000 entries, and have one result for each, in their order.
 """
 type Mutation {
   "Adds a user."
@@ -2270,17 +2274,17 @@ type Mutation {
     "The change."
     input: UpdateUserInput!
   ): UpdateUserPayload!
-  "Has a user take part no more. The user stays in lists, in teams and as a manager."
+  "Makes a user's status DEACTIVATED. The user stays in lists, in teams and as a manager."
   deactivateUser(
     "The user."
     input: DeactivateUserInput!
   ): DeactivateUserPayload!
-  "Has a deactivated user take part again."
+  "Makes a user's status ACTIVE again."
   reactivateUser(
     "The user."
     input: ReactivateUserInput!
   ): ReactivateUserPayload!
-  "Removes a user and the user's memberships. Refused with CONFLICT while the user has reports, unless ` + "`" + `reportsTo` + "`" + ` says who manages them next."
+  "Removes a user and the user's memberships. That is a CONFLICT while the user has reports, unless ` + "`" + `reportsTo` + "`" + ` says who manages them from then on."
   deleteUser(
     "The user to remove."
     input: DeleteUserInput!
@@ -2295,17 +2299,17 @@ type Mutation {
     "The change."
     input: UpdateTeamInput!
   ): UpdateTeamPayload!
-  "Removes a team and its memberships. What becomes of the teams within it, ` + "`" + `children` + "`" + ` says."
+  "Removes a team and its memberships. ` + "`" + `children` + "`" + ` says what becomes of the teams within it."
   deleteTeam(
     "The team to remove."
     input: DeleteTeamInput!
   ): DeleteTeamPayload!
-  "Puts users into a team. Who is in it with the same role already stays so; with another role, that is a CONFLICT."
+  "Puts users into a team. Those who are in it with the same role already stay; one with another role is a CONFLICT."
   addTeamMembers(
     "The team and the users."
     input: AddTeamMembersInput!
   ): AddTeamMembersPayload!
-  "Takes users out of a team. Who is not in it is NOT_FOUND."
+  "Takes users out of a team. One who is not in it is NOT_FOUND."
   removeTeamMembers(
     "The team and the users."
     input: RemoveTeamMembersInput!
@@ -2315,42 +2319,42 @@ type Mutation {
     "The membership and the role."
     input: SetTeamMemberRoleInput!
   ): SetTeamMemberRolePayload!
-  "Adds up to 1,000 users."
+  "Adds users. One of them may be the manager of another: see ` + "`" + `managerRef` + "`" + `."
   createUsers(
     "The new users."
     input: CreateUsersInput!
   ): CreateUsersPayload!
-  "Changes up to 1,000 users."
+  "Changes users, each as ` + "`" + `updateUser` + "`" + ` does."
   updateUsers(
     "The changes."
     input: UpdateUsersInput!
   ): UpdateUsersPayload!
-  "Removes up to 1,000 users and their memberships, managers together with their reports if need be."
+  "Removes users and their memberships. A manager may go together with all of the reports."
   deleteUsers(
     "The users to remove."
     input: DeleteUsersInput!
   ): DeleteUsersPayload!
-  "Adds up to 1,000 users, or changes those that are there already."
+  "Adds those of the users who are not there yet, and changes the others. They are found by their emails or external ids."
   upsertUsers(
     "The users."
     input: UpsertUsersInput!
   ): UpsertUsersPayload!
-  "Adds up to 1,000 teams."
+  "Adds teams. One of them may be a part of another: see ` + "`" + `parentRef` + "`" + `."
   createTeams(
     "The new teams."
     input: CreateTeamsInput!
   ): CreateTeamsPayload!
-  "Puts up to 1,000 users into teams. A membership that is there already with the same role stays; with another role, that is a CONFLICT."
+  "Puts users into teams, each as ` + "`" + `addTeamMembers` + "`" + ` does."
   addMemberships(
     "The memberships."
     input: AddMembershipsInput!
   ): AddMembershipsPayload!
-  "Takes up to 1,000 users out of teams."
+  "Takes users out of teams. One who is not in the team is NOT_FOUND."
   removeMemberships(
     "The memberships."
     input: RemoveMembershipsInput!
   ): RemoveMembershipsPayload!
-  "Changes up to 1,000 roles in teams."
+  "Changes what users are in teams."
   setMembershipRoles(
     "The memberships and their roles."
     input: SetMembershipRolesInput!
@@ -2558,7 +2562,7 @@ input CreateUserInput {
   email: String!
   "The global id of the user's manager; none where it is omitted or null."
   managerId: ID
-  "In a bulk, the place of another of its users, counted from 0, who is to be the manager. Not together with ` + "`" + `managerId` + "`" + `."
+  "In ` + "`" + `createUsers` + "`" + ` and ` + "`" + `upsertUsers` + "`" + `: the place of another entry, counted from 0, whose user is to be the manager. Not together with ` + "`" + `managerId` + "`" + `."
   managerRef: Int
   "What the user does, at most 255 characters. Here and in the fields below null, like an empty string, is nothing."
   title: String
@@ -2586,7 +2590,10 @@ type CreateUserPayload {
 input UpdateUserInput {
   "The global id of the user to change."
   id: ID!
-  "The version that is to be changed: another is a CONFLICT, whose ` + "`" + `extensions.currentVersion` + "`" + ` tells which one it is. Any, where it is omitted or null."
+  """
+  The ` + "`" + `version` + "`" + ` that the change is made of, so that it overwrites no other change. If the user has another one by now, nothing is changed: that is a
+  CONFLICT, whose ` + "`" + `extensions.currentVersion` + "`" + ` is the one that there is. Where this is omitted or null, any version is changed.
+  """
   expectedVersion: Int
   "A new name, 1 to 255 characters, as in ` + "`" + `createUser` + "`" + `."
   name: String
@@ -2620,7 +2627,7 @@ type UpdateUserPayload {
 input DeleteUserInput {
   "The user's global id."
   id: ID!
-  "The version that is to be removed, as in ` + "`" + `updateUser` + "`" + `."
+  "The ` + "`" + `version` + "`" + ` that is removed, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
   "The global id of the user who manages the user's reports from then on; where it is omitted or null, there must be none."
   reportsTo: ID
@@ -2636,7 +2643,7 @@ type DeleteUserPayload {
 input DeactivateUserInput {
   "The user's global id."
   id: ID!
-  "The version that is to be changed, as in ` + "`" + `updateUser` + "`" + `."
+  "The ` + "`" + `version` + "`" + ` that the change is made of, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
 }
 
@@ -2650,7 +2657,7 @@ type DeactivateUserPayload {
 input ReactivateUserInput {
   "The user's global id."
   id: ID!
-  "The version that is to be changed, as in ` + "`" + `updateUser` + "`" + `."
+  "The ` + "`" + `version` + "`" + ` that the change is made of, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
 }
 
@@ -2668,7 +2675,7 @@ input CreateTeamInput {
   description: String
   "The global id of the team that it is a part of; none where it is omitted or null."
   parentId: ID
-  "In a bulk, the place of another of its teams, counted from 0, that this one is a part of. Not together with ` + "`" + `parentId` + "`" + `."
+  "In ` + "`" + `createTeams` + "`" + `: the place of another entry, counted from 0, of whose team this one is a part. Not together with ` + "`" + `parentId` + "`" + `."
   parentRef: Int
 }
 
@@ -2682,7 +2689,7 @@ type CreateTeamPayload {
 input UpdateTeamInput {
   "The global id of the team to change."
   id: ID!
-  "The version that is to be changed, as in ` + "`" + `updateUser` + "`" + `."
+  "The ` + "`" + `version` + "`" + ` that the change is made of, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
   "A new name that no other team has, as in ` + "`" + `createTeam` + "`" + `."
   name: String
@@ -2710,7 +2717,7 @@ enum ChildTeams {
 input DeleteTeamInput {
   "The team's global id."
   id: ID!
-  "The version that is to be changed, as in ` + "`" + `updateUser` + "`" + `."
+  "The ` + "`" + `version` + "`" + ` that is removed, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
   "What becomes of the teams within it."
   children: ChildTeams = REFUSE
@@ -2722,7 +2729,7 @@ type DeleteTeamPayload {
   deletedTeamId: ID!
 }
 
-"That a user is in a team. Who leaves it and joins again has another membership."
+"A user's membership of a team. A user who leaves and joins again has a new one."
 type Membership implements Node {
   "The membership's global id, such as ` + "`" + `Membership:12` + "`" + `."
   id: ID!
@@ -2754,7 +2761,7 @@ input AddTeamMembersInput {
   members: [TeamMemberInput!]!
 }
 
-"What came of the users who were to be in a team."
+"The team, and the memberships of the users who were to be in it."
 type AddTeamMembersPayload {
   "The team."
   team: Team!
@@ -2786,7 +2793,7 @@ input SetTeamMemberRoleInput {
   userId: ID!
   "The role."
   role: Role!
-  "The version of the membership that is to be changed, as in ` + "`" + `updateUser` + "`" + `."
+  "The membership's ` + "`" + `version` + "`" + ` that the change is made of, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
 }
 
@@ -2796,11 +2803,11 @@ type SetTeamMemberRolePayload {
   membership: Membership!
 }
 
-"What a bulk does about entries that are refused."
+"What a mutation of many entries does where some are refused."
 enum BulkMode {
-  "Nothing is stored if any is refused: the mutation fails, and has an error for each thing that is wrong, up to 100."
+  "Nothing is stored: the mutation fails, with an error for each thing that is wrong, up to 100."
   ALL_OR_NOTHING
-  "The others are stored. The answer has an error in the place of each that is refused."
+  "The others are stored. The result of each that is refused has the error."
   EACH
 }
 
@@ -2808,11 +2815,11 @@ enum BulkMode {
 type EntryError {
   "What went wrong, for machines: ` + "`" + `BAD_USER_INPUT` + "`" + `, ` + "`" + `NOT_FOUND` + "`" + ` or ` + "`" + `CONFLICT` + "`" + `."
   code: String!
-  "The path of the input field at fault, such as ` + "`" + `input.users.3.email` + "`" + `, or of the entry as a whole."
+  "The path of the input field at fault, such as ` + "`" + `input.users.3.email` + "`" + `, or of the entry, such as ` + "`" + `input.users.3` + "`" + `."
   field: String!
   "What went wrong, for people."
   message: String!
-  "Where another version was expected: the version that there is."
+  "The version that there is, where another one was expected; else null."
   currentVersion: Int
 }
 
@@ -2868,49 +2875,49 @@ type RemoveMembershipResult {
 
 "Users to add."
 input CreateUsersInput {
-  "The entries, 1 to 1,000, no object twice."
+  "The new users, 1 to 1,000, no email address and no external id twice."
   users: [CreateUserInput!]!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each user that was to be added."
 type CreateUsersPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [UserResult!]!
 }
 
 "Changes of users."
 input UpdateUsersInput {
-  "The entries, 1 to 1,000, no object twice."
+  "The changes, 1 to 1,000, no user twice."
   users: [UpdateUserInput!]!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each user that was to be changed."
 type UpdateUsersPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [UserResult!]!
 }
 
 "Users to remove."
 input DeleteUsersInput {
-  "The entries, 1 to 1,000, no object twice."
+  "The users, 1 to 1,000, none of them twice."
   users: [DeleteUserInput!]!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each user that was to be removed."
 type DeleteUsersPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [DeleteUserResult!]!
 }
 
@@ -2924,35 +2931,35 @@ enum UpsertKey {
 
 "Users to add or, if they are there, to change."
 input UpsertUsersInput {
-  "The entries, 1 to 1,000, no user twice. A field that is left out stays as it is in a user who is there already."
+  "The users, 1 to 1,000, none of them twice. A field that is left out stays as it is in a user who is there already."
   users: [CreateUserInput!]!
   "By what a user is found who is there already."
   by: UpsertKey!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each user that was to be added or changed."
 type UpsertUsersPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [UpsertUserResult!]!
 }
 
 "Teams to add."
 input CreateTeamsInput {
-  "The entries, 1 to 1,000, no object twice."
+  "The new teams, 1 to 1,000, no name twice."
   teams: [CreateTeamInput!]!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each team that was to be added."
 type CreateTeamsPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [TeamResult!]!
 }
 
@@ -2968,17 +2975,17 @@ input AddMembershipInput {
 
 "Memberships to add."
 input AddMembershipsInput {
-  "The entries, 1 to 1,000, no object twice."
+  "The memberships, 1 to 1,000, none of them twice."
   memberships: [AddMembershipInput!]!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each membership that was to be added."
 type AddMembershipsPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [MembershipResult!]!
 }
 
@@ -2988,23 +2995,23 @@ input RemoveMembershipInput {
   teamId: ID!
   "The user's global id."
   userId: ID!
-  "The version of the membership that is to be removed, as in ` + "`" + `updateUser` + "`" + `."
+  "The membership's ` + "`" + `version` + "`" + ` that is removed, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
 }
 
 "Memberships to remove."
 input RemoveMembershipsInput {
-  "The entries, 1 to 1,000, no object twice."
+  "The memberships, 1 to 1,000, none of them twice."
   memberships: [RemoveMembershipInput!]!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each membership that was to be removed."
 type RemoveMembershipsPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [RemoveMembershipResult!]!
 }
 
@@ -3016,23 +3023,23 @@ input SetMembershipRoleInput {
   userId: ID!
   "The role."
   role: Role!
-  "The version of the membership that is to be changed, as in ` + "`" + `updateUser` + "`" + `."
+  "The membership's ` + "`" + `version` + "`" + ` that the change is made of, as in ` + "`" + `UpdateUserInput` + "`" + `."
   expectedVersion: Int
 }
 
 "Memberships and the roles that they are to have."
 input SetMembershipRolesInput {
-  "The entries, 1 to 1,000, no object twice."
+  "The memberships, 1 to 1,000, none of them twice."
   memberships: [SetMembershipRoleInput!]!
-  "What is done about entries that are refused."
+  "What is done where entries are refused."
   mode: BulkMode = ALL_OR_NOTHING
-  "Whether all is taken back once the answer is complete. All other fields of the mutation must have it too."
+  "Whether this is a trial: the answer is complete, but for objects that would be new, and then all is taken back. All fields of a mutation must have it, or none."
   dryRun: Boolean = false
 }
 
-"What became of each."
+"One result for each membership whose role was to be changed."
 type SetMembershipRolesPayload {
-  "One result for each entry, in their order."
+  "The results, in the order of the entries."
   results: [MembershipResult!]!
 }
 `, BuiltIn: false},
