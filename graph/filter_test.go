@@ -355,7 +355,7 @@ func TestAFilterThatIsWrongIsBadInput(t *testing.T) {
 			`query($f: UserFilter) { it: users(filter: $f) { nodes { id } } }`:                                                    {"f", map[string]any{"and": []any{map[string]any{}, map[string]any{"createdAt": map[string]any{"gt": "yesterday"}}}}},
 		} {
 			a := d.send(query, variables...)
-			const want = `filter.and[1].createdAt.gt: expected a Time (such as 2026-01-31T12:00:00Z), got the string "yesterday"`
+			const want = `filter.and.1.createdAt.gt: expected a Time (such as 2026-01-31T12:00:00Z), got the string "yesterday"`
 			if a.code(t) != "BAD_USER_INPUT" || fmt.Sprint(a.Errors[0].Path) != "[it]" || a.Errors[0].Message != want ||
 				a.Errors[0].Extensions["field"] != "filter.and.1.createdAt.gt" {
 				t.Errorf("%s: got %s", query, a.raw)

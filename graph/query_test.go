@@ -50,7 +50,7 @@ func TestAMalformedIDIsBadInput(t *testing.T) {
 			`{ user(id: "User:99999999999999999999") { id } }`: "id",
 			`{ team(id: "User:1") { id } }`:                    "id",
 			`{ node(id: "Role:1") { id } }`:                    "id",
-			`{ nodes(ids: ["User:1", ""]) { id } }`:            "ids",
+			`{ nodes(ids: ["User:1", ""]) { id } }`:            "ids.1",
 		} {
 			a := d.send(query)
 			if a.code(t) != "BAD_USER_INPUT" || a.Errors[0].Extensions["field"] != field {
