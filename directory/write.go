@@ -58,7 +58,7 @@ func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 	return nil
 }
 
-// insertRows stores rows and gives them their numbers. MySQL tells the first one: the others follow in the steps that a cluster sets.
+// insertRows stores rows and gives them numbers, unless they have some. MySQL tells the first one: the others follow in the steps that a cluster sets.
 func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], rows []P) error {
 	for _, row := range rows {
 		row.Fold()
@@ -67,7 +67,8 @@ func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], r
 	if len(rows) == 1 {
 		return db.Create(rows[0]).Error
 	}
-	if err := db.Create(rows).Error; err != nil || dialect.OfDB(db) != dialect.MySQL {
+	numbered := o.ID(rows[0]) != 0
+	if err := db.Create(rows).Error; err != nil || numbered || dialect.OfDB(db) != dialect.MySQL {
 		return err
 	}
 	step, err := entity.Numbers(ctx, "SELECT CAST(@@auto_increment_increment AS SIGNED)")
