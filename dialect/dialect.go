@@ -25,6 +25,12 @@ type Dialect interface {
 	// UnlessStored returns the clause by which an INSERT leaves a row as it is that has the same value in a unique column.
 	// It waits for a transaction that is inserting or deleting one, and hides no other error.
 	UnlessStored(column string) string
+	// IfNew returns the clause by which an INSERT of one row says whether it has stored it: then it affects one row, and where
+	// there is one that has the same value in a unique column, another number of rows. For that it may add 1 to the counter of that
+	// row, so the transaction is to be rolled back then. It waits as UnlessStored does, and hides no other error.
+	IfNew(column, counter string) string
+	// Bytes returns the type of a column of up to 16 MiB of bytes, kept as they are.
+	Bytes() string
 	// Created returns the type and the default, in microseconds of UTC, of a column that holds when its row was inserted.
 	Created() string
 	// TableOptions returns what follows the columns in CREATE TABLE, with a space before it, so that nothing is left to the
@@ -69,6 +75,8 @@ func (standard) Embedded() bool                                    { return fals
 func (standard) Rebind(query string) string                        { return query }
 func (standard) ForUpdate() string                                 { return " FOR UPDATE" }
 func (standard) UnlessStored(column string) string                 { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) IfNew(column, _ string) string                     { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) Bytes() string                                     { return "blob" }
 func (standard) TableOptions() string                              { return "" }
 func (standard) CommitsImplicitly(string, string) bool             { return false }
 func (standard) RolledBack(context.Context, *sql.Tx) bool          { return false }

@@ -26,6 +26,8 @@ func (postgres) Rebind(query string) string {
 	}
 }
 
+func (postgres) Bytes() string { return "bytea" }
+
 func (postgres) Created() string { return "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)" }
 
 // Locate finds a connection by its server process and when that began, as the system may give a process's number
