@@ -407,11 +407,8 @@ func keysOfViewers(t *testing.T, backend Backend) {
 			})
 		},
 	})
-	for _, v := range []struct{ viewer, key string }{{"", "ab"}, {"a", "b"}, {"ab", "a"}, {"Ab", "a"}, {"ab ", "a"}} {
+	for _, v := range []struct{ viewer, key string }{{"", "ab"}, {"a", "b"}, {"ab", "a"}, {"Ab", "a"}, {"a b", "a"}} {
 		s := Sent{Query: `mutation { increment(id: 1) { value } }`, Key: v.key, Header: http.Header{"Viewer": {v.viewer}}}
-		if v.viewer == "ab " { // which no header has
-			s.Header.Set("Viewer", "a b")
-		}
 		first := b.Post(s)
 		if first.Header.Get("Idempotent-Replayed") != "" {
 			t.Errorf("%q has the key of another viewer", v.viewer)
