@@ -71,10 +71,11 @@ func OfDB(db *gorm.DB) Dialect {
 // standard is what most dialects have in common.
 type standard struct{}
 
-func (standard) Embedded() bool                                    { return false }
-func (standard) Rebind(query string) string                        { return query }
-func (standard) ForUpdate() string                                 { return " FOR UPDATE" }
-func (standard) UnlessStored(column string) string                 { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) Embedded() bool                    { return false }
+func (standard) Rebind(query string) string        { return query }
+func (standard) ForUpdate() string                 { return " FOR UPDATE" }
+func (standard) UnlessStored(column string) string { return "ON CONFLICT (" + column + ") DO NOTHING" }
+
 func (standard) IfNew(column, _ string) string                     { return "ON CONFLICT (" + column + ") DO NOTHING" }
 func (standard) Bytes() string                                     { return "blob" }
 func (standard) TableOptions() string                              { return "" }

@@ -34,11 +34,11 @@ type Session struct {
 	kept      bool         // see Keep
 
 	closed    atomic.Bool
-	discarded atomic.Bool // see Discard
-	doing  atomic.Int32  // calls of Do that have not returned
-	slot   chan struct{} // holds one token: the right to use what follows
-	tx     *transaction  // nil until the first statement, and after the end
-	dead   error         // the first fatal error
+	discarded atomic.Bool   // see Discard
+	doing     atomic.Int32  // calls of Do that have not returned
+	slot      chan struct{} // holds one token: the right to use what follows
+	tx        *transaction  // nil until the first statement, and after the end
+	dead      error         // the first fatal error
 
 	hooks hooks
 }

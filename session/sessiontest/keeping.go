@@ -44,13 +44,13 @@ var keeping = []promise{
 const headers = "Run has no request with a header: it is told a key by idempotency.Mutation"
 
 // another serves the bank by another server, as another process would.
-func (b *Bank) another(setup Setup, change func(*operation.Extension)) (url string) {
+func (b *Bank) another(change func(*operation.Extension)) (url string) {
 	e := b.extension()
 	e.Keys = &idempotency.Keys{}
 	if change != nil {
 		change(&e)
 	}
-	server := httptest.NewServer(b.handler(setup, e))
+	server := httptest.NewServer(b.handler(Setup{}, e))
 	b.tb.Cleanup(server.Close)
 	return server.URL
 }
@@ -197,7 +197,7 @@ func nothingKept(t *testing.T, backend Backend) {
 func keptAtOnce(t *testing.T, backend Backend) {
 	const keys, each = 20, 6
 	b := NewBank(t, backend, Setup{Options: Options{PoolSize: 4}})
-	urls := []string{b.URL, b.another(Setup{}, nil)}
+	urls := []string{b.URL, b.another(nil)}
 	b.Step("entry", func(ctx context.Context) (int, error) { return 1, enter(ctx) })
 	answers := make([][each]Answer, keys)
 	var all sync.WaitGroup
@@ -274,7 +274,7 @@ func waitsInVain(t *testing.T, backend Backend) {
 
 func waitsForAnother(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
-	impatient := b.another(Setup{}, func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond })
+	impatient := b.another(func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond })
 	running, release := make(chan bool, 1), make(chan bool)
 	b.Step("hold", func(context.Context) (int, error) {
 		running <- true
@@ -334,7 +334,7 @@ func tooLargeToKeep(t *testing.T, backend Backend) {
 		t.Errorf("got %s", first.Raw)
 	}
 	wantReplay(t, first, b.Post(s))
-	large := b.another(Setup{}, func(e *operation.Extension) { e.Keys = &idempotency.Keys{MaxAnswer: 4 << 20} })
+	large := b.another(func(e *operation.Extension) { e.Keys = &idempotency.Keys{MaxAnswer: 4 << 20} })
 	query := &strings.Builder{} // of an answer of more than a mebibyte
 	query.WriteString("mutation Large {")
 	for i := range 1000 {
@@ -371,7 +371,7 @@ func noKeys(t *testing.T, backend Backend) {
 	if a := b.Post(Sent{Query: `mutation @idempotent(key: "a") { increment(id: 1) { value } }`, Key: "b"}); a.Code() != "BAD_USER_INPUT" {
 		t.Errorf("two keys: got %s", a.Raw)
 	}
-	none := b.another(Setup{}, func(e *operation.Extension) { e.Keys = nil })
+	none := b.another(func(e *operation.Extension) { e.Keys = nil })
 	if a := b.Post(Sent{Query: `mutation @idempotent(key: "a") { increment(id: 1) { value } }`, URL: none}); a.Code() != "BAD_USER_INPUT" {
 		t.Errorf("a directive that the server does not heed: got %s", a.Raw)
 	}

@@ -83,6 +83,7 @@ type retrier struct {
 	*Bank
 	seed    uint64
 	cuts    map[stage]*atomic.Int64 // requests without a whole answer
+	commits atomic.Int64            // that reached the proxy
 	replays atomic.Int64
 	refused atomic.Int64 // answers that were errors
 	ran     atomic.Int64 // attempts of the engine
@@ -103,64 +104,12 @@ func howManyRetries(tb testing.TB) int {
 
 func retries(t *testing.T, backend Backend) {
 	n := howManyRetries(t)
-	r := &retrier{seed: chaosSeed(t), cuts: map[stage]*atomic.Int64{}}
-	for _, s := range stages {
-		r.cuts[s] = &atomic.Int64{}
-	}
-	var commits atomic.Int64
-	opt := Options{PoolSize: 8}
-	if backend.Dialect != "sqlite" {
-		kinds := []cut{before, during, after, hold}
-		opt.Via = newProxy(t, backend.Dialect, func() cut {
-			if n := int(commits.Add(1)); n%10 == 0 {
-				return kinds[n/10%len(kinds)]
-			}
-			return pass
-		}).via
-	}
-	r.Bank = NewBank(t, backend, Setup{
-		Options: opt,
-		Extension: func(e *operation.Extension) {
-			e.Deadline = 2 * time.Second
-			if e.Proof != nil {
-				e.Proof.Within = 500 * time.Microsecond // so that some outcomes are unknown
-			}
-		},
-		Wrap: func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-				stage := stage(req.Header.Get("Stage"))
-				next.ServeHTTP(&cutAnswer{w, req, stage}, req.WithContext(context.WithValue(req.Context(), stageKey{}, stage)))
-			})
-		},
-		Listen: func(s *httptest.Server) {
-			s.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context { return context.WithValue(ctx, connKey{}, conn) }
-		},
-	})
-	r.Step("create", func(ctx context.Context) (int, error) { return int(r.ran.Add(1)), enter(ctx) })
-	r.Step("cut", func(ctx context.Context) (int, error) {
-		switch ctx.Value(stageKey{}) {
-		case inResolver:
-			cutting(ctx)
-			<-ctx.Done()
-			return 0, ctx.Err()
-		case atCommit:
-			cutting(ctx)
-		}
-		return 1, nil
-	})
+	r := newRetrier(t, backend)
 	trouble := &chaos{Bank: r.Bank, tb: t}
 	over, done := make(chan bool), make(chan bool)
 	go func() {
 		defer close(done)
-		random := rand.New(rand.NewPCG(r.seed, chaosClients))
-		for backend.Dialect != "sqlite" {
-			select {
-			case <-over:
-				return
-			case <-time.After(upTo(random, 60*time.Millisecond)):
-				trouble.kill(random)
-			}
-		}
+		r.kill(trouble, over)
 	}()
 	var clients sync.WaitGroup
 	var next atomic.Int64
@@ -189,7 +138,71 @@ func retries(t *testing.T, backend Backend) {
 		t.Error("nothing was replayed, or nothing refused")
 	}
 	t.Logf("ROLLCALL_TEST_CHAOS_SEED=%d: %d creations ran %d times; %d answers were replayed and %d were errors, %d connections to the database were killed and %d cut at COMMIT; without an answer: %v",
-		r.seed, n, r.ran.Load(), r.replays.Load(), r.refused.Load(), trouble.kills.Load(), commits.Load()/10, lost)
+		r.seed, n, r.ran.Load(), r.replays.Load(), r.refused.Load(), trouble.kills.Load(), r.commits.Load()/10, lost)
+}
+
+func newRetrier(t *testing.T, backend Backend) *retrier {
+	t.Helper()
+	r := &retrier{seed: chaosSeed(t), cuts: map[stage]*atomic.Int64{}}
+	for _, s := range stages {
+		r.cuts[s] = &atomic.Int64{}
+	}
+	opt := Options{PoolSize: 8}
+	if backend.Dialect != "sqlite" {
+		kinds := []cut{before, during, after, hold}
+		opt.Via = newProxy(t, backend.Dialect, func() cut {
+			if n := int(r.commits.Add(1)); n%10 == 0 {
+				return kinds[n/10%len(kinds)]
+			}
+			return pass
+		}).via
+	}
+	r.Bank = NewBank(t, backend, Setup{
+		Options: opt,
+		Extension: func(e *operation.Extension) {
+			e.Deadline = 2 * time.Second
+			if e.Proof != nil {
+				e.Proof.Within = 500 * time.Microsecond // so that some outcomes are unknown
+			}
+		},
+		Wrap: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				stage := stage(req.Header.Get("Stage"))
+				next.ServeHTTP(&cutAnswer{w, req, stage}, req.WithContext(context.WithValue(req.Context(), stageKey{}, stage)))
+			})
+		},
+		Listen: func(s *httptest.Server) {
+			s.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+				return context.WithValue(ctx, connKey{}, conn)
+			}
+		},
+	})
+	r.Step("create", func(ctx context.Context) (int, error) { return int(r.ran.Add(1)), enter(ctx) })
+	r.Step("cut", func(ctx context.Context) (int, error) {
+		switch ctx.Value(stageKey{}) {
+		case inResolver:
+			cutting(ctx)
+			<-ctx.Done()
+			return 0, ctx.Err()
+		case atCommit:
+			cutting(ctx)
+		}
+		return 1, nil
+	})
+	return r
+}
+
+// kill kills connections to the database until it is over. On SQLite there are none.
+func (r *retrier) kill(trouble *chaos, over <-chan bool) {
+	random := rand.New(rand.NewPCG(r.seed, chaosClients))
+	for r.Dialect != "sqlite" {
+		select {
+		case <-over:
+			return
+		case <-time.After(upTo(random, 60*time.Millisecond)):
+			trouble.kill(random)
+		}
+	}
 }
 
 // create sends one creation until it is answered, and once more to compare.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 )
 
@@ -41,9 +42,7 @@ func (b *Bank) PostContext(ctx context.Context, s Sent) (a Answer, err error) {
 	if err != nil {
 		return a, err
 	}
-	for name, values := range s.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, s.Header)
 	req.Header.Set("Content-Type", "application/json")
 	if s.Key != "" {
 		req.Header.Set("Idempotency-Key", s.Key)
