@@ -76,8 +76,9 @@ chaos: ## Run the session's chaos test for as long as ROLLCALL_TEST_CHAOS says (
 	go test $(RACE) -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Chaos' ./session
 
 retries: export ROLLCALL_TEST_RETRIES ?= 10000
-retries: ## Create ROLLCALL_TEST_RETRIES (10000) rows through connections that are cut at every stage, each with an idempotency key until it is answered, on each database of `make test`.
+retries: ## Create ROLLCALL_TEST_RETRIES (10000) rows, and as many users, through connections that are cut at every stage, on each database of `make test`.
 	go test -race -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Creations' ./session
+	go test -race -count=1 -timeout 0 -v -run TestUsersThatAreCreatedThroughCutConnections ./graph
 
 batching: export ROLLCALL_TEST_BATCHING ?= 10000
 batching: ## Count the statements of ROLLCALL_TEST_BATCHING (10000) mixed operations on each database of `make test`.

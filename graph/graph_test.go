@@ -20,6 +20,7 @@ import (
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/graph"
+	"rollcall/idempotency"
 	"rollcall/session"
 )
 
@@ -63,6 +64,7 @@ func (d *directory) maxPage(n int) {
 	api := graph.NewHandler(graph.Config{
 		Database: d.db,
 		Proof:    proof(d.db),
+		Keys:     &idempotency.Keys{},
 		Deadline: 20 * time.Second,
 		MaxPage:  n,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
