@@ -97,6 +97,7 @@ func (r *run) answer() (response *graphql.Response) {
 	r.recorder.unknown.Store(unknown)
 	switch {
 	case err == nil && first != "":
+		r.recorder.replays.Store(true)
 		r.request.replay(first)
 		return response
 	case err == nil:

@@ -110,9 +110,14 @@ func replays(t *testing.T, backend Backend) {
 }
 
 func keysAreCounted(t *testing.T, backend Backend) {
-	var statements atomic.Int64
+	var statements, replayed atomic.Int64
 	b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) {
-		e.Observe = func(_ session.Operation, r operation.Report) { statements.Store(r.Statements) }
+		e.Observe = func(_ session.Operation, r operation.Report) {
+			statements.Store(r.Statements)
+			if r.Replayed {
+				replayed.Add(1)
+			}
+		}
 	}})
 	const query = `mutation { increment(id: 1) { value } }`
 	for _, c := range []struct {
@@ -124,8 +129,8 @@ func keysAreCounted(t *testing.T, backend Backend) {
 			t.Errorf("%s: %d statements, want %d", c.what, got, c.want)
 		}
 	}
-	if n := b.Counter(1); n != 3 {
-		t.Errorf("the counter is %d, want 3", n)
+	if n := b.Counter(1); n != 3 || replayed.Load() != 2 {
+		t.Errorf("the counter is %d, want 3; %d replays were reported, want 2", n, replayed.Load())
 	}
 }
 
