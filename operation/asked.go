@@ -151,8 +151,8 @@ func (r *run) mutation() *idempotency.Mutation {
 		return nil
 	}
 	variables, err := json.Marshal(oc.Variables)
-	if err != nil { // of what is no JSON, such as a file that is uploaded
-		variables = []byte("unreadable")
+	if err != nil { // a transport has put something there that is no JSON: no other mutation is taken for the same
+		variables = []byte(r.Operation.ID)
 	}
 	return r.Keys.Mutation(r.parent, r.asked.key, oc.RawQuery, oc.Operation.Name, string(variables))
 }
