@@ -12,7 +12,7 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
+.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos retries batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,11 @@ stop-mysql: ## Stop it and delete its data.
 chaos: export ROLLCALL_TEST_CHAOS ?= 60s
 chaos: ## Run the session's chaos test for as long as ROLLCALL_TEST_CHAOS says (60s) on each database of `make test`.
 	go test $(RACE) -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Chaos' ./session
+
+retries: export ROLLCALL_TEST_RETRIES ?= 10000
+retries: ## Create ROLLCALL_TEST_RETRIES (10000) rows, and as many users, through connections that are cut at every stage, on each database of `make test`.
+	go test -race -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Creations' ./session
+	go test -race -count=1 -timeout 0 -v -run TestUsersThatAreCreatedThroughCutConnections ./graph
 
 batching: export ROLLCALL_TEST_BATCHING ?= 10000
 batching: ## Count the statements of ROLLCALL_TEST_BATCHING (10000) mixed operations on each database of `make test`.

@@ -24,6 +24,7 @@ import (
 	"rollcall/directory"
 	"rollcall/document"
 	"rollcall/graph"
+	"rollcall/idempotency"
 	"rollcall/metrics"
 	"rollcall/playground"
 	"rollcall/session"
@@ -75,6 +76,7 @@ type service struct {
 	metrics    *net.TCPListener  // nil: they are not served
 
 	proof  *session.Proof // nil: there is none
+	keys   *idempotency.Keys
 	health *health
 	counts *metrics.Metrics
 
@@ -193,6 +195,8 @@ func (s *service) serve(ctx context.Context) error {
 	if s.proof != nil {
 		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
 	}
+	pools := session.Pools{Write: s.db.Write, Side: s.db.Side, Proof: s.proof, Logger: s.log}
+	go s.keys.SweepEvery(ctx, pools, time.Hour, func(err error) { s.log.Warn("cannot sweep old idempotency keys", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
 	server := &http.Server{
@@ -275,9 +279,11 @@ func (s *service) assemble(context.Context) (err error) {
 	if s.Proof == "on" && !s.db.Dialect().Embedded() { // which has no connection that a COMMIT could be lost with
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
+	s.keys = &idempotency.Keys{}
 	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
 		Proof:    s.proof,
+		Keys:     s.keys,
 		Deadline: s.Deadline,
 		MaxPage:  s.MaxPage,
 		MaxBatch: s.MaxBatch,

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/cors"
 	"golang.org/x/net/idna"
 
+	"rollcall/idempotency"
 	"rollcall/transport"
 )
 
@@ -44,7 +45,7 @@ func (c config) cors() *cors.Cors {
 		AllowedOrigins: c.CORSOrigin,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{transport.HeaderOperationID, "Retry-After"},
+		ExposedHeaders: []string{transport.HeaderOperationID, idempotency.ReplayedHeader, "Retry-After"},
 		MaxAge:         7200, // seconds; Chromium's limit
 		// Where every page is allowed, no page is trusted: the browser must not send credentials with its requests.
 		AllowCredentials: !slices.Contains(c.CORSOrigin, "*"),

@@ -12,7 +12,7 @@ import (
 type Code string
 
 // The codes. Those of requests, documents and costs that are refused before they run are with what refuses them, in
-// packages transport, document and limit.
+// packages transport, document, limit and idempotency.
 const (
 	CodeBadRequest     Code = "BAD_REQUEST" // it is not a well-formed GraphQL request
 	CodeBadUserInput   Code = "BAD_USER_INPUT"

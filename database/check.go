@@ -72,6 +72,9 @@ var emptyWrites = []string{
 	"DELETE FROM user_words WHERE 1 = 0",
 	"INSERT INTO directory_counts (name, delta) SELECT name, delta FROM directory_counts WHERE 1 = 0",
 	"DELETE FROM directory_counts WHERE 1 = 0",
+	"INSERT INTO idempotency_keys (id, fingerprint, operation_id, stored_at) SELECT id, fingerprint, operation_id, stored_at FROM idempotency_keys WHERE 1 = 0",
+	"UPDATE idempotency_keys SET answer = answer WHERE 1 = 0",
+	"DELETE FROM idempotency_keys WHERE 1 = 0",
 	"DELETE FROM memberships WHERE 1 = 0",
 	"DELETE FROM users WHERE 1 = 0",
 }

@@ -28,6 +28,12 @@ type Dialect interface {
 	// AfterIDs returns the statement that is due once rows with numbers of their own were inserted into a table, so that later rows get
 	// ones behind these; "": none.
 	AfterIDs(table string) string
+	// IfNew returns the clause by which an INSERT of one row says whether it has stored it: then it affects one row, and where
+	// there is one that has the same value in a unique column, another number of rows. For that it may add 1 to the counter of that
+	// row, so the transaction is to be rolled back then. It waits as UnlessStored does, and hides no other error.
+	IfNew(column, counter string) string
+	// Bytes returns the type of a column of up to 16 MiB of bytes, kept as they are.
+	Bytes() string
 	// Created returns the type and the default, in microseconds of UTC, of a column that holds when its row was inserted.
 	Created() string
 	// TableOptions returns what follows the columns in CREATE TABLE, with a space before it, so that nothing is left to the
@@ -68,11 +74,14 @@ func OfDB(db *gorm.DB) Dialect {
 // standard is what most dialects have in common.
 type standard struct{}
 
-func (standard) Embedded() bool                                    { return false }
-func (standard) Rebind(query string) string                        { return query }
-func (standard) ForUpdate() string                                 { return " FOR UPDATE" }
-func (standard) UnlessStored(column string) string                 { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) Embedded() bool                    { return false }
+func (standard) Rebind(query string) string        { return query }
+func (standard) ForUpdate() string                 { return " FOR UPDATE" }
+func (standard) UnlessStored(column string) string { return "ON CONFLICT (" + column + ") DO NOTHING" }
+
 func (standard) AfterIDs(string) string                            { return "" }
+func (standard) IfNew(column, _ string) string                     { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) Bytes() string                                     { return "blob" }
 func (standard) TableOptions() string                              { return "" }
 func (standard) CommitsImplicitly(string, string) bool             { return false }
 func (standard) RolledBack(context.Context, *sql.Tx) bool          { return false }

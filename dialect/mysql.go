@@ -17,6 +17,13 @@ func (mysql) UnlessStored(column string) string {
 	return fmt.Sprintf("ON DUPLICATE KEY UPDATE %[1]s = %[1]s", column)
 }
 
+// IfNew counts, since a row that stays as it was is one affected row too where the driver has ClientFoundRows; one that changes is two.
+func (mysql) IfNew(_, counter string) string {
+	return fmt.Sprintf("ON DUPLICATE KEY UPDATE %[1]s = %[1]s + 1", counter)
+}
+
+func (mysql) Bytes() string { return "mediumblob" }
+
 func (mysql) Created() string { return "datetime(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))" }
 
 func (mysql) TableOptions() string {

@@ -31,6 +31,8 @@ func (postgres) AfterIDs(table string) string {
 	return "SELECT setval(pg_get_serial_sequence('" + table + "', 'id'), (SELECT max(id) FROM " + table + "))"
 }
 
+func (postgres) Bytes() string { return "bytea" }
+
 func (postgres) Created() string { return "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)" }
 
 // Locate finds a connection by its server process and when that began, as the system may give a process's number

@@ -58,7 +58,7 @@ func New(cfg Config) *Directory {
 	d.declareChange()
 	entity.Nodes[model.Node](d.schema, "node", "nodes")
 	d.schema.AddFields(
-		batch.Inert("snapshot"), // the session heeds it
+		batch.Inert("idempotent", "snapshot"), // package operation heeds them
 		batch.Unplanned("Query", "mutationOutcome"),
 	)
 	d.Plan = d.schema.Plan()

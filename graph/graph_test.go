@@ -21,6 +21,7 @@ import (
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
 	"rollcall/graph"
+	"rollcall/idempotency"
 	"rollcall/session"
 )
 
@@ -64,6 +65,7 @@ func (d *directory) maxPage(n int) {
 	api := graph.NewHandler(graph.Config{
 		Database: d.db,
 		Proof:    proof(d.db),
+		Keys:     &idempotency.Keys{},
 		Deadline: 20 * time.Second,
 		MaxPage:  n,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),

@@ -13,6 +13,7 @@ import (
 	"rollcall/document"
 	"rollcall/event"
 	"rollcall/graph/generated"
+	"rollcall/idempotency"
 	"rollcall/keyset"
 	"rollcall/limit"
 	"rollcall/operation"
@@ -24,12 +25,13 @@ import (
 // Config is what the API needs.
 type Config struct {
 	Database *database.Database
-	Proof    *session.Proof // of commits; nil: none
-	Deadline time.Duration  // of an operation; 0: none
-	MaxPage  int            // max items of a page
-	MaxBatch int            // max operations of an array; 0: no arrays
-	MaxDepth int            // max fields below each other in a document; 0: 15
-	MaxCost  int            // max cost of an operation; 0: 100,000
+	Proof    *session.Proof    // of commits; nil: none
+	Keys     *idempotency.Keys // nil: mutations have none
+	Deadline time.Duration     // of an operation; 0: none
+	MaxPage  int               // max items of a page
+	MaxBatch int               // max operations of an array; 0: no arrays
+	MaxDepth int               // max fields below each other in a document; 0: 15
+	MaxCost  int               // max cost of an operation; 0: 100,000
 	Logger   *slog.Logger
 
 	Documents     map[string]string // that clients may name by these ids
@@ -133,6 +135,8 @@ func newHandler(cfg Config, planned bool) *API {
 			Logger:   cfg.Logger,
 		},
 		Bind:           d.Bind,
+		Keys:           cfg.Keys,
+		DryRun:         "input.dryRun",
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,
 	})

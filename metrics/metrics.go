@@ -23,6 +23,7 @@ type Metrics struct {
 	operations map[outcome]*victoria.Counter
 	timed      map[string]timed // by type
 	unknown    *victoria.Counter
+	replayed   *victoria.Counter
 
 	pools map[string]*sql.DB
 	began time.Time
@@ -63,6 +64,8 @@ func New(pools map[string]*sql.DB) *Metrics {
 		"How many SQL statements queries and mutations ran, in all attempts.")
 	m.unknown = m.family("rollcall_unknown_outcomes_total", "counter",
 		"Mutations of which it could not be told in time whether they were stored.").NewCounter("rollcall_unknown_outcomes_total")
+	m.replayed = m.family("rollcall_replayed_mutations_total", "counter",
+		"Mutations that were sent again with their idempotency key, and had the first answer.").NewCounter("rollcall_replayed_mutations_total")
 
 	// All are there from 0 on, or the first one would be no increase.
 	count := func(kind string, result operation.Result) {
@@ -94,6 +97,9 @@ func New(pools map[string]*sql.DB) *Metrics {
 func (m *Metrics) Observe(op session.Operation, r operation.Report) {
 	if r.Unknown {
 		m.unknown.Inc()
+	}
+	if r.Replayed {
+		m.replayed.Inc()
 	}
 	m.operations[outcome{cmp.Or(op.Kind, "unknown"), r.Result}].Inc()
 	if t, ok := m.timed[op.Kind]; ok && r.Result != operation.ResultRefused {

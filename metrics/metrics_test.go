@@ -24,7 +24,7 @@ func TestAReportIsCountedOnce(t *testing.T) {
 	m.Counter("things_total", "How many things there were.", func() int64 { return 5 })
 	mutation := session.Operation{Kind: "mutation"}
 	m.Observe(mutation, operation.Report{Result: operation.ResultError, Attempts: 3, Statements: 7, Duration: 3 * time.Second, Unknown: true})
-	m.Observe(mutation, operation.Report{Result: operation.ResultOK, Attempts: 1, Statements: 2, Duration: time.Second})
+	m.Observe(mutation, operation.Report{Result: operation.ResultOK, Attempts: 1, Statements: 2, Duration: time.Second, Replayed: true})
 	m.Observe(session.Operation{Kind: "subscription"}, operation.Report{Result: operation.ResultOK, Attempts: 1, Statements: 1000, Duration: time.Hour})
 	m.Observe(session.Operation{}, operation.Report{Result: operation.ResultRefused})
 	waiting = 4
@@ -45,6 +45,7 @@ func TestAReportIsCountedOnce(t *testing.T) {
 		`rollcall_operation_statements_sum{type="mutation"} 9`,
 		`rollcall_operation_retries_total{type="mutation"} 2`,
 		`rollcall_unknown_outcomes_total 1`,
+		`rollcall_replayed_mutations_total 1`,
 		`waiting{where="here"} 4`,
 		`things_total 5`,
 	} {

@@ -18,6 +18,9 @@
 // has ended, so that a success that a client reads is stored, an error that it reads has left nothing, and a slow
 // reader holds nothing.
 //
+// A mutation that has an idempotency key is answered once, and that answer is replayed to whoever sends it again (see package
+// idempotency); one that asks for a dry run is answered, and rolled back.
+//
 // Transports of gqlgen's are used as they are, within Parts if they send an answer in parts. A transport that serves many
 // operations with one request, or names them, makes a Request for each by NewRequest.
 package operation

@@ -15,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/apierror"
+	"rollcall/idempotency"
 	"rollcall/session"
 )
 
@@ -25,6 +26,12 @@ type Extension struct {
 	// Bind returns ctx with whatever lives and ends with the session, such as dataloaders, for the operations that share it:
 	// one, or those of a Group. It is called once for each session, so once more when an operation is run again.
 	Bind func(ctx context.Context, operations []*graphql.OperationContext) context.Context
+	// Keys keep the answers to mutations that have an idempotency key, by the header Idempotency-Key or by the directive
+	// @idempotent(key: String!) on MUTATION, if the schema has that. nil: none are kept, and the header is not read.
+	Keys *idempotency.Keys
+	// DryRun is the path of the argument by which a mutation's fields are asked for a dry run, such as "input.dryRun": if it is true, they
+	// are answered, and nothing is stored. Fields that have no such argument are no dry run. "": there is none.
+	DryRun string
 	// ErrorPresenter shows the session's own errors; graphql.DefaultErrorPresenter where it is nil.
 	ErrorPresenter graphql.ErrorPresenterFunc
 	// Observe, unless it is nil, is given the report of each operation once: when its answer is complete, before that is
@@ -46,29 +53,36 @@ func Handler(server *handler.Server, e Extension) http.Handler {
 	if e.ErrorPresenter == nil {
 		e.ErrorPresenter = graphql.DefaultErrorPresenter
 	}
-	install := sync.OnceFunc(func() { server.Use(&interceptor{e}) })
+	install := sync.OnceFunc(func() { server.Use(&interceptor{Extension: e}) })
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		install()
 		ctx, r := newRequest(req.Context(), "")
 		defer r.End()
+		if req.Method == http.MethodPost { // and not of a WebSocket, which has many operations
+			r.keys, r.header = req.Header.Values(idempotency.Header), w.Header()
+		}
 		server.ServeHTTP(w, req.WithContext(ctx))
 	})
 }
 
 // interceptor is the extension as gqlgen has it.
-type interceptor struct{ Extension }
+type interceptor struct {
+	Extension
+	schema    *ast.Schema
+	rehearsed map[string]bool // fields of Mutation that have the argument DryRun
+}
 
 var _ interface {
 	graphql.HandlerExtension
+	graphql.OperationContextMutator
 	graphql.OperationInterceptor
 	graphql.ResponseInterceptor
 } = &interceptor{}
 
-// ExtensionName names the extension in gqlgen's statistics.
-func (*interceptor) ExtensionName() string { return "Session" }
+const extensionName = "Session"
 
-// Validate accepts every schema.
-func (*interceptor) Validate(graphql.ExecutableSchema) error { return nil }
+// ExtensionName names the extension in gqlgen's statistics.
+func (*interceptor) ExtensionName() string { return extensionName }
 
 // What is wrong with how a server was put together shows in its first operation.
 var (
@@ -92,7 +106,7 @@ func (i *interceptor) InterceptOperation(ctx context.Context, next graphql.Opera
 		inlineDeferred(oc) // gqlgen never sends what an event defers
 		return r.subscribe()
 	case oc.Operation.Operation == ast.Mutation:
-		r.Kind = session.Write
+		r.Kind, r.asked = session.Write, askedOf(oc)
 	case oc.Operation.Directives.ForName("snapshot") != nil:
 		r.Kind = session.Snapshot
 	default:

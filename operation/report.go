@@ -19,6 +19,7 @@ type Report struct {
 	Statements int64         // that its resolvers and loaders ran, in all attempts
 	Duration   time.Duration // until its answer was complete, or its stream ended
 	Unknown    bool          // a mutation: it is not known whether it was stored
+	Replayed   bool          // a mutation: it was stored before, with the same idempotency key
 }
 
 // Result is what an operation's answer held.
@@ -37,6 +38,7 @@ const (
 type recorder struct {
 	waits   atomic.Bool // for the end of a Group
 	unknown atomic.Bool
+	replays atomic.Bool
 
 	mu     sync.Mutex
 	report Report
@@ -75,7 +77,8 @@ func (r *run) observed() {
 	}
 	c.sent = true
 	c.report.Duration = time.Since(r.began)
-	c.report.Attempts, c.report.Statements, c.report.Unknown = int(r.Attempts.Load()), r.Statements.Load(), c.unknown.Load()
+	c.report.Attempts, c.report.Statements = int(r.Attempts.Load()), r.Statements.Load()
+	c.report.Unknown, c.report.Replayed = c.unknown.Load(), c.replays.Load()
 	if c.report.Result == "" { // the client did not wait for it
 		c.report.Result = ResultError
 	}

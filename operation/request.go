@@ -7,28 +7,44 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"rollcall/idempotency"
 	"rollcall/session"
 )
 
 // Request is one operation that a transport was sent, from before it is parsed to after its answer.
 type Request struct {
-	// ID is the operation's, which has it even if it cannot be parsed.
+	// ID is the operation's, which has it even if it cannot be parsed. Where its answer is replayed, it is that of the operation which
+	// had the answer first.
 	ID string
+	// Replayed says that the answer is the one that was kept with the operation's idempotency key.
+	Replayed bool
 	// Parts says that the transport sends an answer in parts, as they come: what a query defers is not waited for then.
 	Parts bool
 	// Group is what a query belongs to that is sent with others, or nil.
 	Group *Group
+
+	keys   []string    // of the header Idempotency-Key
+	header http.Header // of the answer to the only operation, for a transport of gqlgen's; else nil
 
 	mu   sync.Mutex
 	ends []func()
 	one  [1]func() // room for the usual number
 }
 
+// HeaderID is the header of an answer that has the id of its operation.
+const HeaderID = "Operation-Id"
+
 type contextKey struct{}
 
-// NewRequest returns a request, and the context that its operation is to be dispatched under. End must follow.
+// NewRequest returns a request, and the context that its operation is to be created and dispatched under. End must follow. The header
+// Idempotency-Key of an HTTP request is that of its operation: a transport refuses it where there are several.
 func NewRequest(ctx context.Context) (context.Context, *Request) {
-	return newRequest(ctx, session.NewID())
+	parent := fromContext(ctx)
+	ctx, r := newRequest(ctx, session.NewID())
+	if parent != nil {
+		r.keys = parent.keys
+	}
+	return ctx, r
 }
 
 // newRequest returns a request. Where it has no id, each of its operations gets one.
@@ -53,6 +69,17 @@ func ID(ctx context.Context) string {
 		return r.ID
 	}
 	return ""
+}
+
+// replay notes that the answer was kept of an operation.
+func (r *Request) replay(id string) {
+	if r.ID != "" { // else it may be the request of others too
+		r.ID, r.Replayed = id, true
+	}
+	if r.header != nil {
+		r.header.Set(HeaderID, id)
+		r.header.Set(idempotency.ReplayedHeader, "true")
+	}
 }
 
 // onEnd has end called when the request is over.

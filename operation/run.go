@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/apierror"
+	"rollcall/idempotency"
 	"rollcall/session"
 )
 
@@ -20,6 +21,7 @@ type run struct {
 	session.Unit
 	request    *Request
 	operations [1]*graphql.OperationContext
+	asked      asked
 	stream     bool     // the transport takes an answer in parts
 	labels     []string // of what is deferred in a stream
 	parts      *parts   // of such an answer, or nil
@@ -77,32 +79,68 @@ var errRefused = errors.New("operation: the answer has errors")
 
 // answer runs the operation, as often as it has to be. Nothing has been written to the client meanwhile.
 func (r *run) answer() (response *graphql.Response) {
-	err := r.Unit.Run(r.parent, func(s *session.Session) error {
+	m := r.mutation()
+	if m != nil {
+		defer m.End()
+	}
+	var first string // the id of the operation whose answer is replayed, or ""
+	err := r.Unit.Run(r.parent, func(s *session.Session) (err error) {
 		r.session = s
 		r.request.onEnd(func() {
 			s.Close()
 			r.observed()
 		})
-		response = r.execute()
-		switch {
-		case response == nil:
-			return cmp.Or(context.Cause(s.Context()), errRefused)
-		case r.Kind == session.Write && len(response.Errors) > 0:
-			return errRefused
-		case !last(response):
-			s.Keep()
-		}
-		return nil
+		response, first, err = r.attempt(m)
+		return err
 	})
 	_, unknown := errors.AsType[*session.OutcomeUnknownError](err)
 	r.recorder.unknown.Store(unknown)
 	switch {
+	case err == nil && first != "":
+		r.recorder.replays.Store(true)
+		r.request.replay(first)
+		return response
 	case err == nil:
 		return response
 	case errors.Is(err, errRefused):
 		return r.failed(response, nil)
+	case m != nil:
+		err = m.Failure(err)
 	}
-	return r.failed(nil, err)
+	response = r.failed(nil, err)
+	if code := apierror.CodeOf(err); code == idempotency.CodeMismatch || code == idempotency.CodeInProgress {
+		response.Data = nil // it was not run
+	}
+	return response
+}
+
+// attempt runs the operation once, unless it has an idempotency key with which it was stored already: then it returns that answer,
+// and the id of the operation that had it first.
+func (r *run) attempt(m *idempotency.Mutation) (response *graphql.Response, first string, err error) {
+	ctx := r.session.Context()
+	if m != nil {
+		kept, err := m.Claim(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		if kept != nil {
+			response, err = decode(kept.Answer)
+			return response, kept.OperationID, err
+		}
+	}
+	switch response = r.execute(); {
+	case response == nil:
+		return nil, "", cmp.Or(context.Cause(ctx), errRefused)
+	case r.Kind == session.Write && len(response.Errors) > 0:
+		return response, "", errRefused
+	case !last(response):
+		r.session.Keep()
+	case r.asked.dryRun:
+		session.Discard(ctx)
+	case m != nil:
+		err = m.Keep(ctx, encode(response))
+	}
+	return response, "", err
 }
 
 // execute lets gqlgen resolve and marshal the operation.
@@ -155,7 +193,9 @@ func public(err error) *gqlerror.Error {
 	shown := apierror.Internal()
 	unknown, isUnknown := errors.AsType[*session.OutcomeUnknownError](err)
 	late, isLate := errors.AsType[*session.DeadlineError](err)
-	switch {
+	switch known, isKnown := errors.AsType[*apierror.Error](err); {
+	case isKnown:
+		shown = known
 	case isUnknown:
 		shown = apierror.OutcomeUnknown()
 	case isLate:

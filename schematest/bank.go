@@ -14,6 +14,12 @@ type Counter struct {
 	Value int
 }
 
+// Adjustment is an input that may ask for a dry run.
+type Adjustment struct {
+	ID     int
+	DryRun bool
+}
+
 // Step is what a step of a test returns.
 type Step struct {
 	Value int

@@ -13,7 +13,8 @@
 //	created ───────────────────▶ open ──────────────────────────▶ closed
 //	   │                          │   a Write without an error:      ▲
 //	   │                          │   COMMIT, hooks, then closed     │
-//	   │                          │   anything else: ROLLBACK        │
+//	   │                          │   anything else, and what is     │
+//	   │                          │   discarded: ROLLBACK            │
 //	   │                          ▼                                  │
 //	   │                         dead ── fatal error: refuses every ─┤
 //	   │                                 later statement, ROLLBACK   │

@@ -8,7 +8,7 @@ import (
 )
 
 // AfterCommit has fn run once the Write that ctx belongs to is committed, before Run returns or the operation is answered. It
-// does not run if that is rolled back, nor in a session that cannot write. Hooks run one after the other, those of two transactions that wrote
+// does not run if that is rolled back or discarded, nor in a session that cannot write. Hooks run one after the other, those of two transactions that wrote
 // the same row in the order in which these were committed: so fn must be quick, and wait for no other
 // Write. The session is closed by then. A panic of fn changes nothing, and goes to Pools.Logger.
 func AfterCommit(ctx context.Context, fn func()) {

@@ -33,11 +33,12 @@ type Session struct {
 	exclusive bool         // the transaction wants to be the only one
 	kept      bool         // see Keep
 
-	closed atomic.Bool
-	doing  atomic.Int32  // calls of Do that have not returned
-	slot   chan struct{} // holds one token: the right to use what follows
-	tx     *transaction  // nil until the first statement, and after the end
-	dead   error         // the first fatal error
+	closed    atomic.Bool
+	discarded atomic.Bool   // see Discard
+	doing     atomic.Int32  // calls of Do that have not returned
+	slot      chan struct{} // holds one token: the right to use what follows
+	tx        *transaction  // nil until the first statement, and after the end
+	dead      error         // the first fatal error
 
 	hooks hooks
 }
@@ -214,14 +215,14 @@ func (s *Session) after(err error) error {
 	return s.explain(err)
 }
 
-// commit stores what the session wrote, after which it is closed. Where the error is nil or an *OutcomeUnknownError, it may
-// have been stored; else nothing has. Close must follow.
+// commit stores what the session wrote, unless that is discarded, after which it is closed. Where the error is nil or an
+// *OutcomeUnknownError, it may have been stored; else nothing has. Close must follow.
 func (s *Session) commit() error {
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
 	err := s.usable() // a cancelled operation is never committed
 	s.closed.Store(true)
-	if err != nil {
+	if err != nil || s.discarded.Load() {
 		return err
 	}
 	turn := s.queue()

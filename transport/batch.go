@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/idempotency"
 	"rollcall/operation"
 )
 
@@ -30,6 +33,10 @@ func (i *item) plain() bool {
 // batch answers an array of operations. Plain queries that follow each other run at once, as a group that reads together;
 // each other operation runs alone, in its turn.
 func (x *exchange) batch(ctx context.Context, body []byte) {
+	if x.r.Header[idempotency.Header] != nil {
+		x.refuse(ctx, badRequest("%s names one operation, and this is an array of them: put @idempotent(key: …) on each mutation", idempotency.Header))
+		return
+	}
 	items, refused := x.items(body)
 	for _, one := range items {
 		defer one.request.End()
@@ -66,14 +73,17 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		}
 	}
 	x.runGroup(group)
-	ids := make([]string, len(items))
+	ids, replayed := make([]string, len(items)), make([]string, len(items))
 	var b []byte
 	for i, one := range items {
-		ids[i] = one.request.ID
+		ids[i], replayed[i] = one.request.ID, strconv.FormatBool(one.request.Replayed)
 		b = appendResponse(append(b, ','), one.answer)
 	}
 	b[0] = '['
 	x.w.Header()[HeaderOperationID] = []string{strings.Join(ids, ", ")}
+	if slices.Contains(replayed, "true") {
+		x.w.Header()[idempotency.ReplayedHeader] = []string{strings.Join(replayed, ", ")}
+	}
 	media := jsonType
 	if x.wanted.json == 0 {
 		media = graphqlType

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/idempotency"
 	"rollcall/operation"
 )
 
@@ -48,7 +50,7 @@ var _ graphql.Transport = &HTTP{}
 
 // HeaderOperationID is the header of an answer that has the id of its operation, which the log and errors have too. For an
 // array it has as many ids, with commas between them.
-const HeaderOperationID = "Operation-Id"
+const HeaderOperationID = operation.HeaderID
 
 // writeDeadline returns when what is written now must have been sent.
 func (t *HTTP) writeDeadline() time.Time {
@@ -203,6 +205,14 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	x.write(respond(ctx))
 }
 
+// replayed says in the headers that the answer is replayed, if it is, and whose it was first. It comes before the first byte.
+func (x *exchange) replayed() {
+	if x.request.Replayed {
+		x.w.Header()[HeaderOperationID] = []string{x.request.ID}
+		x.w.Header()[idempotency.ReplayedHeader] = []string{"true"}
+	}
+}
+
 // head answers HEAD for an operation that can be run, without running it: its answer would not be sent, and where nothing
 // is sent, it may not show that the client of a stream has gone.
 func (x *exchange) head(kind ast.Operation) {
@@ -231,6 +241,7 @@ func (x *exchange) write(response *graphql.Response) {
 	if response == nil { // the client has gone, or the server is shutting down
 		response = cancelled()
 	}
+	x.replayed()
 	buffer := buffers.Get().(*[]byte)
 	*buffer = appendResponse((*buffer)[:0], response)
 	x.send(media, status(media, response), *buffer)
@@ -246,11 +257,25 @@ func status(media string, response *graphql.Response) int {
 	case media == jsonType:
 		return http.StatusOK
 	case response.Data == nil:
-		return http.StatusBadRequest
+		return cmp.Or(statuses[codeOf(response)], http.StatusBadRequest)
 	case len(response.Errors) > 0:
 		return statusPartialSuccess
 	}
 	return http.StatusOK
+}
+
+// statuses are those of answers to what was not run, by the code of their error, where they are not that of a bad request.
+var statuses = map[string]int{
+	string(idempotency.CodeMismatch):   http.StatusUnprocessableEntity,
+	string(idempotency.CodeInProgress): http.StatusConflict,
+}
+
+// codeOf returns the code of the only error of a response; "": it has none, or there are more.
+func codeOf(response *graphql.Response) string {
+	if len(response.Errors) != 1 || response.Errors[0].Extensions["code"] == nil {
+		return ""
+	}
+	return fmt.Sprint(response.Errors[0].Extensions["code"])
 }
 
 // contentTypes are the Content-Type headers of answers in one piece, by media type.

@@ -141,6 +141,7 @@ func (s *partWriter) begin(subscription bool) {
 	s.begun = true
 	s.streams.Add(1)
 	s.form = s.exchange.form(subscription)
+	s.replayed()
 	header := s.w.Header()
 	header["Content-Type"] = s.form.media
 	header["X-Accel-Buffering"] = []string{"no"} // what nginx must not do

@@ -1733,6 +1733,15 @@ levels of the answer. Without it each level shows the newest committed data.
 """
 directive @snapshot on QUERY
 
+"""
+Gives a mutation an idempotency key, as the header ` + "`" + `Idempotency-Key` + "`" + ` does. The answer to a mutation that is stored is kept with its
+key, for a day at least: the same mutation with the same key, sent again, does not run again, and has that answer.
+"""
+directive @idempotent(
+  "Any text of 1 to 255 characters that no other mutation has, such as a random UUID."
+  key: String!
+) on MUTATION
+
 "An object with an id that is unique in the whole directory."
 interface Node {
   "The object's global id, such as ` + "`" + `User:42` + "`" + `. It names the type, and stays the same for the object's life."

@@ -76,6 +76,8 @@ type MutationResolver interface {
 	Oppose(ctx context.Context, author int, rival int) (*schematest.Author, error)
 	Transfer(ctx context.Context, from int, to int, amount int) ([]*schematest.Account, error)
 	Increment(ctx context.Context, id int, by int) (*schematest.Counter, error)
+	Adjust(ctx context.Context, input schematest.Adjustment) (*schematest.Counter, error)
+	Rehearse(ctx context.Context, input schematest.Adjustment) (*schematest.Counter, error)
 	Run(ctx context.Context, step string) (*schematest.Step, error)
 }
 type NumbersResolver interface {
@@ -145,8 +147,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
+		ec.unmarshalInputAdjustInput,
 		ec.unmarshalInputGuardedField,
 		ec.unmarshalInputGuardedInput,
+		ec.unmarshalInputRehearseInput,
 	)
 	first := true
 
@@ -271,6 +275,9 @@ directive @note on FIELD_DEFINITION | QUERY | FIELD
 "Has a query read one state of the bank."
 directive @snapshot on QUERY
 
+"Gives a mutation an idempotency key."
+directive @idempotent(key: String!) on MUTATION
+
 type Query {
   author(id: ID!): Author
   authors(ids: [ID!]!): [Author]!
@@ -294,7 +301,20 @@ type Mutation {
 
   transfer(from: ID!, to: ID!, amount: Int!): [Account!]!
   increment(id: ID!, by: Int! = 1): Counter!
+  adjust(input: AdjustInput!): Counter!
+  "Is a dry run unless it is told otherwise."
+  rehearse(input: RehearseInput! = {id: 1}): Counter!
   run(step: String!): Step
+}
+
+input AdjustInput {
+  id: ID!
+  dryRun: Boolean
+}
+
+input RehearseInput {
+  id: ID!
+  dryRun: Boolean! = true
 }
 
 type Subscription {
@@ -825,6 +845,20 @@ func (ec *executionContext) field_Author_books_args(ctx context.Context, rawArgs
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_adjust_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (schematest.Adjustment, error) {
+			return ec.unmarshalNAdjustInput2rollcallᚋschematestᚐAdjustment(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_increment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -866,6 +900,20 @@ func (ec *executionContext) field_Mutation_oppose_args(ctx context.Context, rawA
 		return nil, err
 	}
 	args["rival"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_rehearse_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (schematest.Adjustment, error) {
+			return ec.unmarshalNRehearseInput2rollcallᚋschematestᚐAdjustment(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -2016,6 +2064,98 @@ func (ec *executionContext) fieldContext_Mutation_increment(ctx context.Context,
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_increment_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_adjust(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_adjust(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().Adjust(ctx, fc.Args["input"].(schematest.Adjustment))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Counter) graphql.Marshaler {
+			return ec.marshalNCounter2ᚖrollcallᚋschematestᚐCounter(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_adjust(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Counter(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_adjust_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_rehearse(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_rehearse(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().Rehearse(ctx, fc.Args["input"].(schematest.Adjustment))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			return ec._fieldMiddleware(ctx, nil, next)
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *schematest.Counter) graphql.Marshaler {
+			return ec.marshalNCounter2ᚖrollcallᚋschematestᚐCounter(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_rehearse(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Counter(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_rehearse_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -5033,6 +5173,43 @@ func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field
 
 // region    **************************** input.gotpl *****************************
 
+func (ec *executionContext) unmarshalInputAdjustInput(ctx context.Context, obj any) (schematest.Adjustment, error) {
+	var it schematest.Adjustment
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "dryRun"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "dryRun":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
+			data, err := ec.unmarshalOBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DryRun = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputGuardedField(ctx context.Context, obj any) (schematest.GuardedInput, error) {
 	var it schematest.GuardedInput
 	if obj == nil {
@@ -5126,6 +5303,47 @@ func (ec *executionContext) unmarshalInputGuardedInput(ctx context.Context, obj 
 		return data, nil
 	}
 	return it, graphql.ErrorOnPath(ctx, fmt.Errorf(`unexpected type %T from INPUT_OBJECT directive, should be schematest.GuardedInput`, tmp))
+}
+
+func (ec *executionContext) unmarshalInputRehearseInput(ctx context.Context, obj any) (schematest.Adjustment, error) {
+	var it schematest.Adjustment
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["dryRun"]; !present {
+		asMap["dryRun"] = true
+	}
+
+	fieldsInOrder := [...]string{"id", "dryRun"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "dryRun":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DryRun = data
+		}
+	}
+	return it, nil
 }
 
 // endregion **************************** input.gotpl *****************************
@@ -5939,6 +6157,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "increment":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_increment(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "adjust":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_adjust(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rehearse":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_rehearse(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -7669,6 +7901,11 @@ func (ec *executionContext) marshalNAccount2ᚖrollcallᚋschematestᚐAccount(c
 	return ec._Account(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNAdjustInput2rollcallᚋschematestᚐAdjustment(ctx context.Context, v any) (schematest.Adjustment, error) {
+	res, err := ec.unmarshalInputAdjustInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNAuthor2ᚕᚖrollcallᚋschematestᚐAuthor(ctx context.Context, sel ast.SelectionSet, v []*schematest.Author) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -7977,6 +8214,11 @@ func (ec *executionContext) marshalNNumbers2ᚖrollcallᚋschematestᚐNumbers(c
 		return graphql.Null
 	}
 	return ec._Numbers(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNRehearseInput2rollcallᚋschematestᚐAdjustment(ctx context.Context, v any) (schematest.Adjustment, error) {
+	res, err := ec.unmarshalInputRehearseInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNSealed2string(ctx context.Context, v any) (string, error) {

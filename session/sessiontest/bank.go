@@ -5,9 +5,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +22,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/dialect"
+	"rollcall/idempotency"
 	"rollcall/operation"
 	"rollcall/schematest"
 	"rollcall/schematest/generated"
@@ -65,6 +64,9 @@ type Bank struct {
 	Server  *httptest.Server
 	Log     *SafeBuffer // of the session
 	Events  chan int    // ids that counterChanged sends
+	Keys    *idempotency.Keys
+
+	adjusted counter // hooks of adjust and rehearse that ran
 
 	tb      testing.TB
 	steps   sync.Map // func(context.Context) (int, error) by name
@@ -96,6 +98,31 @@ type Setup struct {
 func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	tb.Helper()
 	b := openBank(tb, backend, setup.Options)
+	e := b.extension()
+	if setup.Extension != nil {
+		setup.Extension(&e)
+	}
+	b.pools, b.bind, b.onError = e.Pools, e.Bind, setup.OnError
+	h := b.handler(setup, e)
+	if setup.Wrap != nil {
+		h = setup.Wrap(h)
+	}
+	b.Server = httptest.NewUnstartedServer(h)
+	if setup.Listen != nil {
+		setup.Listen(b.Server)
+	}
+	b.Server.Start()
+	b.URL = b.Server.URL
+	tb.Cleanup(func() {
+		b.Server.Close()
+		b.WantIdle()
+		b.stopGrinding()
+	})
+	return b
+}
+
+// handler returns a server of the bank.
+func (b *Bank) handler(setup Setup, e operation.Extension) http.Handler {
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver{b: b}}))
 	if setup.Transport != nil {
 		srv.AddTransport(setup.Transport)
@@ -116,43 +143,31 @@ func NewBank(tb testing.TB, backend Backend, setup Setup) *Bank {
 	if setup.Server != nil {
 		setup.Server(srv)
 	}
+	return operation.Handler(srv, e)
+}
+
+// extension returns what a bank's server has unless a test changes it.
+func (b *Bank) extension() operation.Extension {
 	e := operation.Extension{
-		Bind: bindLoader,
+		Bind:   bindLoader,
+		Keys:   b.Keys,
+		DryRun: "input.dryRun",
 		Pools: session.Pools{
 			Write: b.DB, Read: b.Reads, Side: b.Side, Deadline: 30 * time.Second,
 			Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		},
 	}
-	if backend.Dialect != "sqlite" {
+	if b.Dialect != "sqlite" {
 		e.Proof = &session.Proof{DB: b.Side, Dialect: dialect.OfDB(b.DB)}
 	}
-	if setup.Extension != nil {
-		setup.Extension(&e)
-	}
-	b.pools, b.bind, b.onError = e.Pools, e.Bind, setup.OnError
-	h := operation.Handler(srv, e)
-	if setup.Wrap != nil {
-		h = setup.Wrap(h)
-	}
-	b.Server = httptest.NewUnstartedServer(h)
-	if setup.Listen != nil {
-		setup.Listen(b.Server)
-	}
-	b.Server.Start()
-	b.URL = b.Server.URL
-	tb.Cleanup(func() {
-		b.Server.Close()
-		b.WantIdle()
-		b.stopGrinding()
-	})
-	return b
+	return e
 }
 
 // openBank opens a database that is filled.
 func openBank(tb testing.TB, backend Backend, opt Options) *Bank {
 	tb.Helper()
 	opt.PoolSize, opt.Fill = cmp.Or(opt.PoolSize, 8), fill
-	b := &Bank{Pools: backend.Open(tb, opt), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), tb: tb, way: backend.way}
+	b := &Bank{Pools: backend.Open(tb, opt), Dialect: backend.Dialect, Log: &SafeBuffer{}, Events: make(chan int), Keys: &idempotency.Keys{}, tb: tb, way: backend.way}
 	if !b.Filled {
 		if err := fill(b.DB); err != nil {
 			tb.Fatal(err)
@@ -167,6 +182,10 @@ func fill(db *gorm.DB) error {
 		"CREATE TABLE accounts (id INT PRIMARY KEY, balance INT NOT NULL)",
 		"CREATE TABLE counters (id INT PRIMARY KEY, value INT NOT NULL)",
 		"CREATE TABLE marks (name VARCHAR(64) PRIMARY KEY)",
+		"CREATE TABLE entries (name VARCHAR(64) NOT NULL)",
+	}
+	if !db.Migrator().HasTable("idempotency_keys") {
+		statements = append(statements, idempotency.Table(dialect.OfDB(db))...)
 	}
 	if d := dialect.OfDB(db); d != dialect.SQLite && !db.Migrator().HasTable("session_operations") {
 		statements = append(statements, session.ProofTable(d))
@@ -262,7 +281,8 @@ type Answer struct {
 		Path       []any
 		Extensions map[string]any
 	}
-	Raw string
+	Raw    string
+	Header http.Header `json:"-"`
 }
 
 // OK reports whether the answer is a success.
@@ -293,29 +313,7 @@ func (b *Bank) SendContext(ctx context.Context, query string) (Answer, error) {
 		a := b.direct(ctx, query)
 		return a, ctx.Err()
 	}
-	body, err := json.Marshal(map[string]string{"query": query})
-	if err != nil {
-		return Answer{}, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, bytes.NewReader(body))
-	if err != nil {
-		return Answer{}, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := b.Server.Client().Do(req)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		return Answer{}, err
-	}
-	a := Answer{Status: res.StatusCode, Raw: string(raw)}
-	if err := json.Unmarshal(raw, &a); err != nil {
-		return a, fmt.Errorf("not JSON: %s", raw)
-	}
-	return a, nil
+	return b.PostContext(ctx, Sent{Query: query})
 }
 
 // Must is Send for an operation that has to succeed.
@@ -467,6 +465,15 @@ func (mutationResolver) Increment(ctx context.Context, id, by int) (*schematest.
 		return nil, err
 	}
 	return &schematest.Counter{ID: id}, nil
+}
+
+func (r mutationResolver) Adjust(ctx context.Context, input schematest.Adjustment) (*schematest.Counter, error) {
+	session.AfterCommit(ctx, r.b.adjusted.add)
+	return r.Increment(ctx, input.ID, 1)
+}
+
+func (r mutationResolver) Rehearse(ctx context.Context, input schematest.Adjustment) (*schematest.Counter, error) {
+	return r.Adjust(ctx, input)
 }
 
 // Add adds to a column of a row.

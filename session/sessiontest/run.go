@@ -25,7 +25,7 @@ const (
 // Run tries every promise on a database, by each way into a unit of work.
 func Run(t *testing.T, backend Backend) {
 	var all []promise
-	for _, group := range [][]promise{opening, closing, committing, proving, querying, sharing, grouping, isolating, running, surviving} {
+	for _, group := range [][]promise{opening, closing, committing, discarding, proving, keeping, querying, sharing, grouping, isolating, running, retrying, surviving} {
 		all = append(all, group...)
 	}
 	for _, p := range all {

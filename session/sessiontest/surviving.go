@@ -47,6 +47,7 @@ type chaos struct {
 	mu     sync.Mutex
 	fates  map[string]fate   // of mutations, by name
 	lookup map[string]string // the ids to ask the outcomes of, by the mutation's name
+	lost   []Sent            // mutations with a key that have no answer
 	counts [fates]int
 }
 
@@ -108,13 +109,14 @@ func survive(t *testing.T, backend Backend) {
 	c.quiet()
 	c.WantIdle()
 	c.wantNoMoreGoroutines(baseline)
+	replayed := c.retry()
 	c.wantFates()
 	if total := c.Total(); total != Accounts*Balance {
 		t.Errorf("the accounts held %d, and now %d", Accounts*Balance, total)
 	}
-	t.Logf("ROLLCALL_TEST_CHAOS_SEED=%d: of the mutations %d were acknowledged, %d refused, %d unknown and %d left alone; %d attempts were repeated, %d connections killed and %d cut at COMMIT",
+	t.Logf("ROLLCALL_TEST_CHAOS_SEED=%d: of the mutations %d were acknowledged, %d refused, %d unknown and %d left alone; %d attempts were repeated, %d connections killed and %d cut at COMMIT; %d were sent again with their key, and %d of them replayed",
 		c.seed, c.counts[acknowledged], c.counts[refused], c.counts[unknown], c.counts[gone],
-		strings.Count(c.Log.String(), "running the operation again"), c.kills.Load(), c.commits.Load()/25)
+		strings.Count(c.Log.String(), "running the operation again"), c.kills.Load(), c.commits.Load()/25, len(c.lost), replayed)
 	if !c.variety() || c.kills.Load() == 0 && c.Dialect != "sqlite" {
 		t.Error("of some fate there was no mutation at all, or no connection was killed")
 	}
@@ -338,9 +340,14 @@ func (c *chaos) mutate(ctx context.Context, name string, random *rand.Rand) {
 	const few = 6 // accounts, so that transfers deadlock
 	from := random.IntN(few)
 	to := (from + 1 + random.IntN(few-1)) % few
-	a, err := c.SendContext(ctx, fmt.Sprintf(
-		`mutation %s { transfer(from: %d, to: %d, amount: %d) { id } increment(id: %d) { value } run(step: "mark") { value } %s }`,
-		name, from+1, to+1, random.IntN(10), random.IntN(Counters)+1, end))
+	key := ""
+	if c.way != byRun && random.IntN(2) == 0 {
+		key = fmt.Sprintf("@idempotent(key: %q)", name)
+	}
+	query := fmt.Sprintf(
+		`mutation %s %s { transfer(from: %d, to: %d, amount: %d) { id } increment(id: %d) { value } run(step: "mark") { value } %s }`,
+		name, key, from+1, to+1, random.IntN(10), random.IntN(Counters)+1, end)
+	a, err := c.SendContext(ctx, query)
 	id := ""
 	got := refused
 	switch {
@@ -364,6 +371,34 @@ func (c *chaos) mutate(ctx context.Context, name string, random *rand.Rand) {
 	if got == unknown {
 		c.lookup[name] = id
 	}
+	if key != "" && (got == unknown || got == gone) && !strings.Contains(end, "stall") {
+		c.lost = append(c.lost, Sent{Query: query, Operation: name})
+	}
+}
+
+// retry sends the mutations with a key again whose answers were lost, once nothing is in their way. A second run would be refused, since
+// each leaves a mark of its name.
+func (c *chaos) retry() (replayed int) {
+	c.tb.Helper()
+	for _, s := range c.lost {
+		var was bool
+		var a Answer
+		for range 20 { // the proxy goes on cutting connections
+			was = marks(c.Bank)[s.Operation]
+			if a = c.Post(s); a.Code() != "OUTCOME_UNKNOWN" && a.Code() != "TIMEOUT" {
+				break
+			}
+		}
+		is := marks(c.Bank)[s.Operation]
+		if again := a.Header.Get("Idempotent-Replayed") != ""; again != was || a.OK() != is || was && !is {
+			c.tb.Errorf("%s, sent again: stored was %t and is %t, and the answer is %s", s.Operation, was, is, a.Raw)
+		} else if again {
+			replayed++
+		}
+		delete(c.lookup, s.Operation) // the outcome is that of the last attempt
+		c.fates[s.Operation] = map[bool]fate{true: acknowledged, false: refused}[is]
+	}
+	return replayed
 }
 
 // snapshot sees transfers, and mutations, that are complete.
