@@ -13,7 +13,6 @@ import (
 const (
 	MaxBulk    = 1000   // entries of a bulk
 	maxChanged = 10_000 // objects that one mutation changes
-	maxErrors  = 100    // that one mutation tells of
 )
 
 // entries are what one mutation is to do, one thing or those of a bulk. All of it is checked before any is done.
@@ -95,15 +94,14 @@ func (e *entries) refused() error {
 		list, _ := apierror.ListOf(err)
 		all = append(all, list...)
 	}
-	switch {
-	case len(all) == 0:
+	switch len(all) {
+	case 0:
 		return nil
-	case len(all) == 1:
+	case 1:
 		return all[0]
-	case len(all) > maxErrors:
-		all = append(all[:maxErrors:maxErrors], apierror.MoreErrors(len(all)-maxErrors))
+	default:
+		return all
 	}
-	return all
 }
 
 // results returns what became of each entry: what made makes of it, or of why it was refused.
