@@ -422,49 +422,58 @@ func (m *memory) delete(t *testing.T, w *work, single bool) {
 	}
 }
 
-// refuseDeletes notes which entries cannot be, and returns who manages whom after the others.
+// refuseDeletes notes which entries cannot be, and returns who manages whom after the others. Whoever has no heir is looked at first.
 func (m *memory) refuseDeletes(keys, heirs []int64, bad []bool) map[int64]int64 {
+	gone := func(id int64) bool {
+		for i, key := range keys {
+			if key == id && !bad[i] {
+				return true
+			}
+		}
+		return false
+	}
+	reports := func(id int64) (left []int64) {
+		for _, other := range slices.Sorted(maps.Keys(m.users)) {
+			if m.users[other].manager == id && !gone(other) {
+				left = append(left, other)
+			}
+		}
+		return left
+	}
 	for {
-		again := false
-		gone := map[int64]bool{}
-		users := map[int64]*person{}
+		for again := true; again; {
+			again = false
+			for i, id := range keys {
+				if !bad[i] && heirs[i] == 0 && len(reports(id)) > 0 {
+					bad[i], again = true, true
+				}
+			}
+		}
+		managers, users, refused := map[int64]int64{}, map[int64]*person{}, false
+		left := make([][]int64, len(keys))
 		for i, id := range keys {
-			gone[id] = gone[id] || !bad[i]
+			left[i] = reports(id)
 		}
 		for id, u := range m.users {
 			was := *u
 			users[id] = &was
 		}
-		for i, id := range keys {
-			if bad[i] {
+		for i, heir := range heirs {
+			if bad[i] || heir == 0 {
 				continue
 			}
-			var reports []int64
-			for _, other := range slices.Sorted(maps.Keys(m.users)) {
-				if m.users[other].manager == id && !gone[other] {
-					reports = append(reports, other)
-				}
-			}
-			switch heir := heirs[i]; {
-			case heir == 0:
-				bad[i] = len(reports) > 0
-			case m.users[heir] == nil || gone[heir]:
-				bad[i] = true
-			default:
-				bad[i] = slices.ContainsFunc(reports, func(r int64) bool { return below(users, heir, r) })
-			}
-			if again = again || bad[i]; bad[i] {
+			if m.users[heir] == nil || gone(heir) || slices.ContainsFunc(left[i], func(r int64) bool { return below(users, heir, r) }) {
+				bad[i], refused = true, true
 				continue
 			}
-			for _, r := range reports {
-				users[r].manager = heirs[i]
+			for _, r := range left[i] {
+				users[r].manager = heir
 			}
 		}
-		if !again {
-			managers := map[int64]int64{}
-			for id, u := range users {
-				managers[id] = u.manager
-			}
+		for id, u := range users {
+			managers[id] = u.manager
+		}
+		if !refused {
 			return managers
 		}
 	}

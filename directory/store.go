@@ -466,23 +466,12 @@ func (t *tree[T]) refuseAbove(e *entries, i int) {
 // inherit returns the edits that put what is left below the heirs. It refuses removals that leave something where it cannot be.
 func (t *tree[T]) inherit(e *entries, all []*removal[T], place map[int64]int, below left[T]) []edit[T] {
 	for {
+		kept := t.keep(e, all, place)
 		var edits []edit[T]
 		refused := e.refusals()
 		moved := map[int64][]*T{} // by what is to be removed
-		for _, o := range below.orphans {
+		for _, o := range append(slices.Clone(below.orphans), kept...) {
 			moved[**t.above(o)] = append(moved[**t.above(o)], o)
-		}
-		for i, r := range all { // what has been refused since it was read is left too
-			if at, was := place[r.id]; !was || at != i || e.open(i) || *t.above(r.row) == nil {
-				continue
-			}
-			switch j, ok := place[**t.above(r.row)]; {
-			case !ok || !e.open(j):
-			case all[j].heirs:
-				moved[all[j].id] = append(moved[all[j].id], r.row)
-			default:
-				t.refuseAbove(e, j)
-			}
 		}
 		chain := maps.Clone(below.above)
 		for i, r := range all {
@@ -494,6 +483,27 @@ func (t *tree[T]) inherit(e *entries, all []*removal[T], place map[int64]int, be
 			return edits
 		}
 	}
+}
+
+// keep refuses to remove what is above a removal that was refused since it was read, and has no heir; and so on. It returns what comes to
+// be below heirs for that.
+func (t *tree[T]) keep(e *entries, all []*removal[T], place map[int64]int) (kept []*T) {
+	for refused := -1; refused != e.refusals(); {
+		refused, kept = e.refusals(), nil
+		for i, r := range all {
+			if at, read := place[r.id]; !read || at != i || e.open(i) || *t.above(r.row) == nil {
+				continue
+			}
+			switch j, ok := place[**t.above(r.row)]; {
+			case !ok || !e.open(j):
+			case all[j].heirs:
+				kept = append(kept, r.row)
+			default:
+				t.refuseAbove(e, j)
+			}
+		}
+	}
+	return kept
 }
 
 // bequeath returns the edits that put some objects below the heir of one that is removed, and notes that in chain.
