@@ -284,7 +284,10 @@ func TestUpsertsAddUsersOrChangeThem(t *testing.T) {
 				!slices.Equal(a.faults(), []string{"BAD_USER_INPUT input.users.1.managerId"}) {
 				t.Errorf("below a refused entry: got %s", a.raw)
 			}
-			upsert("EMAIL", newUser("lovelace", "managerRef", 1, "managerId", nil), newUser("boss")).wantResults(t, "upsertUsers", "", "") // as it is
+			same := upsert("EMAIL", newUser("lovelace", "managerRef", 1, "managerId", nil), newUser("boss"))
+			if same.wantResults(t, "upsertUsers", "", ""); same.at(t, "upsertUsers.results.0.user.manager.id") != boss {
+				t.Errorf("got %s", same.raw)
+			}
 		})
 		d.each("upsertUsers", "users", []input{newUser("boss", "managerRef", 1), newUser("x", "managerId", "User:999"), newUser("y", "managerRef", 0), newUser("z", "managerRef", 1)}, "by", "EMAIL").
 			wantResults(t, "upsertUsers", "BAD_USER_INPUT input.users.0.managerRef", "BAD_USER_INPUT input.users.1.managerId", "", "BAD_USER_INPUT input.users.3.managerRef")
