@@ -2,6 +2,7 @@ package directory
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"rollcall/apierror"
@@ -68,7 +69,7 @@ func (e *entries) refuse(i int, err error) error {
 	}
 	if more, _ := apierror.ListOf(e.wrong[i]); e.wrong[i] != nil {
 		also, _ := apierror.ListOf(err)
-		err = append(more[:len(more):len(more)], also...)
+		err = slices.Concat(more, also)
 	}
 	e.wrong[i] = err
 	return nil

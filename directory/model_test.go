@@ -210,7 +210,7 @@ func (m *memory) create(t *testing.T, w *work, single bool) {
 		}
 		bad[i] = bad[i] || bad[at] || refs[at] >= 0
 	}
-	ids := []string(nil)
+	var ids []string
 	if single {
 		ids = m.run(t, w, fmt.Sprint("createUser ", inputs), false, bad, func(ctx context.Context) ([]string, error) {
 			u, err := w.CreateUser(ctx, inputs[0])

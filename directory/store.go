@@ -175,26 +175,7 @@ func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T])
 
 // read reads the objects that are to be changed, against other changes until these are stored, and makes the changes in what it read.
 func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error {
-	var numbers, moving []int64
-	for i, it := range items {
-		if !e.open(i) {
-			continue
-		}
-		if it.ref >= 0 {
-			it.above = &items[it.ref].key
-		} else if it.change.ID == 0 {
-			it.above = *t.above(it.row)
-		} else {
-			it.above = *t.above(&it.change.Values)
-		}
-		it.moves = it.above != nil
-		if it.change.ID != 0 {
-			numbers = append(numbers, it.change.ID)
-			if it.moves { // what is directly below nothing is in no circle
-				moving = append(moving, it.change.ID)
-			}
-		}
-	}
+	numbers, moving := t.aim(e, items)
 	if len(numbers) == 0 {
 		return nil
 	}
@@ -252,6 +233,31 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		}
 	}
 	return nil
+}
+
+// aim notes what is to be above the open items. It returns the numbers of those that are there, and of those of them that may move.
+func (t *tree[T]) aim(e *entries, items []*item[T]) (numbers, moving []int64) {
+	for i, it := range items {
+		if !e.open(i) {
+			continue
+		}
+		switch {
+		case it.ref >= 0:
+			it.above = &items[it.ref].key
+		case it.change.ID == 0:
+			it.above = *t.above(it.row)
+		default:
+			it.above = *t.above(&it.change.Values)
+		}
+		it.moves = it.above != nil
+		if it.change.ID != 0 {
+			numbers = append(numbers, it.change.ID)
+			if it.moves { // what is directly below nothing is in no circle
+				moving = append(moving, it.change.ID)
+			}
+		}
+	}
+	return numbers, moving
 }
 
 // blame has an error of a write blame the input's field with what is above, where it is about that: the object was deleted meanwhile.
@@ -326,40 +332,11 @@ func deleteObjects[T any, P written[T]](
 	if err := e.refused(); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, func(r *removal[T]) bool { return r.heirs }) {
-		if err := t.wait(ctx); err != nil {
-			return err
-		}
-	}
-	lock := dialect.OfDB(session.DB(ctx)).ForUpdate()
-	var numbers []int64
-	for i, r := range all {
-		if e.open(i) {
-			numbers = append(numbers, r.id)
-		}
-	}
-	stored, err := t.objects.Read(ctx, numbers, lock)
+	place, err := t.lockRemovals(ctx, e, all, settle)
 	if err != nil {
 		return err
 	}
-	place := map[int64]int{} // of the open entries
-	for i, r := range all {
-		if !e.open(i) {
-			continue
-		}
-		if r.row = stored[r.id]; r.row == nil {
-			_ = e.refuse(i, t.objects.Missing(r.id))
-			continue
-		}
-		if settle != nil {
-			settle(r)
-		}
-		_ = e.refuse(i, expect("expectedVersion", t.globalID(r.id), *t.version(r.row), r.expected))
-		if e.open(i) {
-			place[r.id] = i
-		}
-	}
-	below, err := t.leave(ctx, e, all, place, lock)
+	below, err := t.leave(ctx, e, all, place)
 	if err != nil {
 		return err
 	}
@@ -403,6 +380,44 @@ func deleteObjects[T any, P written[T]](
 	return e.failed(ctx, err)
 }
 
+// lockRemovals reads the objects that are to be removed, against other changes until they are, and returns the entries that are still open
+// by their numbers.
+func (t *tree[T]) lockRemovals(ctx context.Context, e *entries, all []*removal[T], settle func(*removal[T])) (place map[int64]int, err error) {
+	if slices.ContainsFunc(all, func(r *removal[T]) bool { return r.heirs }) {
+		if err := t.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var numbers []int64
+	for i, r := range all {
+		if e.open(i) {
+			numbers = append(numbers, r.id)
+		}
+	}
+	stored, err := t.objects.Read(ctx, numbers, dialect.OfDB(session.DB(ctx)).ForUpdate())
+	if err != nil {
+		return nil, err
+	}
+	place = map[int64]int{}
+	for i, r := range all {
+		if !e.open(i) {
+			continue
+		}
+		if r.row = stored[r.id]; r.row == nil {
+			_ = e.refuse(i, t.objects.Missing(r.id))
+			continue
+		}
+		if settle != nil {
+			settle(r)
+		}
+		_ = e.refuse(i, expect("expectedVersion", t.globalID(r.id), *t.version(r.row), r.expected))
+		if e.open(i) {
+			place[r.id] = i
+		}
+	}
+	return place, nil
+}
+
 // left is what is directly below the objects that are to be removed.
 type left[T any] struct {
 	orphans []*T             // of objects with heirs, and not to be removed itself
@@ -411,7 +426,7 @@ type left[T any] struct {
 
 // leave reads what would be left below the objects that are to be removed, and refuses to remove those without heirs that have anything
 // left.
-func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], place map[int64]int, lock string) (below left[T], err error) {
+func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], place map[int64]int) (below left[T], err error) {
 	var inherited, bare, heirs []int64
 	for i, r := range all {
 		switch {
@@ -428,7 +443,7 @@ func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], plac
 	removed := slices.Sorted(maps.Keys(place))
 	for marks, args := range keyset.In(inherited) {
 		for but, others := range keyset.In(removed) {
-			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, lock)
+			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
 			if below.orphans, err = t.objects.Where(ctx, condition, append(slices.Clone(args), others...)...); err != nil {
 				return below, err
 			}

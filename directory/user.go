@@ -208,7 +208,7 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 		}
 	}
 	twice(e, field, func(k string) string { return k }, func(i int) (string, bool) { return key(items[i].row), true })
-	if len(keys) == 0 || e.refused() != nil {
+	if len(keys) == 0 || !e.each && e.refusals() > 0 {
 		return items, nil
 	}
 	there, err := d.users.Select(ctx, []string{"id", column}, "SELECT id, "+column+" FROM users WHERE "+column+" IN ("+keyset.Marks(len(keys))+")", keys...)

@@ -38,7 +38,8 @@ func TestABulkHasAResultForEachEntryInOrder(t *testing.T) {
 			}
 		}
 		a = d.try("updateUsers", input{"users": []input{
-			{"id": ids[2], "name": "B", "expectedVersion": 1}, {"id": ids[0], "managerId": nil, "title": ""}, {"id": boss}, {"id": ids[1], "managerId": ids[2]}}})
+			{"id": ids[2], "name": "B", "expectedVersion": 1}, {"id": ids[0], "managerId": nil, "title": ""}, {"id": boss}, {"id": ids[1], "managerId": ids[2]},
+		}})
 		a.wantResults(t, "updateUsers", "", "", "", "")
 		for i, id := range []string{ids[2], ids[0], boss, ids[1]} {
 			stored := d.must(`query($id: ID!) { user(id: $id) { `+ofUser+` } }`, "id", id)
@@ -64,7 +65,8 @@ func TestABulkHasAResultForEachEntryInOrder(t *testing.T) {
 		}
 		first := a.at(t, "addMemberships.results.0.membership.id")
 		a = d.try("setMembershipRoles", input{"memberships": []input{
-			{"teamId": low, "userId": ids[0], "role": "OWNER", "expectedVersion": 1}, {"teamId": top, "userId": ids[0], "role": "MEMBER"}}})
+			{"teamId": low, "userId": ids[0], "role": "OWNER", "expectedVersion": 1}, {"teamId": top, "userId": ids[0], "role": "MEMBER"},
+		}})
 		a.wantResults(t, "setMembershipRoles", "", "")
 		if a.at(t, "setMembershipRoles.results.0.membership.version") != 2.0 || a.at(t, "setMembershipRoles.results.1.membership.version") != 1.0 {
 			t.Errorf("got %s", a.raw)
@@ -92,30 +94,34 @@ func TestABulkTellsAllThatIsWrong(t *testing.T) {
 		d.wantUnchanged(t, "wrong entries", func() {
 			a := d.try("createUsers", input{"users": wrong})
 			if got := a.faults(); a.Data != nil || !slices.Equal(got, []string{
-				"BAD_USER_INPUT input.users.1.name", "BAD_USER_INPUT input.users.1.email", "BAD_USER_INPUT input.users.1.managerId"}) {
+				"BAD_USER_INPUT input.users.1.name", "BAD_USER_INPUT input.users.1.email", "BAD_USER_INPUT input.users.1.managerId",
+			}) {
 				t.Errorf("got %s", a.raw)
 			}
 			wrong[1] = newUser("other")
 			a = d.try("createUsers", input{"users": wrong})
-			if got := a.faults(); a.Data != nil || !slices.Equal(got, []string{"CONFLICT input.users.2.email", "CONFLICT input.users.2.externalId",
-				"CONFLICT input.users.3.email", "BAD_USER_INPUT input.users.4.managerId"}) {
+			if got := a.faults(); a.Data != nil || !slices.Equal(got, []string{
+				"CONFLICT input.users.2.email", "CONFLICT input.users.2.externalId",
+				"CONFLICT input.users.3.email", "BAD_USER_INPUT input.users.4.managerId",
+			}) {
 				t.Errorf("got %s", a.raw)
 			}
 			if a = d.try("createUser", newUser("ada", "externalId", "7", "managerId", "User:999")); !slices.Equal(a.faults(), []string{
-				"BAD_USER_INPUT input.managerId", "CONFLICT input.email", "CONFLICT input.externalId"}) {
+				"BAD_USER_INPUT input.managerId", "CONFLICT input.email", "CONFLICT input.externalId",
+			}) {
 				t.Errorf("got %s", a.raw)
 			}
 			// Up to 100 errors, and one that tells how many more there are.
-			a = d.try("createUsers", input{"users": many(75, func(i int) input { return input{"name": "", "email": "x"} })})
+			a = d.try("createUsers", input{"users": many(75, func(int) input { return input{"name": "", "email": "x"} })})
 			if got := a.faults(); len(got) != 101 || got[99] != "BAD_USER_INPUT input.users.49.email" || a.Errors[100].Extensions["code"] != "TOO_MANY_ERRORS" ||
 				a.Errors[100].Message != "there are 50 more errors" {
 				t.Errorf("got %d errors, the last of which is %v", len(got), a.Errors[len(got)-1])
 			}
-			a = d.try("createUsers", input{"users": many(50, func(i int) input { return input{"name": "", "email": "x"} })})
+			a = d.try("createUsers", input{"users": many(50, func(int) input { return input{"name": "", "email": "x"} })})
 			if got := a.faults(); len(got) != 100 || got[99] != "BAD_USER_INPUT input.users.49.email" {
 				t.Errorf("got %d errors", len(got))
 			}
-			a = d.each("createUsers", "users", many(75, func(i int) input { return input{"name": "", "email": "x"} }))
+			a = d.each("createUsers", "users", many(75, func(int) input { return input{"name": "", "email": "x"} }))
 			if got := a.results(t, "createUsers"); len(got) != 75 || got[74] != "BAD_USER_INPUT input.users.74.name" {
 				t.Errorf("got %s", a.raw)
 			}
@@ -181,8 +187,14 @@ func TestTheEntriesOfABulkDoNotMakeRoomForEachOther(t *testing.T) {
 			a.refused(t, "an email that is freed", "CONFLICT", "input.users.1.email")
 		})
 		d.each("updateUsers", "users", []input{
-			{"id": ada, "email": "new@example.com"}, {"id": bob, "email": "ada@example.com"}, {"id": cyd, "email": "new@example.com"},
-			{"id": ada, "name": "Again"}, {"id": bob, "externalId": "1"}, {"id": "User:999"}, {"id": "x"}, {"id": cyd, "expectedVersion": 2},
+			{"id": ada, "email": "new@example.com"},
+			{"id": bob, "email": "ada@example.com"},
+			{"id": cyd, "email": "new@example.com"},
+			{"id": ada, "name": "Again"},
+			{"id": bob, "externalId": "1"},
+			{"id": "User:999"},
+			{"id": "x"},
+			{"id": cyd, "expectedVersion": 2},
 		}).wantResults(t, "updateUsers", "", "CONFLICT input.users.1.email", "CONFLICT input.users.2.email", "BAD_USER_INPUT input.users.3.id",
 			"BAD_USER_INPUT input.users.4.id", "NOT_FOUND input.users.5", "BAD_USER_INPUT input.users.6.id", "BAD_USER_INPUT input.users.7.id")
 		if v := d.version(t, bob); v != 1 {
@@ -202,7 +214,8 @@ func TestTheEntriesOfABulkDoNotMakeRoomForEachOther(t *testing.T) {
 func TestManagersMayBeEntriesOfTheSameBulk(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		a := d.try("createUsers", input{"users": []input{
-			newUser("0", "managerRef", 2), newUser("1"), newUser("2", "managerRef", 1), newUser("3", "managerRef", 1, "managerId", nil)}})
+			newUser("0", "managerRef", 2), newUser("1"), newUser("2", "managerRef", 1), newUser("3", "managerRef", 1, "managerId", nil),
+		}})
 		a.wantResults(t, "createUsers", "", "", "", "")
 		for i, manager := range map[int]int{0: 2, 2: 1, 3: 1} {
 			at := fmt.Sprintf("createUsers.results.%d.user", i)
@@ -243,7 +256,8 @@ func TestManagersMayBeEntriesOfTheSameBulk(t *testing.T) {
 		})
 		d.each("createUsers", "users", []input{
 			newUser("a", "managerRef", 1), newUser("b", "managerRef", 2), newUser("0"), newUser("d", "managerRef", 4), newUser("e"),
-			newUser("f", "managerRef", 6), newUser("g", "managerRef", 5), newUser("h", "managerRef", 6)}).wantResults(t, "createUsers",
+			newUser("f", "managerRef", 6), newUser("g", "managerRef", 5), newUser("h", "managerRef", 6),
+		}).wantResults(t, "createUsers",
 			"BAD_USER_INPUT input.users.0.managerRef", "BAD_USER_INPUT input.users.1.managerRef", "CONFLICT input.users.2.email", "", "",
 			"BAD_USER_INPUT input.users.5.managerRef", "BAD_USER_INPUT input.users.6.managerRef", "BAD_USER_INPUT input.users.7.managerRef")
 		if n := len(d.stored(t).Users); n != 8 {
@@ -352,8 +366,12 @@ func TestMembershipsOfABulkStandForThemselves(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		ada, bob, team := d.user("ada"), d.user("bob"), d.team("Team")
 		d.each("addMemberships", "memberships", []input{
-			{"teamId": team, "userId": ada}, {"teamId": team, "userId": "User:999"}, {"teamId": "Team:999", "userId": ada}, {"teamId": ada, "userId": team},
-			{"teamId": team, "userId": ada, "role": "OWNER"}, {"teamId": team, "userId": bob, "role": "OWNER"},
+			{"teamId": team, "userId": ada},
+			{"teamId": team, "userId": "User:999"},
+			{"teamId": "Team:999", "userId": ada},
+			{"teamId": ada, "userId": team},
+			{"teamId": team, "userId": ada, "role": "OWNER"},
+			{"teamId": team, "userId": bob, "role": "OWNER"},
 		}).wantResults(t, "addMemberships", "", "NOT_FOUND input.memberships.1.userId", "NOT_FOUND input.memberships.2.teamId",
 			"BAD_USER_INPUT input.memberships.3.teamId", "BAD_USER_INPUT input.memberships.4.userId", "")
 		d.wantUnchanged(t, "refusals", func() {

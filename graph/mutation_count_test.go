@@ -29,38 +29,59 @@ func TestABulkRunsAFixedNumberOfStatements(t *testing.T) {
 				entry          func(i int) input
 				pairs          []any
 			}{
-				{"createUsers", "the emails that are taken, the users, their words, their number", 4 + step,
-					func(i int) input { return newUser(fmt.Sprint(n, ".", i)) }, nil},
-				{"updateUsers", "locking the users, updating them, taking their words away, writing them anew", 4,
-					func(i int) input { return input{"id": user(i), "name": fmt.Sprint("N", i)} }, nil},
-				{"updateUsers", "locking the users", 1,
-					func(i int) input { return input{"id": user(i), "name": fmt.Sprint("N", i)} }, nil},
-				{"updateUsers", "reading the users, the common row, locking the users, the managers above, updating the users", 5,
+				{
+					"createUsers", "the emails that are taken, the users, their words, their number", 4 + step,
+					func(i int) input { return newUser(fmt.Sprint(n, ".", i)) }, nil,
+				},
+				{
+					"updateUsers", "locking the users, updating them, taking their words away, writing them anew", 4,
+					func(i int) input { return input{"id": user(i), "name": fmt.Sprint("N", i)} }, nil,
+				},
+				{
+					"updateUsers", "locking the users", 1,
+					func(i int) input { return input{"id": user(i), "name": fmt.Sprint("N", i)} }, nil,
+				},
+				{
+					"updateUsers", "reading the users, the common row, locking the users, the managers above, updating the users", 5,
 					func(i int) input {
 						if i == 0 {
 							return input{"id": user(0), "title": nil}
 						}
 						return input{"id": user(i), "managerId": user(0)}
-					}, nil},
-				{"upsertUsers", "finding the users by their emails, locking them, the external ids that are taken, updating them", 4,
+					}, nil,
+				},
+				{
+					"upsertUsers", "finding the users by their emails, locking them, the external ids that are taken, updating them", 4,
 					func(i int) input {
 						return newUser(fmt.Sprint(n, ".", i), "name", fmt.Sprint("N", i), "externalId", fmt.Sprint(n, ".", i))
-					}, []any{"by", "EMAIL"}},
-				{"createTeams", "the names that are taken, the teams, their number, and the edit of those below others", 4 + step,
+					},
+					[]any{"by", "EMAIL"},
+				},
+				{
+					"createTeams", "the names that are taken, the teams, their number, and the edit of those below others", 4 + step,
 					func(i int) input {
 						if i == 0 {
 							return input{"name": fmt.Sprint(n, ".", i)}
 						}
 						return input{"name": fmt.Sprint(n, ".", i), "parentRef": 0}
-					}, nil},
-				{"addMemberships", "the teams and the users that are there, the memberships that are there, adding the others", 4 + step,
-					func(i int) input { return input{"teamId": team(i), "userId": user(i)} }, nil},
-				{"setMembershipRoles", "locking the memberships, updating them", 2,
-					func(i int) input { return input{"teamId": team(i), "userId": user(i), "role": "OWNER"} }, nil},
-				{"removeMemberships", "locking the memberships, removing them", 2,
-					func(i int) input { return input{"teamId": team(i), "userId": user(i)} }, nil},
-				{"deleteUsers", "locking the users, whether others are below them, those below each other, how many memberships they have, removing the users, their number", 6,
-					func(i int) input { return input{"id": user(i)} }, nil},
+					}, nil,
+				},
+				{
+					"addMemberships", "the teams and the users that are there, the memberships that are there, adding the others", 4 + step,
+					func(i int) input { return input{"teamId": team(i), "userId": user(i)} }, nil,
+				},
+				{
+					"setMembershipRoles", "locking the memberships, updating them", 2,
+					func(i int) input { return input{"teamId": team(i), "userId": user(i), "role": "OWNER"} }, nil,
+				},
+				{
+					"removeMemberships", "locking the memberships, removing them", 2,
+					func(i int) input { return input{"teamId": team(i), "userId": user(i)} }, nil,
+				},
+				{
+					"deleteUsers", "locking the users, whether others are below them, those below each other, how many memberships they have, removing the users, their number", 6,
+					func(i int) input { return input{"id": user(i)} }, nil,
+				},
 			} {
 				in := with(input{bulks[c.mutation]: many(n, c.entry)}, c.pairs...)
 				d.wantStatements(t, c.statements, func() {
@@ -103,17 +124,23 @@ func TestAMutationRunsFewStatements(t *testing.T) {
 			{"createTeam", "team { id }", "the parent, the team, their number", 3, input{"name": "Y", "parentId": "Team:2"}},
 			{"updateTeam", "team { id }", "locking the team, updating it", 2, input{"id": top, "name": "T"}},
 			{"updateTeam", "team { id }", "reading the team, the common row, locking the team, those above, updating it", 5, input{"id": "Team:2", "parentId": "Team:3"}},
-			{"addTeamMembers", "team { id }", "the team, the teams and the users that are there, the memberships that are there, adding the others", 5 + step,
-				input{"teamId": top, "members": []input{{"userId": ada}, {"userId": bob}}}},
+			{
+				"addTeamMembers", "team { id }", "the team, the teams and the users that are there, the memberships that are there, adding the others", 5 + step,
+				input{"teamId": top, "members": []input{{"userId": ada}, {"userId": bob}}},
+			},
 			{"addTeamMembers", "team { id }", "the team, the teams and the users that are there, the memberships that are there", 4, input{"teamId": top, "members": []input{{"userId": ada}}}},
 			{"setTeamMemberRole", "membership { id }", "locking the membership, updating it", 2, input{"teamId": top, "userId": ada, "role": "OWNER"}},
 			{"removeTeamMembers", "team { id }", "the team, locking the membership, removing it", 3, input{"teamId": top, "userIds": []string{ada}}},
 			{"deleteTeam", "deletedTeamId", "locking the team, how many memberships it has, removing them, removing it, their number", 5, input{"id": top}},
-			{"deleteTeam", "deletedTeamId", "the common row, locking the team, those within, those above the parent, updating the first, how many memberships, removing the team, their number", 8,
-				input{"id": "Team:2", "children": "REPARENT"}},
+			{
+				"deleteTeam", "deletedTeamId", "the common row, locking the team, those within, those above the parent, updating the first, how many memberships, removing the team, their number", 8,
+				input{"id": "Team:2", "children": "REPARENT"},
+			},
 			{"deleteUser", "deletedUserId", "locking the user, how many memberships they have, removing them, their number", 4, input{"id": "User:4"}},
-			{"deleteUser", "deletedUserId", "the common row, locking the user, the reports, those above the heir, updating the report, how many memberships, removing the user, their number", 8,
-				input{"id": bob, "reportsTo": ada}},
+			{
+				"deleteUser", "deletedUserId", "the common row, locking the user, the reports, those above the heir, updating the report, how many memberships, removing the user, their number", 8,
+				input{"id": bob, "reportsTo": ada},
+			},
 		} {
 			d.wantStatements(t, c.statements, func() {
 				if a := d.send(quiet(c.mutation, c.selection), "input", c.in); len(a.Errors) > 0 {

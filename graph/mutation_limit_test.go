@@ -73,14 +73,11 @@ func TestAMutationChangesAtMost10000Objects(t *testing.T) {
 		d.exec(t, "DELETE FROM memberships WHERE team_id = 1 AND user_id = 1001")
 		d.try("deleteTeam", input{"id": top, "children": "REPARENT"}).mustHave(t, "deletedTeamId")
 		d.exec(t, "DELETE FROM memberships WHERE team_id = 2")
-		few := func(mutation string, in input) string {
-			return d.must(fmt.Sprintf("mutation($input: %s%sInput!) { %s(input: $input) { team { id } } }", strings.ToUpper(mutation[:1]), mutation[1:], mutation), "input", in).raw
-		}
-		few("addTeamMembers", input{"teamId": crowd, "members": members[:n-1]})
+		d.must(quiet("addTeamMembers", "team { id }"), "input", input{"teamId": crowd, "members": members[:n-1]})
 		if a := d.must(`{ team(id: "Team:2") { members { totalCount } } }`); a.at(t, "team.members.totalCount") != float64(n-1) {
 			t.Errorf("got %s", a.raw)
 		}
-		few("removeTeamMembers", input{"teamId": crowd, "userIds": ids[:n-1]})
+		d.must(quiet("removeTeamMembers", "team { id }"), "input", input{"teamId": crowd, "userIds": ids[:n-1]})
 	})
 }
 
