@@ -2,6 +2,7 @@ package directory
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"rollcall/apierror"
@@ -13,7 +14,6 @@ import (
 const (
 	MaxBulk    = 1000   // entries of a bulk
 	maxChanged = 10_000 // objects that one mutation changes
-	maxErrors  = 100    // that one mutation tells of
 )
 
 // entries are what one mutation is to do, one thing or those of a bulk. All of it is checked before any is done.
@@ -69,7 +69,7 @@ func (e *entries) refuse(i int, err error) error {
 	}
 	if more, _ := apierror.ListOf(e.wrong[i]); e.wrong[i] != nil {
 		also, _ := apierror.ListOf(err)
-		err = append(more[:len(more):len(more)], also...)
+		err = slices.Concat(more, also)
 	}
 	e.wrong[i] = err
 	return nil
@@ -95,15 +95,14 @@ func (e *entries) refused() error {
 		list, _ := apierror.ListOf(err)
 		all = append(all, list...)
 	}
-	switch {
-	case len(all) == 0:
+	switch len(all) {
+	case 0:
 		return nil
-	case len(all) == 1:
+	case 1:
 		return all[0]
-	case len(all) > maxErrors:
-		all = append(all[:maxErrors:maxErrors], apierror.MoreErrors(len(all)-maxErrors))
+	default:
+		return all
 	}
-	return all
 }
 
 // results returns what became of each entry: what made makes of it, or of why it was refused.

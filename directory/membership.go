@@ -245,20 +245,24 @@ func (d *Directory) removeSeats(ctx context.Context, e *entries, all []*seat) er
 	return e.failed(ctx, remove(ctx, d, d.memberships, rows, func() error { return nil }))
 }
 
-// removeMembershipsOf removes the memberships of teams or of users, which a column has. The error is BAD_USER_INPUT where there are more than
-// one mutation changes.
-func (d *Directory) removeMembershipsOf(ctx context.Context, column string, of []int64) error {
-	var removed int64
+// removeMembershipsOf removes the memberships of teams or of users, which a column has, in a mutation that changes some objects beside.
+// The error is BAD_USER_INPUT where these are more than one mutation changes. They are counted first: to remove them all may take too long.
+func removeMembershipsOf(ctx context.Context, e *entries, changed int, column string, of []int64) error {
 	for marks, args := range keyset.In(of) {
-		result := session.DB(ctx).Exec("DELETE FROM memberships WHERE "+column+" IN ("+marks+")", args...)
-		if result.Error != nil {
-			return result.Error
+		here := " FROM memberships WHERE " + column + " IN (" + marks + ")"
+		n, err := entity.Numbers(ctx, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1%s LIMIT %d) m", here, maxChanged), args...)
+		if err != nil {
+			return err
 		}
-		removed += result.RowsAffected
-	}
-	if removed+int64(len(of)) > maxChanged {
-		return apierror.BadInput("id", "this removes %d memberships too, and one mutation changes at most %d objects: take the members out with removeMemberships first, "+
-			"which does it in parts", removed, maxChanged)
+		if n[0] == 0 {
+			continue
+		}
+		if changed += int(n[0]); changed > maxChanged {
+			return e.tooMany("take members out with removeMemberships first")
+		}
+		if err := session.DB(ctx).Exec("DELETE"+here, args...).Error; err != nil {
+			return err
+		}
 	}
 	return nil
 }

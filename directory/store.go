@@ -16,13 +16,14 @@ import (
 // item is an entry that adds an object of a tree, or changes one.
 type item[T any] struct {
 	change   entity.Change[T]
-	expected *int64 // version
-	before   *T     // as it is stored; nil: it is new
-	row      *T     // as it is to be
-	key      int64  // its number; where it is new, another one, below 0
-	ref      int    // the entry that is to be above it; -1: none
-	above    *int64 // the key of the object that is to be above it
-	moves    bool   // that is another one than is
+	expected *int64        // version
+	before   *T            // as it is stored; nil: it is new
+	row      *T            // as it is to be
+	found    func(*T) bool // reports whether a stored object is what the entry is about; nil: the entry has its id
+	key      int64         // its number; where it is new, another one, below 0
+	ref      int           // the entry that is to be above it; -1: none
+	above    *int64        // the key of the object that is to be above it
+	moves    bool          // that is another one than is
 	columns  []string
 }
 
@@ -81,17 +82,26 @@ func (t *tree[T]) refer(e *entries, it *item[T], i int, in entity.Input) error {
 	return e.refuse(i, err)
 }
 
-// refuseReferring refuses new items below new ones that are refused, or that are below themselves.
+// refuseReferring refuses items below new ones that are refused, or that are below themselves.
 func (t *tree[T]) refuseReferring(e *entries, items []*item[T]) {
-	for i, it := range items {
-		path := map[int]bool{}
-		for at := i; it.before == nil && e.open(i) && items[at].before == nil && items[at].ref >= 0; at = items[at].ref {
-			if next := items[at].ref; path[at] {
-				_ = e.refuse(i, apierror.BadInput(t.ref, "entry %d is below itself: that cannot be, directly or through others", at))
-			} else if items[next].before == nil && !e.open(next) {
-				_ = e.refuse(i, apierror.BadInput(t.ref, "entry %d, which this one is below, is refused", next))
+	walked := make([]int, len(items)) // by the walk from which item, counted from 1
+	for i := range items {
+		var path []int
+		circle, at := false, i
+		for e.open(at) && items[at].ref >= 0 && walked[at] == 0 {
+			path, walked[at] = append(path, at), i+1
+			if at = items[at].ref; items[at].change.ID != 0 { // what is there stays there
+				path = nil
+				break
 			}
-			path[at] = true
+			circle = walked[at] == i+1
+		}
+		for _, j := range slices.Backward(path) {
+			if ref := items[j].ref; circle {
+				_ = e.refuse(j, apierror.BadInput(t.ref, "entry %d is below itself: that cannot be, directly or through others", ref))
+			} else if !e.open(ref) {
+				_ = e.refuse(j, apierror.BadInput(t.ref, "entry %d, which this one is below, is refused", ref))
+			}
 		}
 	}
 }
@@ -108,21 +118,17 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 		return err
 	}
 	if e.bulk {
-		rows := make([]*T, len(items))
-		for i, it := range items {
-			if e.open(i) {
-				rows[i] = it.row
-			}
-		}
-		err := t.objects.Unique(ctx, rows, func(i int, column string) bool {
-			return items[i].before == nil || slices.Contains(items[i].columns, column)
-		}, func(i int, err *apierror.Error) { _ = e.refuse(i, err) })
-		if err != nil {
+		if err := t.refuseTaken(ctx, e, items); err != nil {
 			return err
 		}
 	}
 	if err := t.place(ctx, e, items); err != nil {
 		return err
+	}
+	if !e.bulk && !e.open(0) { // all that is wrong is told; else the unique keys tell
+		if err := t.refuseTaken(ctx, e, items); err != nil {
+			return err
+		}
 	}
 	if err := e.refused(); err != nil {
 		return err
@@ -154,28 +160,22 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 	return e.failed(ctx, t.blame(update[T, P](ctx, d, t.objects, edits)))
 }
 
-// read reads the objects that are to be changed, against other changes until these are stored, and makes the changes in what it read.
-func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error {
-	var numbers, moving []int64
+// refuseTaken refuses values that others have: those of the open items of a bulk, or of a single item.
+func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T]) error {
+	rows := make([]*T, len(items))
 	for i, it := range items {
-		if !e.open(i) {
-			continue
-		}
-		if it.ref >= 0 {
-			it.above = &items[it.ref].key
-		} else if it.change.ID == 0 {
-			it.above = *t.above(it.row)
-		} else {
-			it.above = *t.above(&it.change.Values)
-		}
-		it.moves = it.above != nil
-		if it.change.ID != 0 {
-			numbers = append(numbers, it.change.ID)
-			if it.moves { // what is directly below nothing is in no circle
-				moving = append(moving, it.change.ID)
-			}
+		if !e.bulk || e.open(i) {
+			rows[i] = it.row
 		}
 	}
+	return t.objects.Unique(ctx, rows, func(i int, column string) bool {
+		return items[i].before == nil || slices.Contains(items[i].columns, column)
+	}, func(i int, err *apierror.Error) { _ = e.refuse(i, err) })
+}
+
+// read reads the objects that are to be changed, against other changes until these are stored, and makes the changes in what it read.
+func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error {
+	numbers, moving := t.aim(e, items)
 	if len(numbers) == 0 {
 		return nil
 	}
@@ -203,7 +203,11 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		if !e.open(i) || it.change.ID == 0 {
 			continue
 		}
-		if it.before = stored[it.change.ID]; it.before == nil {
+		it.before = stored[it.change.ID]
+		switch {
+		case it.found != nil && (it.before == nil || !it.found(it.before)):
+			return session.Again(ctx, apierror.Conflict("%s is being changed by others", t.globalID(it.change.ID)))
+		case it.before == nil:
 			_ = e.refuse(i, t.objects.Missing(it.change.ID))
 			continue
 		}
@@ -221,12 +225,39 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 				return err
 			}
 		}
-		if it.ref >= 0 && it.moves { // Apply knows no entries
-			it.columns = append(it.columns, t.column)
-			*t.above(it.row) = it.above
+		if it.ref >= 0 { // Apply knows no entries, and has taken away what is above if the input says null
+			it.columns = slices.DeleteFunc(it.columns, func(column string) bool { return column == t.column })
+			if *t.above(it.row) = it.above; it.moves {
+				it.columns = append(it.columns, t.column)
+			}
 		}
 	}
 	return nil
+}
+
+// aim notes what is to be above the open items. It returns the numbers of those that are there, and of those of them that may move.
+func (t *tree[T]) aim(e *entries, items []*item[T]) (numbers, moving []int64) {
+	for i, it := range items {
+		if !e.open(i) {
+			continue
+		}
+		switch {
+		case it.ref >= 0:
+			it.above = &items[it.ref].key
+		case it.change.ID == 0:
+			it.above = *t.above(it.row)
+		default:
+			it.above = *t.above(&it.change.Values)
+		}
+		it.moves = it.above != nil
+		if it.change.ID != 0 {
+			numbers = append(numbers, it.change.ID)
+			if it.moves { // what is directly below nothing is in no circle
+				moving = append(moving, it.change.ID)
+			}
+		}
+	}
+	return numbers, moving
 }
 
 // blame has an error of a write blame the input's field with what is above, where it is about that: the object was deleted meanwhile.
@@ -237,14 +268,24 @@ func (t *tree[T]) blame(err error) error {
 	return err
 }
 
-// failed is called with the error of a write. Entries that stand for themselves have been checked: so what a constraint refuses was
-// written meanwhile, and the operation is run again to see it.
+// failed is called with the error of a write. The entries of a bulk have been checked: so what a constraint refuses was written meanwhile,
+// and the operation is run again to see which entry that is about.
 func (e *entries) failed(ctx context.Context, err error) error {
-	if err != nil && e.each && dialect.Is(err, dialect.Unique|dialect.ForeignKey) {
+	if err == nil || !e.bulk {
+		return err
+	}
+	again := dialect.Is(err, dialect.Unique|dialect.ForeignKey)
+	if err = apierror.Within(e.field, err); again {
 		return session.Again(ctx, err)
 	}
+	return err
+}
+
+// tooMany is the error of a mutation that would change more objects than one may. inParts says which other mutation does it in parts.
+func (e *entries) tooMany(inParts string) error {
+	err := apierror.BadInput("id", "this would change more than %d objects, and one mutation changes no more: %s", maxChanged, inParts)
 	if e.bulk {
-		return apierror.Within(e.field, err)
+		err.Field, err.Message = "", err.Message+", or send fewer entries"
 	}
 	return err
 }
@@ -286,45 +327,16 @@ func (t *tree[T]) removed(e *entries, inputs []entity.Input) ([]*removal[T], err
 // deleteObjects removes the objects of a tree, after what belongs to them. settle, unless it is nil, says what becomes of what is below them,
 // once they are read.
 func deleteObjects[T any, P written[T]](
-	ctx context.Context, d *Directory, t *tree[T], e *entries, all []*removal[T], settle func(*removal[T]), belongings func(rows []*T) error,
+	ctx context.Context, d *Directory, t *tree[T], e *entries, all []*removal[T], settle func(*removal[T]), belongings func(rows []*T, changed int) error,
 ) error {
 	if err := e.refused(); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, func(r *removal[T]) bool { return r.heirs }) {
-		if err := t.wait(ctx); err != nil {
-			return err
-		}
-	}
-	lock := dialect.OfDB(session.DB(ctx)).ForUpdate()
-	var numbers []int64
-	for i, r := range all {
-		if e.open(i) {
-			numbers = append(numbers, r.id)
-		}
-	}
-	stored, err := t.objects.Read(ctx, numbers, lock)
+	place, err := t.lockRemovals(ctx, e, all, settle)
 	if err != nil {
 		return err
 	}
-	place := map[int64]int{} // of the open entries
-	for i, r := range all {
-		if !e.open(i) {
-			continue
-		}
-		if r.row = stored[r.id]; r.row == nil {
-			_ = e.refuse(i, t.objects.Missing(r.id))
-			continue
-		}
-		if settle != nil {
-			settle(r)
-		}
-		_ = e.refuse(i, expect("expectedVersion", t.globalID(r.id), *t.version(r.row), r.expected))
-		if e.open(i) {
-			place[r.id] = i
-		}
-	}
-	below, err := t.leave(ctx, e, all, place, lock)
+	below, err := t.leave(ctx, e, all, place)
 	if err != nil {
 		return err
 	}
@@ -345,8 +357,14 @@ func deleteObjects[T any, P written[T]](
 			}
 		}
 	}
+	if len(rows)+len(edits) > maxChanged {
+		return e.failed(ctx, e.tooMany(t.inParts()))
+	}
 	if err := update[T, P](ctx, d, t.objects, edits); err != nil {
-		return e.failed(ctx, t.blame(err))
+		if dialect.Is(err, dialect.ForeignKey) { // the heir has been deleted
+			err = &apierror.Error{Code: apierror.CodeBadUserInput, Field: t.heir, Err: err, Message: "the " + t.noun + " has been deleted"}
+		}
+		return e.failed(ctx, err)
 	}
 	err = remove(ctx, d, t.objects, rows, func() error {
 		for marks, args := range keyset.In(within) { // a database looks at one row after the other
@@ -354,12 +372,50 @@ func deleteObjects[T any, P written[T]](
 				return err
 			}
 		}
-		return belongings(rows)
+		return belongings(rows, len(rows)+len(edits))
 	})
 	if dialect.Is(err, dialect.ForeignKey) && !e.bulk { // only what is below refers to it by now
 		return &apierror.Error{Code: apierror.CodeConflict, Field: "id", Err: err, Message: t.below}
 	}
 	return e.failed(ctx, err)
+}
+
+// lockRemovals reads the objects that are to be removed, against other changes until they are, and returns the entries that are still open
+// by their numbers.
+func (t *tree[T]) lockRemovals(ctx context.Context, e *entries, all []*removal[T], settle func(*removal[T])) (place map[int64]int, err error) {
+	if slices.ContainsFunc(all, func(r *removal[T]) bool { return r.heirs }) {
+		if err := t.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var numbers []int64
+	for i, r := range all {
+		if e.open(i) {
+			numbers = append(numbers, r.id)
+		}
+	}
+	stored, err := t.objects.Read(ctx, numbers, dialect.OfDB(session.DB(ctx)).ForUpdate())
+	if err != nil {
+		return nil, err
+	}
+	place = map[int64]int{}
+	for i, r := range all {
+		if !e.open(i) {
+			continue
+		}
+		if r.row = stored[r.id]; r.row == nil {
+			_ = e.refuse(i, t.objects.Missing(r.id))
+			continue
+		}
+		if settle != nil {
+			settle(r)
+		}
+		_ = e.refuse(i, expect("expectedVersion", t.globalID(r.id), *t.version(r.row), r.expected))
+		if e.open(i) {
+			place[r.id] = i
+		}
+	}
+	return place, nil
 }
 
 // left is what is directly below the objects that are to be removed.
@@ -370,7 +426,7 @@ type left[T any] struct {
 
 // leave reads what would be left below the objects that are to be removed, and refuses to remove those without heirs that have anything
 // left.
-func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], place map[int64]int, lock string) (below left[T], err error) {
+func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], place map[int64]int) (below left[T], err error) {
 	var inherited, bare, heirs []int64
 	for i, r := range all {
 		switch {
@@ -387,14 +443,14 @@ func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], plac
 	removed := slices.Sorted(maps.Keys(place))
 	for marks, args := range keyset.In(inherited) {
 		for but, others := range keyset.In(removed) {
-			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, lock)
+			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
 			if below.orphans, err = t.objects.Where(ctx, condition, append(slices.Clone(args), others...)...); err != nil {
 				return below, err
 			}
 		}
 	}
 	if len(below.orphans) > maxChanged {
-		return below, apierror.BadInput(t.heir, "more than %d are directly below: one mutation changes no more, so give them another place with %s first", maxChanged, t.bulk)
+		return below, e.failed(ctx, e.tooMany(t.inParts()))
 	}
 	for marks, args := range keyset.In(bare) {
 		for but, others := range keyset.In(removed) {
@@ -412,6 +468,11 @@ func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], plac
 	return below, err
 }
 
+// inParts says how what is below is moved in parts.
+func (t *tree[T]) inParts() string {
+	return "give what is directly below another place with " + t.bulk + " first"
+}
+
 // refuseAbove refuses to remove an object since something is below it.
 func (t *tree[T]) refuseAbove(e *entries, i int) {
 	_ = e.refuse(i, &apierror.Error{Code: apierror.CodeConflict, Field: "id", Message: t.below})
@@ -420,23 +481,12 @@ func (t *tree[T]) refuseAbove(e *entries, i int) {
 // inherit returns the edits that put what is left below the heirs. It refuses removals that leave something where it cannot be.
 func (t *tree[T]) inherit(e *entries, all []*removal[T], place map[int64]int, below left[T]) []edit[T] {
 	for {
+		kept := t.keep(e, all, place)
 		var edits []edit[T]
 		refused := e.refusals()
 		moved := map[int64][]*T{} // by what is to be removed
-		for _, o := range below.orphans {
+		for _, o := range append(slices.Clone(below.orphans), kept...) {
 			moved[**t.above(o)] = append(moved[**t.above(o)], o)
-		}
-		for i, r := range all { // what is refused is left too
-			if e.open(i) || r.row == nil || *t.above(r.row) == nil {
-				continue
-			}
-			switch j, ok := place[**t.above(r.row)]; {
-			case !ok || !e.open(j):
-			case all[j].heirs:
-				moved[all[j].id] = append(moved[all[j].id], r.row)
-			default:
-				t.refuseAbove(e, j)
-			}
 		}
 		chain := maps.Clone(below.above)
 		for i, r := range all {
@@ -448,6 +498,27 @@ func (t *tree[T]) inherit(e *entries, all []*removal[T], place map[int64]int, be
 			return edits
 		}
 	}
+}
+
+// keep refuses to remove what is above a removal that was refused since it was read, and has no heir; and so on. It returns what comes to
+// be below heirs for that.
+func (t *tree[T]) keep(e *entries, all []*removal[T], place map[int64]int) (kept []*T) {
+	for refused := -1; refused != e.refusals(); {
+		refused, kept = e.refusals(), nil
+		for i, r := range all {
+			if at, read := place[r.id]; !read || at != i || e.open(i) || *t.above(r.row) == nil {
+				continue
+			}
+			switch j, ok := place[**t.above(r.row)]; {
+			case !ok || !e.open(j):
+			case all[j].heirs:
+				kept = append(kept, r.row)
+			default:
+				t.refuseAbove(e, j)
+			}
+		}
+	}
+	return kept
 }
 
 // bequeath returns the edits that put some objects below the heir of one that is removed, and notes that in chain.

@@ -99,8 +99,8 @@ func (d *Directory) DeleteTeam(ctx context.Context, input entity.Input) (id stri
 		return "", err
 	}
 	all[0].heirs = children == model.Reparent
-	err = deleteObjects(ctx, d, d.tree.teams, e, all, func(r *removal[model.Team]) { r.heir = r.row.ParentID }, func(teams []*model.Team) error {
-		return d.removeMembershipsOf(ctx, "team_id", ids(teams, d.teams.ID))
+	err = deleteObjects(ctx, d, d.tree.teams, e, all, func(r *removal[model.Team]) { r.heir = r.row.ParentID }, func(teams []*model.Team, changed int) error {
+		return removeMembershipsOf(ctx, e, changed, "team_id", ids(teams, d.teams.ID))
 	})
 	if err != nil {
 		return "", err

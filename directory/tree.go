@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -110,6 +111,18 @@ func (t *tree[T]) check(chain map[int64]*int64, object, above int64) error {
 	return nil
 }
 
+// checkItem is check for an item. Nothing but what moves can come to be below what is new, so that none is above that yet.
+func (t *tree[T]) checkItem(chain map[int64]*int64, it *item[T]) error {
+	if _, there := chain[*it.above]; it.before == nil && there {
+		return nil
+	}
+	err := t.check(chain, it.key, *it.above)
+	if shown, ok := errors.AsType[*apierror.Error](err); ok && it.ref >= 0 {
+		shown.Field = t.ref
+	}
+	return err
+}
+
 // inCircle refuses an object that is in or below a circle, which only a write past this server can have made.
 func (t *tree[T]) inCircle(object int64, circle []int64) error {
 	const shown = 10
@@ -168,12 +181,13 @@ func (t *tree[T]) place(ctx context.Context, e *entries, items []*item[T]) error
 		}
 		for i, it := range items {
 			if !e.open(i) || !it.moves {
+				if e.open(i) && slices.Contains(it.columns, t.column) { // it is at the top from now on
+					chain[it.key] = nil
+				}
 				continue
 			}
-			if err := t.check(chain, it.key, *it.above); err != nil {
-				if err := e.refuse(i, err); err != nil {
-					return err
-				}
+			if err := t.checkItem(chain, it); err != nil {
+				_ = e.refuse(i, err)
 				again = true
 			} else {
 				chain[it.key] = it.above

@@ -128,8 +128,8 @@ func (d *Directory) deleteUsers(ctx context.Context, e *entries, inputs []entity
 	if err != nil {
 		return nil, err
 	}
-	return all, deleteObjects(ctx, d, d.tree.users, e, all, nil, func(users []*model.User) error {
-		return d.removeMembershipsOf(ctx, "user_id", ids(users, d.users.ID))
+	return all, deleteObjects(ctx, d, d.tree.users, e, all, nil, func(users []*model.User, changed int) error {
+		return removeMembershipsOf(ctx, e, changed, "user_id", ids(users, d.users.ID))
 	})
 }
 
@@ -208,7 +208,7 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 		}
 	}
 	twice(e, field, func(k string) string { return k }, func(i int) (string, bool) { return key(items[i].row), true })
-	if len(keys) == 0 || e.refused() != nil {
+	if len(keys) == 0 || !e.each && e.refusals() > 0 {
 		return items, nil
 	}
 	there, err := d.users.Select(ctx, []string{"id", column}, "SELECT id, "+column+" FROM users WHERE "+column+" IN ("+keyset.Marks(len(keys))+")", keys...)
@@ -220,12 +220,14 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 		byKey[key(u)] = u.ID
 	}
 	for i, it := range items {
-		id, found := byKey[key(it.row)]
+		sought := key(it.row)
+		id, found := byKey[sought]
 		if !e.open(i) || !found {
 			continue
 		}
 		change := maps.Clone(inputs[i])
 		change["id"] = model.UserID(id)
+		it.found = func(u *model.User) bool { return key(u) == sought }
 		it.key, it.row = id, nil
 		if it.change, err = d.users.Change(change); err != nil {
 			if err := e.refuse(i, err); err != nil {

@@ -123,6 +123,9 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 		}
 	}
 	wrote(ctx, d, o, updated, changed)
+	for _, row := range rows {
+		o.ByID().Prime(ctx, o.ID(row), row)
+	}
 	return nil
 }
 
@@ -131,7 +134,7 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 func updateRows[T any](ctx context.Context, rows []*T, columns []string) error {
 	db := session.DB(ctx)
 	if len(rows) == 1 {
-		return db.Model(rows[0]).Select(columns).Updates(rows[0]).Error
+		return db.Model(rows[0]).Select(columns).UpdateColumns(rows[0]).Error
 	}
 	return db.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns(columns)}).Create(rows).Error
 }

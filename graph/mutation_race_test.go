@@ -1,0 +1,76 @@
+package graph_test
+
+import (
+	"fmt"
+	"testing"
+
+	"rollcall/database/databasetest"
+	"rollcall/session/sessiontest"
+)
+
+// meanwhile runs a mutation, and stores what others have written before, once one of the mutation's statements waits for that.
+func (d *directory) meanwhile(t *testing.T, others, waiting, mutation string, in input) answer {
+	t.Helper()
+	writing := d.db.Write.Begin()
+	defer writing.Rollback()
+	if err := writing.Exec(others).Error; err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan answer)
+	go func() { done <- d.try(mutation, in) }()
+	sessiontest.Eventually(t, mutation+" waits", databasetest.WaitsForLock(t, d.db, waiting))
+	if err := writing.Commit().Error; err != nil {
+		t.Fatal(err)
+	}
+	return <-done
+}
+
+func TestWhatOthersStoreAfterTheChecksIsAnswered(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		if d.db.Dialect().Name() == "sqlite" {
+			return // one transaction writes at a time
+		}
+		const now = "'2026-01-01 00:00:00.000000'"
+		user := func(email string) string {
+			return "INSERT INTO users (name, email, name_folded, created_at, updated_at) VALUES ('N', '" + email + "@example.com', 'n', " + now + ", " + now + ")"
+		}
+		without := func(id string) string { return "DELETE FROM users WHERE id = " + id[len("User:"):] }
+		a := d.meanwhile(t, user("a1"), "INSERT INTO%users%", "createUsers", input{"users": []input{newUser("b1"), newUser("a1")}})
+		a.refused(t, "an email that another has by now", "CONFLICT", "input.users.1.email")
+		a = d.meanwhile(t, user("a2"), "INSERT INTO%users%", "createUsers", input{"users": []input{newUser("b2"), newUser("a2")}, "mode": "EACH"})
+		a.wantResults(t, "createUsers", "", "CONFLICT input.users.1.email")
+		d.meanwhile(t, user("a3"), "INSERT INTO%users%", "createUser", newUser("a3")).refused(t, "an email that another has by now", "CONFLICT", "input.email")
+
+		// Who is found may be another by the time of the change.
+		ada := d.user("ada")
+		a = d.meanwhile(t, "UPDATE users SET email = 'moved@example.com' WHERE email = 'ada@example.com'", "SELECT%FOR UPDATE", "upsertUsers",
+			input{"by": "EMAIL", "users": []input{newUser("ada", "title", "T"), newUser("ok")}})
+		if a.wantResults(t, "upsertUsers", "", ""); a.at(t, "upsertUsers.results.0.created") != true || a.at(t, "upsertUsers.results.0.user.id") == ada {
+			t.Errorf("got %s", a.raw)
+		}
+		a = d.meanwhile(t, without(ada), "SELECT%FOR UPDATE", "upsertUsers", input{"by": "EMAIL", "users": []input{newUser("moved")}})
+		if a.at(t, "upsertUsers.results.0.created") != true {
+			t.Errorf("got %s", a.raw)
+		}
+		// Memberships of who is no longer there, and those that are there by now.
+		team, bob, cyd := d.team("Team"), d.user("bob"), d.user("cyd")
+		a = d.meanwhile(t, without(bob), "INSERT INTO%memberships%", "addTeamMembers", input{"teamId": team, "members": []input{{"userId": cyd}, {"userId": bob}}})
+		a.refused(t, "a user who is gone", "NOT_FOUND", "input.members.1.userId")
+		dan := d.user("dan")
+		a = d.meanwhile(t, without(dan), "INSERT INTO%memberships%", "addMemberships",
+			input{"memberships": []input{{"teamId": team, "userId": dan}, {"teamId": team, "userId": cyd}}, "mode": "EACH"})
+		a.wantResults(t, "addMemberships", "NOT_FOUND input.memberships.0.userId", "")
+		eve := d.user("eve")
+		a = d.meanwhile(t, fmt.Sprintf("INSERT INTO memberships (team_id, user_id, role, created_at) VALUES (1, %s, 'OWNER', %s)", eve[len("User:"):], now),
+			"INSERT INTO%memberships%", "addMemberships", input{"memberships": []input{{"teamId": team, "userId": eve}}})
+		a.refused(t, "another role by now", "CONFLICT", "input.memberships.0.role")
+
+		boss, heir := d.user("boss"), d.user("heir")
+		d.user("report", "managerId", boss)
+		a = d.meanwhile(t, without(heir), "UPDATE%users%", "deleteUser", input{"id": boss, "reportsTo": heir})
+		a.refused(t, "an heir who is gone", "BAD_USER_INPUT", "input.reportsTo")
+		heir = d.user("heir")
+		a = d.meanwhile(t, without(heir), "UPDATE%users%", "deleteUsers", input{"users": []input{{"id": boss, "reportsTo": heir}}})
+		a.refused(t, "an heir who is gone", "BAD_USER_INPUT", "input.users.0.reportsTo")
+	})
+}
