@@ -35,7 +35,7 @@ func (l *list) definition(schema *ast.Schema) *ast.FieldDefinition {
 
 // All declares the field of Query that is the list of all objects of a type.
 func All[N any](s *Schema, name string, nodes *Object[N]) {
-	l := newList[keyset.Edge[N]](s, "Query", name, nodes, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
+	l := newList(s, "Query", name, &nodes.objectBase, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
 	l.search = func() *searching { return nodes.search }
 	l.total = nodes.total
 	l.indexed = nodes.indexed
@@ -46,7 +46,7 @@ func All[N any](s *Schema, name string, nodes *Object[N]) {
 
 // Many declares a relation to the list of the objects that have T's number in a column.
 func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) {
-	l := newList[keyset.Edge[N]](o.schema, o.name, name, nodes, nil, keyset.List{From: nodes.table + " t", Parent: "t." + column, ID: "t.id"})
+	l := newList(o.schema, o.name, name, &nodes.objectBase, nil, keyset.List{From: nodes.table + " t", Parent: "t." + column, ID: "t.id"})
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(o.schema, l, source, o.parent)
 	connect[keyset.Edge[N], N](o.schema, nodes.name, true)
@@ -57,7 +57,7 @@ func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) 
 func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
 ) *List {
-	l := newList(o.schema, o.name, name, nodes, edges, keyset.List{
+	l := newList(o.schema, o.name, name, &nodes.objectBase, &edges.objectBase, keyset.List{
 		From: edges.table + " e", Nodes: nodes.table + " t", On: "t.id = e." + other, Parent: "e." + own, ID: "e." + other, Few: few,
 	})
 	source := listSource[E, N, PE](l, nodes, edges)
@@ -70,7 +70,7 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
 
 // newList declares that there is a list. edges is nil where its edges have no columns.
-func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Object[E], rows keyset.List) *list {
+func newList(s *Schema, typ, field string, nodes, edges *objectBase, rows keyset.List) *list {
 	rows.Name = typ + "." + field
 	l := &list{List: rows, typ: typ, field: field, of: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
 		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders

@@ -60,7 +60,7 @@ func Above[T any](o *Object[T], name, column string) {
 // one above. It is sorted by their depth, the first ones' being 1, which its edges have in a field depth.
 func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *Object[E], column string, depth func(*E) *int64) {
 	Int(edges, "depth", depth)
-	l := newList(o.schema, o.name, name, o, edges, keyset.List{
+	l := newList(o.schema, o.name, name, &o.objectBase, &edges.objectBase, keyset.List{
 		From: "below e", Nodes: o.table + " t", On: "t.id = e.id", Parent: "e.root", ID: "e.id",
 		Tree: &keyset.Tree{Table: o.table, Parent: column},
 	})
