@@ -174,16 +174,20 @@ func (o *Object[T]) readByID(ctx context.Context, ids []int64, columns batch.Col
 
 // numbered reads the objects with some numbers, by these. rest is what follows in the statement.
 func (o *Object[T]) numbered(ctx context.Context, columns []string, ids []int64, rest string) (map[int64]*T, error) {
-	var statements []keyset.Statement
-	for marks, args := range keyset.In(ids) {
-		statements = append(statements, keyset.Statement{Text: o.from(columns) + " WHERE id IN (" + marks + ")" + rest, Args: args})
-	}
-	all, err := o.selected(ctx, columns, statements)
+	all, err := o.selected(ctx, columns, o.withNumbers(columns, ids, rest))
 	byID := make(map[int64]*T, len(all))
 	for _, t := range all {
 		byID[o.ID(t)] = t
 	}
 	return byID, err
+}
+
+// withNumbers returns statements that read the objects with some numbers. rest is what follows in each.
+func (o *objectBase) withNumbers(columns []string, ids []int64, rest string) (all []keyset.Statement) {
+	for marks, args := range keyset.In(ids) {
+		all = append(all, keyset.Statement{Text: o.from(columns) + " WHERE id IN (" + marks + ")" + rest, Args: args})
+	}
+	return all
 }
 
 // having returns statements that read the objects that have one of some values in a column.
@@ -519,7 +523,7 @@ func (c Change[T]) Apply(to *T) (columns []string, err error) {
 // And returns the change with another one, which no input has: set makes it in an object, and reports whether that has changed what the
 // column has.
 func (c Change[T]) And(column string, set func(*T) (changed bool)) Change[T] {
-	c.parts = append(slices.Clone(c.parts), part[T]{columns: []string{column}, set: func(t *T) (bool, error) { return set(t), nil }})
+	c.parts = append(slices.Clip(c.parts), part[T]{columns: []string{column}, set: func(t *T) (bool, error) { return set(t), nil }})
 	return c
 }
 
