@@ -49,23 +49,21 @@ type fieldBase struct {
 	folded     string                                  // the column by which they are, if it is another
 }
 
-// member is a Field, whatever the Go type of its values is.
+// member is a Field, whatever the Go type of its values is. It has functions, and is no interface: of a type that becomes one, the linker
+// keeps every method that is exported.
 type member[T any] struct {
 	*fieldBase
-	values[T]
-}
-
-// values are those of a Field.
-type values[T any] interface {
-	target(t *T) any                  // where its column goes
-	key(t *T) (value string, is bool) // t's value, of a Unique text, if it is one
-	pointer(t *T) any                 // where t has its value
+	target  func(t *T) any // where its column goes
+	pointer func(t *T) any // where t has its value
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
-	parse(value any, given bool, t *T) error
+	parse func(value any, given bool, t *T) error
 	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which
 	// may not be given to any; that of what it returns is about this t.
-	change(value any, into *T) (func(t *T) (changed bool, err error), error)
+	change func(value any, into *T) (func(t *T) (changed bool, err error), error)
 }
+
+// key returns t's value, of a Unique text, if it is one.
+func (m member[T]) key(t *T) (value string, is bool) { return textOf(m.pointer(t)) }
 
 // kindOf returns the kind of the scalar that has a Go type.
 func kindOf[V string | int64 | bool | time.Time]() kind[V] {
@@ -192,7 +190,23 @@ func add[T, V any](o *Object[T], name string, at func(*T) *V, k kind[V]) *Field[
 func declare[T, V any](o *Object[T], name, column string, at func(*T) *V, k kind[V]) *Field[T, V] {
 	f := &Field[T, V]{fieldBase{name: name, column: column, scalar: k.scalar, nullable: k.nullable}, at, k}
 	o.fields = append(o.fields, &f.fieldBase)
-	o.members = append(o.members, member[T]{&f.fieldBase, f})
+	o.members = append(o.members, member[T]{
+		fieldBase: &f.fieldBase,
+		target:    func(t *T) any { return k.scan(at(t)) },
+		pointer:   func(t *T) any { return at(t) },
+		parse: func(value any, given bool, t *T) (err error) {
+			*at(t), err = f.kind.valueOf(&f.fieldBase, value, given)
+			return err
+		},
+		change: func(value any, into *T) (func(*T) (bool, error), error) {
+			v, change, err := f.kind.change(&f.fieldBase, value)
+			if err != nil {
+				return nil, err
+			}
+			*at(into) = v
+			return func(t *T) (bool, error) { return change(at(t)) }, nil
+		},
+	})
 	return f
 }
 
@@ -267,11 +281,6 @@ func (f *fieldBase) columns() []string {
 	return []string{f.column, f.folded}
 }
 
-func (f *Field[T, V]) target(t *T) any  { return f.kind.scan(f.at(t)) }
-func (f *Field[T, V]) pointer(t *T) any { return f.at(t) }
-
-func (f *Field[T, V]) key(t *T) (value string, is bool) { return textOf(f.at(t)) }
-
 // textOf returns the text that a pointer leads to, if it is one.
 func textOf(at any) (text string, is bool) {
 	switch at := at.(type) {
@@ -283,11 +292,6 @@ func textOf(at any) (text string, is bool) {
 		}
 	}
 	return "", false
-}
-
-func (f *Field[T, V]) parse(value any, given bool, t *T) (err error) {
-	*f.at(t), err = f.kind.valueOf(&f.fieldBase, value, given)
-	return err
 }
 
 // valueOf returns the value that an input gives to a field, or the zero value where it gives none.
@@ -302,15 +306,6 @@ func (k kind[V]) valueOf(f *fieldBase, value any, given bool) (v V, err error) {
 		v, err = k.check(v)
 	}
 	return v, err
-}
-
-func (f *Field[T, V]) change(value any, into *T) (func(*T) (bool, error), error) {
-	v, change, err := f.kind.change(&f.fieldBase, value)
-	if err != nil {
-		return nil, err
-	}
-	*f.at(into) = v
-	return func(t *T) (bool, error) { return change(f.at(t)) }, nil
 }
 
 // change returns the value that an input gives to a field, and what puts it in the place of a stored one.

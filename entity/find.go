@@ -45,7 +45,7 @@ func FindBy[T any, V string | *string](s *Schema, name string, o *Object[T], f *
 		all, err := o.selected(ctx, names, o.having(names, f.column, values))
 		byValue := make(map[string]*T, len(all))
 		for _, t := range all {
-			if value, is := f.key(t); is {
+			if value, is := textOf(f.at(t)); is {
 				byValue[value] = t
 			}
 		}
@@ -86,7 +86,7 @@ func Nodes[N any](s *Schema, one, several string) {
 	}
 	s.Sized("Query", several, "ids")
 	for _, o := range s.objects {
-		if !o.isNode() {
+		if !o.isNode {
 			continue
 		}
 		s.add(func() batch.Field {
@@ -135,12 +135,12 @@ func (s *Schema) parseID(field string, argument any) (typ string, number int64, 
 		return "", 0, err
 	}
 	typ, number, ok := keyset.ParseID(id)
-	if ok && slices.ContainsFunc(s.objects, func(o object) bool { return o.Name() == typ && o.isNode() }) {
+	if ok && slices.ContainsFunc(s.objects, func(o object) bool { return o.Name() == typ && o.isNode }) {
 		return typ, number, nil
 	}
 	var forms []string
 	for _, o := range s.objects {
-		if o.isNode() {
+		if o.isNode {
 			forms = append(forms, fmt.Sprintf("\"%s:%d\"", o.Name(), []int{42, 7}[len(forms)%2]))
 		}
 	}

@@ -33,7 +33,7 @@ type Object[T any] struct {
 type objectBase struct {
 	schema      *Schema
 	name, table string
-	node        bool // its objects have global ids
+	isNode      bool // its objects have global ids
 	fields      []*fieldBase
 	orders      []*keyset.Sort // of its lists, which no field has
 	names       []string       // of all columns, in order, once all is declared
@@ -45,10 +45,10 @@ type objectBase struct {
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
 func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
-	o := &Object[T]{objectBase: objectBase{schema: s, name: name, table: table, node: true}, id: at}
+	o := &Object[T]{objectBase: objectBase{schema: s, name: name, table: table, isNode: true}, id: at}
 	o.byID = batch.NewSource(o.readByID)
 	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
-	s.objects = append(s.objects, o)
+	s.objects = append(s.objects, object{&o.objectBase, o.finish, o.node, o.nodes})
 	s.add(func() batch.Field { return batch.Column(name, "", "id") })
 	s.add(func() batch.Field {
 		return batch.Value(name, "id", func(b []byte, t *T) []byte {
@@ -62,7 +62,7 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 // that table. prefix is what the names of the edge's and the connection's type begin with.
 func Link[T any](s *Schema, prefix, table string) *Object[T] {
 	o := &Object[T]{objectBase: objectBase{schema: s, name: prefix + "Edge", table: table}, scans: map[string]func(*T) any{}}
-	s.objects = append(s.objects, o)
+	s.objects = append(s.objects, object{objectBase: &o.objectBase, finish: o.finish})
 	return o
 }
 
@@ -81,7 +81,7 @@ func (o *Object[T]) finish() error {
 func (o *objectBase) finishFields(of any, places []any) error {
 	taken := map[any]string{}
 	var wrong []error
-	if o.node {
+	if o.isNode {
 		o.names = []string{"id"}
 	}
 	for i, f := range o.fields {
@@ -97,8 +97,7 @@ func (o *objectBase) finishFields(of any, places []any) error {
 	return errors.Join(wrong...)
 }
 
-func (o *objectBase) isNode() bool { return o.node }
-
+// columns returns the type's table and the columns that it is declared with.
 func (o *objectBase) columns() (table string, names []string) { return o.table, o.names }
 
 // targets returns where columns go.
