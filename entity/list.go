@@ -60,7 +60,7 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	l := newList(o.schema, o.name, name, &nodes.objectBase, &edges.objectBase, keyset.List{
 		From: edges.table + " e", Nodes: nodes.table + " t", On: "t.id = e." + other, Parent: "e." + own, ID: "e." + other, Few: few,
 	})
-	source := listSource[E, N, PE](l, nodes, edges)
+	source := listSource[E, N, PE](l, nodes, &edges.rows)
 	declareList(o.schema, l, source, o.parent)
 	connect[E, N, PE](o.schema, edges.prefix(), true)
 	return &List{l, edges.table, own, o.table}
@@ -147,14 +147,14 @@ type listRow[E, N any] struct {
 }
 
 // listSource returns the source of a list's pages. edges is nil where its edges have no columns.
-func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
+func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *rows[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
 	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
 	return filterableSource(list, func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
 		if len(columns.Of(connectionOf(nodes, edges))) == 0 {
 			return unread(list, keys, base), nil
 		}
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
-		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
+		nodeTargets, selected := qualified(&nodes.rows, "t.", columns, nil)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
 		var shared *keyset.Place[N] // of the rows that are being read
 		sorted := false
@@ -226,7 +226,7 @@ func unread[E, N any](list *list, keys []keyset.Key, base func(*E) *keyset.Edge[
 
 // qualified appends the columns that a fetch is to read of a type, as a statement with other tables has them, and returns where
 // they go.
-func qualified[T any](o *Object[T], table string, columns batch.Columns, to []string) ([]func(*T) any, []string) {
+func qualified[T any](o *rows[T], table string, columns batch.Columns, to []string) ([]func(*T) any, []string) {
 	if o == nil {
 		return nil, to
 	}

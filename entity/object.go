@@ -21,12 +21,17 @@ import (
 
 // Object is the declaration of an object type: T is the struct of its rows, which a table has.
 type Object[T any] struct {
+	rows[T]
+	id    func(*T) *int64
+	byID  *batch.Source[int64, *T] // nil: it is no node
+	words func(*T) []string
+}
+
+// rows is where the columns of rows go: T is their struct.
+type rows[T any] struct {
 	objectBase
-	members []member[T] // the fields, in their order
-	id      func(*T) *int64
-	byID    *batch.Source[int64, *T] // nil: it is no node
-	scans   map[string]func(*T) any  // where columns go, by their names
-	words   func(*T) []string
+	members []member[T]             // the fields, in their order
+	scans   map[string]func(*T) any // by the columns' names
 }
 
 // objectBase is what an Object is declared with, whatever its Go type is. What it does is compiled once, and not for each type.
@@ -45,7 +50,8 @@ type objectBase struct {
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
 func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
-	o := &Object[T]{objectBase: objectBase{schema: s, name: name, table: table, isNode: true}, id: at}
+	o := &Object[T]{id: at}
+	o.objectBase = objectBase{schema: s, name: name, table: table, isNode: true}
 	o.byID = batch.NewSource(o.readByID)
 	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
 	s.objects = append(s.objects, object{&o.objectBase, o.finish, o.node, o.nodes})
@@ -61,7 +67,8 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 // Link declares the edges of a list that a table between two others makes: T embeds a keyset.Edge, and its fields are columns of
 // that table. prefix is what the names of the edge's and the connection's type begin with.
 func Link[T any](s *Schema, prefix, table string) *Object[T] {
-	o := &Object[T]{objectBase: objectBase{schema: s, name: prefix + "Edge", table: table}, scans: map[string]func(*T) any{}}
+	o := &Object[T]{}
+	o.objectBase, o.scans = objectBase{schema: s, name: prefix + "Edge", table: table}, map[string]func(*T) any{}
 	s.objects = append(s.objects, object{objectBase: &o.objectBase, finish: o.finish})
 	return o
 }
@@ -69,7 +76,7 @@ func Link[T any](s *Schema, prefix, table string) *Object[T] {
 // prefix is what the names of the types of an edge and of its connection begin with.
 func (o *objectBase) prefix() string { return strings.TrimSuffix(o.name, "Edge") }
 
-func (o *Object[T]) finish() error {
+func (o *rows[T]) finish() error {
 	t, places := new(T), make([]any, len(o.members))
 	for i, m := range o.members {
 		o.scans[m.column], places[i] = m.target, m.pointer(t)
@@ -101,7 +108,7 @@ func (o *objectBase) finishFields(of any, places []any) error {
 func (o *objectBase) columns() (table string, names []string) { return o.table, o.names }
 
 // targets returns where columns go.
-func (o *Object[T]) targets(columns []string) []func(*T) any {
+func (o *rows[T]) targets(columns []string) []func(*T) any {
 	all := make([]func(*T) any, len(columns))
 	for i, column := range columns {
 		if all[i] = o.scans[column]; all[i] == nil {

@@ -26,7 +26,7 @@ func Above[T any](o *Object[T], name, column string) {
 		below  int64
 	}
 	source := batch.NewSource(func(ctx context.Context, ids []int64, columns batch.Columns) (map[int64][]*T, error) {
-		targets, selected := qualified(o, "t.", columns, nil)
+		targets, selected := qualified(&o.rows, "t.", columns, nil)
 		rows, err := read(ctx, tree.Above(ids, selected), len(selected)+1, func(r *row, to []any) {
 			for i, target := range targets {
 				to[i] = target(&r.object)
@@ -66,7 +66,7 @@ func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *O
 	})
 	l.sorts = func() (columns, others []*keyset.Sort) { return nil, nil }
 	l.depth = &keyset.Sort{Name: "DEPTH", Column: "e.depth", Number: true}
-	declareList(o.schema, l, listSource[E, T, PE](l, o, edges), o.parent)
+	declareList(o.schema, l, listSource[E, T, PE](l, o, &edges.rows), o.parent)
 	connect[E, T, PE](o.schema, edges.prefix(), false)
 }
 
