@@ -38,7 +38,6 @@ type fieldBase struct {
 	name, column string
 	input        string                                    // its name there; "": no input has it
 	scalar       string                                    // of its kind
-	nullable     bool                                      // as of its kind
 	keep         bool                                      // an update passes over the stored value
 	to           func(field string, id any) (int64, error) // of a relation: reads a global id
 	taken        string                                    // the message of the CONFLICT where another object has the value; "": it is not Unique
@@ -188,7 +187,7 @@ func add[T, V any](o *Object[T], name string, at func(*T) *V, k kind[V]) *Field[
 
 // declare declares a field of a kind that a column has.
 func declare[T, V any](o *Object[T], name, column string, at func(*T) *V, k kind[V]) *Field[T, V] {
-	f := &Field[T, V]{fieldBase{name: name, column: column, scalar: k.scalar, nullable: k.nullable}, at, k}
+	f := &Field[T, V]{fieldBase{name: name, column: column, scalar: k.scalar}, at, k}
 	o.fields = append(o.fields, &f.fieldBase)
 	o.members = append(o.members, member[T]{
 		fieldBase: &f.fieldBase,
