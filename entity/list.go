@@ -208,7 +208,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 }
 
 // connectionOf returns the name of the type of a list's pages. edges is nil where its edges have no columns.
-func connectionOf[E, N any](nodes *Object[N], edges *Object[E]) string {
+func connectionOf[E, N any](nodes *Object[N], edges *rows[E]) string {
 	if edges != nil {
 		return edges.prefix() + "Connection"
 	}
