@@ -44,6 +44,19 @@ type ResolverRoot interface {
 	UserChange() UserChangeResolver
 	UserConnection() UserConnectionResolver
 	UserTeamConnection() UserTeamConnectionResolver
+	IDFilter() IDFilterResolver
+	InTeamFilter() InTeamFilterResolver
+	NullableIDFilter() NullableIDFilterResolver
+	NullableStringFilter() NullableStringFilterResolver
+	StringFilter() StringFilterResolver
+	TeamFilter() TeamFilterResolver
+	TeamMemberOrder() TeamMemberOrderResolver
+	TeamOrder() TeamOrderResolver
+	TimeFilter() TimeFilterResolver
+	UserFilter() UserFilterResolver
+	UserOrder() UserOrderResolver
+	UserStatusFilter() UserStatusFilterResolver
+	UserTeamOrder() UserTeamOrderResolver
 }
 
 type DirectiveRoot struct {
@@ -91,17 +104,17 @@ type QueryResolver interface {
 	User(ctx context.Context, id string) (*model.User, error)
 	UserByEmail(ctx context.Context, email string) (*model.User, error)
 	UserByExternalID(ctx context.Context, externalID string) (*model.User, error)
-	Users(ctx context.Context, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
+	Users(ctx context.Context, first *int, after *string, last *int, before *string, query *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserEdge, model.User], error)
 	Team(ctx context.Context, id string) (*model.Team, error)
-	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamEdge, model.Team], error)
+	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
 }
 type SubscriptionResolver interface {
 	UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error)
 }
 type TeamResolver interface {
 	Parent(ctx context.Context, obj *model.Team) (*model.Team, error)
-	Children(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamEdge, model.Team], error)
-	Members(ctx context.Context, obj *model.Team, membership *string, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
+	Children(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
+	Members(ctx context.Context, obj *model.Team, membership *string, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
 }
 type TeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team]) (int, error)
@@ -116,10 +129,10 @@ type TeamMemberEdgeResolver interface {
 }
 type UserResolver interface {
 	Manager(ctx context.Context, obj *model.User) (*model.User, error)
-	Reports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
+	Reports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserEdge, model.User], error)
 	ManagementChain(ctx context.Context, obj *model.User) ([]*model.User, error)
-	AllReports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, maxDepth *int, filter map[string]any) (*keyset.Connection[model.AllReportsEdge, model.User], error)
-	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
+	AllReports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, maxDepth *int, filter scalar.Object) (*keyset.Connection[model.AllReportsEdge, model.User], error)
+	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
 }
 type UserChangeResolver interface {
 	User(ctx context.Context, obj *model.UserChange) (*model.User, error)
@@ -131,6 +144,98 @@ type UserConnectionResolver interface {
 type UserTeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (int, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team], limit int) (int, error)
+}
+
+type IDFilterResolver interface {
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+}
+type InTeamFilterResolver interface {
+	ID(ctx context.Context, obj scalar.Object, data string) error
+	Role(ctx context.Context, obj scalar.Object, data *model.Role) error
+}
+type NullableIDFilterResolver interface {
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+	IsNull(ctx context.Context, obj scalar.Object, data *bool) error
+}
+type NullableStringFilterResolver interface {
+	Eq(ctx context.Context, obj scalar.Object, data *string) error
+	Ne(ctx context.Context, obj scalar.Object, data *string) error
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+	Contains(ctx context.Context, obj scalar.Object, data *string) error
+	StartsWith(ctx context.Context, obj scalar.Object, data *string) error
+	EndsWith(ctx context.Context, obj scalar.Object, data *string) error
+	IsNull(ctx context.Context, obj scalar.Object, data *bool) error
+}
+type StringFilterResolver interface {
+	Eq(ctx context.Context, obj scalar.Object, data *string) error
+	Ne(ctx context.Context, obj scalar.Object, data *string) error
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+	Contains(ctx context.Context, obj scalar.Object, data *string) error
+	StartsWith(ctx context.Context, obj scalar.Object, data *string) error
+	EndsWith(ctx context.Context, obj scalar.Object, data *string) error
+}
+type TeamFilterResolver interface {
+	And(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Or(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Not(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	ID(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Name(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Description(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Parent(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	CreatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	UpdatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+}
+type TeamMemberOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
+}
+type TeamOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
+}
+type TimeFilterResolver interface {
+	Eq(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Gt(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Gte(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Lt(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Lte(ctx context.Context, obj scalar.Object, data *time.Time) error
+}
+type UserFilterResolver interface {
+	And(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Or(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Not(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	ID(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Name(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Email(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Title(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Department(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Phone(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Location(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	TimeZone(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	ExternalID(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Status(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Manager(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	HasManager(ctx context.Context, obj scalar.Object, data *bool) error
+	ManagedBy(ctx context.Context, obj scalar.Object, data *string) error
+	InTeam(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	CreatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	UpdatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+}
+type UserOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
+}
+type UserStatusFilterResolver interface {
+	In(ctx context.Context, obj scalar.Object, data []model.Status) error
+	NotIn(ctx context.Context, obj scalar.Object, data []model.Status) error
+}
+type UserTeamOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -167,10 +272,6 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		unmarshalInputDeleteTeamInput,
 		unmarshalInputDeleteUserInput,
 		unmarshalInputDeleteUsersInput,
-		unmarshalInputIDFilter,
-		unmarshalInputInTeamFilter,
-		unmarshalInputNullableIDFilter,
-		unmarshalInputNullableStringFilter,
 		unmarshalInputReactivateUserInput,
 		unmarshalInputRemoveMembershipInput,
 		unmarshalInputRemoveMembershipsInput,
@@ -178,20 +279,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		unmarshalInputSetMembershipRoleInput,
 		unmarshalInputSetMembershipRolesInput,
 		unmarshalInputSetTeamMemberRoleInput,
-		unmarshalInputStringFilter,
-		unmarshalInputTeamFilter,
 		unmarshalInputTeamMemberInput,
-		unmarshalInputTeamMemberOrder,
-		unmarshalInputTeamOrder,
-		unmarshalInputTimeFilter,
 		unmarshalInputUpdateTeamInput,
 		unmarshalInputUpdateUserInput,
 		unmarshalInputUpdateUsersInput,
 		unmarshalInputUpsertUsersInput,
-		unmarshalInputUserFilter,
-		unmarshalInputUserOrder,
-		unmarshalInputUserStatusFilter,
-		unmarshalInputUserTeamOrder,
 	)
 	first := true
 
@@ -2607,16 +2699,16 @@ func field_Query_teams_args(ctx context.Context, ec *executionContext, rawArgs m
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOTeamOrder2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOTeamFilter2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2711,16 +2803,16 @@ func field_Query_users_args(ctx context.Context, ec *executionContext, rawArgs m
 	}
 	args["query"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOUserOrder2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg5
 	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOUserFilter2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2807,16 +2899,16 @@ func field_Team_children_args(ctx context.Context, ec *executionContext, rawArgs
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOTeamOrder2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOTeamFilter2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2869,16 +2961,16 @@ func field_Team_members_args(ctx context.Context, ec *executionContext, rawArgs 
 	}
 	args["before"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOTeamMemberOrder2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamMemberOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg5
 	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOUserFilter2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2959,8 +3051,8 @@ func field_User_allReports_args(ctx context.Context, ec *executionContext, rawAr
 	}
 	args["maxDepth"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOUserFilter2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3005,16 +3097,16 @@ func field_User_reports_args(ctx context.Context, ec *executionContext, rawArgs 
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOUserOrder2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOUserFilter2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3059,16 +3151,16 @@ func field_User_teams_args(ctx context.Context, ec *executionContext, rawArgs ma
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOUserTeamOrder2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserTeamOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return unmarshalOTeamFilter2map(ctx, ec, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -5258,7 +5350,7 @@ func _Query_users(ctx context.Context, ec *executionContext, field graphql.Colle
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Users(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["query"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Query().Users(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["query"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
@@ -5346,7 +5438,7 @@ func _Query_teams(ctx context.Context, ec *executionContext, field graphql.Colle
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Teams(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Query().Teams(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
@@ -5872,7 +5964,7 @@ func _Team_children(ctx context.Context, ec *executionContext, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Team().Children(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Team().Children(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
@@ -5916,7 +6008,7 @@ func _Team_members(ctx context.Context, ec *executionContext, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Team().Members(ctx, obj, fc.Args["membership"].(*string), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Team().Members(ctx, obj, fc.Args["membership"].(*string), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamMemberEdge, model.User]) graphql.Marshaler {
@@ -7153,7 +7245,7 @@ func _User_reports(ctx context.Context, ec *executionContext, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().Reports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.User().Reports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
@@ -7229,7 +7321,7 @@ func _User_allReports(ctx context.Context, ec *executionContext, field graphql.C
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().AllReports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["maxDepth"].(*int), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.User().AllReports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["maxDepth"].(*int), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.AllReportsEdge, model.User]) graphql.Marshaler {
@@ -7273,7 +7365,7 @@ func _User_teams(ctx context.Context, ec *executionContext, field graphql.Collec
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().Teams(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.User().Teams(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
@@ -9662,207 +9754,6 @@ func unmarshalInputDeleteUsersInput(ctx context.Context, ec *executionContext, o
 	return it, nil
 }
 
-func unmarshalInputIDFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"in", "notIn"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputInTeamFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"id", "role"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := unmarshalNID2string(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["id"] = data
-		case "role":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["role"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputNullableIDFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"in", "notIn", "isNull"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		case "isNull":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("isNull"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["isNull"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputNullableStringFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith", "isNull"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "eq":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("eq"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["eq"] = data
-		case "ne":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ne"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["ne"] = data
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		case "contains":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contains"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["contains"] = data
-		case "startsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("startsWith"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["startsWith"] = data
-		case "endsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("endsWith"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["endsWith"] = data
-		case "isNull":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("isNull"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["isNull"] = data
-		}
-	}
-	return it, nil
-}
-
 func unmarshalInputReactivateUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
@@ -10192,166 +10083,6 @@ func unmarshalInputSetTeamMemberRoleInput(ctx context.Context, ec *executionCont
 	return it, nil
 }
 
-func unmarshalInputStringFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "eq":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("eq"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["eq"] = data
-		case "ne":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ne"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["ne"] = data
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		case "contains":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contains"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["contains"] = data
-		case "startsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("startsWith"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["startsWith"] = data
-		case "endsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("endsWith"))
-			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["endsWith"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputTeamFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "description", "parent", "createdAt", "updatedAt"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "and":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
-			data, err := unmarshalOTeamFilter2ᚕmapᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["and"] = data
-		case "or":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
-			data, err := unmarshalOTeamFilter2ᚕmapᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["or"] = data
-		case "not":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
-			data, err := unmarshalOTeamFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["not"] = data
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := unmarshalOIDFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["id"] = data
-		case "name":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := unmarshalOStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["name"] = data
-		case "description":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("description"))
-			data, err := unmarshalONullableStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["description"] = data
-		case "parent":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parent"))
-			data, err := unmarshalONullableIDFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["parent"] = data
-		case "createdAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
-			data, err := unmarshalOTimeFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["createdAt"] = data
-		case "updatedAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("updatedAt"))
-			data, err := unmarshalOTimeFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["updatedAt"] = data
-		}
-	}
-	return it, nil
-}
-
 func unmarshalInputTeamMemberInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
@@ -10389,149 +10120,6 @@ func unmarshalInputTeamMemberInput(ctx context.Context, ec *executionContext, ob
 				return it, err
 			}
 			it["role"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputTeamMemberOrder(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := unmarshalNTeamMemberOrderField2string(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := unmarshalOOrderDirection2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputTeamOrder(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := unmarshalNTeamOrderField2string(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := unmarshalOOrderDirection2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputTimeFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"eq", "gt", "gte", "lt", "lte"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "eq":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("eq"))
-			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["eq"] = data
-		case "gt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("gt"))
-			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["gt"] = data
-		case "gte":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("gte"))
-			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["gte"] = data
-		case "lt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lt"))
-			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["lt"] = data
-		case "lte":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lte"))
-			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["lte"] = data
 		}
 	}
 	return it, nil
@@ -10810,285 +10398,6 @@ func unmarshalInputUpsertUsersInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it["dryRun"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputUserFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "email", "title", "department", "phone", "location", "timeZone", "externalId", "status", "manager", "hasManager", "managedBy", "inTeam", "createdAt", "updatedAt"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "and":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
-			data, err := unmarshalOUserFilter2ᚕmapᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["and"] = data
-		case "or":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
-			data, err := unmarshalOUserFilter2ᚕmapᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["or"] = data
-		case "not":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
-			data, err := unmarshalOUserFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["not"] = data
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := unmarshalOIDFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["id"] = data
-		case "name":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := unmarshalOStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["name"] = data
-		case "email":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("email"))
-			data, err := unmarshalOStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["email"] = data
-		case "title":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
-			data, err := unmarshalONullableStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["title"] = data
-		case "department":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("department"))
-			data, err := unmarshalONullableStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["department"] = data
-		case "phone":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phone"))
-			data, err := unmarshalONullableStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["phone"] = data
-		case "location":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("location"))
-			data, err := unmarshalONullableStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["location"] = data
-		case "timeZone":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeZone"))
-			data, err := unmarshalONullableStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["timeZone"] = data
-		case "externalId":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalId"))
-			data, err := unmarshalONullableStringFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["externalId"] = data
-		case "status":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("status"))
-			data, err := unmarshalOUserStatusFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["status"] = data
-		case "manager":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("manager"))
-			data, err := unmarshalONullableIDFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["manager"] = data
-		case "hasManager":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasManager"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["hasManager"] = data
-		case "managedBy":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("managedBy"))
-			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["managedBy"] = data
-		case "inTeam":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("inTeam"))
-			data, err := unmarshalOInTeamFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["inTeam"] = data
-		case "createdAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
-			data, err := unmarshalOTimeFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["createdAt"] = data
-		case "updatedAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("updatedAt"))
-			data, err := unmarshalOTimeFilter2map(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["updatedAt"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputUserOrder(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := unmarshalNUserOrderField2string(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := unmarshalOOrderDirection2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputUserStatusFilter(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"in", "notIn"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		}
-	}
-	return it, nil
-}
-
-func unmarshalInputUserTeamOrder(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := unmarshalNUserTeamOrderField2string(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := unmarshalOOrderDirection2ᚖstring(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
 		}
 	}
 	return it, nil
@@ -15319,8 +14628,9 @@ func marshalNTeamEdge2ᚖrollcallᚋkeysetᚐEdge(ctx context.Context, ec *execu
 	return _TeamEdge(ctx, ec, sel, v)
 }
 
-func unmarshalNTeamFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
-	res, err := unmarshalInputTeamFilter(ctx, ec, v)
+func unmarshalNTeamFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -15659,8 +14969,9 @@ func marshalNUserEdge2ᚖrollcallᚋkeysetᚐEdge(ctx context.Context, ec *execu
 	return _UserEdge(ctx, ec, sel, v)
 }
 
-func unmarshalNUserFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
-	res, err := unmarshalInputUserFilter(ctx, ec, v)
+func unmarshalNUserFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -16043,19 +15354,21 @@ func marshalOID2ᚖstring(ctx context.Context, ec *executionContext, sel ast.Sel
 	return res
 }
 
-func unmarshalOIDFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOIDFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputIDFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func unmarshalOInTeamFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOInTeamFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputInTeamFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -16127,19 +15440,21 @@ func marshalONode2rollcallᚋmodelᚐNode(ctx context.Context, ec *executionCont
 	return _Node(ctx, ec, sel, v)
 }
 
-func unmarshalONullableIDFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalONullableIDFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputNullableIDFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func unmarshalONullableStringFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalONullableStringFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputNullableStringFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -16233,11 +15548,12 @@ func marshalOString2ᚖstring(ctx context.Context, ec *executionContext, sel ast
 	return res
 }
 
-func unmarshalOStringFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOStringFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputStringFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -16248,24 +15564,25 @@ func marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx context.Context, ec *executionC
 	return _Team(ctx, ec, sel, v)
 }
 
-func unmarshalOTeamFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputTeamFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func unmarshalOTeamFilter2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
+func unmarshalOTeamFilter2ᚕrollcallᚋscalarᚐObjectᚄ(ctx context.Context, ec *executionContext, v any) ([]scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]map[string]any, len(vSlice))
+	res := make([]scalar.Object, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = unmarshalNTeamFilter2map(ctx, ec, vSlice[i])
+		res[i], err = unmarshalNTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16273,19 +15590,21 @@ func unmarshalOTeamFilter2ᚕmapᚄ(ctx context.Context, ec *executionContext, v
 	return res, nil
 }
 
-func unmarshalOTeamMemberOrder2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOTeamMemberOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputTeamMemberOrder(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func unmarshalOTeamOrder2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOTeamOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputTeamOrder(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -16307,11 +15626,12 @@ func marshalOTime2ᚖtimeᚐTime(ctx context.Context, ec *executionContext, sel 
 	return res
 }
 
-func unmarshalOTimeFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOTimeFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputTimeFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -16322,24 +15642,25 @@ func marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx context.Context, ec *executionC
 	return _User(ctx, ec, sel, v)
 }
 
-func unmarshalOUserFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputUserFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func unmarshalOUserFilter2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
+func unmarshalOUserFilter2ᚕrollcallᚋscalarᚐObjectᚄ(ctx context.Context, ec *executionContext, v any) ([]scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]map[string]any, len(vSlice))
+	res := make([]scalar.Object, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = unmarshalNUserFilter2map(ctx, ec, vSlice[i])
+		res[i], err = unmarshalNUserFilter2rollcallᚋscalarᚐObject(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16347,11 +15668,12 @@ func unmarshalOUserFilter2ᚕmapᚄ(ctx context.Context, ec *executionContext, v
 	return res, nil
 }
 
-func unmarshalOUserOrder2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOUserOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputUserOrder(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -16391,19 +15713,21 @@ func marshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx context.Context, ec 
 	return ret
 }
 
-func unmarshalOUserStatusFilter2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOUserStatusFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputUserStatusFilter(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func unmarshalOUserTeamOrder2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+func unmarshalOUserTeamOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := unmarshalInputUserTeamOrder(ctx, ec, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
