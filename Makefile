@@ -12,7 +12,7 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated lint test race all-databases mysql stop-mysql chaos retries batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
+.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql chaos retries batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,12 @@ check-playground: ## Fail if the page at / is not what `make playground` builds;
 	diff -rq playground/dist "$$built/dist" || \
 		{ echo "playground/dist is out of date: run \`make playground\` and commit what it writes." >&2; exit 1; }
 
+# Factory is what a machine has that nobody has told its zone.
+zones: ZONEINFO = $(shell go env GOROOT)/lib/time
+zones: ## Write the list of time zones anew, from those that Go has; this needs unzip.
+	@{ echo "# The IANA time zone database, $$(sed -n 's/^DATA=//p' $(ZONEINFO)/update.bash)"; \
+		unzip -Z1 $(ZONEINFO)/zoneinfo.zip | grep -v -e '/$$' -e '^Factory$$' | LC_ALL=C sort; } >model/zones.txt
+
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml; the first time, build them in bin/ (minutes).
 	$(GOLANGCI_LINT) run
 
@@ -72,8 +78,9 @@ stop-mysql: ## Stop it and delete its data.
 	database/databasetest/mysql.sh stop $(MYSQL_PORT)
 
 chaos: export ROLLCALL_TEST_CHAOS ?= 60s
-chaos: ## Run the session's chaos test for as long as ROLLCALL_TEST_CHAOS says (60s) on each database of `make test`.
+chaos: ## Run the chaos tests, of the session and of bulks, versions and keys, each for as long as ROLLCALL_TEST_CHAOS says (60s) on each database of `make test`.
 	go test $(RACE) -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Chaos' ./session
+	go test $(RACE) -count=1 -timeout 0 -v -run TestBulksVersionsAndKeysHold ./graph
 
 retries: export ROLLCALL_TEST_RETRIES ?= 10000
 retries: ## Create ROLLCALL_TEST_RETRIES (10000) rows, and as many users, through connections that are cut at every stage, on each database of `make test`.

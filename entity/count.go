@@ -24,10 +24,10 @@ const (
 const countsTable = "directory_counts"
 
 // Counted says that the number of all objects is kept: whoever adds or removes some calls StoreCount.
-func (o *Object[T]) Counted() { o.counted = true }
+func (o *objectBase) Counted() { o.counted = true }
 
 // StoreCount stores that there are more objects, or fewer.
-func (o *Object[T]) StoreCount(ctx context.Context, more int) error {
+func (o *objectBase) StoreCount(ctx context.Context, more int) error {
 	if !o.counted {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (o *Object[T]) StoreCount(ctx context.Context, more int) error {
 }
 
 // total is the statement that tells how many objects there are.
-func (o *Object[T]) total() string {
+func (o *objectBase) total() string {
 	if !o.counted {
 		return ""
 	}

@@ -21,19 +21,26 @@ type kind[V any] struct {
 	scan   func(*V) any // what database/sql scans the value into
 	append func([]byte, V) []byte
 	parse  func(any) (V, error)
+	check  func(V) (V, error) // see Writable; nil: any value may be stored
 
 	nullable bool // an input may have null
 }
 
 // Field is one field of T, of the Go type V, that a column has.
 type Field[T, V any] struct {
-	name, input, column string
-	at                  func(*T) *V
-	kind[V]
-	check func(V) (V, error)
-	keep  bool                                      // an update passes over the stored value
-	to    func(field string, id any) (int64, error) // of a relation: reads a global id
-	taken string                                    // the message of the CONFLICT where another object has the value
+	fieldBase
+	at   func(*T) *V
+	kind kind[V]
+}
+
+// fieldBase is what a Field is declared with, whatever its Go types are. What it does is compiled once, and not for each of them.
+type fieldBase struct {
+	name, column string
+	input        string                                    // its name there; "": no input has it
+	scalar       string                                    // of its kind
+	keep         bool                                      // an update passes over the stored value
+	to           func(field string, id any) (int64, error) // of a relation: reads a global id
+	taken        string                                    // the message of the CONFLICT where another object has the value; "": it is not Unique
 
 	filterable bool
 	form       func(operand string, whole bool) string // see FilterAs
@@ -41,26 +48,21 @@ type Field[T, V any] struct {
 	folded     string                                  // the column by which they are, if it is another
 }
 
-// member is a Field, whatever its Go type is.
-type member[T any] interface {
-	target(t *T) any
-	inputName() string // "": no input has it
-	inputType() string
-	columnName() string
-	foldedColumn() string             // what Folded says; "": nothing
-	unique() (field, message string)  // what Unique says; "": nothing
-	key(t *T) (value string, is bool) // t's value, of a Unique text, if it is one
-	pointer(t *T) any                 // where t has its value
-	filtering() *filtering            // nil: filters do not have it
-	indexed() string                  // the column by whose index filters find many; "": there is none
-	// sort is how lists are sorted by the field, where a statement has its table by a name; nil: they are not.
-	sort(table string) *keyset.Sort
+// member is a Field, whatever the Go type of its values is. It has functions, and is no interface: of a type that becomes one, the linker
+// keeps every method that is exported.
+type member[T any] struct {
+	*fieldBase
+	target  func(t *T) any // where its column goes
+	pointer func(t *T) any // where t has its value
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
-	parse(value any, given bool, t *T) error
+	parse func(value any, given bool, t *T) error
 	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which
 	// may not be given to any; that of what it returns is about this t.
-	change(value any, into *T) (func(t *T) (changed bool, err error), error)
+	change func(value any, into *T) (func(t *T) (changed bool, err error), error)
 }
+
+// key returns t's value, of a Unique text, if it is one.
+func (m member[T]) key(t *T) (value string, is bool) { return textOf(m.pointer(t)) }
 
 // kindOf returns the kind of the scalar that has a Go type.
 func kindOf[V string | int64 | bool | time.Time]() kind[V] {
@@ -176,10 +178,33 @@ func Time[T any](o *Object[T], name string, at func(*T) *time.Time) *Field[T, ti
 
 // add declares a field whose column has its name in lower case, with underscores.
 func add[T, V any](o *Object[T], name string, at func(*T) *V, k kind[V]) *Field[T, V] {
-	f := &Field[T, V]{name: name, column: snake(name), at: at, kind: k}
-	o.members = append(o.members, f)
+	f := declare(o, name, snake(name), at, k)
 	o.schema.add(func() batch.Field {
-		return batch.Value(o.name, name, func(b []byte, t *T) []byte { return f.append(b, *at(t)) }).From(f.column).As(f.scalar)
+		return batch.Value(o.name, name, func(b []byte, t *T) []byte { return k.append(b, *at(t)) }).From(f.column).As(f.scalar)
+	})
+	return f
+}
+
+// declare declares a field of a kind that a column has.
+func declare[T, V any](o *Object[T], name, column string, at func(*T) *V, k kind[V]) *Field[T, V] {
+	f := &Field[T, V]{fieldBase{name: name, column: column, scalar: k.scalar}, at, k}
+	o.fields = append(o.fields, &f.fieldBase)
+	o.members = append(o.members, member[T]{
+		fieldBase: &f.fieldBase,
+		target:    func(t *T) any { return k.scan(at(t)) },
+		pointer:   func(t *T) any { return at(t) },
+		parse: func(value any, given bool, t *T) (err error) {
+			*at(t), err = f.kind.valueOf(&f.fieldBase, value, given)
+			return err
+		},
+		change: func(value any, into *T) (func(*T) (bool, error), error) {
+			v, change, err := f.kind.change(&f.fieldBase, value)
+			if err != nil {
+				return nil, err
+			}
+			*at(into) = v
+			return func(t *T) (bool, error) { return change(at(t)) }, nil
+		},
 	})
 	return f
 }
@@ -193,7 +218,7 @@ func (f *Field[T, V]) Column(name string) *Field[T, V] {
 // Writable lets inputs set the field. Their values pass check, which returns the one to store, or a BAD_USER_INPUT error; nil:
 // any value may be stored.
 func (f *Field[T, V]) Writable(check func(V) (V, error)) *Field[T, V] {
-	f.input, f.check = f.name, check
+	f.input, f.kind.check = f.name, check
 	return f
 }
 
@@ -223,89 +248,91 @@ func (f *Field[T, V]) Folded(column string) *Field[T, V] {
 	return f
 }
 
-func (f *Field[T, V]) sort(table string) *keyset.Sort {
+// sort is how lists are sorted by the field, where a statement has its table by a name; nil: they are not.
+func (f *fieldBase) sort(table string) *keyset.Sort {
 	if !f.ordered {
 		return nil
 	}
 	return &keyset.Sort{Name: orderName(f.name), Column: table + cmp.Or(f.folded, f.column), Time: f.scalar == "Time"}
 }
 
-// indexed takes it that there is an index of what lists are sorted by and of what is folded. What is unique is not shared by many.
-func (f *Field[T, V]) indexed() string {
+// indexed is the column by whose index filters find many; "": there is none. It takes it that there is an index of what lists are sorted by
+// and of what is folded. What is unique is not shared by many.
+func (f *fieldBase) indexed() string {
 	if f.folded == "" && (!f.ordered || f.taken != "") {
 		return ""
 	}
 	return cmp.Or(f.folded, f.column)
 }
 
-func (f *Field[T, V]) target(t *T) any                 { return f.scan(f.at(t)) }
-func (f *Field[T, V]) inputName() string               { return f.input }
-func (f *Field[T, V]) columnName() string              { return f.column }
-func (f *Field[T, V]) foldedColumn() string            { return f.folded }
-func (f *Field[T, V]) unique() (field, message string) { return f.name, f.taken }
-
-func (f *Field[T, V]) inputType() string {
+func (f *fieldBase) inputType() string {
 	if f.scalar == "" { // of a relation
 		return "ID"
 	}
 	return f.scalar
 }
 
-func (f *Field[T, V]) pointer(t *T) any { return f.at(t) }
+// columns returns those that change when the field does.
+func (f *fieldBase) columns() []string {
+	if f.folded == "" {
+		return []string{f.column}
+	}
+	return []string{f.column, f.folded}
+}
 
-func (f *Field[T, V]) key(t *T) (value string, is bool) {
-	switch v := any(*f.at(t)).(type) {
-	case string:
-		return v, true
+// textOf returns the text that a pointer leads to, if it is one.
+func textOf(at any) (text string, is bool) {
+	switch at := at.(type) {
 	case *string:
-		if v != nil {
-			return *v, true
+		return *at, true
+	case **string:
+		if *at != nil {
+			return **at, true
 		}
 	}
 	return "", false
 }
 
-func (f *Field[T, V]) parse(value any, given bool, t *T) (err error) {
-	var v V
+// valueOf returns the value that an input gives to a field, or the zero value where it gives none.
+func (k kind[V]) valueOf(f *fieldBase, value any, given bool) (v V, err error) {
 	switch {
-	case given && value == nil && !f.nullable:
-		return apierror.BadInput(f.input, "%s cannot be null", f.input)
+	case given && value == nil && !k.nullable:
+		return v, apierror.BadInput(f.input, "%s cannot be null", f.input)
 	case given:
-		v, err = f.kind.parse(value)
+		v, err = k.parse(value)
 	}
-	if err == nil && f.check != nil {
-		v, err = f.check(v)
+	if err == nil && k.check != nil {
+		v, err = k.check(v)
 	}
-	*f.at(t) = v
-	return err
+	return v, err
 }
 
-func (f *Field[T, V]) change(value any, into *T) (func(*T) (bool, error), error) {
-	if value == nil && !f.nullable {
-		return nil, apierror.BadInput(f.input, "%s cannot be null: leave it out to keep it as it is", f.input)
+// change returns the value that an input gives to a field, and what puts it in the place of a stored one.
+func (k kind[V]) change(f *fieldBase, value any) (v V, change func(to *V) (changed bool, err error), err error) {
+	if value == nil && !k.nullable {
+		return v, nil, apierror.BadInput(f.input, "%s cannot be null: leave it out to keep it as it is", f.input)
 	}
-	given, err := f.kind.parse(value)
+	given, err := k.parse(value)
 	if err != nil {
-		return nil, err
+		return v, nil, err
 	}
-	v := given
-	if f.check != nil {
-		v, err = f.check(given)
+	checked, refusal := given, error(nil)
+	if k.check != nil {
+		checked, refusal = k.check(given)
 	}
-	*f.at(into) = v
-	if err != nil && !f.keep {
-		return nil, err
+	if refusal != nil && !f.keep {
+		return v, nil, refusal
 	}
-	return func(t *T) (bool, error) {
-		switch to := f.at(t); {
+	return checked, func(to *V) (bool, error) {
+		switch {
 		case f.keep && equal(*to, given):
 			return false, nil
-		case err != nil:
-			return false, err
-		case equal(*to, v):
+		case refusal != nil:
+			return false, refusal
+		case equal(*to, checked):
 			return false, nil
 		default:
-			*to = v
+			*to = checked
 			return true, nil
 		}
 	}, nil
@@ -333,8 +360,7 @@ func snake(name string) string {
 
 // Required is One for a relation to exactly one object, whose number no input sets.
 func Required[T, N any](o *Object[T], name string, to *Object[N], at func(*T) *int64) {
-	f := &Field[T, int64]{name: name + "Id", column: snake(name) + "_id", at: at, kind: kindOf[int64]()}
-	o.members = append(o.members, f)
+	f := declare(o, name+"Id", snake(name)+"_id", at, kindOf[int64]())
 	o.schema.add(func() batch.Field {
 		return batch.Relation(o.name, name, to.byID, batch.Key(func(t *T) (int64, bool) { return *at(t), true })).From(f.column)
 	})
@@ -343,19 +369,19 @@ func Required[T, N any](o *Object[T], name string, to *Object[N], at func(*T) *i
 // One declares a relation to at most one object, whose number T has, or nil: the field name leads to the object, the column of that
 // name with _id behind it has its number, and the input of that name with Id behind it, if it is writable, takes its global id.
 func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64) *Field[T, *int64] {
-	f := &Field[T, *int64]{name: name + "Id", column: snake(name) + "_id", at: at, to: to.parseID}
-	f.kind = kind[*int64]{
+	field := name + "Id"
+	f := declare(o, field, snake(name)+"_id", at, kind[*int64]{
 		nullable: true,
 		scan:     func(id **int64) any { return optionalInteger{id} },
 		parse: func(v any) (*int64, error) {
 			if v == nil {
 				return nil, nil
 			}
-			id, err := f.to(f.name, v)
+			id, err := to.parseID(field, v)
 			return &id, err
 		},
-	}
-	o.members = append(o.members, f)
+	})
+	f.to = to.parseID
 	o.schema.add(func() batch.Field {
 		return batch.Relation(o.name, name, to.byID, batch.Key(func(t *T) (int64, bool) {
 			if id := *at(t); id != nil {

@@ -73,7 +73,7 @@ func (f *Field[T, V]) FilterAs(form func(operand string, whole bool) string) *Fi
 }
 
 // filtering returns what the field does in a filter, or nil.
-func (f *Field[T, V]) filtering() *filtering {
+func (f *fieldBase) filtering() *filtering {
 	if !f.filterable {
 		return nil
 	}
@@ -213,13 +213,13 @@ func FilterBy[V bool | ID | Input, T any](o *Object[T], name string, condition f
 }
 
 // finishFilters takes note of what can be filtered by, when all is declared: if there is anything, then by id too.
-func (o *Object[T]) finishFilters() {
-	for _, m := range o.members {
-		if do := m.filtering(); do != nil {
+func (o *objectBase) finishFilters() {
+	for _, f := range o.fields {
+		if do := f.filtering(); do != nil {
 			o.filters = append(o.filters, do)
 		}
 	}
-	if len(o.filters) > 0 && o.isNode() {
+	if len(o.filters) > 0 && o.isNode {
 		o.filters = append(o.filters, &filtering{
 			name: "id", input: "IDFilter", operators: operators.id, scalar: "ID", column: "t.id", condition: idCondition("t.id"),
 			parse: func(v any) (any, error) { return o.parseID("", v) },

@@ -42,22 +42,11 @@ func FindBy[T any, V string | *string](s *Schema, name string, o *Object[T], f *
 		if !slices.Contains(names, f.column) {
 			names = append(names, f.column)
 		}
-		var statements []keyset.Statement
-		for chunk := range slices.Chunk(values, keyset.MaxKeys) {
-			args := make([]any, len(chunk))
-			for i, value := range chunk {
-				args[i] = value
-			}
-			statements = append(statements, keyset.Statement{Text: o.from(names) + " WHERE " + f.column + " IN (" + keyset.Marks(len(args)) + ")", Args: args})
-		}
-		all, err := o.selected(ctx, names, statements)
+		all, err := o.selected(ctx, names, o.having(names, f.column, values))
 		byValue := make(map[string]*T, len(all))
 		for _, t := range all {
-			switch value := any(*f.at(t)).(type) {
-			case string:
+			if value, is := textOf(f.at(t)); is {
 				byValue[value] = t
-			case *string:
-				byValue[*value] = t
 			}
 		}
 		return byValue, err
@@ -73,8 +62,6 @@ func FindBy[T any, V string | *string](s *Schema, name string, o *Object[T], f *
 		})
 	})
 }
-
-func (o *Object[T]) isNode() bool { return o.byID != nil }
 
 func (o *Object[T]) node(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field {
 	return batch.Relation("Query", field, o.byID, key)
@@ -99,7 +86,7 @@ func Nodes[N any](s *Schema, one, several string) {
 	}
 	s.Sized("Query", several, "ids")
 	for _, o := range s.objects {
-		if !o.isNode() {
+		if !o.isNode {
 			continue
 		}
 		s.add(func() batch.Field {
@@ -148,12 +135,12 @@ func (s *Schema) parseID(field string, argument any) (typ string, number int64, 
 		return "", 0, err
 	}
 	typ, number, ok := keyset.ParseID(id)
-	if ok && slices.ContainsFunc(s.objects, func(o object) bool { return o.Name() == typ && o.isNode() }) {
+	if ok && slices.ContainsFunc(s.objects, func(o object) bool { return o.Name() == typ && o.isNode }) {
 		return typ, number, nil
 	}
 	var forms []string
 	for _, o := range s.objects {
-		if o.isNode() {
+		if o.isNode {
 			forms = append(forms, fmt.Sprintf("\"%s:%d\"", o.Name(), []int{42, 7}[len(forms)%2]))
 		}
 	}

@@ -35,7 +35,7 @@ func (l *list) definition(schema *ast.Schema) *ast.FieldDefinition {
 
 // All declares the field of Query that is the list of all objects of a type.
 func All[N any](s *Schema, name string, nodes *Object[N]) {
-	l := newList[keyset.Edge[N]](s, "Query", name, nodes, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
+	l := newList(s, "Query", name, &nodes.objectBase, nil, keyset.List{From: nodes.table + " t", ID: "t.id"})
 	l.search = func() *searching { return nodes.search }
 	l.total = nodes.total
 	l.indexed = nodes.indexed
@@ -46,7 +46,7 @@ func All[N any](s *Schema, name string, nodes *Object[N]) {
 
 // Many declares a relation to the list of the objects that have T's number in a column.
 func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) {
-	l := newList[keyset.Edge[N]](o.schema, o.name, name, nodes, nil, keyset.List{From: nodes.table + " t", Parent: "t." + column, ID: "t.id"})
+	l := newList(o.schema, o.name, name, &nodes.objectBase, nil, keyset.List{From: nodes.table + " t", Parent: "t." + column, ID: "t.id"})
 	source := listSource[keyset.Edge[N]](l, nodes, nil)
 	declareList(o.schema, l, source, o.parent)
 	connect[keyset.Edge[N], N](o.schema, nodes.name, true)
@@ -57,10 +57,10 @@ func Many[T, N any](o *Object[T], name string, nodes *Object[N], column string) 
 func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	o *Object[T], name string, edges *Object[E], own, other string, nodes *Object[N], few bool,
 ) *List {
-	l := newList(o.schema, o.name, name, nodes, edges, keyset.List{
+	l := newList(o.schema, o.name, name, &nodes.objectBase, &edges.objectBase, keyset.List{
 		From: edges.table + " e", Nodes: nodes.table + " t", On: "t.id = e." + other, Parent: "e." + own, ID: "e." + other, Few: few,
 	})
-	source := listSource[E, N, PE](l, nodes, edges)
+	source := listSource[E, N, PE](l, nodes, &edges.rows)
 	declareList(o.schema, l, source, o.parent)
 	connect[E, N, PE](o.schema, edges.prefix(), true)
 	return &List{l, edges.table, own, o.table}
@@ -70,7 +70,7 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 func (o *Object[T]) parent(t *T) keyset.Parent { return keyset.Of(o.ID(t)) }
 
 // newList declares that there is a list. edges is nil where its edges have no columns.
-func newList[E, N any](s *Schema, typ, field string, nodes *Object[N], edges *Object[E], rows keyset.List) *list {
+func newList(s *Schema, typ, field string, nodes, edges *objectBase, rows keyset.List) *list {
 	rows.Name = typ + "." + field
 	l := &list{List: rows, typ: typ, field: field, of: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
 		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders
@@ -147,14 +147,14 @@ type listRow[E, N any] struct {
 }
 
 // listSource returns the source of a list's pages. edges is nil where its edges have no columns.
-func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *Object[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
+func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], edges *rows[E]) *batch.Source[keyset.Key, *keyset.Connection[E, N]] {
 	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
 	return filterableSource(list, func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
 		if len(columns.Of(connectionOf(nodes, edges))) == 0 {
 			return unread(list, keys, base), nil
 		}
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
-		nodeTargets, selected := qualified(nodes, "t.", columns, nil)
+		nodeTargets, selected := qualified(&nodes.rows, "t.", columns, nil)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
 		var shared *keyset.Place[N] // of the rows that are being read
 		sorted := false
@@ -208,7 +208,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 }
 
 // connectionOf returns the name of the type of a list's pages. edges is nil where its edges have no columns.
-func connectionOf[E, N any](nodes *Object[N], edges *Object[E]) string {
+func connectionOf[E, N any](nodes *Object[N], edges *rows[E]) string {
 	if edges != nil {
 		return edges.prefix() + "Connection"
 	}
@@ -226,7 +226,7 @@ func unread[E, N any](list *list, keys []keyset.Key, base func(*E) *keyset.Edge[
 
 // qualified appends the columns that a fetch is to read of a type, as a statement with other tables has them, and returns where
 // they go.
-func qualified[T any](o *Object[T], table string, columns batch.Columns, to []string) ([]func(*T) any, []string) {
+func qualified[T any](o *rows[T], table string, columns batch.Columns, to []string) ([]func(*T) any, []string) {
 	if o == nil {
 		return nil, to
 	}

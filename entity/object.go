@@ -21,27 +21,40 @@ import (
 
 // Object is the declaration of an object type: T is the struct of its rows, which a table has.
 type Object[T any] struct {
+	rows[T]
+	id    func(*T) *int64
+	byID  *batch.Source[int64, *T] // nil: it is no node
+	words func(*T) []string
+}
+
+// rows is where the columns of rows go: T is their struct.
+type rows[T any] struct {
+	objectBase
+	members []member[T]             // the fields, in their order
+	scans   map[string]func(*T) any // by the columns' names
+}
+
+// objectBase is what an Object is declared with, whatever its Go type is. What it does is compiled once, and not for each type.
+type objectBase struct {
 	schema      *Schema
 	name, table string
-	members     []member[T]
-	id          func(*T) *int64
+	isNode      bool // its objects have global ids
+	fields      []*fieldBase
 	orders      []*keyset.Sort // of its lists, which no field has
-	byID        *batch.Source[int64, *T]
-	scans       map[string]func(*T) any // where columns go, by their names
-	names       []string                // of all columns, in order, once all is declared
+	names       []string       // of all columns, in order, once all is declared
 	filters     []*filtering
-	search      *searching // nil: they are not searched
-	words       func(*T) []string
+	search      *searching        // nil: they are not searched
 	counted     bool              // see Counted
 	accepted    map[string]string // see Accept
 }
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
 func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
-	o := &Object[T]{schema: s, name: name, table: table, id: at}
+	o := &Object[T]{id: at}
+	o.objectBase = objectBase{schema: s, name: name, table: table, isNode: true}
 	o.byID = batch.NewSource(o.readByID)
 	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
-	s.objects = append(s.objects, o)
+	s.objects = append(s.objects, object{&o.objectBase, o.finish, o.node, o.nodes})
 	s.add(func() batch.Field { return batch.Column(name, "", "id") })
 	s.add(func() batch.Field {
 		return batch.Value(name, "id", func(b []byte, t *T) []byte {
@@ -54,34 +67,48 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 // Link declares the edges of a list that a table between two others makes: T embeds a keyset.Edge, and its fields are columns of
 // that table. prefix is what the names of the edge's and the connection's type begin with.
 func Link[T any](s *Schema, prefix, table string) *Object[T] {
-	o := &Object[T]{schema: s, name: prefix + "Edge", table: table, scans: map[string]func(*T) any{}}
-	s.objects = append(s.objects, o)
+	o := &Object[T]{}
+	o.objectBase, o.scans = objectBase{schema: s, name: prefix + "Edge", table: table}, map[string]func(*T) any{}
+	s.objects = append(s.objects, object{objectBase: &o.objectBase, finish: o.finish})
 	return o
 }
 
 // prefix is what the names of the types of an edge and of its connection begin with.
-func (o *Object[T]) prefix() string { return strings.TrimSuffix(o.name, "Edge") }
+func (o *objectBase) prefix() string { return strings.TrimSuffix(o.name, "Edge") }
 
-func (o *Object[T]) finish() error {
-	t, taken := new(T), map[any]string{}
-	var wrong []error
-	for _, m := range o.members {
-		o.scans[m.columnName()] = m.target
-		name, _ := m.unique()
-		if other := taken[m.pointer(t)]; other != "" {
-			wrong = append(wrong, fmt.Errorf("entity: %s.%s and %s.%s are declared for the same field of %T: give one of them its own", o.name, other, o.name, name, *t))
-		}
-		taken[m.pointer(t)] = name
+func (o *rows[T]) finish() error {
+	t, places := new(T), make([]any, len(o.members))
+	for i, m := range o.members {
+		o.scans[m.column], places[i] = m.target, m.pointer(t)
 	}
-	o.names = slices.Sorted(maps.Keys(o.scans))
+	return o.finishFields(*t, places)
+}
+
+// finishFields finishes the fields, which have their values in some places of an object. The error names those that have the same.
+func (o *objectBase) finishFields(of any, places []any) error {
+	taken := map[any]string{}
+	var wrong []error
+	if o.isNode {
+		o.names = []string{"id"}
+	}
+	for i, f := range o.fields {
+		if other := taken[places[i]]; other != "" {
+			wrong = append(wrong, fmt.Errorf("entity: %s.%s and %s.%s are declared for the same field of %T: give one of them its own", o.name, other, o.name, f.name, of))
+		}
+		taken[places[i]] = f.name
+		o.names = append(o.names, f.column)
+	}
+	slices.Sort(o.names)
+	o.names = slices.Compact(o.names)
 	o.finishFilters()
 	return errors.Join(wrong...)
 }
 
-func (o *Object[T]) columns() (table string, names []string) { return o.table, o.names }
+// columns returns the type's table and the columns that it is declared with.
+func (o *objectBase) columns() (table string, names []string) { return o.table, o.names }
 
 // targets returns where columns go.
-func (o *Object[T]) targets(columns []string) []func(*T) any {
+func (o *rows[T]) targets(columns []string) []func(*T) any {
 	all := make([]func(*T) any, len(columns))
 	for i, column := range columns {
 		if all[i] = o.scans[column]; all[i] == nil {
@@ -92,7 +119,7 @@ func (o *Object[T]) targets(columns []string) []func(*T) any {
 }
 
 // checkInputs compares the fields that may be written with those of the inputs that create and update objects of the type.
-func (o *Object[T]) checkInputs(schema *ast.Schema) error {
+func (o *objectBase) checkInputs(schema *ast.Schema) error {
 	var wrong []error
 	taken := map[string]bool{}
 	for _, name := range []string{"Create" + o.name + "Input", "Update" + o.name + "Input"} {
@@ -101,20 +128,20 @@ func (o *Object[T]) checkInputs(schema *ast.Schema) error {
 			continue
 		}
 		for _, field := range input.Fields {
-			i := slices.IndexFunc(o.members, func(m member[T]) bool { return m.inputName() == field.Name })
+			i := slices.IndexFunc(o.fields, func(f *fieldBase) bool { return f.input == field.Name })
 			if scalar, accepted := o.accepted[field.Name]; accepted && batch.FitsScalar(scalar, schema.Types[field.Type.Name()]) {
 				continue
 			}
 			if i < 0 && field.Name != "id" {
 				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s has no such field to write: add .Writable(…) to its declaration", name, field.Name, o.name))
-			} else if i >= 0 && !batch.FitsScalar(o.members[i].inputType(), schema.Types[field.Type.Name()]) {
-				wrong = append(wrong, fmt.Errorf("entity: %s.%s is a %s, and %s takes a %s there: let both be the same", name, field.Name, field.Type.Name(), o.name, o.members[i].inputType()))
+			} else if i >= 0 && !batch.FitsScalar(o.fields[i].inputType(), schema.Types[field.Type.Name()]) {
+				wrong = append(wrong, fmt.Errorf("entity: %s.%s is a %s, and %s takes a %s there: let both be the same", name, field.Name, field.Type.Name(), o.name, o.fields[i].inputType()))
 			}
 			taken[field.Name] = true
 		}
 	}
-	for _, m := range o.members {
-		if name := m.inputName(); name != "" && !taken[name] {
+	for _, f := range o.fields {
+		if name := f.input; name != "" && !taken[name] {
 			wrong = append(wrong, fmt.Errorf("entity: %s declares %s as Writable, and neither Create%[1]sInput nor Update%[1]sInput has it: add it there, or leave Writable out", o.name, name))
 		}
 	}
@@ -122,13 +149,13 @@ func (o *Object[T]) checkInputs(schema *ast.Schema) error {
 }
 
 // Table returns the table of its rows.
-func (o *Object[T]) Table() string { return o.table }
+func (o *objectBase) Table() string { return o.table }
 
 // SetID gives an object its number.
 func (o *Object[T]) SetID(t *T, id int64) { *o.id(t) = id }
 
 // Name returns the name of the type.
-func (o *Object[T]) Name() string { return o.name }
+func (o *objectBase) Name() string { return o.name }
 
 // ID returns the number of an object.
 func (o *Object[T]) ID(t *T) int64 { return *o.id(t) }
@@ -148,12 +175,12 @@ func (o *Object[T]) selected(ctx context.Context, columns []string, statements [
 
 // readByID reads objects by their numbers.
 func (o *Object[T]) readByID(ctx context.Context, ids []int64, columns batch.Columns) (map[int64]*T, error) {
-	names := columns.Of(o.name)
-	var statements []keyset.Statement
-	for marks, args := range keyset.In(ids) {
-		statements = append(statements, keyset.Statement{Text: o.from(names) + " WHERE id IN (" + marks + ")", Args: args})
-	}
-	all, err := o.selected(ctx, names, statements)
+	return o.numbered(ctx, columns.Of(o.name), ids, "")
+}
+
+// numbered reads the objects with some numbers, by these. rest is what follows in the statement.
+func (o *Object[T]) numbered(ctx context.Context, columns []string, ids []int64, rest string) (map[int64]*T, error) {
+	all, err := o.selected(ctx, columns, o.withNumbers(columns, ids, rest))
 	byID := make(map[int64]*T, len(all))
 	for _, t := range all {
 		byID[o.ID(t)] = t
@@ -161,7 +188,27 @@ func (o *Object[T]) readByID(ctx context.Context, ids []int64, columns batch.Col
 	return byID, err
 }
 
-func (o *Object[T]) from(columns []string) string {
+// withNumbers returns statements that read the objects with some numbers. rest is what follows in each.
+func (o *objectBase) withNumbers(columns []string, ids []int64, rest string) (all []keyset.Statement) {
+	for marks, args := range keyset.In(ids) {
+		all = append(all, keyset.Statement{Text: o.from(columns) + " WHERE id IN (" + marks + ")" + rest, Args: args})
+	}
+	return all
+}
+
+// having returns statements that read the objects that have one of some values in a column.
+func (o *objectBase) having(columns []string, column string, values []string) (all []keyset.Statement) {
+	for chunk := range slices.Chunk(values, keyset.MaxKeys) {
+		args := make([]any, len(chunk))
+		for i, value := range chunk {
+			args[i] = value
+		}
+		all = append(all, keyset.Statement{Text: o.from(columns) + " WHERE " + column + " IN (" + keyset.Marks(len(args)) + ")", Args: args})
+	}
+	return all
+}
+
+func (o *objectBase) from(columns []string) string {
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + o.table
 }
 
@@ -173,17 +220,7 @@ func (o *Object[T]) Where(ctx context.Context, condition string, args ...any) ([
 
 // Read is Where for the objects with some numbers, by these. lock is what follows in the statement.
 func (o *Object[T]) Read(ctx context.Context, ids []int64, lock string) (map[int64]*T, error) {
-	byID := make(map[int64]*T, len(ids))
-	for marks, args := range keyset.In(ids) {
-		all, err := o.Where(ctx, "id IN ("+marks+") ORDER BY id"+lock, args...)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range all {
-			byID[o.ID(t)] = t
-		}
-	}
-	return byID, nil
+	return o.numbered(ctx, o.names, ids, " ORDER BY id"+lock)
 }
 
 // Numbers reads whole numbers past the batches, for a mutation.
@@ -197,7 +234,7 @@ func Numbers(ctx context.Context, query string, args ...any) ([]int64, error) {
 }
 
 // Missing returns the NOT_FOUND error about an object.
-func (o *Object[T]) Missing(id int64) *apierror.Error {
+func (o *objectBase) Missing(id int64) *apierror.Error {
 	return apierror.NotFound("there is no %s %s", strings.ToLower(o.name), keyset.ID(o.name, id))
 }
 
@@ -207,7 +244,7 @@ func (o *Object[T]) Select(ctx context.Context, columns []string, query string, 
 }
 
 // ParseID returns the number in a global id of the type. The error is BAD_USER_INPUT, and blames an input field.
-func (o *Object[T]) ParseID(field, id string) (int64, error) {
+func (o *objectBase) ParseID(field, id string) (int64, error) {
 	if typ, number, ok := keyset.ParseID(id); ok && typ == o.name {
 		return number, nil
 	}
@@ -215,7 +252,7 @@ func (o *Object[T]) ParseID(field, id string) (int64, error) {
 }
 
 // parseID is ParseID for an input's value.
-func (o *Object[T]) parseID(field string, value any) (int64, error) {
+func (o *objectBase) parseID(field string, value any) (int64, error) {
 	id, err := scalar.UnmarshalID(value)
 	if err != nil {
 		return 0, err
@@ -224,10 +261,10 @@ func (o *Object[T]) parseID(field string, value any) (int64, error) {
 }
 
 // InputID returns the number in the global id that an input has. The error is BAD_USER_INPUT.
-func (o *Object[T]) InputID(input Input) (int64, error) { return o.RequiredID(input, "id") }
+func (o *objectBase) InputID(input Input) (int64, error) { return o.RequiredID(input, "id") }
 
 // RequiredID returns the number in the global id that an input has in a field. The error is BAD_USER_INPUT.
-func (o *Object[T]) RequiredID(input Input, field string) (int64, error) {
+func (o *objectBase) RequiredID(input Input, field string) (int64, error) {
 	id, err := o.OptionalID(input, field)
 	if err == nil && id == nil {
 		err = apierror.BadInput(field, "%s must be the id of a %s", field, strings.ToLower(o.name))
@@ -239,7 +276,7 @@ func (o *Object[T]) RequiredID(input Input, field string) (int64, error) {
 }
 
 // OptionalID returns the number in the global id that an input has in a field; nil: none is given, or null. The error is BAD_USER_INPUT.
-func (o *Object[T]) OptionalID(input Input, field string) (*int64, error) {
+func (o *objectBase) OptionalID(input Input, field string) (*int64, error) {
 	given, _ := input.value(field)
 	if given == nil {
 		return nil, nil
@@ -250,7 +287,7 @@ func (o *Object[T]) OptionalID(input Input, field string) (*int64, error) {
 
 // Conflict returns the CONFLICT error for a write of the type that a unique or a foreign key has refused, with the driver's error within.
 // Where it is a Unique field's, it blames that. Any other error is returned as it is.
-func (o *Object[T]) Conflict(err error) error {
+func (o *objectBase) Conflict(err error) error {
 	meaning := dialect.MeaningOf(err)
 	conflict := &apierror.Error{Code: apierror.CodeConflict, Err: err}
 	switch {
@@ -258,11 +295,10 @@ func (o *Object[T]) Conflict(err error) error {
 		return err
 	case meaning.Is(dialect.Unique):
 		conflict.Message = "a value that must be unique is already taken"
-		for _, m := range o.members {
+		for _, f := range o.fields {
 			// MySQL and PostgreSQL tell the key's name, SQLite the columns.
-			field, message := m.unique()
-			if at := meaning.Constraint; message != "" && (at == o.table+"_"+m.columnName()+"_key" || at == o.table+"."+m.columnName()) {
-				conflict.Field, conflict.Message = field, message
+			if at := meaning.Constraint; f.taken != "" && (at == o.table+"_"+f.column+"_key" || at == o.table+"."+f.column) {
+				conflict.Field, conflict.Message = f.name, f.taken
 			}
 		}
 	case meaning.Is(dialect.ForeignKey):
@@ -379,7 +415,7 @@ func about(field string, err error) error {
 
 // Accept says that the inputs which create or update objects of the type may have a field that is none of the objects', of a scalar:
 // whoever takes the input reads it.
-func (o *Object[T]) Accept(field, scalar string) {
+func (o *objectBase) Accept(field, scalar string) {
 	if o.accepted == nil {
 		o.accepted = map[string]string{}
 	}
@@ -418,10 +454,10 @@ func (f *faults) err() error {
 }
 
 // unknown notes the fields of an input that cannot be written.
-func (o *Object[T]) unknown(input Input, id bool, faults *faults) {
+func (o *objectBase) unknown(input Input, id bool, faults *faults) {
 	for _, name := range slices.Sorted(maps.Keys(input)) {
 		_, accepted := o.accepted[name]
-		if !accepted && !(id && name == "id") && !slices.ContainsFunc(o.members, func(m member[T]) bool { return m.inputName() == name }) {
+		if !accepted && !(id && name == "id") && !slices.ContainsFunc(o.fields, func(f *fieldBase) bool { return f.input == name }) {
 			faults.note(name, apierror.BadInput(name, "%s has no field %q that can be written", o.name, apierror.Clip(name)))
 		}
 	}
@@ -433,9 +469,9 @@ func (o *Object[T]) New(input Input) (*T, error) {
 	t := new(T)
 	var wrong faults
 	for _, m := range o.members {
-		if m.inputName() != "" {
-			value, given := input.value(m.inputName())
-			wrong.note(m.inputName(), m.parse(value, given, t))
+		if m.input != "" {
+			value, given := input.value(m.input)
+			wrong.note(m.input, m.parse(value, given, t))
 		}
 	}
 	o.unknown(input, false, &wrong)
@@ -447,9 +483,14 @@ type Change[T any] struct {
 	ID     int64
 	Values T // the values that it gives, as they are stored
 
-	members []member[T]
-	changes []func(*T) (bool, error)
-	sets    []setting[T]
+	parts []part[T]
+}
+
+// part is what a change does with a field.
+type part[T any] struct {
+	field   string   // of the input
+	columns []string // that have it
+	set     func(*T) (changed bool, err error)
 }
 
 // Change returns the change that an input with an id describes. A field that it does not have stays. The error is BAD_USER_INPUT, for each
@@ -459,13 +500,13 @@ func (o *Object[T]) Change(input Input) (c Change[T], err error) {
 	c.ID, err = o.InputID(input)
 	wrong.note("id", err)
 	for _, m := range o.members {
-		value, given := input.value(m.inputName())
+		value, given := input.value(m.input)
 		if !given {
 			continue
 		}
-		change, err := m.change(value, &c.Values)
-		wrong.note(m.inputName(), err)
-		c.members, c.changes = append(c.members, m), append(c.changes, change)
+		set, err := m.change(value, &c.Values)
+		wrong.note(m.input, err)
+		c.parts = append(c.parts, part[T]{m.input, m.columns(), set})
 	}
 	o.unknown(input, true, &wrong)
 	return c, wrong.err()
@@ -475,20 +516,11 @@ func (o *Object[T]) Change(input Input) (c Change[T], err error) {
 // is as the change wants it. The error is BAD_USER_INPUT, for each field one.
 func (c Change[T]) Apply(to *T) (columns []string, err error) {
 	var wrong faults
-	for i, change := range c.changes {
-		changed, err := change(to)
-		wrong.note(c.members[i].inputName(), err)
-		if !changed {
-			continue
-		}
-		columns = append(columns, c.members[i].columnName())
-		if folded := c.members[i].foldedColumn(); folded != "" {
-			columns = append(columns, folded)
-		}
-	}
-	for _, s := range c.sets {
-		if s.set(to) {
-			columns = append(columns, s.column)
+	for _, p := range c.parts {
+		changed, err := p.set(to)
+		wrong.note(p.field, err)
+		if changed {
+			columns = append(columns, p.columns...)
 		}
 	}
 	return columns, wrong.err()
@@ -497,14 +529,8 @@ func (c Change[T]) Apply(to *T) (columns []string, err error) {
 // And returns the change with another one, which no input has: set makes it in an object, and reports whether that has changed what the
 // column has.
 func (c Change[T]) And(column string, set func(*T) (changed bool)) Change[T] {
-	c.sets = append(slices.Clone(c.sets), setting[T]{column, set})
+	c.parts = append(slices.Clip(c.parts), part[T]{columns: []string{column}, set: func(t *T) (bool, error) { return set(t), nil }})
 	return c
-}
-
-// setting is a change that no input has.
-type setting[T any] struct {
-	column string
-	set    func(*T) (changed bool)
 }
 
 // Unique calls taken for each of some objects, the one at i, with the CONFLICT about a value that another has, one of those before it or one
@@ -512,39 +538,49 @@ type setting[T any] struct {
 // nil stands for no object. It is for telling of all conflicts at once: what is stored meanwhile, the unique key finds.
 func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int, column string) bool, taken func(i int, err *apierror.Error)) error {
 	for _, m := range o.members {
-		field, message := m.unique()
-		if message == "" {
+		if m.taken == "" {
 			continue
 		}
-		column, first := m.columnName(), map[string]int{}
-		var values []any
-		for i, t := range objects {
-			if t == nil || !writes(i, column) {
-				continue
+		values, first := m.once(len(objects), func(i int) (string, bool) {
+			if objects[i] == nil || !writes(i, m.column) {
+				return "", false
 			}
-			value, ok := m.key(t)
-			if !ok {
-				continue
-			}
-			if other, again := first[value]; again {
-				taken(i, &apierror.Error{Code: apierror.CodeConflict, Field: field, Message: fmt.Sprintf("%s: that of entry %d", message, other)})
-				continue
-			}
-			first[value] = i
-			values = append(values, value)
+			return m.key(objects[i])
+		}, taken)
+		columns := []string{"id", m.column}
+		owners, err := o.selected(ctx, columns, o.having(columns, m.column, values))
+		if err != nil {
+			return err
 		}
-		for chunk := range slices.Chunk(values, keyset.MaxKeys) {
-			owners, err := o.Select(ctx, []string{"id", column}, o.from([]string{"id", column})+" WHERE "+column+" IN ("+keyset.Marks(len(chunk))+")", chunk...)
-			if err != nil {
-				return err
-			}
-			for _, owner := range owners {
-				value, _ := m.key(owner)
-				if i, ok := first[value]; ok && o.ID(owner) != o.ID(objects[i]) {
-					taken(i, &apierror.Error{Code: apierror.CodeConflict, Field: field, Message: message})
-				}
+		for _, owner := range owners {
+			value, _ := m.key(owner)
+			if i, ok := first[value]; ok && o.ID(owner) != o.ID(objects[i]) {
+				taken(i, m.conflict(m.taken))
 			}
 		}
 	}
 	return nil
+}
+
+// once returns the values of n objects, each once, and which has it first: for the others it calls taken.
+func (f *fieldBase) once(n int, value func(i int) (string, bool), taken func(i int, err *apierror.Error)) (values []string, first map[string]int) {
+	first = map[string]int{}
+	for i := range n {
+		value, ok := value(i)
+		if !ok {
+			continue
+		}
+		if other, again := first[value]; again {
+			taken(i, f.conflict(fmt.Sprintf("%s: that of entry %d", f.taken, other)))
+			continue
+		}
+		first[value] = i
+		values = append(values, value)
+	}
+	return values, first
+}
+
+// conflict returns the CONFLICT about the field's value.
+func (f *fieldBase) conflict(message string) *apierror.Error {
+	return &apierror.Error{Code: apierror.CodeConflict, Field: f.name, Message: message}
 }

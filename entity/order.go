@@ -34,15 +34,15 @@ func fieldName(order string) string {
 }
 
 // Order declares an order of lists of the objects that no field has: it is in the key of a list whose enum has its name.
-func (o *Object[T]) Order(by *keyset.Sort) { o.orders = append(o.orders, by) }
+func (o *objectBase) Order(by *keyset.Sort) { o.orders = append(o.orders, by) }
 
 // sorts returns the fields that lists may be sorted by, where a statement has their table by a name.
-func (o *Object[T]) sorts(table string) (all []*keyset.Sort) {
+func (o *objectBase) sorts(table string) (all []*keyset.Sort) {
 	if o == nil {
 		return nil
 	}
-	for _, m := range o.members {
-		if by := m.sort(table); by != nil {
+	for _, f := range o.fields {
+		if by := f.sort(table); by != nil {
 			all = append(all, by)
 		}
 	}
@@ -50,9 +50,9 @@ func (o *Object[T]) sorts(table string) (all []*keyset.Sort) {
 }
 
 // indexed returns the columns of lists of the objects that are for keyset.List's Indexed.
-func (o *Object[T]) indexed() (all []string) {
-	for _, m := range o.members {
-		if column := m.indexed(); column != "" {
+func (o *objectBase) indexed() (all []string) {
+	for _, f := range o.fields {
+		if column := f.indexed(); column != "" {
 			all = append(all, "t."+column)
 		}
 	}

@@ -1,7 +1,6 @@
 package entity
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -18,8 +17,7 @@ import (
 // read reads the rows of statements. width is how many columns each has, and targets says where those of a row go.
 func read[R any](ctx context.Context, statements []keyset.Statement, width int, targets func(r *R, to []any)) (all []*R, err error) {
 	var room []R
-	to := make([]any, width)
-	scan := func(rows *sql.Rows) error {
+	err = readRows(ctx, statements, width, func(to []any) {
 		if len(room) == 0 {
 			room = make([]R, min(max(len(all), 1), 256))
 		}
@@ -27,26 +25,39 @@ func read[R any](ctx context.Context, statements []keyset.Statement, width int, 
 		room = room[1:]
 		targets(next, to)
 		all = append(all, next)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// readRows is read, whatever the rows are: before each, next says where it goes.
+func readRows(ctx context.Context, statements []keyset.Statement, width int, next func(to []any)) error {
+	n, to := 0, make([]any, width)
+	scan := func(rows *sql.Rows) error {
+		n++
+		next(to)
 		return rows.Scan(to...)
 	}
 	for _, s := range statements {
-		if s.Limit > 0 && len(all) >= s.Limit {
+		if s.Limit > 0 && n >= s.Limit {
 			break
 		}
 		if s.Few != nil {
-			numbers, err := read(ctx, []keyset.Statement{s.Few.Count}, 1, func(n *int64, to []any) { to[0] = integer{n} })
+			numbers, err := Numbers(ctx, s.Few.Count.Text, s.Few.Count.Args...)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if *slices.MinFunc(numbers, func(a, b *int64) int { return cmp.Compare(*a, *b) }) < s.Few.Below {
+			if slices.Min(numbers) < s.Few.Below {
 				s = s.Few.Instead
 			}
 		}
 		if err := session.Query(ctx, s.Text, s.Args, scan); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // The values below scan columns. Each holds but a pointer, so that none is allocated.

@@ -41,18 +41,14 @@ type Schema struct {
 	filters     map[string][]*filtering // by the type that they are about
 }
 
-// object is an Object, whatever its Go type is.
-type object interface {
-	Name() string
+// object is an Object, whatever its Go type is. It has functions for the reason that a member does.
+type object struct {
+	*objectBase
 	// finish takes note of the columns of the type, when all is declared. The error names declarations that cannot both be.
-	finish() error
-	// columns returns the type's table and the columns that it is declared with.
-	columns() (table string, names []string)
-	checkInputs(*ast.Schema) error
-	// isNode reports whether its objects have global ids. Then node and nodes declare the fields of Query that have such objects.
-	isNode() bool
-	node(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field
-	nodes(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field
+	finish func() error
+	// node and nodes declare the fields of Query that have such objects; nil where these have no global ids.
+	node  func(field string, key func(batch.Args) (func(batch.Root) (int64, bool), error)) batch.Field
+	nodes func(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field
 }
 
 // NewSchema returns a schema without types. A page holds at most maxSize items.

@@ -32,8 +32,13 @@ type searching struct {
 // lower case with _id behind it the object's number. Objects whose column named begin begins with a query come first. words returns
 // the words of an object, each once and in order, and parse those of a query, or a BAD_USER_INPUT error: see keyset.NewSearch.
 func (o *Object[T]) Search(table, begin string, words func(*T) []string, parse func(query string) (phrase string, words []string, err error)) {
-	o.search = &searching{keyset.Words{Table: table, Node: snake(o.name)[1:] + "_id", Name: "t." + begin}, parse}
 	o.words = words
+	o.searchBy(table, begin, parse)
+}
+
+// searchBy is Search, whatever an object's words are.
+func (o *objectBase) searchBy(table, begin string, parse func(query string) (phrase string, words []string, err error)) {
+	o.search = &searching{keyset.Words{Table: table, Node: snake(o.name)[1:] + "_id", Name: "t." + begin}, parse}
 	o.Order(keyset.Relevance)
 }
 
@@ -94,7 +99,6 @@ func (o *Object[T]) StoreWords(ctx context.Context, had bool, objects ...*T) err
 	if o.search == nil {
 		return nil
 	}
-	w, db := o.search.Words, session.DB(ctx)
 	var ids []int64
 	var rows []any
 	for _, t := range objects {
@@ -103,6 +107,12 @@ func (o *Object[T]) StoreWords(ctx context.Context, had bool, objects ...*T) err
 			rows = append(rows, word, o.ID(t))
 		}
 	}
+	return o.search.store(ctx, had, ids, rows)
+}
+
+// store is StoreWords of objects with some numbers: rows are each a word and a number.
+func (w *searching) store(ctx context.Context, had bool, ids []int64, rows []any) error {
+	db := session.DB(ctx)
 	if had {
 		for marks, args := range keyset.In(ids) {
 			if err := db.Exec("DELETE FROM "+w.Table+" WHERE "+w.Node+" IN ("+marks+")", args...).Error; err != nil {

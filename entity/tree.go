@@ -26,7 +26,7 @@ func Above[T any](o *Object[T], name, column string) {
 		below  int64
 	}
 	source := batch.NewSource(func(ctx context.Context, ids []int64, columns batch.Columns) (map[int64][]*T, error) {
-		targets, selected := qualified(o, "t.", columns, nil)
+		targets, selected := qualified(&o.rows, "t.", columns, nil)
 		rows, err := read(ctx, tree.Above(ids, selected), len(selected)+1, func(r *row, to []any) {
 			for i, target := range targets {
 				to[i] = target(&r.object)
@@ -60,13 +60,13 @@ func Above[T any](o *Object[T], name, column string) {
 // one above. It is sorted by their depth, the first ones' being 1, which its edges have in a field depth.
 func Below[T, E any, PE keyset.EdgeOf[E, T]](o *Object[T], name string, edges *Object[E], column string, depth func(*E) *int64) {
 	Int(edges, "depth", depth)
-	l := newList(o.schema, o.name, name, o, edges, keyset.List{
+	l := newList(o.schema, o.name, name, &o.objectBase, &edges.objectBase, keyset.List{
 		From: "below e", Nodes: o.table + " t", On: "t.id = e.id", Parent: "e.root", ID: "e.id",
 		Tree: &keyset.Tree{Table: o.table, Parent: column},
 	})
 	l.sorts = func() (columns, others []*keyset.Sort) { return nil, nil }
 	l.depth = &keyset.Sort{Name: "DEPTH", Column: "e.depth", Number: true}
-	declareList(o.schema, l, listSource[E, T, PE](l, o, edges), o.parent)
+	declareList(o.schema, l, listSource[E, T, PE](l, o, &edges.rows), o.parent)
 	connect[E, T, PE](o.schema, edges.prefix(), false)
 }
 

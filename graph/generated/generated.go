@@ -44,295 +44,25 @@ type ResolverRoot interface {
 	UserChange() UserChangeResolver
 	UserConnection() UserConnectionResolver
 	UserTeamConnection() UserTeamConnectionResolver
+	IDFilter() IDFilterResolver
+	InTeamFilter() InTeamFilterResolver
+	NullableIDFilter() NullableIDFilterResolver
+	NullableStringFilter() NullableStringFilterResolver
+	StringFilter() StringFilterResolver
+	TeamFilter() TeamFilterResolver
+	TeamMemberOrder() TeamMemberOrderResolver
+	TeamOrder() TeamOrderResolver
+	TimeFilter() TimeFilterResolver
+	UserFilter() UserFilterResolver
+	UserOrder() UserOrderResolver
+	UserStatusFilter() UserStatusFilterResolver
+	UserTeamOrder() UserTeamOrderResolver
 }
 
 type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
-	AddMembershipsPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	AddTeamMembersPayload struct {
-		Memberships func(childComplexity int) int
-		Team        func(childComplexity int) int
-	}
-
-	AllReportsConnection struct {
-		Edges          func(childComplexity int) int
-		Nodes          func(childComplexity int) int
-		PageInfo       func(childComplexity int) int
-		TotalCountUpTo func(childComplexity int, limit int) int
-	}
-
-	AllReportsEdge struct {
-		Cursor func(childComplexity int) int
-		Depth  func(childComplexity int) int
-		Node   func(childComplexity int) int
-	}
-
-	CreateTeamPayload struct {
-		Team func(childComplexity int) int
-	}
-
-	CreateTeamsPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	CreateUserPayload struct {
-		User func(childComplexity int) int
-	}
-
-	CreateUsersPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	DeactivateUserPayload struct {
-		User func(childComplexity int) int
-	}
-
-	DeleteTeamPayload struct {
-		DeletedTeamID func(childComplexity int) int
-	}
-
-	DeleteUserPayload struct {
-		DeletedUserID func(childComplexity int) int
-	}
-
-	DeleteUserResult struct {
-		Error func(childComplexity int) int
-		ID    func(childComplexity int) int
-	}
-
-	DeleteUsersPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	EntryError struct {
-		Code           func(childComplexity int) int
-		CurrentVersion func(childComplexity int) int
-		Field          func(childComplexity int) int
-		Message        func(childComplexity int) int
-	}
-
-	Membership struct {
-		CreatedAt func(childComplexity int) int
-		GlobalID  func(childComplexity int) int
-		Role      func(childComplexity int) int
-		Team      func(childComplexity int) int
-		User      func(childComplexity int) int
-		Version   func(childComplexity int) int
-	}
-
-	MembershipResult struct {
-		Error  func(childComplexity int) int
-		Object func(childComplexity int) int
-	}
-
-	Mutation struct {
-		AddMemberships     func(childComplexity int, input map[string]any) int
-		AddTeamMembers     func(childComplexity int, input map[string]any) int
-		CreateTeam         func(childComplexity int, input map[string]any) int
-		CreateTeams        func(childComplexity int, input map[string]any) int
-		CreateUser         func(childComplexity int, input map[string]any) int
-		CreateUsers        func(childComplexity int, input map[string]any) int
-		DeactivateUser     func(childComplexity int, input map[string]any) int
-		DeleteTeam         func(childComplexity int, input map[string]any) int
-		DeleteUser         func(childComplexity int, input map[string]any) int
-		DeleteUsers        func(childComplexity int, input map[string]any) int
-		ReactivateUser     func(childComplexity int, input map[string]any) int
-		RemoveMemberships  func(childComplexity int, input map[string]any) int
-		RemoveTeamMembers  func(childComplexity int, input map[string]any) int
-		SetMembershipRoles func(childComplexity int, input map[string]any) int
-		SetTeamMemberRole  func(childComplexity int, input map[string]any) int
-		UpdateTeam         func(childComplexity int, input map[string]any) int
-		UpdateUser         func(childComplexity int, input map[string]any) int
-		UpdateUsers        func(childComplexity int, input map[string]any) int
-		UpsertUsers        func(childComplexity int, input map[string]any) int
-	}
-
-	PageInfo struct {
-		EndCursor       func(childComplexity int) int
-		HasNextPage     func(childComplexity int) int
-		HasPreviousPage func(childComplexity int) int
-		StartCursor     func(childComplexity int) int
-	}
-
-	Query struct {
-		MutationOutcome  func(childComplexity int, operationID string) int
-		Node             func(childComplexity int, id string) int
-		Nodes            func(childComplexity int, ids []string) int
-		Team             func(childComplexity int, id string) int
-		Teams            func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		User             func(childComplexity int, id string) int
-		UserByEmail      func(childComplexity int, email string) int
-		UserByExternalID func(childComplexity int, externalID string) int
-		Users            func(childComplexity int, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) int
-	}
-
-	ReactivateUserPayload struct {
-		User func(childComplexity int) int
-	}
-
-	RemoveMembershipResult struct {
-		Error func(childComplexity int) int
-		ID    func(childComplexity int) int
-	}
-
-	RemoveMembershipsPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	RemoveTeamMembersPayload struct {
-		RemovedMembershipIDs func(childComplexity int) int
-		Team                 func(childComplexity int) int
-	}
-
-	SetMembershipRolesPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	SetTeamMemberRolePayload struct {
-		Membership func(childComplexity int) int
-	}
-
-	Subscription struct {
-		UserChanged func(childComplexity int, ids []string) int
-	}
-
-	Team struct {
-		Children    func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		CreatedAt   func(childComplexity int) int
-		Description func(childComplexity int) int
-		GlobalID    func(childComplexity int) int
-		Members     func(childComplexity int, membership *string, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		Name        func(childComplexity int) int
-		Parent      func(childComplexity int) int
-		UpdatedAt   func(childComplexity int) int
-		Version     func(childComplexity int) int
-	}
-
-	TeamConnection struct {
-		Edges          func(childComplexity int) int
-		Nodes          func(childComplexity int) int
-		PageInfo       func(childComplexity int) int
-		TotalCount     func(childComplexity int) int
-		TotalCountUpTo func(childComplexity int, limit int) int
-	}
-
-	TeamEdge struct {
-		Cursor func(childComplexity int) int
-		Node   func(childComplexity int) int
-	}
-
-	TeamMemberConnection struct {
-		Edges          func(childComplexity int) int
-		Nodes          func(childComplexity int) int
-		PageInfo       func(childComplexity int) int
-		TotalCount     func(childComplexity int) int
-		TotalCountUpTo func(childComplexity int, limit int) int
-	}
-
-	TeamMemberEdge struct {
-		Cursor             func(childComplexity int) int
-		GlobalMembershipID func(childComplexity int) int
-		JoinedAt           func(childComplexity int) int
-		MembershipVersion  func(childComplexity int) int
-		Node               func(childComplexity int) int
-		Role               func(childComplexity int) int
-		Team               func(childComplexity int) int
-	}
-
-	TeamResult struct {
-		Error  func(childComplexity int) int
-		Object func(childComplexity int) int
-	}
-
-	UpdateTeamPayload struct {
-		Team func(childComplexity int) int
-	}
-
-	UpdateUserPayload struct {
-		User func(childComplexity int) int
-	}
-
-	UpdateUsersPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	UpsertUserResult struct {
-		Created func(childComplexity int) int
-		Error   func(childComplexity int) int
-		Object  func(childComplexity int) int
-	}
-
-	UpsertUsersPayload struct {
-		Results func(childComplexity int) int
-	}
-
-	User struct {
-		AllReports      func(childComplexity int, first *int, after *string, last *int, before *string, maxDepth *int, filter map[string]any) int
-		CreatedAt       func(childComplexity int) int
-		Department      func(childComplexity int) int
-		Email           func(childComplexity int) int
-		ExternalID      func(childComplexity int) int
-		GlobalID        func(childComplexity int) int
-		Location        func(childComplexity int) int
-		ManagementChain func(childComplexity int) int
-		Manager         func(childComplexity int) int
-		Name            func(childComplexity int) int
-		Phone           func(childComplexity int) int
-		PhotoURL        func(childComplexity int) int
-		Reports         func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		Status          func(childComplexity int) int
-		Teams           func(childComplexity int, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) int
-		TimeZone        func(childComplexity int) int
-		Title           func(childComplexity int) int
-		UpdatedAt       func(childComplexity int) int
-		Version         func(childComplexity int) int
-	}
-
-	UserChange struct {
-		GlobalID func(childComplexity int) int
-		Kind     func(childComplexity int) int
-		User     func(childComplexity int) int
-	}
-
-	UserConnection struct {
-		Edges          func(childComplexity int) int
-		Nodes          func(childComplexity int) int
-		PageInfo       func(childComplexity int) int
-		TotalCount     func(childComplexity int) int
-		TotalCountUpTo func(childComplexity int, limit int) int
-	}
-
-	UserEdge struct {
-		Cursor func(childComplexity int) int
-		Node   func(childComplexity int) int
-	}
-
-	UserResult struct {
-		Error  func(childComplexity int) int
-		Object func(childComplexity int) int
-	}
-
-	UserTeamConnection struct {
-		Edges          func(childComplexity int) int
-		Nodes          func(childComplexity int) int
-		PageInfo       func(childComplexity int) int
-		TotalCount     func(childComplexity int) int
-		TotalCountUpTo func(childComplexity int, limit int) int
-	}
-
-	UserTeamEdge struct {
-		Cursor             func(childComplexity int) int
-		GlobalMembershipID func(childComplexity int) int
-		JoinedAt           func(childComplexity int) int
-		MembershipVersion  func(childComplexity int) int
-		Node               func(childComplexity int) int
-		Role               func(childComplexity int) int
-	}
 }
 
 // endregion ***************************** api!.gotpl *****************************
@@ -374,17 +104,17 @@ type QueryResolver interface {
 	User(ctx context.Context, id string) (*model.User, error)
 	UserByEmail(ctx context.Context, email string) (*model.User, error)
 	UserByExternalID(ctx context.Context, externalID string) (*model.User, error)
-	Users(ctx context.Context, first *int, after *string, last *int, before *string, query *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
+	Users(ctx context.Context, first *int, after *string, last *int, before *string, query *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserEdge, model.User], error)
 	Team(ctx context.Context, id string) (*model.Team, error)
-	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamEdge, model.Team], error)
+	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
 }
 type SubscriptionResolver interface {
 	UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error)
 }
 type TeamResolver interface {
 	Parent(ctx context.Context, obj *model.Team) (*model.Team, error)
-	Children(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamEdge, model.Team], error)
-	Members(ctx context.Context, obj *model.Team, membership *string, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
+	Children(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
+	Members(ctx context.Context, obj *model.Team, membership *string, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
 }
 type TeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team]) (int, error)
@@ -399,10 +129,10 @@ type TeamMemberEdgeResolver interface {
 }
 type UserResolver interface {
 	Manager(ctx context.Context, obj *model.User) (*model.User, error)
-	Reports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserEdge, model.User], error)
+	Reports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserEdge, model.User], error)
 	ManagementChain(ctx context.Context, obj *model.User) ([]*model.User, error)
-	AllReports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, maxDepth *int, filter map[string]any) (*keyset.Connection[model.AllReportsEdge, model.User], error)
-	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
+	AllReports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, maxDepth *int, filter scalar.Object) (*keyset.Connection[model.AllReportsEdge, model.User], error)
+	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
 }
 type UserChangeResolver interface {
 	User(ctx context.Context, obj *model.UserChange) (*model.User, error)
@@ -414,6 +144,98 @@ type UserConnectionResolver interface {
 type UserTeamConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (int, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team], limit int) (int, error)
+}
+
+type IDFilterResolver interface {
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+}
+type InTeamFilterResolver interface {
+	ID(ctx context.Context, obj scalar.Object, data string) error
+	Role(ctx context.Context, obj scalar.Object, data *model.Role) error
+}
+type NullableIDFilterResolver interface {
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+	IsNull(ctx context.Context, obj scalar.Object, data *bool) error
+}
+type NullableStringFilterResolver interface {
+	Eq(ctx context.Context, obj scalar.Object, data *string) error
+	Ne(ctx context.Context, obj scalar.Object, data *string) error
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+	Contains(ctx context.Context, obj scalar.Object, data *string) error
+	StartsWith(ctx context.Context, obj scalar.Object, data *string) error
+	EndsWith(ctx context.Context, obj scalar.Object, data *string) error
+	IsNull(ctx context.Context, obj scalar.Object, data *bool) error
+}
+type StringFilterResolver interface {
+	Eq(ctx context.Context, obj scalar.Object, data *string) error
+	Ne(ctx context.Context, obj scalar.Object, data *string) error
+	In(ctx context.Context, obj scalar.Object, data []string) error
+	NotIn(ctx context.Context, obj scalar.Object, data []string) error
+	Contains(ctx context.Context, obj scalar.Object, data *string) error
+	StartsWith(ctx context.Context, obj scalar.Object, data *string) error
+	EndsWith(ctx context.Context, obj scalar.Object, data *string) error
+}
+type TeamFilterResolver interface {
+	And(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Or(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Not(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	ID(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Name(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Description(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Parent(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	CreatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	UpdatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+}
+type TeamMemberOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
+}
+type TeamOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
+}
+type TimeFilterResolver interface {
+	Eq(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Gt(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Gte(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Lt(ctx context.Context, obj scalar.Object, data *time.Time) error
+	Lte(ctx context.Context, obj scalar.Object, data *time.Time) error
+}
+type UserFilterResolver interface {
+	And(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Or(ctx context.Context, obj scalar.Object, data []scalar.Object) error
+	Not(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	ID(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Name(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Email(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Title(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Department(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Phone(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Location(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	TimeZone(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	ExternalID(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Status(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	Manager(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	HasManager(ctx context.Context, obj scalar.Object, data *bool) error
+	ManagedBy(ctx context.Context, obj scalar.Object, data *string) error
+	InTeam(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	CreatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+	UpdatedAt(ctx context.Context, obj scalar.Object, data scalar.Object) error
+}
+type UserOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
+}
+type UserStatusFilterResolver interface {
+	In(ctx context.Context, obj scalar.Object, data []model.Status) error
+	NotIn(ctx context.Context, obj scalar.Object, data []model.Status) error
+}
+type UserTeamOrderResolver interface {
+	Field(ctx context.Context, obj scalar.Object, data string) error
+	Direction(ctx context.Context, obj scalar.Object, data *string) error
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -432,1160 +254,6 @@ func (e *executableSchema) Schema() *ast.Schema {
 func (e *executableSchema) Complexity(ctx context.Context, typeName, field string, childComplexity int, rawArgs map[string]any) (int, bool) {
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
-	switch typeName + "." + field {
-
-	case "AddMembershipsPayload.results":
-		if e.ComplexityRoot.AddMembershipsPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AddMembershipsPayload.Results(childComplexity), true
-
-	case "AddTeamMembersPayload.memberships":
-		if e.ComplexityRoot.AddTeamMembersPayload.Memberships == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AddTeamMembersPayload.Memberships(childComplexity), true
-	case "AddTeamMembersPayload.team":
-		if e.ComplexityRoot.AddTeamMembersPayload.Team == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AddTeamMembersPayload.Team(childComplexity), true
-
-	case "AllReportsConnection.edges":
-		if e.ComplexityRoot.AllReportsConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AllReportsConnection.Edges(childComplexity), true
-	case "AllReportsConnection.nodes":
-		if e.ComplexityRoot.AllReportsConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AllReportsConnection.Nodes(childComplexity), true
-	case "AllReportsConnection.pageInfo":
-		if e.ComplexityRoot.AllReportsConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AllReportsConnection.PageInfo(childComplexity), true
-	case "AllReportsConnection.totalCountUpTo":
-		if e.ComplexityRoot.AllReportsConnection.TotalCountUpTo == nil {
-			break
-		}
-
-		args, err := ec.field_AllReportsConnection_totalCountUpTo_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.AllReportsConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
-
-	case "AllReportsEdge.cursor":
-		if e.ComplexityRoot.AllReportsEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AllReportsEdge.Cursor(childComplexity), true
-	case "AllReportsEdge.depth":
-		if e.ComplexityRoot.AllReportsEdge.Depth == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AllReportsEdge.Depth(childComplexity), true
-	case "AllReportsEdge.node":
-		if e.ComplexityRoot.AllReportsEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AllReportsEdge.Node(childComplexity), true
-
-	case "CreateTeamPayload.team":
-		if e.ComplexityRoot.CreateTeamPayload.Team == nil {
-			break
-		}
-
-		return e.ComplexityRoot.CreateTeamPayload.Team(childComplexity), true
-
-	case "CreateTeamsPayload.results":
-		if e.ComplexityRoot.CreateTeamsPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.CreateTeamsPayload.Results(childComplexity), true
-
-	case "CreateUserPayload.user":
-		if e.ComplexityRoot.CreateUserPayload.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.CreateUserPayload.User(childComplexity), true
-
-	case "CreateUsersPayload.results":
-		if e.ComplexityRoot.CreateUsersPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.CreateUsersPayload.Results(childComplexity), true
-
-	case "DeactivateUserPayload.user":
-		if e.ComplexityRoot.DeactivateUserPayload.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DeactivateUserPayload.User(childComplexity), true
-
-	case "DeleteTeamPayload.deletedTeamId":
-		if e.ComplexityRoot.DeleteTeamPayload.DeletedTeamID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DeleteTeamPayload.DeletedTeamID(childComplexity), true
-
-	case "DeleteUserPayload.deletedUserId":
-		if e.ComplexityRoot.DeleteUserPayload.DeletedUserID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DeleteUserPayload.DeletedUserID(childComplexity), true
-
-	case "DeleteUserResult.error":
-		if e.ComplexityRoot.DeleteUserResult.Error == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DeleteUserResult.Error(childComplexity), true
-	case "DeleteUserResult.deletedUserId":
-		if e.ComplexityRoot.DeleteUserResult.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DeleteUserResult.ID(childComplexity), true
-
-	case "DeleteUsersPayload.results":
-		if e.ComplexityRoot.DeleteUsersPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DeleteUsersPayload.Results(childComplexity), true
-
-	case "EntryError.code":
-		if e.ComplexityRoot.EntryError.Code == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EntryError.Code(childComplexity), true
-	case "EntryError.currentVersion":
-		if e.ComplexityRoot.EntryError.CurrentVersion == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EntryError.CurrentVersion(childComplexity), true
-	case "EntryError.field":
-		if e.ComplexityRoot.EntryError.Field == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EntryError.Field(childComplexity), true
-	case "EntryError.message":
-		if e.ComplexityRoot.EntryError.Message == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EntryError.Message(childComplexity), true
-
-	case "Membership.joinedAt":
-		if e.ComplexityRoot.Membership.CreatedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Membership.CreatedAt(childComplexity), true
-	case "Membership.id":
-		if e.ComplexityRoot.Membership.GlobalID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Membership.GlobalID(childComplexity), true
-	case "Membership.role":
-		if e.ComplexityRoot.Membership.Role == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Membership.Role(childComplexity), true
-	case "Membership.team":
-		if e.ComplexityRoot.Membership.Team == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Membership.Team(childComplexity), true
-	case "Membership.user":
-		if e.ComplexityRoot.Membership.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Membership.User(childComplexity), true
-	case "Membership.version":
-		if e.ComplexityRoot.Membership.Version == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Membership.Version(childComplexity), true
-
-	case "MembershipResult.error":
-		if e.ComplexityRoot.MembershipResult.Error == nil {
-			break
-		}
-
-		return e.ComplexityRoot.MembershipResult.Error(childComplexity), true
-	case "MembershipResult.membership":
-		if e.ComplexityRoot.MembershipResult.Object == nil {
-			break
-		}
-
-		return e.ComplexityRoot.MembershipResult.Object(childComplexity), true
-
-	case "Mutation.addMemberships":
-		if e.ComplexityRoot.Mutation.AddMemberships == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_addMemberships_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.AddMemberships(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.addTeamMembers":
-		if e.ComplexityRoot.Mutation.AddTeamMembers == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_addTeamMembers_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.AddTeamMembers(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.createTeam":
-		if e.ComplexityRoot.Mutation.CreateTeam == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_createTeam_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.CreateTeam(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.createTeams":
-		if e.ComplexityRoot.Mutation.CreateTeams == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_createTeams_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.CreateTeams(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.createUser":
-		if e.ComplexityRoot.Mutation.CreateUser == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_createUser_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.CreateUser(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.createUsers":
-		if e.ComplexityRoot.Mutation.CreateUsers == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_createUsers_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.CreateUsers(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.deactivateUser":
-		if e.ComplexityRoot.Mutation.DeactivateUser == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_deactivateUser_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.DeactivateUser(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.deleteTeam":
-		if e.ComplexityRoot.Mutation.DeleteTeam == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_deleteTeam_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.DeleteTeam(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.deleteUser":
-		if e.ComplexityRoot.Mutation.DeleteUser == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_deleteUser_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.DeleteUser(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.deleteUsers":
-		if e.ComplexityRoot.Mutation.DeleteUsers == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_deleteUsers_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.DeleteUsers(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.reactivateUser":
-		if e.ComplexityRoot.Mutation.ReactivateUser == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_reactivateUser_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.ReactivateUser(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.removeMemberships":
-		if e.ComplexityRoot.Mutation.RemoveMemberships == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_removeMemberships_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.RemoveMemberships(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.removeTeamMembers":
-		if e.ComplexityRoot.Mutation.RemoveTeamMembers == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_removeTeamMembers_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.RemoveTeamMembers(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.setMembershipRoles":
-		if e.ComplexityRoot.Mutation.SetMembershipRoles == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_setMembershipRoles_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.SetMembershipRoles(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.setTeamMemberRole":
-		if e.ComplexityRoot.Mutation.SetTeamMemberRole == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_setTeamMemberRole_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.SetTeamMemberRole(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.updateTeam":
-		if e.ComplexityRoot.Mutation.UpdateTeam == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_updateTeam_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.UpdateTeam(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.updateUser":
-		if e.ComplexityRoot.Mutation.UpdateUser == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_updateUser_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.UpdateUser(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.updateUsers":
-		if e.ComplexityRoot.Mutation.UpdateUsers == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_updateUsers_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.UpdateUsers(childComplexity, args["input"].(map[string]any)), true
-	case "Mutation.upsertUsers":
-		if e.ComplexityRoot.Mutation.UpsertUsers == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_upsertUsers_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.UpsertUsers(childComplexity, args["input"].(map[string]any)), true
-
-	case "PageInfo.endCursor":
-		if e.ComplexityRoot.PageInfo.EndCursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.EndCursor(childComplexity), true
-	case "PageInfo.hasNextPage":
-		if e.ComplexityRoot.PageInfo.HasNextPage == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.HasNextPage(childComplexity), true
-	case "PageInfo.hasPreviousPage":
-		if e.ComplexityRoot.PageInfo.HasPreviousPage == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.HasPreviousPage(childComplexity), true
-	case "PageInfo.startCursor":
-		if e.ComplexityRoot.PageInfo.StartCursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
-
-	case "Query.mutationOutcome":
-		if e.ComplexityRoot.Query.MutationOutcome == nil {
-			break
-		}
-
-		args, err := ec.field_Query_mutationOutcome_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.MutationOutcome(childComplexity, args["operationId"].(string)), true
-	case "Query.node":
-		if e.ComplexityRoot.Query.Node == nil {
-			break
-		}
-
-		args, err := ec.field_Query_node_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
-	case "Query.nodes":
-		if e.ComplexityRoot.Query.Nodes == nil {
-			break
-		}
-
-		args, err := ec.field_Query_nodes_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
-	case "Query.team":
-		if e.ComplexityRoot.Query.Team == nil {
-			break
-		}
-
-		args, err := ec.field_Query_team_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Team(childComplexity, args["id"].(string)), true
-	case "Query.teams":
-		if e.ComplexityRoot.Query.Teams == nil {
-			break
-		}
-
-		args, err := ec.field_Query_teams_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Teams(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
-	case "Query.user":
-		if e.ComplexityRoot.Query.User == nil {
-			break
-		}
-
-		args, err := ec.field_Query_user_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.User(childComplexity, args["id"].(string)), true
-	case "Query.userByEmail":
-		if e.ComplexityRoot.Query.UserByEmail == nil {
-			break
-		}
-
-		args, err := ec.field_Query_userByEmail_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.UserByEmail(childComplexity, args["email"].(string)), true
-	case "Query.userByExternalId":
-		if e.ComplexityRoot.Query.UserByExternalID == nil {
-			break
-		}
-
-		args, err := ec.field_Query_userByExternalId_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.UserByExternalID(childComplexity, args["externalId"].(string)), true
-	case "Query.users":
-		if e.ComplexityRoot.Query.Users == nil {
-			break
-		}
-
-		args, err := ec.field_Query_users_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["query"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
-
-	case "ReactivateUserPayload.user":
-		if e.ComplexityRoot.ReactivateUserPayload.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ReactivateUserPayload.User(childComplexity), true
-
-	case "RemoveMembershipResult.error":
-		if e.ComplexityRoot.RemoveMembershipResult.Error == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RemoveMembershipResult.Error(childComplexity), true
-	case "RemoveMembershipResult.removedMembershipId":
-		if e.ComplexityRoot.RemoveMembershipResult.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RemoveMembershipResult.ID(childComplexity), true
-
-	case "RemoveMembershipsPayload.results":
-		if e.ComplexityRoot.RemoveMembershipsPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RemoveMembershipsPayload.Results(childComplexity), true
-
-	case "RemoveTeamMembersPayload.removedMembershipIds":
-		if e.ComplexityRoot.RemoveTeamMembersPayload.RemovedMembershipIDs == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RemoveTeamMembersPayload.RemovedMembershipIDs(childComplexity), true
-	case "RemoveTeamMembersPayload.team":
-		if e.ComplexityRoot.RemoveTeamMembersPayload.Team == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RemoveTeamMembersPayload.Team(childComplexity), true
-
-	case "SetMembershipRolesPayload.results":
-		if e.ComplexityRoot.SetMembershipRolesPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SetMembershipRolesPayload.Results(childComplexity), true
-
-	case "SetTeamMemberRolePayload.membership":
-		if e.ComplexityRoot.SetTeamMemberRolePayload.Membership == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SetTeamMemberRolePayload.Membership(childComplexity), true
-
-	case "Subscription.userChanged":
-		if e.ComplexityRoot.Subscription.UserChanged == nil {
-			break
-		}
-
-		args, err := ec.field_Subscription_userChanged_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Subscription.UserChanged(childComplexity, args["ids"].([]string)), true
-
-	case "Team.children":
-		if e.ComplexityRoot.Team.Children == nil {
-			break
-		}
-
-		args, err := ec.field_Team_children_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Team.Children(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
-	case "Team.createdAt":
-		if e.ComplexityRoot.Team.CreatedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Team.CreatedAt(childComplexity), true
-	case "Team.description":
-		if e.ComplexityRoot.Team.Description == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Team.Description(childComplexity), true
-	case "Team.id":
-		if e.ComplexityRoot.Team.GlobalID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Team.GlobalID(childComplexity), true
-	case "Team.members":
-		if e.ComplexityRoot.Team.Members == nil {
-			break
-		}
-
-		args, err := ec.field_Team_members_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Team.Members(childComplexity, args["membership"].(*string), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
-	case "Team.name":
-		if e.ComplexityRoot.Team.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Team.Name(childComplexity), true
-	case "Team.parent":
-		if e.ComplexityRoot.Team.Parent == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Team.Parent(childComplexity), true
-	case "Team.updatedAt":
-		if e.ComplexityRoot.Team.UpdatedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Team.UpdatedAt(childComplexity), true
-	case "Team.version":
-		if e.ComplexityRoot.Team.Version == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Team.Version(childComplexity), true
-
-	case "TeamConnection.edges":
-		if e.ComplexityRoot.TeamConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamConnection.Edges(childComplexity), true
-	case "TeamConnection.nodes":
-		if e.ComplexityRoot.TeamConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamConnection.Nodes(childComplexity), true
-	case "TeamConnection.pageInfo":
-		if e.ComplexityRoot.TeamConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamConnection.PageInfo(childComplexity), true
-	case "TeamConnection.totalCount":
-		if e.ComplexityRoot.TeamConnection.TotalCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamConnection.TotalCount(childComplexity), true
-	case "TeamConnection.totalCountUpTo":
-		if e.ComplexityRoot.TeamConnection.TotalCountUpTo == nil {
-			break
-		}
-
-		args, err := ec.field_TeamConnection_totalCountUpTo_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.TeamConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
-
-	case "TeamEdge.cursor":
-		if e.ComplexityRoot.TeamEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamEdge.Cursor(childComplexity), true
-	case "TeamEdge.node":
-		if e.ComplexityRoot.TeamEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamEdge.Node(childComplexity), true
-
-	case "TeamMemberConnection.edges":
-		if e.ComplexityRoot.TeamMemberConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberConnection.Edges(childComplexity), true
-	case "TeamMemberConnection.nodes":
-		if e.ComplexityRoot.TeamMemberConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberConnection.Nodes(childComplexity), true
-	case "TeamMemberConnection.pageInfo":
-		if e.ComplexityRoot.TeamMemberConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberConnection.PageInfo(childComplexity), true
-	case "TeamMemberConnection.totalCount":
-		if e.ComplexityRoot.TeamMemberConnection.TotalCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberConnection.TotalCount(childComplexity), true
-	case "TeamMemberConnection.totalCountUpTo":
-		if e.ComplexityRoot.TeamMemberConnection.TotalCountUpTo == nil {
-			break
-		}
-
-		args, err := ec.field_TeamMemberConnection_totalCountUpTo_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.TeamMemberConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
-
-	case "TeamMemberEdge.cursor":
-		if e.ComplexityRoot.TeamMemberEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberEdge.Cursor(childComplexity), true
-	case "TeamMemberEdge.membershipId":
-		if e.ComplexityRoot.TeamMemberEdge.GlobalMembershipID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberEdge.GlobalMembershipID(childComplexity), true
-	case "TeamMemberEdge.joinedAt":
-		if e.ComplexityRoot.TeamMemberEdge.JoinedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberEdge.JoinedAt(childComplexity), true
-	case "TeamMemberEdge.membershipVersion":
-		if e.ComplexityRoot.TeamMemberEdge.MembershipVersion == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberEdge.MembershipVersion(childComplexity), true
-	case "TeamMemberEdge.node":
-		if e.ComplexityRoot.TeamMemberEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberEdge.Node(childComplexity), true
-	case "TeamMemberEdge.role":
-		if e.ComplexityRoot.TeamMemberEdge.Role == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberEdge.Role(childComplexity), true
-	case "TeamMemberEdge.team":
-		if e.ComplexityRoot.TeamMemberEdge.Team == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamMemberEdge.Team(childComplexity), true
-
-	case "TeamResult.error":
-		if e.ComplexityRoot.TeamResult.Error == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamResult.Error(childComplexity), true
-	case "TeamResult.team":
-		if e.ComplexityRoot.TeamResult.Object == nil {
-			break
-		}
-
-		return e.ComplexityRoot.TeamResult.Object(childComplexity), true
-
-	case "UpdateTeamPayload.team":
-		if e.ComplexityRoot.UpdateTeamPayload.Team == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UpdateTeamPayload.Team(childComplexity), true
-
-	case "UpdateUserPayload.user":
-		if e.ComplexityRoot.UpdateUserPayload.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UpdateUserPayload.User(childComplexity), true
-
-	case "UpdateUsersPayload.results":
-		if e.ComplexityRoot.UpdateUsersPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UpdateUsersPayload.Results(childComplexity), true
-
-	case "UpsertUserResult.created":
-		if e.ComplexityRoot.UpsertUserResult.Created == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UpsertUserResult.Created(childComplexity), true
-	case "UpsertUserResult.error":
-		if e.ComplexityRoot.UpsertUserResult.Error == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UpsertUserResult.Error(childComplexity), true
-	case "UpsertUserResult.user":
-		if e.ComplexityRoot.UpsertUserResult.Object == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UpsertUserResult.Object(childComplexity), true
-
-	case "UpsertUsersPayload.results":
-		if e.ComplexityRoot.UpsertUsersPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UpsertUsersPayload.Results(childComplexity), true
-
-	case "User.allReports":
-		if e.ComplexityRoot.User.AllReports == nil {
-			break
-		}
-
-		args, err := ec.field_User_allReports_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.User.AllReports(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["maxDepth"].(*int), args["filter"].(map[string]any)), true
-	case "User.createdAt":
-		if e.ComplexityRoot.User.CreatedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.CreatedAt(childComplexity), true
-	case "User.department":
-		if e.ComplexityRoot.User.Department == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Department(childComplexity), true
-	case "User.email":
-		if e.ComplexityRoot.User.Email == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Email(childComplexity), true
-	case "User.externalId":
-		if e.ComplexityRoot.User.ExternalID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.ExternalID(childComplexity), true
-	case "User.id":
-		if e.ComplexityRoot.User.GlobalID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.GlobalID(childComplexity), true
-	case "User.location":
-		if e.ComplexityRoot.User.Location == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Location(childComplexity), true
-	case "User.managementChain":
-		if e.ComplexityRoot.User.ManagementChain == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.ManagementChain(childComplexity), true
-	case "User.manager":
-		if e.ComplexityRoot.User.Manager == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Manager(childComplexity), true
-	case "User.name":
-		if e.ComplexityRoot.User.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Name(childComplexity), true
-	case "User.phone":
-		if e.ComplexityRoot.User.Phone == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Phone(childComplexity), true
-	case "User.photoUrl":
-		if e.ComplexityRoot.User.PhotoURL == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.PhotoURL(childComplexity), true
-	case "User.reports":
-		if e.ComplexityRoot.User.Reports == nil {
-			break
-		}
-
-		args, err := ec.field_User_reports_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.User.Reports(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
-	case "User.status":
-		if e.ComplexityRoot.User.Status == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Status(childComplexity), true
-	case "User.teams":
-		if e.ComplexityRoot.User.Teams == nil {
-			break
-		}
-
-		args, err := ec.field_User_teams_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.User.Teams(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(map[string]any), args["filter"].(map[string]any)), true
-	case "User.timeZone":
-		if e.ComplexityRoot.User.TimeZone == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.TimeZone(childComplexity), true
-	case "User.title":
-		if e.ComplexityRoot.User.Title == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Title(childComplexity), true
-	case "User.updatedAt":
-		if e.ComplexityRoot.User.UpdatedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.UpdatedAt(childComplexity), true
-	case "User.version":
-		if e.ComplexityRoot.User.Version == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Version(childComplexity), true
-
-	case "UserChange.userId":
-		if e.ComplexityRoot.UserChange.GlobalID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserChange.GlobalID(childComplexity), true
-	case "UserChange.kind":
-		if e.ComplexityRoot.UserChange.Kind == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserChange.Kind(childComplexity), true
-	case "UserChange.user":
-		if e.ComplexityRoot.UserChange.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserChange.User(childComplexity), true
-
-	case "UserConnection.edges":
-		if e.ComplexityRoot.UserConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserConnection.Edges(childComplexity), true
-	case "UserConnection.nodes":
-		if e.ComplexityRoot.UserConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserConnection.Nodes(childComplexity), true
-	case "UserConnection.pageInfo":
-		if e.ComplexityRoot.UserConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserConnection.PageInfo(childComplexity), true
-	case "UserConnection.totalCount":
-		if e.ComplexityRoot.UserConnection.TotalCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserConnection.TotalCount(childComplexity), true
-	case "UserConnection.totalCountUpTo":
-		if e.ComplexityRoot.UserConnection.TotalCountUpTo == nil {
-			break
-		}
-
-		args, err := ec.field_UserConnection_totalCountUpTo_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.UserConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
-
-	case "UserEdge.cursor":
-		if e.ComplexityRoot.UserEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserEdge.Cursor(childComplexity), true
-	case "UserEdge.node":
-		if e.ComplexityRoot.UserEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserEdge.Node(childComplexity), true
-
-	case "UserResult.error":
-		if e.ComplexityRoot.UserResult.Error == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserResult.Error(childComplexity), true
-	case "UserResult.user":
-		if e.ComplexityRoot.UserResult.Object == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserResult.Object(childComplexity), true
-
-	case "UserTeamConnection.edges":
-		if e.ComplexityRoot.UserTeamConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamConnection.Edges(childComplexity), true
-	case "UserTeamConnection.nodes":
-		if e.ComplexityRoot.UserTeamConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamConnection.Nodes(childComplexity), true
-	case "UserTeamConnection.pageInfo":
-		if e.ComplexityRoot.UserTeamConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamConnection.PageInfo(childComplexity), true
-	case "UserTeamConnection.totalCount":
-		if e.ComplexityRoot.UserTeamConnection.TotalCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamConnection.TotalCount(childComplexity), true
-	case "UserTeamConnection.totalCountUpTo":
-		if e.ComplexityRoot.UserTeamConnection.TotalCountUpTo == nil {
-			break
-		}
-
-		args, err := ec.field_UserTeamConnection_totalCountUpTo_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.UserTeamConnection.TotalCountUpTo(childComplexity, args["limit"].(int)), true
-
-	case "UserTeamEdge.cursor":
-		if e.ComplexityRoot.UserTeamEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamEdge.Cursor(childComplexity), true
-	case "UserTeamEdge.membershipId":
-		if e.ComplexityRoot.UserTeamEdge.GlobalMembershipID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamEdge.GlobalMembershipID(childComplexity), true
-	case "UserTeamEdge.joinedAt":
-		if e.ComplexityRoot.UserTeamEdge.JoinedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamEdge.JoinedAt(childComplexity), true
-	case "UserTeamEdge.membershipVersion":
-		if e.ComplexityRoot.UserTeamEdge.MembershipVersion == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamEdge.MembershipVersion(childComplexity), true
-	case "UserTeamEdge.node":
-		if e.ComplexityRoot.UserTeamEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamEdge.Node(childComplexity), true
-	case "UserTeamEdge.role":
-		if e.ComplexityRoot.UserTeamEdge.Role == nil {
-			break
-		}
-
-		return e.ComplexityRoot.UserTeamEdge.Role(childComplexity), true
-
-	}
 	return 0, false
 }
 
@@ -1593,42 +261,29 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
-		ec.unmarshalInputAddMembershipInput,
-		ec.unmarshalInputAddMembershipsInput,
-		ec.unmarshalInputAddTeamMembersInput,
-		ec.unmarshalInputCreateTeamInput,
-		ec.unmarshalInputCreateTeamsInput,
-		ec.unmarshalInputCreateUserInput,
-		ec.unmarshalInputCreateUsersInput,
-		ec.unmarshalInputDeactivateUserInput,
-		ec.unmarshalInputDeleteTeamInput,
-		ec.unmarshalInputDeleteUserInput,
-		ec.unmarshalInputDeleteUsersInput,
-		ec.unmarshalInputIDFilter,
-		ec.unmarshalInputInTeamFilter,
-		ec.unmarshalInputNullableIDFilter,
-		ec.unmarshalInputNullableStringFilter,
-		ec.unmarshalInputReactivateUserInput,
-		ec.unmarshalInputRemoveMembershipInput,
-		ec.unmarshalInputRemoveMembershipsInput,
-		ec.unmarshalInputRemoveTeamMembersInput,
-		ec.unmarshalInputSetMembershipRoleInput,
-		ec.unmarshalInputSetMembershipRolesInput,
-		ec.unmarshalInputSetTeamMemberRoleInput,
-		ec.unmarshalInputStringFilter,
-		ec.unmarshalInputTeamFilter,
-		ec.unmarshalInputTeamMemberInput,
-		ec.unmarshalInputTeamMemberOrder,
-		ec.unmarshalInputTeamOrder,
-		ec.unmarshalInputTimeFilter,
-		ec.unmarshalInputUpdateTeamInput,
-		ec.unmarshalInputUpdateUserInput,
-		ec.unmarshalInputUpdateUsersInput,
-		ec.unmarshalInputUpsertUsersInput,
-		ec.unmarshalInputUserFilter,
-		ec.unmarshalInputUserOrder,
-		ec.unmarshalInputUserStatusFilter,
-		ec.unmarshalInputUserTeamOrder,
+		unmarshalInputAddMembershipInput,
+		unmarshalInputAddMembershipsInput,
+		unmarshalInputAddTeamMembersInput,
+		unmarshalInputCreateTeamInput,
+		unmarshalInputCreateTeamsInput,
+		unmarshalInputCreateUserInput,
+		unmarshalInputCreateUsersInput,
+		unmarshalInputDeactivateUserInput,
+		unmarshalInputDeleteTeamInput,
+		unmarshalInputDeleteUserInput,
+		unmarshalInputDeleteUsersInput,
+		unmarshalInputReactivateUserInput,
+		unmarshalInputRemoveMembershipInput,
+		unmarshalInputRemoveMembershipsInput,
+		unmarshalInputRemoveTeamMembersInput,
+		unmarshalInputSetMembershipRoleInput,
+		unmarshalInputSetMembershipRolesInput,
+		unmarshalInputSetTeamMemberRoleInput,
+		unmarshalInputTeamMemberInput,
+		unmarshalInputUpdateTeamInput,
+		unmarshalInputUpdateUserInput,
+		unmarshalInputUpdateUsersInput,
+		unmarshalInputUpsertUsersInput,
 	)
 	first := true
 
@@ -1640,7 +295,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			if first {
 				first = false
 				ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
-				data = ec._Query(ctx, opCtx.Operation.SelectionSet)
+				data = _Query(ctx, ec, opCtx.Operation.SelectionSet)
 			} else {
 				if atomic.LoadInt32(&ec.PendingDeferred) > 0 {
 					result := <-ec.DeferredResults
@@ -1670,7 +325,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			}
 			first = false
 			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
-			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
+			data := _Mutation(ctx, ec, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
 			data.MarshalGQL(&buf)
 
@@ -1679,7 +334,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			}
 		}
 	case ast.Subscription:
-		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+		next := _Subscription(ctx, ec, opCtx.Operation.SelectionSet)
 
 		var buf bytes.Buffer
 		return func(ctx context.Context) *graphql.Response {
@@ -3059,606 +1714,606 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
-func (ec *executionContext) childFields_AddMembershipsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_AddMembershipsPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_AddMembershipsPayload_results(ctx, field)
+		return fieldContext_AddMembershipsPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AddMembershipsPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_AddTeamMembersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_AddTeamMembersPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "team":
-		return ec.fieldContext_AddTeamMembersPayload_team(ctx, field)
+		return fieldContext_AddTeamMembersPayload_team(ctx, ec, field)
 	case "memberships":
-		return ec.fieldContext_AddTeamMembersPayload_memberships(ctx, field)
+		return fieldContext_AddTeamMembersPayload_memberships(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AddTeamMembersPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_AllReportsConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_AllReportsConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edges":
-		return ec.fieldContext_AllReportsConnection_edges(ctx, field)
+		return fieldContext_AllReportsConnection_edges(ctx, ec, field)
 	case "nodes":
-		return ec.fieldContext_AllReportsConnection_nodes(ctx, field)
+		return fieldContext_AllReportsConnection_nodes(ctx, ec, field)
 	case "pageInfo":
-		return ec.fieldContext_AllReportsConnection_pageInfo(ctx, field)
+		return fieldContext_AllReportsConnection_pageInfo(ctx, ec, field)
 	case "totalCountUpTo":
-		return ec.fieldContext_AllReportsConnection_totalCountUpTo(ctx, field)
+		return fieldContext_AllReportsConnection_totalCountUpTo(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AllReportsConnection", field.Name)
 }
 
-func (ec *executionContext) childFields_AllReportsEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_AllReportsEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "cursor":
-		return ec.fieldContext_AllReportsEdge_cursor(ctx, field)
+		return fieldContext_AllReportsEdge_cursor(ctx, ec, field)
 	case "node":
-		return ec.fieldContext_AllReportsEdge_node(ctx, field)
+		return fieldContext_AllReportsEdge_node(ctx, ec, field)
 	case "depth":
-		return ec.fieldContext_AllReportsEdge_depth(ctx, field)
+		return fieldContext_AllReportsEdge_depth(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AllReportsEdge", field.Name)
 }
 
-func (ec *executionContext) childFields_CreateTeamPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_CreateTeamPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "team":
-		return ec.fieldContext_CreateTeamPayload_team(ctx, field)
+		return fieldContext_CreateTeamPayload_team(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateTeamPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_CreateTeamsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_CreateTeamsPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_CreateTeamsPayload_results(ctx, field)
+		return fieldContext_CreateTeamsPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateTeamsPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_CreateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_CreateUserPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
-		return ec.fieldContext_CreateUserPayload_user(ctx, field)
+		return fieldContext_CreateUserPayload_user(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateUserPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_CreateUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_CreateUsersPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_CreateUsersPayload_results(ctx, field)
+		return fieldContext_CreateUsersPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateUsersPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_DeactivateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_DeactivateUserPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
-		return ec.fieldContext_DeactivateUserPayload_user(ctx, field)
+		return fieldContext_DeactivateUserPayload_user(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeactivateUserPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_DeleteTeamPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_DeleteTeamPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deletedTeamId":
-		return ec.fieldContext_DeleteTeamPayload_deletedTeamId(ctx, field)
+		return fieldContext_DeleteTeamPayload_deletedTeamId(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeleteTeamPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_DeleteUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_DeleteUserPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deletedUserId":
-		return ec.fieldContext_DeleteUserPayload_deletedUserId(ctx, field)
+		return fieldContext_DeleteUserPayload_deletedUserId(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeleteUserPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_DeleteUserResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_DeleteUserResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deletedUserId":
-		return ec.fieldContext_DeleteUserResult_deletedUserId(ctx, field)
+		return fieldContext_DeleteUserResult_deletedUserId(ctx, ec, field)
 	case "error":
-		return ec.fieldContext_DeleteUserResult_error(ctx, field)
+		return fieldContext_DeleteUserResult_error(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeleteUserResult", field.Name)
 }
 
-func (ec *executionContext) childFields_DeleteUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_DeleteUsersPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_DeleteUsersPayload_results(ctx, field)
+		return fieldContext_DeleteUsersPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeleteUsersPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_EntryError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_EntryError(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
-		return ec.fieldContext_EntryError_code(ctx, field)
+		return fieldContext_EntryError_code(ctx, ec, field)
 	case "field":
-		return ec.fieldContext_EntryError_field(ctx, field)
+		return fieldContext_EntryError_field(ctx, ec, field)
 	case "message":
-		return ec.fieldContext_EntryError_message(ctx, field)
+		return fieldContext_EntryError_message(ctx, ec, field)
 	case "currentVersion":
-		return ec.fieldContext_EntryError_currentVersion(ctx, field)
+		return fieldContext_EntryError_currentVersion(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EntryError", field.Name)
 }
 
-func (ec *executionContext) childFields_Membership(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_Membership(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
-		return ec.fieldContext_Membership_id(ctx, field)
+		return fieldContext_Membership_id(ctx, ec, field)
 	case "user":
-		return ec.fieldContext_Membership_user(ctx, field)
+		return fieldContext_Membership_user(ctx, ec, field)
 	case "team":
-		return ec.fieldContext_Membership_team(ctx, field)
+		return fieldContext_Membership_team(ctx, ec, field)
 	case "role":
-		return ec.fieldContext_Membership_role(ctx, field)
+		return fieldContext_Membership_role(ctx, ec, field)
 	case "joinedAt":
-		return ec.fieldContext_Membership_joinedAt(ctx, field)
+		return fieldContext_Membership_joinedAt(ctx, ec, field)
 	case "version":
-		return ec.fieldContext_Membership_version(ctx, field)
+		return fieldContext_Membership_version(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Membership", field.Name)
 }
 
-func (ec *executionContext) childFields_MembershipResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_MembershipResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "membership":
-		return ec.fieldContext_MembershipResult_membership(ctx, field)
+		return fieldContext_MembershipResult_membership(ctx, ec, field)
 	case "error":
-		return ec.fieldContext_MembershipResult_error(ctx, field)
+		return fieldContext_MembershipResult_error(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MembershipResult", field.Name)
 }
 
-func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_PageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
-		return ec.fieldContext_PageInfo_hasNextPage(ctx, field)
+		return fieldContext_PageInfo_hasNextPage(ctx, ec, field)
 	case "hasPreviousPage":
-		return ec.fieldContext_PageInfo_hasPreviousPage(ctx, field)
+		return fieldContext_PageInfo_hasPreviousPage(ctx, ec, field)
 	case "startCursor":
-		return ec.fieldContext_PageInfo_startCursor(ctx, field)
+		return fieldContext_PageInfo_startCursor(ctx, ec, field)
 	case "endCursor":
-		return ec.fieldContext_PageInfo_endCursor(ctx, field)
+		return fieldContext_PageInfo_endCursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
 }
 
-func (ec *executionContext) childFields_ReactivateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_ReactivateUserPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
-		return ec.fieldContext_ReactivateUserPayload_user(ctx, field)
+		return fieldContext_ReactivateUserPayload_user(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ReactivateUserPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_RemoveMembershipResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_RemoveMembershipResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "removedMembershipId":
-		return ec.fieldContext_RemoveMembershipResult_removedMembershipId(ctx, field)
+		return fieldContext_RemoveMembershipResult_removedMembershipId(ctx, ec, field)
 	case "error":
-		return ec.fieldContext_RemoveMembershipResult_error(ctx, field)
+		return fieldContext_RemoveMembershipResult_error(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RemoveMembershipResult", field.Name)
 }
 
-func (ec *executionContext) childFields_RemoveMembershipsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_RemoveMembershipsPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_RemoveMembershipsPayload_results(ctx, field)
+		return fieldContext_RemoveMembershipsPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RemoveMembershipsPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_RemoveTeamMembersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_RemoveTeamMembersPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "team":
-		return ec.fieldContext_RemoveTeamMembersPayload_team(ctx, field)
+		return fieldContext_RemoveTeamMembersPayload_team(ctx, ec, field)
 	case "removedMembershipIds":
-		return ec.fieldContext_RemoveTeamMembersPayload_removedMembershipIds(ctx, field)
+		return fieldContext_RemoveTeamMembersPayload_removedMembershipIds(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RemoveTeamMembersPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_SetMembershipRolesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_SetMembershipRolesPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_SetMembershipRolesPayload_results(ctx, field)
+		return fieldContext_SetMembershipRolesPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SetMembershipRolesPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_SetTeamMemberRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_SetTeamMemberRolePayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "membership":
-		return ec.fieldContext_SetTeamMemberRolePayload_membership(ctx, field)
+		return fieldContext_SetTeamMemberRolePayload_membership(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SetTeamMemberRolePayload", field.Name)
 }
 
-func (ec *executionContext) childFields_Team(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_Team(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
-		return ec.fieldContext_Team_id(ctx, field)
+		return fieldContext_Team_id(ctx, ec, field)
 	case "name":
-		return ec.fieldContext_Team_name(ctx, field)
+		return fieldContext_Team_name(ctx, ec, field)
 	case "description":
-		return ec.fieldContext_Team_description(ctx, field)
+		return fieldContext_Team_description(ctx, ec, field)
 	case "version":
-		return ec.fieldContext_Team_version(ctx, field)
+		return fieldContext_Team_version(ctx, ec, field)
 	case "parent":
-		return ec.fieldContext_Team_parent(ctx, field)
+		return fieldContext_Team_parent(ctx, ec, field)
 	case "children":
-		return ec.fieldContext_Team_children(ctx, field)
+		return fieldContext_Team_children(ctx, ec, field)
 	case "members":
-		return ec.fieldContext_Team_members(ctx, field)
+		return fieldContext_Team_members(ctx, ec, field)
 	case "createdAt":
-		return ec.fieldContext_Team_createdAt(ctx, field)
+		return fieldContext_Team_createdAt(ctx, ec, field)
 	case "updatedAt":
-		return ec.fieldContext_Team_updatedAt(ctx, field)
+		return fieldContext_Team_updatedAt(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Team", field.Name)
 }
 
-func (ec *executionContext) childFields_TeamConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_TeamConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edges":
-		return ec.fieldContext_TeamConnection_edges(ctx, field)
+		return fieldContext_TeamConnection_edges(ctx, ec, field)
 	case "nodes":
-		return ec.fieldContext_TeamConnection_nodes(ctx, field)
+		return fieldContext_TeamConnection_nodes(ctx, ec, field)
 	case "pageInfo":
-		return ec.fieldContext_TeamConnection_pageInfo(ctx, field)
+		return fieldContext_TeamConnection_pageInfo(ctx, ec, field)
 	case "totalCount":
-		return ec.fieldContext_TeamConnection_totalCount(ctx, field)
+		return fieldContext_TeamConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
-		return ec.fieldContext_TeamConnection_totalCountUpTo(ctx, field)
+		return fieldContext_TeamConnection_totalCountUpTo(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamConnection", field.Name)
 }
 
-func (ec *executionContext) childFields_TeamEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_TeamEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "cursor":
-		return ec.fieldContext_TeamEdge_cursor(ctx, field)
+		return fieldContext_TeamEdge_cursor(ctx, ec, field)
 	case "node":
-		return ec.fieldContext_TeamEdge_node(ctx, field)
+		return fieldContext_TeamEdge_node(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamEdge", field.Name)
 }
 
-func (ec *executionContext) childFields_TeamMemberConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_TeamMemberConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edges":
-		return ec.fieldContext_TeamMemberConnection_edges(ctx, field)
+		return fieldContext_TeamMemberConnection_edges(ctx, ec, field)
 	case "nodes":
-		return ec.fieldContext_TeamMemberConnection_nodes(ctx, field)
+		return fieldContext_TeamMemberConnection_nodes(ctx, ec, field)
 	case "pageInfo":
-		return ec.fieldContext_TeamMemberConnection_pageInfo(ctx, field)
+		return fieldContext_TeamMemberConnection_pageInfo(ctx, ec, field)
 	case "totalCount":
-		return ec.fieldContext_TeamMemberConnection_totalCount(ctx, field)
+		return fieldContext_TeamMemberConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
-		return ec.fieldContext_TeamMemberConnection_totalCountUpTo(ctx, field)
+		return fieldContext_TeamMemberConnection_totalCountUpTo(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamMemberConnection", field.Name)
 }
 
-func (ec *executionContext) childFields_TeamMemberEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_TeamMemberEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "cursor":
-		return ec.fieldContext_TeamMemberEdge_cursor(ctx, field)
+		return fieldContext_TeamMemberEdge_cursor(ctx, ec, field)
 	case "node":
-		return ec.fieldContext_TeamMemberEdge_node(ctx, field)
+		return fieldContext_TeamMemberEdge_node(ctx, ec, field)
 	case "team":
-		return ec.fieldContext_TeamMemberEdge_team(ctx, field)
+		return fieldContext_TeamMemberEdge_team(ctx, ec, field)
 	case "role":
-		return ec.fieldContext_TeamMemberEdge_role(ctx, field)
+		return fieldContext_TeamMemberEdge_role(ctx, ec, field)
 	case "joinedAt":
-		return ec.fieldContext_TeamMemberEdge_joinedAt(ctx, field)
+		return fieldContext_TeamMemberEdge_joinedAt(ctx, ec, field)
 	case "membershipId":
-		return ec.fieldContext_TeamMemberEdge_membershipId(ctx, field)
+		return fieldContext_TeamMemberEdge_membershipId(ctx, ec, field)
 	case "membershipVersion":
-		return ec.fieldContext_TeamMemberEdge_membershipVersion(ctx, field)
+		return fieldContext_TeamMemberEdge_membershipVersion(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamMemberEdge", field.Name)
 }
 
-func (ec *executionContext) childFields_TeamResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_TeamResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "team":
-		return ec.fieldContext_TeamResult_team(ctx, field)
+		return fieldContext_TeamResult_team(ctx, ec, field)
 	case "error":
-		return ec.fieldContext_TeamResult_error(ctx, field)
+		return fieldContext_TeamResult_error(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TeamResult", field.Name)
 }
 
-func (ec *executionContext) childFields_UpdateTeamPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UpdateTeamPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "team":
-		return ec.fieldContext_UpdateTeamPayload_team(ctx, field)
+		return fieldContext_UpdateTeamPayload_team(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpdateTeamPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_UpdateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UpdateUserPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
-		return ec.fieldContext_UpdateUserPayload_user(ctx, field)
+		return fieldContext_UpdateUserPayload_user(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpdateUserPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_UpdateUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UpdateUsersPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_UpdateUsersPayload_results(ctx, field)
+		return fieldContext_UpdateUsersPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpdateUsersPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_UpsertUserResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UpsertUserResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
-		return ec.fieldContext_UpsertUserResult_user(ctx, field)
+		return fieldContext_UpsertUserResult_user(ctx, ec, field)
 	case "created":
-		return ec.fieldContext_UpsertUserResult_created(ctx, field)
+		return fieldContext_UpsertUserResult_created(ctx, ec, field)
 	case "error":
-		return ec.fieldContext_UpsertUserResult_error(ctx, field)
+		return fieldContext_UpsertUserResult_error(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpsertUserResult", field.Name)
 }
 
-func (ec *executionContext) childFields_UpsertUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UpsertUsersPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
-		return ec.fieldContext_UpsertUsersPayload_results(ctx, field)
+		return fieldContext_UpsertUsersPayload_results(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpsertUsersPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_User(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
-		return ec.fieldContext_User_id(ctx, field)
+		return fieldContext_User_id(ctx, ec, field)
 	case "name":
-		return ec.fieldContext_User_name(ctx, field)
+		return fieldContext_User_name(ctx, ec, field)
 	case "email":
-		return ec.fieldContext_User_email(ctx, field)
+		return fieldContext_User_email(ctx, ec, field)
 	case "title":
-		return ec.fieldContext_User_title(ctx, field)
+		return fieldContext_User_title(ctx, ec, field)
 	case "department":
-		return ec.fieldContext_User_department(ctx, field)
+		return fieldContext_User_department(ctx, ec, field)
 	case "phone":
-		return ec.fieldContext_User_phone(ctx, field)
+		return fieldContext_User_phone(ctx, ec, field)
 	case "location":
-		return ec.fieldContext_User_location(ctx, field)
+		return fieldContext_User_location(ctx, ec, field)
 	case "timeZone":
-		return ec.fieldContext_User_timeZone(ctx, field)
+		return fieldContext_User_timeZone(ctx, ec, field)
 	case "photoUrl":
-		return ec.fieldContext_User_photoUrl(ctx, field)
+		return fieldContext_User_photoUrl(ctx, ec, field)
 	case "externalId":
-		return ec.fieldContext_User_externalId(ctx, field)
+		return fieldContext_User_externalId(ctx, ec, field)
 	case "status":
-		return ec.fieldContext_User_status(ctx, field)
+		return fieldContext_User_status(ctx, ec, field)
 	case "version":
-		return ec.fieldContext_User_version(ctx, field)
+		return fieldContext_User_version(ctx, ec, field)
 	case "manager":
-		return ec.fieldContext_User_manager(ctx, field)
+		return fieldContext_User_manager(ctx, ec, field)
 	case "reports":
-		return ec.fieldContext_User_reports(ctx, field)
+		return fieldContext_User_reports(ctx, ec, field)
 	case "managementChain":
-		return ec.fieldContext_User_managementChain(ctx, field)
+		return fieldContext_User_managementChain(ctx, ec, field)
 	case "allReports":
-		return ec.fieldContext_User_allReports(ctx, field)
+		return fieldContext_User_allReports(ctx, ec, field)
 	case "teams":
-		return ec.fieldContext_User_teams(ctx, field)
+		return fieldContext_User_teams(ctx, ec, field)
 	case "createdAt":
-		return ec.fieldContext_User_createdAt(ctx, field)
+		return fieldContext_User_createdAt(ctx, ec, field)
 	case "updatedAt":
-		return ec.fieldContext_User_updatedAt(ctx, field)
+		return fieldContext_User_updatedAt(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }
 
-func (ec *executionContext) childFields_UserChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UserChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "kind":
-		return ec.fieldContext_UserChange_kind(ctx, field)
+		return fieldContext_UserChange_kind(ctx, ec, field)
 	case "userId":
-		return ec.fieldContext_UserChange_userId(ctx, field)
+		return fieldContext_UserChange_userId(ctx, ec, field)
 	case "user":
-		return ec.fieldContext_UserChange_user(ctx, field)
+		return fieldContext_UserChange_user(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserChange", field.Name)
 }
 
-func (ec *executionContext) childFields_UserConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UserConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edges":
-		return ec.fieldContext_UserConnection_edges(ctx, field)
+		return fieldContext_UserConnection_edges(ctx, ec, field)
 	case "nodes":
-		return ec.fieldContext_UserConnection_nodes(ctx, field)
+		return fieldContext_UserConnection_nodes(ctx, ec, field)
 	case "pageInfo":
-		return ec.fieldContext_UserConnection_pageInfo(ctx, field)
+		return fieldContext_UserConnection_pageInfo(ctx, ec, field)
 	case "totalCount":
-		return ec.fieldContext_UserConnection_totalCount(ctx, field)
+		return fieldContext_UserConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
-		return ec.fieldContext_UserConnection_totalCountUpTo(ctx, field)
+		return fieldContext_UserConnection_totalCountUpTo(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserConnection", field.Name)
 }
 
-func (ec *executionContext) childFields_UserEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UserEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "cursor":
-		return ec.fieldContext_UserEdge_cursor(ctx, field)
+		return fieldContext_UserEdge_cursor(ctx, ec, field)
 	case "node":
-		return ec.fieldContext_UserEdge_node(ctx, field)
+		return fieldContext_UserEdge_node(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserEdge", field.Name)
 }
 
-func (ec *executionContext) childFields_UserResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UserResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
-		return ec.fieldContext_UserResult_user(ctx, field)
+		return fieldContext_UserResult_user(ctx, ec, field)
 	case "error":
-		return ec.fieldContext_UserResult_error(ctx, field)
+		return fieldContext_UserResult_error(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserResult", field.Name)
 }
 
-func (ec *executionContext) childFields_UserTeamConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UserTeamConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edges":
-		return ec.fieldContext_UserTeamConnection_edges(ctx, field)
+		return fieldContext_UserTeamConnection_edges(ctx, ec, field)
 	case "nodes":
-		return ec.fieldContext_UserTeamConnection_nodes(ctx, field)
+		return fieldContext_UserTeamConnection_nodes(ctx, ec, field)
 	case "pageInfo":
-		return ec.fieldContext_UserTeamConnection_pageInfo(ctx, field)
+		return fieldContext_UserTeamConnection_pageInfo(ctx, ec, field)
 	case "totalCount":
-		return ec.fieldContext_UserTeamConnection_totalCount(ctx, field)
+		return fieldContext_UserTeamConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
-		return ec.fieldContext_UserTeamConnection_totalCountUpTo(ctx, field)
+		return fieldContext_UserTeamConnection_totalCountUpTo(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserTeamConnection", field.Name)
 }
 
-func (ec *executionContext) childFields_UserTeamEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields_UserTeamEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "cursor":
-		return ec.fieldContext_UserTeamEdge_cursor(ctx, field)
+		return fieldContext_UserTeamEdge_cursor(ctx, ec, field)
 	case "node":
-		return ec.fieldContext_UserTeamEdge_node(ctx, field)
+		return fieldContext_UserTeamEdge_node(ctx, ec, field)
 	case "role":
-		return ec.fieldContext_UserTeamEdge_role(ctx, field)
+		return fieldContext_UserTeamEdge_role(ctx, ec, field)
 	case "joinedAt":
-		return ec.fieldContext_UserTeamEdge_joinedAt(ctx, field)
+		return fieldContext_UserTeamEdge_joinedAt(ctx, ec, field)
 	case "membershipId":
-		return ec.fieldContext_UserTeamEdge_membershipId(ctx, field)
+		return fieldContext_UserTeamEdge_membershipId(ctx, ec, field)
 	case "membershipVersion":
-		return ec.fieldContext_UserTeamEdge_membershipVersion(ctx, field)
+		return fieldContext_UserTeamEdge_membershipVersion(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserTeamEdge", field.Name)
 }
 
-func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields___Directive(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
-		return ec.fieldContext___Directive_name(ctx, field)
+		return fieldContext___Directive_name(ctx, ec, field)
 	case "description":
-		return ec.fieldContext___Directive_description(ctx, field)
+		return fieldContext___Directive_description(ctx, ec, field)
 	case "isRepeatable":
-		return ec.fieldContext___Directive_isRepeatable(ctx, field)
+		return fieldContext___Directive_isRepeatable(ctx, ec, field)
 	case "locations":
-		return ec.fieldContext___Directive_locations(ctx, field)
+		return fieldContext___Directive_locations(ctx, ec, field)
 	case "args":
-		return ec.fieldContext___Directive_args(ctx, field)
+		return fieldContext___Directive_args(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type __Directive", field.Name)
 }
 
-func (ec *executionContext) childFields___EnumValue(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields___EnumValue(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
-		return ec.fieldContext___EnumValue_name(ctx, field)
+		return fieldContext___EnumValue_name(ctx, ec, field)
 	case "description":
-		return ec.fieldContext___EnumValue_description(ctx, field)
+		return fieldContext___EnumValue_description(ctx, ec, field)
 	case "isDeprecated":
-		return ec.fieldContext___EnumValue_isDeprecated(ctx, field)
+		return fieldContext___EnumValue_isDeprecated(ctx, ec, field)
 	case "deprecationReason":
-		return ec.fieldContext___EnumValue_deprecationReason(ctx, field)
+		return fieldContext___EnumValue_deprecationReason(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type __EnumValue", field.Name)
 }
 
-func (ec *executionContext) childFields___Field(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields___Field(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
-		return ec.fieldContext___Field_name(ctx, field)
+		return fieldContext___Field_name(ctx, ec, field)
 	case "description":
-		return ec.fieldContext___Field_description(ctx, field)
+		return fieldContext___Field_description(ctx, ec, field)
 	case "args":
-		return ec.fieldContext___Field_args(ctx, field)
+		return fieldContext___Field_args(ctx, ec, field)
 	case "type":
-		return ec.fieldContext___Field_type(ctx, field)
+		return fieldContext___Field_type(ctx, ec, field)
 	case "isDeprecated":
-		return ec.fieldContext___Field_isDeprecated(ctx, field)
+		return fieldContext___Field_isDeprecated(ctx, ec, field)
 	case "deprecationReason":
-		return ec.fieldContext___Field_deprecationReason(ctx, field)
+		return fieldContext___Field_deprecationReason(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type __Field", field.Name)
 }
 
-func (ec *executionContext) childFields___InputValue(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields___InputValue(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
-		return ec.fieldContext___InputValue_name(ctx, field)
+		return fieldContext___InputValue_name(ctx, ec, field)
 	case "description":
-		return ec.fieldContext___InputValue_description(ctx, field)
+		return fieldContext___InputValue_description(ctx, ec, field)
 	case "type":
-		return ec.fieldContext___InputValue_type(ctx, field)
+		return fieldContext___InputValue_type(ctx, ec, field)
 	case "defaultValue":
-		return ec.fieldContext___InputValue_defaultValue(ctx, field)
+		return fieldContext___InputValue_defaultValue(ctx, ec, field)
 	case "isDeprecated":
-		return ec.fieldContext___InputValue_isDeprecated(ctx, field)
+		return fieldContext___InputValue_isDeprecated(ctx, ec, field)
 	case "deprecationReason":
-		return ec.fieldContext___InputValue_deprecationReason(ctx, field)
+		return fieldContext___InputValue_deprecationReason(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type __InputValue", field.Name)
 }
 
-func (ec *executionContext) childFields___Schema(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields___Schema(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "description":
-		return ec.fieldContext___Schema_description(ctx, field)
+		return fieldContext___Schema_description(ctx, ec, field)
 	case "types":
-		return ec.fieldContext___Schema_types(ctx, field)
+		return fieldContext___Schema_types(ctx, ec, field)
 	case "queryType":
-		return ec.fieldContext___Schema_queryType(ctx, field)
+		return fieldContext___Schema_queryType(ctx, ec, field)
 	case "mutationType":
-		return ec.fieldContext___Schema_mutationType(ctx, field)
+		return fieldContext___Schema_mutationType(ctx, ec, field)
 	case "subscriptionType":
-		return ec.fieldContext___Schema_subscriptionType(ctx, field)
+		return fieldContext___Schema_subscriptionType(ctx, ec, field)
 	case "directives":
-		return ec.fieldContext___Schema_directives(ctx, field)
+		return fieldContext___Schema_directives(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type __Schema", field.Name)
 }
 
-func (ec *executionContext) childFields___Type(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+func childFields___Type(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "kind":
-		return ec.fieldContext___Type_kind(ctx, field)
+		return fieldContext___Type_kind(ctx, ec, field)
 	case "name":
-		return ec.fieldContext___Type_name(ctx, field)
+		return fieldContext___Type_name(ctx, ec, field)
 	case "description":
-		return ec.fieldContext___Type_description(ctx, field)
+		return fieldContext___Type_description(ctx, ec, field)
 	case "specifiedByURL":
-		return ec.fieldContext___Type_specifiedByURL(ctx, field)
+		return fieldContext___Type_specifiedByURL(ctx, ec, field)
 	case "fields":
-		return ec.fieldContext___Type_fields(ctx, field)
+		return fieldContext___Type_fields(ctx, ec, field)
 	case "interfaces":
-		return ec.fieldContext___Type_interfaces(ctx, field)
+		return fieldContext___Type_interfaces(ctx, ec, field)
 	case "possibleTypes":
-		return ec.fieldContext___Type_possibleTypes(ctx, field)
+		return fieldContext___Type_possibleTypes(ctx, ec, field)
 	case "enumValues":
-		return ec.fieldContext___Type_enumValues(ctx, field)
+		return fieldContext___Type_enumValues(ctx, ec, field)
 	case "inputFields":
-		return ec.fieldContext___Type_inputFields(ctx, field)
+		return fieldContext___Type_inputFields(ctx, ec, field)
 	case "ofType":
-		return ec.fieldContext___Type_ofType(ctx, field)
+		return fieldContext___Type_ofType(ctx, ec, field)
 	case "isOneOf":
-		return ec.fieldContext___Type_isOneOf(ctx, field)
+		return fieldContext___Type_isOneOf(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type __Type", field.Name)
 }
@@ -3667,12 +2322,12 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 
 // region    ***************************** args.gotpl *****************************
 
-func (ec *executionContext) field_AllReportsConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_AllReportsConnection_totalCountUpTo_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
 		func(ctx context.Context, v any) (int, error) {
-			return ec.unmarshalNInt2int(ctx, v)
+			return unmarshalNInt2int(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3681,12 +2336,12 @@ func (ec *executionContext) field_AllReportsConnection_totalCountUpTo_args(ctx c
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_addMemberships_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_addMemberships_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNAddMembershipsInput2map(ctx, v)
+			return unmarshalNAddMembershipsInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3695,12 +2350,12 @@ func (ec *executionContext) field_Mutation_addMemberships_args(ctx context.Conte
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_addTeamMembers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_addTeamMembers_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNAddTeamMembersInput2map(ctx, v)
+			return unmarshalNAddTeamMembersInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3709,12 +2364,12 @@ func (ec *executionContext) field_Mutation_addTeamMembers_args(ctx context.Conte
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_createTeam_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_createTeam_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNCreateTeamInput2map(ctx, v)
+			return unmarshalNCreateTeamInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3723,12 +2378,12 @@ func (ec *executionContext) field_Mutation_createTeam_args(ctx context.Context, 
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_createTeams_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_createTeams_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNCreateTeamsInput2map(ctx, v)
+			return unmarshalNCreateTeamsInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3737,12 +2392,12 @@ func (ec *executionContext) field_Mutation_createTeams_args(ctx context.Context,
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_createUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_createUser_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNCreateUserInput2map(ctx, v)
+			return unmarshalNCreateUserInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3751,12 +2406,12 @@ func (ec *executionContext) field_Mutation_createUser_args(ctx context.Context, 
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_createUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_createUsers_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNCreateUsersInput2map(ctx, v)
+			return unmarshalNCreateUsersInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3765,12 +2420,12 @@ func (ec *executionContext) field_Mutation_createUsers_args(ctx context.Context,
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_deactivateUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_deactivateUser_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNDeactivateUserInput2map(ctx, v)
+			return unmarshalNDeactivateUserInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3779,12 +2434,12 @@ func (ec *executionContext) field_Mutation_deactivateUser_args(ctx context.Conte
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_deleteTeam_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_deleteTeam_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNDeleteTeamInput2map(ctx, v)
+			return unmarshalNDeleteTeamInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3793,12 +2448,12 @@ func (ec *executionContext) field_Mutation_deleteTeam_args(ctx context.Context, 
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_deleteUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_deleteUser_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNDeleteUserInput2map(ctx, v)
+			return unmarshalNDeleteUserInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3807,12 +2462,12 @@ func (ec *executionContext) field_Mutation_deleteUser_args(ctx context.Context, 
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_deleteUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_deleteUsers_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNDeleteUsersInput2map(ctx, v)
+			return unmarshalNDeleteUsersInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3821,12 +2476,12 @@ func (ec *executionContext) field_Mutation_deleteUsers_args(ctx context.Context,
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_reactivateUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_reactivateUser_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNReactivateUserInput2map(ctx, v)
+			return unmarshalNReactivateUserInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3835,12 +2490,12 @@ func (ec *executionContext) field_Mutation_reactivateUser_args(ctx context.Conte
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_removeMemberships_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_removeMemberships_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNRemoveMembershipsInput2map(ctx, v)
+			return unmarshalNRemoveMembershipsInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3849,12 +2504,12 @@ func (ec *executionContext) field_Mutation_removeMemberships_args(ctx context.Co
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_removeTeamMembers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_removeTeamMembers_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNRemoveTeamMembersInput2map(ctx, v)
+			return unmarshalNRemoveTeamMembersInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3863,12 +2518,12 @@ func (ec *executionContext) field_Mutation_removeTeamMembers_args(ctx context.Co
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_setMembershipRoles_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_setMembershipRoles_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNSetMembershipRolesInput2map(ctx, v)
+			return unmarshalNSetMembershipRolesInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3877,12 +2532,12 @@ func (ec *executionContext) field_Mutation_setMembershipRoles_args(ctx context.C
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_setTeamMemberRole_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_setTeamMemberRole_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNSetTeamMemberRoleInput2map(ctx, v)
+			return unmarshalNSetTeamMemberRoleInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3891,12 +2546,12 @@ func (ec *executionContext) field_Mutation_setTeamMemberRole_args(ctx context.Co
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_updateTeam_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_updateTeam_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNUpdateTeamInput2map(ctx, v)
+			return unmarshalNUpdateTeamInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3905,12 +2560,12 @@ func (ec *executionContext) field_Mutation_updateTeam_args(ctx context.Context, 
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_updateUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_updateUser_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNUpdateUserInput2map(ctx, v)
+			return unmarshalNUpdateUserInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3919,12 +2574,12 @@ func (ec *executionContext) field_Mutation_updateUser_args(ctx context.Context, 
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_updateUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_updateUsers_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNUpdateUsersInput2map(ctx, v)
+			return unmarshalNUpdateUsersInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3933,12 +2588,12 @@ func (ec *executionContext) field_Mutation_updateUsers_args(ctx context.Context,
 	return args, nil
 }
 
-func (ec *executionContext) field_Mutation_upsertUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Mutation_upsertUsers_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalNUpsertUsersInput2map(ctx, v)
+			return unmarshalNUpsertUsersInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3947,12 +2602,12 @@ func (ec *executionContext) field_Mutation_upsertUsers_args(ctx context.Context,
 	return args, nil
 }
 
-func (ec *executionContext) field_Query___type_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query___type_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "name",
 		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNString2string(ctx, v)
+			return unmarshalNString2string(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3961,12 +2616,12 @@ func (ec *executionContext) field_Query___type_args(ctx context.Context, rawArgs
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_mutationOutcome_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_mutationOutcome_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "operationId",
 		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+			return unmarshalNID2string(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3975,12 +2630,12 @@ func (ec *executionContext) field_Query_mutationOutcome_args(ctx context.Context
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_node_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_node_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
 		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+			return unmarshalNID2string(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3989,12 +2644,12 @@ func (ec *executionContext) field_Query_node_args(ctx context.Context, rawArgs m
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_nodes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_nodes_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
 		func(ctx context.Context, v any) ([]string, error) {
-			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+			return unmarshalNID2ᚕstringᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4003,12 +2658,12 @@ func (ec *executionContext) field_Query_nodes_args(ctx context.Context, rawArgs 
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_team_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_team_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
 		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+			return unmarshalNID2string(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4017,12 +2672,12 @@ func (ec *executionContext) field_Query_team_args(ctx context.Context, rawArgs m
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_teams_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_teams_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4030,7 +2685,7 @@ func (ec *executionContext) field_Query_teams_args(ctx context.Context, rawArgs 
 	args["first"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4038,7 +2693,7 @@ func (ec *executionContext) field_Query_teams_args(ctx context.Context, rawArgs 
 	args["after"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4046,23 +2701,23 @@ func (ec *executionContext) field_Query_teams_args(ctx context.Context, rawArgs 
 	args["last"] = arg2
 	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamOrder2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamFilter2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4071,12 +2726,12 @@ func (ec *executionContext) field_Query_teams_args(ctx context.Context, rawArgs 
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_userByEmail_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_userByEmail_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "email",
 		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNString2string(ctx, v)
+			return unmarshalNString2string(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4085,12 +2740,12 @@ func (ec *executionContext) field_Query_userByEmail_args(ctx context.Context, ra
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_userByExternalId_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_userByExternalId_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "externalId",
 		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNString2string(ctx, v)
+			return unmarshalNString2string(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4099,12 +2754,12 @@ func (ec *executionContext) field_Query_userByExternalId_args(ctx context.Contex
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_user_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_user_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
 		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+			return unmarshalNID2string(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4113,12 +2768,12 @@ func (ec *executionContext) field_Query_user_args(ctx context.Context, rawArgs m
 	return args, nil
 }
 
-func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Query_users_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4126,7 +2781,7 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 	args["first"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4134,7 +2789,7 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 	args["after"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4142,7 +2797,7 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 	args["last"] = arg2
 	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4150,23 +2805,23 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "query",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["query"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserOrder2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg5
 	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserFilter2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4175,12 +2830,12 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 	return args, nil
 }
 
-func (ec *executionContext) field_Subscription_userChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Subscription_userChanged_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
 		func(ctx context.Context, v any) ([]string, error) {
-			return ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			return unmarshalOID2ᚕstringᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4189,12 +2844,12 @@ func (ec *executionContext) field_Subscription_userChanged_args(ctx context.Cont
 	return args, nil
 }
 
-func (ec *executionContext) field_TeamConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_TeamConnection_totalCountUpTo_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
 		func(ctx context.Context, v any) (int, error) {
-			return ec.unmarshalNInt2int(ctx, v)
+			return unmarshalNInt2int(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4203,12 +2858,12 @@ func (ec *executionContext) field_TeamConnection_totalCountUpTo_args(ctx context
 	return args, nil
 }
 
-func (ec *executionContext) field_TeamMemberConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_TeamMemberConnection_totalCountUpTo_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
 		func(ctx context.Context, v any) (int, error) {
-			return ec.unmarshalNInt2int(ctx, v)
+			return unmarshalNInt2int(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4217,12 +2872,12 @@ func (ec *executionContext) field_TeamMemberConnection_totalCountUpTo_args(ctx c
 	return args, nil
 }
 
-func (ec *executionContext) field_Team_children_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Team_children_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4230,7 +2885,7 @@ func (ec *executionContext) field_Team_children_args(ctx context.Context, rawArg
 	args["first"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4238,7 +2893,7 @@ func (ec *executionContext) field_Team_children_args(ctx context.Context, rawArg
 	args["after"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4246,23 +2901,23 @@ func (ec *executionContext) field_Team_children_args(ctx context.Context, rawArg
 	args["last"] = arg2
 	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamOrder2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamFilter2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4271,12 +2926,12 @@ func (ec *executionContext) field_Team_children_args(ctx context.Context, rawArg
 	return args, nil
 }
 
-func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_Team_members_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "membership",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOMembershipScope2ᚖstring(ctx, v)
+			return unmarshalOMembershipScope2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4284,7 +2939,7 @@ func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs
 	args["membership"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4292,7 +2947,7 @@ func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs
 	args["first"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4300,7 +2955,7 @@ func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs
 	args["after"] = arg2
 	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4308,23 +2963,23 @@ func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs
 	args["last"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "before",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["before"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamMemberOrder2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamMemberOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg5
 	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserFilter2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4333,12 +2988,12 @@ func (ec *executionContext) field_Team_members_args(ctx context.Context, rawArgs
 	return args, nil
 }
 
-func (ec *executionContext) field_UserConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_UserConnection_totalCountUpTo_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
 		func(ctx context.Context, v any) (int, error) {
-			return ec.unmarshalNInt2int(ctx, v)
+			return unmarshalNInt2int(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4347,12 +3002,12 @@ func (ec *executionContext) field_UserConnection_totalCountUpTo_args(ctx context
 	return args, nil
 }
 
-func (ec *executionContext) field_UserTeamConnection_totalCountUpTo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_UserTeamConnection_totalCountUpTo_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
 		func(ctx context.Context, v any) (int, error) {
-			return ec.unmarshalNInt2int(ctx, v)
+			return unmarshalNInt2int(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4361,12 +3016,12 @@ func (ec *executionContext) field_UserTeamConnection_totalCountUpTo_args(ctx con
 	return args, nil
 }
 
-func (ec *executionContext) field_User_allReports_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_User_allReports_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4374,7 +3029,7 @@ func (ec *executionContext) field_User_allReports_args(ctx context.Context, rawA
 	args["first"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4382,7 +3037,7 @@ func (ec *executionContext) field_User_allReports_args(ctx context.Context, rawA
 	args["after"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4390,7 +3045,7 @@ func (ec *executionContext) field_User_allReports_args(ctx context.Context, rawA
 	args["last"] = arg2
 	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4398,15 +3053,15 @@ func (ec *executionContext) field_User_allReports_args(ctx context.Context, rawA
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "maxDepth",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["maxDepth"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserFilter2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4415,12 +3070,12 @@ func (ec *executionContext) field_User_allReports_args(ctx context.Context, rawA
 	return args, nil
 }
 
-func (ec *executionContext) field_User_reports_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_User_reports_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4428,7 +3083,7 @@ func (ec *executionContext) field_User_reports_args(ctx context.Context, rawArgs
 	args["first"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4436,7 +3091,7 @@ func (ec *executionContext) field_User_reports_args(ctx context.Context, rawArgs
 	args["after"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4444,23 +3099,23 @@ func (ec *executionContext) field_User_reports_args(ctx context.Context, rawArgs
 	args["last"] = arg2
 	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserOrder2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserFilter2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4469,12 +3124,12 @@ func (ec *executionContext) field_User_reports_args(ctx context.Context, rawArgs
 	return args, nil
 }
 
-func (ec *executionContext) field_User_teams_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field_User_teams_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4482,7 +3137,7 @@ func (ec *executionContext) field_User_teams_args(ctx context.Context, rawArgs m
 	args["first"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4490,7 +3145,7 @@ func (ec *executionContext) field_User_teams_args(ctx context.Context, rawArgs m
 	args["after"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
 		func(ctx context.Context, v any) (*int, error) {
-			return ec.unmarshalOInt2ᚖint(ctx, v)
+			return unmarshalOInt2ᚖint(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4498,23 +3153,23 @@ func (ec *executionContext) field_User_teams_args(ctx context.Context, rawArgs m
 	args["last"] = arg2
 	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
 		func(ctx context.Context, v any) (*string, error) {
-			return ec.unmarshalOString2ᚖstring(ctx, v)
+			return unmarshalOString2ᚖstring(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOUserTeamOrder2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOUserTeamOrder2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["orderBy"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (map[string]any, error) {
-			return ec.unmarshalOTeamFilter2map(ctx, v)
+		func(ctx context.Context, v any) (scalar.Object, error) {
+			return unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4523,12 +3178,12 @@ func (ec *executionContext) field_User_teams_args(ctx context.Context, rawArgs m
 	return args, nil
 }
 
-func (ec *executionContext) field___Directive_args_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field___Directive_args_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "includeDeprecated",
 		func(ctx context.Context, v any) (*bool, error) {
-			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			return unmarshalOBoolean2ᚖbool(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4537,12 +3192,12 @@ func (ec *executionContext) field___Directive_args_args(ctx context.Context, raw
 	return args, nil
 }
 
-func (ec *executionContext) field___Field_args_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field___Field_args_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "includeDeprecated",
 		func(ctx context.Context, v any) (*bool, error) {
-			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			return unmarshalOBoolean2ᚖbool(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4551,12 +3206,12 @@ func (ec *executionContext) field___Field_args_args(ctx context.Context, rawArgs
 	return args, nil
 }
 
-func (ec *executionContext) field___Type_enumValues_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field___Type_enumValues_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "includeDeprecated",
 		func(ctx context.Context, v any) (bool, error) {
-			return ec.unmarshalOBoolean2bool(ctx, v)
+			return unmarshalOBoolean2bool(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4565,12 +3220,12 @@ func (ec *executionContext) field___Type_enumValues_args(ctx context.Context, ra
 	return args, nil
 }
 
-func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+func field___Type_fields_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "includeDeprecated",
 		func(ctx context.Context, v any) (bool, error) {
-			return ec.unmarshalOBoolean2bool(ctx, v)
+			return unmarshalOBoolean2bool(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4583,205 +3238,205 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 
 // region    **************************** field.gotpl *****************************
 
-func (ec *executionContext) _AddMembershipsPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.MembershipResult]) (ret graphql.Marshaler) {
+func _AddMembershipsPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.MembershipResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AddMembershipsPayload_results(ctx, field)
+			return fieldContext_AddMembershipsPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.MembershipResult) graphql.Marshaler {
-			return ec.marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, selections, v)
+			return marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AddMembershipsPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AddMembershipsPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AddMembershipsPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_MembershipResult(ctx, field)
+			return childFields_MembershipResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AddTeamMembersPayload_team(ctx context.Context, field graphql.CollectedField, obj *model.AddTeamMembersPayload) (ret graphql.Marshaler) {
+func _AddTeamMembersPayload_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.AddTeamMembersPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AddTeamMembersPayload_team(ctx, field)
+			return fieldContext_AddTeamMembersPayload_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Team, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AddTeamMembersPayload_team(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AddTeamMembersPayload_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AddTeamMembersPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AddTeamMembersPayload_memberships(ctx context.Context, field graphql.CollectedField, obj *model.AddTeamMembersPayload) (ret graphql.Marshaler) {
+func _AddTeamMembersPayload_memberships(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.AddTeamMembersPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AddTeamMembersPayload_memberships(ctx, field)
+			return fieldContext_AddTeamMembersPayload_memberships(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Memberships, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Membership) graphql.Marshaler {
-			return ec.marshalNMembership2ᚕᚖrollcallᚋmodelᚐMembershipᚄ(ctx, selections, v)
+			return marshalNMembership2ᚕᚖrollcallᚋmodelᚐMembershipᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AddTeamMembersPayload_memberships(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AddTeamMembersPayload_memberships(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AddTeamMembersPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Membership(ctx, field)
+			return childFields_Membership(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AllReportsConnection_edges(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
+func _AllReportsConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AllReportsConnection_edges(ctx, field)
+			return fieldContext_AllReportsConnection_edges(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Edges, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.AllReportsEdge) graphql.Marshaler {
-			return ec.marshalNAllReportsEdge2ᚕᚖrollcallᚋmodelᚐAllReportsEdgeᚄ(ctx, selections, v)
+			return marshalNAllReportsEdge2ᚕᚖrollcallᚋmodelᚐAllReportsEdgeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AllReportsConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AllReportsConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AllReportsConnection",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_AllReportsEdge(ctx, field)
+			return childFields_AllReportsEdge(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AllReportsConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
+func _AllReportsConnection_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AllReportsConnection_nodes(ctx, field)
+			return fieldContext_AllReportsConnection_nodes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Nodes(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, selections, v)
+			return marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AllReportsConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AllReportsConnection_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AllReportsConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AllReportsConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
+func _AllReportsConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AllReportsConnection_pageInfo(ctx, field)
+			return fieldContext_AllReportsConnection_pageInfo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, selections, v)
+			return marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AllReportsConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AllReportsConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AllReportsConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_PageInfo(ctx, field)
+			return childFields_PageInfo(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AllReportsConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
+func _AllReportsConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AllReportsConnection_totalCountUpTo(ctx, field)
+			return fieldContext_AllReportsConnection_totalCountUpTo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -4789,13 +3444,13 @@ func (ec *executionContext) _AllReportsConnection_totalCountUpTo(ctx context.Con
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AllReportsConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AllReportsConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AllReportsConnection",
 		Field:      field,
@@ -4812,703 +3467,703 @@ func (ec *executionContext) fieldContext_AllReportsConnection_totalCountUpTo(ctx
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_AllReportsConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_AllReportsConnection_totalCountUpTo_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AllReportsEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.AllReportsEdge) (ret graphql.Marshaler) {
+func _AllReportsEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.AllReportsEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AllReportsEdge_cursor(ctx, field)
+			return fieldContext_AllReportsEdge_cursor(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AllReportsEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AllReportsEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AllReportsEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _AllReportsEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.AllReportsEdge) (ret graphql.Marshaler) {
+func _AllReportsEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.AllReportsEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AllReportsEdge_node(ctx, field)
+			return fieldContext_AllReportsEdge_node(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Node, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AllReportsEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AllReportsEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "AllReportsEdge",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _AllReportsEdge_depth(ctx context.Context, field graphql.CollectedField, obj *model.AllReportsEdge) (ret graphql.Marshaler) {
+func _AllReportsEdge_depth(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.AllReportsEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AllReportsEdge_depth(ctx, field)
+			return fieldContext_AllReportsEdge_depth(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Depth, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt2int64(ctx, selections, v)
+			return marshalNInt2int64(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_AllReportsEdge_depth(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_AllReportsEdge_depth(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AllReportsEdge", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _CreateTeamPayload_team(ctx context.Context, field graphql.CollectedField, obj *model.TeamPayload) (ret graphql.Marshaler) {
+func _CreateTeamPayload_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateTeamPayload_team(ctx, field)
+			return fieldContext_CreateTeamPayload_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Team, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_CreateTeamPayload_team(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_CreateTeamPayload_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "CreateTeamPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _CreateTeamsPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.TeamResult]) (ret graphql.Marshaler) {
+func _CreateTeamsPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.TeamResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateTeamsPayload_results(ctx, field)
+			return fieldContext_CreateTeamsPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.TeamResult) graphql.Marshaler {
-			return ec.marshalNTeamResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, selections, v)
+			return marshalNTeamResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_CreateTeamsPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_CreateTeamsPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "CreateTeamsPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_TeamResult(ctx, field)
+			return childFields_TeamResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _CreateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
+func _CreateUserPayload_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateUserPayload_user(ctx, field)
+			return fieldContext_CreateUserPayload_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.User, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_CreateUserPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_CreateUserPayload_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "CreateUserPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _CreateUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.UserResult]) (ret graphql.Marshaler) {
+func _CreateUsersPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.UserResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateUsersPayload_results(ctx, field)
+			return fieldContext_CreateUsersPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserResult) graphql.Marshaler {
-			return ec.marshalNUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, selections, v)
+			return marshalNUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_CreateUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_CreateUsersPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "CreateUsersPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserResult(ctx, field)
+			return childFields_UserResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _DeactivateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
+func _DeactivateUserPayload_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_DeactivateUserPayload_user(ctx, field)
+			return fieldContext_DeactivateUserPayload_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.User, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_DeactivateUserPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_DeactivateUserPayload_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "DeactivateUserPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _DeleteTeamPayload_deletedTeamId(ctx context.Context, field graphql.CollectedField, obj *model.DeleteTeamPayload) (ret graphql.Marshaler) {
+func _DeleteTeamPayload_deletedTeamId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.DeleteTeamPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_DeleteTeamPayload_deletedTeamId(ctx, field)
+			return fieldContext_DeleteTeamPayload_deletedTeamId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.DeletedTeamID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_DeleteTeamPayload_deletedTeamId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_DeleteTeamPayload_deletedTeamId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DeleteTeamPayload", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _DeleteUserPayload_deletedUserId(ctx context.Context, field graphql.CollectedField, obj *model.DeleteUserPayload) (ret graphql.Marshaler) {
+func _DeleteUserPayload_deletedUserId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.DeleteUserPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_DeleteUserPayload_deletedUserId(ctx, field)
+			return fieldContext_DeleteUserPayload_deletedUserId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.DeletedUserID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_DeleteUserPayload_deletedUserId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_DeleteUserPayload_deletedUserId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DeleteUserPayload", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _DeleteUserResult_deletedUserId(ctx context.Context, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
+func _DeleteUserResult_deletedUserId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_DeleteUserResult_deletedUserId(ctx, field)
+			return fieldContext_DeleteUserResult_deletedUserId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.ID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOID2ᚖstring(ctx, selections, v)
+			return marshalOID2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_DeleteUserResult_deletedUserId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_DeleteUserResult_deletedUserId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DeleteUserResult", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _DeleteUserResult_error(ctx context.Context, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
+func _DeleteUserResult_error(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_DeleteUserResult_error(ctx, field)
+			return fieldContext_DeleteUserResult_error(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Error, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
-			return ec.marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, selections, v)
+			return marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_DeleteUserResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_DeleteUserResult_error(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "DeleteUserResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_EntryError(ctx, field)
+			return childFields_EntryError(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _DeleteUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.RemovalResult]) (ret graphql.Marshaler) {
+func _DeleteUsersPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.RemovalResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_DeleteUsersPayload_results(ctx, field)
+			return fieldContext_DeleteUsersPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.RemovalResult) graphql.Marshaler {
-			return ec.marshalNDeleteUserResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx, selections, v)
+			return marshalNDeleteUserResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_DeleteUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_DeleteUsersPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "DeleteUsersPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_DeleteUserResult(ctx, field)
+			return childFields_DeleteUserResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _EntryError_code(ctx context.Context, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
+func _EntryError_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EntryError_code(ctx, field)
+			return fieldContext_EntryError_code(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Code, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_EntryError_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_EntryError_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EntryError", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _EntryError_field(ctx context.Context, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
+func _EntryError_field(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EntryError_field(ctx, field)
+			return fieldContext_EntryError_field(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Field, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_EntryError_field(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_EntryError_field(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EntryError", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _EntryError_message(ctx context.Context, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
+func _EntryError_message(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EntryError_message(ctx, field)
+			return fieldContext_EntryError_message(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Message, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_EntryError_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_EntryError_message(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EntryError", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _EntryError_currentVersion(ctx context.Context, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
+func _EntryError_currentVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.EntryError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EntryError_currentVersion(ctx, field)
+			return fieldContext_EntryError_currentVersion(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.CurrentVersion, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
-			return ec.marshalOInt2ᚖint64(ctx, selections, v)
+			return marshalOInt2ᚖint64(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_EntryError_currentVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_EntryError_currentVersion(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EntryError", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _Membership_id(ctx context.Context, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
+func _Membership_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Membership_id(ctx, field)
+			return fieldContext_Membership_id(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.GlobalID(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Membership_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Membership_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Membership", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Membership_user(ctx context.Context, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
+func _Membership_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Membership_user(ctx, field)
+			return fieldContext_Membership_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.Membership().User(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Membership_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Membership_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Membership",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Membership_team(ctx context.Context, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
+func _Membership_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Membership_team(ctx, field)
+			return fieldContext_Membership_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.Membership().Team(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Membership_team(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Membership_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Membership",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Membership_role(ctx context.Context, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
+func _Membership_role(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Membership_role(ctx, field)
+			return fieldContext_Membership_role(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Role, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.Role) graphql.Marshaler {
-			return ec.marshalNRole2rollcallᚋmodelᚐRole(ctx, selections, v)
+			return marshalNRole2rollcallᚋmodelᚐRole(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Membership_role(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Membership_role(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Membership", field, false, false, errors.New("field of type Role does not have child fields"))
 }
 
-func (ec *executionContext) _Membership_joinedAt(ctx context.Context, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
+func _Membership_joinedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Membership_joinedAt(ctx, field)
+			return fieldContext_Membership_joinedAt(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.CreatedAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Membership_joinedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Membership_joinedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Membership", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _Membership_version(ctx context.Context, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
+func _Membership_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Membership_version(ctx, field)
+			return fieldContext_Membership_version(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Version, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt2int64(ctx, selections, v)
+			return marshalNInt2int64(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Membership_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Membership_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Membership", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _MembershipResult_membership(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.Membership]) (ret graphql.Marshaler) {
+func _MembershipResult_membership(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_MembershipResult_membership(ctx, field)
+			return fieldContext_MembershipResult_membership(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Object, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Membership) graphql.Marshaler {
-			return ec.marshalOMembership2ᚖrollcallᚋmodelᚐMembership(ctx, selections, v)
+			return marshalOMembership2ᚖrollcallᚋmodelᚐMembership(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_MembershipResult_membership(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_MembershipResult_membership(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "MembershipResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Membership(ctx, field)
+			return childFields_Membership(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _MembershipResult_error(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.Membership]) (ret graphql.Marshaler) {
+func _MembershipResult_error(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_MembershipResult_error(ctx, field)
+			return fieldContext_MembershipResult_error(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Error, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
-			return ec.marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, selections, v)
+			return marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_MembershipResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_MembershipResult_error(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "MembershipResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_EntryError(ctx, field)
+			return childFields_EntryError(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_createUser(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_createUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_createUser(ctx, field)
+			return fieldContext_Mutation_createUser(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5516,20 +4171,20 @@ func (ec *executionContext) _Mutation_createUser(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
-			return ec.marshalNCreateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, selections, v)
+			return marshalNCreateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_createUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_createUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_CreateUserPayload(ctx, field)
+			return childFields_CreateUserPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5539,20 +4194,20 @@ func (ec *executionContext) fieldContext_Mutation_createUser(ctx context.Context
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_createUser_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_createUser_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_updateUser(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_updateUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_updateUser(ctx, field)
+			return fieldContext_Mutation_updateUser(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5560,20 +4215,20 @@ func (ec *executionContext) _Mutation_updateUser(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
-			return ec.marshalNUpdateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, selections, v)
+			return marshalNUpdateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_updateUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_updateUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UpdateUserPayload(ctx, field)
+			return childFields_UpdateUserPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5583,20 +4238,20 @@ func (ec *executionContext) fieldContext_Mutation_updateUser(ctx context.Context
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_updateUser_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_updateUser_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_deactivateUser(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_deactivateUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_deactivateUser(ctx, field)
+			return fieldContext_Mutation_deactivateUser(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5604,20 +4259,20 @@ func (ec *executionContext) _Mutation_deactivateUser(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
-			return ec.marshalNDeactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, selections, v)
+			return marshalNDeactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_deactivateUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_deactivateUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_DeactivateUserPayload(ctx, field)
+			return childFields_DeactivateUserPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5627,20 +4282,20 @@ func (ec *executionContext) fieldContext_Mutation_deactivateUser(ctx context.Con
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_deactivateUser_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_deactivateUser_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_reactivateUser(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_reactivateUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_reactivateUser(ctx, field)
+			return fieldContext_Mutation_reactivateUser(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5648,20 +4303,20 @@ func (ec *executionContext) _Mutation_reactivateUser(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
-			return ec.marshalNReactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, selections, v)
+			return marshalNReactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_reactivateUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_reactivateUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ReactivateUserPayload(ctx, field)
+			return childFields_ReactivateUserPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5671,20 +4326,20 @@ func (ec *executionContext) fieldContext_Mutation_reactivateUser(ctx context.Con
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_reactivateUser_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_reactivateUser_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_deleteUser(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_deleteUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_deleteUser(ctx, field)
+			return fieldContext_Mutation_deleteUser(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5692,20 +4347,20 @@ func (ec *executionContext) _Mutation_deleteUser(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.DeleteUserPayload) graphql.Marshaler {
-			return ec.marshalNDeleteUserPayload2ᚖrollcallᚋmodelᚐDeleteUserPayload(ctx, selections, v)
+			return marshalNDeleteUserPayload2ᚖrollcallᚋmodelᚐDeleteUserPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_deleteUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_deleteUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_DeleteUserPayload(ctx, field)
+			return childFields_DeleteUserPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5715,20 +4370,20 @@ func (ec *executionContext) fieldContext_Mutation_deleteUser(ctx context.Context
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_deleteUser_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_deleteUser_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_createTeam(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_createTeam(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_createTeam(ctx, field)
+			return fieldContext_Mutation_createTeam(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5736,20 +4391,20 @@ func (ec *executionContext) _Mutation_createTeam(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.TeamPayload) graphql.Marshaler {
-			return ec.marshalNCreateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx, selections, v)
+			return marshalNCreateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_createTeam(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_createTeam(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_CreateTeamPayload(ctx, field)
+			return childFields_CreateTeamPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5759,20 +4414,20 @@ func (ec *executionContext) fieldContext_Mutation_createTeam(ctx context.Context
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_createTeam_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_createTeam_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_updateTeam(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_updateTeam(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_updateTeam(ctx, field)
+			return fieldContext_Mutation_updateTeam(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5780,20 +4435,20 @@ func (ec *executionContext) _Mutation_updateTeam(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.TeamPayload) graphql.Marshaler {
-			return ec.marshalNUpdateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx, selections, v)
+			return marshalNUpdateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_updateTeam(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_updateTeam(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UpdateTeamPayload(ctx, field)
+			return childFields_UpdateTeamPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5803,20 +4458,20 @@ func (ec *executionContext) fieldContext_Mutation_updateTeam(ctx context.Context
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_updateTeam_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_updateTeam_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_deleteTeam(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_deleteTeam(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_deleteTeam(ctx, field)
+			return fieldContext_Mutation_deleteTeam(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5824,20 +4479,20 @@ func (ec *executionContext) _Mutation_deleteTeam(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.DeleteTeamPayload) graphql.Marshaler {
-			return ec.marshalNDeleteTeamPayload2ᚖrollcallᚋmodelᚐDeleteTeamPayload(ctx, selections, v)
+			return marshalNDeleteTeamPayload2ᚖrollcallᚋmodelᚐDeleteTeamPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_deleteTeam(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_deleteTeam(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_DeleteTeamPayload(ctx, field)
+			return childFields_DeleteTeamPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5847,20 +4502,20 @@ func (ec *executionContext) fieldContext_Mutation_deleteTeam(ctx context.Context
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_deleteTeam_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_deleteTeam_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_addTeamMembers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_addTeamMembers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_addTeamMembers(ctx, field)
+			return fieldContext_Mutation_addTeamMembers(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5868,20 +4523,20 @@ func (ec *executionContext) _Mutation_addTeamMembers(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.AddTeamMembersPayload) graphql.Marshaler {
-			return ec.marshalNAddTeamMembersPayload2ᚖrollcallᚋmodelᚐAddTeamMembersPayload(ctx, selections, v)
+			return marshalNAddTeamMembersPayload2ᚖrollcallᚋmodelᚐAddTeamMembersPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_addTeamMembers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_addTeamMembers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_AddTeamMembersPayload(ctx, field)
+			return childFields_AddTeamMembersPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5891,20 +4546,20 @@ func (ec *executionContext) fieldContext_Mutation_addTeamMembers(ctx context.Con
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_addTeamMembers_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_addTeamMembers_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_removeTeamMembers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_removeTeamMembers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_removeTeamMembers(ctx, field)
+			return fieldContext_Mutation_removeTeamMembers(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5912,20 +4567,20 @@ func (ec *executionContext) _Mutation_removeTeamMembers(ctx context.Context, fie
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.RemoveTeamMembersPayload) graphql.Marshaler {
-			return ec.marshalNRemoveTeamMembersPayload2ᚖrollcallᚋmodelᚐRemoveTeamMembersPayload(ctx, selections, v)
+			return marshalNRemoveTeamMembersPayload2ᚖrollcallᚋmodelᚐRemoveTeamMembersPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_removeTeamMembers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_removeTeamMembers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_RemoveTeamMembersPayload(ctx, field)
+			return childFields_RemoveTeamMembersPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5935,20 +4590,20 @@ func (ec *executionContext) fieldContext_Mutation_removeTeamMembers(ctx context.
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_removeTeamMembers_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_removeTeamMembers_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_setTeamMemberRole(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_setTeamMemberRole(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_setTeamMemberRole(ctx, field)
+			return fieldContext_Mutation_setTeamMemberRole(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -5956,20 +4611,20 @@ func (ec *executionContext) _Mutation_setTeamMemberRole(ctx context.Context, fie
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.MembershipPayload) graphql.Marshaler {
-			return ec.marshalNSetTeamMemberRolePayload2ᚖrollcallᚋmodelᚐMembershipPayload(ctx, selections, v)
+			return marshalNSetTeamMemberRolePayload2ᚖrollcallᚋmodelᚐMembershipPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_setTeamMemberRole(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_setTeamMemberRole(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_SetTeamMemberRolePayload(ctx, field)
+			return childFields_SetTeamMemberRolePayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -5979,20 +4634,20 @@ func (ec *executionContext) fieldContext_Mutation_setTeamMemberRole(ctx context.
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_setTeamMemberRole_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_setTeamMemberRole_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_createUsers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_createUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_createUsers(ctx, field)
+			return fieldContext_Mutation_createUsers(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6000,20 +4655,20 @@ func (ec *executionContext) _Mutation_createUsers(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
-			return ec.marshalNCreateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNCreateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_createUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_createUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_CreateUsersPayload(ctx, field)
+			return childFields_CreateUsersPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6023,20 +4678,20 @@ func (ec *executionContext) fieldContext_Mutation_createUsers(ctx context.Contex
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_createUsers_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_createUsers_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_updateUsers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_updateUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_updateUsers(ctx, field)
+			return fieldContext_Mutation_updateUsers(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6044,20 +4699,20 @@ func (ec *executionContext) _Mutation_updateUsers(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
-			return ec.marshalNUpdateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNUpdateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_updateUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_updateUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UpdateUsersPayload(ctx, field)
+			return childFields_UpdateUsersPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6067,20 +4722,20 @@ func (ec *executionContext) fieldContext_Mutation_updateUsers(ctx context.Contex
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_updateUsers_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_updateUsers_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_deleteUsers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_deleteUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_deleteUsers(ctx, field)
+			return fieldContext_Mutation_deleteUsers(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6088,20 +4743,20 @@ func (ec *executionContext) _Mutation_deleteUsers(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
-			return ec.marshalNDeleteUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNDeleteUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_deleteUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_deleteUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_DeleteUsersPayload(ctx, field)
+			return childFields_DeleteUsersPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6111,20 +4766,20 @@ func (ec *executionContext) fieldContext_Mutation_deleteUsers(ctx context.Contex
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_deleteUsers_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_deleteUsers_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_upsertUsers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_upsertUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_upsertUsers(ctx, field)
+			return fieldContext_Mutation_upsertUsers(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6132,20 +4787,20 @@ func (ec *executionContext) _Mutation_upsertUsers(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
-			return ec.marshalNUpsertUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNUpsertUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_upsertUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_upsertUsers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UpsertUsersPayload(ctx, field)
+			return childFields_UpsertUsersPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6155,20 +4810,20 @@ func (ec *executionContext) fieldContext_Mutation_upsertUsers(ctx context.Contex
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_upsertUsers_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_upsertUsers_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_createTeams(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_createTeams(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_createTeams(ctx, field)
+			return fieldContext_Mutation_createTeams(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6176,20 +4831,20 @@ func (ec *executionContext) _Mutation_createTeams(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.TeamResult]) graphql.Marshaler {
-			return ec.marshalNCreateTeamsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNCreateTeamsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_createTeams(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_createTeams(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_CreateTeamsPayload(ctx, field)
+			return childFields_CreateTeamsPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6199,20 +4854,20 @@ func (ec *executionContext) fieldContext_Mutation_createTeams(ctx context.Contex
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_createTeams_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_createTeams_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_addMemberships(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_addMemberships(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_addMemberships(ctx, field)
+			return fieldContext_Mutation_addMemberships(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6220,20 +4875,20 @@ func (ec *executionContext) _Mutation_addMemberships(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
-			return ec.marshalNAddMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNAddMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_addMemberships(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_addMemberships(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_AddMembershipsPayload(ctx, field)
+			return childFields_AddMembershipsPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6243,20 +4898,20 @@ func (ec *executionContext) fieldContext_Mutation_addMemberships(ctx context.Con
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_addMemberships_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_addMemberships_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_removeMemberships(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_removeMemberships(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_removeMemberships(ctx, field)
+			return fieldContext_Mutation_removeMemberships(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6264,20 +4919,20 @@ func (ec *executionContext) _Mutation_removeMemberships(ctx context.Context, fie
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
-			return ec.marshalNRemoveMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNRemoveMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_removeMemberships(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_removeMemberships(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_RemoveMembershipsPayload(ctx, field)
+			return childFields_RemoveMembershipsPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6287,20 +4942,20 @@ func (ec *executionContext) fieldContext_Mutation_removeMemberships(ctx context.
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_removeMemberships_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_removeMemberships_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Mutation_setMembershipRoles(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Mutation_setMembershipRoles(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Mutation_setMembershipRoles(ctx, field)
+			return fieldContext_Mutation_setMembershipRoles(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6308,20 +4963,20 @@ func (ec *executionContext) _Mutation_setMembershipRoles(ctx context.Context, fi
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
-			return ec.marshalNSetMembershipRolesPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, selections, v)
+			return marshalNSetMembershipRolesPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Mutation_setMembershipRoles(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Mutation_setMembershipRoles(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Mutation",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_SetMembershipRolesPayload(ctx, field)
+			return childFields_SetMembershipRolesPayload(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6331,112 +4986,112 @@ func (ec *executionContext) fieldContext_Mutation_setMembershipRoles(ctx context
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Mutation_setMembershipRoles_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Mutation_setMembershipRoles_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _PageInfo_hasNextPage(ctx context.Context, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
+func _PageInfo_hasNextPage(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_hasNextPage(ctx, field)
+			return fieldContext_PageInfo_hasNextPage(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.HasNextPage, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+			return marshalNBoolean2bool(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_PageInfo_hasNextPage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_PageInfo_hasNextPage(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _PageInfo_hasPreviousPage(ctx context.Context, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
+func _PageInfo_hasPreviousPage(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_hasPreviousPage(ctx, field)
+			return fieldContext_PageInfo_hasPreviousPage(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.HasPreviousPage, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+			return marshalNBoolean2bool(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_PageInfo_hasPreviousPage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_PageInfo_hasPreviousPage(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _PageInfo_startCursor(ctx context.Context, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
+func _PageInfo_startCursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_startCursor(ctx, field)
+			return fieldContext_PageInfo_startCursor(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.StartCursor, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_PageInfo_startCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_PageInfo_startCursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
+func _PageInfo_endCursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.PageInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_endCursor(ctx, field)
+			return fieldContext_PageInfo_endCursor(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.EndCursor, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_PageInfo_endCursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Query_mutationOutcome(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_mutationOutcome(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_mutationOutcome(ctx, field)
+			return fieldContext_Query_mutationOutcome(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6444,13 +5099,13 @@ func (ec *executionContext) _Query_mutationOutcome(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.MutationOutcome) graphql.Marshaler {
-			return ec.marshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx, selections, v)
+			return marshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Query_mutationOutcome(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_mutationOutcome(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
@@ -6467,20 +5122,20 @@ func (ec *executionContext) fieldContext_Query_mutationOutcome(ctx context.Conte
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_mutationOutcome_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_mutationOutcome_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_node(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_node(ctx, field)
+			return fieldContext_Query_node(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6488,13 +5143,13 @@ func (ec *executionContext) _Query_node(ctx context.Context, field graphql.Colle
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.Node) graphql.Marshaler {
-			return ec.marshalONode2rollcallᚋmodelᚐNode(ctx, selections, v)
+			return marshalONode2rollcallᚋmodelᚐNode(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Query_node(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_node(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
@@ -6511,20 +5166,20 @@ func (ec *executionContext) fieldContext_Query_node(ctx context.Context, field g
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_node_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_node_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_nodes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_nodes(ctx, field)
+			return fieldContext_Query_nodes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6532,13 +5187,13 @@ func (ec *executionContext) _Query_nodes(ctx context.Context, field graphql.Coll
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []model.Node) graphql.Marshaler {
-			return ec.marshalNNode2ᚕrollcallᚋmodelᚐNode(ctx, selections, v)
+			return marshalNNode2ᚕrollcallᚋmodelᚐNode(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Query_nodes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
@@ -6555,20 +5210,20 @@ func (ec *executionContext) fieldContext_Query_nodes(ctx context.Context, field 
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_nodes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_nodes_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_user(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_user(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_user(ctx, field)
+			return fieldContext_Query_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6576,20 +5231,20 @@ func (ec *executionContext) _Query_user(ctx context.Context, field graphql.Colle
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Query_user(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_user(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6599,20 +5254,20 @@ func (ec *executionContext) fieldContext_Query_user(ctx context.Context, field g
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_user_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_user_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_userByEmail(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_userByEmail(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_userByEmail(ctx, field)
+			return fieldContext_Query_userByEmail(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6620,20 +5275,20 @@ func (ec *executionContext) _Query_userByEmail(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Query_userByEmail(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_userByEmail(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6643,20 +5298,20 @@ func (ec *executionContext) fieldContext_Query_userByEmail(ctx context.Context, 
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_userByEmail_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_userByEmail_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_userByExternalId(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_userByExternalId(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_userByExternalId(ctx, field)
+			return fieldContext_Query_userByExternalId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6664,20 +5319,20 @@ func (ec *executionContext) _Query_userByExternalId(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Query_userByExternalId(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_userByExternalId(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6687,41 +5342,41 @@ func (ec *executionContext) fieldContext_Query_userByExternalId(ctx context.Cont
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_userByExternalId_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_userByExternalId_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_users(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_users(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_users(ctx, field)
+			return fieldContext_Query_users(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Users(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["query"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Query().Users(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["query"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
-			return ec.marshalNUserConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, selections, v)
+			return marshalNUserConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Query_users(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_users(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserConnection(ctx, field)
+			return childFields_UserConnection(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6731,20 +5386,20 @@ func (ec *executionContext) fieldContext_Query_users(ctx context.Context, field 
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_users_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_users_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_team(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_team(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_team(ctx, field)
+			return fieldContext_Query_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6752,20 +5407,20 @@ func (ec *executionContext) _Query_team(ctx context.Context, field graphql.Colle
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Query_team(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_team(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6775,41 +5430,41 @@ func (ec *executionContext) fieldContext_Query_team(ctx context.Context, field g
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_team_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_team_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_teams(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query_teams(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query_teams(ctx, field)
+			return fieldContext_Query_teams(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Teams(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Query().Teams(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
-			return ec.marshalNTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, selections, v)
+			return marshalNTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Query_teams(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query_teams(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_TeamConnection(ctx, field)
+			return childFields_TeamConnection(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6819,20 +5474,20 @@ func (ec *executionContext) fieldContext_Query_teams(ctx context.Context, field 
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query_teams_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query_teams_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query___type(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query___type(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query___type(ctx, field)
+			return fieldContext_Query___type(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -6840,20 +5495,20 @@ func (ec *executionContext) _Query___type(ctx context.Context, field graphql.Col
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
-			return ec.marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, selections, v)
+			return marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Query___type(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query___type(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -6863,290 +5518,290 @@ func (ec *executionContext) fieldContext_Query___type(ctx context.Context, field
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Query___type_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Query___type_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Query___schema(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func _Query___schema(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Query___schema(ctx, field)
+			return fieldContext_Query___schema(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.IntrospectSchema()
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Schema) graphql.Marshaler {
-			return ec.marshalO__Schema2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐSchema(ctx, selections, v)
+			return marshalO__Schema2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐSchema(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Query___schema(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Query",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Schema(ctx, field)
+			return childFields___Schema(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _ReactivateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
+func _ReactivateUserPayload_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ReactivateUserPayload_user(ctx, field)
+			return fieldContext_ReactivateUserPayload_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.User, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_ReactivateUserPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_ReactivateUserPayload_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "ReactivateUserPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _RemoveMembershipResult_removedMembershipId(ctx context.Context, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
+func _RemoveMembershipResult_removedMembershipId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RemoveMembershipResult_removedMembershipId(ctx, field)
+			return fieldContext_RemoveMembershipResult_removedMembershipId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.ID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOID2ᚖstring(ctx, selections, v)
+			return marshalOID2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_RemoveMembershipResult_removedMembershipId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_RemoveMembershipResult_removedMembershipId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RemoveMembershipResult", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _RemoveMembershipResult_error(ctx context.Context, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
+func _RemoveMembershipResult_error(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RemovalResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RemoveMembershipResult_error(ctx, field)
+			return fieldContext_RemoveMembershipResult_error(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Error, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
-			return ec.marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, selections, v)
+			return marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_RemoveMembershipResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_RemoveMembershipResult_error(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "RemoveMembershipResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_EntryError(ctx, field)
+			return childFields_EntryError(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _RemoveMembershipsPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.RemovalResult]) (ret graphql.Marshaler) {
+func _RemoveMembershipsPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.RemovalResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RemoveMembershipsPayload_results(ctx, field)
+			return fieldContext_RemoveMembershipsPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.RemovalResult) graphql.Marshaler {
-			return ec.marshalNRemoveMembershipResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx, selections, v)
+			return marshalNRemoveMembershipResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_RemoveMembershipsPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_RemoveMembershipsPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "RemoveMembershipsPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_RemoveMembershipResult(ctx, field)
+			return childFields_RemoveMembershipResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _RemoveTeamMembersPayload_team(ctx context.Context, field graphql.CollectedField, obj *model.RemoveTeamMembersPayload) (ret graphql.Marshaler) {
+func _RemoveTeamMembersPayload_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RemoveTeamMembersPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RemoveTeamMembersPayload_team(ctx, field)
+			return fieldContext_RemoveTeamMembersPayload_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Team, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_RemoveTeamMembersPayload_team(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_RemoveTeamMembersPayload_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "RemoveTeamMembersPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _RemoveTeamMembersPayload_removedMembershipIds(ctx context.Context, field graphql.CollectedField, obj *model.RemoveTeamMembersPayload) (ret graphql.Marshaler) {
+func _RemoveTeamMembersPayload_removedMembershipIds(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RemoveTeamMembersPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RemoveTeamMembersPayload_removedMembershipIds(ctx, field)
+			return fieldContext_RemoveTeamMembersPayload_removedMembershipIds(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.RemovedMembershipIDs, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
-			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+			return marshalNID2ᚕstringᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_RemoveTeamMembersPayload_removedMembershipIds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_RemoveTeamMembersPayload_removedMembershipIds(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RemoveTeamMembersPayload", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _SetMembershipRolesPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.MembershipResult]) (ret graphql.Marshaler) {
+func _SetMembershipRolesPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.MembershipResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SetMembershipRolesPayload_results(ctx, field)
+			return fieldContext_SetMembershipRolesPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.MembershipResult) graphql.Marshaler {
-			return ec.marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, selections, v)
+			return marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_SetMembershipRolesPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_SetMembershipRolesPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "SetMembershipRolesPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_MembershipResult(ctx, field)
+			return childFields_MembershipResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _SetTeamMemberRolePayload_membership(ctx context.Context, field graphql.CollectedField, obj *model.MembershipPayload) (ret graphql.Marshaler) {
+func _SetTeamMemberRolePayload_membership(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MembershipPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SetTeamMemberRolePayload_membership(ctx, field)
+			return fieldContext_SetTeamMemberRolePayload_membership(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Membership, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Membership) graphql.Marshaler {
-			return ec.marshalNMembership2ᚖrollcallᚋmodelᚐMembership(ctx, selections, v)
+			return marshalNMembership2ᚖrollcallᚋmodelᚐMembership(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_SetTeamMemberRolePayload_membership(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_SetTeamMemberRolePayload_membership(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "SetTeamMemberRolePayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Membership(ctx, field)
+			return childFields_Membership(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Subscription_userChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+func _Subscription_userChanged(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
 	return graphql.ResolveFieldStream(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Subscription_userChanged(ctx, field)
+			return fieldContext_Subscription_userChanged(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -7154,20 +5809,20 @@ func (ec *executionContext) _Subscription_userChanged(ctx context.Context, field
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.UserChange) graphql.Marshaler {
-			return ec.marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx, selections, v)
+			return marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Subscription_userChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Subscription_userChanged(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Subscription",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserChange(ctx, field)
+			return childFields_UserChange(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -7177,165 +5832,165 @@ func (ec *executionContext) fieldContext_Subscription_userChanged(ctx context.Co
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Subscription_userChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Subscription_userChanged_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Team_id(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_id(ctx, field)
+			return fieldContext_Team_id(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.GlobalID(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Team_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Team_name(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_name(ctx, field)
+			return fieldContext_Team_name(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Name, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Team_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Team_description(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_description(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_description(ctx, field)
+			return fieldContext_Team_description(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Description, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Team_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_description(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Team_version(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_version(ctx, field)
+			return fieldContext_Team_version(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Version, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt2int64(ctx, selections, v)
+			return marshalNInt2int64(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Team_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _Team_parent(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_parent(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_parent(ctx, field)
+			return fieldContext_Team_parent(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.Team().Parent(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_Team_parent(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_parent(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Team",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Team_children(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_children(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_children(ctx, field)
+			return fieldContext_Team_children(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Team().Children(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Team().Children(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
-			return ec.marshalNTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, selections, v)
+			return marshalNTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Team_children(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_children(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Team",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_TeamConnection(ctx, field)
+			return childFields_TeamConnection(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -7345,41 +6000,41 @@ func (ec *executionContext) fieldContext_Team_children(ctx context.Context, fiel
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Team_children_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Team_children_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Team_members(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_members(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_members(ctx, field)
+			return fieldContext_Team_members(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Team().Members(ctx, obj, fc.Args["membership"].(*string), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.Team().Members(ctx, obj, fc.Args["membership"].(*string), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.TeamMemberEdge, model.User]) graphql.Marshaler {
-			return ec.marshalNTeamMemberConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, selections, v)
+			return marshalNTeamMemberConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Team_members(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_members(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Team",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_TeamMemberConnection(ctx, field)
+			return childFields_TeamMemberConnection(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -7389,185 +6044,185 @@ func (ec *executionContext) fieldContext_Team_members(ctx context.Context, field
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_Team_members_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_Team_members_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _Team_createdAt(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_createdAt(ctx, field)
+			return fieldContext_Team_createdAt(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.CreatedAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Team_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _Team_updatedAt(ctx context.Context, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+func _Team_updatedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Team_updatedAt(ctx, field)
+			return fieldContext_Team_updatedAt(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.UpdatedAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Team_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_Team_updatedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _TeamConnection_edges(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _TeamConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamConnection_edges(ctx, field)
+			return fieldContext_TeamConnection_edges(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Edges, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.TeamEdge) graphql.Marshaler {
-			return ec.marshalNTeamEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx, selections, v)
+			return marshalNTeamEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamConnection",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_TeamEdge(ctx, field)
+			return childFields_TeamEdge(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _TeamConnection_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamConnection_nodes(ctx, field)
+			return fieldContext_TeamConnection_nodes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Nodes(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚕᚖrollcallᚋmodelᚐTeamᚄ(ctx, selections, v)
+			return marshalNTeam2ᚕᚖrollcallᚋmodelᚐTeamᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamConnection_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _TeamConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamConnection_pageInfo(ctx, field)
+			return fieldContext_TeamConnection_pageInfo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, selections, v)
+			return marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_PageInfo(ctx, field)
+			return childFields_PageInfo(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _TeamConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamConnection_totalCount(ctx, field)
+			return fieldContext_TeamConnection_totalCount(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.TeamConnection().TotalCount(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamConnection", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _TeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _TeamConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamConnection_totalCountUpTo(ctx, field)
+			return fieldContext_TeamConnection_totalCountUpTo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -7575,13 +6230,13 @@ func (ec *executionContext) _TeamConnection_totalCountUpTo(ctx context.Context, 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamConnection",
 		Field:      field,
@@ -7598,194 +6253,194 @@ func (ec *executionContext) fieldContext_TeamConnection_totalCountUpTo(ctx conte
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_TeamConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_TeamConnection_totalCountUpTo_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *keyset.Edge[model.Team]) (ret graphql.Marshaler) {
+func _TeamEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Edge[model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamEdge_cursor(ctx, field)
+			return fieldContext_TeamEdge_cursor(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _TeamEdge_node(ctx context.Context, field graphql.CollectedField, obj *keyset.Edge[model.Team]) (ret graphql.Marshaler) {
+func _TeamEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Edge[model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamEdge_node(ctx, field)
+			return fieldContext_TeamEdge_node(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Node, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamEdge",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamMemberConnection_edges(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
+func _TeamMemberConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberConnection_edges(ctx, field)
+			return fieldContext_TeamMemberConnection_edges(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Edges, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.TeamMemberEdge) graphql.Marshaler {
-			return ec.marshalNTeamMemberEdge2ᚕᚖrollcallᚋmodelᚐTeamMemberEdgeᚄ(ctx, selections, v)
+			return marshalNTeamMemberEdge2ᚕᚖrollcallᚋmodelᚐTeamMemberEdgeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamMemberConnection",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_TeamMemberEdge(ctx, field)
+			return childFields_TeamMemberEdge(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamMemberConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
+func _TeamMemberConnection_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberConnection_nodes(ctx, field)
+			return fieldContext_TeamMemberConnection_nodes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Nodes(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, selections, v)
+			return marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberConnection_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamMemberConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamMemberConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
+func _TeamMemberConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberConnection_pageInfo(ctx, field)
+			return fieldContext_TeamMemberConnection_pageInfo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, selections, v)
+			return marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamMemberConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_PageInfo(ctx, field)
+			return childFields_PageInfo(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamMemberConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
+func _TeamMemberConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberConnection_totalCount(ctx, field)
+			return fieldContext_TeamMemberConnection_totalCount(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.TeamMemberConnection().TotalCount(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamMemberConnection", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _TeamMemberConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
+func _TeamMemberConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberConnection_totalCountUpTo(ctx, field)
+			return fieldContext_TeamMemberConnection_totalCountUpTo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -7793,13 +6448,13 @@ func (ec *executionContext) _TeamMemberConnection_totalCountUpTo(ctx context.Con
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamMemberConnection",
 		Field:      field,
@@ -7816,807 +6471,807 @@ func (ec *executionContext) fieldContext_TeamMemberConnection_totalCountUpTo(ctx
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_TeamMemberConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_TeamMemberConnection_totalCountUpTo_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamMemberEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+func _TeamMemberEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberEdge_cursor(ctx, field)
+			return fieldContext_TeamMemberEdge_cursor(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamMemberEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _TeamMemberEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+func _TeamMemberEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberEdge_node(ctx, field)
+			return fieldContext_TeamMemberEdge_node(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Node, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamMemberEdge",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamMemberEdge_team(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+func _TeamMemberEdge_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberEdge_team(ctx, field)
+			return fieldContext_TeamMemberEdge_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.TeamMemberEdge().Team(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberEdge_team(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberEdge_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamMemberEdge",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamMemberEdge_role(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+func _TeamMemberEdge_role(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberEdge_role(ctx, field)
+			return fieldContext_TeamMemberEdge_role(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Role, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.Role) graphql.Marshaler {
-			return ec.marshalNRole2rollcallᚋmodelᚐRole(ctx, selections, v)
+			return marshalNRole2rollcallᚋmodelᚐRole(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberEdge_role(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberEdge_role(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamMemberEdge", field, false, false, errors.New("field of type Role does not have child fields"))
 }
 
-func (ec *executionContext) _TeamMemberEdge_joinedAt(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+func _TeamMemberEdge_joinedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberEdge_joinedAt(ctx, field)
+			return fieldContext_TeamMemberEdge_joinedAt(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.JoinedAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberEdge_joinedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberEdge_joinedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamMemberEdge", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _TeamMemberEdge_membershipId(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+func _TeamMemberEdge_membershipId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberEdge_membershipId(ctx, field)
+			return fieldContext_TeamMemberEdge_membershipId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.GlobalMembershipID(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberEdge_membershipId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberEdge_membershipId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamMemberEdge", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _TeamMemberEdge_membershipVersion(ctx context.Context, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
+func _TeamMemberEdge_membershipVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamMemberEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamMemberEdge_membershipVersion(ctx, field)
+			return fieldContext_TeamMemberEdge_membershipVersion(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.MembershipVersion, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt2int64(ctx, selections, v)
+			return marshalNInt2int64(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_TeamMemberEdge_membershipVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamMemberEdge_membershipVersion(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TeamMemberEdge", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _TeamResult_team(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.Team]) (ret graphql.Marshaler) {
+func _TeamResult_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamResult_team(ctx, field)
+			return fieldContext_TeamResult_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Object, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_TeamResult_team(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamResult_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _TeamResult_error(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.Team]) (ret graphql.Marshaler) {
+func _TeamResult_error(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TeamResult_error(ctx, field)
+			return fieldContext_TeamResult_error(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Error, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
-			return ec.marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, selections, v)
+			return marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_TeamResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_TeamResult_error(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TeamResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_EntryError(ctx, field)
+			return childFields_EntryError(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UpdateTeamPayload_team(ctx context.Context, field graphql.CollectedField, obj *model.TeamPayload) (ret graphql.Marshaler) {
+func _UpdateTeamPayload_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UpdateTeamPayload_team(ctx, field)
+			return fieldContext_UpdateTeamPayload_team(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Team, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UpdateTeamPayload_team(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UpdateTeamPayload_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UpdateTeamPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UpdateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
+func _UpdateUserPayload_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UpdateUserPayload_user(ctx, field)
+			return fieldContext_UpdateUserPayload_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.User, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UpdateUserPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UpdateUserPayload_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UpdateUserPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UpdateUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.UserResult]) (ret graphql.Marshaler) {
+func _UpdateUsersPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.UserResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UpdateUsersPayload_results(ctx, field)
+			return fieldContext_UpdateUsersPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserResult) graphql.Marshaler {
-			return ec.marshalNUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, selections, v)
+			return marshalNUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UpdateUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UpdateUsersPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UpdateUsersPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserResult(ctx, field)
+			return childFields_UserResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UpsertUserResult_user(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
+func _UpsertUserResult_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UpsertUserResult_user(ctx, field)
+			return fieldContext_UpsertUserResult_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Object, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_UpsertUserResult_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UpsertUserResult_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UpsertUserResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UpsertUserResult_created(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
+func _UpsertUserResult_created(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UpsertUserResult_created(ctx, field)
+			return fieldContext_UpsertUserResult_created(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Created, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *bool) graphql.Marshaler {
-			return ec.marshalOBoolean2ᚖbool(ctx, selections, v)
+			return marshalOBoolean2ᚖbool(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_UpsertUserResult_created(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UpsertUserResult_created(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UpsertUserResult", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _UpsertUserResult_error(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
+func _UpsertUserResult_error(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UpsertUserResult_error(ctx, field)
+			return fieldContext_UpsertUserResult_error(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Error, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
-			return ec.marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, selections, v)
+			return marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_UpsertUserResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UpsertUserResult_error(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UpsertUserResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_EntryError(ctx, field)
+			return childFields_EntryError(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UpsertUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.BulkPayload[model.UserResult]) (ret graphql.Marshaler) {
+func _UpsertUsersPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.BulkPayload[model.UserResult]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UpsertUsersPayload_results(ctx, field)
+			return fieldContext_UpsertUsersPayload_results(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Results, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserResult) graphql.Marshaler {
-			return ec.marshalNUpsertUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, selections, v)
+			return marshalNUpsertUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UpsertUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UpsertUsersPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UpsertUsersPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UpsertUserResult(ctx, field)
+			return childFields_UpsertUserResult(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _User_id(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_id(ctx, field)
+			return fieldContext_User_id(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.GlobalID(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _User_name(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_name(ctx, field)
+			return fieldContext_User_name(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Name, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_email(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_email(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_email(ctx, field)
+			return fieldContext_User_email(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Email, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_email(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_email(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_title(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_title(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_title(ctx, field)
+			return fieldContext_User_title(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Title, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_title(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_department(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_department(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_department(ctx, field)
+			return fieldContext_User_department(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Department, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_department(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_department(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_phone(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_phone(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_phone(ctx, field)
+			return fieldContext_User_phone(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Phone, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_phone(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_phone(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_location(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_location(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_location(ctx, field)
+			return fieldContext_User_location(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Location, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_location(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_location(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_timeZone(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_timeZone(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_timeZone(ctx, field)
+			return fieldContext_User_timeZone(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.TimeZone, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_timeZone(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_timeZone(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_photoUrl(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_photoUrl(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_photoUrl(ctx, field)
+			return fieldContext_User_photoUrl(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.PhotoURL, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_photoUrl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_photoUrl(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_externalId(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_externalId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_externalId(ctx, field)
+			return fieldContext_User_externalId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.ExternalID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_externalId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_externalId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _User_status(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_status(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_status(ctx, field)
+			return fieldContext_User_status(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Status, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.Status) graphql.Marshaler {
-			return ec.marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, selections, v)
+			return marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_status(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type UserStatus does not have child fields"))
 }
 
-func (ec *executionContext) _User_version(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_version(ctx, field)
+			return fieldContext_User_version(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Version, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt2int64(ctx, selections, v)
+			return marshalNInt2int64(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _User_manager(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_manager(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_manager(ctx, field)
+			return fieldContext_User_manager(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.User().Manager(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_User_manager(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_manager(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "User",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _User_reports(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_reports(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_reports(ctx, field)
+			return fieldContext_User_reports(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().Reports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.User().Reports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
-			return ec.marshalNUserConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, selections, v)
+			return marshalNUserConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_reports(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_reports(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "User",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserConnection(ctx, field)
+			return childFields_UserConnection(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -8626,73 +7281,73 @@ func (ec *executionContext) fieldContext_User_reports(ctx context.Context, field
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_User_reports_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_User_reports_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _User_managementChain(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_managementChain(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_managementChain(ctx, field)
+			return fieldContext_User_managementChain(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.User().ManagementChain(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, selections, v)
+			return marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_managementChain(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_managementChain(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "User",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _User_allReports(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_allReports(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_allReports(ctx, field)
+			return fieldContext_User_allReports(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().AllReports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["maxDepth"].(*int), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.User().AllReports(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["maxDepth"].(*int), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.AllReportsEdge, model.User]) graphql.Marshaler {
-			return ec.marshalNAllReportsConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, selections, v)
+			return marshalNAllReportsConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_allReports(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_allReports(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "User",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_AllReportsConnection(ctx, field)
+			return childFields_AllReportsConnection(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -8702,41 +7357,41 @@ func (ec *executionContext) fieldContext_User_allReports(ctx context.Context, fi
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_User_allReports_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_User_allReports_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _User_teams(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_teams(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_teams(ctx, field)
+			return fieldContext_User_teams(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().Teams(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(map[string]any), fc.Args["filter"].(map[string]any))
+			return ec.Resolvers.User().Teams(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["orderBy"].(scalar.Object), fc.Args["filter"].(scalar.Object))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
-			return ec.marshalNUserTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, selections, v)
+			return marshalNUserTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_teams(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_teams(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "User",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserTeamConnection(ctx, field)
+			return childFields_UserTeamConnection(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -8746,263 +7401,263 @@ func (ec *executionContext) fieldContext_User_teams(ctx context.Context, field g
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_User_teams_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_User_teams_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _User_createdAt(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_createdAt(ctx, field)
+			return fieldContext_User_createdAt(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.CreatedAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _User_updatedAt(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+func _User_updatedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_User_updatedAt(ctx, field)
+			return fieldContext_User_updatedAt(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.UpdatedAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_User_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_User_updatedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _UserChange_kind(ctx context.Context, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
+func _UserChange_kind(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserChange_kind(ctx, field)
+			return fieldContext_UserChange_kind(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Kind, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.UserChangeKind) graphql.Marshaler {
-			return ec.marshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx, selections, v)
+			return marshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserChange_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserChange_kind(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserChange", field, false, false, errors.New("field of type UserChangeKind does not have child fields"))
 }
 
-func (ec *executionContext) _UserChange_userId(ctx context.Context, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
+func _UserChange_userId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserChange_userId(ctx, field)
+			return fieldContext_UserChange_userId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.GlobalID(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserChange_userId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserChange_userId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserChange", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _UserChange_user(ctx context.Context, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
+func _UserChange_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserChange_user(ctx, field)
+			return fieldContext_UserChange_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.UserChange().User(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_UserChange_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserChange_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserChange",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserConnection_edges(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
+func _UserConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserConnection_edges(ctx, field)
+			return fieldContext_UserConnection_edges(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Edges, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserEdge) graphql.Marshaler {
-			return ec.marshalNUserEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx, selections, v)
+			return marshalNUserEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserConnection",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserEdge(ctx, field)
+			return childFields_UserEdge(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
+func _UserConnection_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserConnection_nodes(ctx, field)
+			return fieldContext_UserConnection_nodes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Nodes(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, selections, v)
+			return marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserConnection_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
+func _UserConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserConnection_pageInfo(ctx, field)
+			return fieldContext_UserConnection_pageInfo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, selections, v)
+			return marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_PageInfo(ctx, field)
+			return childFields_PageInfo(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
+func _UserConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserConnection_totalCount(ctx, field)
+			return fieldContext_UserConnection_totalCount(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.UserConnection().TotalCount(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserConnection", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _UserConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
+func _UserConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserConnection_totalCountUpTo(ctx, field)
+			return fieldContext_UserConnection_totalCountUpTo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -9010,13 +7665,13 @@ func (ec *executionContext) _UserConnection_totalCountUpTo(ctx context.Context, 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserConnection",
 		Field:      field,
@@ -9033,258 +7688,258 @@ func (ec *executionContext) fieldContext_UserConnection_totalCountUpTo(ctx conte
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_UserConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_UserConnection_totalCountUpTo_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *keyset.Edge[model.User]) (ret graphql.Marshaler) {
+func _UserEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Edge[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserEdge_cursor(ctx, field)
+			return fieldContext_UserEdge_cursor(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _UserEdge_node(ctx context.Context, field graphql.CollectedField, obj *keyset.Edge[model.User]) (ret graphql.Marshaler) {
+func _UserEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Edge[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserEdge_node(ctx, field)
+			return fieldContext_UserEdge_node(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Node, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserEdge",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserResult_user(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
+func _UserResult_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserResult_user(ctx, field)
+			return fieldContext_UserResult_user(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Object, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
-			return ec.marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, selections, v)
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_UserResult_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserResult_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return childFields_User(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserResult_error(ctx context.Context, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
+func _UserResult_error(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.User]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserResult_error(ctx, field)
+			return fieldContext_UserResult_error(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Error, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
-			return ec.marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, selections, v)
+			return marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext_UserResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserResult_error(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserResult",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_EntryError(ctx, field)
+			return childFields_EntryError(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserTeamConnection_edges(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _UserTeamConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamConnection_edges(ctx, field)
+			return fieldContext_UserTeamConnection_edges(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Edges, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserTeamEdge) graphql.Marshaler {
-			return ec.marshalNUserTeamEdge2ᚕᚖrollcallᚋmodelᚐUserTeamEdgeᚄ(ctx, selections, v)
+			return marshalNUserTeamEdge2ᚕᚖrollcallᚋmodelᚐUserTeamEdgeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserTeamConnection",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserTeamEdge(ctx, field)
+			return childFields_UserTeamEdge(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserTeamConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _UserTeamConnection_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamConnection_nodes(ctx, field)
+			return fieldContext_UserTeamConnection_nodes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Nodes(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚕᚖrollcallᚋmodelᚐTeamᚄ(ctx, selections, v)
+			return marshalNTeam2ᚕᚖrollcallᚋmodelᚐTeamᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamConnection_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserTeamConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserTeamConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _UserTeamConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamConnection_pageInfo(ctx, field)
+			return fieldContext_UserTeamConnection_pageInfo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, selections, v)
+			return marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserTeamConnection",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_PageInfo(ctx, field)
+			return childFields_PageInfo(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserTeamConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _UserTeamConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamConnection_totalCount(ctx, field)
+			return fieldContext_UserTeamConnection_totalCount(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return ec.Resolvers.UserTeamConnection().TotalCount(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamConnection", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _UserTeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
+func _UserTeamConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamConnection_totalCountUpTo(ctx, field)
+			return fieldContext_UserTeamConnection_totalCountUpTo(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -9292,13 +7947,13 @@ func (ec *executionContext) _UserTeamConnection_totalCountUpTo(ctx context.Conte
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+			return marshalNInt2int(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamConnection_totalCountUpTo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserTeamConnection",
 		Field:      field,
@@ -9315,279 +7970,279 @@ func (ec *executionContext) fieldContext_UserTeamConnection_totalCountUpTo(ctx c
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field_UserTeamConnection_totalCountUpTo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field_UserTeamConnection_totalCountUpTo_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserTeamEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+func _UserTeamEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamEdge_cursor(ctx, field)
+			return fieldContext_UserTeamEdge_cursor(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _UserTeamEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+func _UserTeamEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamEdge_node(ctx, field)
+			return fieldContext_UserTeamEdge_node(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Node, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
-			return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, selections, v)
+			return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "UserTeamEdge",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Team(ctx, field)
+			return childFields_Team(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) _UserTeamEdge_role(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+func _UserTeamEdge_role(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamEdge_role(ctx, field)
+			return fieldContext_UserTeamEdge_role(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Role, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.Role) graphql.Marshaler {
-			return ec.marshalNRole2rollcallᚋmodelᚐRole(ctx, selections, v)
+			return marshalNRole2rollcallᚋmodelᚐRole(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamEdge_role(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamEdge_role(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamEdge", field, false, false, errors.New("field of type Role does not have child fields"))
 }
 
-func (ec *executionContext) _UserTeamEdge_joinedAt(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+func _UserTeamEdge_joinedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamEdge_joinedAt(ctx, field)
+			return fieldContext_UserTeamEdge_joinedAt(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.JoinedAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamEdge_joinedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamEdge_joinedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamEdge", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _UserTeamEdge_membershipId(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+func _UserTeamEdge_membershipId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamEdge_membershipId(ctx, field)
+			return fieldContext_UserTeamEdge_membershipId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.GlobalMembershipID(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
+			return marshalNID2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamEdge_membershipId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamEdge_membershipId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamEdge", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _UserTeamEdge_membershipVersion(ctx context.Context, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
+func _UserTeamEdge_membershipVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserTeamEdge) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_UserTeamEdge_membershipVersion(ctx, field)
+			return fieldContext_UserTeamEdge_membershipVersion(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.MembershipVersion, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt2int64(ctx, selections, v)
+			return marshalNInt2int64(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_UserTeamEdge_membershipVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_UserTeamEdge_membershipVersion(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamEdge", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
+func ___Directive_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_name(ctx, field)
+			return fieldContext___Directive_name(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Name, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Directive_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Directive_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Directive_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
+func ___Directive_description(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_description(ctx, field)
+			return fieldContext___Directive_description(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Description(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Directive_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Directive_description(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Directive_isRepeatable(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
+func ___Directive_isRepeatable(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_isRepeatable(ctx, field)
+			return fieldContext___Directive_isRepeatable(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.IsRepeatable, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+			return marshalNBoolean2bool(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Directive_isRepeatable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Directive_isRepeatable(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) ___Directive_locations(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
+func ___Directive_locations(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_locations(ctx, field)
+			return fieldContext___Directive_locations(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Locations, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
-			return ec.marshalN__DirectiveLocation2ᚕstringᚄ(ctx, selections, v)
+			return marshalN__DirectiveLocation2ᚕstringᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Directive_locations(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Directive_locations(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, false, false, errors.New("field of type __DirectiveLocation does not have child fields"))
 }
 
-func (ec *executionContext) ___Directive_args(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
+func ___Directive_args(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_args(ctx, field)
+			return fieldContext___Directive_args(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Args, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
-			return ec.marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx, selections, v)
+			return marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Directive_args(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Directive_args(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Directive",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___InputValue(ctx, field)
+			return childFields___InputValue(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -9597,178 +8252,178 @@ func (ec *executionContext) fieldContext___Directive_args(ctx context.Context, f
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field___Directive_args_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field___Directive_args_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___EnumValue_name(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
+func ___EnumValue_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_name(ctx, field)
+			return fieldContext___EnumValue_name(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Name, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___EnumValue_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___EnumValue_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___EnumValue_description(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
+func ___EnumValue_description(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_description(ctx, field)
+			return fieldContext___EnumValue_description(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Description(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___EnumValue_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___EnumValue_description(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___EnumValue_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
+func ___EnumValue_isDeprecated(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_isDeprecated(ctx, field)
+			return fieldContext___EnumValue_isDeprecated(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.IsDeprecated(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+			return marshalNBoolean2bool(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___EnumValue_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___EnumValue_isDeprecated(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) ___EnumValue_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
+func ___EnumValue_deprecationReason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_deprecationReason(ctx, field)
+			return fieldContext___EnumValue_deprecationReason(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.DeprecationReason(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___EnumValue_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___EnumValue_deprecationReason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Field_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
+func ___Field_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_name(ctx, field)
+			return fieldContext___Field_name(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Name, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Field_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Field_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Field_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
+func ___Field_description(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_description(ctx, field)
+			return fieldContext___Field_description(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Description(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Field_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Field_description(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Field_args(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
+func ___Field_args(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_args(ctx, field)
+			return fieldContext___Field_args(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Args, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
-			return ec.marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx, selections, v)
+			return marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Field_args(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Field_args(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Field",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___InputValue(ctx, field)
+			return childFields___InputValue(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -9778,520 +8433,520 @@ func (ec *executionContext) fieldContext___Field_args(ctx context.Context, field
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field___Field_args_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field___Field_args_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Field_type(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
+func ___Field_type(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_type(ctx, field)
+			return fieldContext___Field_type(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Type, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
-			return ec.marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, selections, v)
+			return marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Field_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Field_type(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Field",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Field_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
+func ___Field_isDeprecated(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_isDeprecated(ctx, field)
+			return fieldContext___Field_isDeprecated(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.IsDeprecated(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+			return marshalNBoolean2bool(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Field_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Field_isDeprecated(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) ___Field_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
+func ___Field_deprecationReason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_deprecationReason(ctx, field)
+			return fieldContext___Field_deprecationReason(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.DeprecationReason(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Field_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Field_deprecationReason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___InputValue_name(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
+func ___InputValue_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_name(ctx, field)
+			return fieldContext___InputValue_name(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Name, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+			return marshalNString2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___InputValue_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___InputValue_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___InputValue_description(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
+func ___InputValue_description(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_description(ctx, field)
+			return fieldContext___InputValue_description(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Description(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___InputValue_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___InputValue_description(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___InputValue_type(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
+func ___InputValue_type(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_type(ctx, field)
+			return fieldContext___InputValue_type(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Type, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
-			return ec.marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, selections, v)
+			return marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___InputValue_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___InputValue_type(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__InputValue",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___InputValue_defaultValue(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
+func ___InputValue_defaultValue(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_defaultValue(ctx, field)
+			return fieldContext___InputValue_defaultValue(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.DefaultValue, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___InputValue_defaultValue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___InputValue_defaultValue(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___InputValue_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
+func ___InputValue_isDeprecated(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_isDeprecated(ctx, field)
+			return fieldContext___InputValue_isDeprecated(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.IsDeprecated(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+			return marshalNBoolean2bool(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___InputValue_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___InputValue_isDeprecated(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) ___InputValue_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
+func ___InputValue_deprecationReason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_deprecationReason(ctx, field)
+			return fieldContext___InputValue_deprecationReason(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.DeprecationReason(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___InputValue_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___InputValue_deprecationReason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Schema_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
+func ___Schema_description(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Schema_description(ctx, field)
+			return fieldContext___Schema_description(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Description(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Schema_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Schema_description(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Schema", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Schema_types(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
+func ___Schema_types(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Schema_types(ctx, field)
+			return fieldContext___Schema_types(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Types(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
-			return ec.marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx, selections, v)
+			return marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Schema_types(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Schema_types(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Schema",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Schema_queryType(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
+func ___Schema_queryType(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Schema_queryType(ctx, field)
+			return fieldContext___Schema_queryType(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.QueryType(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
-			return ec.marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, selections, v)
+			return marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Schema_queryType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Schema_queryType(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Schema",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Schema_mutationType(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
+func ___Schema_mutationType(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Schema_mutationType(ctx, field)
+			return fieldContext___Schema_mutationType(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.MutationType(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
-			return ec.marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, selections, v)
+			return marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Schema_mutationType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Schema_mutationType(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Schema",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Schema_subscriptionType(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
+func ___Schema_subscriptionType(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Schema_subscriptionType(ctx, field)
+			return fieldContext___Schema_subscriptionType(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.SubscriptionType(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
-			return ec.marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, selections, v)
+			return marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Schema_subscriptionType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Schema_subscriptionType(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Schema",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Schema_directives(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
+func ___Schema_directives(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Schema_directives(ctx, field)
+			return fieldContext___Schema_directives(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Directives(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.Directive) graphql.Marshaler {
-			return ec.marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirectiveᚄ(ctx, selections, v)
+			return marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirectiveᚄ(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Schema_directives(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Schema_directives(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Schema",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Directive(ctx, field)
+			return childFields___Directive(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Type_kind(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_kind(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_kind(ctx, field)
+			return fieldContext___Type_kind(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Kind(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalN__TypeKind2string(ctx, selections, v)
+			return marshalN__TypeKind2string(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext___Type_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_kind(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, errors.New("field of type __TypeKind does not have child fields"))
 }
 
-func (ec *executionContext) ___Type_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_name(ctx, field)
+			return fieldContext___Type_name(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Name(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Type_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_description(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_description(ctx, field)
+			return fieldContext___Type_description(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Description(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_description(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Type_specifiedByURL(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_specifiedByURL(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_specifiedByURL(ctx, field)
+			return fieldContext___Type_specifiedByURL(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.SpecifiedByURL(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_specifiedByURL(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_specifiedByURL(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) ___Type_fields(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_fields(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_fields(ctx, field)
+			return fieldContext___Type_fields(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -10299,20 +8954,20 @@ func (ec *executionContext) ___Type_fields(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.Field) graphql.Marshaler {
-			return ec.marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐFieldᚄ(ctx, selections, v)
+			return marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐFieldᚄ(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_fields(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_fields(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Type",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Field(ctx, field)
+			return childFields___Field(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -10322,84 +8977,84 @@ func (ec *executionContext) fieldContext___Type_fields(ctx context.Context, fiel
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field___Type_fields_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field___Type_fields_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Type_interfaces(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_interfaces(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_interfaces(ctx, field)
+			return fieldContext___Type_interfaces(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Interfaces(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
-			return ec.marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx, selections, v)
+			return marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_interfaces(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_interfaces(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Type",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Type_possibleTypes(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_possibleTypes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_possibleTypes(ctx, field)
+			return fieldContext___Type_possibleTypes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.PossibleTypes(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
-			return ec.marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx, selections, v)
+			return marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_possibleTypes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_possibleTypes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Type",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Type_enumValues(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_enumValues(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_enumValues(ctx, field)
+			return fieldContext___Type_enumValues(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
@@ -10407,20 +9062,20 @@ func (ec *executionContext) ___Type_enumValues(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {
-			return ec.marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx, selections, v)
+			return marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_enumValues(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_enumValues(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Type",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___EnumValue(ctx, field)
+			return childFields___EnumValue(ctx, ec, field)
 		},
 	}
 	defer func() {
@@ -10430,97 +9085,97 @@ func (ec *executionContext) fieldContext___Type_enumValues(ctx context.Context, 
 		}
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = ec.field___Type_enumValues_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+	if fc.Args, err = field___Type_enumValues_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Type_inputFields(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_inputFields(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_inputFields(ctx, field)
+			return fieldContext___Type_inputFields(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.InputFields(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
-			return ec.marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx, selections, v)
+			return marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_inputFields(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_inputFields(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Type",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___InputValue(ctx, field)
+			return childFields___InputValue(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Type_ofType(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_ofType(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_ofType(ctx, field)
+			return fieldContext___Type_ofType(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.OfType(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
-			return ec.marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, selections, v)
+			return marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_ofType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_ofType(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "__Type",
 		Field:      field,
 		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields___Type(ctx, field)
+			return childFields___Type(ctx, ec, field)
 		},
 	}
 	return fc, nil
 }
 
-func (ec *executionContext) ___Type_isOneOf(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
+func ___Type_isOneOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_isOneOf(ctx, field)
+			return fieldContext___Type_isOneOf(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.IsOneOf(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalOBoolean2bool(ctx, selections, v)
+			return marshalOBoolean2bool(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
-func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext___Type_isOneOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, errors.New("field of type Boolean does not have child fields"))
 }
 
@@ -10528,7 +9183,7 @@ func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field
 
 // region    **************************** input.gotpl *****************************
 
-func (ec *executionContext) unmarshalInputAddMembershipInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputAddMembershipInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10553,21 +9208,21 @@ func (ec *executionContext) unmarshalInputAddMembershipInput(ctx context.Context
 		switch k {
 		case "teamId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("teamId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["teamId"] = data
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["userId"] = data
 		case "role":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx, v)
+			data, err := unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10577,7 +9232,7 @@ func (ec *executionContext) unmarshalInputAddMembershipInput(ctx context.Context
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputAddMembershipsInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputAddMembershipsInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10605,21 +9260,21 @@ func (ec *executionContext) unmarshalInputAddMembershipsInput(ctx context.Contex
 		switch k {
 		case "memberships":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("memberships"))
-			data, err := ec.unmarshalNAddMembershipInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNAddMembershipInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["memberships"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10629,7 +9284,7 @@ func (ec *executionContext) unmarshalInputAddMembershipsInput(ctx context.Contex
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputAddTeamMembersInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputAddTeamMembersInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10650,14 +9305,14 @@ func (ec *executionContext) unmarshalInputAddTeamMembersInput(ctx context.Contex
 		switch k {
 		case "teamId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("teamId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["teamId"] = data
 		case "members":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("members"))
-			data, err := ec.unmarshalNTeamMemberInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNTeamMemberInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10667,7 +9322,7 @@ func (ec *executionContext) unmarshalInputAddTeamMembersInput(ctx context.Contex
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputCreateTeamInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputCreateTeamInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10688,28 +9343,28 @@ func (ec *executionContext) unmarshalInputCreateTeamInput(ctx context.Context, o
 		switch k {
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := ec.unmarshalNString2string(ctx, v)
+			data, err := unmarshalNString2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["name"] = data
 		case "description":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("description"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["description"] = data
 		case "parentId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parentId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["parentId"] = data
 		case "parentRef":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parentRef"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10719,7 +9374,7 @@ func (ec *executionContext) unmarshalInputCreateTeamInput(ctx context.Context, o
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputCreateTeamsInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputCreateTeamsInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10747,21 +9402,21 @@ func (ec *executionContext) unmarshalInputCreateTeamsInput(ctx context.Context, 
 		switch k {
 		case "teams":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("teams"))
-			data, err := ec.unmarshalNCreateTeamInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNCreateTeamInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["teams"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10771,7 +9426,7 @@ func (ec *executionContext) unmarshalInputCreateTeamsInput(ctx context.Context, 
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputCreateUserInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputCreateUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10792,77 +9447,77 @@ func (ec *executionContext) unmarshalInputCreateUserInput(ctx context.Context, o
 		switch k {
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := ec.unmarshalNString2string(ctx, v)
+			data, err := unmarshalNString2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["name"] = data
 		case "email":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("email"))
-			data, err := ec.unmarshalNString2string(ctx, v)
+			data, err := unmarshalNString2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["email"] = data
 		case "managerId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("managerId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["managerId"] = data
 		case "managerRef":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("managerRef"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["managerRef"] = data
 		case "title":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["title"] = data
 		case "department":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("department"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["department"] = data
 		case "phone":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phone"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["phone"] = data
 		case "location":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("location"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["location"] = data
 		case "timeZone":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeZone"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["timeZone"] = data
 		case "photoUrl":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("photoUrl"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["photoUrl"] = data
 		case "externalId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalId"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10872,7 +9527,7 @@ func (ec *executionContext) unmarshalInputCreateUserInput(ctx context.Context, o
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputCreateUsersInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputCreateUsersInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10900,21 +9555,21 @@ func (ec *executionContext) unmarshalInputCreateUsersInput(ctx context.Context, 
 		switch k {
 		case "users":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("users"))
-			data, err := ec.unmarshalNCreateUserInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNCreateUserInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["users"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10924,7 +9579,7 @@ func (ec *executionContext) unmarshalInputCreateUsersInput(ctx context.Context, 
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputDeactivateUserInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputDeactivateUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10945,14 +9600,14 @@ func (ec *executionContext) unmarshalInputDeactivateUserInput(ctx context.Contex
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["id"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -10962,7 +9617,7 @@ func (ec *executionContext) unmarshalInputDeactivateUserInput(ctx context.Contex
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputDeleteTeamInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputDeleteTeamInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -10987,21 +9642,21 @@ func (ec *executionContext) unmarshalInputDeleteTeamInput(ctx context.Context, o
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["id"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["expectedVersion"] = data
 		case "children":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("children"))
-			data, err := ec.unmarshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(ctx, v)
+			data, err := unmarshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11011,7 +9666,7 @@ func (ec *executionContext) unmarshalInputDeleteTeamInput(ctx context.Context, o
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputDeleteUserInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputDeleteUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11032,21 +9687,21 @@ func (ec *executionContext) unmarshalInputDeleteUserInput(ctx context.Context, o
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["id"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["expectedVersion"] = data
 		case "reportsTo":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reportsTo"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11056,7 +9711,7 @@ func (ec *executionContext) unmarshalInputDeleteUserInput(ctx context.Context, o
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputDeleteUsersInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputDeleteUsersInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11084,21 +9739,21 @@ func (ec *executionContext) unmarshalInputDeleteUsersInput(ctx context.Context, 
 		switch k {
 		case "users":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("users"))
-			data, err := ec.unmarshalNDeleteUserInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNDeleteUserInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["users"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11108,208 +9763,7 @@ func (ec *executionContext) unmarshalInputDeleteUsersInput(ctx context.Context, 
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputIDFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"in", "notIn"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputInTeamFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"id", "role"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2string(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["id"] = data
-		case "role":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["role"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputNullableIDFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"in", "notIn", "isNull"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		case "isNull":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("isNull"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["isNull"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputNullableStringFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith", "isNull"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "eq":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("eq"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["eq"] = data
-		case "ne":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ne"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["ne"] = data
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		case "contains":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contains"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["contains"] = data
-		case "startsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("startsWith"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["startsWith"] = data
-		case "endsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("endsWith"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["endsWith"] = data
-		case "isNull":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("isNull"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["isNull"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputReactivateUserInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputReactivateUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11330,14 +9784,14 @@ func (ec *executionContext) unmarshalInputReactivateUserInput(ctx context.Contex
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["id"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11347,7 +9801,7 @@ func (ec *executionContext) unmarshalInputReactivateUserInput(ctx context.Contex
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputRemoveMembershipInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputRemoveMembershipInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11368,21 +9822,21 @@ func (ec *executionContext) unmarshalInputRemoveMembershipInput(ctx context.Cont
 		switch k {
 		case "teamId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("teamId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["teamId"] = data
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["userId"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11392,7 +9846,7 @@ func (ec *executionContext) unmarshalInputRemoveMembershipInput(ctx context.Cont
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputRemoveMembershipsInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputRemoveMembershipsInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11420,21 +9874,21 @@ func (ec *executionContext) unmarshalInputRemoveMembershipsInput(ctx context.Con
 		switch k {
 		case "memberships":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("memberships"))
-			data, err := ec.unmarshalNRemoveMembershipInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNRemoveMembershipInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["memberships"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11444,7 +9898,7 @@ func (ec *executionContext) unmarshalInputRemoveMembershipsInput(ctx context.Con
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputRemoveTeamMembersInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputRemoveTeamMembersInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11465,14 +9919,14 @@ func (ec *executionContext) unmarshalInputRemoveTeamMembersInput(ctx context.Con
 		switch k {
 		case "teamId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("teamId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["teamId"] = data
 		case "userIds":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userIds"))
-			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+			data, err := unmarshalNID2ᚕstringᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11482,7 +9936,7 @@ func (ec *executionContext) unmarshalInputRemoveTeamMembersInput(ctx context.Con
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputSetMembershipRoleInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputSetMembershipRoleInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11503,28 +9957,28 @@ func (ec *executionContext) unmarshalInputSetMembershipRoleInput(ctx context.Con
 		switch k {
 		case "teamId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("teamId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["teamId"] = data
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["userId"] = data
 		case "role":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalNRole2rollcallᚋmodelᚐRole(ctx, v)
+			data, err := unmarshalNRole2rollcallᚋmodelᚐRole(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["role"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11534,7 +9988,7 @@ func (ec *executionContext) unmarshalInputSetMembershipRoleInput(ctx context.Con
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputSetMembershipRolesInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputSetMembershipRolesInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11562,21 +10016,21 @@ func (ec *executionContext) unmarshalInputSetMembershipRolesInput(ctx context.Co
 		switch k {
 		case "memberships":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("memberships"))
-			data, err := ec.unmarshalNSetMembershipRoleInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNSetMembershipRoleInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["memberships"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11586,7 +10040,7 @@ func (ec *executionContext) unmarshalInputSetMembershipRolesInput(ctx context.Co
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputSetTeamMemberRoleInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputSetTeamMemberRoleInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11607,28 +10061,28 @@ func (ec *executionContext) unmarshalInputSetTeamMemberRoleInput(ctx context.Con
 		switch k {
 		case "teamId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("teamId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["teamId"] = data
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["userId"] = data
 		case "role":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalNRole2rollcallᚋmodelᚐRole(ctx, v)
+			data, err := unmarshalNRole2rollcallᚋmodelᚐRole(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["role"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11638,167 +10092,7 @@ func (ec *executionContext) unmarshalInputSetTeamMemberRoleInput(ctx context.Con
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputStringFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "eq":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("eq"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["eq"] = data
-		case "ne":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ne"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["ne"] = data
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		case "contains":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contains"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["contains"] = data
-		case "startsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("startsWith"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["startsWith"] = data
-		case "endsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("endsWith"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["endsWith"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputTeamFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "description", "parent", "createdAt", "updatedAt"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "and":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
-			data, err := ec.unmarshalOTeamFilter2ᚕmapᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["and"] = data
-		case "or":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
-			data, err := ec.unmarshalOTeamFilter2ᚕmapᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["or"] = data
-		case "not":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
-			data, err := ec.unmarshalOTeamFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["not"] = data
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalOIDFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["id"] = data
-		case "name":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := ec.unmarshalOStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["name"] = data
-		case "description":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("description"))
-			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["description"] = data
-		case "parent":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parent"))
-			data, err := ec.unmarshalONullableIDFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["parent"] = data
-		case "createdAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
-			data, err := ec.unmarshalOTimeFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["createdAt"] = data
-		case "updatedAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("updatedAt"))
-			data, err := ec.unmarshalOTimeFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["updatedAt"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputTeamMemberInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputTeamMemberInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -11823,14 +10117,14 @@ func (ec *executionContext) unmarshalInputTeamMemberInput(ctx context.Context, o
 		switch k {
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["userId"] = data
 		case "role":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
-			data, err := ec.unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx, v)
+			data, err := unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -11840,150 +10134,7 @@ func (ec *executionContext) unmarshalInputTeamMemberInput(ctx context.Context, o
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputTeamMemberOrder(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := ec.unmarshalNTeamMemberOrderField2string(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputTeamOrder(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := ec.unmarshalNTeamOrderField2string(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputTimeFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"eq", "gt", "gte", "lt", "lte"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "eq":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("eq"))
-			data, err := ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["eq"] = data
-		case "gt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("gt"))
-			data, err := ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["gt"] = data
-		case "gte":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("gte"))
-			data, err := ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["gte"] = data
-		case "lt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lt"))
-			data, err := ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["lt"] = data
-		case "lte":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lte"))
-			data, err := ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["lte"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputUpdateTeamInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputUpdateTeamInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -12004,35 +10155,35 @@ func (ec *executionContext) unmarshalInputUpdateTeamInput(ctx context.Context, o
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["id"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["expectedVersion"] = data
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["name"] = data
 		case "description":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("description"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["description"] = data
 		case "parentId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parentId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -12042,7 +10193,7 @@ func (ec *executionContext) unmarshalInputUpdateTeamInput(ctx context.Context, o
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputUpdateUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -12063,84 +10214,84 @@ func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, o
 		switch k {
 		case "id":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := unmarshalNID2string(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["id"] = data
 		case "expectedVersion":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["expectedVersion"] = data
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["name"] = data
 		case "email":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("email"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["email"] = data
 		case "managerId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("managerId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["managerId"] = data
 		case "title":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["title"] = data
 		case "department":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("department"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["department"] = data
 		case "phone":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phone"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["phone"] = data
 		case "location":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("location"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["location"] = data
 		case "timeZone":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeZone"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["timeZone"] = data
 		case "photoUrl":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("photoUrl"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["photoUrl"] = data
 		case "externalId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalId"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -12150,7 +10301,7 @@ func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, o
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputUpdateUsersInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputUpdateUsersInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -12178,21 +10329,21 @@ func (ec *executionContext) unmarshalInputUpdateUsersInput(ctx context.Context, 
 		switch k {
 		case "users":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("users"))
-			data, err := ec.unmarshalNUpdateUserInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNUpdateUserInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["users"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -12202,7 +10353,7 @@ func (ec *executionContext) unmarshalInputUpdateUsersInput(ctx context.Context, 
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputUpsertUsersInput(ctx context.Context, obj any) (map[string]any, error) {
+func unmarshalInputUpsertUsersInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
 		return it, nil
@@ -12230,28 +10381,28 @@ func (ec *executionContext) unmarshalInputUpsertUsersInput(ctx context.Context, 
 		switch k {
 		case "users":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("users"))
-			data, err := ec.unmarshalNCreateUserInput2ᚕmapᚄ(ctx, v)
+			data, err := unmarshalNCreateUserInput2ᚕmapᚄ(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["users"] = data
 		case "by":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("by"))
-			data, err := ec.unmarshalNUpsertKey2rollcallᚋmodelᚐUpsertKey(ctx, v)
+			data, err := unmarshalNUpsertKey2rollcallᚋmodelᚐUpsertKey(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["by"] = data
 		case "mode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
-			data, err := ec.unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, v)
+			data, err := unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it["mode"] = data
 		case "dryRun":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dryRun"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
@@ -12261,290 +10412,11 @@ func (ec *executionContext) unmarshalInputUpsertUsersInput(ctx context.Context, 
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputUserFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"and", "or", "not", "id", "name", "email", "title", "department", "phone", "location", "timeZone", "externalId", "status", "manager", "hasManager", "managedBy", "inTeam", "createdAt", "updatedAt"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "and":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
-			data, err := ec.unmarshalOUserFilter2ᚕmapᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["and"] = data
-		case "or":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
-			data, err := ec.unmarshalOUserFilter2ᚕmapᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["or"] = data
-		case "not":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
-			data, err := ec.unmarshalOUserFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["not"] = data
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
-			data, err := ec.unmarshalOIDFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["id"] = data
-		case "name":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := ec.unmarshalOStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["name"] = data
-		case "email":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("email"))
-			data, err := ec.unmarshalOStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["email"] = data
-		case "title":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
-			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["title"] = data
-		case "department":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("department"))
-			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["department"] = data
-		case "phone":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phone"))
-			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["phone"] = data
-		case "location":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("location"))
-			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["location"] = data
-		case "timeZone":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeZone"))
-			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["timeZone"] = data
-		case "externalId":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalId"))
-			data, err := ec.unmarshalONullableStringFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["externalId"] = data
-		case "status":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("status"))
-			data, err := ec.unmarshalOUserStatusFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["status"] = data
-		case "manager":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("manager"))
-			data, err := ec.unmarshalONullableIDFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["manager"] = data
-		case "hasManager":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasManager"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["hasManager"] = data
-		case "managedBy":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("managedBy"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["managedBy"] = data
-		case "inTeam":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("inTeam"))
-			data, err := ec.unmarshalOInTeamFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["inTeam"] = data
-		case "createdAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
-			data, err := ec.unmarshalOTimeFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["createdAt"] = data
-		case "updatedAt":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("updatedAt"))
-			data, err := ec.unmarshalOTimeFilter2map(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["updatedAt"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputUserOrder(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := ec.unmarshalNUserOrderField2string(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputUserStatusFilter(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	fieldsInOrder := [...]string{"in", "notIn"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "in":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
-			data, err := ec.unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["in"] = data
-		case "notIn":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notIn"))
-			data, err := ec.unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["notIn"] = data
-		}
-	}
-	return it, nil
-}
-
-func (ec *executionContext) unmarshalInputUserTeamOrder(ctx context.Context, obj any) (map[string]any, error) {
-	var it map[string]any
-	if obj == nil {
-		return it, nil
-	}
-
-	asMap := map[string]any{}
-	for k, v := range obj.(map[string]any) {
-		asMap[k] = v
-	}
-
-	if _, present := asMap["direction"]; !present {
-		asMap["direction"] = "ASC"
-	}
-
-	fieldsInOrder := [...]string{"field", "direction"}
-	it = make(map[string]any, len(asMap))
-	for _, k := range fieldsInOrder {
-		v, ok := asMap[k]
-		if !ok {
-			continue
-		}
-		switch k {
-		case "field":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
-			data, err := ec.unmarshalNUserTeamOrderField2string(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["field"] = data
-		case "direction":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
-			data, err := ec.unmarshalOOrderDirection2ᚖstring(ctx, v)
-			if err != nil {
-				return it, err
-			}
-			it["direction"] = data
-		}
-	}
-	return it, nil
-}
-
 // endregion **************************** input.gotpl *****************************
 
 // region    ************************** interface.gotpl ***************************
 
-func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj model.Node) graphql.Marshaler {
+func _Node(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj model.Node) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
@@ -12552,17 +10424,17 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 		if obj == nil {
 			return graphql.Null
 		}
-		return ec._User(ctx, sel, obj)
+		return _User(ctx, ec, sel, obj)
 	case *model.Team:
 		if obj == nil {
 			return graphql.Null
 		}
-		return ec._Team(ctx, sel, obj)
+		return _Team(ctx, ec, sel, obj)
 	case *model.Membership:
 		if obj == nil {
 			return graphql.Null
 		}
-		return ec._Membership(ctx, sel, obj)
+		return _Membership(ctx, ec, sel, obj)
 	default:
 		if typedObj, ok := obj.(graphql.Marshaler); ok {
 			return typedObj
@@ -12578,7 +10450,7 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 
 var addMembershipsPayloadImplementors = []string{"AddMembershipsPayload"}
 
-func (ec *executionContext) _AddMembershipsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
+func _AddMembershipsPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, addMembershipsPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12589,7 +10461,7 @@ func (ec *executionContext) _AddMembershipsPayload(ctx context.Context, sel ast.
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("AddMembershipsPayload")
 		case "results":
-			out.Values[i] = ec._AddMembershipsPayload_results(ctx, field, obj)
+			out.Values[i] = _AddMembershipsPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12616,7 +10488,7 @@ func (ec *executionContext) _AddMembershipsPayload(ctx context.Context, sel ast.
 
 var addTeamMembersPayloadImplementors = []string{"AddTeamMembersPayload"}
 
-func (ec *executionContext) _AddTeamMembersPayload(ctx context.Context, sel ast.SelectionSet, obj *model.AddTeamMembersPayload) graphql.Marshaler {
+func _AddTeamMembersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.AddTeamMembersPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, addTeamMembersPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12627,12 +10499,12 @@ func (ec *executionContext) _AddTeamMembersPayload(ctx context.Context, sel ast.
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("AddTeamMembersPayload")
 		case "team":
-			out.Values[i] = ec._AddTeamMembersPayload_team(ctx, field, obj)
+			out.Values[i] = _AddTeamMembersPayload_team(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "memberships":
-			out.Values[i] = ec._AddTeamMembersPayload_memberships(ctx, field, obj)
+			out.Values[i] = _AddTeamMembersPayload_memberships(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12659,7 +10531,7 @@ func (ec *executionContext) _AddTeamMembersPayload(ctx context.Context, sel ast.
 
 var allReportsConnectionImplementors = []string{"AllReportsConnection"}
 
-func (ec *executionContext) _AllReportsConnection(ctx context.Context, sel ast.SelectionSet, obj *keyset.Connection[model.AllReportsEdge, model.User]) graphql.Marshaler {
+func _AllReportsConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Connection[model.AllReportsEdge, model.User]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, allReportsConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12670,17 +10542,17 @@ func (ec *executionContext) _AllReportsConnection(ctx context.Context, sel ast.S
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("AllReportsConnection")
 		case "edges":
-			out.Values[i] = ec._AllReportsConnection_edges(ctx, field, obj)
+			out.Values[i] = _AllReportsConnection_edges(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "nodes":
-			out.Values[i] = ec._AllReportsConnection_nodes(ctx, field, obj)
+			out.Values[i] = _AllReportsConnection_nodes(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pageInfo":
-			out.Values[i] = ec._AllReportsConnection_pageInfo(ctx, field, obj)
+			out.Values[i] = _AllReportsConnection_pageInfo(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -12693,7 +10565,7 @@ func (ec *executionContext) _AllReportsConnection(ctx context.Context, sel ast.S
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._AllReportsConnection_totalCountUpTo(ctx, field, obj)
+				res = _AllReportsConnection_totalCountUpTo(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -12745,7 +10617,7 @@ func (ec *executionContext) _AllReportsConnection(ctx context.Context, sel ast.S
 
 var allReportsEdgeImplementors = []string{"AllReportsEdge"}
 
-func (ec *executionContext) _AllReportsEdge(ctx context.Context, sel ast.SelectionSet, obj *model.AllReportsEdge) graphql.Marshaler {
+func _AllReportsEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.AllReportsEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, allReportsEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12756,17 +10628,17 @@ func (ec *executionContext) _AllReportsEdge(ctx context.Context, sel ast.Selecti
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("AllReportsEdge")
 		case "cursor":
-			out.Values[i] = ec._AllReportsEdge_cursor(ctx, field, obj)
+			out.Values[i] = _AllReportsEdge_cursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "node":
-			out.Values[i] = ec._AllReportsEdge_node(ctx, field, obj)
+			out.Values[i] = _AllReportsEdge_node(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "depth":
-			out.Values[i] = ec._AllReportsEdge_depth(ctx, field, obj)
+			out.Values[i] = _AllReportsEdge_depth(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12793,7 +10665,7 @@ func (ec *executionContext) _AllReportsEdge(ctx context.Context, sel ast.Selecti
 
 var createTeamPayloadImplementors = []string{"CreateTeamPayload"}
 
-func (ec *executionContext) _CreateTeamPayload(ctx context.Context, sel ast.SelectionSet, obj *model.TeamPayload) graphql.Marshaler {
+func _CreateTeamPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.TeamPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createTeamPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12804,7 +10676,7 @@ func (ec *executionContext) _CreateTeamPayload(ctx context.Context, sel ast.Sele
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("CreateTeamPayload")
 		case "team":
-			out.Values[i] = ec._CreateTeamPayload_team(ctx, field, obj)
+			out.Values[i] = _CreateTeamPayload_team(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12831,7 +10703,7 @@ func (ec *executionContext) _CreateTeamPayload(ctx context.Context, sel ast.Sele
 
 var createTeamsPayloadImplementors = []string{"CreateTeamsPayload"}
 
-func (ec *executionContext) _CreateTeamsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.TeamResult]) graphql.Marshaler {
+func _CreateTeamsPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.TeamResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createTeamsPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12842,7 +10714,7 @@ func (ec *executionContext) _CreateTeamsPayload(ctx context.Context, sel ast.Sel
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("CreateTeamsPayload")
 		case "results":
-			out.Values[i] = ec._CreateTeamsPayload_results(ctx, field, obj)
+			out.Values[i] = _CreateTeamsPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12869,7 +10741,7 @@ func (ec *executionContext) _CreateTeamsPayload(ctx context.Context, sel ast.Sel
 
 var createUserPayloadImplementors = []string{"CreateUserPayload"}
 
-func (ec *executionContext) _CreateUserPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
+func _CreateUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createUserPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12880,7 +10752,7 @@ func (ec *executionContext) _CreateUserPayload(ctx context.Context, sel ast.Sele
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("CreateUserPayload")
 		case "user":
-			out.Values[i] = ec._CreateUserPayload_user(ctx, field, obj)
+			out.Values[i] = _CreateUserPayload_user(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12907,7 +10779,7 @@ func (ec *executionContext) _CreateUserPayload(ctx context.Context, sel ast.Sele
 
 var createUsersPayloadImplementors = []string{"CreateUsersPayload"}
 
-func (ec *executionContext) _CreateUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.UserResult]) graphql.Marshaler {
+func _CreateUsersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.UserResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createUsersPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12918,7 +10790,7 @@ func (ec *executionContext) _CreateUsersPayload(ctx context.Context, sel ast.Sel
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("CreateUsersPayload")
 		case "results":
-			out.Values[i] = ec._CreateUsersPayload_results(ctx, field, obj)
+			out.Values[i] = _CreateUsersPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12945,7 +10817,7 @@ func (ec *executionContext) _CreateUsersPayload(ctx context.Context, sel ast.Sel
 
 var deactivateUserPayloadImplementors = []string{"DeactivateUserPayload"}
 
-func (ec *executionContext) _DeactivateUserPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
+func _DeactivateUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deactivateUserPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12956,7 +10828,7 @@ func (ec *executionContext) _DeactivateUserPayload(ctx context.Context, sel ast.
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("DeactivateUserPayload")
 		case "user":
-			out.Values[i] = ec._DeactivateUserPayload_user(ctx, field, obj)
+			out.Values[i] = _DeactivateUserPayload_user(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -12983,7 +10855,7 @@ func (ec *executionContext) _DeactivateUserPayload(ctx context.Context, sel ast.
 
 var deleteTeamPayloadImplementors = []string{"DeleteTeamPayload"}
 
-func (ec *executionContext) _DeleteTeamPayload(ctx context.Context, sel ast.SelectionSet, obj *model.DeleteTeamPayload) graphql.Marshaler {
+func _DeleteTeamPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.DeleteTeamPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deleteTeamPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -12994,7 +10866,7 @@ func (ec *executionContext) _DeleteTeamPayload(ctx context.Context, sel ast.Sele
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("DeleteTeamPayload")
 		case "deletedTeamId":
-			out.Values[i] = ec._DeleteTeamPayload_deletedTeamId(ctx, field, obj)
+			out.Values[i] = _DeleteTeamPayload_deletedTeamId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13021,7 +10893,7 @@ func (ec *executionContext) _DeleteTeamPayload(ctx context.Context, sel ast.Sele
 
 var deleteUserPayloadImplementors = []string{"DeleteUserPayload"}
 
-func (ec *executionContext) _DeleteUserPayload(ctx context.Context, sel ast.SelectionSet, obj *model.DeleteUserPayload) graphql.Marshaler {
+func _DeleteUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.DeleteUserPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deleteUserPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13032,7 +10904,7 @@ func (ec *executionContext) _DeleteUserPayload(ctx context.Context, sel ast.Sele
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("DeleteUserPayload")
 		case "deletedUserId":
-			out.Values[i] = ec._DeleteUserPayload_deletedUserId(ctx, field, obj)
+			out.Values[i] = _DeleteUserPayload_deletedUserId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13059,7 +10931,7 @@ func (ec *executionContext) _DeleteUserPayload(ctx context.Context, sel ast.Sele
 
 var deleteUserResultImplementors = []string{"DeleteUserResult"}
 
-func (ec *executionContext) _DeleteUserResult(ctx context.Context, sel ast.SelectionSet, obj *model.RemovalResult) graphql.Marshaler {
+func _DeleteUserResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.RemovalResult) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deleteUserResultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13070,12 +10942,12 @@ func (ec *executionContext) _DeleteUserResult(ctx context.Context, sel ast.Selec
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("DeleteUserResult")
 		case "deletedUserId":
-			out.Values[i] = ec._DeleteUserResult_deletedUserId(ctx, field, obj)
+			out.Values[i] = _DeleteUserResult_deletedUserId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "error":
-			out.Values[i] = ec._DeleteUserResult_error(ctx, field, obj)
+			out.Values[i] = _DeleteUserResult_error(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -13102,7 +10974,7 @@ func (ec *executionContext) _DeleteUserResult(ctx context.Context, sel ast.Selec
 
 var deleteUsersPayloadImplementors = []string{"DeleteUsersPayload"}
 
-func (ec *executionContext) _DeleteUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
+func _DeleteUsersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deleteUsersPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13113,7 +10985,7 @@ func (ec *executionContext) _DeleteUsersPayload(ctx context.Context, sel ast.Sel
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("DeleteUsersPayload")
 		case "results":
-			out.Values[i] = ec._DeleteUsersPayload_results(ctx, field, obj)
+			out.Values[i] = _DeleteUsersPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13140,7 +11012,7 @@ func (ec *executionContext) _DeleteUsersPayload(ctx context.Context, sel ast.Sel
 
 var entryErrorImplementors = []string{"EntryError"}
 
-func (ec *executionContext) _EntryError(ctx context.Context, sel ast.SelectionSet, obj *model.EntryError) graphql.Marshaler {
+func _EntryError(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.EntryError) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryErrorImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13151,22 +11023,22 @@ func (ec *executionContext) _EntryError(ctx context.Context, sel ast.SelectionSe
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("EntryError")
 		case "code":
-			out.Values[i] = ec._EntryError_code(ctx, field, obj)
+			out.Values[i] = _EntryError_code(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "field":
-			out.Values[i] = ec._EntryError_field(ctx, field, obj)
+			out.Values[i] = _EntryError_field(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "message":
-			out.Values[i] = ec._EntryError_message(ctx, field, obj)
+			out.Values[i] = _EntryError_message(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "currentVersion":
-			out.Values[i] = ec._EntryError_currentVersion(ctx, field, obj)
+			out.Values[i] = _EntryError_currentVersion(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -13193,7 +11065,7 @@ func (ec *executionContext) _EntryError(ctx context.Context, sel ast.SelectionSe
 
 var membershipImplementors = []string{"Membership", "Node"}
 
-func (ec *executionContext) _Membership(ctx context.Context, sel ast.SelectionSet, obj *model.Membership) graphql.Marshaler {
+func _Membership(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Membership) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, membershipImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13204,7 +11076,7 @@ func (ec *executionContext) _Membership(ctx context.Context, sel ast.SelectionSe
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Membership")
 		case "id":
-			out.Values[i] = ec._Membership_id(ctx, field, obj)
+			out.Values[i] = _Membership_id(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -13217,7 +11089,7 @@ func (ec *executionContext) _Membership(ctx context.Context, sel ast.SelectionSe
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Membership_user(ctx, field, obj)
+				res = _Membership_user(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13255,7 +11127,7 @@ func (ec *executionContext) _Membership(ctx context.Context, sel ast.SelectionSe
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Membership_team(ctx, field, obj)
+				res = _Membership_team(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13285,17 +11157,17 @@ func (ec *executionContext) _Membership(ctx context.Context, sel ast.SelectionSe
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "role":
-			out.Values[i] = ec._Membership_role(ctx, field, obj)
+			out.Values[i] = _Membership_role(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "joinedAt":
-			out.Values[i] = ec._Membership_joinedAt(ctx, field, obj)
+			out.Values[i] = _Membership_joinedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "version":
-			out.Values[i] = ec._Membership_version(ctx, field, obj)
+			out.Values[i] = _Membership_version(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -13322,7 +11194,7 @@ func (ec *executionContext) _Membership(ctx context.Context, sel ast.SelectionSe
 
 var membershipResultImplementors = []string{"MembershipResult"}
 
-func (ec *executionContext) _MembershipResult(ctx context.Context, sel ast.SelectionSet, obj *model.Result[model.Membership]) graphql.Marshaler {
+func _MembershipResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Result[model.Membership]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, membershipResultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13333,12 +11205,12 @@ func (ec *executionContext) _MembershipResult(ctx context.Context, sel ast.Selec
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("MembershipResult")
 		case "membership":
-			out.Values[i] = ec._MembershipResult_membership(ctx, field, obj)
+			out.Values[i] = _MembershipResult_membership(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "error":
-			out.Values[i] = ec._MembershipResult_error(ctx, field, obj)
+			out.Values[i] = _MembershipResult_error(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -13365,7 +11237,7 @@ func (ec *executionContext) _MembershipResult(ctx context.Context, sel ast.Selec
 
 var mutationImplementors = []string{"Mutation"}
 
-func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
+func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, mutationImplementors)
 	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
 		Object: "Mutation",
@@ -13385,133 +11257,133 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = graphql.MarshalString("Mutation")
 		case "createUser":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_createUser(ctx, field)
+				return _Mutation_createUser(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "updateUser":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_updateUser(ctx, field)
+				return _Mutation_updateUser(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "deactivateUser":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_deactivateUser(ctx, field)
+				return _Mutation_deactivateUser(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "reactivateUser":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_reactivateUser(ctx, field)
+				return _Mutation_reactivateUser(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "deleteUser":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_deleteUser(ctx, field)
+				return _Mutation_deleteUser(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "createTeam":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_createTeam(ctx, field)
+				return _Mutation_createTeam(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "updateTeam":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_updateTeam(ctx, field)
+				return _Mutation_updateTeam(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "deleteTeam":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_deleteTeam(ctx, field)
+				return _Mutation_deleteTeam(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "addTeamMembers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_addTeamMembers(ctx, field)
+				return _Mutation_addTeamMembers(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "removeTeamMembers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_removeTeamMembers(ctx, field)
+				return _Mutation_removeTeamMembers(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "setTeamMemberRole":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_setTeamMemberRole(ctx, field)
+				return _Mutation_setTeamMemberRole(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "createUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_createUsers(ctx, field)
+				return _Mutation_createUsers(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "updateUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_updateUsers(ctx, field)
+				return _Mutation_updateUsers(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "deleteUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_deleteUsers(ctx, field)
+				return _Mutation_deleteUsers(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "upsertUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_upsertUsers(ctx, field)
+				return _Mutation_upsertUsers(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "createTeams":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_createTeams(ctx, field)
+				return _Mutation_createTeams(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "addMemberships":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_addMemberships(ctx, field)
+				return _Mutation_addMemberships(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "removeMemberships":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_removeMemberships(ctx, field)
+				return _Mutation_removeMemberships(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "setMembershipRoles":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Mutation_setMembershipRoles(ctx, field)
+				return _Mutation_setMembershipRoles(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -13539,7 +11411,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 
 var pageInfoImplementors = []string{"PageInfo"}
 
-func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *keyset.PageInfo) graphql.Marshaler {
+func _PageInfo(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.PageInfo) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, pageInfoImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13550,22 +11422,22 @@ func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet,
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("PageInfo")
 		case "hasNextPage":
-			out.Values[i] = ec._PageInfo_hasNextPage(ctx, field, obj)
+			out.Values[i] = _PageInfo_hasNextPage(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "hasPreviousPage":
-			out.Values[i] = ec._PageInfo_hasPreviousPage(ctx, field, obj)
+			out.Values[i] = _PageInfo_hasPreviousPage(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "startCursor":
-			out.Values[i] = ec._PageInfo_startCursor(ctx, field, obj)
+			out.Values[i] = _PageInfo_startCursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "endCursor":
-			out.Values[i] = ec._PageInfo_endCursor(ctx, field, obj)
+			out.Values[i] = _PageInfo_endCursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -13592,7 +11464,7 @@ func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet,
 
 var queryImplementors = []string{"Query"}
 
-func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
+func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, queryImplementors)
 	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
 		Object: "Query",
@@ -13619,7 +11491,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_mutationOutcome(ctx, field)
+				res = _Query_mutationOutcome(ctx, ec, field)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13641,7 +11513,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_node(ctx, field)
+				res = _Query_node(ctx, ec, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13663,7 +11535,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_nodes(ctx, field)
+				res = _Query_nodes(ctx, ec, field)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13685,7 +11557,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_user(ctx, field)
+				res = _Query_user(ctx, ec, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13707,7 +11579,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_userByEmail(ctx, field)
+				res = _Query_userByEmail(ctx, ec, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13729,7 +11601,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_userByExternalId(ctx, field)
+				res = _Query_userByExternalId(ctx, ec, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13751,7 +11623,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_users(ctx, field)
+				res = _Query_users(ctx, ec, field)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13773,7 +11645,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_team(ctx, field)
+				res = _Query_team(ctx, ec, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13795,7 +11667,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Query_teams(ctx, field)
+				res = _Query_teams(ctx, ec, field)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -13810,14 +11682,14 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "__type":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Query___type(ctx, field)
+				return _Query___type(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "__schema":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
-				return ec._Query___schema(ctx, field)
+				return _Query___schema(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
@@ -13845,7 +11717,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 
 var reactivateUserPayloadImplementors = []string{"ReactivateUserPayload"}
 
-func (ec *executionContext) _ReactivateUserPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
+func _ReactivateUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, reactivateUserPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13856,7 +11728,7 @@ func (ec *executionContext) _ReactivateUserPayload(ctx context.Context, sel ast.
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("ReactivateUserPayload")
 		case "user":
-			out.Values[i] = ec._ReactivateUserPayload_user(ctx, field, obj)
+			out.Values[i] = _ReactivateUserPayload_user(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13883,7 +11755,7 @@ func (ec *executionContext) _ReactivateUserPayload(ctx context.Context, sel ast.
 
 var removeMembershipResultImplementors = []string{"RemoveMembershipResult"}
 
-func (ec *executionContext) _RemoveMembershipResult(ctx context.Context, sel ast.SelectionSet, obj *model.RemovalResult) graphql.Marshaler {
+func _RemoveMembershipResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.RemovalResult) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, removeMembershipResultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13894,12 +11766,12 @@ func (ec *executionContext) _RemoveMembershipResult(ctx context.Context, sel ast
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("RemoveMembershipResult")
 		case "removedMembershipId":
-			out.Values[i] = ec._RemoveMembershipResult_removedMembershipId(ctx, field, obj)
+			out.Values[i] = _RemoveMembershipResult_removedMembershipId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "error":
-			out.Values[i] = ec._RemoveMembershipResult_error(ctx, field, obj)
+			out.Values[i] = _RemoveMembershipResult_error(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -13926,7 +11798,7 @@ func (ec *executionContext) _RemoveMembershipResult(ctx context.Context, sel ast
 
 var removeMembershipsPayloadImplementors = []string{"RemoveMembershipsPayload"}
 
-func (ec *executionContext) _RemoveMembershipsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
+func _RemoveMembershipsPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, removeMembershipsPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13937,7 +11809,7 @@ func (ec *executionContext) _RemoveMembershipsPayload(ctx context.Context, sel a
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("RemoveMembershipsPayload")
 		case "results":
-			out.Values[i] = ec._RemoveMembershipsPayload_results(ctx, field, obj)
+			out.Values[i] = _RemoveMembershipsPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13964,7 +11836,7 @@ func (ec *executionContext) _RemoveMembershipsPayload(ctx context.Context, sel a
 
 var removeTeamMembersPayloadImplementors = []string{"RemoveTeamMembersPayload"}
 
-func (ec *executionContext) _RemoveTeamMembersPayload(ctx context.Context, sel ast.SelectionSet, obj *model.RemoveTeamMembersPayload) graphql.Marshaler {
+func _RemoveTeamMembersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.RemoveTeamMembersPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, removeTeamMembersPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13975,12 +11847,12 @@ func (ec *executionContext) _RemoveTeamMembersPayload(ctx context.Context, sel a
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("RemoveTeamMembersPayload")
 		case "team":
-			out.Values[i] = ec._RemoveTeamMembersPayload_team(ctx, field, obj)
+			out.Values[i] = _RemoveTeamMembersPayload_team(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "removedMembershipIds":
-			out.Values[i] = ec._RemoveTeamMembersPayload_removedMembershipIds(ctx, field, obj)
+			out.Values[i] = _RemoveTeamMembersPayload_removedMembershipIds(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14007,7 +11879,7 @@ func (ec *executionContext) _RemoveTeamMembersPayload(ctx context.Context, sel a
 
 var setMembershipRolesPayloadImplementors = []string{"SetMembershipRolesPayload"}
 
-func (ec *executionContext) _SetMembershipRolesPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
+func _SetMembershipRolesPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, setMembershipRolesPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14018,7 +11890,7 @@ func (ec *executionContext) _SetMembershipRolesPayload(ctx context.Context, sel 
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("SetMembershipRolesPayload")
 		case "results":
-			out.Values[i] = ec._SetMembershipRolesPayload_results(ctx, field, obj)
+			out.Values[i] = _SetMembershipRolesPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14045,7 +11917,7 @@ func (ec *executionContext) _SetMembershipRolesPayload(ctx context.Context, sel 
 
 var setTeamMemberRolePayloadImplementors = []string{"SetTeamMemberRolePayload"}
 
-func (ec *executionContext) _SetTeamMemberRolePayload(ctx context.Context, sel ast.SelectionSet, obj *model.MembershipPayload) graphql.Marshaler {
+func _SetTeamMemberRolePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.MembershipPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, setTeamMemberRolePayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14056,7 +11928,7 @@ func (ec *executionContext) _SetTeamMemberRolePayload(ctx context.Context, sel a
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("SetTeamMemberRolePayload")
 		case "membership":
-			out.Values[i] = ec._SetTeamMemberRolePayload_membership(ctx, field, obj)
+			out.Values[i] = _SetTeamMemberRolePayload_membership(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14083,7 +11955,7 @@ func (ec *executionContext) _SetTeamMemberRolePayload(ctx context.Context, sel a
 
 var subscriptionImplementors = []string{"Subscription"}
 
-func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
+func _Subscription(ctx context.Context, ec *executionContext, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionImplementors)
 	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
 		Object: "Subscription",
@@ -14095,7 +11967,7 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 
 	switch fields[0].Name {
 	case "userChanged":
-		return ec._Subscription_userChanged(ctx, fields[0])
+		return _Subscription_userChanged(ctx, ec, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -14103,7 +11975,7 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 
 var teamImplementors = []string{"Team", "Node"}
 
-func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj *model.Team) graphql.Marshaler {
+func _Team(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Team) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, teamImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14114,22 +11986,22 @@ func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Team")
 		case "id":
-			out.Values[i] = ec._Team_id(ctx, field, obj)
+			out.Values[i] = _Team_id(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "name":
-			out.Values[i] = ec._Team_name(ctx, field, obj)
+			out.Values[i] = _Team_name(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "description":
-			out.Values[i] = ec._Team_description(ctx, field, obj)
+			out.Values[i] = _Team_description(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "version":
-			out.Values[i] = ec._Team_version(ctx, field, obj)
+			out.Values[i] = _Team_version(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -14142,7 +12014,7 @@ func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Team_parent(ctx, field, obj)
+				res = _Team_parent(ctx, ec, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14180,7 +12052,7 @@ func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Team_children(ctx, field, obj)
+				res = _Team_children(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14218,7 +12090,7 @@ func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._Team_members(ctx, field, obj)
+				res = _Team_members(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14248,12 +12120,12 @@ func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "createdAt":
-			out.Values[i] = ec._Team_createdAt(ctx, field, obj)
+			out.Values[i] = _Team_createdAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "updatedAt":
-			out.Values[i] = ec._Team_updatedAt(ctx, field, obj)
+			out.Values[i] = _Team_updatedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -14280,7 +12152,7 @@ func (ec *executionContext) _Team(ctx context.Context, sel ast.SelectionSet, obj
 
 var teamConnectionImplementors = []string{"TeamConnection"}
 
-func (ec *executionContext) _TeamConnection(ctx context.Context, sel ast.SelectionSet, obj *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
+func _TeamConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, teamConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14291,17 +12163,17 @@ func (ec *executionContext) _TeamConnection(ctx context.Context, sel ast.Selecti
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("TeamConnection")
 		case "edges":
-			out.Values[i] = ec._TeamConnection_edges(ctx, field, obj)
+			out.Values[i] = _TeamConnection_edges(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "nodes":
-			out.Values[i] = ec._TeamConnection_nodes(ctx, field, obj)
+			out.Values[i] = _TeamConnection_nodes(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pageInfo":
-			out.Values[i] = ec._TeamConnection_pageInfo(ctx, field, obj)
+			out.Values[i] = _TeamConnection_pageInfo(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -14314,7 +12186,7 @@ func (ec *executionContext) _TeamConnection(ctx context.Context, sel ast.Selecti
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._TeamConnection_totalCount(ctx, field, obj)
+				res = _TeamConnection_totalCount(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14352,7 +12224,7 @@ func (ec *executionContext) _TeamConnection(ctx context.Context, sel ast.Selecti
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._TeamConnection_totalCountUpTo(ctx, field, obj)
+				res = _TeamConnection_totalCountUpTo(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14404,7 +12276,7 @@ func (ec *executionContext) _TeamConnection(ctx context.Context, sel ast.Selecti
 
 var teamEdgeImplementors = []string{"TeamEdge"}
 
-func (ec *executionContext) _TeamEdge(ctx context.Context, sel ast.SelectionSet, obj *keyset.Edge[model.Team]) graphql.Marshaler {
+func _TeamEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Edge[model.Team]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, teamEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14415,12 +12287,12 @@ func (ec *executionContext) _TeamEdge(ctx context.Context, sel ast.SelectionSet,
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("TeamEdge")
 		case "cursor":
-			out.Values[i] = ec._TeamEdge_cursor(ctx, field, obj)
+			out.Values[i] = _TeamEdge_cursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "node":
-			out.Values[i] = ec._TeamEdge_node(ctx, field, obj)
+			out.Values[i] = _TeamEdge_node(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14447,7 +12319,7 @@ func (ec *executionContext) _TeamEdge(ctx context.Context, sel ast.SelectionSet,
 
 var teamMemberConnectionImplementors = []string{"TeamMemberConnection"}
 
-func (ec *executionContext) _TeamMemberConnection(ctx context.Context, sel ast.SelectionSet, obj *keyset.Connection[model.TeamMemberEdge, model.User]) graphql.Marshaler {
+func _TeamMemberConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Connection[model.TeamMemberEdge, model.User]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, teamMemberConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14458,17 +12330,17 @@ func (ec *executionContext) _TeamMemberConnection(ctx context.Context, sel ast.S
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("TeamMemberConnection")
 		case "edges":
-			out.Values[i] = ec._TeamMemberConnection_edges(ctx, field, obj)
+			out.Values[i] = _TeamMemberConnection_edges(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "nodes":
-			out.Values[i] = ec._TeamMemberConnection_nodes(ctx, field, obj)
+			out.Values[i] = _TeamMemberConnection_nodes(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pageInfo":
-			out.Values[i] = ec._TeamMemberConnection_pageInfo(ctx, field, obj)
+			out.Values[i] = _TeamMemberConnection_pageInfo(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -14481,7 +12353,7 @@ func (ec *executionContext) _TeamMemberConnection(ctx context.Context, sel ast.S
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._TeamMemberConnection_totalCount(ctx, field, obj)
+				res = _TeamMemberConnection_totalCount(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14519,7 +12391,7 @@ func (ec *executionContext) _TeamMemberConnection(ctx context.Context, sel ast.S
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._TeamMemberConnection_totalCountUpTo(ctx, field, obj)
+				res = _TeamMemberConnection_totalCountUpTo(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14571,7 +12443,7 @@ func (ec *executionContext) _TeamMemberConnection(ctx context.Context, sel ast.S
 
 var teamMemberEdgeImplementors = []string{"TeamMemberEdge"}
 
-func (ec *executionContext) _TeamMemberEdge(ctx context.Context, sel ast.SelectionSet, obj *model.TeamMemberEdge) graphql.Marshaler {
+func _TeamMemberEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.TeamMemberEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, teamMemberEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14582,12 +12454,12 @@ func (ec *executionContext) _TeamMemberEdge(ctx context.Context, sel ast.Selecti
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("TeamMemberEdge")
 		case "cursor":
-			out.Values[i] = ec._TeamMemberEdge_cursor(ctx, field, obj)
+			out.Values[i] = _TeamMemberEdge_cursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "node":
-			out.Values[i] = ec._TeamMemberEdge_node(ctx, field, obj)
+			out.Values[i] = _TeamMemberEdge_node(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -14600,7 +12472,7 @@ func (ec *executionContext) _TeamMemberEdge(ctx context.Context, sel ast.Selecti
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._TeamMemberEdge_team(ctx, field, obj)
+				res = _TeamMemberEdge_team(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14630,22 +12502,22 @@ func (ec *executionContext) _TeamMemberEdge(ctx context.Context, sel ast.Selecti
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "role":
-			out.Values[i] = ec._TeamMemberEdge_role(ctx, field, obj)
+			out.Values[i] = _TeamMemberEdge_role(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "joinedAt":
-			out.Values[i] = ec._TeamMemberEdge_joinedAt(ctx, field, obj)
+			out.Values[i] = _TeamMemberEdge_joinedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "membershipId":
-			out.Values[i] = ec._TeamMemberEdge_membershipId(ctx, field, obj)
+			out.Values[i] = _TeamMemberEdge_membershipId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "membershipVersion":
-			out.Values[i] = ec._TeamMemberEdge_membershipVersion(ctx, field, obj)
+			out.Values[i] = _TeamMemberEdge_membershipVersion(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -14672,7 +12544,7 @@ func (ec *executionContext) _TeamMemberEdge(ctx context.Context, sel ast.Selecti
 
 var teamResultImplementors = []string{"TeamResult"}
 
-func (ec *executionContext) _TeamResult(ctx context.Context, sel ast.SelectionSet, obj *model.Result[model.Team]) graphql.Marshaler {
+func _TeamResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Result[model.Team]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, teamResultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14683,12 +12555,12 @@ func (ec *executionContext) _TeamResult(ctx context.Context, sel ast.SelectionSe
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("TeamResult")
 		case "team":
-			out.Values[i] = ec._TeamResult_team(ctx, field, obj)
+			out.Values[i] = _TeamResult_team(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "error":
-			out.Values[i] = ec._TeamResult_error(ctx, field, obj)
+			out.Values[i] = _TeamResult_error(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -14715,7 +12587,7 @@ func (ec *executionContext) _TeamResult(ctx context.Context, sel ast.SelectionSe
 
 var updateTeamPayloadImplementors = []string{"UpdateTeamPayload"}
 
-func (ec *executionContext) _UpdateTeamPayload(ctx context.Context, sel ast.SelectionSet, obj *model.TeamPayload) graphql.Marshaler {
+func _UpdateTeamPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.TeamPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateTeamPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14726,7 +12598,7 @@ func (ec *executionContext) _UpdateTeamPayload(ctx context.Context, sel ast.Sele
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UpdateTeamPayload")
 		case "team":
-			out.Values[i] = ec._UpdateTeamPayload_team(ctx, field, obj)
+			out.Values[i] = _UpdateTeamPayload_team(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14753,7 +12625,7 @@ func (ec *executionContext) _UpdateTeamPayload(ctx context.Context, sel ast.Sele
 
 var updateUserPayloadImplementors = []string{"UpdateUserPayload"}
 
-func (ec *executionContext) _UpdateUserPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
+func _UpdateUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateUserPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14764,7 +12636,7 @@ func (ec *executionContext) _UpdateUserPayload(ctx context.Context, sel ast.Sele
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UpdateUserPayload")
 		case "user":
-			out.Values[i] = ec._UpdateUserPayload_user(ctx, field, obj)
+			out.Values[i] = _UpdateUserPayload_user(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14791,7 +12663,7 @@ func (ec *executionContext) _UpdateUserPayload(ctx context.Context, sel ast.Sele
 
 var updateUsersPayloadImplementors = []string{"UpdateUsersPayload"}
 
-func (ec *executionContext) _UpdateUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.UserResult]) graphql.Marshaler {
+func _UpdateUsersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.UserResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateUsersPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14802,7 +12674,7 @@ func (ec *executionContext) _UpdateUsersPayload(ctx context.Context, sel ast.Sel
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UpdateUsersPayload")
 		case "results":
-			out.Values[i] = ec._UpdateUsersPayload_results(ctx, field, obj)
+			out.Values[i] = _UpdateUsersPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14829,7 +12701,7 @@ func (ec *executionContext) _UpdateUsersPayload(ctx context.Context, sel ast.Sel
 
 var upsertUserResultImplementors = []string{"UpsertUserResult"}
 
-func (ec *executionContext) _UpsertUserResult(ctx context.Context, sel ast.SelectionSet, obj *model.Result[model.User]) graphql.Marshaler {
+func _UpsertUserResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Result[model.User]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, upsertUserResultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14840,17 +12712,17 @@ func (ec *executionContext) _UpsertUserResult(ctx context.Context, sel ast.Selec
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UpsertUserResult")
 		case "user":
-			out.Values[i] = ec._UpsertUserResult_user(ctx, field, obj)
+			out.Values[i] = _UpsertUserResult_user(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "created":
-			out.Values[i] = ec._UpsertUserResult_created(ctx, field, obj)
+			out.Values[i] = _UpsertUserResult_created(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "error":
-			out.Values[i] = ec._UpsertUserResult_error(ctx, field, obj)
+			out.Values[i] = _UpsertUserResult_error(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -14877,7 +12749,7 @@ func (ec *executionContext) _UpsertUserResult(ctx context.Context, sel ast.Selec
 
 var upsertUsersPayloadImplementors = []string{"UpsertUsersPayload"}
 
-func (ec *executionContext) _UpsertUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *model.BulkPayload[model.UserResult]) graphql.Marshaler {
+func _UpsertUsersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.BulkPayload[model.UserResult]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, upsertUsersPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14888,7 +12760,7 @@ func (ec *executionContext) _UpsertUsersPayload(ctx context.Context, sel ast.Sel
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UpsertUsersPayload")
 		case "results":
-			out.Values[i] = ec._UpsertUsersPayload_results(ctx, field, obj)
+			out.Values[i] = _UpsertUsersPayload_results(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14915,7 +12787,7 @@ func (ec *executionContext) _UpsertUsersPayload(ctx context.Context, sel ast.Sel
 
 var userImplementors = []string{"User", "Node"}
 
-func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj *model.User) graphql.Marshaler {
+func _User(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.User) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14926,62 +12798,62 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("User")
 		case "id":
-			out.Values[i] = ec._User_id(ctx, field, obj)
+			out.Values[i] = _User_id(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "name":
-			out.Values[i] = ec._User_name(ctx, field, obj)
+			out.Values[i] = _User_name(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "email":
-			out.Values[i] = ec._User_email(ctx, field, obj)
+			out.Values[i] = _User_email(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "title":
-			out.Values[i] = ec._User_title(ctx, field, obj)
+			out.Values[i] = _User_title(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "department":
-			out.Values[i] = ec._User_department(ctx, field, obj)
+			out.Values[i] = _User_department(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "phone":
-			out.Values[i] = ec._User_phone(ctx, field, obj)
+			out.Values[i] = _User_phone(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "location":
-			out.Values[i] = ec._User_location(ctx, field, obj)
+			out.Values[i] = _User_location(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "timeZone":
-			out.Values[i] = ec._User_timeZone(ctx, field, obj)
+			out.Values[i] = _User_timeZone(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "photoUrl":
-			out.Values[i] = ec._User_photoUrl(ctx, field, obj)
+			out.Values[i] = _User_photoUrl(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "externalId":
-			out.Values[i] = ec._User_externalId(ctx, field, obj)
+			out.Values[i] = _User_externalId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "status":
-			out.Values[i] = ec._User_status(ctx, field, obj)
+			out.Values[i] = _User_status(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "version":
-			out.Values[i] = ec._User_version(ctx, field, obj)
+			out.Values[i] = _User_version(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -14994,7 +12866,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._User_manager(ctx, field, obj)
+				res = _User_manager(ctx, ec, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15032,7 +12904,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._User_reports(ctx, field, obj)
+				res = _User_reports(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15070,7 +12942,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._User_managementChain(ctx, field, obj)
+				res = _User_managementChain(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15108,7 +12980,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._User_allReports(ctx, field, obj)
+				res = _User_allReports(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15146,7 +13018,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._User_teams(ctx, field, obj)
+				res = _User_teams(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15176,12 +13048,12 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "createdAt":
-			out.Values[i] = ec._User_createdAt(ctx, field, obj)
+			out.Values[i] = _User_createdAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "updatedAt":
-			out.Values[i] = ec._User_updatedAt(ctx, field, obj)
+			out.Values[i] = _User_updatedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -15208,7 +13080,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 
 var userChangeImplementors = []string{"UserChange"}
 
-func (ec *executionContext) _UserChange(ctx context.Context, sel ast.SelectionSet, obj *model.UserChange) graphql.Marshaler {
+func _UserChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserChange) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userChangeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15219,12 +13091,12 @@ func (ec *executionContext) _UserChange(ctx context.Context, sel ast.SelectionSe
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserChange")
 		case "kind":
-			out.Values[i] = ec._UserChange_kind(ctx, field, obj)
+			out.Values[i] = _UserChange_kind(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "userId":
-			out.Values[i] = ec._UserChange_userId(ctx, field, obj)
+			out.Values[i] = _UserChange_userId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -15237,7 +13109,7 @@ func (ec *executionContext) _UserChange(ctx context.Context, sel ast.SelectionSe
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._UserChange_user(ctx, field, obj)
+				res = _UserChange_user(ctx, ec, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15289,7 +13161,7 @@ func (ec *executionContext) _UserChange(ctx context.Context, sel ast.SelectionSe
 
 var userConnectionImplementors = []string{"UserConnection"}
 
-func (ec *executionContext) _UserConnection(ctx context.Context, sel ast.SelectionSet, obj *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
+func _UserConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15300,17 +13172,17 @@ func (ec *executionContext) _UserConnection(ctx context.Context, sel ast.Selecti
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserConnection")
 		case "edges":
-			out.Values[i] = ec._UserConnection_edges(ctx, field, obj)
+			out.Values[i] = _UserConnection_edges(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "nodes":
-			out.Values[i] = ec._UserConnection_nodes(ctx, field, obj)
+			out.Values[i] = _UserConnection_nodes(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pageInfo":
-			out.Values[i] = ec._UserConnection_pageInfo(ctx, field, obj)
+			out.Values[i] = _UserConnection_pageInfo(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -15323,7 +13195,7 @@ func (ec *executionContext) _UserConnection(ctx context.Context, sel ast.Selecti
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._UserConnection_totalCount(ctx, field, obj)
+				res = _UserConnection_totalCount(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15361,7 +13233,7 @@ func (ec *executionContext) _UserConnection(ctx context.Context, sel ast.Selecti
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._UserConnection_totalCountUpTo(ctx, field, obj)
+				res = _UserConnection_totalCountUpTo(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15413,7 +13285,7 @@ func (ec *executionContext) _UserConnection(ctx context.Context, sel ast.Selecti
 
 var userEdgeImplementors = []string{"UserEdge"}
 
-func (ec *executionContext) _UserEdge(ctx context.Context, sel ast.SelectionSet, obj *keyset.Edge[model.User]) graphql.Marshaler {
+func _UserEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Edge[model.User]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15424,12 +13296,12 @@ func (ec *executionContext) _UserEdge(ctx context.Context, sel ast.SelectionSet,
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserEdge")
 		case "cursor":
-			out.Values[i] = ec._UserEdge_cursor(ctx, field, obj)
+			out.Values[i] = _UserEdge_cursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "node":
-			out.Values[i] = ec._UserEdge_node(ctx, field, obj)
+			out.Values[i] = _UserEdge_node(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -15456,7 +13328,7 @@ func (ec *executionContext) _UserEdge(ctx context.Context, sel ast.SelectionSet,
 
 var userResultImplementors = []string{"UserResult"}
 
-func (ec *executionContext) _UserResult(ctx context.Context, sel ast.SelectionSet, obj *model.Result[model.User]) graphql.Marshaler {
+func _UserResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Result[model.User]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userResultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15467,12 +13339,12 @@ func (ec *executionContext) _UserResult(ctx context.Context, sel ast.SelectionSe
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserResult")
 		case "user":
-			out.Values[i] = ec._UserResult_user(ctx, field, obj)
+			out.Values[i] = _UserResult_user(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "error":
-			out.Values[i] = ec._UserResult_error(ctx, field, obj)
+			out.Values[i] = _UserResult_error(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -15499,7 +13371,7 @@ func (ec *executionContext) _UserResult(ctx context.Context, sel ast.SelectionSe
 
 var userTeamConnectionImplementors = []string{"UserTeamConnection"}
 
-func (ec *executionContext) _UserTeamConnection(ctx context.Context, sel ast.SelectionSet, obj *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
+func _UserTeamConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userTeamConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15510,17 +13382,17 @@ func (ec *executionContext) _UserTeamConnection(ctx context.Context, sel ast.Sel
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserTeamConnection")
 		case "edges":
-			out.Values[i] = ec._UserTeamConnection_edges(ctx, field, obj)
+			out.Values[i] = _UserTeamConnection_edges(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "nodes":
-			out.Values[i] = ec._UserTeamConnection_nodes(ctx, field, obj)
+			out.Values[i] = _UserTeamConnection_nodes(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pageInfo":
-			out.Values[i] = ec._UserTeamConnection_pageInfo(ctx, field, obj)
+			out.Values[i] = _UserTeamConnection_pageInfo(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -15533,7 +13405,7 @@ func (ec *executionContext) _UserTeamConnection(ctx context.Context, sel ast.Sel
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._UserTeamConnection_totalCount(ctx, field, obj)
+				res = _UserTeamConnection_totalCount(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15571,7 +13443,7 @@ func (ec *executionContext) _UserTeamConnection(ctx context.Context, sel ast.Sel
 						ec.Error(ctx, ec.Recover(ctx, r))
 					}
 				}()
-				res = ec._UserTeamConnection_totalCountUpTo(ctx, field, obj)
+				res = _UserTeamConnection_totalCountUpTo(ctx, ec, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -15623,7 +13495,7 @@ func (ec *executionContext) _UserTeamConnection(ctx context.Context, sel ast.Sel
 
 var userTeamEdgeImplementors = []string{"UserTeamEdge"}
 
-func (ec *executionContext) _UserTeamEdge(ctx context.Context, sel ast.SelectionSet, obj *model.UserTeamEdge) graphql.Marshaler {
+func _UserTeamEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserTeamEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userTeamEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15634,32 +13506,32 @@ func (ec *executionContext) _UserTeamEdge(ctx context.Context, sel ast.Selection
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserTeamEdge")
 		case "cursor":
-			out.Values[i] = ec._UserTeamEdge_cursor(ctx, field, obj)
+			out.Values[i] = _UserTeamEdge_cursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "node":
-			out.Values[i] = ec._UserTeamEdge_node(ctx, field, obj)
+			out.Values[i] = _UserTeamEdge_node(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "role":
-			out.Values[i] = ec._UserTeamEdge_role(ctx, field, obj)
+			out.Values[i] = _UserTeamEdge_role(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "joinedAt":
-			out.Values[i] = ec._UserTeamEdge_joinedAt(ctx, field, obj)
+			out.Values[i] = _UserTeamEdge_joinedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "membershipId":
-			out.Values[i] = ec._UserTeamEdge_membershipId(ctx, field, obj)
+			out.Values[i] = _UserTeamEdge_membershipId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "membershipVersion":
-			out.Values[i] = ec._UserTeamEdge_membershipVersion(ctx, field, obj)
+			out.Values[i] = _UserTeamEdge_membershipVersion(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -15686,7 +13558,7 @@ func (ec *executionContext) _UserTeamEdge(ctx context.Context, sel ast.Selection
 
 var __DirectiveImplementors = []string{"__Directive"}
 
-func (ec *executionContext) ___Directive(ctx context.Context, sel ast.SelectionSet, obj *introspection.Directive) graphql.Marshaler {
+func ___Directive(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *introspection.Directive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __DirectiveImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15697,27 +13569,27 @@ func (ec *executionContext) ___Directive(ctx context.Context, sel ast.SelectionS
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("__Directive")
 		case "name":
-			out.Values[i] = ec.___Directive_name(ctx, field, obj)
+			out.Values[i] = ___Directive_name(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "description":
-			out.Values[i] = ec.___Directive_description(ctx, field, obj)
+			out.Values[i] = ___Directive_description(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "isRepeatable":
-			out.Values[i] = ec.___Directive_isRepeatable(ctx, field, obj)
+			out.Values[i] = ___Directive_isRepeatable(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "locations":
-			out.Values[i] = ec.___Directive_locations(ctx, field, obj)
+			out.Values[i] = ___Directive_locations(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "args":
-			out.Values[i] = ec.___Directive_args(ctx, field, obj)
+			out.Values[i] = ___Directive_args(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -15744,7 +13616,7 @@ func (ec *executionContext) ___Directive(ctx context.Context, sel ast.SelectionS
 
 var __EnumValueImplementors = []string{"__EnumValue"}
 
-func (ec *executionContext) ___EnumValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.EnumValue) graphql.Marshaler {
+func ___EnumValue(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *introspection.EnumValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __EnumValueImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15755,22 +13627,22 @@ func (ec *executionContext) ___EnumValue(ctx context.Context, sel ast.SelectionS
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("__EnumValue")
 		case "name":
-			out.Values[i] = ec.___EnumValue_name(ctx, field, obj)
+			out.Values[i] = ___EnumValue_name(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "description":
-			out.Values[i] = ec.___EnumValue_description(ctx, field, obj)
+			out.Values[i] = ___EnumValue_description(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "isDeprecated":
-			out.Values[i] = ec.___EnumValue_isDeprecated(ctx, field, obj)
+			out.Values[i] = ___EnumValue_isDeprecated(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "deprecationReason":
-			out.Values[i] = ec.___EnumValue_deprecationReason(ctx, field, obj)
+			out.Values[i] = ___EnumValue_deprecationReason(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -15797,7 +13669,7 @@ func (ec *executionContext) ___EnumValue(ctx context.Context, sel ast.SelectionS
 
 var __FieldImplementors = []string{"__Field"}
 
-func (ec *executionContext) ___Field(ctx context.Context, sel ast.SelectionSet, obj *introspection.Field) graphql.Marshaler {
+func ___Field(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *introspection.Field) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __FieldImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15808,32 +13680,32 @@ func (ec *executionContext) ___Field(ctx context.Context, sel ast.SelectionSet, 
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("__Field")
 		case "name":
-			out.Values[i] = ec.___Field_name(ctx, field, obj)
+			out.Values[i] = ___Field_name(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "description":
-			out.Values[i] = ec.___Field_description(ctx, field, obj)
+			out.Values[i] = ___Field_description(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "args":
-			out.Values[i] = ec.___Field_args(ctx, field, obj)
+			out.Values[i] = ___Field_args(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "type":
-			out.Values[i] = ec.___Field_type(ctx, field, obj)
+			out.Values[i] = ___Field_type(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "isDeprecated":
-			out.Values[i] = ec.___Field_isDeprecated(ctx, field, obj)
+			out.Values[i] = ___Field_isDeprecated(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "deprecationReason":
-			out.Values[i] = ec.___Field_deprecationReason(ctx, field, obj)
+			out.Values[i] = ___Field_deprecationReason(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -15860,7 +13732,7 @@ func (ec *executionContext) ___Field(ctx context.Context, sel ast.SelectionSet, 
 
 var __InputValueImplementors = []string{"__InputValue"}
 
-func (ec *executionContext) ___InputValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.InputValue) graphql.Marshaler {
+func ___InputValue(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *introspection.InputValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __InputValueImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15871,32 +13743,32 @@ func (ec *executionContext) ___InputValue(ctx context.Context, sel ast.Selection
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("__InputValue")
 		case "name":
-			out.Values[i] = ec.___InputValue_name(ctx, field, obj)
+			out.Values[i] = ___InputValue_name(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "description":
-			out.Values[i] = ec.___InputValue_description(ctx, field, obj)
+			out.Values[i] = ___InputValue_description(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "type":
-			out.Values[i] = ec.___InputValue_type(ctx, field, obj)
+			out.Values[i] = ___InputValue_type(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "defaultValue":
-			out.Values[i] = ec.___InputValue_defaultValue(ctx, field, obj)
+			out.Values[i] = ___InputValue_defaultValue(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "isDeprecated":
-			out.Values[i] = ec.___InputValue_isDeprecated(ctx, field, obj)
+			out.Values[i] = ___InputValue_isDeprecated(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "deprecationReason":
-			out.Values[i] = ec.___InputValue_deprecationReason(ctx, field, obj)
+			out.Values[i] = ___InputValue_deprecationReason(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -15923,7 +13795,7 @@ func (ec *executionContext) ___InputValue(ctx context.Context, sel ast.Selection
 
 var __SchemaImplementors = []string{"__Schema"}
 
-func (ec *executionContext) ___Schema(ctx context.Context, sel ast.SelectionSet, obj *introspection.Schema) graphql.Marshaler {
+func ___Schema(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *introspection.Schema) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __SchemaImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15934,32 +13806,32 @@ func (ec *executionContext) ___Schema(ctx context.Context, sel ast.SelectionSet,
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("__Schema")
 		case "description":
-			out.Values[i] = ec.___Schema_description(ctx, field, obj)
+			out.Values[i] = ___Schema_description(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "types":
-			out.Values[i] = ec.___Schema_types(ctx, field, obj)
+			out.Values[i] = ___Schema_types(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "queryType":
-			out.Values[i] = ec.___Schema_queryType(ctx, field, obj)
+			out.Values[i] = ___Schema_queryType(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "mutationType":
-			out.Values[i] = ec.___Schema_mutationType(ctx, field, obj)
+			out.Values[i] = ___Schema_mutationType(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "subscriptionType":
-			out.Values[i] = ec.___Schema_subscriptionType(ctx, field, obj)
+			out.Values[i] = ___Schema_subscriptionType(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "directives":
-			out.Values[i] = ec.___Schema_directives(ctx, field, obj)
+			out.Values[i] = ___Schema_directives(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -15986,7 +13858,7 @@ func (ec *executionContext) ___Schema(ctx context.Context, sel ast.SelectionSet,
 
 var __TypeImplementors = []string{"__Type"}
 
-func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, obj *introspection.Type) graphql.Marshaler {
+func ___Type(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *introspection.Type) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __TypeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15997,57 +13869,57 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("__Type")
 		case "kind":
-			out.Values[i] = ec.___Type_kind(ctx, field, obj)
+			out.Values[i] = ___Type_kind(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "name":
-			out.Values[i] = ec.___Type_name(ctx, field, obj)
+			out.Values[i] = ___Type_name(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "description":
-			out.Values[i] = ec.___Type_description(ctx, field, obj)
+			out.Values[i] = ___Type_description(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "specifiedByURL":
-			out.Values[i] = ec.___Type_specifiedByURL(ctx, field, obj)
+			out.Values[i] = ___Type_specifiedByURL(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "fields":
-			out.Values[i] = ec.___Type_fields(ctx, field, obj)
+			out.Values[i] = ___Type_fields(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "interfaces":
-			out.Values[i] = ec.___Type_interfaces(ctx, field, obj)
+			out.Values[i] = ___Type_interfaces(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "possibleTypes":
-			out.Values[i] = ec.___Type_possibleTypes(ctx, field, obj)
+			out.Values[i] = ___Type_possibleTypes(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "enumValues":
-			out.Values[i] = ec.___Type_enumValues(ctx, field, obj)
+			out.Values[i] = ___Type_enumValues(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "inputFields":
-			out.Values[i] = ec.___Type_inputFields(ctx, field, obj)
+			out.Values[i] = ___Type_inputFields(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "ofType":
-			out.Values[i] = ec.___Type_ofType(ctx, field, obj)
+			out.Values[i] = ___Type_ofType(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "isOneOf":
-			out.Values[i] = ec.___Type_isOneOf(ctx, field, obj)
+			out.Values[i] = ___Type_isOneOf(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -16076,18 +13948,18 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) unmarshalNAddMembershipInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputAddMembershipInput(ctx, v)
+func unmarshalNAddMembershipInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputAddMembershipInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNAddMembershipInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNAddMembershipInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNAddMembershipInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNAddMembershipInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16095,51 +13967,51 @@ func (ec *executionContext) unmarshalNAddMembershipInput2ᚕmapᚄ(ctx context.C
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNAddMembershipsInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputAddMembershipsInput(ctx, v)
+func unmarshalNAddMembershipsInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputAddMembershipsInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNAddMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
+func marshalNAddMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._AddMembershipsPayload(ctx, sel, v)
+	return _AddMembershipsPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNAddTeamMembersInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputAddTeamMembersInput(ctx, v)
+func unmarshalNAddTeamMembersInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputAddTeamMembersInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNAddTeamMembersPayload2ᚖrollcallᚋmodelᚐAddTeamMembersPayload(ctx context.Context, sel ast.SelectionSet, v *model.AddTeamMembersPayload) graphql.Marshaler {
+func marshalNAddTeamMembersPayload2ᚖrollcallᚋmodelᚐAddTeamMembersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.AddTeamMembersPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._AddTeamMembersPayload(ctx, sel, v)
+	return _AddTeamMembersPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNAllReportsConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, sel ast.SelectionSet, v *keyset.Connection[model.AllReportsEdge, model.User]) graphql.Marshaler {
+func marshalNAllReportsConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.AllReportsEdge, model.User]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._AllReportsConnection(ctx, sel, v)
+	return _AllReportsConnection(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNAllReportsEdge2ᚕᚖrollcallᚋmodelᚐAllReportsEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.AllReportsEdge) graphql.Marshaler {
+func marshalNAllReportsEdge2ᚕᚖrollcallᚋmodelᚐAllReportsEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.AllReportsEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNAllReportsEdge2ᚖrollcallᚋmodelᚐAllReportsEdge(ctx, sel, v[i])
+		return marshalNAllReportsEdge2ᚖrollcallᚋmodelᚐAllReportsEdge(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16151,22 +14023,22 @@ func (ec *executionContext) marshalNAllReportsEdge2ᚕᚖrollcallᚋmodelᚐAllR
 	return ret
 }
 
-func (ec *executionContext) marshalNAllReportsEdge2ᚖrollcallᚋmodelᚐAllReportsEdge(ctx context.Context, sel ast.SelectionSet, v *model.AllReportsEdge) graphql.Marshaler {
+func marshalNAllReportsEdge2ᚖrollcallᚋmodelᚐAllReportsEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.AllReportsEdge) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._AllReportsEdge(ctx, sel, v)
+	return _AllReportsEdge(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNBoolean2bool(ctx context.Context, v any) (bool, error) {
+func unmarshalNBoolean2bool(ctx context.Context, ec *executionContext, v any) (bool, error) {
 	res, err := scalar.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.SelectionSet, v bool) graphql.Marshaler {
+func marshalNBoolean2bool(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v bool) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalBoolean(v)
 	if res == graphql.Null {
@@ -16177,18 +14049,18 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
-func (ec *executionContext) unmarshalNCreateTeamInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputCreateTeamInput(ctx, v)
+func unmarshalNCreateTeamInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputCreateTeamInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNCreateTeamInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNCreateTeamInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNCreateTeamInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNCreateTeamInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16196,43 +14068,43 @@ func (ec *executionContext) unmarshalNCreateTeamInput2ᚕmapᚄ(ctx context.Cont
 	return res, nil
 }
 
-func (ec *executionContext) marshalNCreateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx context.Context, sel ast.SelectionSet, v *model.TeamPayload) graphql.Marshaler {
+func marshalNCreateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TeamPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._CreateTeamPayload(ctx, sel, v)
+	return _CreateTeamPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNCreateTeamsInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputCreateTeamsInput(ctx, v)
+func unmarshalNCreateTeamsInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputCreateTeamsInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNCreateTeamsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.TeamResult]) graphql.Marshaler {
+func marshalNCreateTeamsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.TeamResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._CreateTeamsPayload(ctx, sel, v)
+	return _CreateTeamsPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNCreateUserInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputCreateUserInput(ctx, v)
+func unmarshalNCreateUserInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputCreateUserInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNCreateUserInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNCreateUserInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNCreateUserInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNCreateUserInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16240,73 +14112,73 @@ func (ec *executionContext) unmarshalNCreateUserInput2ᚕmapᚄ(ctx context.Cont
 	return res, nil
 }
 
-func (ec *executionContext) marshalNCreateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
+func marshalNCreateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._CreateUserPayload(ctx, sel, v)
+	return _CreateUserPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNCreateUsersInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputCreateUsersInput(ctx, v)
+func unmarshalNCreateUsersInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputCreateUsersInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNCreateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
+func marshalNCreateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._CreateUsersPayload(ctx, sel, v)
+	return _CreateUsersPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNDeactivateUserInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputDeactivateUserInput(ctx, v)
+func unmarshalNDeactivateUserInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputDeactivateUserInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNDeactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
+func marshalNDeactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._DeactivateUserPayload(ctx, sel, v)
+	return _DeactivateUserPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNDeleteTeamInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputDeleteTeamInput(ctx, v)
+func unmarshalNDeleteTeamInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputDeleteTeamInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNDeleteTeamPayload2ᚖrollcallᚋmodelᚐDeleteTeamPayload(ctx context.Context, sel ast.SelectionSet, v *model.DeleteTeamPayload) graphql.Marshaler {
+func marshalNDeleteTeamPayload2ᚖrollcallᚋmodelᚐDeleteTeamPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.DeleteTeamPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._DeleteTeamPayload(ctx, sel, v)
+	return _DeleteTeamPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNDeleteUserInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputDeleteUserInput(ctx, v)
+func unmarshalNDeleteUserInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputDeleteUserInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNDeleteUserInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNDeleteUserInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNDeleteUserInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNDeleteUserInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16314,21 +14186,21 @@ func (ec *executionContext) unmarshalNDeleteUserInput2ᚕmapᚄ(ctx context.Cont
 	return res, nil
 }
 
-func (ec *executionContext) marshalNDeleteUserPayload2ᚖrollcallᚋmodelᚐDeleteUserPayload(ctx context.Context, sel ast.SelectionSet, v *model.DeleteUserPayload) graphql.Marshaler {
+func marshalNDeleteUserPayload2ᚖrollcallᚋmodelᚐDeleteUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.DeleteUserPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._DeleteUserPayload(ctx, sel, v)
+	return _DeleteUserPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNDeleteUserResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.RemovalResult) graphql.Marshaler {
+func marshalNDeleteUserResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.RemovalResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNDeleteUserResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx, sel, v[i])
+		return marshalNDeleteUserResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16340,37 +14212,37 @@ func (ec *executionContext) marshalNDeleteUserResult2ᚕᚖrollcallᚋmodelᚐRe
 	return ret
 }
 
-func (ec *executionContext) marshalNDeleteUserResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx context.Context, sel ast.SelectionSet, v *model.RemovalResult) graphql.Marshaler {
+func marshalNDeleteUserResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.RemovalResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._DeleteUserResult(ctx, sel, v)
+	return _DeleteUserResult(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNDeleteUsersInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputDeleteUsersInput(ctx, v)
+func unmarshalNDeleteUsersInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputDeleteUsersInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNDeleteUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
+func marshalNDeleteUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._DeleteUsersPayload(ctx, sel, v)
+	return _DeleteUsersPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
+func unmarshalNID2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := scalar.UnmarshalID(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNID2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalNID2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalID(v)
 	if res == graphql.Null {
@@ -16381,13 +14253,13 @@ func (ec *executionContext) marshalNID2string(ctx context.Context, sel ast.Selec
 	return res
 }
 
-func (ec *executionContext) unmarshalNID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+func unmarshalNID2ᚕstringᚄ(ctx context.Context, ec *executionContext, v any) ([]string, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]string, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNID2string(ctx, vSlice[i])
+		res[i], err = unmarshalNID2string(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16395,10 +14267,10 @@ func (ec *executionContext) unmarshalNID2ᚕstringᚄ(ctx context.Context, v any
 	return res, nil
 }
 
-func (ec *executionContext) marshalNID2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+func marshalNID2ᚕstringᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []string) graphql.Marshaler {
 	ret := make(graphql.Array, len(v))
 	for i := range v {
-		ret[i] = ec.marshalNID2string(ctx, sel, v[i])
+		ret[i] = marshalNID2string(ctx, ec, sel, v[i])
 	}
 
 	for _, e := range ret {
@@ -16410,12 +14282,12 @@ func (ec *executionContext) marshalNID2ᚕstringᚄ(ctx context.Context, sel ast
 	return ret
 }
 
-func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {
+func unmarshalNInt2int(ctx context.Context, ec *executionContext, v any) (int, error) {
 	res, err := scalar.UnmarshalInt(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.SelectionSet, v int) graphql.Marshaler {
+func marshalNInt2int(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v int) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalInt(v)
 	if res == graphql.Null {
@@ -16426,12 +14298,12 @@ func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.Selecti
 	return res
 }
 
-func (ec *executionContext) unmarshalNInt2int64(ctx context.Context, v any) (int64, error) {
+func unmarshalNInt2int64(ctx context.Context, ec *executionContext, v any) (int64, error) {
 	res, err := scalar.UnmarshalInt64(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNInt2int64(ctx context.Context, sel ast.SelectionSet, v int64) graphql.Marshaler {
+func marshalNInt2int64(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v int64) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalInt64(v)
 	if res == graphql.Null {
@@ -16442,11 +14314,11 @@ func (ec *executionContext) marshalNInt2int64(ctx context.Context, sel ast.Selec
 	return res
 }
 
-func (ec *executionContext) marshalNMembership2ᚕᚖrollcallᚋmodelᚐMembershipᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Membership) graphql.Marshaler {
+func marshalNMembership2ᚕᚖrollcallᚋmodelᚐMembershipᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.Membership) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNMembership2ᚖrollcallᚋmodelᚐMembership(ctx, sel, v[i])
+		return marshalNMembership2ᚖrollcallᚋmodelᚐMembership(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16458,21 +14330,21 @@ func (ec *executionContext) marshalNMembership2ᚕᚖrollcallᚋmodelᚐMembersh
 	return ret
 }
 
-func (ec *executionContext) marshalNMembership2ᚖrollcallᚋmodelᚐMembership(ctx context.Context, sel ast.SelectionSet, v *model.Membership) graphql.Marshaler {
+func marshalNMembership2ᚖrollcallᚋmodelᚐMembership(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Membership) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._Membership(ctx, sel, v)
+	return _Membership(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.MembershipResult) graphql.Marshaler {
+func marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.MembershipResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNMembershipResult2ᚖrollcallᚋmodelᚐResult(ctx, sel, v[i])
+		return marshalNMembershipResult2ᚖrollcallᚋmodelᚐResult(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16484,23 +14356,23 @@ func (ec *executionContext) marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐRe
 	return ret
 }
 
-func (ec *executionContext) marshalNMembershipResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, sel ast.SelectionSet, v *model.MembershipResult) graphql.Marshaler {
+func marshalNMembershipResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.MembershipResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._MembershipResult(ctx, sel, v)
+	return _MembershipResult(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx context.Context, v any) (model.MutationOutcome, error) {
+func unmarshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx context.Context, ec *executionContext, v any) (model.MutationOutcome, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := model.MutationOutcome(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx context.Context, sel ast.SelectionSet, v model.MutationOutcome) graphql.Marshaler {
+func marshalNMutationOutcome2rollcallᚋmodelᚐMutationOutcome(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.MutationOutcome) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -16511,53 +14383,53 @@ func (ec *executionContext) marshalNMutationOutcome2rollcallᚋmodelᚐMutationO
 	return res
 }
 
-func (ec *executionContext) marshalNNode2ᚕrollcallᚋmodelᚐNode(ctx context.Context, sel ast.SelectionSet, v []model.Node) graphql.Marshaler {
+func marshalNNode2ᚕrollcallᚋmodelᚐNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []model.Node) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalONode2rollcallᚋmodelᚐNode(ctx, sel, v[i])
+		return marshalONode2rollcallᚋmodelᚐNode(ctx, ec, sel, v[i])
 	})
 
 	return ret
 }
 
-func (ec *executionContext) marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx context.Context, sel ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
+func marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._PageInfo(ctx, sel, v)
+	return _PageInfo(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNReactivateUserInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputReactivateUserInput(ctx, v)
+func unmarshalNReactivateUserInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputReactivateUserInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNReactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
+func marshalNReactivateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._ReactivateUserPayload(ctx, sel, v)
+	return _ReactivateUserPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNRemoveMembershipInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputRemoveMembershipInput(ctx, v)
+func unmarshalNRemoveMembershipInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputRemoveMembershipInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNRemoveMembershipInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNRemoveMembershipInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNRemoveMembershipInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNRemoveMembershipInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16565,11 +14437,11 @@ func (ec *executionContext) unmarshalNRemoveMembershipInput2ᚕmapᚄ(ctx contex
 	return res, nil
 }
 
-func (ec *executionContext) marshalNRemoveMembershipResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.RemovalResult) graphql.Marshaler {
+func marshalNRemoveMembershipResult2ᚕᚖrollcallᚋmodelᚐRemovalResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.RemovalResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNRemoveMembershipResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx, sel, v[i])
+		return marshalNRemoveMembershipResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16581,53 +14453,53 @@ func (ec *executionContext) marshalNRemoveMembershipResult2ᚕᚖrollcallᚋmode
 	return ret
 }
 
-func (ec *executionContext) marshalNRemoveMembershipResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx context.Context, sel ast.SelectionSet, v *model.RemovalResult) graphql.Marshaler {
+func marshalNRemoveMembershipResult2ᚖrollcallᚋmodelᚐRemovalResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.RemovalResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._RemoveMembershipResult(ctx, sel, v)
+	return _RemoveMembershipResult(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNRemoveMembershipsInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputRemoveMembershipsInput(ctx, v)
+func unmarshalNRemoveMembershipsInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputRemoveMembershipsInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNRemoveMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
+func marshalNRemoveMembershipsPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.RemovalResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._RemoveMembershipsPayload(ctx, sel, v)
+	return _RemoveMembershipsPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNRemoveTeamMembersInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputRemoveTeamMembersInput(ctx, v)
+func unmarshalNRemoveTeamMembersInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputRemoveTeamMembersInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNRemoveTeamMembersPayload2ᚖrollcallᚋmodelᚐRemoveTeamMembersPayload(ctx context.Context, sel ast.SelectionSet, v *model.RemoveTeamMembersPayload) graphql.Marshaler {
+func marshalNRemoveTeamMembersPayload2ᚖrollcallᚋmodelᚐRemoveTeamMembersPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.RemoveTeamMembersPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._RemoveTeamMembersPayload(ctx, sel, v)
+	return _RemoveTeamMembersPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNRole2rollcallᚋmodelᚐRole(ctx context.Context, v any) (model.Role, error) {
+func unmarshalNRole2rollcallᚋmodelᚐRole(ctx context.Context, ec *executionContext, v any) (model.Role, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := model.Role(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNRole2rollcallᚋmodelᚐRole(ctx context.Context, sel ast.SelectionSet, v model.Role) graphql.Marshaler {
+func marshalNRole2rollcallᚋmodelᚐRole(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.Role) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -16638,18 +14510,18 @@ func (ec *executionContext) marshalNRole2rollcallᚋmodelᚐRole(ctx context.Con
 	return res
 }
 
-func (ec *executionContext) unmarshalNSetMembershipRoleInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputSetMembershipRoleInput(ctx, v)
+func unmarshalNSetMembershipRoleInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputSetMembershipRoleInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNSetMembershipRoleInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNSetMembershipRoleInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNSetMembershipRoleInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNSetMembershipRoleInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16657,42 +14529,42 @@ func (ec *executionContext) unmarshalNSetMembershipRoleInput2ᚕmapᚄ(ctx conte
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNSetMembershipRolesInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputSetMembershipRolesInput(ctx, v)
+func unmarshalNSetMembershipRolesInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputSetMembershipRolesInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNSetMembershipRolesPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
+func marshalNSetMembershipRolesPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.MembershipResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._SetMembershipRolesPayload(ctx, sel, v)
+	return _SetMembershipRolesPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNSetTeamMemberRoleInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputSetTeamMemberRoleInput(ctx, v)
+func unmarshalNSetTeamMemberRoleInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputSetTeamMemberRoleInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNSetTeamMemberRolePayload2ᚖrollcallᚋmodelᚐMembershipPayload(ctx context.Context, sel ast.SelectionSet, v *model.MembershipPayload) graphql.Marshaler {
+func marshalNSetTeamMemberRolePayload2ᚖrollcallᚋmodelᚐMembershipPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.MembershipPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._SetTeamMemberRolePayload(ctx, sel, v)
+	return _SetTeamMemberRolePayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
+func unmarshalNString2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := scalar.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalNString2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(v)
 	if res == graphql.Null {
@@ -16703,11 +14575,11 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 	return res
 }
 
-func (ec *executionContext) marshalNTeam2ᚕᚖrollcallᚋmodelᚐTeamᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Team) graphql.Marshaler {
+func marshalNTeam2ᚕᚖrollcallᚋmodelᚐTeamᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.Team) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, sel, v[i])
+		return marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16719,31 +14591,31 @@ func (ec *executionContext) marshalNTeam2ᚕᚖrollcallᚋmodelᚐTeamᚄ(ctx co
 	return ret
 }
 
-func (ec *executionContext) marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx context.Context, sel ast.SelectionSet, v *model.Team) graphql.Marshaler {
+func marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Team) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._Team(ctx, sel, v)
+	return _Team(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, sel ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
+func marshalNTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._TeamConnection(ctx, sel, v)
+	return _TeamConnection(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNTeamEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.TeamEdge) graphql.Marshaler {
+func marshalNTeamEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.TeamEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNTeamEdge2ᚖrollcallᚋkeysetᚐEdge(ctx, sel, v[i])
+		return marshalNTeamEdge2ᚖrollcallᚋkeysetᚐEdge(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16755,36 +14627,37 @@ func (ec *executionContext) marshalNTeamEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(c
 	return ret
 }
 
-func (ec *executionContext) marshalNTeamEdge2ᚖrollcallᚋkeysetᚐEdge(ctx context.Context, sel ast.SelectionSet, v *model.TeamEdge) graphql.Marshaler {
+func marshalNTeamEdge2ᚖrollcallᚋkeysetᚐEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TeamEdge) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._TeamEdge(ctx, sel, v)
+	return _TeamEdge(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNTeamFilter2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputTeamFilter(ctx, v)
+func unmarshalNTeamFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNTeamMemberConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, sel ast.SelectionSet, v *keyset.Connection[model.TeamMemberEdge, model.User]) graphql.Marshaler {
+func marshalNTeamMemberConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.TeamMemberEdge, model.User]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._TeamMemberConnection(ctx, sel, v)
+	return _TeamMemberConnection(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNTeamMemberEdge2ᚕᚖrollcallᚋmodelᚐTeamMemberEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.TeamMemberEdge) graphql.Marshaler {
+func marshalNTeamMemberEdge2ᚕᚖrollcallᚋmodelᚐTeamMemberEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.TeamMemberEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNTeamMemberEdge2ᚖrollcallᚋmodelᚐTeamMemberEdge(ctx, sel, v[i])
+		return marshalNTeamMemberEdge2ᚖrollcallᚋmodelᚐTeamMemberEdge(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16796,28 +14669,28 @@ func (ec *executionContext) marshalNTeamMemberEdge2ᚕᚖrollcallᚋmodelᚐTeam
 	return ret
 }
 
-func (ec *executionContext) marshalNTeamMemberEdge2ᚖrollcallᚋmodelᚐTeamMemberEdge(ctx context.Context, sel ast.SelectionSet, v *model.TeamMemberEdge) graphql.Marshaler {
+func marshalNTeamMemberEdge2ᚖrollcallᚋmodelᚐTeamMemberEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TeamMemberEdge) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._TeamMemberEdge(ctx, sel, v)
+	return _TeamMemberEdge(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNTeamMemberInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputTeamMemberInput(ctx, v)
+func unmarshalNTeamMemberInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputTeamMemberInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNTeamMemberInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNTeamMemberInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNTeamMemberInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNTeamMemberInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16825,12 +14698,12 @@ func (ec *executionContext) unmarshalNTeamMemberInput2ᚕmapᚄ(ctx context.Cont
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNTeamMemberOrderField2string(ctx context.Context, v any) (string, error) {
+func unmarshalNTeamMemberOrderField2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := scalar.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNTeamMemberOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalNTeamMemberOrderField2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(v)
 	if res == graphql.Null {
@@ -16841,12 +14714,12 @@ func (ec *executionContext) marshalNTeamMemberOrderField2string(ctx context.Cont
 	return res
 }
 
-func (ec *executionContext) unmarshalNTeamOrderField2string(ctx context.Context, v any) (string, error) {
+func unmarshalNTeamOrderField2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := scalar.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNTeamOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalNTeamOrderField2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(v)
 	if res == graphql.Null {
@@ -16857,11 +14730,11 @@ func (ec *executionContext) marshalNTeamOrderField2string(ctx context.Context, s
 	return res
 }
 
-func (ec *executionContext) marshalNTeamResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.TeamResult) graphql.Marshaler {
+func marshalNTeamResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.TeamResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNTeamResult2ᚖrollcallᚋmodelᚐResult(ctx, sel, v[i])
+		return marshalNTeamResult2ᚖrollcallᚋmodelᚐResult(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16873,22 +14746,22 @@ func (ec *executionContext) marshalNTeamResult2ᚕᚖrollcallᚋmodelᚐResult�
 	return ret
 }
 
-func (ec *executionContext) marshalNTeamResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, sel ast.SelectionSet, v *model.TeamResult) graphql.Marshaler {
+func marshalNTeamResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TeamResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._TeamResult(ctx, sel, v)
+	return _TeamResult(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNTime2timeᚐTime(ctx context.Context, v any) (time.Time, error) {
+func unmarshalNTime2timeᚐTime(ctx context.Context, ec *executionContext, v any) (time.Time, error) {
 	res, err := scalar.UnmarshalTime(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNTime2timeᚐTime(ctx context.Context, sel ast.SelectionSet, v time.Time) graphql.Marshaler {
+func marshalNTime2timeᚐTime(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v time.Time) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalTime(v)
 	if res == graphql.Null {
@@ -16899,33 +14772,33 @@ func (ec *executionContext) marshalNTime2timeᚐTime(ctx context.Context, sel as
 	return res
 }
 
-func (ec *executionContext) unmarshalNUpdateTeamInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputUpdateTeamInput(ctx, v)
+func unmarshalNUpdateTeamInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputUpdateTeamInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUpdateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx context.Context, sel ast.SelectionSet, v *model.TeamPayload) graphql.Marshaler {
+func marshalNUpdateTeamPayload2ᚖrollcallᚋmodelᚐTeamPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TeamPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UpdateTeamPayload(ctx, sel, v)
+	return _UpdateTeamPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUpdateUserInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputUpdateUserInput(ctx, v)
+func unmarshalNUpdateUserInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputUpdateUserInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNUpdateUserInput2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalNUpdateUserInput2ᚕmapᚄ(ctx context.Context, ec *executionContext, v any) ([]map[string]any, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]map[string]any, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNUpdateUserInput2map(ctx, vSlice[i])
+		res[i], err = unmarshalNUpdateUserInput2map(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -16933,38 +14806,38 @@ func (ec *executionContext) unmarshalNUpdateUserInput2ᚕmapᚄ(ctx context.Cont
 	return res, nil
 }
 
-func (ec *executionContext) marshalNUpdateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
+func marshalNUpdateUserPayload2ᚖrollcallᚋmodelᚐUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UpdateUserPayload(ctx, sel, v)
+	return _UpdateUserPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUpdateUsersInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputUpdateUsersInput(ctx, v)
+func unmarshalNUpdateUsersInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputUpdateUsersInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUpdateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
+func marshalNUpdateUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UpdateUsersPayload(ctx, sel, v)
+	return _UpdateUsersPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUpsertKey2rollcallᚋmodelᚐUpsertKey(ctx context.Context, v any) (model.UpsertKey, error) {
+func unmarshalNUpsertKey2rollcallᚋmodelᚐUpsertKey(ctx context.Context, ec *executionContext, v any) (model.UpsertKey, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := model.UpsertKey(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUpsertKey2rollcallᚋmodelᚐUpsertKey(ctx context.Context, sel ast.SelectionSet, v model.UpsertKey) graphql.Marshaler {
+func marshalNUpsertKey2rollcallᚋmodelᚐUpsertKey(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.UpsertKey) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -16975,11 +14848,11 @@ func (ec *executionContext) marshalNUpsertKey2rollcallᚋmodelᚐUpsertKey(ctx c
 	return res
 }
 
-func (ec *executionContext) marshalNUpsertUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserResult) graphql.Marshaler {
+func marshalNUpsertUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.UserResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNUpsertUserResult2ᚖrollcallᚋmodelᚐResult(ctx, sel, v[i])
+		return marshalNUpsertUserResult2ᚖrollcallᚋmodelᚐResult(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -16991,36 +14864,36 @@ func (ec *executionContext) marshalNUpsertUserResult2ᚕᚖrollcallᚋmodelᚐRe
 	return ret
 }
 
-func (ec *executionContext) marshalNUpsertUserResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, sel ast.SelectionSet, v *model.UserResult) graphql.Marshaler {
+func marshalNUpsertUserResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UpsertUserResult(ctx, sel, v)
+	return _UpsertUserResult(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUpsertUsersInput2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputUpsertUsersInput(ctx, v)
+func unmarshalNUpsertUsersInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputUpsertUsersInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUpsertUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, sel ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
+func marshalNUpsertUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkPayload[model.UserResult]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UpsertUsersPayload(ctx, sel, v)
+	return _UpsertUsersPayload(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.User) graphql.Marshaler {
+func marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.User) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, sel, v[i])
+		return marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17032,33 +14905,33 @@ func (ec *executionContext) marshalNUser2ᚕᚖrollcallᚋmodelᚐUserᚄ(ctx co
 	return ret
 }
 
-func (ec *executionContext) marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx context.Context, sel ast.SelectionSet, v *model.User) graphql.Marshaler {
+func marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.User) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._User(ctx, sel, v)
+	return _User(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx context.Context, sel ast.SelectionSet, v *model.UserChange) graphql.Marshaler {
+func marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserChange) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UserChange(ctx, sel, v)
+	return _UserChange(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx context.Context, v any) (model.UserChangeKind, error) {
+func unmarshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx context.Context, ec *executionContext, v any) (model.UserChangeKind, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := model.UserChangeKind(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx context.Context, sel ast.SelectionSet, v model.UserChangeKind) graphql.Marshaler {
+func marshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.UserChangeKind) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -17069,21 +14942,21 @@ func (ec *executionContext) marshalNUserChangeKind2rollcallᚋmodelᚐUserChange
 	return res
 }
 
-func (ec *executionContext) marshalNUserConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, sel ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
+func marshalNUserConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UserConnection(ctx, sel, v)
+	return _UserConnection(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNUserEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserEdge) graphql.Marshaler {
+func marshalNUserEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.UserEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNUserEdge2ᚖrollcallᚋkeysetᚐEdge(ctx, sel, v[i])
+		return marshalNUserEdge2ᚖrollcallᚋkeysetᚐEdge(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17095,27 +14968,28 @@ func (ec *executionContext) marshalNUserEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(c
 	return ret
 }
 
-func (ec *executionContext) marshalNUserEdge2ᚖrollcallᚋkeysetᚐEdge(ctx context.Context, sel ast.SelectionSet, v *model.UserEdge) graphql.Marshaler {
+func marshalNUserEdge2ᚖrollcallᚋkeysetᚐEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserEdge) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UserEdge(ctx, sel, v)
+	return _UserEdge(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUserFilter2map(ctx context.Context, v any) (map[string]any, error) {
-	res, err := ec.unmarshalInputUserFilter(ctx, v)
+func unmarshalNUserFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNUserOrderField2string(ctx context.Context, v any) (string, error) {
+func unmarshalNUserOrderField2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := scalar.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUserOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalNUserOrderField2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(v)
 	if res == graphql.Null {
@@ -17126,11 +15000,11 @@ func (ec *executionContext) marshalNUserOrderField2string(ctx context.Context, s
 	return res
 }
 
-func (ec *executionContext) marshalNUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserResult) graphql.Marshaler {
+func marshalNUserResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.UserResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNUserResult2ᚖrollcallᚋmodelᚐResult(ctx, sel, v[i])
+		return marshalNUserResult2ᚖrollcallᚋmodelᚐResult(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17142,23 +15016,23 @@ func (ec *executionContext) marshalNUserResult2ᚕᚖrollcallᚋmodelᚐResult�
 	return ret
 }
 
-func (ec *executionContext) marshalNUserResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, sel ast.SelectionSet, v *model.UserResult) graphql.Marshaler {
+func marshalNUserResult2ᚖrollcallᚋmodelᚐResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UserResult(ctx, sel, v)
+	return _UserResult(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUserStatus2rollcallᚋmodelᚐStatus(ctx context.Context, v any) (model.Status, error) {
+func unmarshalNUserStatus2rollcallᚋmodelᚐStatus(ctx context.Context, ec *executionContext, v any) (model.Status, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := model.Status(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx context.Context, sel ast.SelectionSet, v model.Status) graphql.Marshaler {
+func marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.Status) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -17169,21 +15043,21 @@ func (ec *executionContext) marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx con
 	return res
 }
 
-func (ec *executionContext) marshalNUserTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, sel ast.SelectionSet, v *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
+func marshalNUserTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.UserTeamEdge, model.Team]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UserTeamConnection(ctx, sel, v)
+	return _UserTeamConnection(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalNUserTeamEdge2ᚕᚖrollcallᚋmodelᚐUserTeamEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserTeamEdge) graphql.Marshaler {
+func marshalNUserTeamEdge2ᚕᚖrollcallᚋmodelᚐUserTeamEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.UserTeamEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNUserTeamEdge2ᚖrollcallᚋmodelᚐUserTeamEdge(ctx, sel, v[i])
+		return marshalNUserTeamEdge2ᚖrollcallᚋmodelᚐUserTeamEdge(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17195,22 +15069,22 @@ func (ec *executionContext) marshalNUserTeamEdge2ᚕᚖrollcallᚋmodelᚐUserTe
 	return ret
 }
 
-func (ec *executionContext) marshalNUserTeamEdge2ᚖrollcallᚋmodelᚐUserTeamEdge(ctx context.Context, sel ast.SelectionSet, v *model.UserTeamEdge) graphql.Marshaler {
+func marshalNUserTeamEdge2ᚖrollcallᚋmodelᚐUserTeamEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserTeamEdge) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._UserTeamEdge(ctx, sel, v)
+	return _UserTeamEdge(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalNUserTeamOrderField2string(ctx context.Context, v any) (string, error) {
+func unmarshalNUserTeamOrderField2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := scalar.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUserTeamOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalNUserTeamOrderField2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(v)
 	if res == graphql.Null {
@@ -17221,15 +15095,15 @@ func (ec *executionContext) marshalNUserTeamOrderField2string(ctx context.Contex
 	return res
 }
 
-func (ec *executionContext) marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx context.Context, sel ast.SelectionSet, v introspection.Directive) graphql.Marshaler {
-	return ec.___Directive(ctx, sel, &v)
+func marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v introspection.Directive) graphql.Marshaler {
+	return ___Directive(ctx, ec, sel, &v)
 }
 
-func (ec *executionContext) marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirectiveᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Directive) graphql.Marshaler {
+func marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirectiveᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.Directive) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx, sel, v[i])
+		return marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17241,12 +15115,12 @@ func (ec *executionContext) marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgq
 	return ret
 }
 
-func (ec *executionContext) unmarshalN__DirectiveLocation2string(ctx context.Context, v any) (string, error) {
+func unmarshalN__DirectiveLocation2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := graphql.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalN__DirectiveLocation2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalN__DirectiveLocation2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(v)
 	if res == graphql.Null {
@@ -17257,13 +15131,13 @@ func (ec *executionContext) marshalN__DirectiveLocation2string(ctx context.Conte
 	return res
 }
 
-func (ec *executionContext) unmarshalN__DirectiveLocation2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+func unmarshalN__DirectiveLocation2ᚕstringᚄ(ctx context.Context, ec *executionContext, v any) ([]string, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
 	res := make([]string, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalN__DirectiveLocation2string(ctx, vSlice[i])
+		res[i], err = unmarshalN__DirectiveLocation2string(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -17271,11 +15145,11 @@ func (ec *executionContext) unmarshalN__DirectiveLocation2ᚕstringᚄ(ctx conte
 	return res, nil
 }
 
-func (ec *executionContext) marshalN__DirectiveLocation2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+func marshalN__DirectiveLocation2ᚕstringᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []string) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__DirectiveLocation2string(ctx, sel, v[i])
+		return marshalN__DirectiveLocation2string(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17287,23 +15161,23 @@ func (ec *executionContext) marshalN__DirectiveLocation2ᚕstringᚄ(ctx context
 	return ret
 }
 
-func (ec *executionContext) marshalN__EnumValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValue(ctx context.Context, sel ast.SelectionSet, v introspection.EnumValue) graphql.Marshaler {
-	return ec.___EnumValue(ctx, sel, &v)
+func marshalN__EnumValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValue(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v introspection.EnumValue) graphql.Marshaler {
+	return ___EnumValue(ctx, ec, sel, &v)
 }
 
-func (ec *executionContext) marshalN__Field2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐField(ctx context.Context, sel ast.SelectionSet, v introspection.Field) graphql.Marshaler {
-	return ec.___Field(ctx, sel, &v)
+func marshalN__Field2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v introspection.Field) graphql.Marshaler {
+	return ___Field(ctx, ec, sel, &v)
 }
 
-func (ec *executionContext) marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx context.Context, sel ast.SelectionSet, v introspection.InputValue) graphql.Marshaler {
-	return ec.___InputValue(ctx, sel, &v)
+func marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v introspection.InputValue) graphql.Marshaler {
+	return ___InputValue(ctx, ec, sel, &v)
 }
 
-func (ec *executionContext) marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
+func marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
+		return marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17315,15 +15189,15 @@ func (ec *executionContext) marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋg
 	return ret
 }
 
-func (ec *executionContext) marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx context.Context, sel ast.SelectionSet, v introspection.Type) graphql.Marshaler {
-	return ec.___Type(ctx, sel, &v)
+func marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v introspection.Type) graphql.Marshaler {
+	return ___Type(ctx, ec, sel, &v)
 }
 
-func (ec *executionContext) marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
+func marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])
+		return marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17335,22 +15209,22 @@ func (ec *executionContext) marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgen�
 	return ret
 }
 
-func (ec *executionContext) marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx context.Context, sel ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
+func marshalN__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec.___Type(ctx, sel, v)
+	return ___Type(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalN__TypeKind2string(ctx context.Context, v any) (string, error) {
+func unmarshalN__TypeKind2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := graphql.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+func marshalN__TypeKind2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(v)
 	if res == graphql.Null {
@@ -17361,19 +15235,19 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 	return res
 }
 
-func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {
+func unmarshalOBoolean2bool(ctx context.Context, ec *executionContext, v any) (bool, error) {
 	res, err := scalar.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOBoolean2bool(ctx context.Context, sel ast.SelectionSet, v bool) graphql.Marshaler {
+func marshalOBoolean2bool(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v bool) graphql.Marshaler {
 	_ = sel
 	_ = ctx
 	res := scalar.MarshalBoolean(v)
 	return res
 }
 
-func (ec *executionContext) unmarshalOBoolean2ᚖbool(ctx context.Context, v any) (*bool, error) {
+func unmarshalOBoolean2ᚖbool(ctx context.Context, ec *executionContext, v any) (*bool, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17381,7 +15255,7 @@ func (ec *executionContext) unmarshalOBoolean2ᚖbool(ctx context.Context, v any
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast.SelectionSet, v *bool) graphql.Marshaler {
+func marshalOBoolean2ᚖbool(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *bool) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17391,7 +15265,7 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
-func (ec *executionContext) unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx context.Context, v any) (*model.BulkMode, error) {
+func unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx context.Context, ec *executionContext, v any) (*model.BulkMode, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17400,7 +15274,7 @@ func (ec *executionContext) unmarshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ct
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx context.Context, sel ast.SelectionSet, v *model.BulkMode) graphql.Marshaler {
+func marshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.BulkMode) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17410,7 +15284,7 @@ func (ec *executionContext) marshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx 
 	return res
 }
 
-func (ec *executionContext) unmarshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(ctx context.Context, v any) (*model.ChildTeams, error) {
+func unmarshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(ctx context.Context, ec *executionContext, v any) (*model.ChildTeams, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17419,7 +15293,7 @@ func (ec *executionContext) unmarshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeam
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(ctx context.Context, sel ast.SelectionSet, v *model.ChildTeams) graphql.Marshaler {
+func marshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ChildTeams) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17429,14 +15303,14 @@ func (ec *executionContext) marshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(
 	return res
 }
 
-func (ec *executionContext) marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx context.Context, sel ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
+func marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.EntryError) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec._EntryError(ctx, sel, v)
+	return _EntryError(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+func unmarshalOID2ᚕstringᚄ(ctx context.Context, ec *executionContext, v any) ([]string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17445,7 +15319,7 @@ func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any
 	res := make([]string, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNID2string(ctx, vSlice[i])
+		res[i], err = unmarshalNID2string(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -17453,13 +15327,13 @@ func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any
 	return res, nil
 }
 
-func (ec *executionContext) marshalOID2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+func marshalOID2ᚕstringᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []string) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := make(graphql.Array, len(v))
 	for i := range v {
-		ret[i] = ec.marshalNID2string(ctx, sel, v[i])
+		ret[i] = marshalNID2string(ctx, ec, sel, v[i])
 	}
 
 	for _, e := range ret {
@@ -17471,7 +15345,7 @@ func (ec *executionContext) marshalOID2ᚕstringᚄ(ctx context.Context, sel ast
 	return ret
 }
 
-func (ec *executionContext) unmarshalOID2ᚖstring(ctx context.Context, v any) (*string, error) {
+func unmarshalOID2ᚖstring(ctx context.Context, ec *executionContext, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17479,7 +15353,7 @@ func (ec *executionContext) unmarshalOID2ᚖstring(ctx context.Context, v any) (
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOID2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+func marshalOID2ᚖstring(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *string) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17489,23 +15363,25 @@ func (ec *executionContext) marshalOID2ᚖstring(ctx context.Context, sel ast.Se
 	return res
 }
 
-func (ec *executionContext) unmarshalOIDFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOIDFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputIDFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOInTeamFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOInTeamFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputInTeamFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*int, error) {
+func unmarshalOInt2ᚖint(ctx context.Context, ec *executionContext, v any) (*int, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17513,7 +15389,7 @@ func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*i
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOInt2ᚖint(ctx context.Context, sel ast.SelectionSet, v *int) graphql.Marshaler {
+func marshalOInt2ᚖint(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *int) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17523,7 +15399,7 @@ func (ec *executionContext) marshalOInt2ᚖint(ctx context.Context, sel ast.Sele
 	return res
 }
 
-func (ec *executionContext) unmarshalOInt2ᚖint64(ctx context.Context, v any) (*int64, error) {
+func unmarshalOInt2ᚖint64(ctx context.Context, ec *executionContext, v any) (*int64, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17531,7 +15407,7 @@ func (ec *executionContext) unmarshalOInt2ᚖint64(ctx context.Context, v any) (
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOInt2ᚖint64(ctx context.Context, sel ast.SelectionSet, v *int64) graphql.Marshaler {
+func marshalOInt2ᚖint64(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *int64) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17541,14 +15417,14 @@ func (ec *executionContext) marshalOInt2ᚖint64(ctx context.Context, sel ast.Se
 	return res
 }
 
-func (ec *executionContext) marshalOMembership2ᚖrollcallᚋmodelᚐMembership(ctx context.Context, sel ast.SelectionSet, v *model.Membership) graphql.Marshaler {
+func marshalOMembership2ᚖrollcallᚋmodelᚐMembership(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Membership) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec._Membership(ctx, sel, v)
+	return _Membership(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalOMembershipScope2ᚖstring(ctx context.Context, v any) (*string, error) {
+func unmarshalOMembershipScope2ᚖstring(ctx context.Context, ec *executionContext, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17556,7 +15432,7 @@ func (ec *executionContext) unmarshalOMembershipScope2ᚖstring(ctx context.Cont
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOMembershipScope2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+func marshalOMembershipScope2ᚖstring(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *string) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17566,30 +15442,32 @@ func (ec *executionContext) marshalOMembershipScope2ᚖstring(ctx context.Contex
 	return res
 }
 
-func (ec *executionContext) marshalONode2rollcallᚋmodelᚐNode(ctx context.Context, sel ast.SelectionSet, v model.Node) graphql.Marshaler {
+func marshalONode2rollcallᚋmodelᚐNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.Node) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec._Node(ctx, sel, v)
+	return _Node(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalONullableIDFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalONullableIDFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputNullableIDFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalONullableStringFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalONullableStringFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputNullableStringFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOOrderDirection2ᚖstring(ctx context.Context, v any) (*string, error) {
+func unmarshalOOrderDirection2ᚖstring(ctx context.Context, ec *executionContext, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17597,7 +15475,7 @@ func (ec *executionContext) unmarshalOOrderDirection2ᚖstring(ctx context.Conte
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOOrderDirection2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+func marshalOOrderDirection2ᚖstring(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *string) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17607,7 +15485,7 @@ func (ec *executionContext) marshalOOrderDirection2ᚖstring(ctx context.Context
 	return res
 }
 
-func (ec *executionContext) unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx context.Context, v any) (*model.Role, error) {
+func unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx context.Context, ec *executionContext, v any) (*model.Role, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17616,7 +15494,7 @@ func (ec *executionContext) unmarshalORole2ᚖrollcallᚋmodelᚐRole(ctx contex
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalORole2ᚖrollcallᚋmodelᚐRole(ctx context.Context, sel ast.SelectionSet, v *model.Role) graphql.Marshaler {
+func marshalORole2ᚖrollcallᚋmodelᚐRole(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Role) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17626,7 +15504,7 @@ func (ec *executionContext) marshalORole2ᚖrollcallᚋmodelᚐRole(ctx context.
 	return res
 }
 
-func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+func unmarshalOString2ᚕstringᚄ(ctx context.Context, ec *executionContext, v any) ([]string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17635,7 +15513,7 @@ func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v
 	res := make([]string, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNString2string(ctx, vSlice[i])
+		res[i], err = unmarshalNString2string(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -17643,13 +15521,13 @@ func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v
 	return res, nil
 }
 
-func (ec *executionContext) marshalOString2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+func marshalOString2ᚕstringᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []string) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := make(graphql.Array, len(v))
 	for i := range v {
-		ret[i] = ec.marshalNString2string(ctx, sel, v[i])
+		ret[i] = marshalNString2string(ctx, ec, sel, v[i])
 	}
 
 	for _, e := range ret {
@@ -17661,7 +15539,7 @@ func (ec *executionContext) marshalOString2ᚕstringᚄ(ctx context.Context, sel
 	return ret
 }
 
-func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {
+func unmarshalOString2ᚖstring(ctx context.Context, ec *executionContext, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17669,7 +15547,7 @@ func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v an
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+func marshalOString2ᚖstring(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *string) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17679,39 +15557,41 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	return res
 }
 
-func (ec *executionContext) unmarshalOStringFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOStringFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputStringFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx context.Context, sel ast.SelectionSet, v *model.Team) graphql.Marshaler {
+func marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Team) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec._Team(ctx, sel, v)
+	return _Team(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalOTeamFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOTeamFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputTeamFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOTeamFilter2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalOTeamFilter2ᚕrollcallᚋscalarᚐObjectᚄ(ctx context.Context, ec *executionContext, v any) ([]scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]map[string]any, len(vSlice))
+	res := make([]scalar.Object, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNTeamFilter2map(ctx, vSlice[i])
+		res[i], err = unmarshalNTeamFilter2rollcallᚋscalarᚐObject(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -17719,23 +15599,25 @@ func (ec *executionContext) unmarshalOTeamFilter2ᚕmapᚄ(ctx context.Context, 
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalOTeamMemberOrder2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOTeamMemberOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputTeamMemberOrder(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOTeamOrder2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOTeamOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputTeamOrder(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOTime2ᚖtimeᚐTime(ctx context.Context, v any) (*time.Time, error) {
+func unmarshalOTime2ᚖtimeᚐTime(ctx context.Context, ec *executionContext, v any) (*time.Time, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17743,7 +15625,7 @@ func (ec *executionContext) unmarshalOTime2ᚖtimeᚐTime(ctx context.Context, v
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOTime2ᚖtimeᚐTime(ctx context.Context, sel ast.SelectionSet, v *time.Time) graphql.Marshaler {
+func marshalOTime2ᚖtimeᚐTime(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *time.Time) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -17753,39 +15635,41 @@ func (ec *executionContext) marshalOTime2ᚖtimeᚐTime(ctx context.Context, sel
 	return res
 }
 
-func (ec *executionContext) unmarshalOTimeFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOTimeFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputTimeFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx context.Context, sel ast.SelectionSet, v *model.User) graphql.Marshaler {
+func marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.User) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec._User(ctx, sel, v)
+	return _User(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) unmarshalOUserFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOUserFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputUserFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOUserFilter2ᚕmapᚄ(ctx context.Context, v any) ([]map[string]any, error) {
+func unmarshalOUserFilter2ᚕrollcallᚋscalarᚐObjectᚄ(ctx context.Context, ec *executionContext, v any) ([]scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]map[string]any, len(vSlice))
+	res := make([]scalar.Object, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNUserFilter2map(ctx, vSlice[i])
+		res[i], err = unmarshalNUserFilter2rollcallᚋscalarᚐObject(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -17793,15 +15677,16 @@ func (ec *executionContext) unmarshalOUserFilter2ᚕmapᚄ(ctx context.Context, 
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalOUserOrder2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOUserOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputUserOrder(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx context.Context, v any) ([]model.Status, error) {
+func unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx context.Context, ec *executionContext, v any) ([]model.Status, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -17810,7 +15695,7 @@ func (ec *executionContext) unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ
 	res := make([]model.Status, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, vSlice[i])
+		res[i], err = unmarshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -17818,14 +15703,14 @@ func (ec *executionContext) unmarshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ
 	return res, nil
 }
 
-func (ec *executionContext) marshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx context.Context, sel ast.SelectionSet, v []model.Status) graphql.Marshaler {
+func marshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []model.Status) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, sel, v[i])
+		return marshalNUserStatus2rollcallᚋmodelᚐStatus(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17837,30 +15722,32 @@ func (ec *executionContext) marshalOUserStatus2ᚕrollcallᚋmodelᚐStatusᚄ(c
 	return ret
 }
 
-func (ec *executionContext) unmarshalOUserStatusFilter2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOUserStatusFilter2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputUserStatusFilter(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOUserTeamOrder2map(ctx context.Context, v any) (map[string]any, error) {
+func unmarshalOUserTeamOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec *executionContext, v any) (scalar.Object, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := ec.unmarshalInputUserTeamOrder(ctx, v)
+	var res scalar.Object
+	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {
+func marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__EnumValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValue(ctx, sel, v[i])
+		return marshalN__EnumValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValue(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17872,14 +15759,14 @@ func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgq
 	return ret
 }
 
-func (ec *executionContext) marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐFieldᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Field) graphql.Marshaler {
+func marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐFieldᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.Field) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__Field2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐField(ctx, sel, v[i])
+		return marshalN__Field2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐField(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17891,14 +15778,14 @@ func (ec *executionContext) marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgen
 	return ret
 }
 
-func (ec *executionContext) marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
+func marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
+		return marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17910,21 +15797,21 @@ func (ec *executionContext) marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋg
 	return ret
 }
 
-func (ec *executionContext) marshalO__Schema2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐSchema(ctx context.Context, sel ast.SelectionSet, v *introspection.Schema) graphql.Marshaler {
+func marshalO__Schema2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐSchema(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *introspection.Schema) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec.___Schema(ctx, sel, v)
+	return ___Schema(ctx, ec, sel, v)
 }
 
-func (ec *executionContext) marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
+func marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])
+		return marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, ec, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17936,11 +15823,11 @@ func (ec *executionContext) marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgen�
 	return ret
 }
 
-func (ec *executionContext) marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx context.Context, sel ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
+func marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *introspection.Type) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec.___Type(ctx, sel, v)
+	return ___Type(ctx, ec, sel, v)
 }
 
 // endregion ***************************** type.gotpl *****************************

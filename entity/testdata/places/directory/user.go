@@ -33,9 +33,13 @@ func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.
 	if err != nil {
 		return nil, err
 	}
-	user, err := d.users.Read(ctx, change.ID, "")
+	users, err := d.users.Read(ctx, []int64{change.ID}, "")
 	if err != nil {
 		return nil, err
+	}
+	user := users[change.ID]
+	if user == nil {
+		return nil, d.users.Missing(change.ID)
 	}
 	columns, err := change.Apply(user)
 	if err != nil {
