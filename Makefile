@@ -84,8 +84,8 @@ chaos: ## Run the chaos tests, of the session and of bulks, versions and keys, e
 
 retries: export ROLLCALL_TEST_RETRIES ?= 10000
 retries: ## Create ROLLCALL_TEST_RETRIES (10000) rows, and as many users, through connections that are cut at every stage, on each database of `make test`.
-	go test -race -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Creations' ./session
-	go test -race -count=1 -timeout 0 -v -run TestUsersThatAreCreatedThroughCutConnections ./graph
+	go test $(RACE) -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Creations' ./session
+	go test $(RACE) -count=1 -timeout 0 -v -run TestUsersThatAreCreatedThroughCutConnections ./graph
 
 batching: export ROLLCALL_TEST_BATCHING ?= 10000
 batching: ## Count the statements of ROLLCALL_TEST_BATCHING (10000) mixed operations on each database of `make test`.
