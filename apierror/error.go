@@ -47,10 +47,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// List is all that is wrong with an input, an error each.
-type List []*Error
+// Errors is all that is wrong with an input, an error each.
+type Errors []*Error
 
-func (l List) Error() string {
+func (l Errors) Error() string {
 	messages := make([]string, len(l))
 	for i, e := range l {
 		messages[i] = e.Error()
@@ -59,7 +59,7 @@ func (l List) Error() string {
 }
 
 // Unwrap returns the errors.
-func (l List) Unwrap() []error {
+func (l Errors) Unwrap() []error {
 	all := make([]error, len(l))
 	for i, e := range l {
 		all[i] = e
@@ -67,26 +67,26 @@ func (l List) Unwrap() []error {
 	return all
 }
 
-// ListOf returns what a client may see of an error about an input, which a List may be too; ok reports whether it may see all of it.
-func ListOf(err error) (list List, ok bool) {
-	if list, ok = errors.AsType[List](err); ok {
+// ErrorsOf returns what a client may see of an error about an input, which a Errors may be too; ok reports whether it may see all of it.
+func ErrorsOf(err error) (list Errors, ok bool) {
+	if list, ok = errors.AsType[Errors](err); ok {
 		return list, true
 	}
 	one, ok := errors.AsType[*Error](err)
 	if !ok {
 		return nil, false
 	}
-	return List{one}, true
+	return Errors{one}, true
 }
 
 // Within returns an error about a part of an input as one about the whole: the paths of its fields, such as email, begin with
 // that of the part then, such as users.3. An error that no client may see is returned as it is.
 func Within(part string, err error) error {
-	list, ok := ListOf(err)
+	list, ok := ErrorsOf(err)
 	if !ok {
 		return err
 	}
-	whole := make(List, len(list))
+	whole := make(Errors, len(list))
 	for i, e := range list {
 		within := *e
 		within.Field = strings.TrimSuffix(part+"."+e.Field, ".")

@@ -190,7 +190,7 @@ func TestAWriteThatBreaksARuleSaysSoAndLeavesNothing(t *testing.T) {
 				}
 				return c.write(ctx)
 			})
-			list, ok := apierror.ListOf(err)
+			list, ok := apierror.ErrorsOf(err)
 			if !ok {
 				t.Errorf("%s: %v", c.what, err)
 				continue

@@ -56,19 +56,19 @@ func (e *entries) refuse(i int, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, shown := apierror.ListOf(err); !shown {
+	if _, shown := apierror.ErrorsOf(err); !shown {
 		return err
 	}
 	if e.bulk {
 		err = apierror.Within(fmt.Sprintf("%s.%d", e.field, i), err)
-		if list, _ := apierror.ListOf(err); e.leaf != "" {
+		if list, _ := apierror.ErrorsOf(err); e.leaf != "" {
 			for _, one := range list {
 				one.Field = strings.TrimSuffix(one.Field, "."+e.leaf)
 			}
 		}
 	}
-	if more, _ := apierror.ListOf(e.wrong[i]); e.wrong[i] != nil {
-		also, _ := apierror.ListOf(err)
+	if more, _ := apierror.ErrorsOf(e.wrong[i]); e.wrong[i] != nil {
+		also, _ := apierror.ErrorsOf(err)
 		err = slices.Concat(more, also)
 	}
 	e.wrong[i] = err
@@ -90,9 +90,9 @@ func (e *entries) refused() error {
 	if e.each {
 		return nil
 	}
-	var all apierror.List
+	var all apierror.Errors
 	for _, err := range e.wrong {
-		list, _ := apierror.ListOf(err)
+		list, _ := apierror.ErrorsOf(err)
 		all = append(all, list...)
 	}
 	switch len(all) {
@@ -113,7 +113,7 @@ func results[R any](e *entries, made func(i int) *R, refused func(*model.EntryEr
 			all[i] = made(i)
 			continue
 		}
-		list, _ := apierror.ListOf(e.wrong[i])
+		list, _ := apierror.ErrorsOf(e.wrong[i])
 		why := &model.EntryError{Code: string(list[0].Code), Field: "input." + list[0].Field, Message: list[0].Message}
 		if v := list[0].CurrentVersion; v != 0 {
 			why.CurrentVersion = &v

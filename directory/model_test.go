@@ -97,7 +97,7 @@ func (m *memory) run(t *testing.T, w *work, what string, each bool, bad []bool, 
 		return err
 	})
 	wrong := slices.Contains(bad, true)
-	if _, shown := apierror.ListOf(err); err != nil && !shown || (err != nil) != (wrong && !each) {
+	if _, shown := apierror.ErrorsOf(err); err != nil && !shown || (err != nil) != (wrong && !each) {
 		t.Fatalf("%s, of which these are wrong: %v: got %v", what, bad, err)
 	}
 	if err != nil {

@@ -424,7 +424,7 @@ func (o *objectBase) Accept(field, scalar string) {
 
 // faults are what is wrong with an input, in the order in which it was found.
 type faults struct {
-	list  apierror.List
+	list  apierror.Errors
 	other error // the first that no client may see
 }
 
@@ -433,7 +433,7 @@ func (f *faults) note(field string, err error) {
 	if err == nil {
 		return
 	}
-	list, ok := apierror.ListOf(about(field, err))
+	list, ok := apierror.ErrorsOf(about(field, err))
 	if !ok {
 		f.other = cmp.Or(f.other, err)
 	}

@@ -44,7 +44,7 @@ func answer[O, P any](ctx context.Context, payload func(O) *P, object O, err err
 	if err == nil {
 		return payload(object), nil
 	}
-	list, ok := apierror.ListOf(apierror.Within("input", err))
+	list, ok := apierror.ErrorsOf(apierror.Within("input", err))
 	if !ok {
 		return nil, err
 	}

@@ -88,13 +88,24 @@ type RemovalResult struct {
 	Error *EntryError
 }
 
-// The results and payloads of bulks, by what they are about.
+// The results of bulks by what they are about.
 type (
-	UserResult         = Result[User]
-	TeamResult         = Result[Team]
-	MembershipResult   = Result[Membership]
-	UsersPayload       = BulkPayload[UserResult]
-	TeamsPayload       = BulkPayload[TeamResult]
+	// UserResult is what became of a user.
+	UserResult = Result[User]
+	// TeamResult is what became of a team.
+	TeamResult = Result[Team]
+	// MembershipResult is what became of a membership.
+	MembershipResult = Result[Membership]
+)
+
+// The payloads of bulks by what they are about.
+type (
+	// UsersPayload is what bulks of users return.
+	UsersPayload = BulkPayload[UserResult]
+	// TeamsPayload is what bulks of teams return.
+	TeamsPayload = BulkPayload[TeamResult]
+	// MembershipsPayload is what bulks of memberships return.
 	MembershipsPayload = BulkPayload[MembershipResult]
-	RemovalsPayload    = BulkPayload[RemovalResult]
+	// RemovalsPayload is what bulks return that remove something.
+	RemovalsPayload = BulkPayload[RemovalResult]
 )
