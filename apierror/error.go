@@ -67,7 +67,7 @@ func (l Errors) Unwrap() []error {
 	return all
 }
 
-// ErrorsOf returns what a client may see of an error about an input, which a Errors may be too; ok reports whether it may see all of it.
+// ErrorsOf returns what a client may see of an error about an input, which may be several; ok reports whether it may see all of it.
 func ErrorsOf(err error) (list Errors, ok bool) {
 	if list, ok = errors.AsType[Errors](err); ok {
 		return list, true
