@@ -26,8 +26,8 @@ type Local struct {
 
 var _ Broker = &Local{}
 
-// buffer is how many changes a subscriber may be behind.
-const buffer = 256
+// buffer is how many changes a subscriber may be behind: more than one mutation makes.
+const buffer = 1024
 
 // allUsers is subscribed to in place of a user's id by what wants the changes of all users.
 const allUsers = 0

@@ -63,7 +63,7 @@ func TestASlowSubscriberIsDroppedAndBlocksNobody(t *testing.T) {
 	var l event.Local
 	slow, slowToo := subscribe(t.Context(), t, &l), subscribe(t.Context(), t, &l, 1, 2)
 	prompt := subscribe(t.Context(), t, &l)
-	const changes = 1000
+	const changes = 2000
 	for range changes {
 		l.Publish(change(1))
 		if got, open := received(prompt); len(got) != 1 || !open {
@@ -71,8 +71,8 @@ func TestASlowSubscriberIsDroppedAndBlocksNobody(t *testing.T) {
 		}
 	}
 	for _, s := range []<-chan *model.UserChange{slow, slowToo} {
-		if got, open := received(s); len(got) != 256 || open {
-			t.Errorf("want 256 changes and the end, got %d, open: %t", len(got), open)
+		if got, open := received(s); len(got) != 1024 || open {
+			t.Errorf("want 1024 changes and the end, got %d, open: %t", len(got), open)
 		}
 	}
 	if n := l.Subscribers(); n != 1 {

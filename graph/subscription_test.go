@@ -351,13 +351,27 @@ func TestASubscriberThatIsTooSlowIsToldSo(t *testing.T) {
 			if last.code(t) != "SLOW_SUBSCRIBER" || last.Data != nil || last.Errors[0].Extensions["operationId"] == nil {
 				t.Errorf("got %s", got)
 			}
-			if n < 256 || n >= published {
+			if n < 1024 || n >= published {
 				t.Errorf("%d of %d events were delivered", n, published)
 			}
 			if rest := s.next(); rest != "" {
 				t.Errorf("after the end: %s", rest)
 			}
 			d.wantSubscribers(events, 0)
+		}
+	})
+}
+
+func TestASubscriberGetsAllChangesOfABulk(t *testing.T) {
+	withEvents(t, func(t *testing.T, d *directory, _ *event.Local) {
+		s := d.subscribe(`subscription { userChanged { kind } }`, nil)
+		users := make([]input, 1000)
+		for i := range users {
+			users[i] = input{"name": "Ada", "email": fmt.Sprintf("ada%d@example.com", i)}
+		}
+		d.must(`mutation($users: [CreateUserInput!]!) { createUsers(input: {users: $users}) { results { user { id } } } }`, "users", users)
+		for range users {
+			s.want(`{"kind":"CREATED"}`)
 		}
 	})
 }
