@@ -58,6 +58,18 @@ func (l Errors) Error() string {
 	return strings.Join(messages, "; ")
 }
 
+// Err returns the errors as one: nil where there are none, and the only one as itself.
+func (l Errors) Err() error {
+	switch len(l) {
+	case 0:
+		return nil
+	case 1:
+		return l[0]
+	default:
+		return l
+	}
+}
+
 // Unwrap returns the errors.
 func (l Errors) Unwrap() []error {
 	all := make([]error, len(l))
@@ -92,10 +104,7 @@ func Within(part string, err error) error {
 		within.Field = strings.TrimSuffix(part+"."+e.Field, ".")
 		whole[i] = &within
 	}
-	if len(whole) == 1 {
-		return whole[0]
-	}
-	return whole
+	return whole.Err()
 }
 
 // BadInput returns a BAD_USER_INPUT error about one input field.

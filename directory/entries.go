@@ -19,15 +19,15 @@ const (
 // entries are what one mutation is to do, one thing or those of a bulk. All of it is checked before any is done.
 type entries struct {
 	bulk   bool
-	dryRun bool   // all is taken back at the end
-	each   bool   // what can be done is done, whatever is wrong with the others
-	field  string // the input field of a bulk that has them
-	leaf   string // the field of an entry that is the entry itself; "": there is none
-	wrong  []error
+	dryRun bool              // all is taken back at the end
+	each   bool              // what can be done is done, whatever is wrong with the others
+	field  string            // the input field of a bulk that has them
+	leaf   string            // the field of an entry that is the entry itself; "": there is none
+	wrong  []apierror.Errors // by entry
 }
 
 // single is a mutation that does one thing.
-func single() *entries { return &entries{wrong: make([]error, 1)} }
+func single() *entries { return &entries{wrong: make([]apierror.Errors, 1)} }
 
 // newEntries returns the entries of a bulk, which an input has in a field. The error is BAD_USER_INPUT.
 func newEntries(input entity.Input, field string) (*entries, []entity.Input, error) {
@@ -45,33 +45,30 @@ func newEntries(input entity.Input, field string) (*entries, []entity.Input, err
 		return nil, nil, err
 	}
 	dryRun, err := input.Bool("dryRun")
-	return &entries{bulk: true, dryRun: dryRun, each: mode == model.Each, field: field, wrong: make([]error, len(inputs))}, inputs, err
+	return &entries{bulk: true, dryRun: dryRun, each: mode == model.Each, field: field, wrong: make([]apierror.Errors, len(inputs))}, inputs, err
 }
 
 // open reports whether an entry has not been refused.
-func (e *entries) open(i int) bool { return e.wrong[i] == nil }
+func (e *entries) open(i int) bool { return len(e.wrong[i]) == 0 }
 
 // refuse refuses an entry if there is an error. One that no client may see is returned instead.
 func (e *entries) refuse(i int, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, shown := apierror.ErrorsOf(err); !shown {
-		return err
-	}
 	if e.bulk {
 		err = apierror.Within(fmt.Sprintf("%s.%d", e.field, i), err)
-		if list, _ := apierror.ErrorsOf(err); e.leaf != "" {
-			for _, one := range list {
-				one.Field = strings.TrimSuffix(one.Field, "."+e.leaf)
-			}
+	}
+	list, shown := apierror.ErrorsOf(err)
+	if !shown {
+		return err
+	}
+	if e.leaf != "" {
+		for _, one := range list {
+			one.Field = strings.TrimSuffix(one.Field, "."+e.leaf)
 		}
 	}
-	if more, _ := apierror.ErrorsOf(e.wrong[i]); e.wrong[i] != nil {
-		also, _ := apierror.ErrorsOf(err)
-		err = slices.Concat(more, also)
-	}
-	e.wrong[i] = err
+	e.wrong[i] = append(e.wrong[i], list...)
 	return nil
 }
 
@@ -90,19 +87,7 @@ func (e *entries) refused() error {
 	if e.each {
 		return nil
 	}
-	var all apierror.Errors
-	for _, err := range e.wrong {
-		list, _ := apierror.ErrorsOf(err)
-		all = append(all, list...)
-	}
-	switch len(all) {
-	case 0:
-		return nil
-	case 1:
-		return all[0]
-	default:
-		return all
-	}
+	return slices.Concat(e.wrong...).Err()
 }
 
 // results returns what became of each entry: what made makes of it, or of why it was refused.
@@ -113,9 +98,9 @@ func results[R any](e *entries, made func(i int) *R, refused func(*model.EntryEr
 			all[i] = made(i)
 			continue
 		}
-		list, _ := apierror.ErrorsOf(e.wrong[i])
-		why := &model.EntryError{Code: string(list[0].Code), Field: "input." + list[0].Field, Message: list[0].Message}
-		if v := list[0].CurrentVersion; v != 0 {
+		first := e.wrong[i][0]
+		why := &model.EntryError{Code: string(first.Code), Field: "input." + first.Field, Message: first.Message}
+		if v := first.CurrentVersion; v != 0 {
 			why.CurrentVersion = &v
 		}
 		all[i] = refused(why)
@@ -143,12 +128,12 @@ func twice[K comparable](e *entries, field string, name func(K) string, key func
 }
 
 // expect returns the CONFLICT error about an object that has another version than is expected; nil: it has that, or none is.
-func expect(field string, name string, now int64, expected *int64) error {
+func expect(name string, now int64, expected *int64) error {
 	if expected == nil || *expected == now {
 		return nil
 	}
 	return &apierror.Error{
-		Code: apierror.CodeConflict, Field: field, CurrentVersion: now,
+		Code: apierror.CodeConflict, Field: "expectedVersion", CurrentVersion: now,
 		Message: fmt.Sprintf("%s has the version %d, and %d was expected: read it again, and decide anew", name, now, *expected),
 	}
 }

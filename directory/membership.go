@@ -3,8 +3,8 @@ package directory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"rollcall/apierror"
@@ -70,7 +70,7 @@ func (d *Directory) seats(e *entries, inputs []entity.Input, roles ...model.Role
 	return all, nil
 }
 
-// memberships reads what is there of some open seats.
+// readSeats reads what is there of the open seats. lock is what follows in the statement.
 func (d *Directory) readSeats(ctx context.Context, e *entries, all []*seat, lock string) error {
 	users := map[int64][]int64{} // by team
 	for i, s := range all {
@@ -83,10 +83,10 @@ func (d *Directory) readSeats(ctx context.Context, e *entries, all []*seat, lock
 	}
 	var conditions []string
 	var args []any
-	for team, of := range users {
-		conditions = append(conditions, "team_id = ? AND user_id IN ("+strings.TrimSuffix(strings.Repeat("?, ", len(of)), ", ")+")")
+	for _, team := range slices.Sorted(maps.Keys(users)) { // the same entries, the same statement
+		conditions = append(conditions, "team_id = ? AND user_id IN ("+keyset.Marks(len(users[team]))+")")
 		args = append(args, team)
-		for _, user := range of {
+		for _, user := range users[team] {
 			args = append(args, user)
 		}
 	}
@@ -127,11 +127,9 @@ func (d *Directory) lockSeats(ctx context.Context, e *entries, all []*seat) erro
 		switch {
 		case !e.open(i):
 		case s.before == nil:
-			missing := apierror.NotFound("%s is not in %s", keyset.ID("User", s.user), keyset.ID("Team", s.team))
-			missing.Field = "userId"
-			_ = e.refuse(i, missing)
+			_ = e.refuse(i, blamed("userId", apierror.NotFound("%s is not in %s", keyset.ID("User", s.user), keyset.ID("Team", s.team))))
 		default:
-			_ = e.refuse(i, expect("expectedVersion", "the membership of "+s.String(), s.before.Version, s.expected))
+			_ = e.refuse(i, expect("the membership of "+s.String(), s.before.Version, s.expected))
 		}
 	}
 	return e.refused()
@@ -148,11 +146,11 @@ func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error
 			teams, users = append(teams, s.team), append(users, s.user)
 		}
 	}
-	thereTeams, err := numbers(ctx, d.teams, teams)
+	thereTeams, err := existing(ctx, d.teams, teams)
 	if err != nil {
 		return err
 	}
-	thereUsers, err := numbers(ctx, d.users, users)
+	thereUsers, err := existing(ctx, d.users, users)
 	if err != nil {
 		return err
 	}
@@ -190,8 +188,8 @@ func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error
 	return e.failed(ctx, insert(ctx, d, d.memberships, rows))
 }
 
-// numbers returns which of some objects are there.
-func numbers[T any](ctx context.Context, o *entity.Object[T], of []int64) (map[int64]bool, error) {
+// existing returns which of some objects are there.
+func existing[T any](ctx context.Context, o *entity.Object[T], of []int64) (map[int64]bool, error) {
 	there := map[int64]bool{}
 	for marks, args := range keyset.In(slices.Compact(slices.Sorted(slices.Values(of)))) {
 		all, err := o.Select(ctx, []string{"id"}, "SELECT id FROM "+o.Table()+" WHERE id IN ("+marks+")", args...)
@@ -339,7 +337,7 @@ func (d *Directory) membersOf(ctx context.Context, input entity.Input, field str
 	if there[id] == nil {
 		return nil, nil, blamed("teamId", d.teams.Missing(id))
 	}
-	return &entries{bulk: true, field: field, wrong: make([]error, n)}, there[id], nil
+	return &entries{bulk: true, field: field, wrong: make([]apierror.Errors, n)}, there[id], nil
 }
 
 // SetTeamMemberRole changes what a user is in a team. Errors: BAD_USER_INPUT (an id), NOT_FOUND, CONFLICT (the version).

@@ -219,7 +219,7 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		}
 		row := *it.before
 		it.row = &row
-		_ = e.refuse(i, expect("expectedVersion", t.globalID(it.change.ID), *t.version(it.before), it.expected))
+		_ = e.refuse(i, expect(t.globalID(it.change.ID), *t.version(it.before), it.expected))
 		if it.columns, err = it.change.Apply(it.row); err != nil {
 			if err := e.refuse(i, err); err != nil {
 				return err
@@ -410,7 +410,7 @@ func (t *tree[T]) lockRemovals(ctx context.Context, e *entries, all []*removal[T
 		if settle != nil {
 			settle(r)
 		}
-		_ = e.refuse(i, expect("expectedVersion", t.globalID(r.id), *t.version(r.row), r.expected))
+		_ = e.refuse(i, expect(t.globalID(r.id), *t.version(r.row), r.expected))
 		if e.open(i) {
 			place[r.id] = i
 		}

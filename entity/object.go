@@ -442,15 +442,7 @@ func (f *faults) note(field string, err error) {
 
 // err returns all that was noted.
 func (f *faults) err() error {
-	switch {
-	case f.other != nil:
-		return f.other
-	case len(f.list) == 0:
-		return nil
-	case len(f.list) == 1:
-		return f.list[0]
-	}
-	return f.list
+	return cmp.Or(f.other, f.list.Err())
 }
 
 // unknown notes the fields of an input that cannot be written.
