@@ -108,17 +108,22 @@ func results[R any](e *entries, made func(i int) *R, refused func(*model.EntryEr
 	return all
 }
 
+func refusedResult[T any](err *model.EntryError) *model.Result[T] {
+	return &model.Result[T]{Error: err}
+}
+
+func refusedRemoval(err *model.EntryError) *model.RemovalResult {
+	return &model.RemovalResult{Error: err}
+}
+
 // twice refuses the entries about an object that an entry before them is about. key tells which one an entry is about.
-func twice[K comparable](e *entries, field string, name func(K) string, key func(i int) (K, bool)) {
+func twice[K comparable](e *entries, field string, name func(K) string, key func(i int) K) {
 	first := map[K]int{}
 	for i := range e.wrong {
 		if !e.open(i) {
 			continue
 		}
-		k, ok := key(i)
-		if !ok {
-			continue
-		}
+		k := key(i)
 		if other, again := first[k]; again {
 			_ = e.refuse(i, apierror.BadInput(field, "%s is in entry %d already: no object may be in a bulk twice", name(k), other))
 		} else {

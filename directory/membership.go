@@ -66,7 +66,7 @@ func (d *Directory) seats(e *entries, inputs []entity.Input, roles ...model.Role
 			return nil, err
 		}
 	}
-	twice(e, "userId", pair.String, func(i int) (pair, bool) { return all[i].pair, true })
+	twice(e, "userId", pair.String, func(i int) pair { return all[i].pair })
 	return all, nil
 }
 
@@ -382,7 +382,7 @@ func (d *Directory) seatBulk(
 			return &model.MembershipResult{}
 		}
 		return &model.MembershipResult{Object: all[i].row}
-	}, refusedAs[model.Membership]), nil
+	}, refusedResult[model.Membership]), nil
 }
 
 // RemoveMemberships takes users out of teams, as a bulk says.
@@ -402,8 +402,4 @@ func (d *Directory) RemoveMemberships(ctx context.Context, input entity.Input) (
 		id := all[i].before.GlobalID()
 		return &model.RemovalResult{ID: &id}
 	}, refusedRemoval), nil
-}
-
-func refusedRemoval(err *model.EntryError) *model.RemovalResult {
-	return &model.RemovalResult{Error: err}
 }

@@ -10,6 +10,7 @@ import (
 	"rollcall/dialect"
 	"rollcall/entity"
 	"rollcall/keyset"
+	"rollcall/model"
 	"rollcall/session"
 )
 
@@ -57,7 +58,7 @@ func (t *tree[T]) changed(e *entries, inputs []entity.Input) ([]*item[T], error)
 			return nil, err
 		}
 	}
-	twice(e, "id", t.globalID, func(i int) (int64, bool) { return items[i].change.ID, true })
+	twice(e, "id", t.globalID, func(i int) int64 { return items[i].change.ID })
 	return items, nil
 }
 
@@ -106,8 +107,49 @@ func (t *tree[T]) refuseReferring(e *entries, items []*item[T]) {
 	}
 }
 
+// parser returns the items of inputs. The error is one that no client may see.
+type parser[T any] func(e *entries, inputs []entity.Input) ([]*item[T], error)
+
+// storeOne adds or changes one object of a tree, as an input says.
+func storeOne[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], input entity.Input, parse parser[T]) (*T, error) {
+	e := single()
+	items, err := parse(e, []entity.Input{input})
+	if err != nil {
+		return nil, err
+	}
+	if err := store[T, P](ctx, d, t, e, items); err != nil {
+		return nil, err
+	}
+	return items[0].row, nil
+}
+
+// storeBulk adds or changes the objects of a tree that the entries of a bulk are about, which its input has in a field. What a dry run would
+// have added, nobody is to see.
+func storeBulk[T any, P written[T]](
+	ctx context.Context, d *Directory, t *tree[T], input entity.Input, field string, parse parser[T],
+) ([]*model.Result[T], error) {
+	e, inputs, err := newEntries(input, field)
+	if err != nil {
+		return nil, err
+	}
+	items, err := parse(e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	if err := store[T, P](ctx, d, t, e, items); err != nil {
+		return nil, err
+	}
+	return results(e, func(i int) *model.Result[T] {
+		added := items[i].before == nil
+		if added && e.dryRun {
+			return &model.Result[T]{Created: &added}
+		}
+		return &model.Result[T]{Object: items[i].row, Created: &added}
+	}, refusedResult[T]), nil
+}
+
 // store adds and changes the objects of a tree as the open items say. A constraint that refuses what the checks have let pass is a CONFLICT,
-// or has the operation run again if the entries stand for themselves. Statements: see insert and update; one that reads the objects
+// or has the operation run again: see failed. Statements: see insert and update; one that reads the objects
 // with a lock, where some are there; one for each Unique field of a bulk; one for those above; and three more where some
 // of what is there gets another one above it.
 func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e *entries, items []*item[T]) error {
@@ -320,7 +362,7 @@ func (t *tree[T]) removed(e *entries, inputs []entity.Input) ([]*removal[T], err
 			all[i].heirs = all[i].heir != nil
 		}
 	}
-	twice(e, "id", t.globalID, func(i int) (int64, bool) { return all[i].id, true })
+	twice(e, "id", t.globalID, func(i int) int64 { return all[i].id })
 	return all, nil
 }
 

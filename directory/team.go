@@ -49,41 +49,18 @@ func (d *Directory) teamTree() *tree[model.Team] {
 
 // CreateTeam adds a team. Errors: BAD_USER_INPUT (a field's value, or a parent that is not there), CONFLICT (the name).
 func (d *Directory) CreateTeam(ctx context.Context, input entity.Input) (*model.Team, error) {
-	return one(d.storeTeams(ctx, single(), []entity.Input{input}, d.tree.teams.added))
+	return storeOne(ctx, d, d.tree.teams, input, d.tree.teams.added)
 }
 
 // UpdateTeam changes a team; a field that the input does not have stays. Errors: BAD_USER_INPUT (a field's value, or a parent that is
 // not there, or is within the team), NOT_FOUND (the team), CONFLICT (the name, the version, or a circle above the parent).
 func (d *Directory) UpdateTeam(ctx context.Context, input entity.Input) (*model.Team, error) {
-	return one(d.storeTeams(ctx, single(), []entity.Input{input}, d.tree.teams.changed))
-}
-
-func (d *Directory) storeTeams(
-	ctx context.Context, e *entries, inputs []entity.Input, parse func(*entries, []entity.Input) ([]*item[model.Team], error),
-) ([]*item[model.Team], error) {
-	items, err := parse(e, inputs)
-	if err != nil {
-		return nil, err
-	}
-	return items, store(ctx, d, d.tree.teams, e, items)
+	return storeOne(ctx, d, d.tree.teams, input, d.tree.teams.changed)
 }
 
 // CreateTeams adds teams, as a bulk says.
 func (d *Directory) CreateTeams(ctx context.Context, input entity.Input) ([]*model.TeamResult, error) {
-	e, inputs, err := newEntries(input, "teams")
-	if err != nil {
-		return nil, err
-	}
-	items, err := d.storeTeams(ctx, e, inputs, d.tree.teams.added)
-	if err != nil {
-		return nil, err
-	}
-	return results(e, func(i int) *model.TeamResult {
-		if e.dryRun {
-			return &model.TeamResult{}
-		}
-		return &model.TeamResult{Object: items[i].row}
-	}, refusedAs[model.Team]), nil
+	return storeBulk(ctx, d, d.tree.teams, input, "teams", d.tree.teams.added)
 }
 
 // DeleteTeam removes a team and its memberships, and returns the team's global id. Errors: BAD_USER_INPUT (the id, or more than a mutation

@@ -70,18 +70,18 @@ func (d *Directory) userTree() *tree[model.User] {
 
 // CreateUser adds a user. Errors: BAD_USER_INPUT (a field's value, or a manager who is not there), CONFLICT (the email, the external id).
 func (d *Directory) CreateUser(ctx context.Context, input entity.Input) (*model.User, error) {
-	return one(d.storeUsers(ctx, single(), []entity.Input{input}, d.tree.users.added))
+	return storeOne(ctx, d, d.tree.users, input, d.tree.users.added)
 }
 
 // UpdateUser changes a user; a field that the input does not have stays. Errors: BAD_USER_INPUT (a field's value, or a manager who is
 // not there, or is below the user), NOT_FOUND (the user), CONFLICT (the email, the external id, the version, or a circle above the manager).
 func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.User, error) {
-	return one(d.storeUsers(ctx, single(), []entity.Input{input}, d.tree.users.changed))
+	return storeOne(ctx, d, d.tree.users, input, d.tree.users.changed)
 }
 
 // SetUserStatus has a user take part, or no more. Errors: BAD_USER_INPUT (the id), NOT_FOUND, CONFLICT (the version).
 func (d *Directory) SetUserStatus(ctx context.Context, input entity.Input, status model.Status) (*model.User, error) {
-	return one(d.storeUsers(ctx, single(), []entity.Input{input}, func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
+	return storeOne(ctx, d, d.tree.users, input, func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
 		items, err := d.tree.users.changed(e, inputs)
 		if err == nil && e.open(0) {
 			items[0].change = items[0].change.And("status", func(u *model.User) bool {
@@ -91,26 +91,7 @@ func (d *Directory) SetUserStatus(ctx context.Context, input entity.Input, statu
 			})
 		}
 		return items, err
-	}))
-}
-
-// storeUsers adds or changes users as entries say.
-func (d *Directory) storeUsers(
-	ctx context.Context, e *entries, inputs []entity.Input, parse func(*entries, []entity.Input) ([]*item[model.User], error),
-) ([]*item[model.User], error) {
-	items, err := parse(e, inputs)
-	if err != nil {
-		return nil, err
-	}
-	return items, store(ctx, d, d.tree.users, e, items)
-}
-
-// one returns the object of the only item.
-func one[T any](items []*item[T], err error) (*T, error) {
-	if err != nil {
-		return nil, err
-	}
-	return items[0].row, nil
+	})
 }
 
 // DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id, or who the reports
@@ -135,39 +116,13 @@ func (d *Directory) deleteUsers(ctx context.Context, e *entries, inputs []entity
 
 // CreateUsers adds users, as a bulk says.
 func (d *Directory) CreateUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
-	return d.storeBulk(ctx, input, d.tree.users.added)
+	return storeBulk(ctx, d, d.tree.users, input, "users", d.tree.users.added)
 }
 
 // UpdateUsers changes users, as a bulk says.
 func (d *Directory) UpdateUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
-	return d.storeBulk(ctx, input, d.tree.users.changed)
+	return storeBulk(ctx, d, d.tree.users, input, "users", d.tree.users.changed)
 }
-
-// storeBulk adds or changes the users of a bulk.
-func (d *Directory) storeBulk(
-	ctx context.Context, input entity.Input, parse func(*entries, []entity.Input) ([]*item[model.User], error),
-) ([]*model.UserResult, error) {
-	e, inputs, err := newEntries(input, "users")
-	if err != nil {
-		return nil, err
-	}
-	items, err := d.storeUsers(ctx, e, inputs, parse)
-	if err != nil {
-		return nil, err
-	}
-	return results(e, func(i int) *model.UserResult { return userResult(e, items[i]) }, refusedAs[model.User]), nil
-}
-
-// userResult is what became of a user that was stored. Whom a dry run would have added, nobody is to see.
-func userResult(e *entries, it *item[model.User]) *model.UserResult {
-	added := it.before == nil
-	if added && e.dryRun {
-		return &model.UserResult{Created: &added}
-	}
-	return &model.UserResult{Object: it.row, Created: &added}
-}
-
-func refusedAs[T any](err *model.EntryError) *model.Result[T] { return &model.Result[T]{Error: err} }
 
 // UpsertUsers adds or changes users, as a bulk says.
 func (d *Directory) UpsertUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
@@ -175,7 +130,7 @@ func (d *Directory) UpsertUsers(ctx context.Context, input entity.Input) ([]*mod
 	if err != nil {
 		return nil, err
 	}
-	return d.storeBulk(ctx, input, func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
+	return storeBulk(ctx, d, d.tree.users, input, "users", func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
 		return d.upserted(ctx, e, inputs, by)
 	})
 }
@@ -207,7 +162,7 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 			keys = append(keys, k)
 		}
 	}
-	twice(e, field, func(k string) string { return k }, func(i int) (string, bool) { return key(items[i].row), true })
+	twice(e, field, func(k string) string { return k }, func(i int) string { return key(items[i].row) })
 	if len(keys) == 0 || !e.each && e.refusals() > 0 {
 		return items, nil
 	}

@@ -78,7 +78,7 @@ type EntryError struct {
 // Result is what became of an entry of a bulk that writes an object.
 type Result[T any] struct {
 	Object  *T
-	Created *bool // of an upsert
+	Created *bool // shown by an upsert
 	Error   *EntryError
 }
 
