@@ -1,13 +1,16 @@
 package directory
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"rollcall/apierror"
+	"rollcall/dialect"
 	"rollcall/entity"
 	"rollcall/model"
+	"rollcall/session"
 )
 
 // Bounds of a mutation.
@@ -90,6 +93,28 @@ func (e *entries) refused() error {
 	return slices.Concat(e.wrong...).Err()
 }
 
+// failed returns the error of a mutation whose write has failed. The entries of a bulk have been checked: so what a constraint refuses was
+// written meanwhile, and the operation is run again to see which entry that is about.
+func (e *entries) failed(ctx context.Context, err error) error {
+	if err == nil || !e.bulk {
+		return err
+	}
+	again := dialect.Is(err, dialect.Unique|dialect.ForeignKey)
+	if err = apierror.Within(e.field, err); again {
+		return session.Again(ctx, err)
+	}
+	return err
+}
+
+// tooMany is the error of a mutation that would change more objects than one may. inParts says which other mutation does it in parts.
+func (e *entries) tooMany(inParts string) error {
+	err := apierror.BadInput("id", "this would change more than %d objects, and one mutation changes no more: %s", maxChanged, inParts)
+	if e.bulk {
+		err.Field, err.Message = "", err.Message+", or send fewer entries"
+	}
+	return err
+}
+
 // results returns what became of each entry: what made makes of it, or of why it was refused.
 func results[R any](e *entries, made func(i int) *R, refused func(*model.EntryError) *R) []*R {
 	all := make([]*R, len(e.wrong))
@@ -141,13 +166,4 @@ func expect(name string, now int64, expected *int64) error {
 		Code: apierror.CodeConflict, Field: "expectedVersion", CurrentVersion: now,
 		Message: fmt.Sprintf("%s has the version %d, and %d was expected: read it again, and decide anew", name, now, *expected),
 	}
-}
-
-// ids are the numbers of objects that are read together.
-func ids[T any](all []T, of func(T) int64) []int64 {
-	numbers := make([]int64, len(all))
-	for i, one := range all {
-		numbers[i] = of(one)
-	}
-	return numbers
 }

@@ -353,12 +353,12 @@ func (d *Directory) SetTeamMemberRole(ctx context.Context, input entity.Input) (
 	return all[0].row, nil
 }
 
-// AddMemberships puts users into teams, as a bulk says.
+// AddMemberships puts users into teams, as a bulk says. Errors: those of AddTeamMembers, of EACH in the results.
 func (d *Directory) AddMemberships(ctx context.Context, input entity.Input) ([]*model.MembershipResult, error) {
 	return d.seatBulk(ctx, input, d.addSeats)
 }
 
-// SetMembershipRoles changes what users are in teams, as a bulk says.
+// SetMembershipRoles changes what users are in teams, as a bulk says. Errors: those of SetTeamMemberRole, of EACH in the results.
 func (d *Directory) SetMembershipRoles(ctx context.Context, input entity.Input) ([]*model.MembershipResult, error) {
 	return d.seatBulk(ctx, input, d.setRoles)
 }
@@ -385,7 +385,7 @@ func (d *Directory) seatBulk(
 	}, refusedResult[model.Membership]), nil
 }
 
-// RemoveMemberships takes users out of teams, as a bulk says.
+// RemoveMemberships takes users out of teams, as a bulk says. Errors: NOT_FOUND, CONFLICT (the version), BAD_USER_INPUT (an id); of EACH in the results.
 func (d *Directory) RemoveMemberships(ctx context.Context, input entity.Input) ([]*model.RemovalResult, error) {
 	e, inputs, err := newEntries(input, "memberships")
 	if err != nil {

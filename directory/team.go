@@ -58,7 +58,7 @@ func (d *Directory) UpdateTeam(ctx context.Context, input entity.Input) (*model.
 	return storeOne(ctx, d, d.tree.teams, input, d.tree.teams.changed)
 }
 
-// CreateTeams adds teams, as a bulk says.
+// CreateTeams adds teams, as a bulk says. Errors: those of CreateTeam, of EACH in the results.
 func (d *Directory) CreateTeams(ctx context.Context, input entity.Input) ([]*model.TeamResult, error) {
 	return storeBulk(ctx, d, d.tree.teams, input, "teams", d.tree.teams.added)
 }

@@ -114,17 +114,17 @@ func (d *Directory) deleteUsers(ctx context.Context, e *entries, inputs []entity
 	})
 }
 
-// CreateUsers adds users, as a bulk says.
+// CreateUsers adds users, as a bulk says. Errors: those of CreateUser, of EACH in the results.
 func (d *Directory) CreateUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
 	return storeBulk(ctx, d, d.tree.users, input, "users", d.tree.users.added)
 }
 
-// UpdateUsers changes users, as a bulk says.
+// UpdateUsers changes users, as a bulk says. Errors: those of UpdateUser, of EACH in the results.
 func (d *Directory) UpdateUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
 	return storeBulk(ctx, d, d.tree.users, input, "users", d.tree.users.changed)
 }
 
-// UpsertUsers adds or changes users, as a bulk says.
+// UpsertUsers adds or changes users, as a bulk says. Errors: those of CreateUser and UpdateUser, of EACH in the results.
 func (d *Directory) UpsertUsers(ctx context.Context, input entity.Input) ([]*model.UserResult, error) {
 	by, err := entity.Choice(input, "by", model.ByEmail, model.ByExternalID)
 	if err != nil {
@@ -193,7 +193,7 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 	return items, nil
 }
 
-// DeleteUsers removes users, as a bulk says.
+// DeleteUsers removes users, as a bulk says. Errors: those of DeleteUser, of EACH in the results.
 func (d *Directory) DeleteUsers(ctx context.Context, input entity.Input) ([]*model.RemovalResult, error) {
 	e, inputs, err := newEntries(input, "users")
 	if err != nil {

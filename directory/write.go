@@ -181,3 +181,12 @@ func pointers[T any, P written[T]](rows []P) []*T {
 	}
 	return all
 }
+
+// ids are the numbers of objects.
+func ids[T any](all []T, of func(T) int64) []int64 {
+	numbers := make([]int64, len(all))
+	for i, one := range all {
+		numbers[i] = of(one)
+	}
+	return numbers
+}
