@@ -1,0 +1,210 @@
+package entity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/dialect"
+)
+
+// Accept says that the inputs which create or update objects of the type may have a field that is none of the objects', of a scalar:
+// whoever takes the input reads it.
+func (o *objectBase) Accept(field, scalar string) {
+	if o.accepted == nil {
+		o.accepted = map[string]string{}
+	}
+	o.accepted[field] = scalar
+}
+
+// checkInputs compares the fields that may be written with those of the inputs that create and update objects of the type.
+func (o *objectBase) checkInputs(schema *ast.Schema) error {
+	var wrong []error
+	taken := map[string]bool{}
+	for _, name := range []string{"Create" + o.name + "Input", "Update" + o.name + "Input"} {
+		input := schema.Types[name]
+		if input == nil {
+			continue
+		}
+		for _, field := range input.Fields {
+			i := slices.IndexFunc(o.fields, func(f *fieldBase) bool { return f.input == field.Name })
+			if scalar, accepted := o.accepted[field.Name]; accepted && batch.FitsScalar(scalar, schema.Types[field.Type.Name()]) {
+				continue
+			}
+			if i < 0 && field.Name != "id" {
+				wrong = append(wrong, fmt.Errorf("entity: the schema has %s.%s, and %s has no such field to write: add .Writable(…) to its declaration", name, field.Name, o.name))
+			} else if i >= 0 && !batch.FitsScalar(o.fields[i].inputType(), schema.Types[field.Type.Name()]) {
+				wrong = append(wrong, fmt.Errorf("entity: %s.%s is a %s, and %s takes a %s there: let both be the same", name, field.Name, field.Type.Name(), o.name, o.fields[i].inputType()))
+			}
+			taken[field.Name] = true
+		}
+	}
+	for _, f := range o.fields {
+		if name := f.input; name != "" && !taken[name] {
+			wrong = append(wrong, fmt.Errorf("entity: %s declares %s as Writable, and neither Create%[1]sInput nor Update%[1]sInput has it: add it there, or leave Writable out", o.name, name))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// unknown notes the fields of an input that cannot be written.
+func (o *objectBase) unknown(input Input, id bool, faults *faults) {
+	for _, name := range slices.Sorted(maps.Keys(input)) {
+		_, accepted := o.accepted[name]
+		if !accepted && !(id && name == "id") && !slices.ContainsFunc(o.fields, func(f *fieldBase) bool { return f.input == name }) {
+			faults.note(name, apierror.BadInput(name, "%s has no field %q that can be written", o.name, apierror.Clip(name)))
+		}
+	}
+}
+
+// New returns the object that an input describes, checked. A field that it does not have gets its zero value, if that may be stored.
+// The error is BAD_USER_INPUT, for each field one.
+func (o *Object[T]) New(input Input) (*T, error) {
+	t := new(T)
+	var wrong faults
+	for _, m := range o.members {
+		if m.input != "" {
+			value, given := input.value(m.input)
+			wrong.note(m.input, m.parse(value, given, t))
+		}
+	}
+	o.unknown(input, false, &wrong)
+	return t, wrong.err()
+}
+
+// Change is what an input changes of an object.
+type Change[T any] struct {
+	ID     int64
+	Values T // the values that it gives, as they are stored
+
+	parts []part[T]
+}
+
+// part is what a change does with a field.
+type part[T any] struct {
+	field   string   // of the input
+	columns []string // that have it
+	set     func(*T) (changed bool, err error)
+}
+
+// Change returns the change that an input with an id describes. A field that it does not have stays. The error is BAD_USER_INPUT, for each
+// field one.
+func (o *Object[T]) Change(input Input) (c Change[T], err error) {
+	var wrong faults
+	c.ID, err = o.InputID(input)
+	wrong.note("id", err)
+	for _, m := range o.members {
+		value, given := input.value(m.input)
+		if !given {
+			continue
+		}
+		set, err := m.change(value, &c.Values)
+		wrong.note(m.input, err)
+		c.parts = append(c.parts, part[T]{m.input, m.columns(), set})
+	}
+	o.unknown(input, true, &wrong)
+	return c, wrong.err()
+}
+
+// Apply makes the change in a stored object and returns the columns that it sets, with those that are folded of them; none: the object
+// is as the change wants it. The error is BAD_USER_INPUT, for each field one.
+func (c Change[T]) Apply(to *T) (columns []string, err error) {
+	var wrong faults
+	for _, p := range c.parts {
+		changed, err := p.set(to)
+		wrong.note(p.field, err)
+		if changed {
+			columns = append(columns, p.columns...)
+		}
+	}
+	return columns, wrong.err()
+}
+
+// And returns the change with another one, which no input has: set makes it in an object, and reports whether that has changed what the
+// column has.
+func (c Change[T]) And(column string, set func(*T) (changed bool)) Change[T] {
+	c.parts = append(slices.Clip(c.parts), part[T]{columns: []string{column}, set: func(t *T) (bool, error) { return set(t), nil }})
+	return c
+}
+
+// Conflict returns the CONFLICT error for a write of the type that a unique or a foreign key has refused, with the driver's error within.
+// Where it is a Unique field's, it blames that. Any other error is returned as it is.
+func (o *objectBase) Conflict(err error) error {
+	meaning := dialect.MeaningOf(err)
+	conflict := &apierror.Error{Code: apierror.CodeConflict, Err: err}
+	switch {
+	case apierror.CodeOf(err) != "":
+		return err
+	case meaning.Is(dialect.Unique):
+		conflict.Message = "a value that must be unique is already taken"
+		for _, f := range o.fields {
+			// MySQL and PostgreSQL tell the key's name, SQLite the columns.
+			if at := meaning.Constraint; f.taken != "" && (at == o.table+"_"+f.column+"_key" || at == o.table+"."+f.column) {
+				conflict.Field, conflict.Message = f.name, f.taken
+			}
+		}
+	case meaning.Is(dialect.ForeignKey):
+		conflict.Message = "this refers to something that does not exist, or something else still refers to it"
+	default:
+		return err
+	}
+	return conflict
+}
+
+// Unique calls taken for each of some objects, the one at i, with the CONFLICT about a value that another has, one of those before it or one
+// that is stored: a value of a Unique field, which that writes of it. Others' values are read with one statement for each such field.
+// nil stands for no object. It is for telling of all conflicts at once: what is stored meanwhile, the unique key finds.
+func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int, column string) bool, taken func(i int, err *apierror.Error)) error {
+	for _, m := range o.members {
+		if m.taken == "" {
+			continue
+		}
+		values, first := m.once(len(objects), func(i int) (string, bool) {
+			if objects[i] == nil || !writes(i, m.column) {
+				return "", false
+			}
+			return m.key(objects[i])
+		}, taken)
+		columns := []string{"id", m.column}
+		owners, err := o.selected(ctx, columns, o.having(columns, m.column, values))
+		if err != nil {
+			return err
+		}
+		for _, owner := range owners {
+			value, _ := m.key(owner)
+			if i, ok := first[value]; ok && o.ID(owner) != o.ID(objects[i]) {
+				taken(i, m.conflict(m.taken))
+			}
+		}
+	}
+	return nil
+}
+
+// once returns the values of n objects, each once, and which has it first: for the others it calls taken.
+func (f *fieldBase) once(n int, value func(i int) (string, bool), taken func(i int, err *apierror.Error)) (values []string, first map[string]int) {
+	first = map[string]int{}
+	for i := range n {
+		value, ok := value(i)
+		if !ok {
+			continue
+		}
+		if other, again := first[value]; again {
+			taken(i, f.conflict(fmt.Sprintf("%s: that of entry %d", f.taken, other)))
+			continue
+		}
+		first[value] = i
+		values = append(values, value)
+	}
+	return values, first
+}
+
+// conflict returns the CONFLICT about the field's value.
+func (f *fieldBase) conflict(message string) *apierror.Error {
+	return &apierror.Error{Code: apierror.CodeConflict, Field: f.name, Message: message}
+}
