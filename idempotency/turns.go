@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// turns let one of those that want the same do something at a time.
+// turns let one at a time do something, of all that have an id in common.
 type turns struct {
 	mu   sync.Mutex
 	byID map[string]*turn
 }
 
-// turn is what those take turns with who have one id in common.
+// turn is that of all with one id.
 type turn struct {
 	token chan struct{} // has room for one, and holds it while somebody has the turn
-	users int           // who have the turn or wait for it
+	users int           // that have the turn or wait for it
 }
 
 // take waits for a turn, which leave ends. The error is the cause of ctx.

@@ -2,8 +2,6 @@ package operation
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -29,14 +27,14 @@ func askedOf(oc *graphql.OperationContext) asked {
 // Validate notes which mutations can be asked for a dry run. It accepts every schema.
 func (i *interceptor) Validate(es graphql.ExecutableSchema) error {
 	i.schema = es.Schema()
-	i.rehearsed = map[string]bool{}
+	i.dryRuns = map[string]bool{}
 	if i.schema.Mutation == nil {
 		return nil
 	}
 	for _, field := range i.schema.Mutation.Fields {
 		name, below, _ := strings.Cut(i.DryRun, ".")
 		argument := field.Arguments.ForName(name)
-		i.rehearsed[field.Name] = argument != nil && i.has(argument.Type, below)
+		i.dryRuns[field.Name] = argument != nil && i.has(argument.Type, below)
 	}
 	return nil
 }
@@ -61,12 +59,8 @@ func (i *interceptor) MutateOperationContext(ctx context.Context, oc *graphql.Op
 	if a.key, err = i.keyOf(ctx, oc); err == nil {
 		a.dryRun, err = i.isDryRun(oc)
 	}
-	if known, ok := errors.AsType[*apierror.Error](err); ok {
-		extensions := map[string]any{"code": string(known.Code)}
-		if known.Field != "" {
-			extensions["field"] = known.Field
-		}
-		return &gqlerror.Error{Message: known.Message, Extensions: extensions}
+	if err != nil {
+		return public(err)
 	}
 	if a != (asked{}) {
 		oc.Stats.SetExtension(extensionName, a)
@@ -123,7 +117,7 @@ func (i *interceptor) isDryRun(oc *graphql.OperationContext) (bool, error) {
 
 // asksDryRun reads an argument as the engine does, with variables and defaults.
 func (i *interceptor) asksDryRun(field *ast.Field, variables map[string]any) bool {
-	if !i.rehearsed[field.Name] {
+	if !i.dryRuns[field.Name] {
 		return false
 	}
 	argument, path, _ := strings.Cut(i.DryRun, ".")
@@ -142,62 +136,4 @@ func (i *interceptor) asksDryRun(field *ast.Field, variables map[string]any) boo
 		within = def.Type
 	}
 	return value == true
-}
-
-// mutation returns what keeps the answer to a mutation with a key; nil: nothing does, as nothing of a dry run is kept.
-func (r *run) mutation() *idempotency.Mutation {
-	oc := r.operations[0]
-	if r.asked.key == "" || r.asked.dryRun {
-		return nil
-	}
-	variables, err := json.Marshal(oc.Variables)
-	if err != nil { // a transport has put something there that is no JSON: no other mutation is taken for the same
-		variables = []byte(r.Operation.ID)
-	}
-	return r.Keys.Mutation(r.parent, r.asked.key, oc.RawQuery, oc.Operation.Name, string(variables))
-}
-
-// kept is an answer as idempotency keys have it. A successful one has no other parts.
-type kept struct {
-	Data       json.RawMessage            `json:"data"`
-	Extensions map[string]json.RawMessage `json:"extensions"`
-}
-
-// encode returns the text of a successful answer that is kept, and has the answer hold what that will be read as, so that this one and
-// each that is replayed are written alike.
-func encode(response *graphql.Response) []byte {
-	text := append([]byte(`{"data":`), response.Data...)
-	if len(response.Extensions) > 0 {
-		extensions := make(map[string]any, len(response.Extensions))
-		for name, value := range response.Extensions {
-			raw, err := json.Marshal(value)
-			if err != nil {
-				raw = []byte("null")
-			}
-			extensions[name] = json.RawMessage(raw)
-		}
-		response.Extensions = extensions
-		all, err := json.Marshal(extensions)
-		if err != nil {
-			all = []byte("null")
-		}
-		text = append(append(text, `,"extensions":`...), all...)
-	}
-	return append(text, '}')
-}
-
-// decode returns the answer that encode was given.
-func decode(text []byte) (*graphql.Response, error) {
-	var k kept
-	if err := json.Unmarshal(text, &k); err != nil {
-		return nil, err
-	}
-	response := &graphql.Response{Data: k.Data}
-	for name, value := range k.Extensions {
-		if response.Extensions == nil {
-			response.Extensions = map[string]any{}
-		}
-		response.Extensions[name] = value
-	}
-	return response, nil
 }

@@ -68,8 +68,8 @@ func Handler(server *handler.Server, e Extension) http.Handler {
 // interceptor is the extension as gqlgen has it.
 type interceptor struct {
 	Extension
-	schema    *ast.Schema
-	rehearsed map[string]bool // fields of Mutation that have the argument DryRun
+	schema  *ast.Schema
+	dryRuns map[string]bool // the fields of Mutation that have the argument DryRun
 }
 
 var _ interface {

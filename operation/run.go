@@ -188,7 +188,7 @@ func (r *run) failed(response *graphql.Response, err error) *graphql.Response {
 	return response
 }
 
-// public is what a client may know of a session's own error: its message and code name nothing internal.
+// public is what a client may know of an error of the session or of this package: its message and code name nothing internal.
 func public(err error) *gqlerror.Error {
 	shown := apierror.Internal()
 	unknown, isUnknown := errors.AsType[*session.OutcomeUnknownError](err)
@@ -204,6 +204,9 @@ func public(err error) *gqlerror.Error {
 		shown = apierror.Cancelled()
 	}
 	extensions := map[string]any{"code": string(shown.Code)}
+	if shown.Field != "" {
+		extensions["field"] = shown.Field
+	}
 	if isUnknown {
 		extensions["operationId"] = unknown.ID
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -73,7 +74,7 @@ func loadData(ctx context.Context, conn *sql.Conn, t table) error {
 				} else {
 					fmt.Fprint(&text, *v)
 				}
-			case interface{ Format(string) string }: // a time
+			case time.Time:
 				text.WriteString(v.Format("2006-01-02 15:04:05.000000"))
 			default:
 				_, _ = escape.WriteString(&text, fmt.Sprint(v))
