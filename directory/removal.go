@@ -90,7 +90,7 @@ func deleteObjects[T any, P written[T]](
 		return e.failed(ctx, err)
 	}
 	err = remove(ctx, d, t.objects, rows, func() error {
-		for marks, args := range keyset.In(within) { // a database looks at one row after the other
+		for marks, args := range keyset.In(within) { // a key is checked for each row that goes, while the others are still there
 			if err := session.DB(ctx).Exec("UPDATE "+t.objects.Table()+" SET "+t.column+" = NULL WHERE id IN ("+marks+")", args...).Error; err != nil {
 				return err
 			}
@@ -193,7 +193,7 @@ func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], plac
 
 // inParts says how what is below is moved in parts.
 func (t *tree[T]) inParts() string {
-	return "give what is directly below another place with " + t.bulk + " first"
+	return "give what is directly below another place with " + t.mover + " first"
 }
 
 // refuseAbove refuses to remove an object since something is below it.

@@ -40,7 +40,7 @@ func (d *Directory) declareTeam() {
 func (d *Directory) teamTree() *tree[model.Team] {
 	return &tree[model.Team]{
 		objects: d.teams, version: func(t *model.Team) *int64 { return &t.Version }, above: func(t *model.Team) **int64 { return &t.ParentID },
-		column: "parent_id", field: "parentId", ref: "parentRef", noun: "team that it is to be a part of", bulk: "updateTeam", lock: "teams",
+		column: "parent_id", field: "parentId", ref: "parentRef", noun: "team that it is to be a part of", mover: "updateTeam", lock: "teams",
 		circle: "%s cannot be a part of %s: no team is within itself, directly or through others",
 		loop:   "nothing can be a part of %s: the teams that it is within are a circle (%s): make one of these a part of another team, or of none, first",
 		below:  "teams are within the team: move them first, or say with children: REPARENT that they become parts of the one that it is a part of",

@@ -28,7 +28,7 @@ type tree[T any] struct {
 	ref     string           // the input field with its place in a bulk
 	heir    string           // the input field with the global id of the one that gets those below an object which is removed; "": there is none
 	noun    string           // what the object directly above is
-	bulk    string           // the mutation that moves objects
+	mover   string           // the mutation that moves objects, best many
 	lock    string           // the name of the row that makes moves wait for each other
 	circle  string           // the message about an object and another that is below it, or it
 	loop    string           // the message about an object that is below a circle, which names it

@@ -61,7 +61,7 @@ func (d *Directory) declareUser() {
 func (d *Directory) userTree() *tree[model.User] {
 	return &tree[model.User]{
 		objects: d.users, version: func(u *model.User) *int64 { return &u.Version }, above: func(u *model.User) **int64 { return &u.ManagerID },
-		column: "manager_id", field: "managerId", ref: "managerRef", heir: "reportsTo", noun: "manager", bulk: "updateUsers", lock: "managers",
+		column: "manager_id", field: "managerId", ref: "managerRef", heir: "reportsTo", noun: "manager", mover: "updateUsers", lock: "managers",
 		circle: "%s cannot have the manager %s: nobody manages themself, directly or through others",
 		loop:   "%s cannot be a manager: the managers above are a circle (%s): give one of these another manager, or none, first",
 		below:  "the user has reports: give them another manager first, or say with reportsTo who that is",

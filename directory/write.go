@@ -96,13 +96,14 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 	db := session.DB(ctx)
 	now := db.NowFunc()
 	var columns []string
-	var rows, changed, found []*T
+	var rows, changed, completed, found []*T
 	for _, e := range edits {
 		row := P(e.row)
 		row.Fold()
 		columns = append(columns, e.columns...)
 		rows = append(rows, e.row)
 		if e.fresh {
+			completed = append(completed, e.row)
 			continue
 		}
 		columns = append(columns, row.Advance(now)...)
@@ -123,7 +124,7 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 		}
 	}
 	wrote(ctx, d, o, updated, changed)
-	for _, row := range rows {
+	for _, row := range completed { // which wrote has made the loaders forget
 		o.ByID().Prime(ctx, o.ID(row), row)
 	}
 	return nil

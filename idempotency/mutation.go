@@ -22,8 +22,8 @@ import (
 type Keys struct {
 	// Viewer returns whose keys those of a context are: two viewers never have one in common. nil: all are the same viewer's.
 	Viewer func(ctx context.Context) string
-	// Kept is for how long an answer is kept at least; a day where it is 0.
-	Kept time.Duration
+	// Retention is for how long an answer is kept at least; a day where it is 0.
+	Retention time.Duration
 	// MaxAnswer is how many bytes an answer may have; 1 MiB where it is 0, and at most 16 MiB. A mutation with a larger one is refused, so
 	// that there is none that was stored and whose answer is lost.
 	MaxAnswer int
@@ -31,7 +31,7 @@ type Keys struct {
 	turns turns
 }
 
-func (k *Keys) kept() time.Duration { return cmp.Or(k.Kept, 24*time.Hour) }
+func (k *Keys) retention() time.Duration { return cmp.Or(k.Retention, 24*time.Hour) }
 
 // Mutation is one mutation with a key, in all its attempts. It belongs to one goroutine.
 type Mutation struct {

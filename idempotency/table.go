@@ -24,7 +24,7 @@ func Table(d dialect.Dialect) []string {
 // sweepBatch is how many keys one transaction sweeps.
 const sweepBatch = 500
 
-// Sweep deletes the keys that were stored longer ago than Kept, and returns how many there were. The processes' clocks count, so neither
+// Sweep deletes the keys that were stored longer ago than Retention, and returns how many there were. The processes' clocks count, so neither
 // the database's nor a time zone matters.
 func (k *Keys) Sweep(ctx context.Context, pools session.Pools) (n int, err error) {
 	for {
@@ -32,7 +32,7 @@ func (k *Keys) Sweep(ctx context.Context, pools session.Pools) (n int, err error
 		err := session.Run(ctx, pools, session.Write, "(sweeps idempotency keys)", func(ctx context.Context) error {
 			ids = ids[:0]
 			err := session.Query(ctx, "SELECT id FROM idempotency_keys WHERE stored_at < ? ORDER BY stored_at LIMIT ?",
-				[]any{time.Now().Add(-k.kept()).UnixMilli(), sweepBatch}, func(rows *sql.Rows) error {
+				[]any{time.Now().Add(-k.retention()).UnixMilli(), sweepBatch}, func(rows *sql.Rows) error {
 					var id string
 					err := rows.Scan(&id)
 					ids = append(ids, id)
