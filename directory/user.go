@@ -94,8 +94,8 @@ func (d *Directory) SetUserStatus(ctx context.Context, input entity.Input, statu
 	})
 }
 
-// DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id, or who the reports
-// are to have as their manager), NOT_FOUND, CONFLICT (the user has reports, the version).
+// DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id, who the reports
+// are to have as their manager, or more than a mutation changes), NOT_FOUND, CONFLICT (the user has reports, the version).
 func (d *Directory) DeleteUser(ctx context.Context, input entity.Input) (id string, err error) {
 	removals, err := d.deleteUsers(ctx, single(), []entity.Input{input})
 	if err != nil {

@@ -26,7 +26,7 @@ type Local struct {
 
 var _ Broker = &Local{}
 
-// buffer is how many changes a subscriber may be behind: more than one mutation makes.
+// buffer is how many changes a subscriber may be behind: more than a bulk makes, though not the most that a removal moves.
 const buffer = 1024
 
 // allUsers is subscribed to in place of a user's id by what wants the changes of all users.

@@ -12,23 +12,14 @@ import (
 // opposite, also where a column is NULL. For that it has both in SQL, so that no NOT is ever put before what may be NULL.
 type Condition struct {
 	holds, fails clause
-	ranges       []within // that a row has to be in to meet it, as far as they are known
+	ranges       []columnRange // that a row has to be in to meet it, as far as they are known
 }
 
-// within says that a column has one of some values.
-type within struct {
+// columnRange says that a column has one of some values, or just one.
+type columnRange struct {
 	column string
-	values values
+	single bool
 }
-
-// values is how many there are.
-type values int
-
-const (
-	between values = iota // all in a range
-	one
-	several
-)
 
 // clause is SQL, with a placeholder for each argument. Where it is NULL it does not hold.
 type clause struct {
@@ -44,7 +35,7 @@ func Not(c Condition) Condition { return Condition{holds: c.fails, fails: c.hold
 // All returns the condition that all of some conditions hold: of none, any row does.
 func All(of ...Condition) Condition {
 	holds, fails := make([]clause, len(of)), make([]clause, len(of))
-	var ranges []within
+	var ranges []columnRange
 	for i, c := range of {
 		holds[i], fails[i] = c.holds, c.fails
 		ranges = append(ranges, c.ranges...)
@@ -92,9 +83,9 @@ func compared(column, comparison, opposite string, args ...any) Condition {
 	}
 }
 
-// in returns a condition that says that a column has one of some values.
-func (c Condition) in(column string, v values) Condition {
-	c.ranges = []within{{column, v}}
+// within returns the condition with the range that a column has to be in.
+func (c Condition) within(column string, single bool) Condition {
+	c.ranges = []columnRange{{column, single}}
 	return c
 }
 
@@ -105,12 +96,12 @@ func IsNull(column string) Condition {
 
 // AtLeast returns the condition that a column has a value, or a greater one.
 func AtLeast(column string, value any) Condition {
-	return compared(column, " >= ?", " < ?", value).in(column, between)
+	return compared(column, " >= ?", " < ?", value).within(column, false)
 }
 
 // Below returns the condition that a column has a lesser value.
 func Below(column string, value any) Condition {
-	return compared(column, " < ?", " >= ?", value).in(column, between)
+	return compared(column, " < ?", " >= ?", value).within(column, false)
 }
 
 // OneOf returns the condition that a column has one of some values. Their list has few lengths: see In.
@@ -120,7 +111,7 @@ func OneOf[V cmp.Ordered](column string, values []V) Condition {
 	case 0:
 		return Any()
 	case 1:
-		return compared(column, " = ?", " <> ?", values[0]).in(column, one)
+		return compared(column, " = ?", " <> ?", values[0]).within(column, true)
 	}
 	values = padded(values, values[len(values)-1], MaxKeys)
 	args := make([]any, len(values))
@@ -128,7 +119,7 @@ func OneOf[V cmp.Ordered](column string, values []V) Condition {
 		args[i] = v
 	}
 	list := " IN (" + Marks(len(args)) + ")"
-	return compared(column, list, " NOT"+list, args...).in(column, several)
+	return compared(column, list, " NOT"+list, args...).within(column, false)
 }
 
 // Among returns the condition that a column is in what a SELECT of one column reads. Neither is ever NULL.
@@ -219,19 +210,19 @@ func (f Filter) Where(c Condition) Filter {
 		return f
 	}
 	if len(c.ranges) > 0 {
-		f.ranges = array(append(f.within(), c.ranges...))
+		f.ranges = array(append(f.columnRanges(), c.ranges...))
 	}
 	return f.And(c.holds.text, c.holds.args...)
 }
 
-// within returns what an index may serve of the filter.
-func (f Filter) within() (all []within) {
+// columnRanges returns what an index may serve of the filter.
+func (f Filter) columnRanges() (all []columnRange) {
 	if f.ranges == nil {
 		return nil
 	}
 	ranges := reflect.ValueOf(f.ranges)
 	for i := range ranges.Len() {
-		all = append(all, ranges.Index(i).Interface().(within))
+		all = append(all, ranges.Index(i).Interface().(columnRange))
 	}
 	return all
 }

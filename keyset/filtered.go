@@ -46,11 +46,11 @@ func (l *List) crossed(key Key) (crossed bool) {
 	if key.Search.given() {
 		return false
 	}
-	for _, w := range key.Filter.within() {
+	for _, w := range key.Filter.columnRanges() {
 		by := key.Order.By
 		switch {
 		case !slices.Contains(l.Indexed, w.column):
-		case by != nil && by.Column == w.column, by == nil && w.values == one:
+		case by != nil && by.Column == w.column, by == nil && w.single:
 			return false
 		default:
 			crossed = true
