@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"rollcall/apierror"
@@ -233,19 +235,13 @@ func (m *memory) create(t *testing.T, w *work, single bool) {
 	}
 }
 
-func number(t *testing.T, id string) (n int64) {
+// number is the number in a global id.
+func number(t *testing.T, id string) int64 {
 	t.Helper()
-	var typ string
-	for i := range id {
-		if id[i] == ':' {
-			typ = id[:i]
-			if _, err := fmt.Sscan(id[i+1:], &n); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if typ == "" {
-		t.Fatalf("%q is no id", id)
+	_, digits, _ := strings.Cut(id, ":")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		t.Fatalf("%q is no id: %v", id, err)
 	}
 	return n
 }

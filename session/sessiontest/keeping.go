@@ -253,14 +253,20 @@ func (b *Bank) wantEntries(want int) {
 	}
 }
 
-func waitsInVain(t *testing.T, backend Backend) {
-	b := NewBank(t, backend, Setup{Options: Options{PoolSize: 1}, Extension: func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond }})
-	running, release := make(chan bool, 1), make(chan bool)
-	b.Step("hold", func(context.Context) (int, error) { // even after its deadline
-		running <- true
-		<-release
+// hold adds the step "hold", which waits even after its deadline: running says that it does, and to close release ends that.
+func (b *Bank) hold() (running <-chan bool, release chan<- bool) {
+	begun, end := make(chan bool, 1), make(chan bool)
+	b.Step("hold", func(context.Context) (int, error) {
+		begun <- true
+		<-end
 		return 1, nil
 	})
+	return begun, end
+}
+
+func waitsInVain(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{Options: Options{PoolSize: 1}, Extension: func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond }})
+	running, release := b.hold()
 	s := Sent{Query: `mutation { run(step: "hold") { value } increment(id: 1) { value } }`, Key: "k"}
 	first := make(chan Answer)
 	go func() { first <- b.Post(s) }()
@@ -280,12 +286,7 @@ func waitsInVain(t *testing.T, backend Backend) {
 func waitsForAnother(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
 	impatient := b.another(func(e *operation.Extension) { e.Deadline = 300 * time.Millisecond })
-	running, release := make(chan bool, 1), make(chan bool)
-	b.Step("hold", func(context.Context) (int, error) {
-		running <- true
-		<-release
-		return 1, nil
-	})
+	running, release := b.hold()
 	s := Sent{Query: `mutation { run(step: "hold") { value } increment(id: 1) { value } }`, Key: "k"}
 	first := make(chan Answer)
 	go func() { first <- b.Post(s) }()
