@@ -304,11 +304,13 @@ func (p *pricing) size(field *ast.Field) (n int, given bool) {
 		name, within, nested := strings.Cut(name, ".")
 		definition := field.Definition.Arguments.ForName(name)
 		value := p.value(field, definition)
-		if input, ok := value.(map[string]any); ok && nested {
-			n, given = max(n, min(length(input[within]), maxPrice)), true
+		if nested {
+			if input, ok := value.(map[string]any); ok {
+				n, given = max(n, min(length(input[within]), maxPrice)), true
+			}
 			continue
 		}
-		if value == nil || nested {
+		if value == nil {
 			continue
 		}
 		items := number(value)

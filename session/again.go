@@ -7,8 +7,9 @@ type againError struct{ error }
 
 func (e againError) Unwrap() error { return e.error }
 
-// Again has the Write that ctx belongs to run again, as after a conflict with others: for what err has refused was stored by another one after
-// this one had looked for it. It returns the error to return. After ten attempts, and in a session that cannot write, that is err, and ends it.
+// Again has the Write that ctx belongs to run again, as after a conflict with others: another one has stored what err refuses after this
+// one had looked for it. What it returns is to be returned by fn. After ten attempts, and in a session that cannot write, that is err
+// itself, and fn is not run again.
 func Again(ctx context.Context, err error) error {
 	s := mustFromContext(ctx)
 	if s.kind != Write || s.unit.Attempts.Load() >= maxAttempts {
