@@ -39,8 +39,8 @@ func (b *bench) bulk(ctx context.Context, s *server, rounds int) (c created, err
 		}
 	}
 	defer restore()
-	if db.Dialect().Name() == "postgres" { // the users were loaded with ids, past the sequence
-		if err := db.Write.Exec("SELECT setval(pg_get_serial_sequence('users', 'id'), (SELECT MAX(id) FROM users))").Error; err != nil {
+	if due := db.Dialect().AfterIDs("users"); due != "" { // they were loaded with ids
+		if err := db.Write.Exec(due).Error; err != nil {
 			return c, err
 		}
 	}
