@@ -67,19 +67,7 @@ func deleteObjects[T any, P written[T]](
 	if err := e.refused(); err != nil {
 		return err
 	}
-	var rows []*T
-	var within []int64 // below one that is removed with it
-	for i, r := range all {
-		if !e.open(i) {
-			continue
-		}
-		rows = append(rows, r.row)
-		if up := *t.above(r.row); up != nil {
-			if j, ok := place[*up]; ok && e.open(j) {
-				within = append(within, r.id)
-			}
-		}
-	}
+	rows, within := t.going(e, all, place)
 	if len(rows)+len(edits) > maxChanged {
 		return e.failed(ctx, e.tooMany(t.inParts()))
 	}
@@ -101,6 +89,22 @@ func deleteObjects[T any, P written[T]](
 		return &apierror.Error{Code: apierror.CodeConflict, Field: "id", Err: err, Message: t.below}
 	}
 	return e.failed(ctx, err)
+}
+
+// going returns the objects that are removed, and the numbers of those of them that are directly below another one of them.
+func (t *tree[T]) going(e *entries, all []*removal[T], place map[int64]int) (rows []*T, within []int64) {
+	for i, r := range all {
+		if !e.open(i) {
+			continue
+		}
+		rows = append(rows, r.row)
+		if up := *t.above(r.row); up != nil {
+			if j, ok := place[*up]; ok && e.open(j) {
+				within = append(within, r.id)
+			}
+		}
+	}
+	return rows, within
 }
 
 // lockRemovals reads the objects that are to be removed, against other changes until they are, and returns the entries that are still open
