@@ -86,7 +86,7 @@ func TestACancelledSubscriberIsForgotten(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		subscribe(ctx, t, &l)
 		dropped := subscribe(ctx, t, &l, 1, 2)
-		for range 300 {
+		for range 1025 {
 			l.Publish(change(2))
 		}
 		if _, open := received(dropped); open {
