@@ -363,7 +363,7 @@ func TestASubscriberThatIsTooSlowIsToldSo(t *testing.T) {
 }
 
 func TestASubscriberGetsAllChangesOfABulk(t *testing.T) {
-	withEvents(t, func(t *testing.T, d *directory, _ *event.Local) {
+	withEvents(t, func(_ *testing.T, d *directory, _ *event.Local) {
 		s := d.subscribe(`subscription { userChanged { kind } }`, nil)
 		users := make([]input, 1000)
 		for i := range users {
@@ -373,6 +373,7 @@ func TestASubscriberGetsAllChangesOfABulk(t *testing.T) {
 		for range users {
 			s.want(`{"kind":"CREATED"}`)
 		}
+		s.cancel()
 	})
 }
 
