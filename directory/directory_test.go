@@ -178,7 +178,7 @@ func TestAWriteThatBreaksARuleSaysSoAndLeavesNothing(t *testing.T) {
 			{"a user who is not there", func(ctx context.Context) error {
 				_, err := w.UpdateUser(ctx, entity.Input{"id": "User:999", "name": "Eve"})
 				return err
-			}, apierror.CodeNotFound, ""},
+			}, apierror.CodeNotFound, "id"},
 			{"a user with reports", func(ctx context.Context) error {
 				_, err := w.DeleteUser(ctx, entity.Input{"id": boss.GlobalID()})
 				return err

@@ -54,6 +54,9 @@ func newEntries(input entity.Input, field string) (*entries, []entity.Input, err
 // open reports whether an entry has not been refused.
 func (e *entries) open(i int) bool { return len(e.wrong[i]) == 0 }
 
+// look reports whether an entry is to be checked: a refused one too, as long as all that is wrong is told.
+func (e *entries) look(i int) bool { return e.open(i) || !e.each }
+
 // refuse refuses an entry if there is an error. One that no client may see is returned instead.
 func (e *entries) refuse(i int, err error) error {
 	if err == nil {

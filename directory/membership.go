@@ -117,9 +117,6 @@ func anyOf(conditions []string) string {
 
 // lockSeats reads the memberships of some open seats against other changes, and refuses those that are not there, or have another version.
 func (d *Directory) lockSeats(ctx context.Context, e *entries, all []*seat) error {
-	if err := e.refused(); err != nil {
-		return err
-	}
 	if err := d.readSeats(ctx, e, all, dialect.OfDB(session.DB(ctx)).ForUpdate()); err != nil {
 		return err
 	}
@@ -137,12 +134,9 @@ func (d *Directory) lockSeats(ctx context.Context, e *entries, all []*seat) erro
 
 // addSeats adds memberships. One that is there with the same role stays.
 func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error {
-	if err := e.refused(); err != nil {
-		return err
-	}
 	var teams, users []int64
 	for i, s := range all {
-		if e.open(i) {
+		if e.look(i) {
 			teams, users = append(teams, s.team), append(users, s.user)
 		}
 	}
@@ -155,13 +149,13 @@ func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error
 		return err
 	}
 	for i, s := range all {
-		if !e.open(i) {
+		if !e.look(i) {
 			continue
 		}
-		if !thereTeams[s.team] {
+		if s.team != 0 && !thereTeams[s.team] {
 			_ = e.refuse(i, blamed("teamId", d.teams.Missing(s.team)))
 		}
-		if !thereUsers[s.user] {
+		if s.user != 0 && !thereUsers[s.user] {
 			_ = e.refuse(i, blamed("userId", d.users.Missing(s.user)))
 		}
 	}

@@ -52,9 +52,6 @@ func (t *tree[T]) removed(e *entries, inputs []entity.Input) ([]*removal[T], err
 func deleteObjects[T any, P written[T]](
 	ctx context.Context, d *Directory, t *tree[T], e *entries, all []*removal[T], settle func(*removal[T]), belongings func(rows []*T, changed int) error,
 ) error {
-	if err := e.refused(); err != nil {
-		return err
-	}
 	place, err := t.lockRemovals(ctx, e, all, settle)
 	if err != nil {
 		return err
@@ -131,7 +128,7 @@ func (t *tree[T]) lockRemovals(ctx context.Context, e *entries, all []*removal[T
 			continue
 		}
 		if r.row = stored[r.id]; r.row == nil {
-			_ = e.refuse(i, t.objects.Missing(r.id))
+			_ = e.refuse(i, blamed("id", t.objects.Missing(r.id)))
 			continue
 		}
 		if settle != nil {
@@ -263,7 +260,7 @@ func (t *tree[T]) bequeath(e *entries, i int, r *removal[T], objects []*T, place
 		}
 		if r.heir != nil {
 			if err := t.check(chain, t.id(o), *r.heir); err != nil {
-				_ = e.refuse(i, apierror.BadInput(t.heir, "%s", err.Error()))
+				_ = e.refuse(i, apierror.BadInput(t.heir, "%s: give %s another %s first, or none", err.Error(), t.globalID(*r.heir), t.noun))
 				return nil
 			}
 		}

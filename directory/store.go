@@ -150,9 +150,6 @@ func storeBulk[T any, P written[T]](
 // with a lock, where some are there; one for each Unique field of a bulk; one for those above; and three more where some
 // of what is there gets another one above it.
 func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e *entries, items []*item[T]) error {
-	if err := e.refused(); err != nil { // before anything is locked
-		return err
-	}
 	if err := t.read(ctx, e, items); err != nil {
 		return err
 	}
@@ -199,11 +196,11 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 	return e.failed(ctx, t.blame(update[T, P](ctx, d, t.objects, edits)))
 }
 
-// refuseTaken refuses values that others have: those of the open items of a bulk, or of a single item.
+// refuseTaken refuses values that others have.
 func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T]) error {
 	rows := make([]*T, len(items))
 	for i, it := range items {
-		if !e.bulk || e.open(i) {
+		if e.look(i) {
 			rows[i] = it.row
 		}
 	}
@@ -239,7 +236,7 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		return err
 	}
 	for i, it := range items {
-		if !e.open(i) || it.change.ID == 0 {
+		if !e.look(i) || it.change.ID == 0 {
 			continue
 		}
 		it.before = stored[it.change.ID]
@@ -247,7 +244,8 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		case it.found != nil && (it.before == nil || !it.found(it.before)):
 			return session.Again(ctx, apierror.Conflict("%s is being changed by others", t.globalID(it.change.ID)))
 		case it.before == nil:
-			_ = e.refuse(i, t.objects.Missing(it.change.ID))
+			_ = e.refuse(i, blamed("id", t.objects.Missing(it.change.ID)))
+			it.moves = false
 			continue
 		}
 		if it.moves = t.moves(it.before, it.above); it.moves && !waited { // it has been moved between the two reads
@@ -274,10 +272,10 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 	return nil
 }
 
-// aim notes what is to be above the open items. It returns the numbers of those that are there, and of those of them that may move.
+// aim notes what is to be above the items. It returns the numbers of those that are there, and of those of them that may move.
 func (t *tree[T]) aim(e *entries, items []*item[T]) (numbers, moving []int64) {
 	for i, it := range items {
-		if !e.open(i) {
+		if !e.look(i) || it.row == nil && it.change.ID == 0 {
 			continue
 		}
 		switch {

@@ -142,12 +142,12 @@ func (t *tree[T]) moves(object *T, above *int64) bool {
 	return above != nil && (now == nil || *now != *above)
 }
 
-// place checks what is to be directly above the open items, each in turn with those before it in their places. Other mutations that move
+// place checks what is to be directly above the items, each in turn with those before it in their places. Other mutations that move
 // something wait meanwhile, if one of these does: see wait.
 func (t *tree[T]) place(ctx context.Context, e *entries, items []*item[T]) error {
 	stored, moving := map[int64]bool{}, false
 	for i, it := range items {
-		if e.open(i) && it.moves {
+		if e.look(i) && it.moves {
 			moving = moving || it.before != nil
 			stored[*it.above] = true
 		}
@@ -170,6 +170,7 @@ func (t *tree[T]) place(ctx context.Context, e *entries, items []*item[T]) error
 			above[id] = nil
 		}
 	}
+	told := make([]bool, len(items))
 	for again := true; again; { // one that is refused leaves those below it, and its own place
 		t.refuseReferring(e, items)
 		again = false
@@ -188,9 +189,17 @@ func (t *tree[T]) place(ctx context.Context, e *entries, items []*item[T]) error
 			}
 			if err := t.checkItem(chain, it); err != nil {
 				_ = e.refuse(i, err)
-				again = true
+				told[i], again = true, true
 			} else {
 				chain[it.key] = it.above
+			}
+		}
+		if again {
+			continue
+		}
+		for i, it := range items { // what is refused for something else
+			if !e.open(i) && e.look(i) && it.moves && it.ref < 0 && !told[i] {
+				_ = e.refuse(i, t.checkItem(chain, it))
 			}
 		}
 	}

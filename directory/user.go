@@ -155,15 +155,15 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 	var keys []any
 	for i, it := range items {
 		switch k := key(it.row); {
-		case !e.open(i):
-		case k == "":
-			_ = e.refuse(i, apierror.BadInput(field, "%s must be given, for users are found by it", field))
-		default:
+		case !e.look(i):
+		case k != "":
 			keys = append(keys, k)
+		case e.open(i):
+			_ = e.refuse(i, apierror.BadInput(field, "%s must be given, for users are found by it", field))
 		}
 	}
 	twice(e, field, func(k string) string { return k }, func(i int) string { return key(items[i].row) })
-	if len(keys) == 0 || !e.each && e.refusals() > 0 {
+	if len(keys) == 0 {
 		return items, nil
 	}
 	there, err := d.users.Select(ctx, []string{"id", column}, "SELECT id, "+column+" FROM users WHERE "+column+" IN ("+keyset.Marks(len(keys))+")", keys...)
@@ -177,7 +177,11 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 	for i, it := range items {
 		sought := key(it.row)
 		id, found := byKey[sought]
-		if !e.open(i) || !found {
+		if !found {
+			continue
+		}
+		if !e.open(i) { // nothing else can be told of it
+			items[i] = &item[model.User]{ref: -1}
 			continue
 		}
 		change := maps.Clone(inputs[i])

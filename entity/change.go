@@ -105,7 +105,10 @@ func (o *Object[T]) Change(input Input) (c Change[T], err error) {
 			continue
 		}
 		set, err := m.change(value, &c.Values)
-		wrong.note(m.input, err)
+		if err != nil {
+			wrong.note(m.input, err)
+			continue
+		}
 		c.parts = append(c.parts, part[T]{m.input, m.columns(), set})
 	}
 	o.unknown(input, true, &wrong)
@@ -191,7 +194,7 @@ func (f *fieldBase) once(n int, value func(i int) (string, bool), taken func(i i
 	first = map[string]int{}
 	for i := range n {
 		value, ok := value(i)
-		if !ok {
+		if !ok || value == "" { // which none is that is stored
 			continue
 		}
 		if other, again := first[value]; again {

@@ -378,7 +378,10 @@ func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64
 				return nil, nil
 			}
 			id, err := to.parseID(field, v)
-			return &id, err
+			if err != nil {
+				return nil, err
+			}
+			return &id, nil
 		},
 	})
 	f.to = to.parseID

@@ -87,6 +87,36 @@ func TestABulkHasAResultForEachEntryInOrder(t *testing.T) {
 	})
 }
 
+func TestWhatIsWrongByItselfHidesNothingThatTheDatabaseKnows(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		d.user("ada")
+		bob := d.user("bob")
+		for mutation, c := range map[string]struct {
+			in     input
+			faults []string
+		}{
+			"createUser": {newUser("ada", "name", "", "managerId", "User:999"), []string{
+				"BAD_USER_INPUT input.managerId", "BAD_USER_INPUT input.name", "CONFLICT input.email",
+			}},
+			"updateUser": {input{"id": bob, "name": "", "email": "ada@example.com", "managerId": "User:999", "expectedVersion": 7}, []string{
+				"BAD_USER_INPUT input.managerId", "BAD_USER_INPUT input.name", "CONFLICT input.email", "CONFLICT input.expectedVersion",
+			}},
+			"addMemberships": {input{"memberships": []input{{"teamId": "Team:9", "userId": bob}, {"teamId": "x", "userId": "User:999"}}}, []string{
+				"BAD_USER_INPUT input.memberships.1.teamId", "NOT_FOUND input.memberships.0.teamId", "NOT_FOUND input.memberships.1.userId",
+			}},
+			"upsertUsers": {input{"by": "EMAIL", "users": []input{newUser("ada"), newUser("bob", "name", ""), newUser("eve", "managerId", "User:999")}}, []string{
+				"BAD_USER_INPUT input.users.1.name", "BAD_USER_INPUT input.users.2.managerId",
+			}},
+		} {
+			d.wantUnchanged(t, mutation, func() {
+				if a := d.try(mutation, c.in); !slices.Equal(slices.Sorted(slices.Values(a.faults())), c.faults) {
+					t.Errorf("%s: got %s", mutation, a.raw)
+				}
+			})
+		}
+	})
+}
+
 func TestABulkTellsAllThatIsWrong(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		ada, team := d.user("ada", "externalId", "7"), d.team("Team")
@@ -95,6 +125,7 @@ func TestABulkTellsAllThatIsWrong(t *testing.T) {
 			a := d.try("createUsers", input{"users": wrong})
 			if got := a.faults(); a.Data != nil || !slices.Equal(got, []string{
 				"BAD_USER_INPUT input.users.1.name", "BAD_USER_INPUT input.users.1.email", "BAD_USER_INPUT input.users.1.managerId",
+				"CONFLICT input.users.2.email", "CONFLICT input.users.2.externalId", "CONFLICT input.users.3.email", "BAD_USER_INPUT input.users.4.managerId",
 			}) {
 				t.Errorf("got %s", a.raw)
 			}
@@ -196,7 +227,7 @@ func TestTheEntriesOfABulkDoNotMakeRoomForEachOther(t *testing.T) {
 			{"id": "x"},
 			{"id": cyd, "expectedVersion": 2},
 		}).wantResults(t, "updateUsers", "", "CONFLICT input.users.1.email", "CONFLICT input.users.2.email", "BAD_USER_INPUT input.users.3.id",
-			"BAD_USER_INPUT input.users.4.id", "NOT_FOUND input.users.5", "BAD_USER_INPUT input.users.6.id", "BAD_USER_INPUT input.users.7.id")
+			"BAD_USER_INPUT input.users.4.id", "NOT_FOUND input.users.5.id", "BAD_USER_INPUT input.users.6.id", "BAD_USER_INPUT input.users.7.id")
 		if v := d.version(t, bob); v != 1 {
 			t.Errorf("the version is %d", v)
 		}
@@ -334,7 +365,7 @@ func TestManagersAreRemovedTogetherWithTheirReports(t *testing.T) {
 			// One that is refused is left, and so are those above.
 			d.each("deleteUsers", "users", []input{{"id": boss}, {"id": chief}, {"id": ada, "expectedVersion": 2}, {"id": "User:999"}, {"id": boss}}).
 				wantResults(t, "deleteUsers", "CONFLICT input.users.0.id", "CONFLICT input.users.1.id", "CONFLICT input.users.2.expectedVersion",
-					"NOT_FOUND input.users.3", "BAD_USER_INPUT input.users.4.id")
+					"NOT_FOUND input.users.3.id", "BAD_USER_INPUT input.users.4.id")
 			d.each("deleteUsers", "users", []input{{"id": chief, "reportsTo": boss}, {"id": boss}}).
 				wantResults(t, "deleteUsers", "BAD_USER_INPUT input.users.0.reportsTo", "CONFLICT input.users.1.id")
 		})

@@ -35,7 +35,7 @@ func TestUsersAreDeactivatedAndReactivated(t *testing.T) {
 			d.change("reactivateUser", input{"id": ada, "expectedVersion": 1}, "")
 			d.try("deactivateUser", input{"id": boss, "expectedVersion": 1}).conflict(t, "an old version", "input.expectedVersion", 2)
 			d.try("reactivateUser", input{"id": boss, "expectedVersion": 1}).conflict(t, "an old version", "input.expectedVersion", 2)
-			d.try("reactivateUser", input{"id": "User:999"}).refused(t, "no such user", "NOT_FOUND", "input")
+			d.try("reactivateUser", input{"id": "User:999"}).refused(t, "no such user", "NOT_FOUND", "input.id")
 			d.try("deactivateUser", input{"id": "Team:1"}).refused(t, "a team", "BAD_USER_INPUT", "input.id")
 		})
 		// The user stays in lists, in teams and as a manager, and can be one's manager.
@@ -107,7 +107,7 @@ func TestTheReportsOfARemovedUserGetAnotherManager(t *testing.T) {
 		d.wantUnchanged(t, "refusals", func() {
 			d.try("deleteUser", input{"id": chief}).refused(t, "reports", "CONFLICT", "input.id")
 			d.try("deleteUser", input{"id": chief, "reportsTo": nil}).refused(t, "reports", "CONFLICT", "input.id")
-			d.try("deleteUser", input{"id": "User:999", "reportsTo": heir}).refused(t, "no such user", "NOT_FOUND", "input")
+			d.try("deleteUser", input{"id": "User:999", "reportsTo": heir}).refused(t, "no such user", "NOT_FOUND", "input.id")
 			d.try("deleteUser", input{"id": chief, "reportsTo": heir, "expectedVersion": 2}).conflict(t, "another version", "input.expectedVersion", 1)
 		})
 		s := d.subscribe(usersChanged, nil)

@@ -127,7 +127,7 @@ func TestAnUpdateThatBreaksARuleIsRefused(t *testing.T) {
 			what, field, code string
 			in                input
 		}{
-			{"an unknown user", "", "NOT_FOUND", input{"id": "User:999", "name": "X"}},
+			{"an unknown user", ".id", "NOT_FOUND", input{"id": "User:999", "name": "X"}},
 			{"a null name", ".name", "BAD_USER_INPUT", input{"id": low, "name": nil}},
 			{"a null email", ".email", "BAD_USER_INPUT", input{"id": low, "email": nil}},
 			{"another's email", ".email", "CONFLICT", input{"id": low, "email": "TOP@example.com"}},

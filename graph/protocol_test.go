@@ -164,6 +164,7 @@ func TestNullForTheVariableOfADirectiveIsRefused(t *testing.T) {
 
 func TestAnIDMayBeAnyWholeNumberInADocumentAsInAVariable(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		d.create("Ada", "ada@example.com", nil)
 		for _, number := range []string{"0", "-1", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "1" + strings.Repeat("0", 40)} {
 			for document, withVariable := range map[string]string{
 				`{ user(id: %s) { id } }`:                                                       `query($v: ID!) { user(id: $v) { id } }`,
