@@ -3,6 +3,8 @@ package validation
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -126,9 +128,9 @@ func (v variables) object(def *ast.Definition, typ *ast.Type, value any) *mismat
 	if !ok {
 		return unexpected(typ, scalar.Describe(value))
 	}
-	for name := range object {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
 		if def.Fields.ForName(name) == nil {
-			return &mismatch{reason: fmt.Sprintf("%s has no field %q", def.Name, apierror.Clip(name))}
+			return &mismatch{field: "." + apierror.Clip(name), reason: fmt.Sprintf("%s has no field %q", def.Name, apierror.Clip(name))}
 		}
 	}
 	for _, field := range def.Fields {

@@ -24,7 +24,7 @@ func TestAWrongVariableIsBlamedByThePathFromTheArgumentThatUsesItFirst(t *testin
 		{`query($v: Users) { add(input: $v) { one } }`, `{"users": {"email": 1}}`, "input.users.email"},
 		{`query($v: Users) { add(input: $v) { one } }`, `{"users": [{"email": "a", "manager": {"email": "b", "roles": [1, "2"]}}]}`, "input.users.0.manager.roles.1"},
 		{`query($v: Users) { add(input: $v) { one } }`, `{}`, "input.users"},
-		{`query($v: Users) { add(input: $v) { one } }`, `{"users": [], "size": 1}`, "input"},
+		{`query($v: Users) { add(input: $v) { one } }`, `{"users": [], "size": 1}`, "input.size"},
 		{`query($v: Users) { add(input: $v) { one } }`, `5`, "input"},
 		{`query($v: Int) { add(size: 1) { one(by: [1, $v]) } again: add(size: $v) { one } }`, `"1"`, "by.1"},
 		{`query($v: String!) { one(input: {email: "a", manager: {email: $v}}) }`, `null`, "input.manager.email"},
