@@ -19,7 +19,7 @@ type item[T any] struct {
 	expected *int64        // version
 	before   *T            // as it is stored; nil: it is new
 	row      *T            // as it is to be
-	found    func(*T) bool // reports whether a stored object is what the entry is about; nil: the entry has its id
+	found    func(*T) bool // reports whether a stored object is what the entry is about; nil: the entry has its id, or is about a new one
 	key      int64         // its number; where it is new, another one, below 0
 	ref      int           // the entry that is to be above it; -1: none
 	above    *int64        // the key of the object that is to be above it
@@ -160,7 +160,8 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 	return e.failed(ctx, t.blame(update[T, P](ctx, d, t.objects, edits)))
 }
 
-// refuseTaken refuses values that others have: those of the open items of a bulk, or of a single item.
+// refuseTaken refuses values that others have: those of the open items of a bulk, or of a single item. If what has one is what an item was
+// looked for and not found, it was stored meanwhile, and the operation runs again to find it.
 func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T]) error {
 	rows := make([]*T, len(items))
 	for i, it := range items {
@@ -168,9 +169,24 @@ func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T])
 			rows[i] = it.row
 		}
 	}
-	return t.objects.Unique(ctx, rows, func(i int, column string) bool {
+	var again error
+	err := t.objects.Unique(ctx, rows, func(i int, column string) bool {
 		return items[i].before == nil || slices.Contains(items[i].columns, column)
-	}, func(i int, err *apierror.Error) { _ = e.refuse(i, err) })
+	}, func(i int, owner *T, err *apierror.Error) {
+		if it := items[i]; owner != nil && it.before == nil && it.found != nil && it.found(owner) {
+			again = t.changing(t.id(owner))
+		}
+		_ = e.refuse(i, err)
+	})
+	if err == nil && again != nil {
+		return session.Again(ctx, again)
+	}
+	return err
+}
+
+// changing is the CONFLICT about an object that others change all the time.
+func (t *tree[T]) changing(id int64) error {
+	return apierror.Conflict("%s is being changed by others", t.globalID(id))
 }
 
 // read reads the objects that are to be changed, against other changes until these are stored, and makes the changes in what it read.
@@ -206,7 +222,7 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		it.before = stored[it.change.ID]
 		switch {
 		case it.found != nil && (it.before == nil || !it.found(it.before)):
-			return session.Again(ctx, apierror.Conflict("%s is being changed by others", t.globalID(it.change.ID)))
+			return session.Again(ctx, t.changing(it.change.ID))
 		case it.before == nil:
 			_ = e.refuse(i, t.objects.Missing(it.change.ID))
 			continue

@@ -535,8 +535,17 @@ func (c Change[T]) And(column string, set func(*T) (changed bool)) Change[T] {
 
 // Unique calls taken for each of some objects, the one at i, with the CONFLICT about a value that another has, one of those before it or one
 // that is stored: a value of a Unique field, which that writes of it. Others' values are read with one statement for each such field.
-// nil stands for no object. It is for telling of all conflicts at once: what is stored meanwhile, the unique key finds.
-func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int, column string) bool, taken func(i int, err *apierror.Error)) error {
+// nil stands for no object. It is for telling of all conflicts at once: what is stored meanwhile, the unique key finds. owner is the stored
+// object that has the value, with its number and the values of all Unique fields; nil: one of objects has it.
+func (o *Object[T]) Unique(
+	ctx context.Context, objects []*T, writes func(i int, column string) bool, taken func(i int, owner *T, err *apierror.Error),
+) error {
+	columns := []string{"id"}
+	for _, m := range o.members {
+		if m.taken != "" {
+			columns = append(columns, m.column)
+		}
+	}
 	for _, m := range o.members {
 		if m.taken == "" {
 			continue
@@ -546,8 +555,7 @@ func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int,
 				return "", false
 			}
 			return m.key(objects[i])
-		}, taken)
-		columns := []string{"id", m.column}
+		}, func(i int, err *apierror.Error) { taken(i, nil, err) })
 		owners, err := o.selected(ctx, columns, o.having(columns, m.column, values))
 		if err != nil {
 			return err
@@ -555,7 +563,7 @@ func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int,
 		for _, owner := range owners {
 			value, _ := m.key(owner)
 			if i, ok := first[value]; ok && o.ID(owner) != o.ID(objects[i]) {
-				taken(i, m.conflict(m.taken))
+				taken(i, owner, m.conflict(m.taken))
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"rollcall/database/databasetest"
@@ -13,8 +14,10 @@ func (d *directory) meanwhile(t *testing.T, others, waiting, mutation string, in
 	t.Helper()
 	writing := d.db.Write.Begin()
 	defer writing.Rollback()
-	if err := writing.Exec(others).Error; err != nil {
-		t.Fatal(err)
+	for statement := range strings.SplitSeq(others, "; ") {
+		if err := writing.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
 	}
 	done := make(chan answer)
 	go func() { done <- d.try(mutation, in) }()
@@ -51,6 +54,16 @@ func TestWhatOthersStoreAfterTheChecksIsAnswered(t *testing.T) {
 		a = d.meanwhile(t, without(ada), "SELECT%FOR UPDATE", "upsertUsers", input{"by": "EMAIL", "users": []input{newUser("moved")}})
 		if a.at(t, "upsertUsers.results.0.created") != true {
 			t.Errorf("got %s", a.raw)
+		}
+		// Who was not found may be there by the time of the checks: here the first entry waits until the second's user is there.
+		d.user("lea", "externalId", "L")
+		for by, late := range map[string]string{"EMAIL": "late", "EXTERNAL_ID": "later"} {
+			stored := strings.NewReplacer("(name", "(external_id, name", "('N'", "('"+late+"', 'N'").Replace(user(late))
+			a = d.meanwhile(t, stored+"; UPDATE users SET phone = '"+late+"' WHERE external_id = 'L'", "SELECT%FOR UPDATE", "upsertUsers",
+				input{"by": by, "mode": "EACH", "users": []input{newUser("lea", "externalId", "L"), newUser(late, "externalId", late, "title", "T")}})
+			if a.wantResults(t, "upsertUsers", "", ""); a.at(t, "upsertUsers.results.1.created") != false {
+				t.Errorf("got %s", a.raw)
+			}
 		}
 		// Memberships of who is no longer there, and those that are there by now.
 		team, bob, cyd := d.team("Team"), d.user("bob"), d.user("cyd")
