@@ -107,9 +107,9 @@ func (t *tree[T]) refuseReferring(e *entries, items []*item[T]) {
 }
 
 // store adds and changes the objects of a tree as the open items say. A constraint that refuses what the checks have let pass is a CONFLICT,
-// or has the operation run again if the entries stand for themselves. Statements: see insert and update; one that reads the objects
-// with a lock, where some are there; one for each Unique field of a bulk; one for those above; and three more where some
-// of what is there gets another one above it.
+// or has the operation run again if the entries stand for themselves, or if there may be several. Statements: see insert and update;
+// one that reads the objects with a lock, where some are there; one for each Unique field of a bulk; one for those above; and three
+// more where some of what is there gets another one above it.
 func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e *entries, items []*item[T]) error {
 	if err := e.refused(); err != nil { // before anything is locked
 		return err
@@ -125,7 +125,7 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 	if err := t.place(ctx, e, items); err != nil {
 		return err
 	}
-	if !e.bulk && !e.open(0) { // all that is wrong is told; else the unique keys tell
+	if !e.bulk && (!e.open(0) || session.Attempt(ctx) > 1) { // all that is wrong is told; else the unique keys tell, see taken
 		if err := t.refuseTaken(ctx, e, items); err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 			edits = append(edits, edit[T]{before: it.before, row: it.row, columns: it.columns})
 		}
 	}
-	if err := e.failed(ctx, t.blame(insert(ctx, d, t.objects, added))); err != nil {
+	if err := t.taken(ctx, e, items, t.blame(insert(ctx, d, t.objects, added))); err != nil {
 		return err
 	}
 	for i, it := range items {
@@ -157,7 +157,21 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 			*t.above(it.row) = &id
 		}
 	}
-	return e.failed(ctx, t.blame(update[T, P](ctx, d, t.objects, edits)))
+	return t.taken(ctx, e, items, t.blame(update[T, P](ctx, d, t.objects, edits)))
+}
+
+// taken is called with the error of a write of items. If a single one has several values that may be another's, the operation is run again to
+// tell of all: the unique key that a database has looked at tells of one, and which that is depends on the database.
+func (t *tree[T]) taken(ctx context.Context, e *entries, items []*item[T], err error) error {
+	if dialect.Is(err, dialect.Unique) && !e.bulk && session.Attempt(ctx) == 1 && t.objects.Uniques(items[0].row, items[0].writes) > 1 {
+		return session.Again(ctx, err)
+	}
+	return e.failed(ctx, err)
+}
+
+// writes reports whether the item has a value for a column.
+func (it *item[T]) writes(column string) bool {
+	return it.before == nil || slices.Contains(it.columns, column)
 }
 
 // refuseTaken refuses values that others have: those of the open items of a bulk, or of a single item. If what has one is what an item was
@@ -171,7 +185,7 @@ func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T])
 	}
 	var again error
 	err := t.objects.Unique(ctx, rows, func(i int, column string) bool {
-		return items[i].before == nil || slices.Contains(items[i].columns, column)
+		return items[i].writes(column)
 	}, func(i int, owner *T, err *apierror.Error) {
 		if it := items[i]; owner != nil && it.before == nil && it.found != nil && it.found(owner) {
 			again = t.changing(t.id(owner))

@@ -570,6 +570,19 @@ func (o *Object[T]) Unique(
 	return nil
 }
 
+// Uniques is how many values of Unique fields a write of an object has: those that may each be another's, of which a database tells one.
+func (o *Object[T]) Uniques(object *T, writes func(column string) bool) (n int) {
+	for _, m := range o.members {
+		if m.taken == "" || !writes(m.column) {
+			continue
+		}
+		if _, has := m.key(object); has {
+			n++
+		}
+	}
+	return n
+}
+
 // once returns the values of n objects, each once, and which has it first: for the others it calls taken.
 func (f *fieldBase) once(n int, value func(i int) (string, bool), taken func(i int, err *apierror.Error)) (values []string, first map[string]int) {
 	first = map[string]int{}
