@@ -225,7 +225,7 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 			}
 		}
 	}
-	stored, err := t.objects.Read(ctx, numbers, dialect.OfDB(session.DB(ctx)).ForUpdate())
+	stored, err := t.objects.Read(ctx, numbers, dialect.OfDB(session.DB(ctx)).ForNoKeyUpdate())
 	if err != nil {
 		return err
 	}
@@ -473,7 +473,7 @@ func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], plac
 	removed := slices.Sorted(maps.Keys(place))
 	for marks, args := range keyset.In(inherited) {
 		for but, others := range keyset.In(removed) {
-			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
+			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, dialect.OfDB(session.DB(ctx)).ForNoKeyUpdate())
 			if below.orphans, err = t.objects.Where(ctx, condition, append(slices.Clone(args), others...)...); err != nil {
 				return below, err
 			}

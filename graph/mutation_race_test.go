@@ -87,3 +87,29 @@ func TestWhatOthersStoreAfterTheChecksIsAnswered(t *testing.T) {
 		a.refused(t, "an heir who is gone", "BAD_USER_INPUT", "input.users.0.reportsTo")
 	})
 }
+
+// A change of who is referred to meanwhile locks nothing that the reference needs, or of two changes each could wait for the other.
+func TestAChangeOfAManagerDoesNotWaitForNewReports(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		if d.db.Dialect().Name() != "postgres" {
+			return // a reference locks all of the row that it refers to
+		}
+		boss, heir := d.user("boss"), d.user("heir")
+		report := d.user("report", "managerId", boss)
+		others := d.db.Write.Begin()
+		defer others.Rollback()
+		for _, id := range []string{boss, report} {
+			if err := others.Exec("INSERT INTO users (name, email, name_folded, manager_id, created_at, updated_at) VALUES ('N', ?, 'n', ?, now(), now())", id, id[len("User:"):]).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for mutation, in := range map[string]input{
+			"updateUser":  {"id": boss, "title": "T"},
+			"updateUsers": {"users": []input{{"id": boss, "title": "U"}, {"id": report, "managerId": heir}}},
+		} {
+			if a := d.try(mutation, in); len(a.Errors) > 0 {
+				t.Errorf("%s: got %s", mutation, a.raw)
+			}
+		}
+	})
+}
