@@ -22,6 +22,9 @@ type Dialect interface {
 	// ForUpdate returns the clause, with a space before it, by which a SELECT locks its rows until its transaction ends. It is
 	// "" where one transaction writes at a time.
 	ForUpdate() string
+	// ForNoKeyUpdate is ForUpdate for rows that are changed, and neither deleted nor given other keys: where the database can, other
+	// transactions may refer to them meanwhile.
+	ForNoKeyUpdate() string
 	// UnlessStored returns the clause by which an INSERT leaves a row as it is that has the same value in a unique column.
 	// It waits for a transaction that is inserting or deleting one, and hides no other error.
 	UnlessStored(column string) string
@@ -77,6 +80,7 @@ type standard struct{}
 func (standard) Embedded() bool                    { return false }
 func (standard) Rebind(query string) string        { return query }
 func (standard) ForUpdate() string                 { return " FOR UPDATE" }
+func (standard) ForNoKeyUpdate() string            { return " FOR UPDATE" }
 func (standard) UnlessStored(column string) string { return "ON CONFLICT (" + column + ") DO NOTHING" }
 
 func (standard) AfterIDs(string) string                            { return "" }

@@ -11,6 +11,9 @@ import (
 
 type postgres struct{ standard }
 
+// ForNoKeyUpdate lets foreign keys refer to the rows, whose check FOR UPDATE would have wait.
+func (postgres) ForNoKeyUpdate() string { return " FOR NO KEY UPDATE" }
+
 func (postgres) Name() string { return "postgres" }
 
 func (postgres) Rebind(query string) string {

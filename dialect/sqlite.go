@@ -13,6 +13,8 @@ func (sqlite) Embedded() bool { return true }
 
 func (sqlite) ForUpdate() string { return "" }
 
+func (sqlite) ForNoKeyUpdate() string { return "" }
+
 func (sqlite) Created() string {
 	return "datetime NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now'))"
 }

@@ -167,7 +167,7 @@ func (t *tree[T]) leave(ctx context.Context, e *entries, all []*removal[T], plac
 	removed := slices.Sorted(maps.Keys(place)) // at most MaxBulk, so that this and the others are one list each
 	for marks, args := range keyset.In(inherited) {
 		for but, others := range keyset.In(removed) {
-			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
+			condition := fmt.Sprintf("%s IN (%s) AND id NOT IN (%s) ORDER BY id LIMIT %d%s", t.column, marks, but, maxChanged+1, dialect.OfDB(session.DB(ctx)).ForNoKeyUpdate())
 			if below.orphans, err = t.objects.Where(ctx, condition, append(slices.Clone(args), others...)...); err != nil {
 				return below, err
 			}

@@ -17,7 +17,7 @@ type item[T any] struct {
 	expected *int64        // version
 	before   *T            // as it is stored; nil: it is new
 	row      *T            // as it is to be
-	found    func(*T) bool // reports whether a stored object is what the entry is about; nil: the entry has its id
+	found    func(*T) bool // reports whether a stored object is what the entry is about; nil: the entry has its id, or is about a new one
 	key      int64         // its number; where it is new, another one, below 0
 	ref      int           // the entry that is to be above it; -1: none
 	above    *int64        // the key of the object that is to be above it
@@ -146,7 +146,7 @@ func storeBulk[T any, P written[T]](
 }
 
 // store adds and changes the objects of a tree as the open items say. A constraint that refuses what the checks have let pass is a CONFLICT,
-// or has the operation run again: see failed. Statements: see insert and update; one that reads the objects
+// or has the operation run again: see failed and taken. Statements: see insert and update; one that reads the objects
 // with a lock, where some are there; one for each Unique field of a bulk; one for those above; and three more where some
 // of what is there gets another one above it.
 func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e *entries, items []*item[T]) error {
@@ -161,7 +161,7 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 	if err := t.place(ctx, e, items); err != nil {
 		return err
 	}
-	if !e.bulk && !e.open(0) { // all that is wrong is told; else the unique keys tell
+	if !e.bulk && (!e.open(0) || session.Attempt(ctx) > 1) { // all that is wrong is told; else the unique keys tell, see taken
 		if err := t.refuseTaken(ctx, e, items); err != nil {
 			return err
 		}
@@ -184,7 +184,7 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 			edits = append(edits, edit[T]{before: it.before, row: it.row, columns: it.columns})
 		}
 	}
-	if err := e.failed(ctx, t.blame(insert(ctx, d, t.objects, added))); err != nil {
+	if err := t.taken(ctx, e, items, t.blame(insert(ctx, d, t.objects, added))); err != nil {
 		return err
 	}
 	for i, it := range items {
@@ -193,10 +193,25 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 			*t.above(it.row) = &id
 		}
 	}
-	return e.failed(ctx, t.blame(update[T, P](ctx, d, t.objects, edits)))
+	return t.taken(ctx, e, items, t.blame(update[T, P](ctx, d, t.objects, edits)))
 }
 
-// refuseTaken refuses values that others have.
+// taken is called with the error of a write of items. If a single one has several values that may be another's, the operation is run again to
+// tell of all: the unique key that a database has looked at tells of one, and which that is depends on the database.
+func (t *tree[T]) taken(ctx context.Context, e *entries, items []*item[T], err error) error {
+	if dialect.Is(err, dialect.Unique) && !e.bulk && session.Attempt(ctx) == 1 && t.objects.Uniques(items[0].row, items[0].writes) > 1 {
+		return session.Again(ctx, err)
+	}
+	return e.failed(ctx, err)
+}
+
+// writes reports whether the item has a value for a column.
+func (it *item[T]) writes(column string) bool {
+	return it.before == nil || slices.Contains(it.columns, column)
+}
+
+// refuseTaken refuses values that others have. If what has one is what an item was looked for and not found, it was stored meanwhile, and
+// the operation runs again to find it.
 func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T]) error {
 	rows := make([]*T, len(items))
 	for i, it := range items {
@@ -204,9 +219,24 @@ func (t *tree[T]) refuseTaken(ctx context.Context, e *entries, items []*item[T])
 			rows[i] = it.row
 		}
 	}
-	return t.objects.Unique(ctx, rows, func(i int, column string) bool {
-		return items[i].before == nil || slices.Contains(items[i].columns, column)
-	}, func(i int, err *apierror.Error) { _ = e.refuse(i, err) })
+	var again error
+	err := t.objects.Unique(ctx, rows, func(i int, column string) bool {
+		return items[i].writes(column)
+	}, func(i int, owner *T, err *apierror.Error) {
+		if it := items[i]; owner != nil && it.before == nil && it.found != nil && it.found(owner) {
+			again = t.changing(t.id(owner))
+		}
+		_ = e.refuse(i, err)
+	})
+	if err == nil && again != nil {
+		return session.Again(ctx, again)
+	}
+	return err
+}
+
+// changing is the CONFLICT about an object that others change all the time.
+func (t *tree[T]) changing(id int64) error {
+	return apierror.Conflict("%s is being changed by others", t.globalID(id))
 }
 
 // read reads the objects that are to be changed, against other changes until these are stored, and makes the changes in what it read.
@@ -231,7 +261,7 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 			}
 		}
 	}
-	stored, err := t.objects.Read(ctx, numbers, dialect.OfDB(session.DB(ctx)).ForUpdate())
+	stored, err := t.objects.Read(ctx, numbers, dialect.OfDB(session.DB(ctx)).ForNoKeyUpdate())
 	if err != nil {
 		return err
 	}
@@ -242,7 +272,7 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		it.before = stored[it.change.ID]
 		switch {
 		case it.found != nil && (it.before == nil || !it.found(it.before)):
-			return session.Again(ctx, apierror.Conflict("%s is being changed by others", t.globalID(it.change.ID)))
+			return session.Again(ctx, t.changing(it.change.ID))
 		case it.before == nil:
 			_ = e.refuse(i, blamed("id", t.objects.Missing(it.change.ID)))
 			it.moves = false

@@ -176,6 +176,7 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 	}
 	for i, it := range items {
 		sought := key(it.row)
+		it.found = func(u *model.User) bool { return sought != "" && key(u) == sought }
 		id, found := byKey[sought]
 		if !found {
 			continue
@@ -186,7 +187,6 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 		}
 		change := maps.Clone(inputs[i])
 		change["id"] = model.UserID(id)
-		it.found = func(u *model.User) bool { return key(u) == sought }
 		it.key, it.row = id, nil
 		if it.change, err = d.users.Change(change); err != nil {
 			if err := e.refuse(i, err); err != nil {

@@ -162,8 +162,17 @@ func (o *objectBase) Conflict(err error) error {
 
 // Unique calls taken for each of some objects, the one at i, with the CONFLICT about a value that another has, one of those before it or one
 // that is stored: a value of a Unique field, which that writes of it. Others' values are read with one statement for each such field.
-// nil stands for no object. It is for telling of all conflicts at once: what is stored meanwhile, the unique key finds.
-func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int, column string) bool, taken func(i int, err *apierror.Error)) error {
+// nil stands for no object. It is for telling of all conflicts at once: what is stored meanwhile, the unique key finds. owner is the stored
+// object that has the value, with its number and the values of all Unique fields; nil: one of objects has it.
+func (o *Object[T]) Unique(
+	ctx context.Context, objects []*T, writes func(i int, column string) bool, taken func(i int, owner *T, err *apierror.Error),
+) error {
+	columns := []string{"id"}
+	for _, m := range o.members {
+		if m.taken != "" {
+			columns = append(columns, m.column)
+		}
+	}
 	for _, m := range o.members {
 		if m.taken == "" {
 			continue
@@ -173,8 +182,7 @@ func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int,
 				return "", false
 			}
 			return m.key(objects[i])
-		}, taken)
-		columns := []string{"id", m.column}
+		}, func(i int, err *apierror.Error) { taken(i, nil, err) })
 		owners, err := o.selected(ctx, columns, o.having(columns, m.column, values))
 		if err != nil {
 			return err
@@ -182,11 +190,24 @@ func (o *Object[T]) Unique(ctx context.Context, objects []*T, writes func(i int,
 		for _, owner := range owners {
 			value, _ := m.key(owner)
 			if i, ok := first[value]; ok && o.ID(owner) != o.ID(objects[i]) {
-				taken(i, m.conflict(m.taken))
+				taken(i, owner, m.conflict(m.taken))
 			}
 		}
 	}
 	return nil
+}
+
+// Uniques is how many values of Unique fields a write of an object has: those that may each be another's, of which a database tells one.
+func (o *Object[T]) Uniques(object *T, writes func(column string) bool) (n int) {
+	for _, m := range o.members {
+		if m.taken == "" || !writes(m.column) {
+			continue
+		}
+		if _, has := m.key(object); has {
+			n++
+		}
+	}
+	return n
 }
 
 // once returns the values of n objects, each once, and which has it first: for the others it calls taken.

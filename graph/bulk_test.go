@@ -119,7 +119,7 @@ func TestWhatIsWrongByItselfHidesNothingThatTheDatabaseKnows(t *testing.T) {
 
 func TestABulkTellsAllThatIsWrong(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
-		ada, team := d.user("ada", "externalId", "7"), d.team("Team")
+		ada, other, team := d.user("ada", "externalId", "7"), d.user("bob"), d.team("Team")
 		wrong := []input{newUser("ok"), newUser("x y", "name", "", "managerId", "Team:1"), newUser("ada", "externalId", "7"), newUser("ok"), newUser("z", "managerId", "User:999")}
 		d.wantUnchanged(t, "wrong entries", func() {
 			a := d.try("createUsers", input{"users": wrong})
@@ -140,6 +140,13 @@ func TestABulkTellsAllThatIsWrong(t *testing.T) {
 			if a = d.try("createUser", newUser("ada", "externalId", "7", "managerId", "User:999")); !slices.Equal(a.faults(), []string{
 				"BAD_USER_INPUT input.managerId", "CONFLICT input.email", "CONFLICT input.externalId",
 			}) {
+				t.Errorf("got %s", a.raw)
+			}
+			both := []string{"CONFLICT input.email", "CONFLICT input.externalId"}
+			if a = d.try("createUser", newUser("ada", "externalId", "7")); !slices.Equal(a.faults(), both) {
+				t.Errorf("got %s", a.raw)
+			}
+			if a = d.try("updateUser", newUser("ada", "externalId", "7", "id", other)); !slices.Equal(a.faults(), both) {
 				t.Errorf("got %s", a.raw)
 			}
 			// Up to 100 errors, and one that tells how many more there are.
@@ -178,7 +185,7 @@ func TestABulkTellsAllThatIsWrong(t *testing.T) {
 		})
 		d.each("createUsers", "users", append(wrong, newUser("y", "managerId", ada))).wantResults(t, "createUsers",
 			"", "", "CONFLICT input.users.2.email", "CONFLICT input.users.3.email", "BAD_USER_INPUT input.users.4.managerId", "")
-		if n := len(d.stored(t).Users); n != 4 {
+		if n := len(d.stored(t).Users); n != 5 {
 			t.Errorf("there are %d users", n)
 		}
 	})

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"rollcall/database/databasetest"
@@ -13,8 +14,10 @@ func (d *directory) meanwhile(t *testing.T, others, waiting, mutation string, in
 	t.Helper()
 	writing := d.db.Write.Begin()
 	defer writing.Rollback()
-	if err := writing.Exec(others).Error; err != nil {
-		t.Fatal(err)
+	for statement := range strings.SplitSeq(others, "; ") {
+		if err := writing.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
 	}
 	done := make(chan answer)
 	go func() { done <- d.try(mutation, in) }()
@@ -52,6 +55,16 @@ func TestWhatOthersStoreAfterTheChecksIsAnswered(t *testing.T) {
 		if a.at(t, "upsertUsers.results.0.created") != true {
 			t.Errorf("got %s", a.raw)
 		}
+		// Who was not found may be there by the time of the checks: here the first entry waits until the second's user is there.
+		d.user("lea", "externalId", "L")
+		for by, late := range map[string]string{"EMAIL": "late", "EXTERNAL_ID": "later"} {
+			stored := strings.NewReplacer("(name", "(external_id, name", "('N'", "('"+late+"', 'N'").Replace(user(late))
+			a = d.meanwhile(t, stored+"; UPDATE users SET phone = '"+late+"' WHERE external_id = 'L'", "SELECT%FOR UPDATE", "upsertUsers",
+				input{"by": by, "mode": "EACH", "users": []input{newUser("lea", "externalId", "L"), newUser(late, "externalId", late, "title", "T")}})
+			if a.wantResults(t, "upsertUsers", "", ""); a.at(t, "upsertUsers.results.1.created") != false {
+				t.Errorf("got %s", a.raw)
+			}
+		}
 		// Memberships of who is no longer there, and those that are there by now.
 		team, bob, cyd := d.team("Team"), d.user("bob"), d.user("cyd")
 		a = d.meanwhile(t, without(bob), "INSERT INTO%memberships%", "addTeamMembers", input{"teamId": team, "members": []input{{"userId": cyd}, {"userId": bob}}})
@@ -72,5 +85,31 @@ func TestWhatOthersStoreAfterTheChecksIsAnswered(t *testing.T) {
 		heir = d.user("heir")
 		a = d.meanwhile(t, without(heir), "UPDATE%users%", "deleteUsers", input{"users": []input{{"id": boss, "reportsTo": heir}}})
 		a.refused(t, "an heir who is gone", "BAD_USER_INPUT", "input.users.0.reportsTo")
+	})
+}
+
+// A change of who is referred to meanwhile locks nothing that the reference needs, or of two changes each could wait for the other.
+func TestAChangeOfAManagerDoesNotWaitForNewReports(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		if d.db.Dialect().Name() != "postgres" {
+			return // a reference locks all of the row that it refers to
+		}
+		boss, heir := d.user("boss"), d.user("heir")
+		report := d.user("report", "managerId", boss)
+		others := d.db.Write.Begin()
+		defer others.Rollback()
+		for _, id := range []string{boss, report} {
+			if err := others.Exec("INSERT INTO users (name, email, name_folded, manager_id, created_at, updated_at) VALUES ('N', ?, 'n', ?, now(), now())", id, id[len("User:"):]).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for mutation, in := range map[string]input{
+			"updateUser":  {"id": boss, "title": "T"},
+			"updateUsers": {"users": []input{{"id": boss, "title": "U"}, {"id": report, "managerId": heir}}},
+		} {
+			if a := d.try(mutation, in); len(a.Errors) > 0 {
+				t.Errorf("%s: got %s", mutation, a.raw)
+			}
+		}
 	})
 }

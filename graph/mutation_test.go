@@ -228,6 +228,20 @@ func TestAMutationIsStoredWholeOrNotAtAll(t *testing.T) {
 	})
 }
 
+func TestAMutationEndsWithTheFirstFieldThatFails(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		boss := d.create("Boss", "boss@example.com", nil)
+		d.create("Report", "report@example.com", boss)
+		for failing, field := range map[string]string{
+			`createUser(input: {name: "N", email: "boss@example.com"}) { user { id } }`: "input.email",
+			`deleteUser(input: {id: "` + boss + `"}) { deletedUserId }`:                 "input.id",
+		} {
+			a := d.send(`mutation { a: ` + failing + ` b: deactivateUser(input: {id: "` + boss + `", expectedVersion: 2}) { user { id } } c: ` + failing + ` }`)
+			a.refused(t, failing, "CONFLICT", field)
+		}
+	})
+}
+
 func TestAMutationShowsItsOwnWritesAtEveryLevel(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		boss := d.create("Boss", "boss@example.com", nil)

@@ -77,6 +77,7 @@ var _ interface {
 	graphql.OperationContextMutator
 	graphql.OperationInterceptor
 	graphql.ResponseInterceptor
+	graphql.RootFieldInterceptor
 } = &interceptor{}
 
 const extensionName = "Session"
@@ -129,4 +130,13 @@ func (i *interceptor) misused(err error) graphql.ResponseHandler {
 	return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{{
 		Err: err, Message: err.Error(), Extensions: map[string]any{"code": string(apierror.CodeInternal)},
 	}}})
+}
+
+// InterceptRootField runs no field of a mutation after one that has failed. Nothing of it would be stored; and in PostgreSQL, whose
+// transaction a failed statement ends, it could only fail for that reason.
+func (*interceptor) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation && len(graphql.GetErrors(ctx)) > 0 {
+		return graphql.Null
+	}
+	return next(ctx)
 }

@@ -22,3 +22,6 @@ func Again(ctx context.Context, err error) error {
 	}
 	return againError{err}
 }
+
+// Attempt is which attempt at its unit of work the session of ctx is, counted from 1.
+func Attempt(ctx context.Context) int { return int(mustFromContext(ctx).unit.Attempts.Load()) }
