@@ -28,6 +28,9 @@ type Dialect interface {
 	// UnlessStored returns the clause by which an INSERT leaves a row as it is that has the same value in a unique column.
 	// It waits for a transaction that is inserting or deleting one, and hides no other error.
 	UnlessStored(column string) string
+	// NextIDs returns the statement that reads the numbers which the next n rows of a table are to have, so that they can be inserted in
+	// another order; "": there is none.
+	NextIDs(table string, n int) string
 	// AfterIDs returns the statement that is due once rows with numbers of their own were inserted into a table, so that later rows get
 	// ones behind these; "": none.
 	AfterIDs(table string) string
@@ -83,6 +86,7 @@ func (standard) ForUpdate() string                 { return " FOR UPDATE" }
 func (standard) ForNoKeyUpdate() string            { return " FOR UPDATE" }
 func (standard) UnlessStored(column string) string { return "ON CONFLICT (" + column + ") DO NOTHING" }
 
+func (standard) NextIDs(string, int) string                        { return "" }
 func (standard) AfterIDs(string) string                            { return "" }
 func (standard) IfNew(column, _ string) string                     { return "ON CONFLICT (" + column + ") DO NOTHING" }
 func (standard) Bytes() string                                     { return "blob" }

@@ -3,6 +3,7 @@ package dialect
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,11 @@ func (postgres) Rebind(query string) string {
 		b = strconv.AppendInt(append(b, '$'), int64(n), 10)
 		query = after
 	}
+}
+
+// NextIDs takes them from the table's sequence.
+func (postgres) NextIDs(table string, n int) string {
+	return fmt.Sprintf("SELECT nextval(pg_get_serial_sequence('%s', 'id')) FROM generate_series(1, %d)", table, n)
 }
 
 // AfterIDs moves the table's sequence, which rows with explicit ids leave behind.

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -35,6 +36,8 @@ type written[T any] interface {
 	Fold()
 	// Advance makes it the next version of itself, as of a time, and returns the columns that this sets.
 	Advance(now time.Time) (columns []string)
+	// Key returns what no two rows share besides their numbers.
+	Key() string
 }
 
 // insert adds rows.
@@ -58,7 +61,10 @@ func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 	return nil
 }
 
-// insertRows stores rows and gives them numbers, unless they have some. MySQL tells the first one: the others follow in the steps that a cluster sets.
+// insertRows stores rows and gives them numbers in their order, unless they have some. MySQL tells the first one: the others follow in the
+// steps that a cluster sets. PostgreSQL is asked for them first, so that the rows can be inserted in the order of their keys: of two
+// mutations that add the same rows at a time in different orders each would wait for the other, and PostgreSQL looks for that
+// once a second only, where the others do at once.
 func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], rows []P) error {
 	for _, row := range rows {
 		row.Fold()
@@ -68,6 +74,16 @@ func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], r
 		return db.Create(rows[0]).Error
 	}
 	numbered := o.ID(rows[0]) != 0
+	if next := dialect.OfDB(db).NextIDs(o.Table(), len(rows)); next != "" && !numbered {
+		ids, err := entity.Numbers(ctx, next)
+		if err != nil {
+			return err
+		}
+		for i, row := range rows {
+			o.SetID(row, ids[i])
+		}
+		return db.Create(slices.SortedFunc(slices.Values(rows), func(a, b P) int { return strings.Compare(a.Key(), b.Key()) })).Error
+	}
 	if err := db.Create(rows).Error; err != nil || numbered || dialect.OfDB(db) != dialect.MySQL {
 		return err
 	}

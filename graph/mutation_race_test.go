@@ -2,7 +2,10 @@ package graph_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rollcall/database/databasetest"
@@ -109,6 +112,44 @@ func TestAChangeOfAManagerDoesNotWaitForNewReports(t *testing.T) {
 		} {
 			if a := d.try(mutation, in); len(a.Errors) > 0 {
 				t.Errorf("%s: got %s", mutation, a.raw)
+			}
+		}
+	})
+}
+
+func TestBulksThatAddTheSamePeopleInOtherOrdersDoNotWaitForEachOther(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		const bulks, people = 8, 40
+		for round := range 3 {
+			var added atomic.Int64
+			var wg sync.WaitGroup
+			for range bulks {
+				wg.Go(func() {
+					var users []input
+					for _, i := range rand.Perm(people) {
+						users = append(users, newUser(fmt.Sprint("round", round, "user", i)))
+					}
+					a := d.each("createUsers", "users", users)
+					if len(a.Errors) > 0 {
+						t.Errorf("got %s", a.raw)
+						return
+					}
+					for _, result := range a.at(t, "createUsers.results").([]any) {
+						if result.(map[string]any)["error"] == nil {
+							added.Add(1)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if n := added.Load(); n != people {
+				t.Errorf("%d users were added, want %d", n, people)
+			}
+		}
+		if d.db.Dialect().Name() == "postgres" { // which looks for a deadlock when one has lasted for a second
+			var deadlocks int64
+			if err := d.db.Write.Raw("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks).Error; err != nil || deadlocks > 0 {
+				t.Errorf("%d deadlocks, %v", deadlocks, err)
 			}
 		}
 	})

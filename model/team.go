@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"time"
 
 	"rollcall/fold"
@@ -22,6 +23,9 @@ type Team struct {
 
 // Fold sets what the team is found and ordered by, from what it is made of. It is due before each write.
 func (t *Team) Fold() { t.NameFolded = fold.Text(t.Name) }
+
+// Key returns what no two teams share besides their ids.
+func (t *Team) Key() string { return t.Name }
 
 // Advance makes the team the next version of itself, as of a time, and returns the columns that this sets.
 func (t *Team) Advance(now time.Time) (columns []string) {
@@ -57,6 +61,9 @@ func (m *Membership) GlobalID() string { return keyset.ID("Membership", m.ID) }
 
 // Fold does nothing: memberships are found by their users and teams.
 func (*Membership) Fold() {}
+
+// Key returns what no two memberships share besides their ids.
+func (m *Membership) Key() string { return fmt.Sprintf("%020d %020d", m.TeamID, m.UserID) }
 
 // Advance makes the membership the next version of itself, and returns the column that this sets.
 func (m *Membership) Advance(time.Time) (columns []string) {

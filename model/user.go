@@ -64,6 +64,9 @@ func (u *User) Advance(now time.Time) (columns []string) {
 	return []string{"version", "updated_at"}
 }
 
+// Key returns what no two users share besides their ids.
+func (u *User) Key() string { return u.Email }
+
 // Words returns the words by which the user is searched: those of the name, of the title and of the email before its @.
 func (u *User) Words() []string {
 	text, _, _ := strings.Cut(u.Email, "@")

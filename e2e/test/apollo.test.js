@@ -60,7 +60,10 @@ test("Apollo creates in a bulk what can be created, and reads the errors of the 
     { name: "", email: "ada.moreau.1@example.com" },
   ];
   await assert.rejects(client.mutate({ mutation: createUsers, variables: { input: { users } } }), ({ errors }) => {
-    assert.deepEqual(errors.map(({ extensions }) => [extensions.code, extensions.field]), [["BAD_USER_INPUT", "input.users.2.name"]]);
+    assert.deepEqual(errors.map(({ extensions }) => [extensions.code, extensions.field]), [
+      ["BAD_USER_INPUT", "input.users.2.name"],
+      ["CONFLICT", "input.users.2.email"],
+    ]);
     return true;
   });
   const { data } = await client.mutate({ mutation: createUsers, variables: { input: { mode: "EACH", users } } });
