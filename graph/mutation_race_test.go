@@ -119,7 +119,7 @@ func TestAChangeOfAManagerDoesNotWaitForNewReports(t *testing.T) {
 
 func TestBulksThatAddTheSamePeopleInOtherOrdersDoNotWaitForEachOther(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
-		const bulks, people = 8, 40
+		const bulks, people = 8, 300
 		for round := range 3 {
 			var added atomic.Int64
 			var wg sync.WaitGroup
