@@ -30,23 +30,27 @@ func Copy(ctx context.Context, db *database.Database, users []*model.User) (by s
 	by, fill := "LOAD DATA", func(t table) error { return loadData(ctx, conn, t) }
 	switch db.Dialect().Name() {
 	case "sqlite":
-		for _, t := range tables {
-			if err := l.insertRows(ctx, t, t.rows); err != nil {
-				return "INSERT", fmt.Errorf("%s: %w", t.name, err)
-			}
-		}
-		return "INSERT", nil
+		by, fill = "INSERT", func(t table) error { return l.insertRows(ctx, t, t.rows) }
 	case "postgres":
 		by, fill = "COPY", func(t table) error { return l.copy(ctx, t, t.rows) }
+	}
+	fillAll := func() error {
+		for _, t := range tables {
+			if err := fill(t); err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+		}
+		return nil
+	}
+	if by == "INSERT" { // which has transactions of its own
+		return by, fillAll()
 	}
 	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
 		return by, err
 	}
-	for _, t := range tables {
-		if err := fill(t); err != nil {
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-			return by, fmt.Errorf("%s: %w", t.name, err)
-		}
+	if err := fillAll(); err != nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return by, err
 	}
 	_, err = conn.ExecContext(ctx, "COMMIT")
 	return by, err
