@@ -63,14 +63,5 @@ func (k *Keys) Sweep(ctx context.Context, pools session.Pools) (n int, err error
 
 // SweepEvery sweeps at an interval until ctx ends. Failures go to report.
 func (k *Keys) SweepEvery(ctx context.Context, pools session.Pools, interval time.Duration, report func(error)) {
-	for tick := time.Tick(interval); ; {
-		if _, err := k.Sweep(ctx, pools); err != nil && ctx.Err() == nil {
-			report(err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick:
-		}
-	}
+	session.Every(ctx, interval, func(ctx context.Context) (int, error) { return k.Sweep(ctx, pools) }, report)
 }

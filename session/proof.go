@@ -148,8 +148,13 @@ func (p *Proof) Sweep(ctx context.Context) (int64, error) {
 
 // SweepEvery sweeps at an interval until ctx ends. Failures go to report.
 func (p *Proof) SweepEvery(ctx context.Context, interval time.Duration, report func(error)) {
+	Every(ctx, interval, p.Sweep, report)
+}
+
+// Every sweeps, at once and then at an interval, until ctx ends. Failures go to report.
+func Every[N any](ctx context.Context, interval time.Duration, sweep func(context.Context) (N, error), report func(error)) {
 	for tick := time.Tick(interval); ; {
-		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
+		if _, err := sweep(ctx); err != nil && ctx.Err() == nil {
 			report(err)
 		}
 		select {
