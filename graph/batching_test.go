@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -80,13 +79,7 @@ func TestStatementsAreOnePerRelationAndLevel(t *testing.T) {
 // TestStatementsNeverVaryUnderLoad runs mixed operations 64 at a time and counts the statements of each by
 // its name. ROLLCALL_TEST_BATCHING is how many on each database; `make batching` sets it.
 func TestStatementsNeverVaryUnderLoad(t *testing.T) {
-	total := 240
-	if s := os.Getenv("ROLLCALL_TEST_BATCHING"); s != "" {
-		var err error
-		if total, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	total := number(t, "ROLLCALL_TEST_BATCHING", 240)
 	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) { // one after the other, since GOMAXPROCS is that of all
 		d, all := newDirectory(t, db), []int{1, 2, 8}
 		for _, procs := range all {

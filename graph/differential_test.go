@@ -206,13 +206,7 @@ func differentials(t *testing.T, db *database.Database, share int) int {
 	if db.Dialect().Name() != "sqlite" {
 		total = 100
 	}
-	if s := os.Getenv("ROLLCALL_TEST_DIFFERENTIAL"); s != "" {
-		var err error
-		if total, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return max(1, total/share)
+	return max(1, number(t, "ROLLCALL_TEST_DIFFERENTIAL", total)/share)
 }
 
 // seeds returns where the seeds of a test begin: ROLLCALL_TEST_SEED, to repeat a failure, or anywhere.

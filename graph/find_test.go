@@ -761,12 +761,8 @@ func (w *world) compareLists(t *testing.T, c *counted) (found int) {
 // TestListsAreThoseOfAModelInMemory compares 100 lists, or as many as ROLLCALL_TEST_LISTS says, on each database.
 func TestListsAreThoseOfAModelInMemory(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		total, seed := 100, uint64(1)
-		if s := os.Getenv("ROLLCALL_TEST_LISTS"); s != "" {
-			var err error
-			if total, err = strconv.Atoi(s); err != nil {
-				t.Fatal(err)
-			}
+		total, seed := number(t, "ROLLCALL_TEST_LISTS", 100), uint64(1)
+		if os.Getenv("ROLLCALL_TEST_LISTS") != "" {
 			seed = seeds(t)
 		}
 		t.Logf("ROLLCALL_TEST_SEED=%d", seed)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,6 +82,20 @@ func proof(db *database.Database) *session.Proof {
 		return nil
 	}
 	return &session.Proof{DB: db.Side, Dialect: db.Dialect()}
+}
+
+// number is what an environment variable says of how much a test is to do, or else what it does by itself.
+func number(tb testing.TB, variable string, otherwise int) int {
+	tb.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		tb.Fatalf("%s: %v", variable, err)
+	}
+	return n
 }
 
 type lockedWriter struct {

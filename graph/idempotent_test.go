@@ -10,8 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,14 +48,7 @@ func TestAMutationThatIsSentAgainWithItsKeyChangesTheDirectoryOnce(t *testing.T)
 }
 
 func TestUsersThatAreCreatedThroughCutConnectionsAreCreatedOnce(t *testing.T) {
-	users := 60
-	if text := os.Getenv("ROLLCALL_TEST_RETRIES"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("ROLLCALL_TEST_RETRIES: %v", err)
-		}
-		users = n
-	}
+	users := number(t, "ROLLCALL_TEST_RETRIES", 60)
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		var next, lost, replayed atomic.Int64
 		var clients sync.WaitGroup

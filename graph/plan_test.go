@@ -3,7 +3,6 @@ package graph_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,12 +127,9 @@ func scan(t *testing.T, db *database.Database, statement string, maxRead int) st
 
 // TestNoFilterThatAnIndexServesScansATable has 10,000 users, or as many as ROLLCALL_TEST_PLANS says. A statement may read a tenth.
 func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
-	users := 10_000
-	if s := os.Getenv("ROLLCALL_TEST_PLANS"); s != "" {
-		var err error
-		if users, err = strconv.Atoi(s); err != nil || users < 10_000 || users > 100_000 {
-			t.Fatalf("ROLLCALL_TEST_PLANS = %s, want a number from 10,000 to 100,000", s)
-		}
+	users := number(t, "ROLLCALL_TEST_PLANS", 10_000)
+	if users < 10_000 || users > 100_000 {
+		t.Fatalf("ROLLCALL_TEST_PLANS = %d, want a number from 10,000 to 100,000", users)
 	}
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		t.Parallel()
