@@ -57,24 +57,26 @@ func (e *entries) open(i int) bool { return len(e.wrong[i]) == 0 }
 // look reports whether an entry is to be checked: a refused one too, as long as all that is wrong is told.
 func (e *entries) look(i int) bool { return e.open(i) || !e.each }
 
-// refuse refuses an entry if there is an error. One that no client may see is returned instead.
-func (e *entries) refuse(i int, err error) error {
-	if err == nil {
-		return nil
-	}
-	if e.bulk {
-		err = apierror.Within(fmt.Sprintf("%s.%d", e.field, i), err)
-	}
-	list, shown := apierror.ErrorsOf(err)
-	if !shown {
-		return err
-	}
-	if e.leaf != "" {
-		for _, one := range list {
-			one.Field = strings.TrimSuffix(one.Field, "."+e.leaf)
+// refuse refuses an entry if there are errors besides nil. One that no client may see is returned instead.
+func (e *entries) refuse(i int, errs ...error) error {
+	for _, err := range errs {
+		if err == nil {
+			continue
 		}
+		if e.bulk {
+			err = apierror.Within(fmt.Sprintf("%s.%d", e.field, i), err)
+		}
+		list, shown := apierror.ErrorsOf(err)
+		if !shown {
+			return err
+		}
+		if e.leaf != "" {
+			for _, one := range list {
+				one.Field = strings.TrimSuffix(one.Field, "."+e.leaf)
+			}
+		}
+		e.wrong[i] = append(e.wrong[i], list...)
 	}
-	e.wrong[i] = append(e.wrong[i], list...)
 	return nil
 }
 
@@ -140,8 +142,12 @@ func refusedResult[T any](err *model.EntryError) *model.Result[T] {
 	return &model.Result[T]{Error: err}
 }
 
-func refusedRemoval(err *model.EntryError) *model.RemovalResult {
-	return &model.RemovalResult{Error: err}
+// removalResults is results for entries that remove objects, by the global ids that these had.
+func removalResults(e *entries, had func(i int) string) []*model.RemovalResult {
+	return results(e, func(i int) *model.RemovalResult {
+		id := had(i)
+		return &model.RemovalResult{ID: &id}
+	}, func(err *model.EntryError) *model.RemovalResult { return &model.RemovalResult{Error: err} })
 }
 
 // twice refuses the entries about an object that an entry before them is about. key tells which one an entry is about.

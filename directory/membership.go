@@ -44,25 +44,16 @@ type seat struct {
 func (d *Directory) seats(e *entries, inputs []entity.Input, roles ...model.Role) ([]*seat, error) {
 	all := make([]*seat, len(inputs))
 	for i, in := range inputs {
-		s := &seat{}
-		all[i] = s
-		team, err := d.teams.RequiredID(in, "teamId")
-		if err := e.refuse(i, err); err != nil {
-			return nil, err
-		}
-		user, err := d.users.RequiredID(in, "userId")
-		if err := e.refuse(i, err); err != nil {
-			return nil, err
-		}
-		s.pair = pair{team, user}
+		team, teamErr := d.teams.RequiredID(in, "teamId")
+		user, userErr := d.users.RequiredID(in, "userId")
+		var role model.Role
+		var roleErr error
 		if len(roles) > 0 {
-			s.role, err = entity.Choice(in, "role", roles...)
-			if err := e.refuse(i, err); err != nil {
-				return nil, err
-			}
+			role, roleErr = entity.Choice(in, "role", roles...)
 		}
-		s.expected, err = in.Int("expectedVersion")
-		if err := e.refuse(i, err); err != nil {
+		expected, versionErr := in.Int("expectedVersion")
+		all[i] = &seat{pair: pair{team, user}, role: role, expected: expected}
+		if err := e.refuse(i, teamErr, userErr, roleErr, versionErr); err != nil {
 			return nil, err
 		}
 	}
@@ -392,8 +383,5 @@ func (d *Directory) RemoveMemberships(ctx context.Context, input entity.Input) (
 	if err := d.removeSeats(ctx, e, all); err != nil {
 		return nil, err
 	}
-	return results(e, func(i int) *model.RemovalResult {
-		id := all[i].before.GlobalID()
-		return &model.RemovalResult{ID: &id}
-	}, refusedRemoval), nil
+	return removalResults(e, func(i int) string { return all[i].before.GlobalID() }), nil
 }

@@ -26,21 +26,16 @@ type removal[T any] struct {
 func (t *tree[T]) removed(e *entries, inputs []entity.Input) ([]*removal[T], error) {
 	all := make([]*removal[T], len(inputs))
 	for i, in := range inputs {
-		id, err := t.objects.InputID(in)
-		all[i] = &removal[T]{id: id}
-		if err := e.refuse(i, err); err != nil {
-			return nil, err
-		}
-		all[i].expected, err = in.Int("expectedVersion")
-		if err := e.refuse(i, err); err != nil {
-			return nil, err
-		}
+		id, idErr := t.objects.InputID(in)
+		expected, versionErr := in.Int("expectedVersion")
+		all[i] = &removal[T]{id: id, expected: expected}
+		var heirErr error
 		if t.heir != "" {
-			all[i].heir, err = t.objects.OptionalID(in, t.heir)
-			if err := e.refuse(i, err); err != nil {
-				return nil, err
-			}
+			all[i].heir, heirErr = t.objects.OptionalID(in, t.heir)
 			all[i].heirs = all[i].heir != nil
+		}
+		if err := e.refuse(i, idErr, versionErr, heirErr); err != nil {
+			return nil, err
 		}
 	}
 	twice(e, "id", t.globalID, func(i int) int64 { return all[i].id })
@@ -69,10 +64,7 @@ func deleteObjects[T any, P written[T]](
 		return e.failed(ctx, e.tooMany(t.inParts()))
 	}
 	if err := update[T, P](ctx, d, t.objects, edits); err != nil {
-		if dialect.Is(err, dialect.ForeignKey) { // the heir has been deleted
-			err = &apierror.Error{Code: apierror.CodeBadUserInput, Field: t.heir, Err: err, Message: "the " + t.noun + " has been deleted"}
-		}
-		return e.failed(ctx, err)
+		return e.failed(ctx, t.blame(t.heir, err))
 	}
 	err = remove(ctx, d, t.objects, rows, func() error {
 		for marks, args := range keyset.In(within) { // a key is checked for each row that goes, while the others are still there

@@ -31,10 +31,7 @@ func (t *tree[T]) added(e *entries, inputs []entity.Input) ([]*item[T], error) {
 	for i, in := range inputs {
 		row, err := t.objects.New(in)
 		items[i] = &item[T]{row: row, key: -1 - int64(i), ref: -1}
-		if err := e.refuse(i, err); err != nil {
-			return nil, err
-		}
-		if err := t.refer(e, items[i], i, in); err != nil {
+		if err := e.refuse(i, err, t.refer(e, items[i], i, in)); err != nil {
 			return nil, err
 		}
 	}
@@ -46,12 +43,9 @@ func (t *tree[T]) changed(e *entries, inputs []entity.Input) ([]*item[T], error)
 	items := make([]*item[T], len(inputs))
 	for i, in := range inputs {
 		change, err := t.objects.Change(in)
-		items[i] = &item[T]{change: change, key: change.ID, ref: -1}
-		if err := e.refuse(i, err); err != nil {
-			return nil, err
-		}
-		items[i].expected, err = in.Int("expectedVersion")
-		if err := e.refuse(i, err); err != nil {
+		expected, versionErr := in.Int("expectedVersion")
+		items[i] = &item[T]{change: change, expected: expected, key: change.ID, ref: -1}
+		if err := e.refuse(i, err, versionErr); err != nil {
 			return nil, err
 		}
 	}
@@ -59,25 +53,26 @@ func (t *tree[T]) changed(e *entries, inputs []entity.Input) ([]*item[T], error)
 	return items, nil
 }
 
-// refer notes which other entry is to be above an item.
+// refer notes which other entry is to be above an item, or returns why none can be.
 func (t *tree[T]) refer(e *entries, it *item[T], i int, in entity.Input) error {
 	ref, err := in.Int(t.ref)
 	if err != nil || ref == nil {
-		return e.refuse(i, err)
+		return err
 	}
 	id, err := t.objects.OptionalID(in, t.field)
 	switch n := len(e.wrong); {
-	case err != nil: // which has been told
+	case err != nil:
+		return err
 	case !e.bulk:
-		err = apierror.BadInput(t.ref, "%s names another entry of a bulk: use %s here", t.ref, t.field)
+		return apierror.BadInput(t.ref, "%s names another entry of a bulk: use %s here", t.ref, t.field)
 	case id != nil:
-		err = apierror.BadInput(t.ref, "%s and %s cannot be given together", t.ref, t.field)
+		return apierror.BadInput(t.ref, "%s and %s cannot be given together", t.ref, t.field)
 	case *ref < 0 || *ref >= int64(n) || *ref == int64(i):
-		err = apierror.BadInput(t.ref, "%s must be the place of another entry, from 0 to %d, not %d", t.ref, n-1, *ref)
+		return apierror.BadInput(t.ref, "%s must be the place of another entry, from 0 to %d, not %d", t.ref, n-1, *ref)
 	default:
 		it.ref = int(*ref)
 	}
-	return e.refuse(i, err)
+	return nil
 }
 
 // refuseReferring refuses items below new ones that are refused, or that are below themselves.
@@ -184,7 +179,7 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 			edits = append(edits, edit[T]{before: it.before, row: it.row, columns: it.columns})
 		}
 	}
-	if err := t.taken(ctx, e, items, t.blame(insert(ctx, d, t.objects, added))); err != nil {
+	if err := t.taken(ctx, e, items, t.blame(t.field, insert(ctx, d, t.objects, added))); err != nil {
 		return err
 	}
 	for i, it := range items {
@@ -193,7 +188,7 @@ func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e
 			*t.above(it.row) = &id
 		}
 	}
-	return t.taken(ctx, e, items, t.blame(update[T, P](ctx, d, t.objects, edits)))
+	return t.taken(ctx, e, items, t.blame(t.field, update[T, P](ctx, d, t.objects, edits)))
 }
 
 // taken is called with the error of a write of items. If a single one has several values that may be another's, the operation is run again to
@@ -286,11 +281,9 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 		}
 		row := *it.before
 		it.row = &row
-		_ = e.refuse(i, expect(t.globalID(it.change.ID), *t.version(it.before), it.expected))
-		if it.columns, err = it.change.Apply(it.row); err != nil {
-			if err := e.refuse(i, err); err != nil {
-				return err
-			}
+		it.columns, err = it.change.Apply(it.row)
+		if err := e.refuse(i, expect(t.globalID(it.change.ID), *t.version(it.before), it.expected), err); err != nil {
+			return err
 		}
 		if it.ref >= 0 { // Apply knows no entries, and has taken away what is above if the input says null
 			it.columns = slices.DeleteFunc(it.columns, func(column string) bool { return column == t.column })
@@ -327,10 +320,10 @@ func (t *tree[T]) aim(e *entries, items []*item[T]) (numbers, moving []int64) {
 	return numbers, moving
 }
 
-// blame has an error of a write blame the input's field with what is above, where it is about that: the object was deleted meanwhile.
-func (t *tree[T]) blame(err error) error {
+// blame has an error of a write blame the input's field that says what is above, where it is about that: the object was deleted meanwhile.
+func (t *tree[T]) blame(field string, err error) error {
 	if dialect.Is(err, dialect.ForeignKey) { // nothing else is referred to
-		return &apierror.Error{Code: apierror.CodeBadUserInput, Field: t.field, Err: err, Message: "the " + t.noun + " has been deleted"}
+		return &apierror.Error{Code: apierror.CodeBadUserInput, Field: field, Err: err, Message: "the " + t.noun + " has been deleted"}
 	}
 	return err
 }

@@ -62,8 +62,11 @@ func (t *tree[T]) wait(ctx context.Context) error {
 // has no entry. So many levels are read at a time, since MariaDB and MySQL limit recursion by default to 1,000: beyond its own
 // MariaDB leaves rows out in silence, and MySQL, which is told not to heed another limit, fails.
 func (t *tree[T]) chains(ctx context.Context, ids []int64) (map[int64]*int64, error) {
-	above := map[int64]*int64{}
+	above, asked := map[int64]*int64{}, map[int64]bool{}
 	for next := ids; len(next) > 0; {
+		for _, id := range next {
+			asked[id] = true
+		}
 		for marks, args := range keyset.In(next) {
 			objects, err := t.objects.Select(ctx, []string{"id", t.column}, "WITH RECURSIVE above (id, up, level) AS (SELECT id, "+t.column+", 1 FROM "+
 				t.objects.Table()+" WHERE id IN ("+marks+") UNION ALL SELECT o.id, o."+t.column+", a.level + 1 FROM above a JOIN "+t.objects.Table()+
@@ -80,7 +83,7 @@ func (t *tree[T]) chains(ctx context.Context, ids []int64) (map[int64]*int64, er
 			if up == nil {
 				continue
 			}
-			if _, read := above[*up]; !read && !slices.Contains(next, *up) {
+			if _, read := above[*up]; !read && !asked[*up] {
 				unread = append(unread, *up)
 			}
 		}
@@ -162,7 +165,7 @@ func (t *tree[T]) place(ctx context.Context, e *entries, items []*item[T]) error
 			return err
 		}
 	default: // what is new has nothing below it, so that no circle can come of it
-		there, err := t.objects.Read(ctx, ids, "")
+		there, err := existing(ctx, t.objects, ids)
 		if err != nil {
 			return err
 		}

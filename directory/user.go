@@ -188,10 +188,9 @@ func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.In
 		change := maps.Clone(inputs[i])
 		change["id"] = model.UserID(id)
 		it.key, it.row = id, nil
-		if it.change, err = d.users.Change(change); err != nil {
-			if err := e.refuse(i, err); err != nil {
-				return nil, err
-			}
+		it.change, err = d.users.Change(change)
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
 		}
 	}
 	return items, nil
@@ -207,8 +206,5 @@ func (d *Directory) DeleteUsers(ctx context.Context, input entity.Input) ([]*mod
 	if err != nil {
 		return nil, err
 	}
-	return results(e, func(i int) *model.RemovalResult {
-		id := removals[i].row.GlobalID()
-		return &model.RemovalResult{ID: &id}
-	}, refusedRemoval), nil
+	return removalResults(e, func(i int) string { return removals[i].row.GlobalID() }), nil
 }
