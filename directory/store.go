@@ -59,19 +59,23 @@ func (t *tree[T]) refer(e *entries, it *item[T], i int, in entity.Input) error {
 	if err != nil || ref == nil {
 		return err
 	}
-	id, err := t.objects.OptionalID(in, t.field)
+	if id, malformed := t.objects.OptionalID(in, t.field); malformed == nil { // else New has told it
+		err = t.referTo(e, it, i, *ref, id != nil)
+	}
+	return err
+}
+
+// referTo notes that an item is to be below an entry, unless the input also names another object by its id.
+func (t *tree[T]) referTo(e *entries, it *item[T], i int, ref int64, named bool) error {
 	switch n := len(e.wrong); {
-	case err != nil:
-		return err
 	case !e.bulk:
 		return apierror.BadInput(t.ref, "%s names another entry of a bulk: use %s here", t.ref, t.field)
-	case id != nil:
+	case named:
 		return apierror.BadInput(t.ref, "%s and %s cannot be given together", t.ref, t.field)
-	case *ref < 0 || *ref >= int64(n) || *ref == int64(i):
-		return apierror.BadInput(t.ref, "%s must be the place of another entry, from 0 to %d, not %d", t.ref, n-1, *ref)
-	default:
-		it.ref = int(*ref)
+	case ref < 0 || ref >= int64(n) || ref == int64(i):
+		return apierror.BadInput(t.ref, "%s must be the place of another entry, from 0 to %d, not %d", t.ref, n-1, ref)
 	}
+	it.ref = int(ref)
 	return nil
 }
 

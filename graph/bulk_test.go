@@ -104,6 +104,9 @@ func TestWhatIsWrongByItselfHidesNothingThatTheDatabaseKnows(t *testing.T) {
 			"addMemberships": {input{"memberships": []input{{"teamId": "Team:9", "userId": bob}, {"teamId": "x", "userId": "User:999"}}}, []string{
 				"BAD_USER_INPUT input.memberships.1.teamId", "NOT_FOUND input.memberships.0.teamId", "NOT_FOUND input.memberships.1.userId",
 			}},
+			"createUsers": {input{"users": []input{newUser("eve"), newUser("fay", "managerId", "x", "managerRef", 0)}}, []string{
+				"BAD_USER_INPUT input.users.1.managerId", // once
+			}},
 			"upsertUsers": {input{"by": "EMAIL", "users": []input{newUser("ada"), newUser("bob", "name", ""), newUser("eve", "managerId", "User:999")}}, []string{
 				"BAD_USER_INPUT input.users.1.name", "BAD_USER_INPUT input.users.2.managerId",
 			}},
