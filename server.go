@@ -20,6 +20,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
+	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
 	"rollcall/document"
@@ -75,10 +76,11 @@ type service struct {
 	listener   *net.TCPListener  // clients that connect to it wait until the server serves
 	metrics    *net.TCPListener  // nil: they are not served
 
-	proof  *session.Proof // nil: there is none
-	keys   *idempotency.Keys
-	health *health
-	counts *metrics.Metrics
+	proof   *session.Proof // nil: there is none
+	keys    *idempotency.Keys
+	changes *changelog.Log
+	health  *health
+	counts  *metrics.Metrics
 
 	handler http.Handler
 	api     *graph.API
@@ -280,10 +282,12 @@ func (s *service) assemble(context.Context) (err error) {
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
 	s.keys = &idempotency.Keys{}
+	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Logger: s.log}
 	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
 		Proof:    s.proof,
 		Keys:     s.keys,
+		Log:      s.changes,
 		Deadline: s.Deadline,
 		MaxPage:  s.MaxPage,
 		MaxBatch: s.MaxBatch,

@@ -75,6 +75,10 @@ var emptyWrites = []string{
 	"INSERT INTO idempotency_keys (id, fingerprint, operation_id, stored_at) SELECT id, fingerprint, operation_id, stored_at FROM idempotency_keys WHERE 1 = 0",
 	"UPDATE idempotency_keys SET answer = answer WHERE 1 = 0",
 	"DELETE FROM idempotency_keys WHERE 1 = 0",
+	"INSERT INTO changes (at, kind, type, object_id, version, operation_id, ends_operation, fields) SELECT at, kind, type, object_id, version, operation_id, ends_operation, fields FROM changes WHERE 1 = 0",
+	"UPDATE changes SET position = position WHERE 1 = 0",
+	"DELETE FROM changes WHERE 1 = 0",
+	"UPDATE changes_clock SET position = position WHERE 1 = 0",
 	"DELETE FROM memberships WHERE 1 = 0",
 	"DELETE FROM users WHERE 1 = 0",
 }

@@ -126,7 +126,7 @@ func (d *Database) version(ctx context.Context, side *sql.DB) (version int64, er
 // tables are those that the migrations create, and goose's.
 var tables = []string{
 	goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks", "user_words",
-	"directory_counts", "idempotency_keys",
+	"directory_counts", "idempotency_keys", "changes", "changes_clock",
 }
 
 // flaw returns what is wrong with a table, and the statement that mends it; "": nothing. The version does not show it, since

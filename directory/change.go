@@ -15,7 +15,7 @@ func (d *Directory) declareChange() {
 	d.schema.Sized("Subscription", "userChanged", "ids")
 	d.schema.AddFields(
 		batch.Relation("UserChange", "user", d.users.ByID(), batch.Key(func(c *model.UserChange) (int64, bool) {
-			return c.UserID, c.Kind != model.UserDeleted
+			return c.UserID, c.Kind != model.Deleted
 		})),
 		batch.Unplanned("UserChange", "kind", "userId"),
 	)

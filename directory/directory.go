@@ -12,6 +12,7 @@ import (
 
 	"rollcall/apierror"
 	"rollcall/batch"
+	"rollcall/changelog"
 	"rollcall/entity"
 	"rollcall/event"
 	"rollcall/model"
@@ -22,6 +23,7 @@ import (
 type Config struct {
 	MaxPage int            // max items of a page
 	Proof   *session.Proof // nil: what became of a mutation cannot be told
+	Log     *changelog.Log // has what is changed; nil: nobody numbers it
 	Events  event.Broker   // carries changes to subscriptions; nil: within this process
 }
 
@@ -43,6 +45,9 @@ type Directory struct {
 
 // New returns a directory.
 func New(cfg Config) *Directory {
+	if cfg.Log == nil {
+		cfg.Log = &changelog.Log{}
+	}
 	if cfg.Events == nil {
 		cfg.Events = &event.Local{}
 	}

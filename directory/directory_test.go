@@ -104,7 +104,7 @@ func TestTheDirectoryIsWrittenWithoutGraphQLByItsOwnRules(t *testing.T) {
 		if u := w.stored(t, ada.ID); u == nil || u.ManagerID == nil || *u.ManagerID != boss.ID {
 			t.Errorf("stored is %+v", u)
 		}
-		w.wantEvents(t, model.UserChange{Kind: model.UserCreated, UserID: boss.ID}, model.UserChange{Kind: model.UserCreated, UserID: ada.ID})
+		w.wantEvents(t, model.UserChange{Kind: model.Created, UserID: boss.ID}, model.UserChange{Kind: model.Created, UserID: ada.ID})
 
 		id := ada.GlobalID() // gqlgen gives some values behind pointers
 		err := w.run(t, func(ctx context.Context) error {
@@ -124,7 +124,7 @@ func TestTheDirectoryIsWrittenWithoutGraphQLByItsOwnRules(t *testing.T) {
 		if u := w.stored(t, ada.ID); err != nil || u != nil {
 			t.Errorf("stored is %+v, %v", u, err)
 		}
-		w.wantEvents(t, model.UserChange{Kind: model.UserUpdated, UserID: ada.ID}, model.UserChange{Kind: model.UserDeleted, UserID: ada.ID})
+		w.wantEvents(t, model.UserChange{Kind: model.Updated, UserID: ada.ID}, model.UserChange{Kind: model.Deleted, UserID: ada.ID})
 	})
 }
 
@@ -132,7 +132,7 @@ func TestAWriteThatBreaksARuleSaysSoAndLeavesNothing(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, w *work) {
 		boss := w.create(t, entity.Input{"name": "Boss", "email": "boss@example.com"})
 		ada := w.create(t, entity.Input{"name": "Ada", "email": "ada@example.com", "managerId": boss.GlobalID()})
-		w.wantEvents(t, model.UserChange{Kind: model.UserCreated, UserID: boss.ID}, model.UserChange{Kind: model.UserCreated, UserID: ada.ID})
+		w.wantEvents(t, model.UserChange{Kind: model.Created, UserID: boss.ID}, model.UserChange{Kind: model.Created, UserID: ada.ID})
 		for _, c := range []struct {
 			what  string
 			write func(ctx context.Context) error

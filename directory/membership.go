@@ -225,25 +225,22 @@ func (d *Directory) removeSeats(ctx context.Context, e *entries, all []*seat) er
 			rows = append(rows, s.before)
 		}
 	}
-	return e.failed(ctx, remove(ctx, d, d.memberships, rows, func() error { return nil }))
+	return e.failed(ctx, remove[model.Membership](ctx, d, d.memberships, rows, func() error { return nil }))
 }
 
 // removeMembershipsOf removes the memberships of teams or of users, which a column has, in a mutation that changes some objects beside.
-// The error is BAD_USER_INPUT where these are more than one mutation changes. They are counted first: to remove them all may take too long.
-func removeMembershipsOf(ctx context.Context, e *entries, changed int, column string, of []int64) error {
+// The error is BAD_USER_INPUT where these are more than one mutation changes.
+func (d *Directory) removeMembershipsOf(ctx context.Context, e *entries, changed int, column string, of []int64) error {
 	for marks, args := range keyset.In(of) {
-		here := " FROM memberships WHERE " + column + " IN (" + marks + ")"
-		n, err := entity.Numbers(ctx, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1%s LIMIT %d) m", here, maxChanged), args...)
+		condition := fmt.Sprintf("%s IN (%s) ORDER BY id LIMIT %d%s", column, marks, maxChanged-changed+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
+		rows, err := d.memberships.Where(ctx, condition, args...)
 		if err != nil {
 			return err
 		}
-		if n[0] == 0 {
-			continue
-		}
-		if changed += int(n[0]); changed > maxChanged {
+		if changed += len(rows); changed > maxChanged {
 			return e.tooMany("take members out with removeMemberships first")
 		}
-		if err := session.DB(ctx).Exec("DELETE"+here, args...).Error; err != nil {
+		if err := remove[model.Membership](ctx, d, d.memberships, rows, func() error { return nil }); err != nil {
 			return err
 		}
 	}

@@ -66,7 +66,7 @@ func deleteObjects[T any, P written[T]](
 	if err := update[T, P](ctx, d, t.objects, edits); err != nil {
 		return e.failed(ctx, t.blame(t.heir, err))
 	}
-	err = remove(ctx, d, t.objects, rows, func() error {
+	err = remove[T, P](ctx, d, t.objects, rows, func() error {
 		for marks, args := range keyset.In(within) { // a key is checked for each row that goes, while the others are still there
 			if err := session.DB(ctx).Exec("UPDATE "+t.objects.Table()+" SET "+t.column+" = NULL WHERE id IN ("+marks+")", args...).Error; err != nil {
 				return err

@@ -77,7 +77,7 @@ func (d *Directory) DeleteTeam(ctx context.Context, input entity.Input) (id stri
 	}
 	all[0].heirs = children == model.Reparent
 	err = deleteObjects(ctx, d, d.tree.teams, e, all, func(r *removal[model.Team]) { r.heir = r.row.ParentID }, func(teams []*model.Team, changed int) error {
-		return removeMembershipsOf(ctx, e, changed, "team_id", ids(teams, d.teams.ID))
+		return d.removeMembershipsOf(ctx, e, changed, "team_id", ids(teams, d.teams.ID))
 	})
 	if err != nil {
 		return "", err

@@ -110,7 +110,7 @@ func (d *Directory) deleteUsers(ctx context.Context, e *entries, inputs []entity
 		return nil, err
 	}
 	return all, deleteObjects(ctx, d, d.tree.users, e, all, nil, func(users []*model.User, changed int) error {
-		return removeMembershipsOf(ctx, e, changed, "user_id", ids(users, d.users.ID))
+		return d.removeMembershipsOf(ctx, e, changed, "user_id", ids(users, d.users.ID))
 	})
 }
 

@@ -20,15 +20,6 @@ import (
 // like, what was loaded before is forgotten, and what waits for changes gets them once they are committed. However many there
 // are, the number of statements is the same, up to MaxBulk.
 
-// writing is what became of a row.
-type writing string
-
-const (
-	created = writing(model.UserCreated)
-	updated = writing(model.UserUpdated)
-	deleted = writing(model.UserDeleted)
-)
-
 // written is a row of a type that is written.
 type written[T any] interface {
 	*T
@@ -38,6 +29,8 @@ type written[T any] interface {
 	Advance(now time.Time) (columns []string)
 	// Key returns what no two rows share besides their numbers.
 	Key() string
+	// Logged returns what the log of changes has of it besides its fields: its version, and the user and the team that it is or belongs to.
+	Logged() (version int64, user, team *int64)
 }
 
 // insert adds rows.
@@ -57,7 +50,7 @@ func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 	if err := o.StoreCount(ctx, len(rows)); err != nil {
 		return err
 	}
-	wrote(ctx, d, o, created, objects)
+	wrote[T, P](ctx, d, o, model.Created, session.DB(ctx).NowFunc(), nil, objects)
 	return nil
 }
 
@@ -112,7 +105,7 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 	db := session.DB(ctx)
 	now := db.NowFunc()
 	var columns []string
-	var rows, changed, completed, found []*T
+	var rows, before, changed, completed, found []*T
 	for _, e := range edits {
 		row := P(e.row)
 		row.Fold()
@@ -123,7 +116,7 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 			continue
 		}
 		columns = append(columns, row.Advance(now)...)
-		changed = append(changed, e.row)
+		before, changed = append(before, e.before), append(changed, e.row)
 		if !slices.Equal(o.Words(e.before), o.Words(e.row)) {
 			found = append(found, e.row)
 		}
@@ -139,7 +132,7 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 			return err
 		}
 	}
-	wrote(ctx, d, o, updated, changed)
+	wrote[T, P](ctx, d, o, model.Updated, now, before, changed)
 	for _, row := range completed { // which wrote has made the loaders forget
 		o.ByID().Prime(ctx, o.ID(row), row)
 	}
@@ -157,7 +150,7 @@ func updateRows[T any](ctx context.Context, rows []*T, columns []string) error {
 }
 
 // remove deletes rows, after what belongs to them.
-func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], rows []*T, belongings func() error) error {
+func remove[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], rows []*T, belongings func() error) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -172,20 +165,34 @@ func remove[T any](ctx context.Context, d *Directory, o *entity.Object[T], rows 
 	if err := o.StoreCount(ctx, -len(rows)); err != nil {
 		return err
 	}
-	wrote(ctx, d, o, deleted, rows)
+	wrote[T, P](ctx, d, o, model.Deleted, session.DB(ctx).NowFunc(), rows, rows)
 	return nil
 }
 
-// wrote is called with the rows that were written, as they are now.
-func wrote[T any](ctx context.Context, d *Directory, o *entity.Object[T], kind writing, rows []*T) {
+// wrote is called with the rows that were written at a time, as they are now, or were when they were removed, and with what those that were
+// changed were before.
+func wrote[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], kind model.ChangeKind, at time.Time, before, rows []*T) {
 	batch.Clear(ctx)
-	for _, row := range rows {
-		if kind != deleted {
+	for i, row := range rows {
+		if kind != model.Deleted {
 			o.ByID().Prime(ctx, o.ID(row), row)
 		}
+		d.Log.Append(ctx, func() *model.Change {
+			c := &model.Change{At: at, Kind: kind, Type: model.ChangeType(strings.ToUpper(o.Name())), ObjectID: o.ID(row)}
+			c.Version, c.UserID, c.TeamID = P(row).Logged()
+			var was, is *T
+			if kind != model.Created {
+				was = before[i]
+			}
+			if kind != model.Deleted {
+				is = row
+			}
+			c.Fields = o.Differences(was, is, "version", "updatedAt")
+			return c
+		})
 		if o.Name() == d.users.Name() { // no subscription has changes of other types
 			id := o.ID(row)
-			session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: model.UserChangeKind(kind), UserID: id}) })
+			session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: kind, UserID: id}) })
 		}
 	}
 }

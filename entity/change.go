@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"rollcall/apierror"
 	"rollcall/batch"
 	"rollcall/dialect"
+	"rollcall/scalar"
 )
 
 // Accept says that the inputs which create or update objects of the type may have a field that is none of the objects', of a scalar:
@@ -231,4 +233,33 @@ func (f *fieldBase) once(n int, value func(i int) (string, bool), taken func(i i
 // conflict returns the CONFLICT about the field's value.
 func (f *fieldBase) conflict(message string) *apierror.Error {
 	return &apierror.Error{Code: apierror.CodeConflict, Field: f.name, Message: message}
+}
+
+// Differences returns in which fields an object differs before and after a change, as JSON such as
+// [{"name":"title","before":null,"after":"Engineer"}]. Where before or after is nil, the object is not there, and all that is not null is
+// listed. Values have the form of answers; the field of a relation is named as the input that has its global id. The fields but are left out.
+func (o *Object[T]) Differences(before, after *T, but ...string) []byte {
+	value := func(m member[T], t *T) []byte {
+		if t == nil {
+			return []byte("null")
+		}
+		return m.append(nil, t)
+	}
+	b := []byte{'['}
+	for _, m := range o.members {
+		if slices.Contains(but, m.name) {
+			continue
+		}
+		was, is := value(m, before), value(m, after)
+		if bytes.Equal(was, is) {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = scalar.AppendString(append(b, `{"name":`...), m.name)
+		b = append(append(b, `,"before":`...), was...)
+		b = append(append(append(b, `,"after":`...), is...), '}')
+	}
+	return append(b, ']')
 }

@@ -54,6 +54,7 @@ type member[T any] struct {
 	*fieldBase
 	target  func(t *T) any // where its column goes
 	pointer func(t *T) any // where t has its value
+	append  func(b []byte, t *T) []byte // its value, as JSON
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
 	parse func(value any, given bool, t *T) error
 	// change returns what puts an input's value into a stored t, or leaves that as it is. Its own error is that of a value which
@@ -193,6 +194,7 @@ func declare[T, V any](o *Object[T], name, column string, at func(*T) *V, k kind
 		fieldBase: &f.fieldBase,
 		target:    func(t *T) any { return k.scan(at(t)) },
 		pointer:   func(t *T) any { return at(t) },
+		append:    func(b []byte, t *T) []byte { return k.append(b, *at(t)) },
 		parse: func(value any, given bool, t *T) (err error) {
 			*at(t), err = f.kind.valueOf(&f.fieldBase, value, given)
 			return err
@@ -360,7 +362,9 @@ func snake(name string) string {
 
 // Required is One for a relation to exactly one object, whose number no input sets.
 func Required[T, N any](o *Object[T], name string, to *Object[N], at func(*T) *int64) {
-	f := declare(o, name+"Id", snake(name)+"_id", at, kindOf[int64]())
+	number := kindOf[int64]()
+	number.append = func(b []byte, n int64) []byte { return appendGlobalID(b, to.name, n) }
+	f := declare(o, name+"Id", snake(name)+"_id", at, number)
 	o.schema.add(func() batch.Field {
 		return batch.Relation(o.name, name, to.byID, batch.Key(func(t *T) (int64, bool) { return *at(t), true })).From(f.column)
 	})
@@ -373,6 +377,12 @@ func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64
 	f := declare(o, field, snake(name)+"_id", at, kind[*int64]{
 		nullable: true,
 		scan:     func(id **int64) any { return optionalInteger{id} },
+		append: func(b []byte, id *int64) []byte {
+			if id == nil {
+				return append(b, "null"...)
+			}
+			return appendGlobalID(b, to.name, *id)
+		},
 		parse: func(v any) (*int64, error) {
 			if v == nil {
 				return nil, nil

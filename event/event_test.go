@@ -12,7 +12,7 @@ import (
 )
 
 func change(user int64) *model.UserChange {
-	return &model.UserChange{Kind: model.UserUpdated, UserID: user}
+	return &model.UserChange{Kind: model.Updated, UserID: user}
 }
 
 func subscribe(ctx context.Context, t *testing.T, l *event.Local, users ...int64) <-chan *model.UserChange {

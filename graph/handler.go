@@ -8,6 +8,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 
+	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
 	"rollcall/document"
@@ -47,7 +48,8 @@ type Config struct {
 
 	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nothing is
 
-	Events event.Broker // carries changes to subscriptions; nil: within this process
+	Log    *changelog.Log // of the database; nil: one of the handler's own
+	Events event.Broker   // carries changes to subscriptions; nil: within this process
 
 	// CheckOrigin reports whether a page may open a WebSocket; nil: one of the same host may.
 	CheckOrigin func(*http.Request) bool
@@ -99,7 +101,10 @@ func NewHandler(cfg Config) *API { return newHandler(cfg, true) }
 // newHandler returns the API with its queries answered from the read plan, or by the resolvers alone.
 func newHandler(cfg Config, planned bool) *API {
 	present := presenter{cfg.Logger, cfg.Deadline, cfg.Production}.present
-	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Events: cfg.Events})
+	if cfg.Log == nil {
+		cfg.Log = &changelog.Log{DB: cfg.Database.Side, Dialect: cfg.Database.Dialect(), Logger: cfg.Logger}
+	}
+	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log, Events: cfg.Events})
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{Directory: d}})
 	if planned {
 		schema = d.Plan.Answers(schema)

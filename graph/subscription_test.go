@@ -249,7 +249,7 @@ func TestAnEventReadsWhatIsStoredWhenItIsDelivered(t *testing.T) {
 		publish := func(user int64, statements int, want string) {
 			t.Helper()
 			d.wantStatements(t, statements, func() {
-				events.Publish(&model.UserChange{Kind: model.UserUpdated, UserID: user})
+				events.Publish(&model.UserChange{Kind: model.Updated, UserID: user})
 				s.want(want)
 			})
 		}
@@ -324,7 +324,7 @@ func TestNothingIsMissedOnceASubscriptionIsConfirmed(t *testing.T) {
 	withEvents(t, func(_ *testing.T, d *directory, events *event.Local) {
 		for i := range 50 {
 			s := d.subscribe(`subscription { userChanged { userId } }`, nil)
-			events.Publish(&model.UserChange{Kind: model.UserUpdated, UserID: int64(i + 1)})
+			events.Publish(&model.UserChange{Kind: model.Updated, UserID: int64(i + 1)})
 			s.want(fmt.Sprintf(`{"userId":"User:%d"}`, i+1))
 			s.cancel()
 		}
@@ -338,7 +338,7 @@ func TestASubscriberThatIsTooSlowIsToldSo(t *testing.T) {
 			const published = 20000
 			s := d.subscribe(`subscription { userChanged { `+selection+` } }`, nil)
 			for range published {
-				events.Publish(&model.UserChange{Kind: model.UserUpdated, UserID: 1})
+				events.Publish(&model.UserChange{Kind: model.Updated, UserID: 1})
 			}
 			n, got := 0, s.next()
 			for ; strings.HasPrefix(got, `{"data":{`); got = s.next() {

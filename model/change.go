@@ -1,18 +1,71 @@
 package model
 
-// UserChangeKind is what became of a user.
-type UserChangeKind string
+import (
+	"time"
+
+	"rollcall/keyset"
+)
+
+// ChangeKind is what became of an object.
+type ChangeKind string
 
 // The kinds of changes.
 const (
-	UserCreated UserChangeKind = "CREATED"
-	UserUpdated UserChangeKind = "UPDATED"
-	UserDeleted UserChangeKind = "DELETED"
+	Created ChangeKind = "CREATED"
+	Updated ChangeKind = "UPDATED"
+	Deleted ChangeKind = "DELETED"
+	Erased  ChangeKind = "ERASED" // the values of all earlier changes of the object are gone
 )
+
+// ChangeType is the type of an object that changes.
+type ChangeType string
+
+// The types of objects that change.
+const (
+	UserType       ChangeType = "USER"
+	TeamType       ChangeType = "TEAM"
+	MembershipType ChangeType = "MEMBERSHIP"
+)
+
+// Named returns the name of the type in the schema.
+func (t ChangeType) Named() string {
+	switch t {
+	case UserType:
+		return "User"
+	case TeamType:
+		return "Team"
+	default:
+		return "Membership"
+	}
+}
+
+// Change is a change of one object: a row of the table changes.
+type Change struct {
+	ID            int64
+	Position      int64 // in the order of the log, from 1, without gaps; 0: it has none yet
+	At            time.Time
+	Kind          ChangeKind
+	Type          ChangeType
+	ObjectID      int64
+	Version       int64   // of the object, once changed; where it was deleted, the last one
+	UserID        *int64  // the user that the object is, or whose membership it is
+	TeamID        *int64  // the team that the object is, or a membership of which it is
+	Actor         *string // who made the change; nil: not known
+	OperationID   string
+	EndsOperation bool // it is the last one of its operation, whose changes follow each other
+	Erased        bool // the values were erased
+	// Fields are the changed fields as JSON, such as [{"name":"title","before":null,"after":"Engineer"}]. Values have the form that the API
+	// gives them; the field of a relation is named as the input that has the global id. It has neither the version nor
+	// updatedAt of an object, which are the change's Version and At.
+	Fields []byte
+}
+
+// GlobalID returns the object's id in the form that the API shows.
+func (c *Change) GlobalID() string { return keyset.ID(c.Type.Named(), c.ObjectID) }
 
 // UserChange is a change of a user that is stored.
 type UserChange struct {
-	Kind   UserChangeKind
+	Kind   ChangeKind
 	UserID int64
 }
 

@@ -34,6 +34,9 @@ func (t *Team) Advance(now time.Time) (columns []string) {
 	return []string{"version", "updated_at"}
 }
 
+// Logged returns what the log of changes has of the team besides its fields.
+func (t *Team) Logged() (version int64, user, team *int64) { return t.Version, nil, &t.ID }
+
 // GlobalID returns the team's id in the form that the API shows, such as "Team:7".
 func (t *Team) GlobalID() string { return keyset.ID("Team", t.ID) }
 
@@ -55,6 +58,9 @@ type Membership struct {
 	Version   int64 `gorm:"default:1"`
 	CreatedAt time.Time
 }
+
+// Logged returns what the log of changes has of the membership besides its fields.
+func (m *Membership) Logged() (version int64, user, team *int64) { return m.Version, &m.UserID, &m.TeamID }
 
 // GlobalID returns the membership's id in the form that the API shows, such as "Membership:12".
 func (m *Membership) GlobalID() string { return keyset.ID("Membership", m.ID) }

@@ -67,6 +67,9 @@ func (u *User) Advance(now time.Time) (columns []string) {
 // Key returns what no two users share besides their ids.
 func (u *User) Key() string { return u.Email }
 
+// Logged returns what the log of changes has of the user besides the fields.
+func (u *User) Logged() (version int64, user, team *int64) { return u.Version, &u.ID, nil }
+
 // Words returns the words by which the user is searched: those of the name, of the title and of the email before its @.
 func (u *User) Words() []string {
 	text, _, _ := strings.Cut(u.Email, "@")

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"sync"
 )
@@ -46,12 +47,14 @@ func (s *Session) answered() {
 	}
 }
 
-// hooks are what one session has to run after its commit.
+// hooks are what one session has to run at its end.
 type hooks struct {
-	mu      sync.Mutex
-	fns     []func()
-	waiting []func() // for the answer
-	certain bool     // there will be no other attempt
+	mu        sync.Mutex
+	before    []func() error       // the commit
+	collected map[reflect.Type]any // see BeforeCommit
+	fns       []func()             // after the commit
+	waiting   []func()             // for the answer
+	certain   bool                 // there will be no other attempt
 }
 
 // queue takes the session's turn among the transactions that have hooks. That is before COMMIT is sent, so that a transaction

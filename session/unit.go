@@ -170,6 +170,9 @@ func (u *Unit) attempt(s *Session, fn func(*Session) error) error {
 	if err := fn(s); err != nil || u.Kind != Write {
 		return err
 	}
+	if err := s.beforeCommit(); err != nil {
+		return err
+	}
 	return s.commit()
 }
 

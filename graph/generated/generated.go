@@ -7466,8 +7466,8 @@ func _UserChange_kind(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Kind, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.UserChangeKind) graphql.Marshaler {
-			return marshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v model.ChangeKind) graphql.Marshaler {
+			return marshalNUserChangeKind2rollcallᚋmodelᚐChangeKind(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -14925,13 +14925,13 @@ func marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx context.Context, ec
 	return _UserChange(ctx, ec, sel, v)
 }
 
-func unmarshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx context.Context, ec *executionContext, v any) (model.UserChangeKind, error) {
+func unmarshalNUserChangeKind2rollcallᚋmodelᚐChangeKind(ctx context.Context, ec *executionContext, v any) (model.ChangeKind, error) {
 	tmp, err := scalar.UnmarshalString(v)
-	res := model.UserChangeKind(tmp)
+	res := model.ChangeKind(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func marshalNUserChangeKind2rollcallᚋmodelᚐUserChangeKind(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.UserChangeKind) graphql.Marshaler {
+func marshalNUserChangeKind2rollcallᚋmodelᚐChangeKind(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.ChangeKind) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {

@@ -1,0 +1,233 @@
+package changelog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"rollcall/keyset"
+)
+
+// numberer gives positions to changes that were committed without. It works when it is woken, and never twice at a time.
+type numberer struct {
+	mu       sync.Mutex
+	working  bool
+	asked    int64         // how often it was woken
+	answered int64         // how many of these a pass that began later has answered
+	passed   chan struct{} // closed when a pass has ended; nil: nobody waits
+	after    []func()      // what runs when positions were given
+}
+
+const (
+	passEvery = 5 * time.Millisecond // so that a pass numbers what many mutations have committed
+	passFor   = 10 * time.Second     // how long one may take
+	maxPass   = 50_000               // rows that one looks at
+	maxChunk  = 1000                 // rows after which it commits, at the end of an operation
+	maxCase   = 250                  // rows that one statement changes
+)
+
+// Wake has the numberer look for changes without positions. It returns at once.
+func (l *Log) Wake() {
+	n := &l.numberer
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.asked++
+	if !n.working && l.DB != nil {
+		n.working = true
+		go l.work()
+	}
+}
+
+// OnNumbered has fn run whenever this process has given positions. It must be quick.
+func (l *Log) OnNumbered(fn func()) {
+	l.numberer.mu.Lock()
+	defer l.numberer.mu.Unlock()
+	l.numberer.after = append(l.numberer.after, fn)
+}
+
+// Settle waits until what this process has committed has its positions, so that who reads the log then sees it.
+func (l *Log) Settle(ctx context.Context) error {
+	n := &l.numberer
+	n.mu.Lock()
+	asked := n.asked
+	n.mu.Unlock()
+	for {
+		n.mu.Lock()
+		if n.answered >= asked || !n.working {
+			n.mu.Unlock()
+			return nil
+		}
+		if n.passed == nil {
+			n.passed = make(chan struct{})
+		}
+		passed := n.passed
+		n.mu.Unlock()
+		select {
+		case <-passed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// work numbers until it was not woken again.
+func (l *Log) work() {
+	n := &l.numberer
+	for failures := 0; ; {
+		n.mu.Lock()
+		asked, after := n.asked, n.after
+		n.mu.Unlock()
+		numbered, err := 1, error(nil) // in order, by the mutations
+		if !l.inOrder(l.Dialect) {
+			ctx, cancel := context.WithTimeout(context.Background(), passFor)
+			numbered, err = l.number(ctx)
+			cancel()
+		}
+		if numbered > 0 {
+			for _, fn := range after {
+				fn()
+			}
+		}
+		n.mu.Lock()
+		if n.passed != nil {
+			close(n.passed)
+			n.passed = nil
+		}
+		if err == nil {
+			n.answered, failures = asked, 0
+		} else {
+			failures++
+		}
+		const maxFailures = 10
+		if failures == 0 && n.asked == asked || failures > maxFailures {
+			n.working = false
+			n.mu.Unlock()
+			if err != nil {
+				l.logger().Warn("changes have no positions yet: the next mutation, or another server, will try again", "error", err)
+			}
+			return
+		}
+		n.mu.Unlock()
+		pause := passEvery
+		if failures > 0 {
+			pause += rand.N(time.Millisecond << min(failures, 9))
+		}
+		time.Sleep(pause)
+	}
+}
+
+// number gives positions to the committed changes that have none, and returns how many there were. The changes of an operation follow each other;
+// operations come in the order of their first rows. So an operation that has seen what another one has changed comes
+// later: its rows were all inserted after the other was committed, and have greater numbers. (A cluster's nodes give greater
+// numbers than those that have come from others.) Two servers wait for each other at the clock; on two nodes one of them fails
+// and tries again.
+func (l *Log) number(ctx context.Context) (total int, err error) {
+	for {
+		n, more, err := l.numberSome(ctx)
+		total += n
+		if err != nil || !more {
+			return total, err
+		}
+	}
+}
+
+// unnumbered is a change without a position.
+type unnumbered struct {
+	id        int64
+	operation string
+	ends      bool
+}
+
+// numberSome numbers some operations in one transaction. more says that there are others.
+func (l *Log) numberSome(ctx context.Context) (n int, more bool, err error) {
+	tx, err := l.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() {
+		if failed := tx.Rollback(); failed != nil && !errors.Is(failed, sql.ErrTxDone) {
+			err = errors.Join(err, failed)
+		}
+	}()
+	var position int64
+	if err := tx.QueryRowContext(ctx, "SELECT position FROM changes_clock WHERE id = 1"+l.Dialect.ForUpdate()).Scan(&position); err != nil {
+		return 0, false, err
+	}
+	rows, full, err := readUnnumbered(ctx, tx)
+	if err != nil {
+		return 0, false, err
+	}
+	rows, more = inOperations(rows, full)
+	if len(rows) == 0 {
+		return 0, false, nil
+	}
+	for chunk := range slices.Chunk(rows, maxCase) {
+		if err := l.give(ctx, tx, chunk); err != nil {
+			return 0, false, err
+		}
+	}
+	return len(rows), more, tx.Commit()
+}
+
+func readUnnumbered(ctx context.Context, tx *sql.Tx) (all []unnumbered, full bool, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT id, operation_id, ends_operation FROM changes WHERE position IS NULL ORDER BY id LIMIT "+strconv.Itoa(maxPass))
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var one unnumbered
+		if err := rows.Scan(&one.id, &one.operation, &one.ends); err != nil {
+			return nil, false, err
+		}
+		all = append(all, one)
+	}
+	return all, len(all) == maxPass, rows.Err()
+}
+
+// inOperations puts the changes of each operation behind each other, in the order of the operations' first ones, and returns those of a chunk. Where there
+// may be more rows than were read, the operations whose last row is not among them are left out.
+func inOperations(rows []unnumbered, full bool) (chunk []unnumbered, more bool) {
+	byOperation := map[string][]unnumbered{}
+	var order []string
+	for _, row := range rows {
+		if len(byOperation[row.operation]) == 0 {
+			order = append(order, row.operation)
+		}
+		byOperation[row.operation] = append(byOperation[row.operation], row)
+	}
+	for i, operation := range order {
+		all := byOperation[operation]
+		if full && !all[len(all)-1].ends {
+			continue
+		}
+		if chunk = append(chunk, all...); len(chunk) >= maxChunk && i < len(order)-1 {
+			return chunk, true
+		}
+	}
+	return chunk, full && len(chunk) > 0
+}
+
+// give gives the next positions to some changes, in their order.
+func (l *Log) give(ctx context.Context, tx *sql.Tx, rows []unnumbered) error {
+	var text strings.Builder
+	text.WriteString("UPDATE changes SET position = (SELECT k.position FROM changes_clock k WHERE k.id = 1) + CASE id")
+	args := make([]any, 0, 2*len(rows))
+	for i, row := range rows {
+		text.WriteString(" WHEN ? THEN " + strconv.Itoa(i+1))
+		args = append(args, row.id)
+	}
+	text.WriteString(" END WHERE id IN (" + keyset.Marks(len(rows)) + ")")
+	args = append(args, args...)
+	if _, err := tx.ExecContext(ctx, l.Dialect.Rebind(text.String()), args...); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, l.Dialect.Rebind("UPDATE changes_clock SET position = position + ?, operation_id = ? WHERE id = 1"), len(rows), rows[len(rows)-1].operation)
+	return err
+}

@@ -1,0 +1,150 @@
+package changelog
+
+import (
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/keyset"
+	"rollcall/model"
+	"rollcall/session"
+)
+
+// Object names an object.
+type Object struct {
+	Type model.ChangeType
+	ID   int64
+}
+
+// Query asks for changes in the order of the log.
+type Query struct {
+	After *Cursor // nil: from the oldest change that is kept
+	Field string  // the input that has it, for errors
+	Limit int     // how many at most
+
+	Kinds   []model.ChangeKind // nil: of every kind
+	Types   []model.ChangeType // nil: of objects of every type
+	Objects []Object           // nil: of all objects
+	Users   []int64            // nil: whatever the user that the object is or belongs to
+	Teams   []int64            // nil: likewise for the team
+}
+
+// Page is some changes in the order of the log.
+type Page struct {
+	Changes []*model.Change
+	Until   Cursor // whoever has the page has everything up to here that was asked for
+	More    bool   // there are more changes by now
+}
+
+// catchUp is how long a reader waits for a database that has not got to a cursor yet, as a node of a cluster may that gets another's writes.
+const catchUp = time.Second
+
+// Read reads a page with one statement, and so as of one moment. ctx may belong to a session, in which that is run; else DB runs it. The
+// error is CURSOR_EXPIRED where changes after the cursor may be gone.
+func (l *Log) Read(ctx context.Context, q Query) (*Page, error) {
+	for until := time.Now().Add(catchUp); ; {
+		page, now, err := l.read(ctx, q)
+		if err == nil || q.After == nil || q.After.Position <= now || time.Now().After(until) {
+			return page, err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// read is Read, once. It also returns the position of the clock.
+func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
+	text, args := q.statement()
+	var now, gone int64
+	var last string
+	var marked sql.NullString
+	page := &Page{}
+	err := l.query(ctx, text, args, func(rows *sql.Rows) error {
+		var c row
+		err := rows.Scan(append([]any{&now, &last, &gone, &marked}, c.targets()...)...)
+		if err == nil && c.position.Valid {
+			page.Changes = append(page.Changes, c.change())
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if at := q.After; at != nil {
+		if at.Position < gone || at.Position > now || marked.Valid && mark(marked.String) != at.Mark || !marked.Valid && at.Position != gone {
+			return nil, now, expired(q.Field)
+		}
+	}
+	page.Until = At(now, last)
+	if page.More = len(page.Changes) > q.Limit; page.More {
+		page.Changes = page.Changes[:q.Limit]
+		page.Until = CursorOf(page.Changes[q.Limit-1])
+	}
+	return page, now, nil
+}
+
+// statement reads with each change the clock, and the operation of the change that the cursor is at. It reads one more than were asked for.
+func (q Query) statement() (text string, args []any) {
+	var after int64
+	if q.After != nil {
+		after = q.After.Position
+	}
+	args = []any{after, after}
+	var b strings.Builder
+	b.WriteString("SELECT k.position, k.operation_id, k.expired, (SELECT m.operation_id FROM changes m WHERE m.position = ?), c." +
+		strings.ReplaceAll(columns, ", ", ", c.") + " FROM changes_clock k LEFT JOIN changes c ON c.position > ?")
+	b.WriteString(among("c.kind", q.Kinds, &args))
+	b.WriteString(among("c.type", q.Types, &args))
+	b.WriteString(among("c.user_id", q.Users, &args))
+	b.WriteString(among("c.team_id", q.Teams, &args))
+	if len(q.Objects) > 0 {
+		ids := map[model.ChangeType][]int64{}
+		for _, o := range q.Objects {
+			ids[o.Type] = append(ids[o.Type], o.ID)
+		}
+		var any []string
+		for _, typ := range slices.Sorted(maps.Keys(ids)) { // the same question, the same statement
+			args = append(args, typ)
+			any = append(any, "c.type = ?"+among("c.object_id", ids[typ], &args))
+		}
+		b.WriteString(" AND (" + strings.Join(any, " OR ") + ")")
+	}
+	b.WriteString(" WHERE k.id = 1 ORDER BY c.position LIMIT " + strconv.Itoa(q.Limit+1))
+	return b.String(), args
+}
+
+// among is the condition, with AND before it, that a column has one of some values; "": any.
+func among[V any](column string, values []V, args *[]any) string {
+	if len(values) == 0 {
+		return ""
+	}
+	for _, v := range values {
+		*args = append(*args, v)
+	}
+	return " AND " + column + " IN (" + keyset.Marks(len(values)) + ")"
+}
+
+// query runs a statement in the session of ctx, or on DB.
+func (l *Log) query(ctx context.Context, text string, args []any, row func(*sql.Rows) error) error {
+	if _, err := session.FromContext(ctx); err == nil {
+		return session.Query(ctx, text, args, row)
+	}
+	rows, err := l.DB.QueryContext(ctx, l.Dialect.Rebind(text), args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
