@@ -18,6 +18,7 @@ import (
 
 	gormlogger "gorm.io/gorm/logger"
 
+	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
@@ -30,12 +31,13 @@ func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
 
 // directory is the API on one database, over real HTTP.
 type directory struct {
-	tb  testing.TB
-	url string
-	api *graph.API
-	db  *database.Database
-	sql *recorder
-	log *bytes.Buffer
+	changes *changelog.Log
+	tb      testing.TB
+	url     string
+	api     *graph.API
+	db      *database.Database
+	sql     *recorder
+	log     *bytes.Buffer
 }
 
 // onEveryDatabase runs fn with the API over an empty directory, on all databases at once: most of the time a test waits for its server.
@@ -56,6 +58,7 @@ func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
 
 func newDirectory(tb testing.TB, db *database.Database) *directory {
 	d := &directory{tb: tb, db: db, sql: &recorder{}, log: &bytes.Buffer{}}
+	d.changes = &changelog.Log{DB: db.Side, Dialect: db.Dialect()}
 	db.Read.Config.Logger, db.Write.Config.Logger = d.sql, d.sql
 	d.maxPage(100)
 	return d
@@ -67,6 +70,7 @@ func (d *directory) maxPage(n int) {
 		Database: d.db,
 		Proof:    proof(d.db),
 		Keys:     &idempotency.Keys{},
+		Log:      d.changes,
 		Deadline: 20 * time.Second,
 		MaxPage:  n,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),

@@ -46,6 +46,7 @@ func (d *directory) carry(events event.Broker) {
 	server := httptest.NewServer(graph.NewHandler(graph.Config{
 		Database: d.db,
 		Proof:    proof(d.db),
+		Log:      d.changes,
 		Deadline: 20 * time.Second,
 		MaxPage:  100,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
