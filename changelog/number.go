@@ -21,15 +21,16 @@ type numberer struct {
 	asked    int64         // how often it was woken
 	answered int64         // how many of these a pass that began later has answered
 	passed   chan struct{} // closed when a pass has ended; nil: nobody waits
+	hurry    chan struct{} // ends the pause between two passes
 	after    []func()      // what runs when positions were given
 }
 
 const (
-	passEvery = 5 * time.Millisecond // so that a pass numbers what many mutations have committed
-	passFor   = 10 * time.Second     // how long one may take
-	maxPass   = 50_000               // rows that one looks at
-	maxChunk  = 1000                 // rows after which it commits, at the end of an operation
-	maxCase   = 250                  // rows that one statement changes
+	passEvery = 20 * time.Millisecond // so that a pass numbers what many mutations have committed
+	passFor   = 10 * time.Second      // how long one may take
+	maxPass   = 10_000                // rows that one looks at, if that is enough for one operation
+	maxChunk  = 1000                  // rows after which it commits, at the end of an operation
+	maxCase   = 250                   // rows that one statement changes
 )
 
 // Wake has the numberer look for changes without positions. It returns at once.
@@ -39,8 +40,8 @@ func (l *Log) Wake() {
 	defer n.mu.Unlock()
 	n.asked++
 	if !n.working && l.DB != nil {
-		n.working = true
-		go l.work()
+		n.working, n.hurry = true, make(chan struct{}, 1)
+		go l.work(n.hurry)
 	}
 }
 
@@ -67,6 +68,10 @@ func (l *Log) Settle(ctx context.Context) error {
 			n.passed = make(chan struct{})
 		}
 		passed := n.passed
+		select {
+		case n.hurry <- struct{}{}:
+		default:
+		}
 		n.mu.Unlock()
 		select {
 		case <-passed:
@@ -76,37 +81,25 @@ func (l *Log) Settle(ctx context.Context) error {
 	}
 }
 
-// work numbers until it was not woken again.
-func (l *Log) work() {
+// work numbers until it was not woken again during a pause.
+func (l *Log) work(hurry <-chan struct{}) {
 	n := &l.numberer
 	for failures := 0; ; {
-		n.mu.Lock()
-		asked, after := n.asked, n.after
-		n.mu.Unlock()
-		numbered, err := 1, error(nil) // in order, by the mutations
-		if !l.inOrder(l.Dialect) {
-			ctx, cancel := context.WithTimeout(context.Background(), passFor)
-			numbered, err = l.number(ctx)
-			cancel()
-		}
-		if numbered > 0 {
-			for _, fn := range after {
-				fn()
-			}
-		}
-		n.mu.Lock()
-		if n.passed != nil {
-			close(n.passed)
-			n.passed = nil
-		}
-		if err == nil {
-			n.answered, failures = asked, 0
-		} else {
+		asked, err := l.pass()
+		pause := passEvery
+		if err != nil {
 			failures++
+			pause += rand.N(time.Millisecond << min(failures, 9))
+		} else {
+			failures = 0
 		}
+		select {
+		case <-time.After(pause):
+		case <-hurry:
+		}
+		n.mu.Lock()
 		const maxFailures = 10
-		if failures == 0 && n.asked == asked || failures > maxFailures {
-			n.working = false
+		if n.working = n.asked > asked || 0 < failures && failures <= maxFailures; !n.working {
 			n.mu.Unlock()
 			if err != nil {
 				l.logger().Warn("changes have no positions yet: the next mutation, or another server, will try again", "error", err)
@@ -114,12 +107,36 @@ func (l *Log) work() {
 			return
 		}
 		n.mu.Unlock()
-		pause := passEvery
-		if failures > 0 {
-			pause += rand.N(time.Millisecond << min(failures, 9))
-		}
-		time.Sleep(pause)
 	}
+}
+
+// pass numbers once. It returns how often the numberer had been woken when it began.
+func (l *Log) pass() (asked int64, err error) {
+	n := &l.numberer
+	n.mu.Lock()
+	asked, after := n.asked, n.after
+	n.mu.Unlock()
+	numbered := 1 // in order, by the mutations
+	if !l.inOrder(l.Dialect) {
+		ctx, cancel := context.WithTimeout(context.Background(), passFor)
+		defer cancel()
+		numbered, err = l.number(ctx)
+	}
+	if numbered > 0 {
+		for _, fn := range after {
+			fn()
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err == nil {
+		n.answered = asked
+	}
+	if n.passed != nil {
+		close(n.passed)
+		n.passed = nil
+	}
+	return asked, err
 }
 
 // number gives positions to the committed changes that have none, and returns how many there were. The changes of an operation follow each other;
@@ -159,11 +176,16 @@ func (l *Log) numberSome(ctx context.Context) (n int, more bool, err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT position FROM changes_clock WHERE id = 1"+l.Dialect.ForUpdate()).Scan(&position); err != nil {
 		return 0, false, err
 	}
-	rows, full, err := readUnnumbered(ctx, tx)
-	if err != nil {
-		return 0, false, err
+	var rows []unnumbered
+	for limit := maxPass; ; limit *= 2 { // until the first operation is there as a whole
+		all, err := readUnnumbered(ctx, tx, limit)
+		if err != nil {
+			return 0, false, err
+		}
+		if rows, more = inOperations(all, len(all) == limit); len(rows) > 0 || len(all) < limit {
+			break
+		}
 	}
-	rows, more = inOperations(rows, full)
 	if len(rows) == 0 {
 		return 0, false, nil
 	}
@@ -175,25 +197,25 @@ func (l *Log) numberSome(ctx context.Context) (n int, more bool, err error) {
 	return len(rows), more, tx.Commit()
 }
 
-func readUnnumbered(ctx context.Context, tx *sql.Tx) (all []unnumbered, full bool, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT id, operation_id, ends_operation FROM changes WHERE position IS NULL ORDER BY id LIMIT "+strconv.Itoa(maxPass))
+func readUnnumbered(ctx context.Context, tx *sql.Tx, limit int) (all []unnumbered, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT id, operation_id, ends_operation FROM changes WHERE position IS NULL ORDER BY id LIMIT "+strconv.Itoa(limit))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var one unnumbered
 		if err := rows.Scan(&one.id, &one.operation, &one.ends); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		all = append(all, one)
 	}
-	return all, len(all) == maxPass, rows.Err()
+	return all, rows.Err()
 }
 
-// inOperations puts the changes of each operation behind each other, in the order of the operations' first ones, and returns those of a chunk. Where there
-// may be more rows than were read, the operations whose last row is not among them are left out.
-func inOperations(rows []unnumbered, full bool) (chunk []unnumbered, more bool) {
+// inOperations puts the changes of each operation behind each other, in the order of the operations' first ones, and returns those of a
+// chunk. If there may be more rows than these, operations whose last row is not among them are left out.
+func inOperations(rows []unnumbered, perhapsMore bool) (chunk []unnumbered, more bool) {
 	byOperation := map[string][]unnumbered{}
 	var order []string
 	for _, row := range rows {
@@ -204,14 +226,14 @@ func inOperations(rows []unnumbered, full bool) (chunk []unnumbered, more bool) 
 	}
 	for i, operation := range order {
 		all := byOperation[operation]
-		if full && !all[len(all)-1].ends {
+		if perhapsMore && !all[len(all)-1].ends {
 			continue
 		}
 		if chunk = append(chunk, all...); len(chunk) >= maxChunk && i < len(order)-1 {
 			return chunk, true
 		}
 	}
-	return chunk, full && len(chunk) > 0
+	return chunk, perhapsMore
 }
 
 // give gives the next positions to some changes, in their order.

@@ -18,8 +18,8 @@ CREATE TABLE IF NOT EXISTS changes (
     fields         MEDIUMTEXT   NOT NULL,
     CONSTRAINT changes_pkey PRIMARY KEY (id),
     CONSTRAINT changes_position_key UNIQUE (position),
-    KEY changes_object_idx (object_id, type, position),
-    KEY changes_user_id_idx (user_id, position)
+    KEY changes_object_idx (object_id, type, id),
+    KEY changes_user_id_idx (user_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- One row. Of the changes up to the position expired no row may be left.

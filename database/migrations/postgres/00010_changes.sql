@@ -20,8 +20,8 @@ CREATE TABLE changes (
     CONSTRAINT changes_position_key UNIQUE (position)
 );
 CREATE INDEX changes_unnumbered_idx ON changes (id) WHERE position IS NULL;
-CREATE INDEX changes_object_idx ON changes (object_id, type, position);
-CREATE INDEX changes_user_id_idx ON changes (user_id, position) WHERE user_id IS NOT NULL;
+CREATE INDEX changes_object_idx ON changes (object_id, type, id);
+CREATE INDEX changes_user_id_idx ON changes (user_id) WHERE user_id IS NOT NULL;
 
 -- One row. Of the changes up to the position expired no row may be left.
 CREATE TABLE changes_clock (

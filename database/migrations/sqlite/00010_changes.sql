@@ -18,8 +18,8 @@ CREATE TABLE changes (
     fields         TEXT         NOT NULL
 );
 CREATE UNIQUE INDEX changes_position_key ON changes (position);
-CREATE INDEX changes_object_idx ON changes (object_id, type, position);
-CREATE INDEX changes_user_id_idx ON changes (user_id, position);
+CREATE INDEX changes_object_idx ON changes (object_id, type, id);
+CREATE INDEX changes_user_id_idx ON changes (user_id);
 
 -- One row. Of the changes up to the position expired no row may be left.
 CREATE TABLE changes_clock (
