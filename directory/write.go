@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"rollcall/batch"
@@ -35,8 +36,9 @@ type written[T any] interface {
 
 // insert adds rows.
 func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], rows []P) error {
+	now := session.DB(ctx).NowFunc()
 	for chunk := range slices.Chunk(rows, MaxBulk) {
-		if err := insertRows(ctx, o, chunk); err != nil {
+		if err := insertRows(ctx, o, now, chunk); err != nil {
 			return o.Conflict(err)
 		}
 	}
@@ -50,19 +52,19 @@ func insert[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 	if err := o.StoreCount(ctx, len(rows)); err != nil {
 		return err
 	}
-	wrote[T, P](ctx, d, o, model.Created, session.DB(ctx).NowFunc(), nil, objects)
+	wrote[T, P](ctx, d, o, model.Created, now, nil, objects)
 	return nil
 }
 
-// insertRows stores rows and gives them numbers in their order, unless they have some. MySQL tells the first one: the others follow in the
+// insertRows stores rows, as of a time unless they have some, and gives them numbers in their order, unless they have some. MySQL tells the first one: the others follow in the
 // steps that a cluster sets. PostgreSQL is asked for them first, so that the rows can be inserted in the order of their keys: of two
 // mutations that add the same rows at a time in different orders each would wait for the other, and PostgreSQL looks for that
 // once a second only, where the others do at once.
-func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], rows []P) error {
+func insertRows[T any, P written[T]](ctx context.Context, o *entity.Object[T], now time.Time, rows []P) error {
 	for _, row := range rows {
 		row.Fold()
 	}
-	db := session.DB(ctx)
+	db := session.DB(ctx).Session(&gorm.Session{NowFunc: func() time.Time { return now }})
 	if len(rows) == 1 {
 		return db.Create(rows[0]).Error
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/changelog"
 	"rollcall/database"
@@ -53,6 +54,13 @@ func TestEachChangeIsLoggedWithWhatItChanged(t *testing.T) {
 5 CREATED Membership:1 1 [{"name":"userId","before":null,"after":"User:2"},{"name":"teamId","before":null,"after":"Team:1"},{"name":"role","before":null,"after":"OWNER"},{"name":"joinedAt","before":null,"after":"T"}].
 6 DELETED Membership:1 1 [{"name":"userId","before":"User:2","after":null},{"name":"teamId","before":"Team:1","after":null},{"name":"role","before":"OWNER","after":null},{"name":"joinedAt","before":"T","after":null}]
 7 DELETED User:2 2 [{"name":"name","before":"Bob","after":null},{"name":"email","before":"bob@example.com","after":null},{"name":"title","before":"Engineer","after":null},{"name":"status","before":"ACTIVE","after":null},{"name":"createdAt","before":"T","after":null}].`
+		if at := d.must(`{ node(id: "User:1") { ... on User { createdAt } } }`).at(t, "node.createdAt"); !strings.Contains(changes[0], fmt.Sprint(at)) {
+			t.Errorf("want %s, got %s", at, changes[0])
+		}
+		page, err := d.changes.Read(t.Context(), changelog.Query{Limit: 1})
+		if err != nil || !strings.Contains(string(page.Changes[0].Fields), page.Changes[0].At.Format(time.RFC3339Nano)) {
+			t.Errorf("got %v, %v", page, err)
+		}
 		if got != want || until.Position != 7 {
 			t.Errorf("until %d:\n%s", until.Position, got)
 		}
