@@ -71,10 +71,10 @@ type service struct {
 	log *slog.Logger
 	db  *database.Database
 
-	encryption *tls.Config       // nil: none
-	documents  map[string]string // by id
-	listener   *net.TCPListener  // clients that connect to it wait until the server serves
-	metrics    *net.TCPListener  // nil: they are not served
+	encryption *tls.Config // nil: none
+	documents  document.List
+	listener   *net.TCPListener // clients that connect to it wait until the server serves
+	metrics    *net.TCPListener // nil: they are not served
 
 	proof   *session.Proof // nil: there is none
 	keys    *idempotency.Keys

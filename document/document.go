@@ -34,11 +34,47 @@ const (
 	HashExtension = "persistedQuery"
 )
 
+// ID returns the id by which a request names its document, or else the hash; "": it names none. Once Extension has put the text
+// there, it is not known any more.
+func ID(params *graphql.RawParams) string {
+	if id, named := params.Extensions[IDExtension].(string); named {
+		return id
+	}
+	_, hash := hashOf(params)
+	return hash
+}
+
+// hashOf returns the extension by which a request names its document's hash, and the hash.
+func hashOf(params *graphql.RawParams) (extension map[string]any, hash string) {
+	extension, _ = params.Extensions[HashExtension].(map[string]any)
+	hash, _ = extension["sha256Hash"].(string)
+	return extension, hash
+}
+
+// Document is a document that was made known beforehand.
+type Document struct {
+	Text string
+	// CacheControl is the header Cache-Control of its answers by GET; "": as it is for documents that are not listed.
+	CacheControl string
+}
+
+// List is documents by id or hash.
+type List map[string]Document
+
+// Find returns the document of an id or a hash.
+func (l List) Find(id string) (Document, bool) {
+	found, ok := l[id]
+	if !ok {
+		found, ok = l[strings.TrimPrefix(id, "sha256:")]
+	}
+	return found, ok && id != ""
+}
+
 // Extension is the gqlgen extension that puts the text of a document in the place of its id or hash, and normalizes the
 // strings of every document. It is to be installed before all other extensions that read documents.
 type Extension struct {
-	// Listed is the documents that were made known beforehand, by id or hash (see ReadFile).
-	Listed map[string]string
+	// Listed is the documents that were made known beforehand (see ReadFile).
+	Listed List
 	// ListedOnly refuses every document that is not listed.
 	ListedOnly bool
 	// Automatic keeps the documents that clients send together with their hash; nil: none are kept.
@@ -62,8 +98,8 @@ func (e Extension) Validate(es graphql.ExecutableSchema) error {
 	if e.Logger == nil {
 		return nil
 	}
-	for id, text := range e.Listed {
-		normal, wrong := normalize(text)
+	for id, listed := range e.Listed {
+		normal, wrong := normalize(listed.Text)
 		errs := gqlerror.List{wrong}
 		if wrong == nil {
 			_, errs = gqlparser.LoadQueryWithRules(es.Schema(), normal, e.Rules())
@@ -86,19 +122,13 @@ func (e Extension) MutateOperationParameters(ctx context.Context, params *graphq
 
 // find puts the text of a document in the place of its id or hash.
 func (e Extension) find(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
-	id, named := params.Extensions[IDExtension].(string)
-	extension, _ := params.Extensions[HashExtension].(map[string]any)
-	hash, _ := extension["sha256Hash"].(string)
-	if !named {
-		id = hash
-	}
-	text, ok := e.Listed[id]
-	if !ok {
-		text, ok = e.Listed[strings.TrimPrefix(id, "sha256:")]
-	}
+	_, named := params.Extensions[IDExtension].(string)
+	extension, hash := hashOf(params)
+	id := ID(params)
+	listed, ok := e.Listed.Find(id)
 	switch {
-	case ok && id != "":
-		params.Query = text
+	case ok:
+		params.Query = listed.Text
 		delete(params.Extensions, IDExtension)
 		delete(params.Extensions, HashExtension)
 	case e.ListedOnly && id == "":

@@ -35,7 +35,7 @@ func TestARequestGetsTheTextOfTheDocumentThatItNames(t *testing.T) {
 	const kept, other = `query Kept { one }`, `query Other { one(text: "\u{41}") }`
 	automatic := lru.New[string](10)
 	automatic.Add(t.Context(), hash(kept), kept)
-	open := Extension{Listed: map[string]string{hash(listed): listed, "9f2d": relay}, Automatic: automatic}
+	open := Extension{Listed: List{hash(listed): {Text: listed}, "9f2d": {Text: relay}}, Automatic: automatic}
 	closed, bare := open, Extension{}
 	closed.ListedOnly = true
 	both := byHash(hash(other))
@@ -84,7 +84,7 @@ func TestARequestGetsTheTextOfTheDocumentThatItNames(t *testing.T) {
 
 func TestAListedDocumentThatDoesNotFitTheSchemaIsLogged(t *testing.T) {
 	var log strings.Builder
-	e := Extension{Listed: map[string]string{"good": `{ one(text: "\u{41}") }`, "syntax": `{ one(text: "\u{}") }`, "field": `{ two }`}, Rules: rules.NewDefaultRules}
+	e := Extension{Listed: List{"good": {Text: `{ one(text: "\u{41}") }`}, "syntax": {Text: `{ one(text: "\u{}") }`}, "field": {Text: `{ two }`}}, Rules: rules.NewDefaultRules}
 	for _, logger := range []*slog.Logger{nil, slog.New(slog.NewTextHandler(&log, nil))} {
 		e.Logger = logger
 		if err := e.Validate(schema{}); err != nil {
@@ -109,7 +109,7 @@ func TestAFileOfDocumentsIsReadOrTheErrorNamesIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		documents, err := ReadFile(name)
-		if wrong && (err == nil || !strings.HasPrefix(err.Error(), name+": ")) || !wrong && (err != nil || documents["9f2d"] != relay) {
+		if wrong && (err == nil || !strings.HasPrefix(err.Error(), name+": ")) || !wrong && (err != nil || documents["9f2d"].Text != relay) {
 			t.Errorf("%s: %v, %v", text, documents, err)
 		}
 	}

@@ -35,14 +35,21 @@ func TestAManifestOfEachBuildToolIsRead(t *testing.T) {
 		"Apollo, without operations":                      `{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [] }`,
 		"PowerShell, which begins with a byte order mark": "\ufeff" + `{ "9f2d": "query Relay { one }" }`,
 		"none": ` {} `,
+		"Apollo, with how long answers may be kept": `{ "format": "apollo-persisted-query-manifest", "version": 1, "operations": [
+			{ "id": "9f2d", "name": "Relay", "type": "query", "body": "query Relay { one }", "cacheControl": "private, max-age=60" } ] }`,
+		"texts, with how long answers may be kept": `{ "9f2d": { "body": "query Relay { one }", "cacheControl": "Private,MAX-AGE=60" }, "bare": { "body": "query Relay { one }" } }`,
 	} {
 		got, err := readManifest([]byte(text))
-		want := map[string]string{"9f2d": relay}
+		want := List{"9f2d": {Text: relay}}
 		switch what {
 		case "GraphQL Code Generator":
-			want[hash(listed)] = relay
+			want[hash(listed)] = Document{Text: relay}
 		case "none", "Apollo, without operations":
-			want = map[string]string{}
+			want = List{}
+		case "Apollo, with how long answers may be kept":
+			want = List{"9f2d": {relay, "private, max-age=60"}}
+		case "texts, with how long answers may be kept":
+			want = List{"9f2d": {relay, "private, max-age=60"}, "bare": {Text: relay}}
 		}
 		if err != nil || got == nil || !maps.Equal(got, want) {
 			t.Errorf("%s: %v, %v", what, got, err)
@@ -53,14 +60,19 @@ func TestAManifestOfEachBuildToolIsRead(t *testing.T) {
 func TestABrokenManifestIsRefusedWithAReason(t *testing.T) {
 	const apollo = `{"format":"apollo-persisted-query-manifest","version":1,"operations":[`
 	for text, words := range map[string]string{
-		``:                               "not JSON",
-		`{"a":`:                          "not JSON",
-		`{"a":"{ one }"} more`:           "at byte",
-		`null`:                           "object from ids to documents",
-		`[]`:                             "object from ids to documents",
-		`["{ one }"]`:                    "object from ids to documents",
-		`"a"`:                            "object from ids to documents",
-		`{"a":{"body":"{ one }"}}`:       "object from ids to documents",
+		``:                         "not JSON",
+		`{"a":`:                    "not JSON",
+		`{"a":"{ one }"} more`:     "at byte",
+		`null`:                     "object from ids to documents",
+		`[]`:                       "object from ids to documents",
+		`["{ one }"]`:              "object from ids to documents",
+		`"a"`:                      "object from ids to documents",
+		`{"a":{"text":"{ one }"}}`: "object from ids to documents",
+		`{"a":{"body":"{ one }","cacheControl":60}}`:                                       "object from ids to documents",
+		`{"a":{"cacheControl":"no-store"}}`:                                                `"a"`,
+		`{"a":{"body":"{ one }","cacheControl":"public, max-age"}}`:                        `"a": max-age needs`,
+		apollo + `{"id":"a","body":"x","cacheControl":"private=x"}]}`:                      `"a": private has no value`,
+		apollo + `{"id":"a","body":"x"},{"id":"a","body":"x","cacheControl":"no-store"}]}`: `"a"`,
 		`{"a":["{ one }"]}`:              "object from ids to documents",
 		`{"":"{ one }"}`:                 "empty",
 		`{"a":""}`:                       `"a"`,
@@ -90,7 +102,7 @@ func TestAnyDocumentIsReadAsItWasWritten(t *testing.T) {
 	document := "query Q {\n\tone # \"a\" \\ é\n}\n"
 	text, _ := json.Marshal(map[string]string{"a": document})
 	documents, err := readManifest(text)
-	if err != nil || documents["a"] != document {
+	if err != nil || documents["a"].Text != document {
 		t.Errorf("got %q, %v", documents, err)
 	}
 }
@@ -101,6 +113,7 @@ func FuzzManifest(f *testing.F) {
 		"", "{}", "null", "[]", `{"a":"{ one }"}`, `{"a":""}`, `{"a":3}`, `{"a":"x"} y`, `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"x"}]}`,
 		`{"format":"apollo-persisted-query-manifest","version":1}`, `{"format":"x","version":1e9}`, `{"format":3}`, `{"format":"a","version":"b"}`,
 		`{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"x"},{"id":"a","body":"y"}]}`, "{\"\xff\":\"\xff\"}",
+		`{"a":{"body":"x","cacheControl":"public, max-age=60"}}`, `{"a":{"body":"x","cacheControl":","}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -113,7 +126,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatalf("%q is a manifest of %v", text, documents)
 		}
 		for id, document := range documents {
-			if id == "" || document == "" {
+			if id == "" || document.Text == "" {
 				t.Fatalf("an empty id or document: %v", documents)
 			}
 		}

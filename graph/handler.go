@@ -35,8 +35,8 @@ type Config struct {
 	MaxCost  int               // max cost of an operation; 0: 100,000
 	Logger   *slog.Logger
 
-	Documents     map[string]string // that clients may name by these ids
-	DocumentsOnly bool              // no others are run
+	Documents     document.List // that clients may name
+	DocumentsOnly bool          // no others are run
 
 	Concurrency int  // requests that run at once, beside four times as many that wait; 0: any number
 	Production  bool // no introspection, and no suggestions in errors

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall/database/databasetest"
+	"rollcall/document"
 	"rollcall/event"
 	"rollcall/graph"
 )
@@ -38,16 +39,16 @@ func TestAStringIsStoredAsItWasSent(t *testing.T) {
 // everywhere sends documents to the demo directory by each way that there is, and shows the answers.
 func everywhere(t *testing.T, documents []string, show func(document, way, answer string)) {
 	t.Helper()
-	listed := map[string]string{}
-	for _, document := range documents {
-		listed[fmt.Sprint(len(listed))] = document
+	listed := document.List{}
+	for _, text := range documents {
+		listed[fmt.Sprint(len(listed))] = document.Document{Text: text}
 	}
 	d := newDirectory(t, databasetest.New(t, "sqlite"))
 	d.url = serve(t, func(cfg *graph.Config) { cfg.Documents = listed })
-	for id, document := range listed {
-		show(document, "a listed document", sent(t, d.url, map[string]string{"documentId": id}))
+	for id, l := range listed {
+		show(l.Text, "a listed document", sent(t, d.url, map[string]string{"documentId": id}))
 		for way, send := range ways {
-			show(document, way, send(d, operation{Query: document}).raw)
+			show(l.Text, way, send(d, operation{Query: l.Text}).raw)
 		}
 	}
 }
@@ -252,10 +253,12 @@ func TestAListedDocumentIsJudgedAsItWillBeRun(t *testing.T) {
 	var log bytes.Buffer
 	serve(t, func(cfg *graph.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		cfg.Documents = map[string]string{
-			"good-pair": `{ userByEmail(email: "\ud83d\ude00") { id } }`, "good-point": `{ userByEmail(email: "\u{1F600}") { id } }`,
-			"good-number": `{ user(id: 9223372036854775808) { id } }`,
-			"bad-half":    `{ userByEmail(email: "\ud83d") { id } }`, "bad-keys": `subscription { a: userChanged { kind } b: userChanged { kind } }`,
+		cfg.Documents = document.List{
+			"good-pair":   {Text: `{ userByEmail(email: "\ud83d\ude00") { id } }`},
+			"good-point":  {Text: `{ userByEmail(email: "\u{1F600}") { id } }`},
+			"good-number": {Text: `{ user(id: 9223372036854775808) { id } }`},
+			"bad-half":    {Text: `{ userByEmail(email: "\ud83d") { id } }`},
+			"bad-keys":    {Text: `subscription { a: userChanged { kind } b: userChanged { kind } }`},
 		}
 	})
 	for _, id := range []string{"bad-half", "bad-keys"} {

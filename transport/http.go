@@ -15,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/document"
 	"rollcall/idempotency"
 	"rollcall/operation"
 )
@@ -40,10 +41,15 @@ type HTTP struct {
 	ReadTimeout time.Duration
 	// Gate admits requests; nil: all.
 	Gate *Gate
+	// Validators give answers an ETag; nil: they have none.
+	Validators *Validators
+	// Documents are those whose answers have a Cache-Control of their own.
+	Documents document.List
 
-	once    sync.Once
-	closing chan struct{}
-	streams atomic.Int64
+	once       sync.Once
+	closing    chan struct{}
+	streams    atomic.Int64
+	unmodified atomic.Int64
 }
 
 var _ graphql.Transport = &HTTP{}
@@ -74,6 +80,9 @@ func (t *HTTP) Shutdown() { close(t.closed()) }
 
 // Streams returns how many streams are open.
 func (t *HTTP) Streams() int { return int(t.streams.Load()) }
+
+// NotModified returns how many requests were answered with 304 so far: their operations did not run.
+func (t *HTTP) NotModified() int64 { return t.unmodified.Load() }
 
 func (t *HTTP) closed() chan struct{} {
 	t.once.Do(func() { t.closing = make(chan struct{}) })
@@ -167,6 +176,7 @@ func (x *exchange) operation(ctx context.Context, params *graphql.RawParams) (*g
 
 // operate runs one operation and writes its answer.
 func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
+	id := document.ID(params)
 	oc, errs := x.operation(ctx, params)
 	if errs != nil {
 		x.write(x.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs))
@@ -198,8 +208,9 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 		}, ctx)
 		return
 	}
-	if x.r.Method != http.MethodPost {
-		x.w.Header()["Cache-Control"] = private
+	if x.r.Method == http.MethodGet {
+		x.get(ctx, oc, id)
+		return
 	}
 	respond, ctx := x.exec.DispatchOperation(ctx, oc)
 	x.write(respond(ctx))
@@ -214,7 +225,7 @@ func (x *exchange) replayed() {
 }
 
 // head answers HEAD for an operation that can be run, without running it: its answer would not be sent, and where nothing
-// is sent, it may not show that the client of a stream has gone.
+// is sent, it may not show that the client of a stream has gone. It has no ETag, since only its answer shows whether that has errors.
 func (x *exchange) head(kind ast.Operation) {
 	header := x.w.Header()
 	if media := x.wanted.one(); kind == ast.Subscription || media == "" {
