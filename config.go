@@ -3,6 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +14,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -352,6 +356,28 @@ func version() string {
 		name += " " + info.GoVersion
 	}
 	return strings.TrimSpace(name)
+}
+
+// fingerprint returns a text that is the same wherever this program runs, and another one for each other program. Where its file cannot be
+// read, no other process has it.
+func fingerprint() string {
+	name, err := "/proc/self/exe", error(nil) // which stays the file of this process when another one has taken its place
+	if runtime.GOOS != "linux" {
+		name, err = os.Executable()
+	}
+	if err != nil {
+		return rand.Text()
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return rand.Text()
+	}
+	defer func() { _ = file.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return rand.Text()
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // release is the version in CHANGELOG.md that this program has, or will have once that is released.

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -299,6 +300,7 @@ func (s *service) assemble(context.Context) (err error) {
 		CheckOrigin:   s.socketOrigins(),
 		Concurrency:   s.Concurrency,
 		Production:    s.Production,
+		Program:       sync.OnceValue(fingerprint),
 		Observe:       s.counts.Observe,
 		Logger:        s.log,
 	})
@@ -309,6 +311,7 @@ func (s *service) assemble(context.Context) (err error) {
 	s.counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", s.api.Fallbacks)
 	s.counts.Counter("rollcall_resolved_queries_total",
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
+	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
 	mux := http.NewServeMux()
 	mux.Handle("/", playground.New())
 	mux.Handle("/query", s.api)

@@ -45,7 +45,7 @@ func (c config) cors() *cors.Cors {
 		AllowedOrigins: c.CORSOrigin,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{transport.HeaderOperationID, idempotency.ReplayedHeader, "Retry-After"},
+		ExposedHeaders: []string{transport.HeaderOperationID, idempotency.ReplayedHeader, "Retry-After", "ETag"},
 		MaxAge:         7200, // seconds; Chromium's limit
 		// Where every page is allowed, no page is trusted: the browser must not send credentials with its requests.
 		AllowCredentials: !slices.Contains(c.CORSOrigin, "*"),

@@ -41,6 +41,10 @@ type Config struct {
 	Concurrency int  // requests that run at once, beside four times as many that wait; 0: any number
 	Production  bool // no introspection, and no suggestions in errors
 
+	// Program returns a text that each program has of its own, and all servers of one have in common, so that the ETags of another
+	// version do not count; nil: all have the same.
+	Program func() string
+
 	// Viewer wraps the API with what finds out who sends a request and puts that into its context; nil: nothing does.
 	Viewer func(http.Handler) http.Handler
 	// SocketViewer does the same by the payload of a WebSocket's connection_init: see transport.WebSocket.Init.
@@ -95,6 +99,9 @@ func (a *API) Running() int { return a.streams.Gate.Running() }
 // Waiting returns how many requests wait to be admitted.
 func (a *API) Waiting() int { return a.streams.Gate.Waiting() }
 
+// NotModified returns how many requests were answered with 304, without running their operations.
+func (a *API) NotModified() int64 { return a.streams.NotModified() }
+
 // NewHandler returns the GraphQL API.
 func NewHandler(cfg Config) *API { return newHandler(cfg, true) }
 
@@ -118,7 +125,7 @@ func newHandler(cfg Config, planned bool) *API {
 	api := &API{
 		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,
 		Check:   func(ctx context.Context) error { return d.Check(ctx, cfg.Database.Side) },
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch, Documents: cfg.Documents},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
 	}
 	srv.AddTransport(api.sockets)
@@ -130,15 +137,17 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.AroundResponses(boundErrors)
 	srv.AroundResponses(endSlow)
 	srv.Use(d.Plan)
+	pools := session.Pools{
+		Write:    cfg.Database.Write,
+		Read:     cfg.Database.Read,
+		Side:     cfg.Database.Side,
+		Proof:    cfg.Proof,
+		Deadline: cfg.Deadline,
+		Logger:   cfg.Logger,
+	}
+	api.streams.Validators = cfg.validators(pools)
 	api.Handler = operation.Handler(srv, operation.Extension{
-		Pools: session.Pools{
-			Write:    cfg.Database.Write,
-			Read:     cfg.Database.Read,
-			Side:     cfg.Database.Side,
-			Proof:    cfg.Proof,
-			Deadline: cfg.Deadline,
-			Logger:   cfg.Logger,
-		},
+		Pools:          pools,
 		Bind:           d.Bind,
 		Keys:           cfg.Keys,
 		DryRun:         "input.dryRun",

@@ -60,15 +60,17 @@ const (
 func serveStore(t *testing.T) *store {
 	t.Helper()
 	s := &store{tb: t, version: "1", answer: data(`{"one":1}`)}
-	serve := func(ctx context.Context) graphql.ResponseHandler {
+	serve := func(context.Context) graphql.ResponseHandler {
 		s.happen("run")
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		answer := *s.answer
-		for name, value := range answer.Extensions {
-			graphql.RegisterExtension(ctx, name, value)
+		return func(ctx context.Context) *graphql.Response {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			answer := *s.answer
+			for name, value := range answer.Extensions {
+				graphql.RegisterExtension(ctx, name, value)
+			}
+			return &answer
 		}
-		return graphql.OneShot(&answer)
 	}
 	list := document.List{
 		"twice": {Text: twice}, "named": {Text: named}, "same": {Text: named},

@@ -1,0 +1,50 @@
+package graph
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall/changelog"
+	"rollcall/session"
+	"rollcall/transport"
+)
+
+// logged are the fields of Query whose values come from what the log of changes has, from its positions, and from nothing else: neither from
+// other tables nor from the time. Their answers can have an ETag.
+var logged = map[string]bool{
+	"node": true, "nodes": true,
+	"user": true, "userByEmail": true, "userByExternalId": true, "users": true,
+	"team": true, "teams": true,
+}
+
+// validators give answers an ETag by the position of the log.
+func (cfg Config) validators(pools session.Pools) *transport.Validators {
+	v := &transport.Validators{Fields: logged}
+	if cfg.Keys != nil {
+		v.Viewer = cfg.Keys.Viewer
+	}
+	pools.Deadline = min(time.Second, cmp.Or(pools.Deadline, time.Second)) // then the operation itself shows what is wrong
+	v.Version = func(ctx context.Context) (version string, ok bool) {
+		var now changelog.Now
+		err := session.Run(ctx, pools, session.Read, "ETag", func(ctx context.Context) (err error) {
+			now, err = cfg.Log.Now(ctx)
+			return err
+		})
+		switch {
+		case err != nil:
+			return "", false
+		case now.Unnumbered: // the position is not yet that of what is committed
+			return "", false
+		case now.Cursor.Position == 0: // nothing tells this database from another one
+			return "", false
+		}
+		version = fmt.Sprint(now.Cursor, " ", now.Expired)
+		if cfg.Program != nil {
+			version += " " + cfg.Program()
+		}
+		return version, true
+	}
+	return v
+}
