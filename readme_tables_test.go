@@ -77,7 +77,7 @@ func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
 	}
 	for i, line := range readLines(t) {
 		for _, flag := range regexp.MustCompile(`(?:^|[\x60 '"])--([a-z][a-z-]*)`).FindAllStringSubmatch(line, -1) {
-			ofClient := regexp.MustCompile(`^(mariadb-dump|pg_dump) `).MatchString(line)
+			ofClient := regexp.MustCompile(`^(curl|mariadb-dump|pg_dump) `).MatchString(line)
 			if _, known := flags[flag[1]]; !known && !ofClient && !slices.Contains(others, flag[1]) {
 				t.Errorf("README.md:%d: there is no flag --%s", i+1, flag[1])
 			}

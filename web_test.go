@@ -8,9 +8,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -35,9 +37,15 @@ import (
 // ask sends a request to the API, whose answer it does not decompress; headers are name, value, name, value.
 func (s *server) ask(client *http.Client, method, body string, headers ...string) (*http.Response, []byte) {
 	s.tb.Helper()
+	return s.askAt(client, "/query", method, body, headers...)
+}
+
+// askAt is ask for a path, which may have parameters.
+func (s *server) askAt(client *http.Client, path, method, body string, headers ...string) (*http.Response, []byte) {
+	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, s.base+"/query", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, strings.NewReader(body))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -228,6 +236,64 @@ func TestJSONIsCompressedAsTheClientAsks(t *testing.T) {
 	if res, text := send("Accept-Encoding", "br;q=1, identity"); res.Header.Get("Content-Encoding") != "" || !bytes.Equal(text, plain) {
 		t.Errorf("a coding that there is not: %q %s", res.Header.Get("Content-Encoding"), text)
 	}
+}
+
+func TestAnETagIsGoodForEachCodingAtEachServerUntilSomethingIsChanged(t *testing.T) {
+	t.Parallel()
+	const text = "{ users(first: 100) { nodes { name email } } }"
+	sum := sha256.Sum256([]byte(text))
+	hash := hex.EncodeToString(sum[:])
+	list := filepath.Join(t.TempDir(), "documents.json")
+	if err := os.WriteFile(list, []byte(`{"names": {"body": "{ users(first: 100) { nodes { name } } }", "cacheControl": "public, max-age=60"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, address string) {
+		t.Parallel()
+		args := []string{"--database", address, "--documents", list}
+		first, second := start(t, args...), start(t, args...)
+		change := func(name string) {
+			second.answer(fmt.Sprintf(`mutation { updateUser(input: {id: "User:1", name: %q}) { user { id } } }`, name))
+		}
+		automatic := "/query?extensions=" + url.QueryEscape(fmt.Sprintf(`{"persistedQuery":{"version":1,"sha256Hash":%q}}`, hash))
+		for _, s := range []*server{first, second} {
+			s.askAt(http.DefaultClient, automatic+"&query="+url.QueryEscape(text), http.MethodGet, "")
+		}
+		for path, cache := range map[string]string{"/query?documentId=names": "public, max-age=60", automatic: "private, no-cache"} {
+			get := func(s *server, coding, etag string) *http.Response {
+				res, body := s.askAt(http.DefaultClient, path, http.MethodGet, "", "Accept-Encoding", coding, "If-None-Match", etag)
+				vary := strings.Join(res.Header.Values("Vary"), ", ")
+				if (res.StatusCode == http.StatusNotModified) != (len(body) == 0) || (res.StatusCode == http.StatusOK && coding != "identity") != (res.Header.Get("Content-Encoding") == coding) ||
+					res.Header.Get("Cache-Control") != cache || vary != "Accept-Encoding, Accept" {
+					t.Errorf("%s: %s as %s, with %v: %d bytes", path, res.Status, coding, res.Header, len(body))
+				}
+				return res
+			}
+			change("Before " + path)
+			etag := ""
+			if !soon(func() bool { etag = get(first, "identity", "").Header.Get("Etag"); return etag != "" }) {
+				t.Fatalf("%s: no ETag", path)
+			}
+			for _, s := range []*server{first, second, start(t, args...)} {
+				if path == automatic && s != first && s != second {
+					continue // it does not know the document
+				}
+				for _, coding := range []string{"identity", "gzip", "zstd"} {
+					if other := get(s, coding, "").Header.Get("Etag"); other != etag {
+						t.Errorf("%s as %s: another ETag, %s", path, coding, other)
+					}
+					if res := get(s, coding, etag); res.StatusCode != http.StatusNotModified || res.Header.Get("Etag") != etag {
+						t.Errorf("%s as %s: %s", path, coding, res.Status)
+					}
+				}
+			}
+			change("After " + path)
+			for _, s := range []*server{first, second} {
+				if res := get(s, "gzip", etag); res.StatusCode != http.StatusOK {
+					t.Errorf("%s after a change: %s", path, res.Status)
+				}
+			}
+		}
+	})
 }
 
 // TestEachPartOfAStreamArrivesBeforeTheNextIsMade uses a handler of its own for what goes into the stream.
