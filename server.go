@@ -128,6 +128,15 @@ func (s *service) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
+	schema, err := s.db.Schema(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if schema.Newer() { // what this program would derive may not be what a newer one does
+		_, err = fmt.Fprintf(s.out, "The schema has version %d, newer than version %d that this rollcall knows, and allows this rollcall; "+
+			"migrations applied: %d. Nothing was derived anew: that takes a newer rollcall.\n", schema.Have, schema.Want, applied)
+		return err
+	}
 	clashes, err := s.db.SpellEmails(ctx) // again, since an operator may have resolved clashes
 	if err != nil {
 		return fmt.Errorf("migrate: the emails cannot be rewritten: %w", err)
@@ -154,6 +163,13 @@ func (s *service) prepare(ctx context.Context) error {
 		}
 	} else if err := s.db.CheckSchema(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
+	}
+	schema, err := s.db.Schema(ctx)
+	if err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	if schema.Newer() {
+		s.log.Info("the database's schema is newer than this program, and allows it", "schema", schema.Have, "program", schema.Want)
 	}
 	settings, err := s.db.Lossy(ctx)
 	if err != nil {

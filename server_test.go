@@ -114,19 +114,63 @@ func TestADatabaseServerIsMigratedOnlyWhenThatIsAskedFor(t *testing.T) {
 	})
 }
 
-func TestANewerSchemaIsRefused(t *testing.T) {
+func TestANewerSchemaIsRefusedUnlessItAllowsTheProgram(t *testing.T) {
 	t.Parallel()
-	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
 		db := databasetest.Open(t, url)
-		if err := db.Write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, ?)", true).Error; err != nil {
-			t.Fatal(err)
-		}
+		newer(t, db)
+		require(t, db, 99999)
 		for _, args := range [][]string{{}, {"--migrate"}, {"migrate"}} {
-			if text := refusal(t, append(args, "--database", url)...); !contains(text, "99999", "newer") {
+			if text := refusal(t, append(args, "--database", url)...); !contains(text, "99999", "run a newer rollcall") {
 				t.Errorf("%q: %s", args, text)
 			}
 		}
+
+		require(t, db, 10)
+		for _, args := range [][]string{{}, {"--migrate"}, {"--demo"}} {
+			s := start(t, append(args, "--database", url)...)
+			if !contains(s.log.String(), "newer than this program", "schema=99999") {
+				t.Errorf("%q: logged: %s", args, &s.log)
+			}
+			s.answer(`mutation { updateUser(input: {id: "User:42", title: "Pilot"}) { user { id } } }`)
+			if answer := s.answer(`{ user(id: "User:42") { title teams { nodes { name } } } }`); !strings.Contains(answer, `"Pilot"`) {
+				t.Errorf("%q: %s", args, answer)
+			}
+			s.stop()
+		}
+		if err := db.Write.Exec("UPDATE users SET name_folded = 'as a newer program folds' WHERE id = 1").Error; err != nil {
+			t.Fatal(err)
+		}
+		if text := output(t, "migrate", "--database", url); !contains(text, "99999", "newer", "applied: 0", "Nothing was derived") ||
+			strings.Contains(text, "up to date") {
+			t.Errorf("migrate: %s", text)
+		}
+		var folded string
+		if err := db.Side.QueryRowContext(t.Context(), "SELECT name_folded FROM users WHERE id = 1").Scan(&folded); err != nil || folded != "as a newer program folds" {
+			t.Errorf("migrate has derived %q, %v", folded, err)
+		}
 	})
+}
+
+// newer makes of the schema one that is newer than the program, with a table and a column that this does not know.
+func newer(tb testing.TB, db *database.Database) {
+	tb.Helper()
+	for _, statement := range []string{
+		"CREATE TABLE novelties (id int NOT NULL PRIMARY KEY)", "ALTER TABLE users ADD COLUMN novelty varchar(9) DEFAULT 'new'",
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)",
+	} {
+		if err := db.Write.Exec(statement).Error; err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// require sets the lowest version that a program must know.
+func require(tb testing.TB, db *database.Database, version int) {
+	tb.Helper()
+	if err := db.Write.Exec("UPDATE schema_requirement SET lowest_version = ?", version).Error; err != nil {
+		tb.Fatal(err)
+	}
 }
 
 func TestARefusalNamesTheFlagOnOneLineWithoutThePassword(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // errReadOnly is what Check returns where the database says of itself that it takes no writes.
 var errReadOnly = errors.New("the database says that it is read-only")
 
-// Check returns nil if the database can serve: its schema has this program's version (else it is a *SchemaError), and it takes
+// Check returns nil if the database can serve: its schema allows this program (else it is a *SchemaError), and it takes
 // writes. It tries that with writes of no rows only where it has reason to, since even such writes wait for locks. After a
 // refusal it asks on a new connection, since an old one may lead to a server that is not the primary any more. It
 // changes nothing.

@@ -29,7 +29,6 @@ var postgresProduct = product{
 	goose:   goose.DialectPostgres,
 	gorm:    func(pool *sql.DB) gorm.Dialector { return postgres.New(postgres.Config{Conn: pool}) },
 
-	versioned: "SELECT count(to_regclass('" + goose.DefaultTablename + "'))",
 	tablesAndFlaws: `SELECT relname, CASE WHEN relpersistence = 'u' THEN 'is UNLOGGED: a crash of the server empties it' ELSE '' END
 		FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)`,
 	mend:     "SET LOGGED",

@@ -17,7 +17,6 @@ type product struct {
 	versions func(goosedb.Store) goosedb.Store // nil: goose's own table of versions is right
 	gorm     func(*sql.DB) gorm.Dialector
 
-	versioned      string // counts whether goose's table is there
 	tablesAndFlaws string // the names of the tables that are there, each with what is wrong with it or ""; one with a flaw may come twice
 	mend           string // what ALTER TABLE is to do about a flaw
 	readOnly       string // whether the server may be closed to this user's writes, and whether it is for sure; "": none is

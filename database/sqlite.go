@@ -21,7 +21,6 @@ var sqliteProduct = product{
 	goose:   goose.DialectSQLite3,
 	gorm:    func(pool *sql.DB) gorm.Dialector { return sqlite.Dialector{Pool: pool} },
 
-	versioned:      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + goose.DefaultTablename + "'",
 	tablesAndFlaws: "SELECT name, '' FROM sqlite_master WHERE type = 'table'", // they are all alike
 	lossy:          "SELECT '' WHERE false",                                   // the settings are Open's own
 	lockCounts:     "INSERT INTO directory_locks (name, changes) VALUES ('counts', 1) ON CONFLICT (name) DO UPDATE SET changes = directory_locks.changes + 1",
