@@ -29,7 +29,7 @@ func TestMigrateSpellsTheEmailsThatAreStored(t *testing.T) {
 			want = append(want, fmt.Sprintf("\u00e9%d@example.com", i))
 		}
 		insert(t, db, stored)
-		if applied, err := db.Migrate(t.Context()); err != nil || applied != 6 {
+		if applied, err := db.Migrate(t.Context()); err != nil || applied != migrationsAfter(t, db, 4) {
 			t.Fatalf("Migrate = %d, %v", applied, err)
 		}
 		check := func(want []string, clashes ...database.EmailClash) {
