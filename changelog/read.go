@@ -109,12 +109,12 @@ func (q Query) statement() (text string, args []any) {
 		for _, o := range q.Objects {
 			ids[o.Type] = append(ids[o.Type], o.ID)
 		}
-		var any []string
+		var alternatives []string
 		for _, typ := range slices.Sorted(maps.Keys(ids)) { // the same question, the same statement
 			args = append(args, typ)
-			any = append(any, "c.type = ?"+among("c.object_id", ids[typ], &args))
+			alternatives = append(alternatives, "c.type = ?"+among("c.object_id", ids[typ], &args))
 		}
-		b.WriteString(" AND (" + strings.Join(any, " OR ") + ")")
+		b.WriteString(" AND (" + strings.Join(alternatives, " OR ") + ")")
 	}
 	b.WriteString(" WHERE k.id = 1 ORDER BY c.position LIMIT " + strconv.Itoa(q.Limit+1))
 	return b.String(), args

@@ -52,8 +52,8 @@ type fieldBase struct {
 // keeps every method that is exported.
 type member[T any] struct {
 	*fieldBase
-	target  func(t *T) any // where its column goes
-	pointer func(t *T) any // where t has its value
+	target  func(t *T) any              // where its column goes
+	pointer func(t *T) any              // where t has its value
 	append  func(b []byte, t *T) []byte // its value, as JSON
 	// parse puts an input's value into t, or the zero value where none is given. The error is BAD_USER_INPUT.
 	parse func(value any, given bool, t *T) error

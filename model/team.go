@@ -60,7 +60,9 @@ type Membership struct {
 }
 
 // Logged returns what the log of changes has of the membership besides its fields.
-func (m *Membership) Logged() (version int64, user, team *int64) { return m.Version, &m.UserID, &m.TeamID }
+func (m *Membership) Logged() (version int64, user, team *int64) {
+	return m.Version, &m.UserID, &m.TeamID
+}
 
 // GlobalID returns the membership's id in the form that the API shows, such as "Membership:12".
 func (m *Membership) GlobalID() string { return keyset.ID("Membership", m.ID) }
