@@ -104,6 +104,7 @@ func (c *row) change() *model.Change {
 		ObjectID: c.object.Int64, Version: c.version.Int64, UserID: optional(c.user), TeamID: optional(c.team), OperationID: c.operation.String,
 		EndsOperation: c.ends.Bool, Erased: c.erased.Bool, Fields: append([]byte(nil), c.fields...),
 	}
+	change.Cursor = CursorOf(change).String()
 	if c.actor.Valid {
 		change.Actor = &c.actor.String
 	}

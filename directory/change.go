@@ -19,6 +19,7 @@ func (d *Directory) declareChange() {
 		})),
 		batch.Unplanned("UserChange", "kind", "userId"),
 	)
+	d.declareChanges()
 }
 
 // UserChanges returns the changes of the users with some global ids, or of all where ids is nil, until ctx ends: see event.Broker. The

@@ -117,7 +117,7 @@ func OptionalText[T any](o *Object[T], name string, at func(*T) **string) *Field
 	return add(o, name, at, kind[*string]{
 		scalar: "String", nullable: true,
 		scan:   func(s **string) any { return optionalText{s} },
-		append: appendOptional,
+		append: scalar.AppendOptional,
 		parse: func(v any) (*string, error) {
 			if v == nil {
 				return nil, nil

@@ -59,18 +59,10 @@ func NewSchema(maxSize int) *Schema {
 	s.AddFields(
 		batch.Value(info, "hasNextPage", func(b []byte, i pageInfo) []byte { return strconv.AppendBool(b, i.HasNextPage) }),
 		batch.Value(info, "hasPreviousPage", func(b []byte, i pageInfo) []byte { return strconv.AppendBool(b, i.HasPreviousPage) }),
-		batch.Value(info, "startCursor", func(b []byte, i pageInfo) []byte { return appendOptional(b, i.StartCursor) }),
-		batch.Value(info, "endCursor", func(b []byte, i pageInfo) []byte { return appendOptional(b, i.EndCursor) }),
+		batch.Value(info, "startCursor", func(b []byte, i pageInfo) []byte { return scalar.AppendOptional(b, i.StartCursor) }),
+		batch.Value(info, "endCursor", func(b []byte, i pageInfo) []byte { return scalar.AppendOptional(b, i.EndCursor) }),
 	)
 	return s
-}
-
-// appendOptional appends a string, or null.
-func appendOptional(b []byte, s *string) []byte {
-	if s == nil {
-		return append(b, "null"...)
-	}
-	return scalar.AppendString(b, *s)
 }
 
 // add adds a declaration of batch's.

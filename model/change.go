@@ -1,6 +1,8 @@
 package model
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"rollcall/keyset"
@@ -42,7 +44,8 @@ func (t ChangeType) Named() string {
 // Change is a change of one object: a row of the table changes.
 type Change struct {
 	ID            int64
-	Position      int64 // in the order of the log, from 1, without gaps; 0: it has none yet
+	Cursor        string // in the log, where it was read from that
+	Position      int64  // in the order of the log, from 1, without gaps; 0: it has none yet
 	At            time.Time
 	Kind          ChangeKind
 	Type          ChangeType
@@ -62,6 +65,37 @@ type Change struct {
 
 // GlobalID returns the object's id in the form that the API shows.
 func (c *Change) GlobalID() string { return keyset.ID(c.Type.Named(), c.ObjectID) }
+
+// FieldChange is a change of one field of an object.
+type FieldChange struct {
+	Name          string
+	Before, After *string // as JSON, in the form that the API gives the field; nil: null, or no value
+}
+
+// FieldChanges returns the changed fields. It panics where Fields is something else.
+func (c *Change) FieldChanges() []*FieldChange {
+	var fields []struct {
+		Name          string
+		Before, After json.RawMessage
+	}
+	if err := json.Unmarshal(c.Fields, &fields); err != nil {
+		panic(fmt.Errorf("model: the fields of the change %d of %s: %w", c.Position, c.GlobalID(), err))
+	}
+	changes := make([]*FieldChange, len(fields))
+	for i, f := range fields {
+		changes[i] = &FieldChange{f.Name, jsonText(f.Before), jsonText(f.After)}
+	}
+	return changes
+}
+
+// jsonText returns a value as a text, unless it is null or there is none.
+func jsonText(value json.RawMessage) *string {
+	if len(value) == 0 || string(value) == "null" {
+		return nil
+	}
+	text := string(value)
+	return &text
+}
 
 // UserChange is a change of a user that is stored.
 type UserChange struct {
