@@ -160,7 +160,11 @@ func (f *field) appendOne(b []byte, i int, typ *ast.Type) []byte {
 			return f.below[n].appendTo(b, i)
 		}
 	}
-	switch v := f.values[i].(type) {
+	value := f.values[i]
+	if value != nil && f.write != nil {
+		return f.write(b, value)
+	}
+	switch v := value.(type) {
 	case nil:
 		return appendNull(b, typ)
 	case int:

@@ -46,7 +46,7 @@ func (e *events) pass(ctx context.Context, set *Set) {
 	}
 	if set != nil {
 		if set == e.last { // the events share it, and each may say that what was loaded has changed
-			set.Clear()
+			set.clear(true)
 			set.mu.Lock()
 			set.deferred = nil
 			set.mu.Unlock()

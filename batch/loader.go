@@ -220,7 +220,10 @@ func (l *Loader[K, V]) readGathered() {
 }
 
 // clear forgets everything. Loads that wait for a batch get it at once, and later ones are not in it.
-func (l *Loader[K, V]) clear() {
+func (l *Loader[K, V]) clear(firsts bool) {
+	if l.source.first && !firsts {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.clears++

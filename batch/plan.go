@@ -30,11 +30,12 @@ type Plan struct {
 
 	// What Validate makes of it with the schema.
 	schema     *ast.Schema
-	operations map[string]ast.Operation           // by the name of the type that is the root of one
-	fields     map[string]map[string][]Field      // by type and field name; several: for the objects of an abstract type
-	within     map[string]map[reflect.Type]string // the types of an abstract type's objects, by the Go types bound to them
-	satisfied  map[string][]string                // the type conditions of fragments that objects of a type meet
-	covers     map[*ast.FieldDefinition]*cover    // fields that are answered from the plan
+	operations map[string]ast.Operation                         // by the name of the type that is the root of one
+	fields     map[string]map[string][]Field                    // by type and field name; several: for the objects of an abstract type
+	within     map[string]map[reflect.Type]string               // the types of an abstract type's objects, by the Go types bound to them
+	satisfied  map[string][]string                              // the type conditions of fragments that objects of a type meet
+	covers     map[*ast.FieldDefinition]*cover                  // fields that are answered from the plan
+	firsts     map[*ast.FieldDefinition][]func(context.Context) // see First: what enqueues their values
 }
 
 // cover is what the plan needs to answer a field.
@@ -43,7 +44,7 @@ type cover struct {
 	valid []func(Args) error // what is wrong with its arguments; nil where it has none
 }
 
-// Field is the declaration of one field, made by Relation, Relations, Path, Paths, Value or Column.
+// Field is the declaration of one field, made by Relation, Relations, Path, Paths, Value, First or Column.
 type Field struct {
 	typ, name string
 	parent    reflect.Type
@@ -54,9 +55,11 @@ type Field struct {
 	valid     func(args Args) error                                         // in a relation: what is wrong with them
 	resolve   func(ctx context.Context, parent any, args Args) (any, error) // in a relation without a resolver, for gqlgen
 	listed    func(objects []any) any                                       // in Relations
+	first     func(ctx context.Context)                                     // in First: enqueues the value
+	write     func(b []byte, value any) []byte                              // in First: appends it as JSON
 	follow    func(below *results, object any)                              // in a path
 	value     func(b []byte, object any) []byte                             // in a value
-	scalar    string                                                        // in a value: what it is written as, or ""
+	scalar    string                                                        // in a value or First: what it is written as, or ""
 	columns   []string                                                      // that it needs
 	from      bool                                                          // it says which
 	inert     []string                                                      // directives
@@ -268,7 +271,7 @@ func (p *Plan) Complete(suggest func(of *ast.Definition, field *ast.FieldDefinit
 	return p
 }
 
-// As says which scalar a Value is written as: Validate refuses it for a field of another type. A String is an enum's value too.
+// As says which scalar a Value or First is written as: Validate refuses it for a field of another type. A String is an enum's value too.
 func (f Field) As(scalar string) Field {
 	f.scalar = scalar
 	return f

@@ -38,6 +38,7 @@ type field struct {
 	graphql.CollectedField
 	value   func(b []byte, object any) []byte // appends what the object itself has
 	results                                   // of a relation or path
+	write   func(b []byte, value any) []byte  // appends such a result, where it is no object
 	list    bool
 	path    bool        // its lists are fields of the objects
 	below   []selection // of the results: one, or one for each of their types; none for numbers
@@ -63,6 +64,7 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 				s.mu.Lock()
 				queries := s.queries
 				s.mu.Unlock()
+				r.readFirst(queries)
 				for _, q := range queries {
 					if q.pass.Load() == p {
 						r.begin(q, answering)
@@ -92,6 +94,7 @@ func (r *run) begin(q *query, answering bool) {
 // followBelow follows what a field has returned.
 func (s *Set) followBelow(ctx context.Context, selected graphql.CollectedField, result any) {
 	s.follow(ctx, func(r *run) {
+		r.readFirst([]*query{s.query(graphql.GetOperationContext(ctx))})
 		f := &field{CollectedField: selected}
 		if kind := reflect.ValueOf(result).Kind(); kind == reflect.Slice {
 			f.addList(result)
@@ -196,7 +199,7 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	s.fields = append(s.fields, field{CollectedField: selected})
 	f := &s.fields[len(s.fields)-1]
 	for _, declared := range r.fields[s.typ][selected.Name] {
-		f.list, f.path = declared.list, declared.follow != nil
+		f.list, f.path, f.write = declared.list, declared.follow != nil, declared.write
 		switch {
 		case declared.value != nil:
 			f.value = declared.value

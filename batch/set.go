@@ -55,7 +55,7 @@ type loader interface {
 	gather() bool
 	readGathered()
 	flush()
-	clear()
+	clear(firsts bool)
 }
 
 type contextKey struct{}
@@ -158,9 +158,12 @@ func (s *Set) all() []loader {
 
 // Clear forgets everything that was loaded: a write may have changed it. Loads that wait for a batch still get its values,
 // which are not kept.
-func (s *Set) Clear() {
+// What is declared with First stays: it is as old as it has to be.
+func (s *Set) Clear() { s.clear(false) }
+
+func (s *Set) clear(firsts bool) {
 	for _, l := range s.all() {
-		l.clear()
+		l.clear(firsts)
 	}
 }
 

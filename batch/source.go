@@ -28,11 +28,14 @@ func errorOf[K comparable](err error, key K) error {
 }
 
 // Source is the declaration of a loader, made once: how the values of keys are read. Each set has its own Loader of it.
-type Source[K comparable, V any] struct{ fetch Fetch[K, V] }
+type Source[K comparable, V any] struct {
+	fetch Fetch[K, V]
+	first bool // see First
+}
 
 // NewSource returns the source of what fetch reads.
 func NewSource[K comparable, V any](fetch Fetch[K, V]) *Source[K, V] {
-	return &Source[K, V]{fetch}
+	return &Source[K, V]{fetch: fetch}
 }
 
 // Loader returns the loader of the operation that ctx belongs to, which is made when it is first asked for. It panics where

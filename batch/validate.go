@@ -37,6 +37,7 @@ func (p *Plan) Validate(es graphql.ExecutableSchema) error {
 		return err
 	}
 	v.cover()
+	v.findFirsts()
 	return nil
 }
 
@@ -298,6 +299,9 @@ func (v *validation) writes(f Field, field *ast.FieldDefinition) bool {
 	}
 	if result := v.result(f.typ, f.name); result != nil && element(result) != f.of { // the resolver converts it
 		return false
+	}
+	if f.write != nil {
+		return f.scalar != ""
 	}
 	switch field.Type.Name() {
 	case "Int":
