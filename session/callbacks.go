@@ -58,7 +58,12 @@ func admitted(db *gorm.DB, write bool, run func(*gorm.DB)) error {
 			return err
 		}
 		defer pool.s.leave()
-		runNoted(db, pool.s, pool.target(), run)
+		target, done, err := pool.s.lease()
+		if err != nil {
+			return err
+		}
+		defer done()
+		runNoted(db, pool.s, target, run)
 	case *ownPool:
 		if err := pool.admit(db.Statement.SQL.String(), write); err != nil {
 			return err

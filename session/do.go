@@ -20,7 +20,14 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s.doing.Add(1)
 	defer s.doing.Add(-1)
 	var own gorm.ConnPool
-	if s.kind == Read {
+	if s.kind == Read && s.stays.Load() {
+		target, done, err := s.lease()
+		if err != nil {
+			return err
+		}
+		defer done()
+		own = target
+	} else if s.kind == Read {
 		conn, err := s.with.conn(s.ctx)
 		if err != nil {
 			return s.explain(err)

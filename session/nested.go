@@ -15,8 +15,8 @@ const (
 	longWait  = 5 * time.Second
 )
 
-// acquire waits for the slot, if there is a transaction, and takes it. It returns an error instead if the caller itself is what
-// the slot's holder waits for.
+// acquire waits for the slot, if there is a transaction, and takes it. It returns an error instead if the caller itself is what the slot's
+// holder waits for.
 func (s *Session) acquire() error {
 	if s.kind == Read {
 		if s.doing.Load() > 0 && nested() {
@@ -24,6 +24,11 @@ func (s *Session) acquire() error {
 		}
 		return nil
 	}
+	return s.take()
+}
+
+// take takes the slot.
+func (s *Session) take() error {
 	select {
 	case s.slot <- struct{}{}:
 		return nil

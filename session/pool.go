@@ -50,14 +50,6 @@ type sharedPool struct {
 	s *Session
 }
 
-// target is where a statement runs that has been admitted.
-func (p *sharedPool) target() gorm.ConnPool {
-	if p.s.kind == Read {
-		return freshPool{p.s.with.pool}
-	}
-	return p.s.tx.tx
-}
-
 // freshPool is a pool that no useless connection comes from.
 type freshPool struct{ *sql.DB }
 

@@ -36,7 +36,12 @@ func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) er
 
 // each calls row for each row of a result and returns for how many. In a transaction the caller holds the slot.
 func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n int64, err error) {
-	rows, err := s.open(query, args)
+	target, done, err := s.lease()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	rows, err := s.open(target, query, args)
 	if err != nil {
 		return 0, s.after(err)
 	}
@@ -59,11 +64,11 @@ func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n i
 }
 
 // open runs a statement where the session's run.
-func (s *Session) open(query string, args []any) (*sql.Rows, error) {
+func (s *Session) open(target gorm.ConnPool, query string, args []any) (*sql.Rows, error) {
 	if s.kind == Read && s.with.dialect.Prepares() {
 		return s.with.prepared.query(s.ctx, s.with.pool, query, args)
 	}
-	return s.pool.target().QueryContext(s.ctx, query, args...)
+	return target.QueryContext(s.ctx, query, args...)
 }
 
 // prepared keeps the statements of Query prepared, where the dialect wants that. (MySQL's driver writes the parameters into the text,

@@ -36,9 +36,12 @@ type Session struct {
 	closed    atomic.Bool
 	discarded atomic.Bool   // see Discard
 	doing     atomic.Int32  // calls of Do that have not returned
+	stays     atomic.Bool   // see Stay
 	slot      chan struct{} // holds one token: the right to use what follows
 	tx        *transaction  // nil until the first statement, and after the end
 	dead      error         // the first fatal error
+	conn      *sql.Conn     // on which a Read stays; nil until the first statement there, and after the end
+	settling  bool          // nothing has run on that yet
 
 	hooks hooks
 }
@@ -243,6 +246,7 @@ func (s *Session) Close() {
 	s.end() // the statement that is running, if any, gives way
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
+	s.unsettle()
 	if s.tx == nil {
 		return
 	}
