@@ -85,21 +85,32 @@ func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
 	page.Until = At(now, last)
 	if page.More = len(page.Changes) > q.Limit; page.More {
 		page.Changes = page.Changes[:q.Limit]
-		page.Until = CursorOf(page.Changes[q.Limit-1])
+		page.Until = q.from(gone)
+	}
+	if n := len(page.Changes); page.More && n > 0 {
+		page.Until = CursorOf(page.Changes[n-1])
 	}
 	return page, now, nil
 }
 
+// from is where the query reads from, where changes up to a position may be gone.
+func (q Query) from(gone int64) Cursor {
+	if q.After == nil {
+		return Cursor{Position: gone}
+	}
+	return *q.After
+}
+
 // statement reads with each change the clock, and the operation of the change that the cursor is at. It reads one more than were asked for.
 func (q Query) statement() (text string, args []any) {
-	var after int64
-	if q.After != nil {
-		after = q.After.Position
-	}
-	args = []any{after, after}
 	var b strings.Builder
-	b.WriteString("SELECT k.position, k.operation_id, k.expired, (SELECT m.operation_id FROM changes m WHERE m.position = ?), c." +
-		strings.ReplaceAll(columns, ", ", ", c.") + " FROM changes_clock k LEFT JOIN changes c ON c.position > ?")
+	marked, after := "NULL", "k.expired"
+	if q.After != nil {
+		marked, after = "(SELECT m.operation_id FROM changes m WHERE m.position = ?)", "?"
+		args = []any{q.After.Position, q.After.Position}
+	}
+	b.WriteString("SELECT k.position, k.operation_id, k.expired, " + marked + ", c." + strings.ReplaceAll(columns, ", ", ", c.") +
+		" FROM changes_clock k LEFT JOIN changes c ON c.position > " + after)
 	b.WriteString(among("c.kind", q.Kinds, &args))
 	b.WriteString(among("c.type", q.Types, &args))
 	b.WriteString(among("c.user_id", q.Users, &args))

@@ -1,23 +1,48 @@
 package directory
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/99designs/gqlgen/graphql"
+
+	"rollcall/apierror"
 	"rollcall/batch"
+	"rollcall/changelog"
 	"rollcall/entity"
+	"rollcall/keyset"
 	"rollcall/model"
 	"rollcall/scalar"
+	"rollcall/session"
 )
 
 // declareChanges declares what the log of changes has.
 func (d *Directory) declareChanges() {
-	const change, field = "Change", "FieldChange"
+	const change, field, page, edge = "Change", "FieldChange", "ChangeConnection", "ChangeEdge"
 	type c = *model.Change
 	type f = *model.FieldChange
+	type p = *model.ChangeConnection
+	type e = *model.ChangeEdge
+	entity.AsOf(d.schema, d.asOf)
+	entity.Dated[p](d.schema, page)
+	d.schema.Sized("Query", "changes", "first")
+	history(d, d.users, model.UserType)
+	history(d, d.teams, model.TeamType)
 	objectOf(d.schema, d.users, model.UserType)
 	objectOf(d.schema, d.teams, model.TeamType)
 	objectOf(d.schema, d.memberships, model.MembershipType)
 	d.schema.AddFields(
+		batch.Relation("Query", "changes", batch.NewSource(d.readChanges), d.logWindow),
+		batch.Paths(page, "nodes", func(p p) []*model.Change { return p.Nodes }),
+		batch.Paths(page, "edges", p.Edges),
+		batch.Path(page, "pageInfo", p.PageInfo),
+		batch.Value(page, "upToDate", func(b []byte, p p) []byte { return strconv.AppendBool(b, p.UpToDate) }).As("Boolean"),
+		batch.Value(edge, "cursor", func(b []byte, e e) []byte { return scalar.AppendString(b, e.Cursor()) }).As("String"),
+		batch.Path(edge, "node", func(e e) *model.Change { return e.Node }),
 		batch.Value(change, "cursor", func(b []byte, c c) []byte { return scalar.AppendString(b, c.Cursor) }).As("String"),
 		batch.Value(change, "at", func(b []byte, c c) []byte { return scalar.AppendTime(b, c.At) }).As("Time"),
 		batch.Value(change, "kind", func(b []byte, c c) []byte { return scalar.AppendString(b, string(c.Kind)) }).As("String"),
@@ -40,4 +65,137 @@ func objectOf[T any](s *entity.Schema, o *entity.Object[T], typ model.ChangeType
 	s.AddFields(batch.Relation("Change", "object", o.ByID(), batch.Key(func(c *model.Change) (int64, bool) {
 		return c.ObjectID, c.Type == typ && c.Kind != model.Deleted && c.Kind != model.Erased
 	})))
+}
+
+// history declares the history of the objects of a type.
+func history[T any](d *Directory, o *entity.Object[T], typ model.ChangeType) {
+	position := func(c *model.Change) int64 { return c.Position }
+	entity.Records(o, "history", "History", changelog.History(typ), changelog.Columns(), position,
+		func(ctx context.Context, statements []keyset.Statement) ([]*model.Change, []int64, error) {
+			if err := d.settle(ctx); err != nil {
+				return nil, nil, err
+			}
+			return d.Log.Rows(ctx, statements)
+		})
+}
+
+// settle is due before the log is read: what this server has committed is to be there, and what is read later is to be from the server that has told of
+// its changes.
+func (d *Directory) settle(ctx context.Context) error {
+	session.Stay(ctx)
+	return d.Log.Settle(ctx)
+}
+
+// asOf reads where the log is.
+func (d *Directory) asOf(ctx context.Context) (string, error) {
+	session.Stay(ctx)
+	now, err := d.Log.Now(ctx)
+	return now.Cursor.String(), err
+}
+
+// window is what is asked for of the log. It is comparable, so that lists are strings.
+type window struct {
+	after             changelog.Cursor
+	begins            bool // there is no after
+	size              int
+	kinds, types, ids string
+}
+
+// logWindow returns what the arguments of Query.changes ask for. The error is BAD_USER_INPUT.
+func (d *Directory) logWindow(args batch.Args) (func(batch.Root) (window, bool), error) {
+	size, err := keyset.ParseWindow(map[string]any{"first": args["first"]}, "", keyset.Key{}, d.MaxPage)
+	if err != nil {
+		return nil, err
+	}
+	w := window{begins: args["after"] == nil, size: int(size.Size)}
+	if !w.begins {
+		text, err := scalar.UnmarshalString(args["after"])
+		if err == nil {
+			w.after, err = changelog.ParseCursor("after", text)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	plain := func(_ string, value any) (string, error) { return scalar.UnmarshalString(value) }
+	id := func(field string, value any) (string, error) {
+		typ, number, err := d.schema.ParseID(field, value)
+		return keyset.ID(typ, number), err
+	}
+	if w.kinds, err = d.listed(args, "kinds", plain); err == nil {
+		if w.types, err = d.listed(args, "types", plain); err == nil {
+			w.ids, err = d.listed(args, "ids", id)
+		}
+	}
+	return func(batch.Root) (window, bool) { return w, true }, err
+}
+
+// listed returns the values of a list in an argument, "" where that is not given: in order, each once. The error is BAD_USER_INPUT.
+func (d *Directory) listed(args batch.Args, name string, parse func(field string, value any) (string, error)) (string, error) {
+	if args[name] == nil {
+		return "", nil
+	}
+	list := graphql.CoerceList(args[name])
+	switch {
+	case len(list) == 0:
+		return "", apierror.BadInput(name, "%s: name one, or leave it out for all", name)
+	case len(list) > d.MaxPage:
+		return "", keyset.TooLong(name, len(list), d.MaxPage)
+	}
+	all := make([]string, len(list))
+	for i, value := range list {
+		var err error
+		if all[i], err = parse(fmt.Sprintf("%s.%d", name, i), value); err != nil {
+			return "", err
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ","), nil
+}
+
+// query is the window for the log.
+func (w window) query() changelog.Query {
+	q := changelog.Query{Field: "after", Limit: w.size, Kinds: split[model.ChangeKind](w.kinds), Types: split[model.ChangeType](w.types)}
+	if !w.begins {
+		q.After = &w.after
+	}
+	for _, id := range split[string](w.ids) {
+		typ, number, _ := keyset.ParseID(id)
+		q.Objects = append(q.Objects, changelog.Object{Type: model.ChangeType(strings.ToUpper(typ)), ID: number})
+	}
+	return q
+}
+
+// split returns the values that listed has joined.
+func split[S ~string](joined string) (all []S) {
+	if joined == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(joined, ",") {
+		all = append(all, S(part))
+	}
+	return all
+}
+
+// readChanges reads pages of the log, each with one statement.
+func (d *Directory) readChanges(ctx context.Context, windows []window, _ batch.Columns) (map[window]*model.ChangeConnection, error) {
+	if err := d.settle(ctx); err != nil {
+		return nil, err
+	}
+	pages, refused := make(map[window]*model.ChangeConnection, len(windows)), batch.KeysError[window]{}
+	for _, w := range windows {
+		page, err := d.Log.Read(ctx, w.query())
+		if known, ok := errors.AsType[*apierror.Error](err); ok {
+			refused[w] = known
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		pages[w] = &model.ChangeConnection{Nodes: page.Changes, Until: page.Until.String(), UpToDate: !page.More}
+	}
+	if len(refused) > 0 {
+		return pages, refused
+	}
+	return pages, nil
 }

@@ -91,7 +91,7 @@ func Nodes[N any](s *Schema, one, several string) {
 		}
 		s.add(func() batch.Field {
 			return o.node(one, func(args batch.Args) (func(batch.Root) (int64, bool), error) {
-				typ, id, err := s.parseID("id", args["id"])
+				typ, id, err := s.ParseID("id", args["id"])
 				if err != nil {
 					return nil, err
 				}
@@ -112,7 +112,7 @@ func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Se
 		types, ids := make([]string, len(list)), make([]int64, len(list))
 		for i, arg := range list {
 			var err error
-			if types[i], ids[i], err = s.parseID(fmt.Sprintf("ids.%d", i), arg); err != nil {
+			if types[i], ids[i], err = s.ParseID(fmt.Sprintf("ids.%d", i), arg); err != nil {
 				return nil, err
 			}
 		}
@@ -128,8 +128,8 @@ func (s *Schema) nodeKeys(typ string) func(batch.Args) (func(batch.Root) iter.Se
 	}
 }
 
-// parseID splits the global id in an argument into its type and its number. The error is BAD_USER_INPUT, and blames a field.
-func (s *Schema) parseID(field string, argument any) (typ string, number int64, err error) {
+// ParseID splits the global id in an argument into its type and its number. The error is BAD_USER_INPUT, and blames a field.
+func (s *Schema) ParseID(field string, argument any) (typ string, number int64, err error) {
 	id, err := scalar.UnmarshalID(argument)
 	if err != nil {
 		return "", 0, err

@@ -20,6 +20,7 @@ type list struct {
 	order map[string]*keyset.Sort // by their names in the schema
 
 	depth    *keyset.Sort    // by which a list of what is below an object is always sorted; nil: it is none
+	newest   bool            // it is always sorted by id in descending order
 	nested   *keyset.List    // see Nested
 	nestedBy string          // the argument
 	total    func() string   // the statement of keyset.List's Total, when all is declared; nil: there is none
@@ -64,6 +65,43 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 	declareList(o.schema, l, source, o.parent)
 	connect[E, N, PE](o.schema, edges.prefix(), true)
 	return &List{l, edges.table, own, o.table}
+}
+
+// Records declares a relation to the list of the rows of a table that are no objects, the last of them first: their pages have types whose names begin
+// with a prefix. read reads the rows of statements that rows and columns make, each with the number of the object whose it is.
+func Records[T, N any](
+	o *Object[T], name, prefix string, rows keyset.List, columns []string, id func(*N) int64,
+	read func(ctx context.Context, statements []keyset.Statement) (all []*N, parents []int64, err error),
+) {
+	type edge = keyset.Edge[N]
+	rows.Name = o.name + "." + name
+	l := &list{List: rows, typ: o.name, field: name, of: prefix, newest: true, sorts: func() (columns, others []*keyset.Sort) { return nil, nil }}
+	o.schema.Sized(o.name, name, "first", "last")
+	o.schema.lists = append(o.schema.lists, l)
+	source := batch.NewSource(func(ctx context.Context, keys []keyset.Key, needed batch.Columns) (map[keyset.Key]*keyset.Connection[edge, N], error) {
+		if len(needed.Of(prefix+"Connection")) == 0 {
+			return unread(l, keys, (*edge).Base), nil
+		}
+		pages := make(map[keyset.Key]*keyset.Connection[edge, N], len(keys))
+		for common, group := range keyset.Groups(keys) {
+			all, parents, err := read(ctx, l.Rows(group, columns))
+			if err != nil {
+				return nil, err
+			}
+			place, ofParent := keyset.NewPlace(l.Name, common, id), make(map[keyset.Parent][]*edge, len(group))
+			for i, row := range all {
+				e, parent := &edge{}, l.ParentOf(parents[i])
+				e.Lead(row, place)
+				ofParent[parent] = append(ofParent[parent], e)
+			}
+			for _, key := range group {
+				pages[key] = keyset.Page(&l.List, key, ofParent[key.Parent], (*edge).Base)
+			}
+		}
+		return pages, nil
+	})
+	declareList(o.schema, l, source, o.parent)
+	connect[edge, N](o.schema, prefix, true)
 }
 
 // parent is an object as the parent of its lists.
@@ -263,6 +301,7 @@ func connect[E, N any, PE keyset.EdgeOf[E, N]](s *Schema, prefix string, counted
 		s.AddFields(batch.Relation(connection, "totalCount", batch.NewSource(readCounts), batch.Key(func(c page) (count, bool) { return whole(c), true })).From())
 	}
 	upTo(s, connection, whole)
+	Dated[page](s, connection)
 	s.AddFields(
 		batch.Paths(connection, "nodes", func(c page) []*N { return c.Nodes() }).From(pageRows),
 		batch.Paths(connection, "edges", func(c page) []*E { return c.Edges }).From(pageRows),

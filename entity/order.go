@@ -71,7 +71,7 @@ func (l *list) setOrder() {
 // parseOrder returns the order that an argument asks for. The error is BAD_USER_INPUT.
 func (l *list) parseOrder(value any) (order keyset.Order, err error) {
 	if value == nil {
-		return keyset.Order{By: l.depth}, nil
+		return keyset.Order{By: l.depth, Descending: l.newest}, nil
 	}
 	input, _ := value.(map[string]any)
 	name, err := scalar.UnmarshalString(input["field"])

@@ -33,8 +33,10 @@ type Schema struct {
 	maxSize     int
 	fields      []func() batch.Field // made when all is declared, as later calls may say more of each
 	objects     []object
-	connections map[string]bool // that are declared, by what the names of their types begin with
-	counted     map[string]bool // connections that can be counted up to a limit
+	connections map[string]bool                                // that are declared, by what the names of their types begin with
+	asOf        *batch.FirstSource[string]                     // see AsOf; nil: nothing tells it
+	dated       []func(*batch.FirstSource[string]) batch.Field // declare it, in each type that has it
+	counted     map[string]bool                                // connections that can be counted up to a limit
 	lists       []*list
 	arguments   []argument
 	sizes       map[[2]string][]string  // by type and field: see Sized
@@ -91,6 +93,11 @@ func (s *Schema) Plan() *batch.Plan {
 	for i, declare := range s.fields {
 		fields[i] = declare()
 	}
+	if s.asOf != nil {
+		for _, declare := range s.dated {
+			fields = append(fields, declare(s.asOf))
+		}
+	}
 	var wrong []error
 	for _, o := range s.objects {
 		wrong = append(wrong, o.finish())
@@ -118,6 +125,8 @@ func suggest(of *ast.Definition, field *ast.FieldDefinition) string {
 	to := field.Type.Name()
 	declared, known := scalars[to]
 	switch list := strings.HasSuffix(to, "Connection"); {
+	case field.Name == asOfField:
+		return "entity.AsOf(schema, …), and, to a type of pages that no list of entity has, entity.Dated[…](schema, \"" + of.Name + "\")"
 	case of.Name != "Query" && of.Fields.ForName("id") == nil && !strings.HasSuffix(of.Name, "Edge"): // it has no table
 		return fmt.Sprintf("batch.Path(%q, %q, …) if it leads to objects, or batch.Unplanned(%[1]q, %[2]q) if gqlgen alone answers it", of.Name, field.Name)
 	case known:

@@ -97,6 +97,43 @@ func jsonText(value json.RawMessage) *string {
 	return &text
 }
 
+// ChangeConnection is a page of the log of changes.
+type ChangeConnection struct {
+	Nodes    []*Change
+	Until    string // the cursor up to which the log was read
+	UpToDate bool   // there was no more
+}
+
+// ChangeEdge is a change in such a page.
+type ChangeEdge struct{ Node *Change }
+
+// Cursor returns the change's place in the log.
+func (e *ChangeEdge) Cursor() string { return e.Node.Cursor }
+
+// Edges returns the page's changes, each with its cursor.
+func (c *ChangeConnection) Edges() []*ChangeEdge {
+	edges := make([]*ChangeEdge, len(c.Nodes))
+	for i, node := range c.Nodes {
+		edges[i] = &ChangeEdge{node}
+	}
+	return edges
+}
+
+// PageInfo returns where the page stands in the log.
+func (c *ChangeConnection) PageInfo() *keyset.PageInfo {
+	info := &keyset.PageInfo{HasNextPage: !c.UpToDate, EndCursor: &c.Until}
+	if len(c.Nodes) > 0 {
+		info.StartCursor = &c.Nodes[0].Cursor
+	}
+	return info
+}
+
+// HistoryEdge is a change in an object's history.
+type HistoryEdge = keyset.Edge[Change]
+
+// HistoryConnection is a page of an object's history.
+type HistoryConnection = keyset.Connection[HistoryEdge, Change]
+
 // UserChange is a change of a user that is stored.
 type UserChange struct {
 	Kind   ChangeKind

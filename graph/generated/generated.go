@@ -33,6 +33,8 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	AllReportsConnection() AllReportsConnectionResolver
 	Change() ChangeResolver
+	ChangeConnection() ChangeConnectionResolver
+	HistoryConnection() HistoryConnectionResolver
 	Membership() MembershipResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
@@ -71,10 +73,19 @@ type ComplexityRoot struct {
 // region    ************************** generated!.gotpl **************************
 
 type AllReportsConnectionResolver interface {
+	AsOf(ctx context.Context, obj *keyset.Connection[model.AllReportsEdge, model.User]) (string, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.AllReportsEdge, model.User], limit int) (int, error)
 }
 type ChangeResolver interface {
 	Object(ctx context.Context, obj *model.Change) (model.Node, error)
+}
+type ChangeConnectionResolver interface {
+	AsOf(ctx context.Context, obj *model.ChangeConnection) (string, error)
+}
+type HistoryConnectionResolver interface {
+	AsOf(ctx context.Context, obj *keyset.Connection[model.HistoryEdge, model.Change]) (string, error)
+	TotalCount(ctx context.Context, obj *keyset.Connection[model.HistoryEdge, model.Change]) (int, error)
+	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.HistoryEdge, model.Change], limit int) (int, error)
 }
 type MembershipResolver interface {
 	User(ctx context.Context, obj *model.Membership) (*model.User, error)
@@ -102,6 +113,8 @@ type MutationResolver interface {
 	SetMembershipRoles(ctx context.Context, input map[string]any) (*model.BulkPayload[model.MembershipResult], error)
 }
 type QueryResolver interface {
+	AsOf(ctx context.Context) (string, error)
+	Changes(ctx context.Context, after *string, first *int, kinds []model.ChangeKind, types []model.ChangeType, ids []string) (*model.ChangeConnection, error)
 	MutationOutcome(ctx context.Context, operationID string) (model.MutationOutcome, error)
 	Node(ctx context.Context, id string) (model.Node, error)
 	Nodes(ctx context.Context, ids []string) ([]model.Node, error)
@@ -119,12 +132,15 @@ type TeamResolver interface {
 	Parent(ctx context.Context, obj *model.Team) (*model.Team, error)
 	Children(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
 	Members(ctx context.Context, obj *model.Team, membership *string, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
+	History(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string) (*keyset.Connection[model.HistoryEdge, model.Change], error)
 }
 type TeamConnectionResolver interface {
+	AsOf(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team]) (string, error)
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team]) (int, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team], limit int) (int, error)
 }
 type TeamMemberConnectionResolver interface {
+	AsOf(ctx context.Context, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (string, error)
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (int, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.TeamMemberEdge, model.User], limit int) (int, error)
 }
@@ -137,15 +153,18 @@ type UserResolver interface {
 	ManagementChain(ctx context.Context, obj *model.User) ([]*model.User, error)
 	AllReports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, maxDepth *int, filter scalar.Object) (*keyset.Connection[model.AllReportsEdge, model.User], error)
 	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
+	History(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string) (*keyset.Connection[model.HistoryEdge, model.Change], error)
 }
 type UserChangeResolver interface {
 	User(ctx context.Context, obj *model.UserChange) (*model.User, error)
 }
 type UserConnectionResolver interface {
+	AsOf(ctx context.Context, obj *keyset.Connection[model.UserEdge, model.User]) (string, error)
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserEdge, model.User]) (int, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.UserEdge, model.User], limit int) (int, error)
 }
 type UserTeamConnectionResolver interface {
+	AsOf(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (string, error)
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (int, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team], limit int) (int, error)
 }
@@ -484,6 +503,17 @@ type User implements Node {
     "Only teams that meet this; all where it is omitted or null."
     filter: TeamFilter
   ): UserTeamConnection!
+  "The user's own changes, the last of them first: not those of memberships, which ` + "`" + `changes` + "`" + ` has."
+  history(
+    "How many changes at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
+    first: Int
+    "The cursor after which the page begins."
+    after: String
+    "How many changes at most, from the list's end. Not together with ` + "`" + `first` + "`" + `."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+  ): HistoryConnection!
   "When the user was created."
   createdAt: Time!
   "When the user was last changed."
@@ -542,6 +572,17 @@ type Team implements Node {
     "Only users who meet this; all where it is omitted or null."
     filter: UserFilter
   ): TeamMemberConnection!
+  "The team's own changes, the last of them first: not those of memberships, which ` + "`" + `changes` + "`" + ` has."
+  history(
+    "How many changes at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
+    first: Int
+    "The cursor after which the page begins."
+    after: String
+    "How many changes at most, from the list's end. Not together with ` + "`" + `first` + "`" + `."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+  ): HistoryConnection!
   "When the team was created."
   createdAt: Time!
   "When the team was last changed."
@@ -697,6 +738,8 @@ type UserConnection {
   nodes: [User!]!
   "Where the page stands in its list."
   pageInfo: PageInfo!
+  "Where the log of changes was before anything of the list was read: see ` + "`" + `Query.asOf` + "`" + `."
+  asOf: String!
   "How many users the whole list has."
   totalCount: Int!
   "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
@@ -722,6 +765,8 @@ type TeamConnection {
   nodes: [Team!]!
   "Where the page stands in its list."
   pageInfo: PageInfo!
+  "Where the log of changes was before anything of the list was read: see ` + "`" + `Query.asOf` + "`" + `."
+  asOf: String!
   "How many teams the whole list has."
   totalCount: Int!
   "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
@@ -747,6 +792,8 @@ type UserTeamConnection {
   nodes: [Team!]!
   "Where the page stands in its list."
   pageInfo: PageInfo!
+  "Where the log of changes was before anything of the list was read: see ` + "`" + `Query.asOf` + "`" + `."
+  asOf: String!
   "How many teams the user is in."
   totalCount: Int!
   "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
@@ -780,6 +827,8 @@ type TeamMemberConnection {
   nodes: [User!]!
   "Where the page stands in its list."
   pageInfo: PageInfo!
+  "Where the log of changes was before anything of the list was read: see ` + "`" + `Query.asOf` + "`" + `."
+  asOf: String!
   "How many members the team has."
   totalCount: Int!
   "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
@@ -815,6 +864,8 @@ type AllReportsConnection {
   nodes: [User!]!
   "Where the page stands in its list."
   pageInfo: PageInfo!
+  "Where the log of changes was before anything of the list was read: see ` + "`" + `Query.asOf` + "`" + `."
+  asOf: String!
   "How many of them there are, counted no further than to a limit."
   totalCountUpTo(
     "How far to count, at most 10,000."
@@ -888,6 +939,58 @@ type Change {
   actor: String
 }
 
+"A page of the log of changes."
+type ChangeConnection {
+  "The page's changes, each with its cursor."
+  edges: [ChangeEdge!]!
+  "The page's changes."
+  nodes: [Change!]!
+  """
+  Where the page stands in the log. It is read forward alone: ` + "`" + `hasPreviousPage` + "`" + ` is always false. ` + "`" + `endCursor` + "`" + ` is never null: it is how far the log
+  was read, also where that has nothing that was asked for. So it is always the next page's ` + "`" + `after` + "`" + `.
+  """
+  pageInfo: PageInfo!
+  "Whether there was nothing more in the log when the page was read."
+  upToDate: Boolean!
+  "Where the log was before anything of the operation was read: see ` + "`" + `Query.asOf` + "`" + `."
+  asOf: String!
+}
+
+"A change in a page."
+type ChangeEdge {
+  "The change's place in the log."
+  cursor: String!
+  "The change."
+  node: Change!
+}
+
+"A page of an object's own changes, the last of them first. The log keeps them for a time."
+type HistoryConnection {
+  "The page's changes, each with its cursor."
+  edges: [HistoryEdge!]!
+  "The page's changes."
+  nodes: [Change!]!
+  "Where the page stands in its list."
+  pageInfo: PageInfo!
+  "Where the log of changes was before anything of the list was read: see ` + "`" + `Query.asOf` + "`" + `."
+  asOf: String!
+  "How many changes of the object the log has."
+  totalCount: Int!
+  "How many of them there are, counted no further than to a limit: what ` + "`" + `totalCount` + "`" + ` is, or the limit if that is less."
+  totalCountUpTo(
+    "How far to count, at most 10,000."
+    limit: Int!
+  ): Int!
+}
+
+"A change of an object in a page."
+type HistoryEdge {
+  "The change's place in the object's history, which is not that in the log: see ` + "`" + `Change.cursor` + "`" + `."
+  cursor: String!
+  "The change."
+  node: Change!
+}
+
 "A change of one field of an object."
 type FieldChange {
   "The field's name, as in the object's type, or, of a relation, as in the inputs: ` + "`" + `managerId` + "`" + `."
@@ -912,6 +1015,28 @@ enum MutationOutcome {
 
 "What can be read."
 type Query {
+  """
+  Where the log of changes was before anything else of the operation was read. Whoever reads lists, and then the ` + "`" + `changes` + "`" + ` after this, has missed none. A change
+  after it may be in the lists already, which its ` + "`" + `version` + "`" + ` tells.
+  """
+  asOf: String!
+  """
+  The log of changes: what was changed by mutations, in an order in which nothing appears before what was seen already. A change that this server has
+  stored before is there. Changes are kept for a time: a cursor that is too old, or another database's, has the code CURSOR_EXPIRED. Then read the
+  lists again, and go on from their ` + "`" + `asOf` + "`" + `.
+  """
+  changes(
+    "Only changes that come later: an ` + "`" + `endCursor` + "`" + `, the ` + "`" + `cursor` + "`" + ` of a change, or an ` + "`" + `asOf` + "`" + `. Omitted or null: from the oldest that is kept."
+    after: String
+    "How many changes at most. A page holds 20 where it is omitted or null."
+    first: Int
+    "Only changes of these kinds; of all where it is omitted or null."
+    kinds: [ChangeKind!]
+    "Only changes of objects of these types; of all where it is omitted or null."
+    types: [ChangeType!]
+    "Only changes of the objects with these global ids, at most as many as a page holds; of all where it is omitted or null. They need not be there any more."
+    ids: [ID!]
+  ): ChangeConnection!
   """
   What became of a mutation that was answered with the code OUTCOME_UNKNOWN, because the connection to the
   database was lost while it was being stored, or COMMIT failed with an error that may not have prevented it.
@@ -1810,6 +1935,8 @@ func childFields_AllReportsConnection(ctx context.Context, ec *executionContext,
 		return fieldContext_AllReportsConnection_nodes(ctx, ec, field)
 	case "pageInfo":
 		return fieldContext_AllReportsConnection_pageInfo(ctx, ec, field)
+	case "asOf":
+		return fieldContext_AllReportsConnection_asOf(ctx, ec, field)
 	case "totalCountUpTo":
 		return fieldContext_AllReportsConnection_totalCountUpTo(ctx, ec, field)
 	}
@@ -1826,6 +1953,62 @@ func childFields_AllReportsEdge(ctx context.Context, ec *executionContext, field
 		return fieldContext_AllReportsEdge_depth(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AllReportsEdge", field.Name)
+}
+
+func childFields_Change(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return fieldContext_Change_cursor(ctx, ec, field)
+	case "at":
+		return fieldContext_Change_at(ctx, ec, field)
+	case "kind":
+		return fieldContext_Change_kind(ctx, ec, field)
+	case "type":
+		return fieldContext_Change_type(ctx, ec, field)
+	case "objectId":
+		return fieldContext_Change_objectId(ctx, ec, field)
+	case "version":
+		return fieldContext_Change_version(ctx, ec, field)
+	case "object":
+		return fieldContext_Change_object(ctx, ec, field)
+	case "fields":
+		return fieldContext_Change_fields(ctx, ec, field)
+	case "erased":
+		return fieldContext_Change_erased(ctx, ec, field)
+	case "operationId":
+		return fieldContext_Change_operationId(ctx, ec, field)
+	case "endsOperation":
+		return fieldContext_Change_endsOperation(ctx, ec, field)
+	case "actor":
+		return fieldContext_Change_actor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Change", field.Name)
+}
+
+func childFields_ChangeConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_ChangeConnection_edges(ctx, ec, field)
+	case "nodes":
+		return fieldContext_ChangeConnection_nodes(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_ChangeConnection_pageInfo(ctx, ec, field)
+	case "upToDate":
+		return fieldContext_ChangeConnection_upToDate(ctx, ec, field)
+	case "asOf":
+		return fieldContext_ChangeConnection_asOf(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangeConnection", field.Name)
+}
+
+func childFields_ChangeEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return fieldContext_ChangeEdge_cursor(ctx, ec, field)
+	case "node":
+		return fieldContext_ChangeEdge_node(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangeEdge", field.Name)
 }
 
 func childFields_CreateTeamPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1926,6 +2109,34 @@ func childFields_FieldChange(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_FieldChange_after(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type FieldChange", field.Name)
+}
+
+func childFields_HistoryConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_HistoryConnection_edges(ctx, ec, field)
+	case "nodes":
+		return fieldContext_HistoryConnection_nodes(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_HistoryConnection_pageInfo(ctx, ec, field)
+	case "asOf":
+		return fieldContext_HistoryConnection_asOf(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_HistoryConnection_totalCount(ctx, ec, field)
+	case "totalCountUpTo":
+		return fieldContext_HistoryConnection_totalCountUpTo(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HistoryConnection", field.Name)
+}
+
+func childFields_HistoryEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return fieldContext_HistoryEdge_cursor(ctx, ec, field)
+	case "node":
+		return fieldContext_HistoryEdge_node(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HistoryEdge", field.Name)
 }
 
 func childFields_Membership(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2038,6 +2249,8 @@ func childFields_Team(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Team_children(ctx, ec, field)
 	case "members":
 		return fieldContext_Team_members(ctx, ec, field)
+	case "history":
+		return fieldContext_Team_history(ctx, ec, field)
 	case "createdAt":
 		return fieldContext_Team_createdAt(ctx, ec, field)
 	case "updatedAt":
@@ -2054,6 +2267,8 @@ func childFields_TeamConnection(ctx context.Context, ec *executionContext, field
 		return fieldContext_TeamConnection_nodes(ctx, ec, field)
 	case "pageInfo":
 		return fieldContext_TeamConnection_pageInfo(ctx, ec, field)
+	case "asOf":
+		return fieldContext_TeamConnection_asOf(ctx, ec, field)
 	case "totalCount":
 		return fieldContext_TeamConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
@@ -2080,6 +2295,8 @@ func childFields_TeamMemberConnection(ctx context.Context, ec *executionContext,
 		return fieldContext_TeamMemberConnection_nodes(ctx, ec, field)
 	case "pageInfo":
 		return fieldContext_TeamMemberConnection_pageInfo(ctx, ec, field)
+	case "asOf":
+		return fieldContext_TeamMemberConnection_asOf(ctx, ec, field)
 	case "totalCount":
 		return fieldContext_TeamMemberConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
@@ -2198,6 +2415,8 @@ func childFields_User(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_User_allReports(ctx, ec, field)
 	case "teams":
 		return fieldContext_User_teams(ctx, ec, field)
+	case "history":
+		return fieldContext_User_history(ctx, ec, field)
 	case "createdAt":
 		return fieldContext_User_createdAt(ctx, ec, field)
 	case "updatedAt":
@@ -2226,6 +2445,8 @@ func childFields_UserConnection(ctx context.Context, ec *executionContext, field
 		return fieldContext_UserConnection_nodes(ctx, ec, field)
 	case "pageInfo":
 		return fieldContext_UserConnection_pageInfo(ctx, ec, field)
+	case "asOf":
+		return fieldContext_UserConnection_asOf(ctx, ec, field)
 	case "totalCount":
 		return fieldContext_UserConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
@@ -2262,6 +2483,8 @@ func childFields_UserTeamConnection(ctx context.Context, ec *executionContext, f
 		return fieldContext_UserTeamConnection_nodes(ctx, ec, field)
 	case "pageInfo":
 		return fieldContext_UserTeamConnection_pageInfo(ctx, ec, field)
+	case "asOf":
+		return fieldContext_UserTeamConnection_asOf(ctx, ec, field)
 	case "totalCount":
 		return fieldContext_UserTeamConnection_totalCount(ctx, ec, field)
 	case "totalCountUpTo":
@@ -2405,6 +2628,20 @@ func childFields___Type(ctx context.Context, ec *executionContext, field graphql
 // region    ***************************** args.gotpl *****************************
 
 func field_AllReportsConnection_totalCountUpTo_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
+		func(ctx context.Context, v any) (int, error) {
+			return unmarshalNInt2int(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["limit"] = arg0
+	return args, nil
+}
+
+func field_HistoryConnection_totalCountUpTo_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "limit",
@@ -2695,6 +2932,52 @@ func field_Query___type_args(ctx context.Context, ec *executionContext, rawArgs 
 		return nil, err
 	}
 	args["name"] = arg0
+	return args, nil
+}
+
+func field_Query_changes_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "kinds",
+		func(ctx context.Context, v any) ([]model.ChangeKind, error) {
+			return unmarshalOChangeKind2ᚕrollcallᚋmodelᚐChangeKindᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["kinds"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "types",
+		func(ctx context.Context, v any) ([]model.ChangeType, error) {
+			return unmarshalOChangeType2ᚕrollcallᚋmodelᚐChangeTypeᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["types"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg4
 	return args, nil
 }
 
@@ -3008,6 +3291,44 @@ func field_Team_children_args(ctx context.Context, ec *executionContext, rawArgs
 	return args, nil
 }
 
+func field_Team_history_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	return args, nil
+}
+
 func field_Team_members_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -3149,6 +3470,44 @@ func field_User_allReports_args(ctx context.Context, ec *executionContext, rawAr
 		return nil, err
 	}
 	args["filter"] = arg5
+	return args, nil
+}
+
+func field_User_history_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
 	return args, nil
 }
 
@@ -3510,6 +3869,29 @@ func fieldContext_AllReportsConnection_pageInfo(_ context.Context, ec *execution
 		},
 	}
 	return fc, nil
+}
+
+func _AllReportsConnection_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AllReportsConnection_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AllReportsConnection().AsOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_AllReportsConnection_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AllReportsConnection", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func _AllReportsConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.AllReportsEdge, model.User]) (ret graphql.Marshaler) {
@@ -3926,6 +4308,203 @@ func _Change_actor(ctx context.Context, ec *executionContext, field graphql.Coll
 }
 func fieldContext_Change_actor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Change", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _ChangeConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.ChangeEdge) graphql.Marshaler {
+			return marshalNChangeEdge2ᚕᚖrollcallᚋmodelᚐChangeEdgeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ChangeEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ChangeConnection_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeConnection_nodes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Change) graphql.Marshaler {
+			return marshalNChange2ᚕᚖrollcallᚋmodelᚐChangeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeConnection_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Change(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ChangeConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ChangeConnection_upToDate(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeConnection_upToDate(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpToDate, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeConnection_upToDate(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChangeConnection", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func _ChangeConnection_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeConnection_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ChangeConnection().AsOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeConnection_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChangeConnection", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func _ChangeEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChangeEdge", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func _ChangeEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Change) graphql.Marshaler {
+			return marshalNChange2ᚖrollcallᚋmodelᚐChange(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Change(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _CreateTeamPayload_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamPayload) (ret graphql.Marshaler) {
@@ -4380,6 +4959,247 @@ func _FieldChange_after(ctx context.Context, ec *executionContext, field graphql
 }
 func fieldContext_FieldChange_after(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("FieldChange", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _HistoryConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.HistoryEdge, model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.HistoryEdge) graphql.Marshaler {
+			return marshalNHistoryEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HistoryConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_HistoryEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _HistoryConnection_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.HistoryEdge, model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryConnection_nodes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Change) graphql.Marshaler {
+			return marshalNChange2ᚕᚖrollcallᚋmodelᚐChangeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryConnection_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HistoryConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Change(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _HistoryConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.HistoryEdge, model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *keyset.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖrollcallᚋkeysetᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HistoryConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _HistoryConnection_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.HistoryEdge, model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryConnection_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.HistoryConnection().AsOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryConnection_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HistoryConnection", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func _HistoryConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.HistoryEdge, model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.HistoryConnection().TotalCount(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HistoryConnection", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func _HistoryConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.HistoryEdge, model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryConnection_totalCountUpTo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.HistoryConnection().TotalCountUpTo(ctx, obj, fc.Args["limit"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryConnection_totalCountUpTo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HistoryConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_HistoryConnection_totalCountUpTo_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _HistoryEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Edge[model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HistoryEdge", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func _HistoryEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Edge[model.Change]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_HistoryEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Change) graphql.Marshaler {
+			return marshalNChange2ᚖrollcallᚋmodelᚐChange(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_HistoryEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HistoryEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Change(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _Membership_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Membership) (ret graphql.Marshaler) {
@@ -5530,6 +6350,73 @@ func fieldContext_PageInfo_endCursor(_ context.Context, ec *executionContext, fi
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func _Query_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().AsOf(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Query", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func _Query_changes(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_changes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Changes(ctx, fc.Args["after"].(*string), fc.Args["first"].(*int), fc.Args["kinds"].([]model.ChangeKind), fc.Args["types"].([]model.ChangeType), fc.Args["ids"].([]string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangeConnection) graphql.Marshaler {
+			return marshalNChangeConnection2ᚖrollcallᚋmodelᚐChangeConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_changes(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ChangeConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_changes_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Query_mutationOutcome(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6496,6 +7383,50 @@ func fieldContext_Team_members(ctx context.Context, ec *executionContext, field 
 	return fc, nil
 }
 
+func _Team_history(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Team_history(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Team().History(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
+			return marshalNHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Team_history(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Team",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_HistoryConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Team_history_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Team_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6636,6 +7567,29 @@ func fieldContext_TeamConnection_pageInfo(_ context.Context, ec *executionContex
 		},
 	}
 	return fc, nil
+}
+
+func _TeamConnection_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TeamConnection_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.TeamConnection().AsOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TeamConnection_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamConnection", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func _TeamConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
@@ -6854,6 +7808,29 @@ func fieldContext_TeamMemberConnection_pageInfo(_ context.Context, ec *execution
 		},
 	}
 	return fc, nil
+}
+
+func _TeamMemberConnection_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TeamMemberConnection_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.TeamMemberConnection().AsOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TeamMemberConnection_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamMemberConnection", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func _TeamMemberConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamMemberEdge, model.User]) (ret graphql.Marshaler) {
@@ -7853,6 +8830,50 @@ func fieldContext_User_teams(ctx context.Context, ec *executionContext, field gr
 	return fc, nil
 }
 
+func _User_history(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_User_history(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.User().History(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
+			return marshalNHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_User_history(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "User",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_HistoryConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_User_history_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _User_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8071,6 +9092,29 @@ func fieldContext_UserConnection_pageInfo(_ context.Context, ec *executionContex
 		},
 	}
 	return fc, nil
+}
+
+func _UserConnection_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_UserConnection_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.UserConnection().AsOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_UserConnection_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserConnection", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func _UserConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserEdge, model.User]) (ret graphql.Marshaler) {
@@ -8353,6 +9397,29 @@ func fieldContext_UserTeamConnection_pageInfo(_ context.Context, ec *executionCo
 		},
 	}
 	return fc, nil
+}
+
+func _UserTeamConnection_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_UserTeamConnection_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.UserTeamConnection().AsOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_UserTeamConnection_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserTeamConnection", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func _UserTeamConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (ret graphql.Marshaler) {
@@ -11001,6 +12068,44 @@ func _AllReportsConnection(ctx context.Context, ec *executionContext, sel ast.Se
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _AllReportsConnection_asOf(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "totalCountUpTo":
 			field := field
 
@@ -11212,6 +12317,140 @@ func _Change(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 			out.Values[i] = _Change_actor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var changeConnectionImplementors = []string{"ChangeConnection"}
+
+func _ChangeConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ChangeConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, changeConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChangeConnection")
+		case "edges":
+			out.Values[i] = _ChangeConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = _ChangeConnection_nodes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = _ChangeConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "upToDate":
+			out.Values[i] = _ChangeConnection_upToDate(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _ChangeConnection_asOf(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var changeEdgeImplementors = []string{"ChangeEdge"}
+
+func _ChangeEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ChangeEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, changeEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChangeEdge")
+		case "cursor":
+			out.Values[i] = _ChangeEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = _ChangeEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -11682,6 +12921,211 @@ func _FieldChange(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 	return out
 }
 
+var historyConnectionImplementors = []string{"HistoryConnection"}
+
+func _HistoryConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, historyConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HistoryConnection")
+		case "edges":
+			out.Values[i] = _HistoryConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = _HistoryConnection_nodes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = _HistoryConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _HistoryConnection_asOf(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _HistoryConnection_totalCount(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "totalCountUpTo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _HistoryConnection_totalCountUpTo(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var historyEdgeImplementors = []string{"HistoryEdge"}
+
+func _HistoryEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *keyset.Edge[model.Change]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, historyEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HistoryEdge")
+		case "cursor":
+			out.Values[i] = _HistoryEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = _HistoryEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var membershipImplementors = []string{"Membership", "Node"}
 
 func _Membership(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Membership) graphql.Marshaler {
@@ -12101,6 +13545,50 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Query")
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Query_asOf(ctx, ec, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "changes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Query_changes(ctx, ec, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "mutationOutcome":
 			field := field
 
@@ -12738,6 +14226,44 @@ func _Team(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "history":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Team_history(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "createdAt":
 			out.Values[i] = _Team_createdAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -12796,6 +14322,44 @@ func _TeamConnection(ctx context.Context, ec *executionContext, sel ast.Selectio
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _TeamConnection_asOf(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "totalCount":
 			field := field
 
@@ -12963,6 +14527,44 @@ func _TeamMemberConnection(ctx context.Context, ec *executionContext, sel ast.Se
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _TeamMemberConnection_asOf(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "totalCount":
 			field := field
 
@@ -13666,6 +15268,44 @@ func _User(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "history":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _User_history(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "createdAt":
 			out.Values[i] = _User_createdAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -13805,6 +15445,44 @@ func _UserConnection(ctx context.Context, ec *executionContext, sel ast.Selectio
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _UserConnection_asOf(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "totalCount":
 			field := field
 
@@ -14015,6 +15693,44 @@ func _UserTeamConnection(ctx context.Context, ec *executionContext, sel ast.Sele
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "asOf":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _UserTeamConnection_asOf(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "totalCount":
 			field := field
 
@@ -14668,6 +16384,68 @@ func marshalNBoolean2bool(ctx context.Context, ec *executionContext, sel ast.Sel
 	return res
 }
 
+func marshalNChange2ᚕᚖrollcallᚋmodelᚐChangeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.Change) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNChange2ᚖrollcallᚋmodelᚐChange(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNChange2ᚖrollcallᚋmodelᚐChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Change) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _Change(ctx, ec, sel, v)
+}
+
+func marshalNChangeConnection2ᚖrollcallᚋmodelᚐChangeConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ChangeConnection) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _ChangeConnection(ctx, ec, sel, v)
+}
+
+func marshalNChangeEdge2ᚕᚖrollcallᚋmodelᚐChangeEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.ChangeEdge) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNChangeEdge2ᚖrollcallᚋmodelᚐChangeEdge(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNChangeEdge2ᚖrollcallᚋmodelᚐChangeEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ChangeEdge) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _ChangeEdge(ctx, ec, sel, v)
+}
+
 func unmarshalNChangeKind2rollcallᚋmodelᚐChangeKind(ctx context.Context, ec *executionContext, v any) (model.ChangeKind, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := model.ChangeKind(tmp)
@@ -14914,6 +16692,42 @@ func marshalNFieldChange2ᚖrollcallᚋmodelᚐFieldChange(ctx context.Context, 
 		return graphql.Null
 	}
 	return _FieldChange(ctx, ec, sel, v)
+}
+
+func marshalNHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _HistoryConnection(ctx, ec, sel, v)
+}
+
+func marshalNHistoryEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.HistoryEdge) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNHistoryEdge2ᚖrollcallᚋkeysetᚐEdge(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNHistoryEdge2ᚖrollcallᚋkeysetᚐEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.HistoryEdge) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _HistoryEdge(ctx, ec, sel, v)
 }
 
 func unmarshalNID2string(ctx context.Context, ec *executionContext, v any) (string, error) {
@@ -15961,6 +17775,78 @@ func marshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx context.Context, ec *ex
 	_ = ctx
 	res := scalar.MarshalString(string(*v))
 	return res
+}
+
+func unmarshalOChangeKind2ᚕrollcallᚋmodelᚐChangeKindᚄ(ctx context.Context, ec *executionContext, v any) ([]model.ChangeKind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]model.ChangeKind, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNChangeKind2rollcallᚋmodelᚐChangeKind(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOChangeKind2ᚕrollcallᚋmodelᚐChangeKindᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []model.ChangeKind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNChangeKind2rollcallᚋmodelᚐChangeKind(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalOChangeType2ᚕrollcallᚋmodelᚐChangeTypeᚄ(ctx context.Context, ec *executionContext, v any) ([]model.ChangeType, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]model.ChangeType, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNChangeType2rollcallᚋmodelᚐChangeType(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOChangeType2ᚕrollcallᚋmodelᚐChangeTypeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []model.ChangeType) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNChangeType2rollcallᚋmodelᚐChangeType(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func unmarshalOChildTeams2ᚖrollcallᚋmodelᚐChildTeams(ctx context.Context, ec *executionContext, v any) (*model.ChildTeams, error) {
