@@ -101,20 +101,21 @@ func (q Query) from(gone int64) Cursor {
 	return *q.After
 }
 
-// statement reads with each change the clock, and the operation of the change that the cursor is at. It reads one more than were asked for.
+// statement reads with each change the clock, and the operation of the change that the cursor is at. It reads one more than were asked for. The changes
+// are limited by themselves: no database but SQLite would see that it may follow the index of their positions and need not sort them.
 func (q Query) statement() (text string, args []any) {
 	var b strings.Builder
-	marked, after := "NULL", "k.expired"
+	marked, after := "NULL", "(SELECT expired FROM changes_clock WHERE id = 1)"
 	if q.After != nil {
 		marked, after = "(SELECT m.operation_id FROM changes m WHERE m.position = ?)", "?"
 		args = []any{q.After.Position, q.After.Position}
 	}
-	b.WriteString("SELECT k.position, k.operation_id, k.expired, " + marked + ", c." + strings.ReplaceAll(columns, ", ", ", c.") +
-		" FROM changes_clock k LEFT JOIN changes c ON c.position > " + after)
-	b.WriteString(among("c.kind", q.Kinds, &args))
-	b.WriteString(among("c.type", q.Types, &args))
-	b.WriteString(among("c.user_id", q.Users, &args))
-	b.WriteString(among("c.team_id", q.Teams, &args))
+	b.WriteString("SELECT k.position, k.operation_id, k.expired, " + marked + ", c.* FROM changes_clock k LEFT JOIN (SELECT " + columns +
+		" FROM changes WHERE position > " + after)
+	b.WriteString(among("kind", q.Kinds, &args))
+	b.WriteString(among("type", q.Types, &args))
+	b.WriteString(among("user_id", q.Users, &args))
+	b.WriteString(among("team_id", q.Teams, &args))
 	if len(q.Objects) > 0 {
 		ids := map[model.ChangeType][]int64{}
 		for _, o := range q.Objects {
@@ -123,11 +124,11 @@ func (q Query) statement() (text string, args []any) {
 		var alternatives []string
 		for _, typ := range slices.Sorted(maps.Keys(ids)) { // the same question, the same statement
 			args = append(args, typ)
-			alternatives = append(alternatives, "c.type = ?"+among("c.object_id", ids[typ], &args))
+			alternatives = append(alternatives, "type = ?"+among("object_id", ids[typ], &args))
 		}
 		b.WriteString(" AND (" + strings.Join(alternatives, " OR ") + ")")
 	}
-	b.WriteString(" WHERE k.id = 1 ORDER BY c.position LIMIT " + strconv.Itoa(q.Limit+1))
+	b.WriteString(" ORDER BY position LIMIT " + strconv.Itoa(q.Limit+1) + ") c ON 1 = 1 WHERE k.id = 1 ORDER BY c.position")
 	return b.String(), args
 }
 

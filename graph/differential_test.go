@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory/directorytest"
 	"rollcall/graph"
@@ -42,9 +43,14 @@ type counted struct {
 
 func newPair(db *database.Database, change func(*graph.Config)) *pair {
 	p := &pair{db: db, api: &counted{}, engine: &counted{}}
+	log := &changelog.Log{DB: db.Side, Dialect: db.Dialect()}
+	log.Wake() // the demo data's changes have no positions yet
+	if err := log.Settle(context.Background()); err != nil {
+		panic(err)
+	}
 	serve := func(c *counted, handler func(graph.Config) *graph.API) {
 		cfg := graph.Config{
-			Database: db, Proof: proof(db), Deadline: time.Minute, MaxPage: 100, MaxBatch: 10, MaxDepth: 30, MaxCost: 1 << 40,
+			Database: db, Proof: proof(db), Log: log, Deadline: time.Minute, MaxPage: 100, MaxBatch: 10, MaxDepth: 30, MaxCost: 1 << 40,
 			Logger:  slog.New(slog.DiscardHandler),
 			Observe: func(_ session.Operation, r operations.Report) { c.statements.Add(r.Statements) },
 		}

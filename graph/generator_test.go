@@ -10,6 +10,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/changelog"
 	"rollcall/keyset"
 )
 
@@ -228,8 +229,13 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 	var all []string
 	items = 1
 	var key keyset.Key // of a list
-	if f.Name == "allReports" {
+	switch f.Name {
+	case "allReports":
 		key.Order.By = &keyset.Sort{Name: "DEPTH", Number: true}
+	case "history":
+		key.Order.Descending = true
+	case "changes":
+		return g.logArguments(f, size)
 	}
 	filtered := false
 	window := "first"
@@ -279,6 +285,40 @@ func (g *generator) arguments(typ *ast.Definition, f *ast.FieldDefinition, size 
 	}
 	if typ == g.schema.Query && strings.HasSuffix(f.Name, "odes") {
 		items = 3
+	}
+	if len(all) == 0 {
+		return "", items
+	}
+	return "(" + strings.Join(all, ", ") + ")", items
+}
+
+// logArguments are those of the log of changes.
+func (g *generator) logArguments(f *ast.FieldDefinition, size int) (text string, items int) {
+	var all []string
+	items = keyset.DefaultSize
+	for _, a := range f.Arguments {
+		var value any = omitted{}
+		switch {
+		case a.Name == "first":
+			value = g.pageSize(size)
+			if n, _ := value.(int); n >= 0 && n <= 100 && value != nil {
+				items = n
+			}
+		case g.one(100):
+			value = pick[any](g, "nonsense", []any{}, nil)
+		case !g.one(3):
+		case a.Name == "after": // the beginning, and one that never was
+			value = pick[any](g, changelog.Cursor{}.String(), changelog.Cursor{}.String(), changelog.Cursor{}.String(), changelog.At(1, "another log's").String())
+		case a.Name == "kinds":
+			value = []any{enum("CREATED"), enum(pick(g, "CREATED", "UPDATED", "DELETED", "ERASED"))}
+		case a.Name == "types":
+			value = []any{enum(pick(g, "USER", "TEAM", "MEMBERSHIP"))}
+		default:
+			value = g.argument(f, a)
+		}
+		if _, left := value.(omitted); !left {
+			all = append(all, a.Name+": "+g.value(a.Type, value))
+		}
 	}
 	if len(all) == 0 {
 		return "", items
@@ -545,7 +585,7 @@ func (g *generator) variable(typ string, value any) string {
 	case 1: // the default is not meant
 		other := map[string]string{
 			"Int": "1", "String": `"x"`, "ID": `"User:3"`, "Boolean": "true", "[ID!]": `["Team:2"]`, "OrderDirection": "ASC",
-			"Time": `"2020-01-01T00:00:00Z"`, "Role": "OWNER", "[String!]": "[]", "UserFilter": "{}", "TeamFilter": "{}",
+			"Time": `"2020-01-01T00:00:00Z"`, "Role": "OWNER", "[String!]": "[]", "[ChangeKind!]": "[UPDATED]", "[ChangeType!]": "TEAM", "ChangeKind": "UPDATED", "ChangeType": "TEAM", "UserFilter": "{}", "TeamFilter": "{}",
 		}[nullable]
 		if strings.HasSuffix(nullable, "Order") {
 			other = "{field: ID}"
