@@ -9,16 +9,17 @@ import (
 	"rollcall/model"
 )
 
-// History is the list of the changes of each object of a type, whose number is its parent's, by their positions. Its rows have Columns.
+// History is the list of the changes of each object of a type, whose number is its parent's, by their numbers: these are in the order of its
+// versions, for each change has seen those before. Its rows have Columns.
 func History(typ model.ChangeType) keyset.List {
 	return keyset.List{
-		From: "changes t", Parent: "t.object_id", ID: "t.position", Where: "t.type = '" + string(typ) + "' AND t.position IS NOT NULL",
+		From: "changes t", Parent: "t.object_id", ID: "t.id", Where: "t.type = '" + string(typ) + "' AND t.position IS NOT NULL",
 	}
 }
 
 // Columns are those of the rows of a History.
 func Columns() []string {
-	all := strings.Split(columns, ", ")
+	all := strings.Split("id, "+columns, ", ")
 	for i, column := range all {
 		all[i] = "t." + column
 	}
@@ -31,11 +32,13 @@ func (l *Log) Rows(ctx context.Context, statements []keyset.Statement) (changes 
 	for _, s := range statements {
 		err := l.query(ctx, s.Text, s.Args, func(rows *sql.Rows) error {
 			var c row
-			var object int64
-			if err := rows.Scan(append(c.targets(), &object)...); err != nil {
+			var id, object int64
+			if err := rows.Scan(append(append([]any{&id}, c.targets()...), &object)...); err != nil {
 				return err
 			}
-			changes, objects = append(changes, c.change()), append(objects, object)
+			change := c.change()
+			change.ID = id
+			changes, objects = append(changes, change), append(objects, object)
 			return nil
 		})
 		if err != nil {

@@ -43,6 +43,8 @@ type Log struct {
 	Numbering Numbering
 	// Actor returns who the operation that ctx belongs to acts for; nil: that is not known.
 	Actor func(ctx context.Context) string
+	// MaxScan is how many changes a page looks at, at most, where it has a filter that no index serves; 0: 50,000.
+	MaxScan int64
 	// Logger hears why rows could not be numbered; slog.Default() where it is nil.
 	Logger *slog.Logger
 

@@ -1,6 +1,7 @@
 package changelog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"maps"
@@ -33,7 +34,7 @@ type Query struct {
 	Teams   []int64            // nil: likewise for the team
 }
 
-// Page is some changes in the order of the log.
+// Page is some changes in the order of the log. Where few of them meet the filter it may have none although there are more.
 type Page struct {
 	Changes []*model.Change
 	Until   Cursor // whoever has the page has everything up to here that was asked for
@@ -61,14 +62,15 @@ func (l *Log) Read(ctx context.Context, q Query) (*Page, error) {
 
 // read is Read, once. It also returns the position of the clock.
 func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
-	text, args := q.statement()
+	scan := q.scan(cmp.Or(l.MaxScan, 50_000))
+	text, args := q.statement(scan)
 	var now, gone int64
 	var last string
-	var marked sql.NullString
+	var marked, passed sql.NullString
 	page := &Page{}
 	err := l.query(ctx, text, args, func(rows *sql.Rows) error {
 		var c row
-		err := rows.Scan(append([]any{&now, &last, &gone, &marked}, c.targets()...)...)
+		err := rows.Scan(append([]any{&now, &last, &gone, &marked, &passed}, c.targets()...)...)
 		if err == nil && c.position.Valid {
 			page.Changes = append(page.Changes, c.change())
 		}
@@ -83,6 +85,10 @@ func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
 		}
 	}
 	page.Until = At(now, last)
+	if end := q.from(gone).Position + scan; scan > 0 && end < now && len(page.Changes) <= q.Limit {
+		page.More, page.Until = true, At(end, passed.String)
+		return page, now, nil
+	}
 	if page.More = len(page.Changes) > q.Limit; page.More {
 		page.Changes = page.Changes[:q.Limit]
 		page.Until = q.from(gone)
@@ -101,17 +107,36 @@ func (q Query) from(gone int64) Cursor {
 	return *q.After
 }
 
-// statement reads with each change the clock, and the operation of the change that the cursor is at. It reads one more than were asked for. The changes
-// are limited by themselves: no database but SQLite would see that it may follow the index of their positions and need not sort them.
-func (q Query) statement() (text string, args []any) {
-	var b strings.Builder
-	marked, after := "NULL", "(SELECT expired FROM changes_clock WHERE id = 1)"
-	if q.After != nil {
-		marked, after = "(SELECT m.operation_id FROM changes m WHERE m.position = ?)", "?"
-		args = []any{q.After.Position, q.After.Position}
+// scan is how many changes are looked at, at most: max, or 0 for as many as it takes.
+func (q Query) scan(max int64) int64 {
+	if len(q.Objects)+len(q.Users) > 0 || len(q.Kinds)+len(q.Types)+len(q.Teams) == 0 {
+		return 0
 	}
-	b.WriteString("SELECT k.position, k.operation_id, k.expired, " + marked + ", c.* FROM changes_clock k LEFT JOIN (SELECT " + columns +
-		" FROM changes WHERE position > " + after)
+	return max
+}
+
+// statement reads with each change the clock, and the operations of the change that the cursor is at and of the last one that is looked at. It reads one more than were asked for. The changes
+// are limited by themselves: no database but SQLite would see that it may follow the index of their positions and need not sort them.
+func (q Query) statement(scan int64) (text string, args []any) {
+	var b strings.Builder
+	at := func(plus int64) string { // a position that is so far behind the one that is read from
+		if q.After == nil {
+			return "(SELECT expired FROM changes_clock WHERE id = 1) + " + strconv.FormatInt(plus, 10)
+		}
+		args = append(args, q.After.Position+plus)
+		return "?"
+	}
+	operation := func(wanted bool, plus int64) string {
+		if !wanted {
+			return "NULL"
+		}
+		return "(SELECT m.operation_id FROM changes m WHERE m.position = " + at(plus) + ")"
+	}
+	b.WriteString("SELECT k.position, k.operation_id, k.expired, " + operation(q.After != nil, 0) + ", " + operation(scan > 0, scan) +
+		", c.* FROM changes_clock k LEFT JOIN (SELECT " + columns + " FROM changes WHERE position > " + at(0))
+	if scan > 0 {
+		b.WriteString(" AND position <= " + at(scan))
+	}
 	b.WriteString(among("kind", q.Kinds, &args))
 	b.WriteString(among("type", q.Types, &args))
 	b.WriteString(among("user_id", q.Users, &args))

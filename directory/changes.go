@@ -69,8 +69,8 @@ func objectOf[T any](s *entity.Schema, o *entity.Object[T], typ model.ChangeType
 
 // history declares the history of the objects of a type.
 func history[T any](d *Directory, o *entity.Object[T], typ model.ChangeType) {
-	position := func(c *model.Change) int64 { return c.Position }
-	entity.Records(o, "history", "History", changelog.History(typ), changelog.Columns(), position,
+	number := func(c *model.Change) int64 { return c.ID }
+	entity.Records(o, "history", "History", changelog.History(typ), changelog.Columns(), number,
 		func(ctx context.Context, statements []keyset.Statement) ([]*model.Change, []int64, error) {
 			if err := d.settle(ctx); err != nil {
 				return nil, nil, err
