@@ -237,6 +237,10 @@ func TestStartUpNamesWhatTheSchemaAndTheDeclarationsDoNotBothSay(t *testing.T) {
 		{what: "a search of what declares no words", more: func(d *declarations) { entity.All(d.Schema, "people", d.people) }, from: "type Query {", to: people + "type Query { people(query: String): PersonConnection! ", want: []string{"Query.people(query:)", "Person declares no words to be found by", ".Search("}},
 		{what: "words that no list is searched by", more: searched, from: "type Query {", to: people + "type Query { people: PersonConnection! ", want: []string{"Person declares words to be found by", "add query: String"}},
 		{what: "a search by a number", more: searched, from: "type Query {", to: people + "type Query { people(query: Int): PersonConnection! ", want: []string{"Query.people(query:) is a Int: let it be a String"}},
+		{what: "a time of lists that nothing tells", from: "type ShopStaffConnection {", to: "type ShopStaffConnection { asOf: String!", want: []string{"ShopStaffConnection.asOf", "entity.AsOf(schema, …)"}},
+		{what: "pages that do not tell it", from: "type Query {", to: "type Query { asOf: String!", more: func(d *declarations) {
+			entity.AsOf(d.Schema, func(context.Context) (string, error) { return "", nil })
+		}, want: []string{"the schema has no field ShopStaffConnection.asOf"}},
 		{what: "a directive that the plan would go past", from: "owner: Person", to: "owner: Person @auth", want: []string{"Shop.owner", "directive", "Inert"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -26,6 +26,7 @@ func New(maxPage int) *Directory {
 	d := &Directory{schema: entity.NewSchema(maxPage)}
 	d.users = entity.Define(d.schema, "User", "users", func(u *model.User) *int64 { return &u.ID })
 	d.teams = entity.Define(d.schema, "Team", "teams", func(t *model.Team) *int64 { return &t.ID })
+	entity.AsOf(d.schema, func(context.Context) (string, error) { return "here", nil }) // it keeps no log
 	d.declareUser()
 	d.declareTeam()
 	d.declareChange()
