@@ -107,12 +107,12 @@ func (q Query) from(gone int64) Cursor {
 	return *q.After
 }
 
-// scan is how many changes are looked at, at most: max, or 0 for as many as it takes.
-func (q Query) scan(max int64) int64 {
+// scan is how many changes are looked at, at most: as many as given, or 0 for as many as it takes.
+func (q Query) scan(most int64) int64 {
 	if len(q.Objects)+len(q.Users) > 0 || len(q.Kinds)+len(q.Types)+len(q.Teams) == 0 {
 		return 0
 	}
-	return max
+	return most
 }
 
 // statement reads with each change the clock, and the operations of the change that the cursor is at and of the last one that is looked at. It reads one more than were asked for. The changes

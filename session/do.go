@@ -20,14 +20,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	s.doing.Add(1)
 	defer s.doing.Add(-1)
 	var own gorm.ConnPool
-	if s.kind == Read && s.stays.Load() {
-		target, done, err := s.lease()
-		if err != nil {
-			return err
-		}
-		defer done()
-		own = target
-	} else if s.kind == Read {
+	if s.kind == Read && !s.stays.Load() {
 		conn, err := s.with.conn(s.ctx)
 		if err != nil {
 			return s.explain(err)
@@ -37,7 +30,12 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 		defer func() { _ = conn.Close() }()
 		own = conn
 	} else {
-		own = s.tx.tx
+		target, done, err := s.lease()
+		if err != nil {
+			return err
+		}
+		defer done()
+		own = target
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel() // it closes what fn has left open, which the connection would wait for

@@ -31,6 +31,10 @@ var querying = []promise{
 	{name: "Query sees the one state of its snapshot", test: queriesOneState},
 	{name: "Query and other statements take turns on a transaction's connection", test: takeTurns},
 	{name: "A hundred siblings use Query and GORM at once", test: queryingSiblings},
+	{
+		name: "A query that stays runs its statements on one connection, which it gives back", test: queryStays,
+		absent: map[string]string{"sqlite": "it is in this process"},
+	},
 	{name: "A mutation that tried to end its transaction by Query is not committed", test: noControlByQuery},
 	{name: "A row that fails or panics ends its Query and nothing else", test: failingRows},
 	{name: "A Query that loses a conflict has its operation run again, whatever has been read of its rows", test: queriesConflict},
@@ -207,6 +211,49 @@ func queryingSiblings(t *testing.T, backend Backend) {
 				t.Fatalf("%s: sibling %d has read %v", kind, i, got)
 			}
 		}
+	}
+	b.WantIdle()
+}
+
+// queryStays has siblings of a query stay, each before it asks for its connection by another way.
+func queryStays(t *testing.T, backend Backend) {
+	const siblings = 30
+	b := NewBank(t, backend, Setup{})
+	connection := map[string]string{"mysql": "SELECT CONNECTION_ID()", "postgres": "SELECT pg_backend_pid()"}[backend.Dialect]
+	together := expect(siblings)
+	stay := func(read func(ctx context.Context, n *int) error) func(context.Context) (int, error) {
+		return func(ctx context.Context) (n int, err error) {
+			if err := together.arrive(ctx); err != nil {
+				return 0, err
+			}
+			session.Stay(ctx)
+			err = read(ctx, &n)
+			return n, err
+		}
+	}
+	b.Step("Query", stay(func(ctx context.Context, n *int) (err error) {
+		*n, err = queried(ctx, connection)
+		return err
+	}))
+	b.Step("GORM", stay(func(ctx context.Context, n *int) error { return session.DB(ctx).Raw(connection).Find(n).Error }))
+	b.Step("Do", stay(func(ctx context.Context, n *int) error {
+		return session.Do(ctx, func(tx *gorm.DB) error { return tx.Raw(connection).Scan(n).Error })
+	}))
+	b.Step("fails", func(ctx context.Context) (int, error) {
+		session.Stay(ctx)
+		_, _ = queried(ctx, "SELECT nothing")
+		return queried(ctx, connection)
+	})
+	all := aliased(siblings, func(i int) string { return fmt.Sprintf(`run(step: %q) { value }`, []string{"Query", "GORM", "Do"}[i%3]) })
+	b.Step("start", func(context.Context) (int, error) { return 1, nil })
+	a := b.Must(`query { run(step: "start") ` + all + " }")
+	for i := range siblings {
+		if got, want := a.value("run", fmt.Sprintf("a%d", i)), a.value("run", "a0"); got != want || want == nil || want == 0.0 {
+			t.Errorf("sibling %d is on the connection %v, and the first on %v", i, got, want)
+		}
+	}
+	if a := b.Must(`query { run(step: "fails") { value } }`); a.value("run") == 0.0 {
+		t.Error("a statement that fails ends the query")
 	}
 	b.WantIdle()
 }
