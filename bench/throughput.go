@@ -18,9 +18,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // throughput is the flags of the measurement of many writers.
@@ -32,6 +35,7 @@ type throughput struct {
 	Round    time.Duration `placeholder:"DURATION" default:"3s" help:"How long a round is. Default: ${default}."`
 	Mix      string        `placeholder:"NAME" enum:"mixed,update" default:"mixed" help:"What is sent: mixed (updateUser, of ten one createUser, of twenty one updateUsers of up to 20) or update (updateUser alone). Default: ${default}."`
 	Build    []string      `placeholder:"NAME=BINARY" sep:"none" help:"A build of Rollcall by its absolute path. It can be given several times; the first is what the others are compared with. Default: this working tree alone."`
+	Process  []int         `placeholder:"PID" help:"The database's processes, whose CPU time is to be counted, with that of their children."`
 	Follow   bool          `help:"Subscribe to all changes at the last server, write at the others alone, and measure how long after its answer a mutation is told."`
 	Quick    bool          `help:"One short round, to see that it works; its figures mean nothing."`
 }
@@ -45,6 +49,8 @@ type followed struct {
 	nodes   []*server
 	rates   []float64 // mutations per second, of each round
 	retries []float64 // per mutation
+	cpu     []float64 // of the servers, in µs per mutation
+	stored  []float64 // of the database, likewise
 	failed  int       // mutations with errors
 	delays  []time.Duration
 	missed  int // mutations whose event did not come
@@ -96,7 +102,7 @@ func (t throughput) run(ctx context.Context) (err error) {
 		}
 		if round == 0 {
 			for _, f := range all {
-				f.rates, f.retries, f.delays, f.missed = nil, nil, nil, 0
+				f.rates, f.retries, f.cpu, f.stored, f.delays, f.missed = nil, nil, nil, nil, nil, 0
 			}
 		}
 	}
@@ -142,7 +148,12 @@ func (t throughput) start(ctx context.Context, given, folder string) (f *followe
 		return nil, end, fmt.Errorf("migrate: %w\n%s", err, text)
 	}
 	for i := range t.Servers {
-		s, err := launch(file, []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--log-level=error", "--max-cost=10000000", "--database=" + urls[i%len(urls)]}, nil)
+		args := []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", fmt.Sprintf("--pool-size=%d", (t.Writers+t.Servers-1)/t.Servers), "--log-level=error", "--max-cost=10000000", "--database=" + urls[i%len(urls)]}
+		s, err := launch(file, args, nil)
+		for try := 0; err != nil && len(urls) > 1 && try < 20; try++ { // a node may not have all of the schema yet
+			time.Sleep(250 * time.Millisecond)
+			s, err = launch(file, args, nil)
+		}
 		if err != nil {
 			return nil, end, err
 		}
@@ -206,6 +217,10 @@ func (t throughput) measure(ctx context.Context, f *followed, round int) error {
 	if err != nil {
 		return err
 	}
+	cpu, stored, err := t.cpu(f)
+	if err != nil {
+		return err
+	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: t.Writers}}
 	defer client.CloseIdleConnections()
 	var mu sync.Mutex
@@ -240,8 +255,15 @@ func (t throughput) measure(ctx context.Context, f *followed, round int) error {
 	if err != nil {
 		return err
 	}
+	n := float64(max(len(answered), 1))
+	cpuAfter, storedAfter, err := t.cpu(f)
+	if err != nil {
+		return err
+	}
+	f.cpu = append(f.cpu, float64((cpuAfter-cpu).Microseconds())/n)
+	f.stored = append(f.stored, float64((storedAfter-stored).Microseconds())/n)
 	f.rates = append(f.rates, float64(len(answered))/took.Seconds())
-	f.retries = append(f.retries, (after-before)/float64(max(len(answered), 1)))
+	f.retries = append(f.retries, (after-before)/n)
 	f.failed += failed
 	if told != nil {
 		delays, missed := told.since(answered)
@@ -268,6 +290,36 @@ func (f *followed) retried(ctx context.Context) (n float64, err error) {
 		n += values["rollcall_operation_retries_total"]
 	}
 	return n, nil
+}
+
+// cpu is the CPU time that the servers and the database have had.
+func (t throughput) cpu(f *followed) (servers, stored time.Duration, err error) {
+	for _, s := range f.nodes {
+		used, err := s.cpu()
+		if err != nil {
+			return 0, 0, err
+		}
+		servers += used
+	}
+	for _, pid := range t.Process {
+		for _, one := range append(children(pid), pid) {
+			var used unix.Timespec
+			if unix.ClockGettime(int32(^one)<<3|2, &used) == nil { // it may have ended
+				stored += time.Duration(used.Nano())
+			}
+		}
+	}
+	return servers, stored, nil
+}
+
+func children(pid int) (all []int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	for word := range strings.FieldsSeq(string(text)) {
+		if id, err := strconv.Atoi(word); err == nil {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // writer makes one client's mutations.
@@ -391,7 +443,7 @@ func (t throughput) print(to io.Writer, all []*followed) {
 	kind, _, _ := strings.Cut(t.Database[0], ":")
 	_, _ = fmt.Fprintf(to, "\n%d writers (%s), %d servers, %s on %d, %d rounds of %s, %d cores, %s: medians\n\n", t.Writers, t.Mix, t.Servers, cmp.Or(kinds[kind], kind),
 		len(t.Database), t.Rounds, t.Round, runtime.NumCPU(), runtime.Version())
-	_, _ = fmt.Fprintln(to, "| Build | Mutations/s | Range | Ratio | Range of ratios (quartiles) | Reruns each | Errors | Told after: median, ms | p99, ms | Not told |\n|---|---|---|---|---|---|---|---|---|---|")
+	_, _ = fmt.Fprintln(to, "| Build | Mutations/s | Range | Ratio | Range of ratios (quartiles) | CPU of the servers, µs | CPU of the database, µs | Reruns each | Errors | Told after: median, ms | p99, ms | Not told |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, f := range all {
 		var ratios []float64
 		for i := range f.rates {
@@ -402,7 +454,7 @@ func (t throughput) print(to io.Writer, all []*followed) {
 		if slices.Sort(f.delays); len(f.delays) > 0 {
 			p50, p99 = digits(1e3*f.delays[len(f.delays)/2].Seconds()), digits(1e3*f.delays[len(f.delays)*99/100].Seconds())
 		}
-		_, _ = fmt.Fprintf(to, "| %s | %.0f | %.0f to %.0f | %.3f | %.3f to %.3f | %.4f | %d | %s | %s | %d |\n", f.name, median(f.rates), slices.Min(f.rates), slices.Max(f.rates),
-			median(ratios), ratios[len(ratios)/4], ratios[len(ratios)*3/4], median(f.retries), f.failed, p50, p99, f.missed)
+		_, _ = fmt.Fprintf(to, "| %s | %.0f | %.0f to %.0f | %.3f | %.3f to %.3f | %.0f | %.0f | %.4f | %d | %s | %s | %d |\n", f.name, median(f.rates), slices.Min(f.rates), slices.Max(f.rates),
+			median(ratios), ratios[len(ratios)/4], ratios[len(ratios)*3/4], median(f.cpu), median(f.stored), median(f.retries), f.failed, p50, p99, f.missed)
 	}
 }
