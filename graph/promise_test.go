@@ -123,9 +123,7 @@ func follow(t *testing.T, goal int, urls ...string) {
 			}
 		})
 	}
-	if p.aside.Dialect().Name() != "sqlite" { // which has no connections to kill
-		killer.Go(func() { p.kill(ctx) })
-	}
+	killer.Go(func() { p.killed.Store(databasetest.Kill(ctx, p.aside)) })
 	writers.Wait()
 	took := time.Since(began)
 	p.check(ctx, &end)
@@ -303,13 +301,6 @@ func (p *promise) write(d *directory, writer, n int) {
 	default:
 		p.certain(d, `mutation($a: UpdateUserInput!, `+key+`{ updateUser(input: $a) { user { id version } } }`, "a", change(users[0]))
 	}
-}
-
-// kill kills a connection to the database now and then, of servers and readers.
-func (p *promise) kill(ctx context.Context) {
-	m := &turmoil{directory: &directory{db: p.aside}}
-	m.kill(ctx)
-	p.killed.Add(m.killed.Load())
 }
 
 // read follows the log as fast as it can, now and then from somewhere that it has been at before.
