@@ -12,7 +12,9 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql chaos retries promise throughput batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
+GALERA_PORT ?= 14600
+
+.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql galera stop-galera chaos retries promise throughput batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +78,12 @@ mysql: ## Start a real MySQL on 127.0.0.1:$(MYSQL_PORT), from Debian unstable; n
 
 stop-mysql: ## Stop it and delete its data.
 	database/databasetest/mysql.sh stop $(MYSQL_PORT)
+
+galera: ## Start a Galera cluster of two nodes on 127.0.0.1, whose URLs are for ROLLCALL_TEST_GALERA; this needs mariadb-server, galera-4 and rsync.
+	database/databasetest/galera.sh start $(GALERA_PORT)
+
+stop-galera: ## Stop it and delete its data.
+	database/databasetest/galera.sh stop $(GALERA_PORT)
 
 chaos: export ROLLCALL_TEST_CHAOS ?= 60s
 chaos: ## Run the chaos tests, of the session and of bulks, versions and keys, each for as long as ROLLCALL_TEST_CHAOS says (60s) on each database of `make test`.
