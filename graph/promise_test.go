@@ -155,23 +155,23 @@ func held(t *testing.T, to string) string {
 }
 
 // certain sends a mutation under a key of its own until an answer tells what became of it.
-func (p *promise) certain(d *directory, mutation string, variables ...any) answer {
+func (p *promise) certain(d *directory, mutation string, variables ...any) {
 	variables = append([]any{"key", fmt.Sprint("promise ", p.keys.Add(1))}, variables...)
 	for began := time.Now(); ; {
 		a := d.send(mutation, variables...)
 		if len(a.Errors) == 0 {
 			p.remember(a)
-			return a
+			return
 		}
 		switch code, _ := a.Errors[0].Extensions["code"].(string); code {
 		case "BAD_USER_INPUT", "NOT_FOUND", "CONFLICT":
 			p.refused.Add(1)
-			return a
+			return
 		}
 		p.lost.Add(1)
 		if time.Since(began) > time.Minute {
 			p.t.Errorf("no answer in a minute: %s", a.raw)
-			return a
+			return
 		}
 	}
 }

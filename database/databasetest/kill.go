@@ -2,6 +2,7 @@ package databasetest
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -21,17 +22,8 @@ func Kill(ctx context.Context, db *database.Database) (killed int64) {
 	}
 	for ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond) // so that most of what is done succeeds
-		var ids []int64
-		rows, err := db.Side.QueryContext(ctx, others)
-		for err == nil && rows.Next() {
-			var id int64
-			err = rows.Scan(&id)
-			ids = append(ids, id)
-		}
-		if rows != nil {
-			_ = rows.Close()
-		}
-		if len(ids) == 0 {
+		ids, err := numbers(ctx, db.Side, others)
+		if err != nil || len(ids) == 0 {
 			continue
 		}
 		if _, err := db.Side.ExecContext(ctx, fmt.Sprintf(kill, ids[rand.IntN(len(ids))])); err == nil {
@@ -39,4 +31,20 @@ func Kill(ctx context.Context, db *database.Database) (killed int64) {
 		}
 	}
 	return killed
+}
+
+func numbers(ctx context.Context, db *sql.DB, query string) (all []int64, err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var one int64
+		if err := rows.Scan(&one); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
 }
