@@ -12,7 +12,9 @@ GENERATED := $(wildcard graph/generated schematest/generated)
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307
 
-.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql chaos retries batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
+GALERA_PORT ?= 14600
+
+.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql galera stop-galera chaos retries promise throughput batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +79,12 @@ mysql: ## Start a real MySQL on 127.0.0.1:$(MYSQL_PORT), from Debian unstable; n
 stop-mysql: ## Stop it and delete its data.
 	database/databasetest/mysql.sh stop $(MYSQL_PORT)
 
+galera: ## Start a Galera cluster of two nodes on 127.0.0.1, whose URLs are for ROLLCALL_TEST_GALERA; this needs mariadb-server, galera-4 and rsync.
+	database/databasetest/galera.sh start $(GALERA_PORT)
+
+stop-galera: ## Stop it and delete its data.
+	database/databasetest/galera.sh stop $(GALERA_PORT)
+
 chaos: export ROLLCALL_TEST_CHAOS ?= 60s
 chaos: ## Run the chaos tests, of the session and of bulks, versions and keys, each for as long as ROLLCALL_TEST_CHAOS says (60s) on each database of `make test`.
 	go test $(RACE) -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Chaos' ./session
@@ -86,6 +94,16 @@ retries: export ROLLCALL_TEST_RETRIES ?= 10000
 retries: ## Create ROLLCALL_TEST_RETRIES (10000) rows, and as many users, through connections that are cut at every stage, on each database of `make test`.
 	go test $(RACE) -count=1 -timeout 0 -v -run 'TestTheSessionKeepsItsPromises/.*/^Creations' ./session
 	go test $(RACE) -count=1 -timeout 0 -v -run TestUsersThatAreCreatedThroughCutConnections ./graph
+
+promise: export ROLLCALL_TEST_PROMISE ?= 100000
+promise: export ROLLCALL_TEST_REPLAY ?= 10000
+promise: ## Follow the log of ROLLCALL_TEST_PROMISE (100000) changes by three servers, and replay that of ROLLCALL_TEST_REPLAY (10000) random mutations, while connections are killed, on each database of `make test`, and on the nodes that ROLLCALL_TEST_GALERA lists.
+	go test -count=1 -timeout 0 -v -run TestTheTablesHoldWhatTheLogTells ./directory
+	go test -count=1 -timeout 0 -v -run TestWhoFollowsTheLog ./graph
+
+throughput: DATABASE ?= sqlite:
+throughput: ## Measure how many mutations 16 writers get done, beside other builds, and when subscribers are told (THROUGHPUT=--help), on SQLite or DATABASE=…
+	cd bench && go run . throughput --database='$(DATABASE)' $(THROUGHPUT)
 
 batching: export ROLLCALL_TEST_BATCHING ?= 10000
 batching: ## Count the statements of ROLLCALL_TEST_BATCHING (10000) mixed operations on each database of `make test`.

@@ -37,8 +37,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var cli struct {
-		Compare config `cmd:"" default:"withargs" help:"Compare the servers (the default command)."`
-		Scale   scale  `cmd:"" help:"Measure them in a directory of a million users."`
+		Compare    config     `cmd:"" default:"withargs" help:"Compare the servers (the default command)."`
+		Scale      scale      `cmd:"" help:"Measure them in a directory of a million users."`
+		Throughput throughput `cmd:"" help:"Measure how many mutations many writers get done, and when subscribers are told."`
 	}
 	parsed := kong.Parse(&cli,
 		kong.Name("bench"),
@@ -50,8 +51,11 @@ func main() {
 		cli.Compare.Rounds, cli.Compare.Round = 1, 50*time.Millisecond
 	}
 	do := func() error { return run(ctx, cli.Compare) }
-	if parsed.Command() == "scale" {
+	switch parsed.Command() {
+	case "scale":
 		do = func() error { return cli.Scale.run(ctx) }
+	case "throughput":
+		do = func() error { return cli.Throughput.run(ctx) }
 	}
 	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -502,9 +502,8 @@ func (m *memory) team(t *testing.T, w *work) {
 			if err != nil {
 				return "", err
 			}
-			m.teams[team.ID] = made
 			return team.GlobalID(), nil
-		})
+		}, func(id string) { m.teams[number(t, id)] = made })
 	case n < 8:
 		bad := g == nil || !m.expected(in, g.version)
 		parent := pick(m, m.teams)
@@ -519,10 +518,11 @@ func (m *memory) team(t *testing.T, w *work) {
 			if err != nil {
 				return "", err
 			}
+			return team.GlobalID(), nil
+		}, func(string) {
 			if *g != (group{name, parent, g.version}) {
 				*g = group{name, parent, g.version + 1}
 			}
-			return team.GlobalID(), nil
 		})
 	default:
 		bad := g == nil || !m.expected(in, g.version)
@@ -537,11 +537,7 @@ func (m *memory) team(t *testing.T, w *work) {
 		} else {
 			bad = bad || len(children) > 0
 		}
-		m.teamRun(t, w, "deleteTeam", in, bad, func(ctx context.Context) (string, error) {
-			gone, err := w.DeleteTeam(ctx, in)
-			if err != nil {
-				return "", err
-			}
+		m.teamRun(t, w, "deleteTeam", in, bad, func(ctx context.Context) (string, error) { return w.DeleteTeam(ctx, in) }, func(string) {
 			for _, child := range children {
 				child.parent, child.version = g.parent, child.version+1
 			}
@@ -551,17 +547,20 @@ func (m *memory) team(t *testing.T, w *work) {
 					delete(m.seats, at)
 				}
 			}
-			return gone, nil
 		})
 	}
 }
 
-func (m *memory) teamRun(t *testing.T, w *work, what string, in entity.Input, bad bool, mutate func(ctx context.Context) (string, error)) {
+// teamRun is run for one entry. done notes what that did, once it has.
+func (m *memory) teamRun(t *testing.T, w *work, what string, in entity.Input, bad bool, mutate func(ctx context.Context) (string, error), done func(id string)) {
 	t.Helper()
-	m.run(t, w, fmt.Sprint(what, " ", in), false, []bool{bad}, func(ctx context.Context) ([]string, error) {
+	ids := m.run(t, w, fmt.Sprint(what, " ", in), false, []bool{bad}, func(ctx context.Context) ([]string, error) {
 		id, err := mutate(ctx)
 		return []string{id}, err
 	})
+	if ids != nil {
+		done(ids[0])
+	}
 }
 
 func (m *memory) seat(t *testing.T, w *work) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/database/databasetest"
 	"rollcall/keyset"
 	"rollcall/model"
 )
@@ -60,9 +61,7 @@ func TestBulksVersionsAndKeysHoldWhileConnectionsAreKilled(t *testing.T) {
 				}
 			})
 		}
-		if d.db.Dialect().Name() != "sqlite" { // which has no connections to kill
-			clients.Go(func() { m.kill(ctx) })
-		}
+		clients.Go(func() { m.killed.Store(databasetest.Kill(ctx, d.db)) })
 		clients.Wait()
 		m.check()
 		t.Logf("%d counted, %d created, %d deleted; %d conflicts, %d entries refused; %d answers told nothing, %d connections were killed",
@@ -209,35 +208,6 @@ func (m *turmoil) deleteEach() {
 	for _, r := range m.results(a, "deleteUsers") {
 		if r.Error == nil {
 			m.deleted.Add(1)
-		}
-	}
-}
-
-// kill kills a connection of the database now and then.
-func (m *turmoil) kill(ctx context.Context) {
-	others := "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
-	kill := "KILL %d"
-	if m.db.Dialect().Name() == "postgres" {
-		others = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-		kill = "SELECT pg_terminate_backend(%d)"
-	}
-	for ctx.Err() == nil {
-		time.Sleep(20 * time.Millisecond) // so that most mutations succeed
-		var ids []int64
-		rows, err := m.db.Side.QueryContext(ctx, others)
-		for err == nil && rows.Next() {
-			var id int64
-			err = rows.Scan(&id)
-			ids = append(ids, id)
-		}
-		if rows != nil {
-			_ = rows.Close()
-		}
-		if len(ids) == 0 {
-			continue
-		}
-		if _, err := m.db.Side.ExecContext(ctx, fmt.Sprintf(kill, ids[rand.IntN(len(ids))])); err == nil {
-			m.killed.Add(1)
 		}
 	}
 }
