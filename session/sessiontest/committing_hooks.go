@@ -18,6 +18,8 @@ import (
 var hooking = []promise{
 	{name: "Hooks run once, after the commit and before the answer", test: hooksRunOnce},
 	{name: "Hooks of a mutation that wrote nothing run", test: hooksOfNothing},
+	{name: "What is collected is written once, last and with all else, and not by what fails, is discarded or runs again", test: collected},
+	{name: "An error of what is written last takes everything back", test: collectedInVain},
 	{name: "The session in a hook is closed", test: sessionInHook},
 	{name: "A hook's panic changes nothing, and is in the extension's log", test: hookPanics},
 	{name: "Hooks wait for those of an earlier commit", test: hooksWait},
@@ -59,6 +61,64 @@ func hooksRunOnce(t *testing.T, backend Backend) {
 	b.WantIdle()
 	if first.n.Load() != 1 || second.n.Load() != 1 {
 		t.Errorf("the hooks ran %d and %d times in the end", first.n.Load(), second.n.Load())
+	}
+}
+
+// collect has the session increment counter 2 by what it collects, as the last that it does.
+func collect(ctx context.Context, n int, written *counter) {
+	*session.BeforeCommit(ctx, func(ctx context.Context, sum *int) error {
+		written.add()
+		return Add(session.DB(ctx), "counters", "value", 2, *sum)
+	}) += n
+}
+
+func collected(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	var written counter
+	attempts := 0
+	for name, then := range map[string]func(context.Context) error{
+		"collect": func(context.Context) error { return nil },
+		"discard": func(ctx context.Context) error { session.Discard(ctx); return nil },
+		"fail":    func(context.Context) error { return errors.New("on purpose") },
+		"lose once": func(ctx context.Context) error {
+			if attempts++; attempts == 1 && b.Dialect != "sqlite" {
+				return session.DB(ctx).Exec(transientFailure(b.Dialect)).Error
+			}
+			return nil
+		},
+	} {
+		b.Step(name, func(ctx context.Context) (int, error) {
+			collect(ctx, 1, &written)
+			if written.n.Load() != 0 {
+				return 0, errors.New("it was written before the end")
+			}
+			return 1, then(ctx)
+		})
+	}
+	b.Must(`mutation { run(step: "discard") { value } }`)
+	WantNull(t, b.Send(`mutation { run(step: "collect") { value } b: run(step: "fail") { value } }`))
+	if n := b.Counter(2); n != 0 || written.n.Load() != 0 {
+		t.Errorf("it was written %d times, and the counter is %d", written.n.Load(), n)
+	}
+	b.Must(`mutation { run(step: "collect") { value } b: run(step: "lose once") { value } }`)
+	if n := b.Counter(2); n != 2 || written.n.Load() != 1 {
+		t.Errorf("it was written %d times, and the counter is %d, want 2", written.n.Load(), n)
+	}
+}
+
+func collectedInVain(t *testing.T, backend Backend) {
+	b := NewBank(t, backend, Setup{})
+	var hooks counter
+	b.Step("fail last", func(ctx context.Context) (int, error) {
+		session.AfterCommit(ctx, hooks.add)
+		session.BeforeCommit(ctx, func(ctx context.Context, _ *int) error {
+			return errors.Join(Add(session.DB(ctx), "counters", "value", 2, 1), errors.New("on purpose"))
+		})
+		return 1, Add(session.DB(ctx), "counters", "value", 1, 1)
+	})
+	WantNull(t, b.Send(`mutation { run(step: "fail last") { value } }`))
+	if first, second := b.Counter(1), b.Counter(2); first+second != 0 || hooks.n.Load() != 0 {
+		t.Errorf("the counters are %d and %d, and hooks ran %d times", first, second, hooks.n.Load())
 	}
 }
 
