@@ -42,6 +42,7 @@ var flags = map[string]struct {
 	"concurrency":      {"3", "4", func(c config) any { return c.Concurrency }, ""},
 	"production":       {"true", "false", func(c config) any { return c.Production }, ""},
 	"metrics":          {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Metrics }, ""},
+	"keep-changes":     {"0s", "48h0m0s", func(c config) any { return c.KeepChanges }, ""},
 	"shutdown-timeout": {"1s", "1m0s", func(c config) any { return c.Shutdown }, ""},
 	"allow-anonymous":  {"true", "false", func(c config) any { return c.Anonymous }, ""},
 }
@@ -138,6 +139,9 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--deadline=1ns":   "--deadline: 1ns is too short: give a duration such as 10s",
 		"--deadline=25h":   "--deadline: 25h0m0s is too long: at most 24h",
 
+		"--keep-changes=30m":       "--keep-changes: 30m0s is too short: at least 1h0m0s, or 0 for ever",
+		"--keep-changes=-1h":       "--keep-changes: -1h0m0s is too short",
+		"--keep-changes=720":       "write 720s if seconds are meant",
 		"--shutdown-timeout=-1s":   "--shutdown-timeout: -1s is too short",
 		"--shutdown-timeout=2540h": "--shutdown-timeout: 2540h0m0s is too long",
 		"--listen=":                "--listen: the address is missing",

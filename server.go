@@ -216,6 +216,7 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	pools := session.Pools{Write: s.db.Write, Side: s.db.Side, Proof: s.proof, Logger: s.log}
 	go s.keys.SweepEvery(ctx, pools, time.Hour, func(err error) { s.log.Warn("cannot sweep old idempotency keys", "error", err) })
+	go s.changes.SweepEvery(ctx, s.db.Pools()["write"], time.Hour, func(err error) { s.log.Warn("cannot sweep old changes", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
 	server := &http.Server{
@@ -299,7 +300,7 @@ func (s *service) assemble(context.Context) (err error) {
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
 	s.keys = &idempotency.Keys{}
-	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Logger: s.log}
+	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Keep: s.KeepChanges, Logger: s.log}
 	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
 		Proof:    s.proof,
