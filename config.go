@@ -30,6 +30,9 @@ import (
 type config struct {
 	Serve   struct{} `cmd:"" default:"withargs" help:"Serve the API and the Playground (the default command)."`
 	Migrate struct{} `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
+	Export  struct {
+		User string `placeholder:"ID" required:"" env:"-" help:"The user: an id such as User:5, also of one who was deleted, or an email address."`
+	} `cmd:"" help:"Print everything that is held about one user as JSON, then stop."`
 	Version struct{} `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
 
 	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
@@ -124,6 +127,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 // ownFlags lists the flags that matter to a command other than serve. All flags are the program's, so that none is refused.
 var ownFlags = map[string][]string{
 	"migrate": {"database", "echo", "log-format", "log-level"},
+	"export":  {"database", "echo", "log-format", "log-level", "user"},
 	"version": {},
 }
 

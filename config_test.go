@@ -79,7 +79,7 @@ func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 			t.Errorf("%s tells of %q, want %q", args, got, all)
 		}
 	}
-	for _, command := range []string{"serve", "migrate", "version"} {
+	for _, command := range []string{"serve", "migrate", "export", "version"} {
 		if text := helpOf(t, "--help"); !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(text) {
 			t.Errorf("nothing about %s:\n%s", command, text)
 		}
@@ -91,6 +91,7 @@ func TestHelpForACommandTellsOnlyTheFlagsThatMatterToIt(t *testing.T) {
 		"version --help": {"help"},
 		"help version":   {"help"},
 		"migrate --help": {"database", "echo", "help", "log-format", "log-level"},
+		"export --help":  {"database", "echo", "help", "log-format", "log-level", "user"},
 		"help migrate":   {"database", "echo", "help", "log-format", "log-level"},
 	} {
 		if got := helpedFlags(t, args); !slices.Equal(got, want) {
@@ -122,6 +123,8 @@ func helpedFlags(tb testing.TB, args string) (names []string) {
 
 func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 	for args, want := range map[string]string{
+		"export":           "missing flags: --user=ID",
+		"--user=1":         "unknown flag --user",
 		"--bogus":          "unknown flag --bogus",
 		"--databse=x":      `did you mean "--database"`,
 		"frobnicate":       "unexpected argument frobnicate",

@@ -40,3 +40,18 @@ func (l *Log) Held(ctx context.Context, user int64) (held Held, err error) {
 	})
 	return held, err
 }
+
+// OfUser returns all changes of a user and of the user's memberships, in the order of the log; those that have no positions yet come last. It is
+// one statement in the session of ctx.
+func (l *Log) OfUser(ctx context.Context, user int64) (changes []*model.Change, err error) {
+	err = l.query(ctx, "SELECT "+columns+" FROM changes WHERE user_id = ? ORDER BY CASE WHEN position IS NULL THEN 1 ELSE 0 END, position, id", []any{user},
+		func(rows *sql.Rows) error {
+			var c row
+			err := rows.Scan(c.targets()...)
+			if err == nil {
+				changes = append(changes, c.change())
+			}
+			return err
+		})
+	return changes, err
+}
