@@ -251,3 +251,23 @@ func TestNoValueOutlivesAnErasureWhatOthersWriteMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// TestAnErasureWaitsForNoOtherMutation has one that has inserted a change of another user and not committed.
+func TestAnErasureWaitsForNoOtherMutation(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		if d.db.Dialect().Embedded() {
+			return // one transaction writes at a time
+		}
+		ada := d.secretUser()
+		other := d.db.Write.Begin()
+		defer other.Rollback()
+		err := other.Exec(`INSERT INTO changes (at, kind, type, object_id, version, user_id, operation_id, ends_operation, fields)
+			VALUES (0, 'CREATED', 'USER', 99, 1, 99, 'other', ?, '[]')`, true).Error
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := d.try("eraseUser", input{"id": ada}); len(a.Errors) > 0 { // else it is a TIMEOUT
+			t.Errorf("got %s", a.raw)
+		}
+	})
+}
