@@ -69,15 +69,15 @@ func (l *kept) sweep(want int64) {
 }
 
 // after returns the positions after a cursor; nil: all.
-func (l *kept) after(c *changelog.Cursor) (positions []int64, until changelog.Cursor, err error) {
+func (l *kept) after(c *changelog.Cursor) (positions []int64, err error) {
 	page, err := l.Read(l.t.Context(), changelog.Query{After: c, Field: "after", Limit: 1000})
 	if err != nil {
-		return nil, changelog.Cursor{}, err
+		return nil, err
 	}
 	for _, c := range page.Changes {
 		positions = append(positions, c.Position)
 	}
-	return positions, page.Until, nil
+	return positions, nil
 }
 
 // oldest returns the cursor of the last change that was swept.
@@ -93,14 +93,14 @@ func (l *kept) oldest() *changelog.Cursor {
 
 func (l *kept) wantAfter(c *changelog.Cursor, want ...int64) {
 	l.t.Helper()
-	if got, _, err := l.after(c); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+	if got, err := l.after(c); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		l.t.Errorf("after %v are %v, %v, want %v", c, got, err, want)
 	}
 }
 
 func (l *kept) wantExpired(c changelog.Cursor) {
 	l.t.Helper()
-	if got, _, err := l.after(&c); apierror.CodeOf(err) != changelog.CodeExpired {
+	if got, err := l.after(&c); apierror.CodeOf(err) != changelog.CodeExpired {
 		l.t.Errorf("after %v are %v, %v, want %s", c, got, err, changelog.CodeExpired)
 	}
 }
@@ -125,7 +125,7 @@ const (
 )
 
 func TestASweepEndsBeforeTheFirstChangeThatIsKept(t *testing.T) {
-	eachKept(t, func(t *testing.T, l *kept) {
+	eachKept(t, func(_ *testing.T, l *kept) {
 		l.mustAdd(aged, aged, aged)
 		l.mustAdd(fresh, aged)
 		at := l.cursors()
