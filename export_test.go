@@ -53,6 +53,12 @@ func TestAnExportHasAllThatIsHeldAboutAUser(t *testing.T) {
 			addTeamMembers(input: {teamId: "Team:1", members: [{userId: "User:1"}, {userId: "User:2"}]}) { team { id } }
 		}`)
 		s.answer(`mutation { updateUser(input: {id: "User:2", phone: null, title: "Engineer"}) { user { id } } }`)
+		db := databasetest.Open(t, url)
+		eventually(t, "all changes have positions", func() bool {
+			var n int
+			err := db.Side.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM changes WHERE position IS NULL").Scan(&n)
+			return err == nil && n == 0
+		})
 		ada, text := exportOf(t, url, "User:2")
 		for _, reference := range []string{"2", "ADA@example.com"} {
 			if _, again := exportOf(t, url, reference); again != text {
