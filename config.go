@@ -30,6 +30,9 @@ import (
 type config struct {
 	Serve   struct{} `cmd:"" default:"withargs" help:"Serve the API and the Playground (the default command)."`
 	Migrate struct{} `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
+	Export  struct {
+		User string `placeholder:"ID" required:"" env:"-" help:"The user: an id such as User:5, also of one who was deleted, or an email address."`
+	} `cmd:"" help:"Print everything that is held about one user as JSON, then stop."`
 	Version struct{} `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
 
 	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
@@ -52,6 +55,7 @@ type config struct {
 	Concurrency int           `placeholder:"N" default:"128" help:"Most requests that run at once; four times as many may wait, and more are refused. Default: ${default}."`
 	Production  bool          `help:"Answer no introspection, and suggest nothing in errors."`
 	Metrics     string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from the API. Without a host: on every address, so other machines may reach it. Default: nowhere."`
+	KeepChanges time.Duration `placeholder:"DURATION" default:"720h" help:"How long the log keeps changes: whoever has not read it for longer reads the lists anew. 0 is for ever. Default: ${default}."`
 	Shutdown    time.Duration `name:"shutdown-timeout" placeholder:"DURATION" help:"How long the server may take to end; what runs then is cancelled. Default: 5s more than the deadline."`
 	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
 	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
@@ -123,6 +127,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 // ownFlags lists the flags that matter to a command other than serve. All flags are the program's, so that none is refused.
 var ownFlags = map[string][]string{
 	"migrate": {"database", "echo", "log-format", "log-level"},
+	"export":  {"database", "echo", "log-format", "log-level", "user"},
 	"version": {},
 }
 
@@ -237,6 +242,7 @@ const (
 	maxNumber = 1 << 30 // beyond any useful limit, and small enough that sums and products of limits do not overflow
 	minTime   = time.Millisecond
 	maxTime   = 24 * time.Hour
+	minKept   = time.Hour // a client that has lost its connection goes on from its cursor, and does not read all anew
 )
 
 // check refuses values that make no sense.
@@ -269,6 +275,9 @@ func (c config) check() error {
 		if d.value > maxTime {
 			return fmt.Errorf("--%s: %s is too long: at most 24h", d.flag, d.value)
 		}
+	}
+	if c.KeepChanges != 0 && c.KeepChanges < minKept {
+		return fmt.Errorf("--keep-changes: %s is too short: at least %s, or 0 for ever", c.KeepChanges, minKept)
 	}
 	if err := c.checkAddresses(); err != nil {
 		return err

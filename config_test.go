@@ -42,6 +42,7 @@ var flags = map[string]struct {
 	"concurrency":      {"3", "4", func(c config) any { return c.Concurrency }, ""},
 	"production":       {"true", "false", func(c config) any { return c.Production }, ""},
 	"metrics":          {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Metrics }, ""},
+	"keep-changes":     {"0s", "48h0m0s", func(c config) any { return c.KeepChanges }, ""},
 	"shutdown-timeout": {"1s", "1m0s", func(c config) any { return c.Shutdown }, ""},
 	"allow-anonymous":  {"true", "false", func(c config) any { return c.Anonymous }, ""},
 }
@@ -78,7 +79,7 @@ func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 			t.Errorf("%s tells of %q, want %q", args, got, all)
 		}
 	}
-	for _, command := range []string{"serve", "migrate", "version"} {
+	for _, command := range []string{"serve", "migrate", "export", "version"} {
 		if text := helpOf(t, "--help"); !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(text) {
 			t.Errorf("nothing about %s:\n%s", command, text)
 		}
@@ -90,6 +91,7 @@ func TestHelpForACommandTellsOnlyTheFlagsThatMatterToIt(t *testing.T) {
 		"version --help": {"help"},
 		"help version":   {"help"},
 		"migrate --help": {"database", "echo", "help", "log-format", "log-level"},
+		"export --help":  {"database", "echo", "help", "log-format", "log-level", "user"},
 		"help migrate":   {"database", "echo", "help", "log-format", "log-level"},
 	} {
 		if got := helpedFlags(t, args); !slices.Equal(got, want) {
@@ -121,6 +123,8 @@ func helpedFlags(tb testing.TB, args string) (names []string) {
 
 func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 	for args, want := range map[string]string{
+		"export":           "missing flags: --user=ID",
+		"--user=1":         "unknown flag --user",
 		"--bogus":          "unknown flag --bogus",
 		"--databse=x":      `did you mean "--database"`,
 		"frobnicate":       "unexpected argument frobnicate",
@@ -138,6 +142,9 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--deadline=1ns":   "--deadline: 1ns is too short: give a duration such as 10s",
 		"--deadline=25h":   "--deadline: 25h0m0s is too long: at most 24h",
 
+		"--keep-changes=30m":       "--keep-changes: 30m0s is too short: at least 1h0m0s, or 0 for ever",
+		"--keep-changes=-1h":       "--keep-changes: -1h0m0s is too short",
+		"--keep-changes=720":       "write 720s if seconds are meant",
 		"--shutdown-timeout=-1s":   "--shutdown-timeout: -1s is too short",
 		"--shutdown-timeout=2540h": "--shutdown-timeout: 2540h0m0s is too long",
 		"--listen=":                "--listen: the address is missing",

@@ -70,7 +70,7 @@ func TestTheFlagsInTheREADMEAreThoseOfTheHelp(t *testing.T) {
 }
 
 func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
-	others := []string{"help", "version", "against", "no-raw", "stop-timeout", "rounds", "users"} // of the command line, make bench and Docker
+	others := []string{"help", "version", "user", "against", "no-raw", "stop-timeout", "rounds", "users"} // of commands, make bench and Docker
 	variables := []string{"ROLLCALL_TEST_", "ROLLCALL_E2E_"}
 	for name := range flags {
 		variables = append(variables, variableOf(name))

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,8 +55,11 @@ func run(ctx context.Context, cfg config) error {
 	s := &service{config: cfg, log: cfg.logger()}
 	tuneMemory(s.log)
 	steps := []func(context.Context) error{s.acquire, s.open, s.assemble, s.prepare, s.serve}
-	if cfg.command == "migrate" {
+	switch cfg.command {
+	case "migrate":
 		steps = []func(context.Context) error{s.open, s.migrate}
+	case "export":
+		steps = []func(context.Context) error{s.open, s.export}
 	}
 	defer s.close()
 	for _, step := range steps {
@@ -151,6 +155,29 @@ func (s *service) migrate(ctx context.Context) error {
 	return nil
 }
 
+// export prints what is held about one user, as of one moment.
+func (s *service) export(ctx context.Context) error {
+	if err := s.db.CheckSchema(ctx); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Logger: s.log}
+	if err := pools.Install(); err != nil {
+		return err
+	}
+	var held *directory.UserExport
+	err := session.Run(ctx, pools, session.Snapshot, "(exports a user)", func(ctx context.Context) (err error) {
+		held, err = directory.New(directory.Config{}).ExportUser(ctx, s.Export.User)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	out := json.NewEncoder(s.out)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	return out.Encode(held)
+}
+
 // prepare makes sure of the schema and of the demo data.
 func (s *service) prepare(ctx context.Context) error {
 	if s.DoMigrate || s.db.Dialect().Embedded() {
@@ -216,6 +243,7 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	pools := session.Pools{Write: s.db.Write, Side: s.db.Side, Proof: s.proof, Logger: s.log}
 	go s.keys.SweepEvery(ctx, pools, time.Hour, func(err error) { s.log.Warn("cannot sweep old idempotency keys", "error", err) })
+	go s.changes.SweepEvery(ctx, s.db.Pools()["write"], time.Hour, func(err error) { s.log.Warn("cannot sweep old changes", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
 	server := &http.Server{
@@ -299,7 +327,7 @@ func (s *service) assemble(context.Context) (err error) {
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
 	s.keys = &idempotency.Keys{}
-	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Logger: s.log}
+	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Keep: s.KeepChanges, Logger: s.log}
 	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
 		Proof:    s.proof,

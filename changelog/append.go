@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,8 +12,11 @@ import (
 	"rollcall/session"
 )
 
-// pending are the changes of one mutation, which are written at its end.
-type pending struct{ changes []func() *model.Change }
+// pending is what one mutation writes at its end.
+type pending struct {
+	changes []func() *model.Change
+	erased  []int64 // see Erase
+}
 
 // Append notes a change of an object. It is written as the last of what the mutation that ctx belongs to writes, with one statement for
 // a thousand changes; then it is made by the function, which is to give all but the id, the position, the actor and what is about the
@@ -42,6 +46,11 @@ func (l *Log) write(ctx context.Context, p *pending) error {
 			return err
 		}
 	}
+	for _, user := range p.erased {
+		if err := erase(ctx, user); err != nil {
+			return err
+		}
+	}
 	for begin := 0; begin < len(p.changes); begin += maxRows {
 		some := p.changes[begin:min(begin+maxRows, len(p.changes))]
 		var text strings.Builder
@@ -52,6 +61,9 @@ func (l *Log) write(ctx context.Context, p *pending) error {
 				text.WriteString(", ")
 			}
 			c := made()
+			if c.UserID != nil && slices.Contains(p.erased, *c.UserID) {
+				c.Fields, c.Erased = []byte(noFields), true
+			}
 			if inOrder {
 				text.WriteString("((SELECT position FROM changes_clock) - ?, ")
 				args = append(args, len(p.changes)-1-begin-i)

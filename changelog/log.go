@@ -19,6 +19,7 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"time"
 
 	"rollcall/dialect"
 	"rollcall/model"
@@ -45,6 +46,10 @@ type Log struct {
 	Actor func(ctx context.Context) string
 	// MaxScan is how many changes a page looks at, at most, where it has a filter that no index serves; 0: 50,000.
 	MaxScan int64
+	// Keep is how long changes are kept, by their times, unless Sweep is not called: 0 is for ever.
+	Keep time.Duration
+	// Floor returns the position up to which changes may be deleted, if there is one, since others still need those after it; nil: there is none.
+	Floor func(ctx context.Context) (position int64, ok bool, err error)
 	// Logger hears why rows could not be numbered; slog.Default() where it is nil.
 	Logger *slog.Logger
 

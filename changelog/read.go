@@ -65,12 +65,12 @@ func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
 	scan := q.scan(cmp.Or(l.MaxScan, 50_000))
 	text, args := q.statement(scan)
 	var now, gone int64
-	var last string
+	var last, lastGone string
 	var marked, passed sql.NullString
 	page := &Page{}
 	err := l.query(ctx, text, args, func(rows *sql.Rows) error {
 		var c row
-		err := rows.Scan(append([]any{&now, &last, &gone, &marked, &passed}, c.targets()...)...)
+		err := rows.Scan(append([]any{&now, &last, &gone, &lastGone, &marked, &passed}, c.targets()...)...)
 		if err == nil && c.position.Valid {
 			page.Changes = append(page.Changes, c.change())
 		}
@@ -80,18 +80,21 @@ func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
 		return nil, 0, err
 	}
 	if at := q.After; at != nil {
-		if at.Position < gone || at.Position > now || marked.Valid && mark(marked.String) != at.Mark || !marked.Valid && at.Position != gone {
+		if at.Position == gone {
+			marked = sql.NullString{String: lastGone, Valid: true}
+		}
+		if at.Position < gone || at.Position > now || !marked.Valid || mark(marked.String) != at.Mark {
 			return nil, now, expired(q.Field)
 		}
 	}
 	page.Until = At(now, last)
-	if end := q.from(gone).Position + scan; scan > 0 && end < now && len(page.Changes) <= q.Limit {
+	if end := q.from(At(gone, lastGone)).Position + scan; scan > 0 && end < now && len(page.Changes) <= q.Limit {
 		page.More, page.Until = true, At(end, passed.String)
 		return page, now, nil
 	}
 	if page.More = len(page.Changes) > q.Limit; page.More {
 		page.Changes = page.Changes[:q.Limit]
-		page.Until = q.from(gone)
+		page.Until = q.from(At(gone, lastGone))
 	}
 	if n := len(page.Changes); page.More && n > 0 {
 		page.Until = CursorOf(page.Changes[n-1])
@@ -99,10 +102,10 @@ func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
 	return page, now, nil
 }
 
-// from is where the query reads from, where changes up to a position may be gone.
-func (q Query) from(gone int64) Cursor {
+// from is where the query reads from, where changes up to a cursor may be gone.
+func (q Query) from(gone Cursor) Cursor {
 	if q.After == nil {
-		return Cursor{Position: gone}
+		return gone
 	}
 	return *q.After
 }
@@ -132,7 +135,7 @@ func (q Query) statement(scan int64) (text string, args []any) {
 		}
 		return "(SELECT m.operation_id FROM changes m WHERE m.position = " + at(plus) + ")"
 	}
-	b.WriteString("SELECT k.position, k.operation_id, k.expired, " + operation(q.After != nil, 0) + ", " + operation(scan > 0, scan) +
+	b.WriteString("SELECT k.position, k.operation_id, k.expired, k.expired_operation_id, " + operation(q.After != nil, 0) + ", " + operation(scan > 0, scan) +
 		", c.* FROM changes_clock k LEFT JOIN (SELECT " + columns + " FROM changes WHERE position > " + at(0))
 	if scan > 0 {
 		b.WriteString(" AND position <= " + at(scan))

@@ -38,6 +38,9 @@ type Dialect interface {
 	// there is one that has the same value in a unique column, another number of rows. For that it may add 1 to the counter of that
 	// row, so the transaction is to be rolled back then. It waits as UnlessStored does, and hides no other error.
 	IfNew(column, counter string) string
+	// DeleteBy returns how a DELETE begins, up to its WHERE, that finds its rows by an index of their table: one that looked at all rows would
+	// wait for those that others have not committed.
+	DeleteBy(table, index string) string
 	// Bytes returns the type of a column of up to 16 MiB of bytes, kept as they are.
 	Bytes() string
 	// Created returns the type and the default, in microseconds of UTC, of a column that holds when its row was inserted.
@@ -89,6 +92,7 @@ func (standard) UnlessStored(column string) string { return "ON CONFLICT (" + co
 func (standard) NextIDs(string, int) string                        { return "" }
 func (standard) AfterIDs(string) string                            { return "" }
 func (standard) IfNew(column, _ string) string                     { return "ON CONFLICT (" + column + ") DO NOTHING" }
+func (standard) DeleteBy(table, _ string) string                   { return "DELETE FROM " + table }
 func (standard) Bytes() string                                     { return "blob" }
 func (standard) TableOptions() string                              { return "" }
 func (standard) CommitsImplicitly(string, string) bool             { return false }

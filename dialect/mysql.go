@@ -22,6 +22,11 @@ func (mysql) IfNew(_, counter string) string {
 	return fmt.Sprintf("ON DUPLICATE KEY UPDATE %[1]s = %[1]s + 1", counter)
 }
 
+// DeleteBy has the form with which MariaDB and MySQL both take the name of an index. For most rows of a small table they would take none.
+func (mysql) DeleteBy(table, index string) string {
+	return fmt.Sprintf("DELETE %[1]s FROM %[1]s FORCE INDEX (%[2]s)", table, index)
+}
+
 func (mysql) Bytes() string { return "mediumblob" }
 
 func (mysql) Created() string { return "datetime(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))" }

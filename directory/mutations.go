@@ -17,6 +17,7 @@ func (d *Directory) declareMutations() {
 		batch.Path("DeactivateUserPayload", "user", user),
 		batch.Path("ReactivateUserPayload", "user", user),
 		batch.Unplanned("DeleteUserPayload", "deletedUserId"),
+		batch.Unplanned("EraseUserPayload", "erasedUserId"),
 		batch.Path("CreateTeamPayload", "team", team),
 		batch.Path("UpdateTeamPayload", "team", team),
 		batch.Unplanned("DeleteTeamPayload", "deletedTeamId"),

@@ -9,6 +9,7 @@ import (
 	"rollcall/entity"
 	"rollcall/keyset"
 	"rollcall/model"
+	"rollcall/session"
 )
 
 func (d *Directory) declareUser() {
@@ -112,6 +113,37 @@ func (d *Directory) deleteUsers(ctx context.Context, e *entries, inputs []entity
 	return all, deleteObjects(ctx, d, d.tree.users, e, all, nil, func(users []*model.User, changed int) error {
 		return d.removeMembershipsOf(ctx, e, changed, "user_id", ids(users, d.users.ID))
 	})
+}
+
+// EraseUser removes a user as DeleteUser does, empties what the log of changes has of the user and of the user's memberships, and returns the
+// user's global id. A user who was deleted before is erased from the log. Errors: those of DeleteUser; NOT_FOUND where the log
+// has nothing of the user either.
+func (d *Directory) EraseUser(ctx context.Context, input entity.Input) (id string, err error) {
+	removals, err := d.deleteUsers(ctx, single(), []entity.Input{input})
+	if err != nil && (apierror.CodeOf(err) != apierror.CodeNotFound || len(removals) == 0) {
+		return "", err
+	}
+	user := removals[0].id
+	var version int64
+	if err == nil {
+		version = removals[0].row.Version
+	} else {
+		held, failed := d.Log.Held(ctx, user)
+		switch {
+		case failed != nil:
+			return "", failed
+		case held.Changes == 0:
+			return "", err
+		case held.WithValues == 0: // they were erased before
+			return model.UserID(user), nil
+		}
+		version = held.Version
+	}
+	at := session.DB(ctx).NowFunc()
+	d.Log.Erase(ctx, user, func() *model.Change {
+		return &model.Change{At: at, Kind: model.Erased, Type: model.UserType, ObjectID: user, Version: version, UserID: &user}
+	})
+	return model.UserID(user), nil
 }
 
 // CreateUsers adds users, as a bulk says. Errors: those of CreateUser, of EACH in the results.

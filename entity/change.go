@@ -235,6 +235,16 @@ func (f *fieldBase) conflict(message string) *apierror.Error {
 	return &apierror.Error{Code: apierror.CodeConflict, Field: f.name, Message: message}
 }
 
+// JSON returns an object as JSON: its id and its fields, in the form of answers. The field of a relation is named as the input that has its
+// global id.
+func (o *Object[T]) JSON(object *T) []byte {
+	b := appendGlobalID([]byte(`{"id":`), o.name, o.ID(object))
+	for _, m := range o.members {
+		b = m.append(append(scalar.AppendString(append(b, ','), m.name), ':'), object)
+	}
+	return append(b, '}')
+}
+
 // Differences returns in which fields an object differs before and after a change, as JSON such as
 // [{"name":"title","before":null,"after":"Engineer"}]. Where before or after is nil, the object is not there, and all that is not null is
 // listed. Values have the form of answers; the field of a relation is named as the input that has its global id. The fields but are left out.

@@ -25,6 +25,7 @@ var selections = map[string]string{
 	"deactivateUser":     "user { " + ofUser + " }",
 	"reactivateUser":     "user { " + ofUser + " }",
 	"deleteUser":         "deletedUserId",
+	"eraseUser":          "erasedUserId",
 	"createTeam":         "team { " + ofTeam + " }",
 	"updateTeam":         "team { " + ofTeam + " }",
 	"deleteTeam":         "deletedTeamId",

@@ -62,6 +62,10 @@ func deletedUser(id string) *model.DeleteUserPayload {
 	return &model.DeleteUserPayload{DeletedUserID: id}
 }
 
+func erasedUser(id string) *model.EraseUserPayload {
+	return &model.EraseUserPayload{ErasedUserID: id}
+}
+
 func deletedTeam(id string) *model.DeleteTeamPayload {
 	return &model.DeleteTeamPayload{DeletedTeamID: id}
 }
@@ -104,6 +108,12 @@ func (r mutationResolver) ReactivateUser(ctx context.Context, input map[string]a
 func (r mutationResolver) DeleteUser(ctx context.Context, input map[string]any) (*model.DeleteUserPayload, error) {
 	id, err := r.Directory.DeleteUser(ctx, input)
 	return answer(ctx, deletedUser, id, err)
+}
+
+// EraseUser resolves Mutation.eraseUser.
+func (r mutationResolver) EraseUser(ctx context.Context, input map[string]any) (*model.EraseUserPayload, error) {
+	id, err := r.Directory.EraseUser(ctx, input)
+	return answer(ctx, erasedUser, id, err)
 }
 
 // CreateTeam resolves Mutation.createTeam.

@@ -37,6 +37,11 @@ type DeleteUserPayload struct {
 	DeletedUserID string
 }
 
+// EraseUserPayload is what eraseUser returns.
+type EraseUserPayload struct {
+	ErasedUserID string
+}
+
 // TeamPayload is what the mutations of one team return.
 type TeamPayload struct {
 	Team *Team

@@ -97,6 +97,7 @@ type MutationResolver interface {
 	DeactivateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error)
 	ReactivateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error)
 	DeleteUser(ctx context.Context, input map[string]any) (*model.DeleteUserPayload, error)
+	EraseUser(ctx context.Context, input map[string]any) (*model.EraseUserPayload, error)
 	CreateTeam(ctx context.Context, input map[string]any) (*model.TeamPayload, error)
 	UpdateTeam(ctx context.Context, input map[string]any) (*model.TeamPayload, error)
 	DeleteTeam(ctx context.Context, input map[string]any) (*model.DeleteTeamPayload, error)
@@ -295,6 +296,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		unmarshalInputDeleteTeamInput,
 		unmarshalInputDeleteUserInput,
 		unmarshalInputDeleteUsersInput,
+		unmarshalInputEraseUserInput,
 		unmarshalInputReactivateUserInput,
 		unmarshalInputRemoveMembershipInput,
 		unmarshalInputRemoveMembershipsInput,
@@ -1148,6 +1150,11 @@ type Mutation {
     "The user to remove."
     input: DeleteUserInput!
   ): DeleteUserPayload!
+  "Removes a user as ` + "`" + `deleteUser` + "`" + ` does, and empties what the log of changes has of the user and of the user's memberships. A user who was deleted before is erased from the log. Values in idempotent answers that were stored for other mutations live for another day."
+  eraseUser(
+    "The user to erase."
+    input: EraseUserInput!
+  ): EraseUserPayload!
   "Adds a team, without members."
   createTeam(
     "The new team."
@@ -1496,6 +1503,22 @@ input DeleteUserInput {
 type DeleteUserPayload {
   "The global id that the user had."
   deletedUserId: ID!
+}
+
+"The user to erase."
+input EraseUserInput {
+  "The user's global id."
+  id: ID!
+  "The ` + "`" + `version` + "`" + ` that is removed, as in ` + "`" + `UpdateUserInput` + "`" + `. It is ignored where the user was deleted before."
+  expectedVersion: Int
+  "Who manages the user's reports from then on, as in ` + "`" + `DeleteUserInput` + "`" + `. It is ignored where the user was deleted before."
+  reportsTo: ID
+}
+
+"The user who was erased."
+type EraseUserPayload {
+  "The global id that the user had. It stays in the log, and is given to nobody else."
+  erasedUserId: ID!
 }
 
 "The user who is to take part no more."
@@ -2097,6 +2120,14 @@ func childFields_EntryError(ctx context.Context, ec *executionContext, field gra
 		return fieldContext_EntryError_currentVersion(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EntryError", field.Name)
+}
+
+func childFields_EraseUserPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "erasedUserId":
+		return fieldContext_EraseUserPayload_erasedUserId(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EraseUserPayload", field.Name)
 }
 
 func childFields_FieldChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2787,6 +2818,20 @@ func field_Mutation_deleteUsers_args(ctx context.Context, ec *executionContext, 
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (map[string]any, error) {
 			return unmarshalNDeleteUsersInput2map(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_eraseUser_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return unmarshalNEraseUserInput2map(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4892,6 +4937,29 @@ func fieldContext_EntryError_currentVersion(_ context.Context, ec *executionCont
 	return graphql.NewScalarFieldContext("EntryError", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func _EraseUserPayload_erasedUserId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.EraseUserPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_EraseUserPayload_erasedUserId(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ErasedUserID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_EraseUserPayload_erasedUserId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EraseUserPayload", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
 func _FieldChange_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.FieldChange) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5636,6 +5704,50 @@ func fieldContext_Mutation_deleteUser(ctx context.Context, ec *executionContext,
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Mutation_deleteUser_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_eraseUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_eraseUser(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().EraseUser(ctx, fc.Args["input"].(map[string]any))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.EraseUserPayload) graphql.Marshaler {
+			return marshalNEraseUserPayload2ᚖrollcallᚋmodelᚐEraseUserPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_eraseUser(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_EraseUserPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_eraseUser_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -11275,6 +11387,51 @@ func unmarshalInputDeleteUsersInput(ctx context.Context, ec *executionContext, o
 	return it, nil
 }
 
+func unmarshalInputEraseUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
+	var it map[string]any
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "expectedVersion", "reportsTo"}
+	it = make(map[string]any, len(asMap))
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it["id"] = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it["expectedVersion"] = data
+		case "reportsTo":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reportsTo"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it["reportsTo"] = data
+		}
+	}
+	return it, nil
+}
+
 func unmarshalInputReactivateUserInput(ctx context.Context, ec *executionContext, obj any) (map[string]any, error) {
 	var it map[string]any
 	if obj == nil {
@@ -12873,6 +13030,44 @@ func _EntryError(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 	return out
 }
 
+var eraseUserPayloadImplementors = []string{"EraseUserPayload"}
+
+func _EraseUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.EraseUserPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, eraseUserPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EraseUserPayload")
+		case "erasedUserId":
+			out.Values[i] = _EraseUserPayload_erasedUserId(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var fieldChangeImplementors = []string{"FieldChange"}
 
 func _FieldChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.FieldChange) graphql.Marshaler {
@@ -13349,6 +13544,13 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 		case "deleteUser":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_deleteUser(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "eraseUser":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_eraseUser(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -16666,6 +16868,21 @@ func marshalNDeleteUsersPayload2ᚖrollcallᚋmodelᚐBulkPayload(ctx context.Co
 		return graphql.Null
 	}
 	return _DeleteUsersPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNEraseUserInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
+	res, err := unmarshalInputEraseUserInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNEraseUserPayload2ᚖrollcallᚋmodelᚐEraseUserPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.EraseUserPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _EraseUserPayload(ctx, ec, sel, v)
 }
 
 func marshalNFieldChange2ᚕᚖrollcallᚋmodelᚐFieldChangeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.FieldChange) graphql.Marshaler {

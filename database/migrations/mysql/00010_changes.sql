@@ -24,10 +24,11 @@ CREATE TABLE IF NOT EXISTS changes (
 
 -- One row. Of the changes up to the position expired no row may be left.
 CREATE TABLE IF NOT EXISTS changes_clock (
-    id           INTEGER     NOT NULL,
-    position     BIGINT      NOT NULL,
-    operation_id VARCHAR(64) NOT NULL, -- of the change that has the position
-    expired      BIGINT      NOT NULL,
+    id                   INTEGER     NOT NULL,
+    position             BIGINT      NOT NULL,
+    operation_id         VARCHAR(64) NOT NULL, -- of the change that has the position
+    expired              BIGINT      NOT NULL,
+    expired_operation_id VARCHAR(64) NOT NULL DEFAULT '', -- of the change that had that position
     CONSTRAINT changes_clock_pkey PRIMARY KEY (id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 INSERT INTO changes_clock (id, position, operation_id, expired) SELECT 1, 0, '', 0 FROM DUAL

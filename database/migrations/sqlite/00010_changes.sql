@@ -23,10 +23,11 @@ CREATE INDEX changes_user_id_idx ON changes (user_id);
 
 -- One row. Of the changes up to the position expired no row may be left.
 CREATE TABLE changes_clock (
-    id           INTEGER     NOT NULL PRIMARY KEY,
-    position     BIGINT      NOT NULL,
-    operation_id VARCHAR(64) NOT NULL, -- of the change that has the position
-    expired      BIGINT      NOT NULL
+    id                   INTEGER     NOT NULL PRIMARY KEY,
+    position             BIGINT      NOT NULL,
+    operation_id         VARCHAR(64) NOT NULL, -- of the change that has the position
+    expired              BIGINT      NOT NULL,
+    expired_operation_id VARCHAR(64) NOT NULL DEFAULT '' -- of the change that had that position
 );
 INSERT INTO changes_clock (id, position, operation_id, expired) VALUES (1, 0, '', 0);
 
