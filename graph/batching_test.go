@@ -54,6 +54,7 @@ var batched = []struct {
 	{"users below many others, whose page ends within two levels", `{ nodes(ids: ["User:2", "User:3", "User:900"]) { ... on User { allReports(first: 100, maxDepth: 3) { nodes { name } } } } }`, 2},
 	{"filtered users below many others, whose number is bounded", `{ nodes(ids: ["User:2", "User:3"]) { ... on User { allReports(filter: {name: {startsWith: "a"}}) { nodes { name } } } } }`, 3},
 	{"members of nested teams and their numbers", `{ teams(first: 5) { nodes { parent { name } children { totalCount } members(first: 3, membership: ALL) { totalCount edges { team { name } node { name } } } } } }`, 5},
+	{"the log, and histories", `{ users(first: 9, after: "AVN9Sc0DXfQD") { asOf nodes { history(first: 2) { asOf totalCount nodes { kind } } } } changes(first: 5) { upToDate } }`, 5},
 	{"@defer, inlined", `{ users(first: 9, after: "AVN9Sc0DXfQD") { nodes { ... @defer { manager { name } } } } }`, 2},
 	{"one state of the database", `query @snapshot { users(first: 9, after: "AVN9Sc0DXfQD") { nodes { manager { name } teams { nodes { name } } } } }`, 3},
 }

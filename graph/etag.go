@@ -14,6 +14,7 @@ import (
 // logged are the fields of Query whose values come from what the log of changes has, from its positions, and from nothing else: neither from
 // other tables nor from the time. Their answers can have an ETag.
 var logged = map[string]bool{
+	"asOf": true, "changes": true,
 	"node": true, "nodes": true,
 	"user": true, "userByEmail": true, "userByExternalId": true, "users": true,
 	"team": true, "teams": true,

@@ -244,7 +244,9 @@ func queryStays(t *testing.T, backend Backend) {
 		_, _ = queried(ctx, "SELECT nothing")
 		return queried(ctx, connection)
 	})
-	all := aliased(siblings, func(i int) string { return fmt.Sprintf(`run(step: %q) { value }`, []string{"Query", "GORM", "Do"}[i%3]) })
+	all := aliased(siblings, func(i int) string {
+		return fmt.Sprintf(`run(step: %q) { value }`, []string{"Query", "GORM", "Do"}[i%3])
+	})
 	b.Step("start", func(context.Context) (int, error) { return 1, nil })
 	a := b.Must(`query { run(step: "start") ` + all + " }")
 	for i := range siblings {
