@@ -158,7 +158,7 @@ func (s *Subscription) join() bool {
 	if at.Position < f.feed.dropped {
 		return false
 	}
-	s.feed, s.next = f.feed, at.Position+1
+	s.feed, s.until, s.next = f.feed, at, at.Position+1
 	s.feed.subscriptions[s] = struct{}{}
 	return true
 }
