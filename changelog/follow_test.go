@@ -305,6 +305,22 @@ func follow(t *testing.T, servers []*process, cursor changelog.Cursor, total int
 	t.Logf("resumed %d times", resumed)
 }
 
+func TestASubscriberThatHasBegunBeforeTheFeedMissesNothing(t *testing.T) {
+	eachFollowed(t, func(t *testing.T, p *process) {
+		early := p.subscribe(changelog.Query{})
+		p.write(user(1), user(2))
+		p.settle()
+		late := p.subscribe(changelog.Query{})
+		late.wantNone() // now the feed begins
+		early.want("USER 1", "USER 2")
+		p.write(user(3))
+		early.want("USER 3")
+		late.want("USER 3")
+		early.Close()
+		late.Close()
+	})
+}
+
 func TestManyChangesAtOnceDoNotEndASubscriber(t *testing.T) {
 	eachFollowed(t, func(t *testing.T, p *process) {
 		const changes = 10_000
