@@ -242,13 +242,13 @@ func TestTheChangesOfAUserComeInTheOrderOfTheirCommits(t *testing.T) {
 }
 
 // logChanges commits some changes of a user to the log, and changes no user.
-func (d *directory) logChanges(user int64, n int) {
+func (d *directory) logChanges(user int64, n int, fields string) {
 	d.tb.Helper()
 	pools := session.Pools{Write: d.db.Write, Side: d.db.Side}
 	err := session.Run(d.tb.Context(), pools, session.Write, "log", func(ctx context.Context) error {
 		for range n {
 			d.changes.Append(ctx, func() *model.Change {
-				return &model.Change{At: time.Now(), Kind: model.Updated, Type: model.UserType, ObjectID: user, UserID: &user, Version: 1, Fields: []byte("[]")}
+				return &model.Change{At: time.Now(), Kind: model.Updated, Type: model.UserType, ObjectID: user, UserID: &user, Version: 1, Fields: []byte(fields)}
 			})
 		}
 		return nil
@@ -270,7 +270,7 @@ func TestAnEventReadsWhatIsStoredWhenItIsDelivered(t *testing.T) {
 		delivered := func(user int64, reads int, want string) {
 			t.Helper()
 			statements := d.sql.during(func() {
-				d.logChanges(user, 1)
+				d.logChanges(user, 1, "[]")
 				s.want(want)
 			})
 			if n := len(slices.DeleteFunc(statements, func(sql string) bool { return !strings.HasPrefix(sql, "SELECT") })); n != reads {
@@ -368,9 +368,9 @@ func TestASubscriberThatIsTooSlowIsToldWhereToGoOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const logged = 20_000 // more than are kept
-		for range logged / 5000 {
-			d.logChanges(1, 5000)
+		const logged = 3000 // of more bytes than are kept
+		for range logged / 500 {
+			d.logChanges(1, 500, `["`+strings.Repeat("x", 16<<10)+`"]`)
 		}
 		for prompt.Until().Position < logged { // so that the slow one is as far behind as it can be
 			if _, err := prompt.Next(t.Context()); err != nil {
