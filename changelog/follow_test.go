@@ -306,7 +306,7 @@ func follow(t *testing.T, servers []*process, cursor changelog.Cursor, total int
 }
 
 func TestASubscriberThatHasBegunBeforeTheFeedMissesNothing(t *testing.T) {
-	eachFollowed(t, func(t *testing.T, p *process) {
+	eachFollowed(t, func(_ *testing.T, p *process) {
 		early := p.subscribe(changelog.Query{})
 		p.write(user(1), user(2))
 		p.settle()
