@@ -36,7 +36,7 @@ type config struct {
 	Version struct{} `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
 
 	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
-	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations (on SQLite: one). The server's own needs take up to 4 more. Default: ${default}."`
+	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations (on SQLite: one). The server's own needs take up to 5 more. Default: ${default}."`
 	LogFormat   string        `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
 	LogLevel    string        `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
 	Echo        bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows. It shows values too, such as names and emails."`
@@ -56,6 +56,7 @@ type config struct {
 	Production  bool          `help:"Answer no introspection, and suggest nothing in errors."`
 	Metrics     string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from the API. Without a host: on every address, so other machines may reach it. Default: nowhere."`
 	KeepChanges time.Duration `placeholder:"DURATION" default:"720h" help:"How long the log keeps changes: whoever has not read it for longer reads the lists anew. 0 is for ever. Default: ${default}."`
+	EventsPoll  time.Duration `placeholder:"DURATION" default:"25ms" help:"How often the log of changes is looked at for what other servers have changed, while there are subscriptions. Default: ${default}."`
 	Shutdown    time.Duration `name:"shutdown-timeout" placeholder:"DURATION" help:"How long the server may take to end; what runs then is cancelled. Default: 5s more than the deadline."`
 	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
 	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
@@ -268,7 +269,7 @@ func (c config) check() error {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"deadline", c.Deadline}, {"shutdown-timeout", cmp.Or(c.Shutdown, maxTime)}} {
+	}{{"deadline", c.Deadline}, {"shutdown-timeout", cmp.Or(c.Shutdown, maxTime)}, {"events-poll", c.EventsPoll}} {
 		if d.value < minTime {
 			return fmt.Errorf("--%s: %s is too short: give a duration such as 10s", d.flag, d.value)
 		}

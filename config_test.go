@@ -43,6 +43,7 @@ var flags = map[string]struct {
 	"production":       {"true", "false", func(c config) any { return c.Production }, ""},
 	"metrics":          {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Metrics }, ""},
 	"keep-changes":     {"0s", "48h0m0s", func(c config) any { return c.KeepChanges }, ""},
+	"events-poll":      {"1s", "1m0s", func(c config) any { return c.EventsPoll }, ""},
 	"shutdown-timeout": {"1s", "1m0s", func(c config) any { return c.Shutdown }, ""},
 	"allow-anonymous":  {"true", "false", func(c config) any { return c.Anonymous }, ""},
 }

@@ -244,6 +244,7 @@ func (s *service) serve(ctx context.Context) error {
 	pools := session.Pools{Write: s.db.Write, Side: s.db.Side, Proof: s.proof, Logger: s.log}
 	go s.keys.SweepEvery(ctx, pools, time.Hour, func(err error) { s.log.Warn("cannot sweep old idempotency keys", "error", err) })
 	go s.changes.SweepEvery(ctx, s.db.Pools()["write"], time.Hour, func(err error) { s.log.Warn("cannot sweep old changes", "error", err) })
+	go s.changes.WakeEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot tell whether changes were left without a position", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
 	server := &http.Server{
@@ -328,11 +329,17 @@ func (s *service) assemble(context.Context) (err error) {
 	}
 	s.keys = &idempotency.Keys{}
 	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Keep: s.KeepChanges, Logger: s.log}
+	follow := changelog.FollowOptions{Poll: s.EventsPoll, Reads: s.db.Pools()["read"]}
+	if signal, ok := s.db.Signal("rollcall_changes"); ok {
+		follow.Signal = signal
+	}
+	follower := changelog.NewFollower(s.changes, follow)
 	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
 		Proof:    s.proof,
 		Keys:     s.keys,
 		Log:      s.changes,
+		Follower: follower,
 		Deadline: s.Deadline,
 		MaxPage:  s.MaxPage,
 		MaxBatch: s.MaxBatch,
@@ -352,6 +359,9 @@ func (s *service) assemble(context.Context) (err error) {
 	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Sockets, "transport", "websocket")
 	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Running, "state", "running")
 	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Waiting, "state", "waiting")
+	s.counts.Gauge("rollcall_subscriptions", "Subscriptions that are open.", follower.Subscribers)
+	s.counts.Counter("rollcall_slow_subscriptions_total", "Subscriptions that have ended since their clients took the events too slowly.", follower.Slow)
+	s.counts.Counter("rollcall_changes_reads_total", "Reads of the log of changes, each for all subscriptions.", follower.Reads)
 	s.counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", s.api.Fallbacks)
 	s.counts.Counter("rollcall_resolved_queries_total",
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)

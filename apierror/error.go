@@ -35,7 +35,8 @@ type Error struct {
 	Field   string // the path of the argument or the input field at fault, such as input.users.3.email, or ""
 	Err     error  // the cause, or nil; never shown
 
-	CurrentVersion int64 // of the object of which another version was expected; 0: this is about no version
+	CurrentVersion int64  // of the object of which another version was expected; 0: this is about no version
+	Cursor         string // after which to subscribe again; "": this has not ended a subscription that can go on
 }
 
 func (e *Error) Error() string {

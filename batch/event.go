@@ -29,8 +29,8 @@ func (p *Plan) events(ctx context.Context, set *Set, field graphql.CollectedFiel
 	return to.Convert(reflect.ChanOf(reflect.RecvDir, elem)).Interface()
 }
 
-// pass waits for the next event, follows it in its set, if it has one, and passes it on.
-func (e *events) pass(ctx context.Context, set *Set) {
+// pass waits for the next event, tells of it, follows it in its set, if it has one, and passes it on.
+func (e *events) pass(ctx context.Context, set *Set, tell func(context.Context, any)) {
 	if e.ended || e.to.Len() > 0 { // gqlgen has yet to take the last one
 		return
 	}
@@ -43,6 +43,9 @@ func (e *events) pass(ctx context.Context, set *Set) {
 		e.ended = true
 		e.to.Close()
 		return
+	}
+	if tell != nil {
+		tell(ctx, event.Interface())
 	}
 	if set != nil {
 		if set == e.last { // the events share it, and each may say that what was loaded has changed

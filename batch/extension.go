@@ -25,7 +25,7 @@ func (p *Plan) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 	if graphql.HasOperationContext(ctx) {
 		if e, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(p.ExtensionName()).(*events); ok {
 			set, _ := p.set(ctx) // of another's, the fields below report the error
-			e.pass(ctx, set)
+			e.pass(ctx, set, p.Event)
 		}
 	}
 	return next(ctx)

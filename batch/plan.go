@@ -20,6 +20,9 @@ type Plan struct {
 	columns  map[string][]dependency // by type, in the order in which they were declared
 	inert    map[string]bool         // directives that do nothing when an operation runs
 
+	// Event is told of each event of a subscription, before that is answered; nil: nobody is.
+	Event func(ctx context.Context, event any)
+
 	suggest      func(of *ast.Definition, field *ast.FieldDefinition) string // nil: not every field has to be declared
 	check        func(*ast.Schema) error
 	dependencies int                      // how many columns are declared

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 	gormlogger "gorm.io/gorm/logger"
 
@@ -40,8 +41,9 @@ type Database struct {
 	product product
 	pools   pools
 	renewal *renewal
-	fresh   func() *sql.DB // a pool like Side whose connections are new; nil where these are no better than old ones
-	files   *sqliteFiles   // SQLite's; nil elsewhere
+	fresh   func() *sql.DB         // a pool like Side whose connections are new; nil where these are no better than old ones
+	signal  func() *pgx.ConnConfig // how to connect to wait for a Signal, nil: not so; nil where no database has any
+	files   *sqliteFiles           // SQLite's; nil elsewhere
 	// maintain runs fn while no other process is within maintain on the same database, with a pool in which no statement has a
 	// time limit. goose has a lock of its own, but not on every database, and it creates its table before it takes the lock.
 	maintain func(ctx context.Context, fn func(pool *sql.DB) error) error

@@ -74,6 +74,12 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 	if err != nil {
 		return nil, postgresFailure(ctx, cfg, err)
 	}
+	d.signal = func() *pgx.ConnConfig {
+		if mode == transactionPooler {
+			return nil
+		}
+		return cfg.Copy()
+	}
 	return d, nil
 }
 

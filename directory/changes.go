@@ -63,7 +63,7 @@ func (d *Directory) declareChanges() {
 // objectOf declares the objects of a type that changes are of.
 func objectOf[T any](s *entity.Schema, o *entity.Object[T], typ model.ChangeType) {
 	s.AddFields(batch.Relation("Change", "object", o.ByID(), batch.Key(func(c *model.Change) (int64, bool) {
-		return c.ObjectID, c.Type == typ && c.Kind != model.Deleted && c.Kind != model.Erased
+		return c.ObjectID, c.Type == typ && !c.Removed()
 	})))
 }
 

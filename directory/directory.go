@@ -14,7 +14,6 @@ import (
 	"rollcall/batch"
 	"rollcall/changelog"
 	"rollcall/entity"
-	"rollcall/event"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -24,7 +23,6 @@ type Config struct {
 	MaxPage int            // max items of a page
 	Proof   *session.Proof // nil: what became of a mutation cannot be told
 	Log     *changelog.Log // has what is changed; nil: nobody numbers it
-	Events  event.Broker   // carries changes to subscriptions; nil: within this process
 }
 
 // Directory is the declarations of the directory's types, and their rules. It holds no data.
@@ -47,9 +45,6 @@ type Directory struct {
 func New(cfg Config) *Directory {
 	if cfg.Log == nil {
 		cfg.Log = &changelog.Log{}
-	}
-	if cfg.Events == nil {
-		cfg.Events = &event.Local{}
 	}
 	d := &Directory{Config: cfg, schema: entity.NewSchema(cfg.MaxPage)}
 	d.users = entity.Define(d.schema, "User", "users", func(u *model.User) *int64 { return &u.ID })

@@ -180,7 +180,7 @@ func wrote[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Obj
 			o.ByID().Prime(ctx, o.ID(row), row)
 		}
 		d.Log.Append(ctx, func() *model.Change {
-			c := &model.Change{At: at, Kind: kind, Type: model.ChangeType(strings.ToUpper(o.Name())), ObjectID: o.ID(row)}
+			c := &model.Change{At: at, Kind: kind, Type: changeType(o.Name()), ObjectID: o.ID(row)}
 			c.Version, c.UserID, c.TeamID = P(row).Logged()
 			var was, is *T
 			if kind != model.Created {
@@ -192,12 +192,11 @@ func wrote[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Obj
 			c.Fields = o.Differences(was, is, "version", "updatedAt")
 			return c
 		})
-		if o.Name() == d.users.Name() { // no subscription has changes of other types
-			id := o.ID(row)
-			session.AfterCommit(ctx, func() { d.Events.Publish(&model.UserChange{Kind: kind, UserID: id}) })
-		}
 	}
 }
+
+// changeType returns what the log of changes calls a type.
+func changeType(name string) model.ChangeType { return model.ChangeType(strings.ToUpper(name)) }
 
 // pointers are rows as their objects.
 func pointers[T any, P written[T]](rows []P) []*T {

@@ -2,9 +2,12 @@ package graph_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +61,34 @@ func inProcess(b *testing.B, query string) {
 					b.Fatal(w.Code, w.Body)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkAnEventAtAnotherServer measures how long it takes from the answer to a mutation until a subscriber at another server, which the
+// default poll alone wakes, has its event. Mutations come at random.
+func BenchmarkAnEventAtAnotherServer(b *testing.B) {
+	for _, kind := range databasetest.Kinds(b) {
+		b.Run(kind, func(b *testing.B) {
+			d := newDirectory(b, databasetest.New(b, kind))
+			id := d.create("Ada", "ada@example.com", nil)
+			d.settle()
+			s := d.beside().subscribe(`subscription { userChanged { userId user { name } } }`, nil)
+			var took []time.Duration
+			for b.Loop() {
+				time.Sleep(rand.N(100 * time.Millisecond))
+				d.must(renameUser, "id", id, "name", fmt.Sprint("Ada ", len(took)))
+				began := time.Now()
+				if s.next() == "" {
+					b.Fatal("no event")
+				}
+				took = append(took, time.Since(began))
+			}
+			s.cancel()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-median")
+			b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "ms-p95")
+			b.ReportMetric(0, "ns/op")
 		})
 	}
 }

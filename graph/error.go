@@ -122,6 +122,9 @@ func show(shown *gqlerror.Error, known *apierror.Error) {
 	if known.CurrentVersion != 0 {
 		set(shown, "currentVersion", known.CurrentVersion)
 	}
+	if known.Cursor != "" {
+		set(shown, "cursor", known.Cursor)
+	}
 }
 
 // inArguments returns an error with the input field that it is about, where gqlgen has found it in a value: its path goes on from the

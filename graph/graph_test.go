@@ -31,13 +31,15 @@ func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
 
 // directory is the API on one database, over real HTTP.
 type directory struct {
-	changes *changelog.Log
-	tb      testing.TB
-	url     string
-	api     *graph.API
-	db      *database.Database
-	sql     *recorder
-	log     *bytes.Buffer
+	changes  *changelog.Log
+	follower *changelog.Follower
+	bookmark time.Duration
+	tb       testing.TB
+	url      string
+	api      *graph.API
+	db       *database.Database
+	sql      *recorder
+	log      *bytes.Buffer
 }
 
 // onEveryDatabase runs fn with the API over an empty directory, on all databases at once: most of the time a test waits for its server.
@@ -64,6 +66,7 @@ func newDirectory(tb testing.TB, db *database.Database) *directory {
 			tb.Error(err)
 		}
 	})
+	d.follower = changelog.NewFollower(d.changes, changelog.FollowOptions{})
 	db.Read.Config.Logger, db.Write.Config.Logger = d.sql, d.sql
 	d.maxPage(100)
 	return d
@@ -76,6 +79,8 @@ func (d *directory) maxPage(n int) {
 		Proof:    proof(d.db),
 		Keys:     &idempotency.Keys{},
 		Log:      d.changes,
+		Follower: d.follower,
+		Bookmark: d.bookmark,
 		Deadline: 20 * time.Second,
 		MaxPage:  n,
 		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -12,7 +13,6 @@ import (
 	"rollcall/database"
 	"rollcall/directory"
 	"rollcall/document"
-	"rollcall/event"
 	"rollcall/graph/generated"
 	"rollcall/idempotency"
 	"rollcall/keyset"
@@ -52,8 +52,9 @@ type Config struct {
 
 	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nothing is
 
-	Log    *changelog.Log // of the database; nil: one of the handler's own
-	Events event.Broker   // carries changes to subscriptions; nil: within this process
+	Log      *changelog.Log      // of the database; nil: one of the handler's own
+	Follower *changelog.Follower // of the log, for subscriptions; nil: one of the handler's own
+	Bookmark time.Duration       // the longest time without an event of Subscription.changes; 0: 30 s
 
 	// CheckOrigin reports whether a page may open a WebSocket; nil: one of the same host may.
 	CheckOrigin func(*http.Request) bool
@@ -111,8 +112,14 @@ func newHandler(cfg Config, planned bool) *API {
 	if cfg.Log == nil {
 		cfg.Log = &changelog.Log{DB: cfg.Database.Side, Dialect: cfg.Database.Dialect(), Logger: cfg.Logger}
 	}
-	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log, Events: cfg.Events})
-	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{Directory: d}})
+	if cfg.Follower == nil {
+		cfg.Follower = changelog.NewFollower(cfg.Log, changelog.FollowOptions{Reads: cfg.Database.Pools()["read"]})
+	}
+	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log})
+	d.Plan.Event = nameEvent
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{
+		Directory: d, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
+	}})
 	if planned {
 		schema = d.Plan.Answers(schema)
 	}
@@ -135,7 +142,7 @@ func newHandler(cfg Config, planned bool) *API {
 	cfg.readDocuments(srv)
 	srv.Use(cost)
 	srv.AroundResponses(boundErrors)
-	srv.AroundResponses(endSlow)
+	srv.AroundResponses(tellEnd)
 	srv.Use(d.Plan)
 	pools := session.Pools{
 		Write:    cfg.Database.Write,

@@ -6,18 +6,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"rollcall/event"
 )
 
 func TestUsersAreDeactivatedAndReactivated(t *testing.T) {
-	withEvents(t, func(t *testing.T, d *directory, events *event.Local) {
+	withSubscribers(t, func(t *testing.T, d *directory) {
 		boss := d.user("boss")
 		ada := d.user("ada", "managerId", boss)
 		team := d.team("Team")
 		d.change("addTeamMembers", input{"teamId": team, "members": []input{{"userId": boss}}}, "")
 		s := d.subscribe(usersChanged, nil)
-		d.wantSubscribers(events, 1)
+		d.wantSubscribers(1)
 
 		a := d.try("deactivateUser", input{"id": boss, "expectedVersion": 1})
 		if len(a.Errors) > 0 || a.at(t, "deactivateUser.user.status") != "DEACTIVATED" || a.at(t, "deactivateUser.user.version") != 2.0 {
@@ -55,13 +53,13 @@ func TestUsersAreDeactivatedAndReactivated(t *testing.T) {
 }
 
 func TestAChangeThatChangesNothingWritesNothing(t *testing.T) {
-	withEvents(t, func(t *testing.T, d *directory, events *event.Local) {
+	withSubscribers(t, func(t *testing.T, d *directory) {
 		boss := d.user("boss")
 		ada := d.user("ada", "managerId", boss, "title", "Head", "externalId", "7")
 		team := d.team("Team", "description", "Us")
 		part := d.team("Part", "parentId", team)
 		s := d.subscribe(usersChanged, nil)
-		d.wantSubscribers(events, 1)
+		d.wantSubscribers(1)
 		same := input{"id": ada, "name": " N ", "email": "ADA@example.com", "managerId": boss, "title": "Head", "externalId": "7", "phone": nil, "location": ""}
 		d.wantUnchanged(t, "the same", func() {
 			d.change("updateUser", same, "")
@@ -84,7 +82,7 @@ func TestAChangeThatChangesNothingWritesNothing(t *testing.T) {
 }
 
 func TestTheReportsOfARemovedUserGetAnotherManager(t *testing.T) {
-	withEvents(t, func(t *testing.T, d *directory, events *event.Local) {
+	withSubscribers(t, func(t *testing.T, d *directory) {
 		boss, heir := d.user("boss"), d.user("heir")
 		chief := d.user("chief", "managerId", boss)
 		ada, bob := d.user("ada", "managerId", chief), d.user("bob", "managerId", chief)
@@ -111,7 +109,7 @@ func TestTheReportsOfARemovedUserGetAnotherManager(t *testing.T) {
 			d.try("deleteUser", input{"id": chief, "reportsTo": heir, "expectedVersion": 2}).conflict(t, "another version", "input.expectedVersion", 1)
 		})
 		s := d.subscribe(usersChanged, nil)
-		d.wantSubscribers(events, 1)
+		d.wantSubscribers(1)
 		d.change("deleteUser", input{"id": chief, "reportsTo": heir, "expectedVersion": 1}, "")
 		got := []string{s.next(), s.next(), s.next()}
 		slices.Sort(got)

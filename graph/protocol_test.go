@@ -13,7 +13,6 @@ import (
 
 	"rollcall/database/databasetest"
 	"rollcall/document"
-	"rollcall/event"
 	"rollcall/graph"
 )
 
@@ -89,7 +88,7 @@ func TestASubscriptionHasOneFieldHoweverItIsSelected(t *testing.T) {
 			t.Errorf("%s by %s: got %s", document, way, answer)
 		}
 	})
-	withEvents(t, func(_ *testing.T, d *directory, _ *event.Local) {
+	withSubscribers(t, func(_ *testing.T, d *directory) {
 		for _, document := range []string{
 			`subscription { userChanged { kind } ...F } fragment F on Subscription { userChanged { kind userId @skip(if: true) } }`,
 			`subscription { ... { userChanged { kind } } userChanged { kind __typename @include(if: false) } }`,

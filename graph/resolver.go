@@ -3,10 +3,12 @@ package graph
 
 import (
 	"context"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/apierror"
+	"rollcall/changelog"
 	"rollcall/directory"
 	"rollcall/graph/generated"
 	"rollcall/model"
@@ -16,6 +18,8 @@ import (
 type Resolver struct {
 	generated.ResolverRoot
 	*directory.Directory
+	Follower *changelog.Follower
+	Bookmark time.Duration // of Subscription.changes
 }
 
 // Query has the resolvers of those fields of Query that the read plan leaves to gqlgen.
@@ -203,6 +207,27 @@ func (r mutationResolver) RemoveMemberships(ctx context.Context, input map[strin
 type subscriptionResolver struct{ *Resolver }
 
 // UserChanged resolves Subscription.userChanged.
-func (r subscriptionResolver) UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error) {
-	return r.UserChanges(ctx, ids)
+func (r subscriptionResolver) UserChanged(ctx context.Context, ids []string, after *string) (<-chan *model.Change, error) {
+	q, err := r.UserChanges(ids)
+	return r.follow(ctx, q, err, after)
+}
+
+// TeamChanged resolves Subscription.teamChanged.
+func (r subscriptionResolver) TeamChanged(ctx context.Context, ids []string, after *string) (<-chan *model.Change, error) {
+	q, err := r.TeamChanges(ids)
+	return r.follow(ctx, q, err, after)
+}
+
+// MembershipChanged resolves Subscription.membershipChanged.
+func (r subscriptionResolver) MembershipChanged(ctx context.Context, userIDs, teamIDs []string, after *string) (<-chan *model.Change, error) {
+	q, err := r.MembershipChanges(userIDs, teamIDs)
+	return r.follow(ctx, q, err, after)
+}
+
+// Changes resolves Subscription.changes.
+func (r subscriptionResolver) Changes(
+	ctx context.Context, after *string, kinds []model.ChangeKind, types []model.ChangeType, ids []string,
+) (<-chan *model.ChangeEvent, error) {
+	q, err := r.Directory.Changes(kinds, types, ids)
+	return r.followAll(ctx, q, err, after)
 }

@@ -110,8 +110,12 @@ func (m *Metrics) Observe(op session.Operation, r operation.Report) {
 }
 
 // Gauge adds a metric with one label, whose value is called whenever the metrics are read.
-func (m *Metrics) Gauge(name, help string, value func() int, label, labelValue string) {
-	m.family(name, "gauge", help).NewGauge(fmt.Sprintf(`%s{%s=%q}`, name, label, labelValue), func() float64 { return float64(value()) })
+func (m *Metrics) Gauge(name, help string, value func() int, label ...string) {
+	sample := name
+	if len(label) > 0 {
+		sample = fmt.Sprintf(`%s{%s=%q}`, name, label[0], label[1])
+	}
+	m.family(name, "gauge", help).NewGauge(sample, func() float64 { return float64(value()) })
 }
 
 // Counter adds a count since the process began, which is asked for whenever the metrics are read.

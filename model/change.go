@@ -63,6 +63,9 @@ type Change struct {
 	Fields []byte
 }
 
+// Removed reports whether there is no object any more.
+func (c *Change) Removed() bool { return c.Kind == Deleted || c.Kind == Erased }
+
 // GlobalID returns the object's id in the form that the API shows.
 func (c *Change) GlobalID() string { return keyset.ID(c.Type.Named(), c.ObjectID) }
 
@@ -134,11 +137,8 @@ type HistoryEdge = keyset.Edge[Change]
 // HistoryConnection is a page of an object's history.
 type HistoryConnection = keyset.Connection[HistoryEdge, Change]
 
-// UserChange is a change of a user that is stored.
-type UserChange struct {
-	Kind   ChangeKind
-	UserID int64
+// ChangeEvent is an event of a subscription of the log.
+type ChangeEvent struct {
+	Cursor string
+	Change *Change // nil: it only says how far the log has been read
 }
-
-// GlobalID returns the user's id in the form that the API shows.
-func (c *UserChange) GlobalID() string { return UserID(c.UserID) }

@@ -20,6 +20,11 @@ type Request struct {
 	Replayed bool
 	// Parts says that the transport sends an answer in parts, as they come: what a query defers is not waited for then.
 	Parts bool
+	// LastEventID is what the client of a stream has in the header Last-Event-ID: the EventID of the last event that it got before; "": none.
+	LastEventID string
+	// EventID names the last event that a subscription has answered, so that it can go on behind it, or where it begins; "": it has no names
+	// for events.
+	EventID string
 	// Group is what a query belongs to that is sent with others, or nil.
 	Group *Group
 
@@ -69,6 +74,21 @@ func ID(ctx context.Context) string {
 		return r.ID
 	}
 	return ""
+}
+
+// LastEventID returns the Request.LastEventID of the operation that ctx belongs to.
+func LastEventID(ctx context.Context) string {
+	if r := fromContext(ctx); r != nil {
+		return r.LastEventID
+	}
+	return ""
+}
+
+// SetEventID sets the Request.EventID of the subscription that ctx belongs to: by its resolver, or while an event is answered.
+func SetEventID(ctx context.Context, id string) {
+	if r := fromContext(ctx); r != nil {
+		r.EventID = id
+	}
 }
 
 // replay notes that the answer was kept of an operation.

@@ -194,6 +194,9 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 		x.head(kind)
 		return
 	case kind == ast.Subscription:
+		if x.form(true).ids {
+			x.request.LastEventID = x.r.Header.Get("Last-Event-ID")
+		}
 		respond, ctx := x.exec.DispatchOperation(ctx, oc)
 		x.leave()
 		x.stream(respond, ctx)

@@ -16,18 +16,21 @@ type form struct {
 	media     []string // its Content-Type
 	opening   string   // before the first part
 	before    string   // each part
+	data      string   // before what a part has, behind the id of its event
 	after     string   // each part
 	keepAlive string
 	closing   string // after the last part
 	payload   bool   // each part is within {"payload": …}
+	ids       bool   // events have ids
 }
 
 // events is the form of server-sent events. EventSource ignores an event without data.
 var events = form{
 	media:   []string{eventType + "; charset=utf-8"},
 	opening: ":\n\n", // so that something is sent at once
-	before:  "event: next\ndata: ", after: "\n\n",
+	before:  "event: next\n", data: "data: ", after: "\n\n",
 	keepAlive: ":\n\n", closing: "event: complete\ndata:\n\n",
+	ids: true,
 }
 
 // deferred is multipart/mixed for what is deferred, subscribed for a subscription:
@@ -49,7 +52,8 @@ var subscribed = form{
 // in one piece gets it so.
 func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) { //nolint:revive // in the order in which DispatchOperation returns them
 	ctx, cancel := context.WithCancel(ctx)
-	responses := make(chan *graphql.Response)
+	responses := make(chan streamed)
+	s := &partWriter{exchange: x, id: x.request.EventID}
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer close(responses)
@@ -60,20 +64,25 @@ func (x *exchange) stream(respond graphql.ResponseHandler, ctx context.Context) 
 			}
 			response.Data = bytes.Clone(response.Data) // gqlgen writes each event into one buffer
 			select {
-			case responses <- response:
+			case responses <- streamed{response, x.request.EventID}:
 			case <-ctx.Done():
 			}
 		}
 	})
 	defer reader.Wait()
 	defer cancel()
-	s := &partWriter{exchange: x}
 	defer func() {
 		if s.begun {
 			s.streams.Add(-1)
 		}
 	}()
 	s.run(ctx, responses)
+}
+
+// streamed is a response on its way to be written.
+type streamed struct {
+	*graphql.Response
+	id string // of the event that it answers; "": it has none
 }
 
 // guarded takes one response. A panic that reaches it ends the stream, not the process.
@@ -90,11 +99,12 @@ func guarded(respond graphql.ResponseHandler, ctx context.Context) *graphql.Resp
 type partWriter struct {
 	*exchange
 	form   form
+	id     string // of the last event; "": it had none
 	begun  bool
 	failed bool // the client does not read, or has gone
 }
 
-func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response) {
+func (s *partWriter) run(ctx context.Context, responses <-chan streamed) {
 	subscription := graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation.Operation == "subscription"
 	var closed <-chan struct{} // of a subscription only: others end by themselves, and a mutation may be stored by now
 	if subscription {
@@ -115,11 +125,12 @@ func (s *partWriter) run(ctx context.Context, responses <-chan *graphql.Response
 				s.out([]byte(s.form.closing))
 				return
 			case first && !subscription && response.HasNext == nil && s.wanted.one() != "":
-				s.write(response) // nothing was deferred
+				s.write(response.Response) // nothing was deferred
 				return
 			}
 			s.begin(subscription)
-			s.part(response, first || subscription)
+			s.id = response.id
+			s.part(response.Response, first || subscription)
 			first = false
 			alive.Reset(silence)
 		case <-alive.C:
@@ -146,7 +157,7 @@ func (s *partWriter) begin(subscription bool) {
 	header["Content-Type"] = s.form.media
 	header["X-Accel-Buffering"] = []string{"no"} // what nginx must not do
 	s.w.WriteHeader(http.StatusOK)
-	s.out([]byte(s.form.opening))
+	s.out(append(s.withID(nil), s.form.opening...)) // with the id a client that gets no event knows where to go on
 }
 
 // form returns the form in which the client wants a stream.
@@ -161,7 +172,7 @@ func (x *exchange) form(subscription bool) form {
 }
 
 func (s *partWriter) part(r *graphql.Response, whole bool) {
-	b := []byte(s.form.before)
+	b := append(s.withID([]byte(s.form.before)), s.form.data...)
 	start := len(b)
 	switch {
 	case s.form.payload && r.Data == nil:
@@ -179,6 +190,14 @@ func (s *partWriter) part(r *graphql.Response, whole bool) {
 		b = append(b[:start], bytes.ReplaceAll(b[start:], []byte("\n"), []byte(" "))...)
 	}
 	s.out(append(b, s.form.after...))
+}
+
+// withID appends the line with the id of the event, if the form and the event have one.
+func (s *partWriter) withID(b []byte) []byte {
+	if !s.form.ids || s.id == "" {
+		return b
+	}
+	return append(append(append(b, "id: "...), s.id...), '\n')
 }
 
 // out writes at once, and gives up on a client that does not read.

@@ -585,3 +585,45 @@ func TestEachEventOfAStreamHasASessionThatIsClosedBeforeItIsWritten(t *testing.T
 		server.Close()
 	}
 }
+
+func TestServerSentEventsHaveTheIDsOfTheirEventsAndTellTheLastOne(t *testing.T) {
+	url := serveHTTP(t, &transport.HTTP{}, fields{"ticks": func(ctx context.Context) graphql.ResponseHandler {
+		last := operation.LastEventID(ctx)
+		if last != "" {
+			operation.SetEventID(ctx, last)
+		}
+		n := 0
+		return func(ctx context.Context) *graphql.Response {
+			switch n++; n {
+			case 1, 2:
+				operation.SetEventID(ctx, fmt.Sprintf("after %s: %d", last, n))
+				return data(fmt.Sprintf(`{"ticks":%d}`, n))
+			case 3:
+				return data(`null`) // has no id of its own
+			}
+			return nil
+		}
+	}})
+	first := "event: next\nid: after : 1\ndata: {\"data\":{\"ticks\":1}}\n\nevent: next\nid: after : 2\ndata: {\"data\":{\"ticks\":2}}\n\n" +
+		"event: next\nid: after : 2\ndata: {\"data\":null}\n\nevent: complete\ndata:\n\n"
+	for _, c := range []struct{ what, method, accept, id, want string }{
+		{"from now on", http.MethodPost, eventType, "", ":\n\n" + first},
+		{"after an event", http.MethodPost, eventType, "7", "id: 7\n:\n\n" + strings.ReplaceAll(first, "after ", "after 7")},
+		{"EventSource", http.MethodGet, eventType, "7", "id: 7\n:\n\n" + strings.ReplaceAll(first, "after ", "after 7")},
+		{"in parts", http.MethodPost, "multipart/mixed;subscriptionSpec=1.0", "7", ""},
+	} {
+		at, body := url, run(`subscription { ticks }`)
+		if c.method == http.MethodGet {
+			at, body = url+query("query", "subscription { ticks }"), ""
+		}
+		res := begin(t, c.method, at, body, "Accept", c.accept, "Last-Event-ID", c.id)
+		got, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || c.want != "" && string(got) != c.want {
+			t.Errorf("%s: want %q, got %q, %v", c.what, c.want, got, err)
+		}
+		if c.want == "" && (strings.Contains(string(got), "id:") || strings.Contains(string(got), "7") || !strings.Contains(string(got), `{"ticks":2}`)) {
+			t.Errorf("%s: got %q", c.what, got)
+		}
+	}
+}

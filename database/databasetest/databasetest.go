@@ -235,6 +235,20 @@ func kill(ctx context.Context, kind string, admin *sql.DB, name string) (int, er
 	return len(kills), err
 }
 
+// Interrupt ends the connections to a database, as the restart of its server does.
+func Interrupt(tb testing.TB, kind, database string) {
+	tb.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, admin := server(tb, kind)
+	defer func() { _ = admin.Close() }()
+	if _, err := kill(tb.Context(), kind, admin, strings.TrimPrefix(u.Path, "/")); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // texts reads a query's only column.
 func texts(ctx context.Context, db *sql.DB, query string, args ...any) (all []string, err error) {
 	err = eachRow(ctx, db, query, args, func(rows *sql.Rows) error {

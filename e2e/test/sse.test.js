@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EventSource } from "eventsource";
 import { createClient } from "graphql-sse";
+import { proxy } from "../proxy.js";
 import { rename, start, within } from "../server.js";
 
 const { url } = await start();
@@ -75,8 +76,8 @@ test("graphql-sse gets what is deferred in parts", async () => {
 });
 
 /** source opens an EventSource until the end of a test. It would connect again and again. */
-function source(t, query) {
-  const opened = new EventSource(`${url}?query=${encodeURIComponent(query)}`);
+function source(t, query, at = url) {
+  const opened = new EventSource(`${at}?query=${encodeURIComponent(query)}`);
   t.after(() => opened.close());
   return opened;
 }
@@ -90,13 +91,35 @@ test("EventSource gets events, and the end of what ends", async (t) => {
 });
 
 test("EventSource subscribes", async (t) => {
-  const events = source(t, "subscription { userChanged { kind userId user { name } } }");
-  const event = new Promise((resolve) => events.addEventListener("next", (e) => resolve(JSON.parse(e.data))));
+  const events = source(t, "subscription { userChanged { cursor kind userId user { name } } }");
+  const event = new Promise((resolve) => events.addEventListener("next", resolve));
   await within("the stream to open", new Promise((resolve) => (events.onopen = resolve)));
   await rename(url, "User:9", "Renamed");
-  assert.deepEqual((await within("the event", event)).data.userChanged, {
+  const { data, lastEventId } = await within("the event", event);
+  assert.deepEqual(JSON.parse(data).data.userChanged, {
+    cursor: lastEventId,
     kind: "UPDATED",
     userId: "User:9",
     user: { name: "Renamed" },
   });
+});
+
+test("EventSource misses nothing when its connection is cut again and again", async (t) => {
+  const between = await proxy(url.replace(/query$/, ""), "/");
+  const events = source(t, 'subscription { userChanged(ids: ["User:10"]) { userId user { name } version } }', `${between.page}query`);
+  const versions = [];
+  events.addEventListener("next", (event) => versions.push(JSON.parse(event.data).data.userChanged.version));
+  const until = async (done) => {
+    while (!done()) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  await within("the stream to open", new Promise((resolve) => (events.onopen = resolve)));
+  const cuts = 3;
+  for (let i = 0; i < cuts; i++) {
+    await rename(url, "User:10", `Seen or not ${i}`);
+    between.cut();
+    await rename(url, "User:10", `Missed ${i}`);
+    await within("the next stream", until(() => between.open() === 1));
+  }
+  await within("all events", until(() => versions.length >= 2 * cuts));
+  assert.deepEqual(versions, Array.from({ length: 2 * cuts }, (_, i) => versions[0] + i));
 });

@@ -153,7 +153,7 @@ test("GraphQL Code Generator writes types that TypeScript accepts, and a list of
       export function show(result: Named, change: ResultOf<typeof changed>): string {
         const at: string | undefined = result.user?.createdAt;
         const count: number | undefined = result.user?.teams.totalCount;
-        const kind: "CREATED" | "UPDATED" | "DELETED" = change.userChanged.kind;
+        const kind: "CREATED" | "UPDATED" | "DELETED" | "ERASED" = change.userChanged.kind;
         // @ts-expect-error no such field: the types are not any
         void result.user?.nobody;
         // @ts-expect-error it may be null

@@ -36,10 +36,12 @@ type ResolverRoot interface {
 	ChangeConnection() ChangeConnectionResolver
 	HistoryConnection() HistoryConnectionResolver
 	Membership() MembershipResolver
+	MembershipChange() MembershipChangeResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
 	Team() TeamResolver
+	TeamChange() TeamChangeResolver
 	TeamConnection() TeamConnectionResolver
 	TeamMemberConnection() TeamMemberConnectionResolver
 	TeamMemberEdge() TeamMemberEdgeResolver
@@ -91,6 +93,9 @@ type MembershipResolver interface {
 	User(ctx context.Context, obj *model.Membership) (*model.User, error)
 	Team(ctx context.Context, obj *model.Membership) (*model.Team, error)
 }
+type MembershipChangeResolver interface {
+	Membership(ctx context.Context, obj *model.Change) (*model.Membership, error)
+}
 type MutationResolver interface {
 	CreateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error)
 	UpdateUser(ctx context.Context, input map[string]any) (*model.UserPayload, error)
@@ -127,13 +132,19 @@ type QueryResolver interface {
 	Teams(ctx context.Context, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
 }
 type SubscriptionResolver interface {
-	UserChanged(ctx context.Context, ids []string) (<-chan *model.UserChange, error)
+	UserChanged(ctx context.Context, ids []string, after *string) (<-chan *model.Change, error)
+	TeamChanged(ctx context.Context, ids []string, after *string) (<-chan *model.Change, error)
+	MembershipChanged(ctx context.Context, userIds []string, teamIds []string, after *string) (<-chan *model.Change, error)
+	Changes(ctx context.Context, after *string, kinds []model.ChangeKind, types []model.ChangeType, ids []string) (<-chan *model.ChangeEvent, error)
 }
 type TeamResolver interface {
 	Parent(ctx context.Context, obj *model.Team) (*model.Team, error)
 	Children(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
 	Members(ctx context.Context, obj *model.Team, membership *string, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
 	History(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string) (*keyset.Connection[model.HistoryEdge, model.Change], error)
+}
+type TeamChangeResolver interface {
+	Team(ctx context.Context, obj *model.Change) (*model.Team, error)
 }
 type TeamConnectionResolver interface {
 	AsOf(ctx context.Context, obj *keyset.Connection[model.TeamEdge, model.Team]) (string, error)
@@ -157,7 +168,7 @@ type UserResolver interface {
 	History(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string) (*keyset.Connection[model.HistoryEdge, model.Change], error)
 }
 type UserChangeResolver interface {
-	User(ctx context.Context, obj *model.UserChange) (*model.User, error)
+	User(ctx context.Context, obj *model.Change) (*model.User, error)
 }
 type UserConnectionResolver interface {
 	AsOf(ctx context.Context, obj *keyset.Connection[model.UserEdge, model.User]) (string, error)
@@ -1227,37 +1238,103 @@ type Mutation {
   ): SetMembershipRolesPayload!
 }
 
-"What happens, as it happens."
+"""
+What happens, as it happens: each change comes once it is stored, in the order of the log of changes, whichever server has made it. After a
+cursor comes first what was missed, and then what happens; nothing is left out, and nothing comes twice. Without a cursor it is what happens from now on.
+
+As server-sent events, each event has its cursor as ` + "`" + `id` + "`" + `, and the header ` + "`" + `Last-Event-ID` + "`" + ` beats ` + "`" + `after` + "`" + `. A cursor that is too old
+is refused with the code CURSOR_EXPIRED: read the lists again, and follow the changes from their ` + "`" + `asOf` + "`" + `. A client that falls too
+far behind is sent an error with the code SLOW_SUBSCRIBER at the end, whose ` + "`" + `extensions.cursor` + "`" + ` is the one to go on after.
+"""
 type Subscription {
-  """
-  The changes of users, each once it is stored, and those of one user in the order in which they were stored.
-  A client that falls too far behind is sent an error with the code SLOW_SUBSCRIBER at the end, and has to
-  subscribe and read anew.
-  """
+  "The changes of users."
   userChanged(
     "The global ids of the users, at least one and at most as many as a page holds. All users where it is omitted or null."
     ids: [ID!]
+    "The cursor of the last change that the client has, or ` + "`" + `asOf` + "`" + `."
+    after: String
   ): UserChange!
+  "The changes of teams. Those of their members are ` + "`" + `membershipChanged` + "`" + `."
+  teamChanged(
+    "The global ids of the teams, at least one and at most as many as a page holds. All teams where it is omitted or null."
+    ids: [ID!]
+    "The cursor of the last change that the client has, or ` + "`" + `asOf` + "`" + `."
+    after: String
+  ): TeamChange!
+  "The changes of memberships."
+  membershipChanged(
+    "The global ids of users, at least one and at most as many as a page holds: their memberships alone. Of all users where it is omitted or null."
+    userIds: [ID!]
+    "The global ids of teams, in the same way: memberships in them alone."
+    teamIds: [ID!]
+    "The cursor of the last change that the client has, or ` + "`" + `asOf` + "`" + `."
+    after: String
+  ): MembershipChange!
+  """
+  The changes of all objects, and bookmarks between them: events without a change that only say how far the log has been read. One comes as soon as the
+  client has all that it has missed, and later ones where nothing else comes, so that no more than half a minute is without an event. So the
+  cursor of a client stays new, however seldom it gets a change.
+  """
+  changes(
+    "The cursor of the last event that the client has, or ` + "`" + `asOf` + "`" + `."
+    after: String
+    "Of these kinds alone, at least one. Of every kind where it is omitted or null."
+    kinds: [ChangeKind!]
+    "Of objects of these types alone, at least one. Of every type where it is omitted or null."
+    types: [ChangeType!]
+    "Of the objects with these global ids alone, at least one and at most as many as a page holds. Of all objects where it is omitted or null."
+    ids: [ID!]
+  ): ChangeEvent!
 }
 
-"What became of a user."
-enum UserChangeKind {
-  "The user was added."
-  CREATED
-  "The user was changed."
-  UPDATED
-  "The user was removed."
-  DELETED
+"An event of the log of changes."
+type ChangeEvent {
+  "How far the log has been read: as ` + "`" + `after` + "`" + ` it leads to what came later."
+  cursor: String!
+  "The change, or null where the event is a bookmark."
+  change: Change
 }
 
 "A change of a user."
 type UserChange {
+  "The change's place in the log of changes: as ` + "`" + `after` + "`" + ` it leads to what came later."
+  cursor: String!
   "What became of the user."
-  kind: UserChangeKind!
+  kind: ChangeKind!
   "The user's global id."
   userId: ID!
-  "The user as stored when the change is delivered, or null if there is none any more."
+  "The user's version once it was changed, or its last one where it was removed."
+  version: Int!
+  "The user as stored when the change is delivered, or null if there is none any more. Its version may be later than the change's."
   user: User
+}
+
+"A change of a team."
+type TeamChange {
+  "The change's place in the log of changes: as ` + "`" + `after` + "`" + ` it leads to what came later."
+  cursor: String!
+  "What became of the team."
+  kind: ChangeKind!
+  "The team's global id."
+  teamId: ID!
+  "The team's version once it was changed, or its last one where it was removed."
+  version: Int!
+  "The team as stored when the change is delivered, or null if there is none any more. Its version may be later than the change's."
+  team: Team
+}
+
+"A change of a membership."
+type MembershipChange {
+  "The change's place in the log of changes: as ` + "`" + `after` + "`" + ` it leads to what came later."
+  cursor: String!
+  "What became of the membership."
+  kind: ChangeKind!
+  "The membership's global id."
+  membershipId: ID!
+  "The membership's version once it was changed, or its last one where it was removed."
+  version: Int!
+  "The membership as stored when the change is delivered, or null if there is none any more. Its version may be later than the change's."
+  membership: Membership
 }
 
 """
@@ -2034,6 +2111,16 @@ func childFields_ChangeEdge(ctx context.Context, ec *executionContext, field gra
 	return nil, fmt.Errorf("no field named %q was found under type ChangeEdge", field.Name)
 }
 
+func childFields_ChangeEvent(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return fieldContext_ChangeEvent_cursor(ctx, ec, field)
+	case "change":
+		return fieldContext_ChangeEvent_change(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangeEvent", field.Name)
+}
+
 func childFields_CreateTeamPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "team":
@@ -2188,6 +2275,22 @@ func childFields_Membership(ctx context.Context, ec *executionContext, field gra
 	return nil, fmt.Errorf("no field named %q was found under type Membership", field.Name)
 }
 
+func childFields_MembershipChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return fieldContext_MembershipChange_cursor(ctx, ec, field)
+	case "kind":
+		return fieldContext_MembershipChange_kind(ctx, ec, field)
+	case "membershipId":
+		return fieldContext_MembershipChange_membershipId(ctx, ec, field)
+	case "version":
+		return fieldContext_MembershipChange_version(ctx, ec, field)
+	case "membership":
+		return fieldContext_MembershipChange_membership(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MembershipChange", field.Name)
+}
+
 func childFields_MembershipResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "membership":
@@ -2288,6 +2391,22 @@ func childFields_Team(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Team_updatedAt(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Team", field.Name)
+}
+
+func childFields_TeamChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return fieldContext_TeamChange_cursor(ctx, ec, field)
+	case "kind":
+		return fieldContext_TeamChange_kind(ctx, ec, field)
+	case "teamId":
+		return fieldContext_TeamChange_teamId(ctx, ec, field)
+	case "version":
+		return fieldContext_TeamChange_version(ctx, ec, field)
+	case "team":
+		return fieldContext_TeamChange_team(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TeamChange", field.Name)
 }
 
 func childFields_TeamConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2458,10 +2577,14 @@ func childFields_User(ctx context.Context, ec *executionContext, field graphql.C
 
 func childFields_UserChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "cursor":
+		return fieldContext_UserChange_cursor(ctx, ec, field)
 	case "kind":
 		return fieldContext_UserChange_kind(ctx, ec, field)
 	case "userId":
 		return fieldContext_UserChange_userId(ctx, ec, field)
+	case "version":
+		return fieldContext_UserChange_version(ctx, ec, field)
 	case "user":
 		return fieldContext_UserChange_user(ctx, ec, field)
 	}
@@ -3240,6 +3363,96 @@ func field_Query_users_args(ctx context.Context, ec *executionContext, rawArgs m
 	return args, nil
 }
 
+func field_Subscription_changes_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "kinds",
+		func(ctx context.Context, v any) ([]model.ChangeKind, error) {
+			return unmarshalOChangeKind2ᚕrollcallᚋmodelᚐChangeKindᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["kinds"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "types",
+		func(ctx context.Context, v any) ([]model.ChangeType, error) {
+			return unmarshalOChangeType2ᚕrollcallᚋmodelᚐChangeTypeᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["types"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg3
+	return args, nil
+}
+
+func field_Subscription_membershipChanged_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "userIds",
+		func(ctx context.Context, v any) ([]string, error) {
+			return unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["userIds"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "teamIds",
+		func(ctx context.Context, v any) ([]string, error) {
+			return unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["teamIds"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg2
+	return args, nil
+}
+
+func field_Subscription_teamChanged_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
 func field_Subscription_userChanged_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -3251,6 +3464,14 @@ func field_Subscription_userChanged_args(ctx context.Context, ec *executionConte
 		return nil, err
 	}
 	args["ids"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -4552,6 +4773,61 @@ func fieldContext_ChangeEdge_node(_ context.Context, ec *executionContext, field
 	return fc, nil
 }
 
+func _ChangeEvent_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeEvent_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ChangeEvent_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChangeEvent", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _ChangeEvent_change(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ChangeEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ChangeEvent_change(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Change, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Change) graphql.Marshaler {
+			return marshalOChange2ᚖrollcallᚋmodelᚐChange(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ChangeEvent_change(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChangeEvent",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Change(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _CreateTeamPayload_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TeamPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5424,6 +5700,130 @@ func _Membership_version(ctx context.Context, ec *executionContext, field graphq
 }
 func fieldContext_Membership_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Membership", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func _MembershipChange_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MembershipChange_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MembershipChange_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MembershipChange", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _MembershipChange_kind(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MembershipChange_kind(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.ChangeKind) graphql.Marshaler {
+			return marshalNChangeKind2rollcallᚋmodelᚐChangeKind(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MembershipChange_kind(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MembershipChange", field, false, false, errors.New("field of type ChangeKind does not have child fields"))
+}
+
+func _MembershipChange_membershipId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MembershipChange_membershipId(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GlobalID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MembershipChange_membershipId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MembershipChange", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func _MembershipChange_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MembershipChange_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return marshalNInt2int64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MembershipChange_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MembershipChange", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func _MembershipChange_membership(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MembershipChange_membership(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.MembershipChange().Membership(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Membership) graphql.Marshaler {
+			return marshalOMembership2ᚖrollcallᚋmodelᚐMembership(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_MembershipChange_membership(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MembershipChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Membership(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _MembershipResult_membership(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Result[model.Membership]) (ret graphql.Marshaler) {
@@ -7249,11 +7649,11 @@ func _Subscription_userChanged(ctx context.Context, ec *executionContext, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Subscription().UserChanged(ctx, fc.Args["ids"].([]string))
+			return ec.Resolvers.Subscription().UserChanged(ctx, fc.Args["ids"].([]string), fc.Args["after"].(*string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.UserChange) graphql.Marshaler {
-			return marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Change) graphql.Marshaler {
+			return marshalNUserChange2ᚖrollcallᚋmodelᚐChange(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -7277,6 +7677,138 @@ func fieldContext_Subscription_userChanged(ctx context.Context, ec *executionCon
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Subscription_userChanged_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Subscription_teamChanged(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Subscription_teamChanged(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().TeamChanged(ctx, fc.Args["ids"].([]string), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Change) graphql.Marshaler {
+			return marshalNTeamChange2ᚖrollcallᚋmodelᚐChange(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Subscription_teamChanged(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TeamChange(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Subscription_teamChanged_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Subscription_membershipChanged(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Subscription_membershipChanged(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().MembershipChanged(ctx, fc.Args["userIds"].([]string), fc.Args["teamIds"].([]string), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Change) graphql.Marshaler {
+			return marshalNMembershipChange2ᚖrollcallᚋmodelᚐChange(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Subscription_membershipChanged(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_MembershipChange(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Subscription_membershipChanged_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Subscription_changes(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Subscription_changes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().Changes(ctx, fc.Args["after"].(*string), fc.Args["kinds"].([]model.ChangeKind), fc.Args["types"].([]model.ChangeType), fc.Args["ids"].([]string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangeEvent) graphql.Marshaler {
+			return marshalNChangeEvent2ᚖrollcallᚋmodelᚐChangeEvent(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Subscription_changes(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ChangeEvent(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Subscription_changes_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -7583,6 +8115,130 @@ func _Team_updatedAt(ctx context.Context, ec *executionContext, field graphql.Co
 }
 func fieldContext_Team_updatedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _TeamChange_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TeamChange_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TeamChange_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamChange", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _TeamChange_kind(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TeamChange_kind(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.ChangeKind) graphql.Marshaler {
+			return marshalNChangeKind2rollcallᚋmodelᚐChangeKind(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TeamChange_kind(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamChange", field, false, false, errors.New("field of type ChangeKind does not have child fields"))
+}
+
+func _TeamChange_teamId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TeamChange_teamId(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GlobalID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TeamChange_teamId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamChange", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
+func _TeamChange_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TeamChange_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return marshalNInt2int64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TeamChange_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TeamChange", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func _TeamChange_team(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TeamChange_team(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.TeamChange().Team(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Team) graphql.Marshaler {
+			return marshalOTeam2ᚖrollcallᚋmodelᚐTeam(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TeamChange_team(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TeamChange",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Team(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _TeamConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *keyset.Connection[model.TeamEdge, model.Team]) (ret graphql.Marshaler) {
@@ -9032,7 +9688,30 @@ func fieldContext_User_updatedAt(_ context.Context, ec *executionContext, field 
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func _UserChange_kind(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
+func _UserChange_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_UserChange_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_UserChange_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserChange", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _UserChange_kind(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9045,17 +9724,17 @@ func _UserChange_kind(ctx context.Context, ec *executionContext, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v model.ChangeKind) graphql.Marshaler {
-			return marshalNUserChangeKind2rollcallᚋmodelᚐChangeKind(ctx, ec, selections, v)
+			return marshalNChangeKind2rollcallᚋmodelᚐChangeKind(ctx, ec, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func fieldContext_UserChange_kind(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("UserChange", field, false, false, errors.New("field of type UserChangeKind does not have child fields"))
+	return graphql.NewScalarFieldContext("UserChange", field, false, false, errors.New("field of type ChangeKind does not have child fields"))
 }
 
-func _UserChange_userId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
+func _UserChange_userId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9078,7 +9757,30 @@ func fieldContext_UserChange_userId(_ context.Context, ec *executionContext, fie
 	return graphql.NewScalarFieldContext("UserChange", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
-func _UserChange_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserChange) (ret graphql.Marshaler) {
+func _UserChange_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_UserChange_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return marshalNInt2int64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_UserChange_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserChange", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func _UserChange_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12630,6 +13332,49 @@ func _ChangeEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 	return out
 }
 
+var changeEventImplementors = []string{"ChangeEvent"}
+
+func _ChangeEvent(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ChangeEvent) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, changeEventImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChangeEvent")
+		case "cursor":
+			out.Values[i] = _ChangeEvent_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "change":
+			out.Values[i] = _ChangeEvent_change(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var createTeamPayloadImplementors = []string{"CreateTeamPayload"}
 
 func _CreateTeamPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.TeamPayload) graphql.Marshaler {
@@ -13429,6 +14174,97 @@ func _Membership(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var membershipChangeImplementors = []string{"MembershipChange"}
+
+func _MembershipChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Change) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, membershipChangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MembershipChange")
+		case "cursor":
+			out.Values[i] = _MembershipChange_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "kind":
+			out.Values[i] = _MembershipChange_kind(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "membershipId":
+			out.Values[i] = _MembershipChange_membershipId(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "version":
+			out.Values[i] = _MembershipChange_version(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "membership":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _MembershipChange_membership(ctx, ec, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -14277,6 +15113,12 @@ func _Subscription(ctx context.Context, ec *executionContext, sel ast.SelectionS
 	switch fields[0].Name {
 	case "userChanged":
 		return _Subscription_userChanged(ctx, ec, fields[0])
+	case "teamChanged":
+		return _Subscription_teamChanged(ctx, ec, fields[0])
+	case "membershipChanged":
+		return _Subscription_membershipChanged(ctx, ec, fields[0])
+	case "changes":
+		return _Subscription_changes(ctx, ec, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -14476,6 +15318,97 @@ func _Team(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var teamChangeImplementors = []string{"TeamChange"}
+
+func _TeamChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Change) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, teamChangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TeamChange")
+		case "cursor":
+			out.Values[i] = _TeamChange_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "kind":
+			out.Values[i] = _TeamChange_kind(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "teamId":
+			out.Values[i] = _TeamChange_teamId(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "version":
+			out.Values[i] = _TeamChange_version(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "team":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _TeamChange_team(ctx, ec, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -15541,7 +16474,7 @@ func _User(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 
 var userChangeImplementors = []string{"UserChange"}
 
-func _UserChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserChange) graphql.Marshaler {
+func _UserChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Change) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userChangeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15551,6 +16484,11 @@ func _UserChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserChange")
+		case "cursor":
+			out.Values[i] = _UserChange_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "kind":
 			out.Values[i] = _UserChange_kind(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -15558,6 +16496,11 @@ func _UserChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 			}
 		case "userId":
 			out.Values[i] = _UserChange_userId(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "version":
+			out.Values[i] = _UserChange_version(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -16648,6 +17591,16 @@ func marshalNChangeEdge2ᚖrollcallᚋmodelᚐChangeEdge(ctx context.Context, ec
 	return _ChangeEdge(ctx, ec, sel, v)
 }
 
+func marshalNChangeEvent2ᚖrollcallᚋmodelᚐChangeEvent(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ChangeEvent) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _ChangeEvent(ctx, ec, sel, v)
+}
+
 func unmarshalNChangeKind2rollcallᚋmodelᚐChangeKind(ctx context.Context, ec *executionContext, v any) (model.ChangeKind, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := model.ChangeKind(tmp)
@@ -17050,6 +18003,16 @@ func marshalNMembership2ᚖrollcallᚋmodelᚐMembership(ctx context.Context, ec
 	return _Membership(ctx, ec, sel, v)
 }
 
+func marshalNMembershipChange2ᚖrollcallᚋmodelᚐChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Change) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _MembershipChange(ctx, ec, sel, v)
+}
+
 func marshalNMembershipResult2ᚕᚖrollcallᚋmodelᚐResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.MembershipResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -17309,6 +18272,16 @@ func marshalNTeam2ᚖrollcallᚋmodelᚐTeam(ctx context.Context, ec *executionC
 		return graphql.Null
 	}
 	return _Team(ctx, ec, sel, v)
+}
+
+func marshalNTeamChange2ᚖrollcallᚋmodelᚐChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Change) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _TeamChange(ctx, ec, sel, v)
 }
 
 func marshalNTeamConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.TeamEdge, model.Team]) graphql.Marshaler {
@@ -17625,7 +18598,7 @@ func marshalNUser2ᚖrollcallᚋmodelᚐUser(ctx context.Context, ec *executionC
 	return _User(ctx, ec, sel, v)
 }
 
-func marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.UserChange) graphql.Marshaler {
+func marshalNUserChange2ᚖrollcallᚋmodelᚐChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Change) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17633,23 +18606,6 @@ func marshalNUserChange2ᚖrollcallᚋmodelᚐUserChange(ctx context.Context, ec
 		return graphql.Null
 	}
 	return _UserChange(ctx, ec, sel, v)
-}
-
-func unmarshalNUserChangeKind2rollcallᚋmodelᚐChangeKind(ctx context.Context, ec *executionContext, v any) (model.ChangeKind, error) {
-	tmp, err := scalar.UnmarshalString(v)
-	res := model.ChangeKind(tmp)
-	return res, graphql.ErrorOnPath(ctx, err)
-}
-
-func marshalNUserChangeKind2rollcallᚋmodelᚐChangeKind(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.ChangeKind) graphql.Marshaler {
-	_ = sel
-	res := scalar.MarshalString(string(v))
-	if res == graphql.Null {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-	}
-	return res
 }
 
 func marshalNUserConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.UserEdge, model.User]) graphql.Marshaler {
@@ -17992,6 +18948,13 @@ func marshalOBulkMode2ᚖrollcallᚋmodelᚐBulkMode(ctx context.Context, ec *ex
 	_ = ctx
 	res := scalar.MarshalString(string(*v))
 	return res
+}
+
+func marshalOChange2ᚖrollcallᚋmodelᚐChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Change) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _Change(ctx, ec, sel, v)
 }
 
 func unmarshalOChangeKind2ᚕrollcallᚋmodelᚐChangeKindᚄ(ctx context.Context, ec *executionContext, v any) ([]model.ChangeKind, error) {
