@@ -21,6 +21,7 @@ import (
 	"rollcall/session"
 	"rollcall/transport"
 	"rollcall/validation"
+	"rollcall/webhook"
 )
 
 // Config is what the API needs.
@@ -52,8 +53,9 @@ type Config struct {
 
 	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nothing is
 
-	Log    *changelog.Log // of the database; nil: one of the handler's own
-	Events event.Broker   // carries changes to subscriptions; nil: within this process
+	Log      *changelog.Log    // of the database; nil: one of the handler's own
+	Webhooks *webhook.Webhooks // of the database; nil: it is not told of any
+	Events   event.Broker      // carries changes to subscriptions; nil: within this process
 
 	// CheckOrigin reports whether a page may open a WebSocket; nil: one of the same host may.
 	CheckOrigin func(*http.Request) bool
@@ -112,7 +114,7 @@ func newHandler(cfg Config, planned bool) *API {
 		cfg.Log = &changelog.Log{DB: cfg.Database.Side, Dialect: cfg.Database.Dialect(), Logger: cfg.Logger}
 	}
 	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log, Events: cfg.Events})
-	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{Directory: d}})
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{Directory: d, webhooks: cfg.Webhooks}})
 	if planned {
 		schema = d.Plan.Answers(schema)
 	}
