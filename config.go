@@ -24,6 +24,8 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/agnivade/levenshtein"
 	"github.com/alecthomas/kong"
+
+	"rollcall/webhook"
 )
 
 // config is the command line. Every flag is an environment variable too: --pool-size is ROLLCALL_POOL_SIZE.
@@ -33,6 +35,12 @@ type config struct {
 	Export  struct {
 		User string `placeholder:"ID" required:"" env:"-" help:"The user: an id such as User:5, also of one who was deleted, or an email address."`
 	} `cmd:"" help:"Print everything that is held about one user as JSON, then stop."`
+	Webhook struct {
+		Enable struct {
+			Name    string `arg:"" help:"The webhook's name."`
+			FromNow bool   `env:"-" help:"Leave out what it has not sent yet: its receiver has to read everything again."`
+		} `cmd:"" help:"Have a disabled webhook go on from where it has stopped, then stop."`
+	} `cmd:"" help:"Look after webhooks."`
 	Version struct{} `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
 
 	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
@@ -59,6 +67,8 @@ type config struct {
 	EventsPoll  time.Duration `placeholder:"DURATION" default:"25ms" help:"How often the log of changes is looked at for what other servers have changed, while there are subscriptions. Default: ${default}."`
 	Shutdown    time.Duration `name:"shutdown-timeout" placeholder:"DURATION" help:"How long the server may take to end; what runs then is cancelled. Default: 5s more than the deadline."`
 	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
+	Webhooks    []string      `name:"webhook" sep:"none" placeholder:"NAME=URL" help:"Where to send all changes, in their order, as the specification Standard Webhooks has it; again for each receiver."`
+	Secrets     []string      `name:"webhook-secret" sep:"none" placeholder:"NAME=SECRET" help:"What to sign them with for the webhook of that name: whsec_ and base64, or a file that holds that."`
 	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
 	Demo        bool          `help:"Load 1,000 users, 50 teams and 3,000 memberships before serving, if there are no users yet."`
 
@@ -115,7 +125,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	if parseErr != nil {
 		return cfg, fmt.Errorf("%s (see rollcall --help)", withoutURLs(parseErr, args))
 	}
-	cfg.command = parsed.Command()
+	cfg.command = commandOf(parsed)
 	for i, origin := range cfg.CORSOrigin {
 		cfg.CORSOrigin[i] = strings.TrimSpace(origin)
 	}
@@ -127,19 +137,26 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 
 // ownFlags lists the flags that matter to a command other than serve. All flags are the program's, so that none is refused.
 var ownFlags = map[string][]string{
-	"migrate": {"database", "echo", "log-format", "log-level"},
-	"export":  {"database", "echo", "log-format", "log-level", "user"},
-	"version": {},
+	"migrate":        {"database", "echo", "log-format", "log-level"},
+	"export":         {"database", "echo", "log-format", "log-level", "user"},
+	"webhook enable": {"database", "from-now", "log-format", "log-level"},
+	"version":        {},
 }
 
 // help prints the help, for a command without the flags that do not matter to it.
 func help(options kong.HelpOptions, ctx *kong.Context) error {
-	if own, ok := ownFlags[ctx.Command()]; ok {
+	if own, ok := ownFlags[commandOf(ctx)]; ok {
 		for _, flag := range ctx.Flags() {
 			flag.Hidden = flag.Name != "help" && !slices.Contains(own, flag.Name)
 		}
 	}
 	return kong.DefaultHelpPrinter(options, ctx)
+}
+
+// commandOf is the command without its arguments.
+func commandOf(ctx *kong.Context) string {
+	name, _, _ := strings.Cut(ctx.Command(), " <")
+	return name
 }
 
 // asCommand translates the usual ways to ask for help and for the version into this program's.
@@ -218,11 +235,12 @@ func checkVariables(known []string) error {
 	return nil
 }
 
-// withoutURLs is an error's text without the URLs that it quotes, since these may hold a password. What follows a URL may be a
+// withoutURLs is an error's text without the URLs that it quotes, since these may hold a password, and without secrets of webhooks. What follows a URL may be a
 // part of its password too, if that has a space and was not quoted.
 func withoutURLs(err error, args []string) string {
 	const instead = "(a URL: give it as --database=URL)"
 	text := regexp.MustCompile(`\S*(://|@)\S*`).ReplaceAllString(err.Error(), instead)
+	text = regexp.MustCompile(`whsec_[\w+/=-]*`).ReplaceAllString(text, "(a secret)")
 	after := false
 	for i, arg := range args {
 		flag := strings.HasPrefix(arg, "-")
@@ -324,6 +342,48 @@ func suggestion(address string) string {
 		return "[::1]:8080"
 	}
 	return "127.0.0.1:8080"
+}
+
+// receivers returns the webhooks that --webhook and --webhook-secret configure. Each of them may hold several, with spaces between, as a variable
+// has to.
+func (c config) receivers() ([]webhook.Receiver, error) {
+	var all []webhook.Receiver
+	find := func(name string) int {
+		return slices.IndexFunc(all, func(r webhook.Receiver) bool { return r.Name == name })
+	}
+	for text := range strings.FieldsSeq(strings.Join(c.Webhooks, " ")) {
+		name, address, ok := strings.Cut(text, "=")
+		if !ok || strings.Contains(name, "/") {
+			return nil, errors.New("--webhook: the name is missing: write one such as crm=https://example.com/changes")
+		}
+		if err := webhook.CheckName(name); err != nil {
+			return nil, fmt.Errorf("--webhook: %w", err)
+		}
+		if find(name) >= 0 {
+			return nil, fmt.Errorf("--webhook: there are two with the name %s", name)
+		}
+		u, err := webhook.ParseURL(address)
+		if err != nil {
+			return nil, fmt.Errorf("--webhook: %s: %w", name, err)
+		}
+		all = append(all, webhook.Receiver{Name: name, URL: u})
+	}
+	for text := range strings.FieldsSeq(strings.Join(c.Secrets, " ")) {
+		name, secret, _ := strings.Cut(text, "=")
+		i := find(name)
+		if i < 0 {
+			return nil, errors.New("--webhook-secret: there is no webhook of that name: write one such as crm=whsec_…, with --webhook=crm=URL")
+		}
+		if err := all[i].AddSecrets(secret); err != nil {
+			return nil, fmt.Errorf("--webhook-secret: %s: %w", name, err)
+		}
+	}
+	for _, r := range all {
+		if len(r.Secrets) == 0 {
+			return nil, fmt.Errorf("--webhook: %s has no secret: give --webhook-secret=%[1]s=FILE", r.Name)
+		}
+	}
+	return all, nil
 }
 
 // tuneMemory has garbage collected seldom, since answers leave much of it and keep nothing, but often enough to stay within a

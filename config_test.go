@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,6 +48,8 @@ var flags = map[string]struct {
 	"keep-changes":     {"0s", "48h0m0s", func(c config) any { return c.KeepChanges }, ""},
 	"events-poll":      {"1s", "1m0s", func(c config) any { return c.EventsPoll }, ""},
 	"shutdown-timeout": {"1s", "1m0s", func(c config) any { return c.Shutdown }, ""},
+	"webhook":          {"a=https://a.example/x b=http://b:1", "c=https://c.example", func(c config) any { return strings.Join(c.Webhooks, ",") }, ""},
+	"webhook-secret":   {"a=whsec_x b=secret.txt", "c=whsec_y", func(c config) any { return strings.Join(c.Secrets, ",") }, ""},
 	"allow-anonymous":  {"true", "false", func(c config) any { return c.Anonymous }, ""},
 }
 
@@ -80,7 +85,7 @@ func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 			t.Errorf("%s tells of %q, want %q", args, got, all)
 		}
 	}
-	for _, command := range []string{"serve", "migrate", "export", "version"} {
+	for _, command := range []string{"serve", "migrate", "export", "webhook", "version"} {
 		if text := helpOf(t, "--help"); !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(text) {
 			t.Errorf("nothing about %s:\n%s", command, text)
 		}
@@ -94,6 +99,8 @@ func TestHelpForACommandTellsOnlyTheFlagsThatMatterToIt(t *testing.T) {
 		"migrate --help": {"database", "echo", "help", "log-format", "log-level"},
 		"export --help":  {"database", "echo", "help", "log-format", "log-level", "user"},
 		"help migrate":   {"database", "echo", "help", "log-format", "log-level"},
+
+		"help webhook enable": {"database", "from-now", "help", "log-format", "log-level"},
 	} {
 		if got := helpedFlags(t, args); !slices.Equal(got, want) {
 			t.Errorf("%s tells of %q, want %q", args, got, want)
@@ -191,6 +198,14 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"ROLLCALL_DB=mysql://u:s3cret@h/x": "ROLLCALL_DB: there is no such variable",
 		"ROLLCALL_DEADLINE=10":             `--deadline: "10" has no unit: write 10s if seconds are meant (from envar ROLLCALL_DEADLINE="10")`,
 
+		"--pool-size=whsec_s3cret@":      "--pool-size: (a URL",
+		"--pool-size=whsec_s3cret":       `--pool-size: "(a secret)"`,
+		"whsec_s3cret":                   "unexpected argument (a secret)",
+		"crm=whsec_s3cret":               "unexpected argument crm=(a secret)",
+		"webhook":                        `expected "enable"`,
+		"webhook enable":                 `expected "<name>"`,
+		"--webhok=crm=https://s3cret@h/": `did you mean "--webhook"?`,
+
 		"mysql://u:s3cret@h/x":                        "unexpected argument (a URL",
 		"--databse=mysql://u:s3cret@h/x":              "--database",
 		"--database:mysql://u:s3cret@h/x":             "unknown flag (a URL",
@@ -212,10 +227,59 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want %q", err, want)
 			}
-			if err != nil && strings.Contains(err.Error(), "cret@") {
+			if err != nil && (strings.Contains(err.Error(), "cret@") || strings.Contains(err.Error(), "whsec_s")) {
 				t.Errorf("the password is in %v", err)
 			}
 		})
+	}
+}
+
+func TestWebhooksAreReadFromFlagsVariablesAndFiles(t *testing.T) {
+	key := func(of string) string {
+		return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(of, 24)))
+	}
+	file := filepath.Join(t.TempDir(), "secrets")
+	if err := os.WriteFile(file, []byte(key("n")+"\n"+key("o")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ROLLCALL_WEBHOOK_SECRET", "crm="+file+" audit="+key("a"))
+	cfg := parsed(t, "--webhook=crm=https://u:p@crm.example/?a=b", "--webhook", "audit=http://127.0.0.1:1")
+	got, err := cfg.receivers()
+	if err != nil || len(got) != 2 {
+		t.Fatalf("got %d webhooks, %v", len(got), err)
+	}
+	for i, want := range []struct{ name, url, secrets string }{
+		{"crm", "https://u:p@crm.example/?a=b", strings.Repeat("n", 24) + " " + strings.Repeat("o", 24)},
+		{"audit", "http://127.0.0.1:1", strings.Repeat("a", 24)},
+	} {
+		var secrets []string
+		for _, s := range got[i].Secrets {
+			secrets = append(secrets, string(s))
+		}
+		if got[i].Name != want.name || got[i].URL.String() != want.url || strings.Join(secrets, " ") != want.secrets {
+			t.Errorf("got %+v, want %v", got[i], want)
+		}
+	}
+	for args, want := range map[string]string{
+		"--webhook=https://s3cret@h/a=b":                                 "--webhook: the name is missing: write one such as crm=https://example.com/changes",
+		"--webhook=crm":                                                  "--webhook: the name is missing",
+		"--webhook=CRM=https://h":                                        `--webhook: "CRM" is not a name: use up to 64 of a-z, 0-9, - and _`,
+		"--webhook=crm=h:1/s3cret":                                       "--webhook: crm: this is not a URL that changes can be sent to",
+		"--webhook=crm=http://a --webhook=crm=http://b":                  "--webhook: there are two with the name crm",
+		"--webhook=crm=http://a --webhook-secret=audit=x":                "--webhook-secret: there is no webhook of that name",
+		"--webhook=crm=http://a --webhook-secret=s3cret":                 "--webhook-secret: there is no webhook of that name",
+		"--webhook=crm=http://a --webhook-secret=crm=whsec_s3cret":       "--webhook-secret: crm: a secret is whsec_ and base64: make one with",
+		"--webhook=crm=http://a --webhook-secret=crm=whsec_czNjcmV0":     "--webhook-secret: crm: a secret is 24 to 64 bytes in base64, and this one is 6",
+		"--webhook=crm=http://a --webhook-secret=crm=s3cret":             "--webhook-secret: crm: this is neither whsec_ and base64 nor the name of a file that can be read: no such file or directory",
+		"--webhook=crm=http://a":                                         "--webhook: crm has no secret: give --webhook-secret=crm=FILE",
+		"--webhook=crm=http://a --webhook-secret=crm=" + os.DevNull:      "--webhook: crm has no secret",
+		"--webhook=crm=ftp://s3cret.example --webhook-secret=crm=s3cret": "this is not a URL that changes can be sent to",
+	} {
+		t.Setenv("ROLLCALL_WEBHOOK_SECRET", "")
+		_, err := parsed(t, strings.Fields(args)...).receivers()
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v, want %q", args, err, want)
+		}
 	}
 }
 

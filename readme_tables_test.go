@@ -70,7 +70,7 @@ func TestTheFlagsInTheREADMEAreThoseOfTheHelp(t *testing.T) {
 }
 
 func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
-	others := []string{"help", "version", "user", "against", "no-raw", "stop-timeout", "rounds", "users"} // of commands, make bench and Docker
+	others := []string{"help", "version", "user", "from-now", "against", "no-raw", "stop-timeout", "rounds", "users"} // of commands, make bench and Docker
 	variables := []string{"ROLLCALL_TEST_", "ROLLCALL_E2E_"}
 	for name := range flags {
 		variables = append(variables, variableOf(name))
@@ -94,7 +94,7 @@ func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
 
 func TestTheMetricsInTheREADMEAreThoseThatAreServed(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--metrics", "127.0.0.1:0")
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--metrics", "127.0.0.1:0", "--webhook=crm=http://127.0.0.1:1", "--webhook-secret=crm="+webhookSecret)
 	s.answer("{ users { totalCount } }")
 	s.answer(`mutation { updateUser(input: {id: "User:42", name: "A new name"}) { user { id } } }`)
 	served := map[string]bool{}

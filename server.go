@@ -31,6 +31,7 @@ import (
 	"rollcall/metrics"
 	"rollcall/playground"
 	"rollcall/session"
+	"rollcall/webhook"
 )
 
 func main() {
@@ -60,6 +61,8 @@ func run(ctx context.Context, cfg config) error {
 		steps = []func(context.Context) error{s.open, s.migrate}
 	case "export":
 		steps = []func(context.Context) error{s.open, s.export}
+	case "webhook enable":
+		steps = []func(context.Context) error{s.open, s.enableWebhook}
 	}
 	defer s.close()
 	for _, step := range steps {
@@ -80,12 +83,14 @@ type service struct {
 	documents  document.List
 	listener   *net.TCPListener // clients that connect to it wait until the server serves
 	metrics    *net.TCPListener // nil: they are not served
+	receivers  []webhook.Receiver
 
-	proof   *session.Proof // nil: there is none
-	keys    *idempotency.Keys
-	changes *changelog.Log
-	health  *health
-	counts  *metrics.Metrics
+	proof    *session.Proof // nil: there is none
+	keys     *idempotency.Keys
+	changes  *changelog.Log
+	webhooks *webhook.Webhooks
+	health   *health
+	counts   *metrics.Metrics
 
 	handler http.Handler
 	api     *graph.API
@@ -99,6 +104,9 @@ func (s *service) acquire(ctx context.Context) (err error) {
 	}
 	if s.documents, err = document.ReadFile(s.Documents); err != nil {
 		return fmt.Errorf("--documents: %w", err)
+	}
+	if s.receivers, err = s.config.receivers(); err != nil {
+		return err
 	}
 	if s.listener, err = listenOn(ctx, "--listen", s.Listen); err != nil || s.Metrics == "" {
 		return err
@@ -115,6 +123,12 @@ func (s *service) open(ctx context.Context) (err error) {
 	if s.db, err = database.Open(ctx, s.Database, options); err != nil {
 		return fmt.Errorf("--database: %w", err)
 	}
+	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Keep: s.KeepChanges, Logger: s.log}
+	s.webhooks = &webhook.Webhooks{DB: s.db.Side, Dialect: s.db.Dialect(), Log: s.changes, Receivers: s.receivers, Logger: s.log}
+	if s.db.Dialect().Embedded() { // then writes queue for one connection
+		s.webhooks.DB = s.db.Pools()["write"]
+	}
+	s.changes.Floor = s.webhooks.Needed
 	return nil
 }
 
@@ -176,6 +190,20 @@ func (s *service) export(ctx context.Context) error {
 	out.SetEscapeHTML(false)
 	out.SetIndent("", "  ")
 	return out.Encode(held)
+}
+
+// enableWebhook has a disabled webhook go on.
+func (s *service) enableWebhook(ctx context.Context) error {
+	if err := s.db.CheckSchema(ctx); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	enable := s.config.Webhook.Enable
+	lag, err := s.webhooks.Enable(ctx, enable.Name, enable.FromNow)
+	if err != nil {
+		return fmt.Errorf("webhook enable: %w", err)
+	}
+	_, err = fmt.Fprintf(s.out, "The webhook %s is enabled; changes that its receiver does not have: %d.\n", enable.Name, lag)
+	return err
 }
 
 // prepare makes sure of the schema and of the demo data.
@@ -247,6 +275,10 @@ func (s *service) serve(ctx context.Context) error {
 	go s.changes.WakeEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot tell whether changes were left without a position", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
+	if err := s.webhooks.Register(ctx); err != nil {
+		return fmt.Errorf("--webhook: %w", err)
+	}
+	defer s.deliver(ctx)()
 	server := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -271,6 +303,20 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	l.end(cmp.Or(s.Shutdown, s.Deadline+5*time.Second)) // by default every operation can reach its deadline
 	return nil
+}
+
+// deliver delivers webhooks until ctx ends, or until the function that it returns is called, which waits for the end.
+func (s *service) deliver(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.webhooks.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // serveMetrics serves /metrics on a listener of its own, if there is one, until the function that it returns is called.
@@ -328,7 +374,6 @@ func (s *service) assemble(context.Context) (err error) {
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
 	s.keys = &idempotency.Keys{}
-	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Keep: s.KeepChanges, Logger: s.log}
 	follow := changelog.FollowOptions{Poll: s.EventsPoll, Reads: s.db.Pools()["read"]}
 	if signal, ok := s.db.Signal("rollcall_changes"); ok {
 		follow.Signal = signal
@@ -340,6 +385,7 @@ func (s *service) assemble(context.Context) (err error) {
 		Keys:     s.keys,
 		Log:      s.changes,
 		Follower: follower,
+		Webhooks: s.webhooks,
 		Deadline: s.Deadline,
 		MaxPage:  s.MaxPage,
 		MaxBatch: s.MaxBatch,
@@ -366,6 +412,7 @@ func (s *service) assemble(context.Context) (err error) {
 	s.counts.Counter("rollcall_resolved_queries_total",
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
 	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
+	s.countWebhooks()
 	mux := http.NewServeMux()
 	mux.Handle("/", playground.New())
 	mux.Handle("/query", s.api)
@@ -374,6 +421,22 @@ func (s *service) assemble(context.Context) (err error) {
 	mux.HandleFunc("/readyz", s.health.ready)
 	s.handler, err = web(s.config, mux)
 	return err
+}
+
+// countWebhooks has the metrics tell of the webhooks that this server may deliver.
+func (s *service) countWebhooks() {
+	s.changes.OnNumbered(s.webhooks.Wake)
+	for _, r := range s.receivers {
+		name := r.Name
+		s.counts.Gauge("rollcall_webhook_lag_changes", "Changes that the webhook's receiver does not have.", func() int { return s.webhooks.Lag(name) }, "webhook", name)
+		s.counts.Gauge("rollcall_webhook_lag_seconds", "How long ago the oldest of these changes was made.", func() int { return s.webhooks.Age(name) }, "webhook", name)
+		s.counts.Gauge("rollcall_webhook_disabled", "1 if the webhook is disabled, else 0.", func() int { return s.webhooks.Disabled(name) }, "webhook", name)
+		for _, outcome := range webhook.Outcomes {
+			s.counts.Counter("rollcall_webhook_attempts_total",
+				"Requests of this server to the receiver, by outcome (delivered, refused: another status than 2xx, failed: no answer).",
+				func() int64 { return s.webhooks.Attempts(name, outcome) }, "outcome", outcome, "webhook", name)
+		}
+	}
 }
 
 // announce prints where the server is, and a query to try, which any directory has an answer to.

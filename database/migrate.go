@@ -165,7 +165,7 @@ const requirement = "schema_requirement"
 // tables are those that the migrations create, and goose's.
 var tables = []string{
 	goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks", "user_words",
-	"directory_counts", "idempotency_keys", "changes", "changes_clock", requirement,
+	"directory_counts", "idempotency_keys", "changes", "changes_clock", requirement, "webhooks",
 }
 
 // flaws returns the tables that are there, each with what is wrong with it or "". The version does not show it, since tables may

@@ -59,7 +59,8 @@ func New(cfg Config) *Directory {
 	entity.Nodes[model.Node](d.schema, "node", "nodes")
 	d.schema.AddFields(
 		batch.Inert("idempotent", "snapshot"), // package operation heeds them
-		batch.Unplanned("Query", "mutationOutcome"),
+		batch.Unplanned("Query", "mutationOutcome", "webhooks"),
+		batch.Unplanned("Webhook", "name", "endpoint", "position", "lag", "oldestUndelivered", "lastAttemptAt", "lastStatus", "lastError", "failingSince", "disabledAt"),
 	)
 	d.Plan = d.schema.Plan()
 	return d

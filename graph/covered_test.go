@@ -9,19 +9,22 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/changelog"
+	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
 	"rollcall/graph"
+	"rollcall/webhook"
 )
 
 // resolvedFields are those that only resolvers answer.
-var resolvedFields = []string{"Query.mutationOutcome", "Query.__schema", "Query.__type"}
+var resolvedFields = []string{"Query.mutationOutcome", "Query.webhooks", "Query.__schema", "Query.__type"}
 
 // TestThePlanCoversEveryField asks for every field of every type that a query reaches, one by one. A field that fails here
 // lacks a declaration in directory/.
 func TestThePlanCoversEveryField(t *testing.T) {
 	db := databasetest.Open(t, databasetest.With(t, "sqlite", directorytest.Demo))
-	p := newPair(db, func(*graph.Config) {})
+	p := newPair(db, func(cfg *graph.Config) { cfg.Webhooks = withWebhook(t, db) })
 	reached := reach(t)
 	if len(reached) < 50 {
 		t.Errorf("only %d fields are reached", len(reached))
@@ -35,10 +38,38 @@ func TestThePlanCoversEveryField(t *testing.T) {
 		if !slices.Contains(leaves(data), "wanted") {
 			t.Errorf("%s: %s finds nothing: %s", name, query, a.body)
 		}
-		if byResolvers := a.resolved > 0; byResolvers != slices.Contains(resolvedFields, name) {
+		if byResolvers := a.resolved > 0; byResolvers != (slices.Contains(resolvedFields, name) || strings.HasPrefix(name, "Webhook.")) {
 			t.Errorf("%s: is it resolved? %t", name, byResolvers)
 		}
 	}
+}
+
+// withWebhook returns the webhooks of a database, of which there is one.
+func withWebhook(t *testing.T, db *database.Database) *webhook.Webhooks {
+	t.Helper()
+	address, err := webhook.ParseURL("https://u:s3cret@example.com/s3cret?token=s3cret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &changelog.Log{DB: db.Side, Dialect: db.Dialect()}
+	w := &webhook.Webhooks{DB: db.Side, Dialect: db.Dialect(), Log: log, Receivers: []webhook.Receiver{{Name: "crm", URL: address}}}
+	if err := w.Register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestWebhooksTellHowFarTheyAreAndNothingSecret has what is shown of one that has never sent anything.
+func TestWebhooksTellHowFarTheyAreAndNothingSecret(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		p := newPair(db, func(cfg *graph.Config) { cfg.Webhooks = withWebhook(t, db) })
+		const query = "{ webhooks { name endpoint position lag oldestUndelivered lastAttemptAt lastStatus lastError failingSince disabledAt } }"
+		want := fmt.Sprintf(`{"data":{"webhooks":[{"name":"crm","endpoint":"https://example.com","position":%q,"lag":0,"oldestUndelivered":null,`+
+			`"lastAttemptAt":null,"lastStatus":null,"lastError":null,"failingSince":null,"disabledAt":null}]}}`, changelog.Cursor{})
+		if a := p.api.ask(t.Context(), randomOperation{Query: query}, "application/json"); strings.TrimSpace(a.body) != want {
+			t.Errorf("got %s, want %s", a.body, want)
+		}
+	})
 }
 
 // leaves are the keys in a value.

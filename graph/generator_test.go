@@ -111,13 +111,18 @@ func (g *generator) selection(typ *ast.Definition, depth, size int) string {
 	return "{ " + strings.Join(parts, " ") + " }"
 }
 
+// onlyResolved reports whether only resolvers answer a field.
+func onlyResolved(f *ast.FieldDefinition) bool {
+	return f.Name == "mutationOutcome" || f.Name == "webhooks"
+}
+
 // field chooses a field and returns what selects it.
 func (g *generator) field(typ *ast.Definition, depth, size int) func() string {
 	g.fields--
 	var fields ast.FieldList
 	for _, f := range typ.Fields {
 		leaf := !g.schema.Types[f.Type.Name()].IsCompositeType()
-		if !strings.HasPrefix(f.Name, "__") && (leaf || depth > 0) && (f.Name != "mutationOutcome" || g.one(12)) {
+		if !strings.HasPrefix(f.Name, "__") && (leaf || depth > 0) && (!onlyResolved(f) || g.one(12)) {
 			fields = append(fields, f)
 		}
 	}
@@ -125,7 +130,7 @@ func (g *generator) field(typ *ast.Definition, depth, size int) func() string {
 		return nil
 	}
 	f := pick(g, fields...)
-	g.special = g.special || f.Name == "mutationOutcome"
+	g.special = g.special || onlyResolved(f)
 	arguments, items := g.arguments(typ, f, size)
 	alias := g.alias(f.Name+arguments, pick(g, "", "", "", "a", "b", "name", "id", "nodes", "_0"))
 	below := g.schema.Types[f.Type.Name()]

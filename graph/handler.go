@@ -21,6 +21,7 @@ import (
 	"rollcall/session"
 	"rollcall/transport"
 	"rollcall/validation"
+	"rollcall/webhook"
 )
 
 // Config is what the API needs.
@@ -55,6 +56,7 @@ type Config struct {
 	Log      *changelog.Log      // of the database; nil: one of the handler's own
 	Follower *changelog.Follower // of the log, for subscriptions; nil: one of the handler's own
 	Bookmark time.Duration       // the longest time without an event of Subscription.changes; 0: 30 s
+	Webhooks *webhook.Webhooks   // of the database; nil: it is not told of any
 
 	// CheckOrigin reports whether a page may open a WebSocket; nil: one of the same host may.
 	CheckOrigin func(*http.Request) bool
@@ -118,7 +120,7 @@ func newHandler(cfg Config, planned bool) *API {
 	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log})
 	d.Plan.Event = nameEvent
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{
-		Directory: d, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
+		Directory: d, webhooks: cfg.Webhooks, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
 	}})
 	if planned {
 		schema = d.Plan.Answers(schema)

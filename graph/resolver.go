@@ -12,6 +12,7 @@ import (
 	"rollcall/directory"
 	"rollcall/graph/generated"
 	"rollcall/model"
+	"rollcall/webhook"
 )
 
 // Resolver is the root of the resolvers. Those that it does not have are relations, which the read plan resolves.
@@ -20,6 +21,7 @@ type Resolver struct {
 	*directory.Directory
 	Follower *changelog.Follower
 	Bookmark time.Duration // of Subscription.changes
+	webhooks *webhook.Webhooks
 }
 
 // Query has the resolvers of those fields of Query that the read plan leaves to gqlgen.
@@ -39,6 +41,14 @@ type queryResolver struct {
 // MutationOutcome resolves Query.mutationOutcome.
 func (r queryResolver) MutationOutcome(ctx context.Context, id string) (model.MutationOutcome, error) {
 	return r.Directory.MutationOutcome(ctx, id)
+}
+
+// Webhooks resolves Query.webhooks.
+func (r queryResolver) Webhooks(ctx context.Context) ([]*model.Webhook, error) {
+	if r.webhooks == nil {
+		return nil, nil
+	}
+	return r.webhooks.Status(ctx)
 }
 
 type mutationResolver struct{ *Resolver }

@@ -109,18 +109,25 @@ func (m *Metrics) Observe(op session.Operation, r operation.Report) {
 	}
 }
 
-// Gauge adds a metric with one label, whose value is called whenever the metrics are read.
-func (m *Metrics) Gauge(name, help string, value func() int, label ...string) {
-	sample := name
-	if len(label) > 0 {
-		sample = fmt.Sprintf(`%s{%s=%q}`, name, label[0], label[1])
-	}
-	m.family(name, "gauge", help).NewGauge(sample, func() float64 { return float64(value()) })
+// Gauge adds a metric, whose value is called whenever the metrics are read. labels are names, each with its value behind it.
+func (m *Metrics) Gauge(name, help string, value func() int, labels ...string) {
+	m.family(name, "gauge", help).NewGauge(name+labelled(labels), func() float64 { return float64(value()) })
 }
 
-// Counter adds a count since the process began, which is asked for whenever the metrics are read.
-func (m *Metrics) Counter(name, help string, value func() int64) {
-	m.family(name, "counter", help).NewGauge(name, func() float64 { return float64(value()) })
+// Counter adds a count since the process began, which is asked for whenever the metrics are read. labels are as Gauge's.
+func (m *Metrics) Counter(name, help string, value func() int64, labels ...string) {
+	m.family(name, "counter", help).NewGauge(name+labelled(labels), func() float64 { return float64(value()) })
+}
+
+func labelled(labels []string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	var pairs []string
+	for pair := range slices.Chunk(labels, 2) {
+		pairs = append(pairs, fmt.Sprintf("%s=%q", pair[0], pair[1]))
+	}
+	return "{" + strings.Join(pairs, ",") + "}"
 }
 
 // family returns the metrics of a name, which its first caller describes.
