@@ -124,7 +124,7 @@ func follow(t *testing.T, goal int, urls ...string) {
 			}
 		})
 	}
-	killer.Go(func() { p.killed.Store(databasetest.Kill(ctx, p.aside)) })
+	killer.Go(func() { p.killed.Store(databasetest.Kill(ctx, p.aside, 50*time.Millisecond)) })
 	writers.Wait()
 	took := time.Since(began)
 	p.check(ctx, &end)
@@ -307,6 +307,8 @@ func (p *promise) write(d *directory, writer, n int) {
 func (p *promise) read(ctx context.Context, log *changelog.Log, end *atomic.Int64) {
 	var at *changelog.Cursor
 	var been []changelog.Cursor
+	var ahead changelog.Cursor
+	again := 0 // how many pages it reads once more
 	for !p.t.Failed() {
 		limit := 1 + rand.IntN(300)
 		page, err := log.Read(ctx, changelog.Query{After: at, Limit: limit})
@@ -338,14 +340,19 @@ func (p *promise) read(ctx context.Context, log *changelog.Log, end *atomic.Int6
 			return
 		}
 		at = &page.Until
-		if len(page.Changes) > 0 && rand.IntN(10) == 0 {
+		switch {
+		case again == 1: // it goes on where it was
+			at = &ahead
+		case again == 0 && rand.IntN(100) == 0:
 			been = append(been, page.Until)
-		}
-		if len(been) > 0 && rand.IntN(200) == 0 {
-			if at = &been[rand.IntN(len(been))]; rand.IntN(20) == 0 {
+			ahead, at = page.Until, &been[rand.IntN(len(been))]
+			again = 1 + rand.IntN(10)
+			if rand.IntN(20) == 0 {
 				at = nil
 			}
+			continue
 		}
+		again = max(again-1, 0)
 	}
 }
 
