@@ -16,7 +16,8 @@ import (
 
 // Replay is the directory as the log of changes tells it: whoever adds all changes in their order has what the tables hold.
 type Replay struct {
-	Last int64 // the position of the last change
+	Last   int64 // the position of the last change
+	Broken error // what Add has found
 
 	objects   map[object]*state
 	operation string          // of the last change
@@ -44,8 +45,15 @@ type field struct {
 	Before, After any
 }
 
-// Add adds the next change. The error says what is out of order, or does not fit to what came before.
+// Add adds the next change. The error says what is out of order, or does not fit to what came before, and stays.
 func (r *Replay) Add(c *model.Change) error {
+	if r.Broken == nil {
+		r.Broken = r.add(c)
+	}
+	return r.Broken
+}
+
+func (r *Replay) add(c *model.Change) error {
 	if r.objects == nil {
 		r.objects, r.ended = map[object]*state{}, map[string]bool{}
 	}
@@ -117,7 +125,7 @@ func (r *Replay) Has(typ model.ChangeType, id, version int64) bool {
 	return s != nil && (version > 0 && s.version >= version || version == 0 && s.gone)
 }
 
-// Read adds all changes that a log has after the last one, once all have their positions.
+// Read adds all changes that a log has after the last one, once all have their positions. After an error of the database it can go on.
 func (r *Replay) Read(ctx context.Context, log *changelog.Log) error {
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		now, err := log.Now(ctx)
