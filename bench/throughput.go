@@ -329,6 +329,7 @@ type writer struct {
 	own    []string // ids
 	prefix string
 	n      int
+	turn   int // of whose user it is: none is changed again before the others, so that subscribers see each title
 }
 
 // next returns a mutation, and a title that only it gives a user.
@@ -336,7 +337,7 @@ func (w *writer) next() (mark string, body []byte) {
 	w.n++
 	mark = fmt.Sprint(w.prefix, w.n)
 	query, variables := `mutation($id: ID!, $title: String!) { updateUser(input: {id: $id, title: $title}) { user { id } } }`,
-		map[string]any{"id": w.own[w.IntN(len(w.own))], "title": mark}
+		map[string]any{"id": w.user(), "title": mark}
 	switch kind := w.IntN(20); {
 	case w.mix == "update":
 	case kind < 2:
@@ -345,8 +346,8 @@ func (w *writer) next() (mark string, body []byte) {
 	case kind < 3:
 		query = `mutation($users: [UpdateUserInput!]!) { updateUsers(input: {users: $users}) { results { user { id } } } }`
 		var users []map[string]any
-		for _, i := range w.Perm(len(w.own))[:2+w.IntN(min(19, len(w.own)-1))] {
-			users = append(users, map[string]any{"id": w.own[i], "title": mark})
+		for range 2 + w.IntN(min(19, len(w.own)-1)) {
+			users = append(users, map[string]any{"id": w.user(), "title": mark})
 		}
 		variables = map[string]any{"users": users}
 	}
@@ -355,6 +356,11 @@ func (w *writer) next() (mark string, body []byte) {
 		panic(err) // of strings it can't
 	}
 	return mark, body
+}
+
+func (w *writer) user() string {
+	w.turn++
+	return w.own[w.turn%len(w.own)]
 }
 
 // told is what a subscriber is told, and when.

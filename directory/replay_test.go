@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
@@ -33,7 +34,7 @@ func TestTheTablesHoldWhatTheLogTellsAfterRandomMutations(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var killer sync.WaitGroup
 		killed := int64(0)
-		killer.Go(func() { killed = databasetest.Kill(ctx, w.db) })
+		killer.Go(func() { killed = databasetest.Kill(ctx, w.db, 20*time.Millisecond) })
 		m := &memory{
 			Rand: rand.New(rand.NewPCG(seed, 0)), users: map[int64]*person{}, teams: map[int64]*group{}, seats: map[[2]int64]*seat{},
 		}

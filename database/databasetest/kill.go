@@ -10,9 +10,9 @@ import (
 	"rollcall/database"
 )
 
-// Kill has the server end one of the connections to a database after another, by db's side pool, until the context ends. It returns how
+// Kill has the server end one of the connections to a database every so often, by db's side pool, until the context ends. It returns how
 // many there were. SQLite has no connections to kill.
-func Kill(ctx context.Context, db *database.Database) (killed int64) {
+func Kill(ctx context.Context, db *database.Database, every time.Duration) (killed int64) {
 	others, kill := "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()", "KILL %d"
 	switch db.Dialect().Name() {
 	case "sqlite":
@@ -21,7 +21,7 @@ func Kill(ctx context.Context, db *database.Database) (killed int64) {
 		others, kill = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()", "SELECT pg_terminate_backend(%d)"
 	}
 	for ctx.Err() == nil {
-		time.Sleep(20 * time.Millisecond) // so that most of what is done succeeds
+		time.Sleep(every)
 		ids, err := numbers(ctx, db.Side, others)
 		if err != nil || len(ids) == 0 {
 			continue

@@ -16,12 +16,15 @@ import (
 
 // Replay is the directory as the log of changes tells it: whoever adds all changes in their order has what the tables hold.
 type Replay struct {
-	Last int64 // the position of the last change
+	Last   int64 // the position of the last change
+	Broken error // what Add has found
 
 	objects   map[object]*state
 	operation string          // of the last change
 	open      bool            // that one has more changes
 	ended     map[string]bool // operations
+	erased    map[int64]bool  // users
+	values    map[int64]int   // how many changes of a user, and of the user's memberships, have values
 }
 
 // object names one.
@@ -36,6 +39,7 @@ type state struct {
 	at      int64 // in microseconds
 	fields  map[string]any
 	gone    bool
+	hidden  bool // the values of some of its changes were erased
 }
 
 // field is a changed field in the log.
@@ -44,10 +48,17 @@ type field struct {
 	Before, After any
 }
 
-// Add adds the next change. The error says what is out of order, or does not fit to what came before.
+// Add adds the next change. The error says what is out of order, or does not fit to what came before, and stays.
 func (r *Replay) Add(c *model.Change) error {
+	if r.Broken == nil {
+		r.Broken = r.add(c)
+	}
+	return r.Broken
+}
+
+func (r *Replay) add(c *model.Change) error {
 	if r.objects == nil {
-		r.objects, r.ended = map[object]*state{}, map[string]bool{}
+		r.objects, r.ended, r.erased, r.values = map[object]*state{}, map[string]bool{}, map[int64]bool{}, map[int64]int{}
 	}
 	of := fmt.Sprintf("the change at %d, %s of %s to version %d by %s", c.Position, c.Kind, c.GlobalID(), c.Version, c.OperationID)
 	if c.Position != r.Last+1 {
@@ -76,6 +87,12 @@ func (r *Replay) apply(of string, c *model.Change, fields []field) error {
 	key := object{c.Type, c.ObjectID}
 	s := r.objects[key]
 	switch {
+	case c.Kind == model.Erased:
+		if s == nil || !s.gone || c.Version != s.version || !c.Erased || len(fields) > 0 {
+			return fmt.Errorf("%s with the fields %v follows version %d", of, fields, r.version(key))
+		}
+		r.erased[c.ObjectID] = true
+		return nil
 	case s != nil && s.gone:
 		return fmt.Errorf("%s is of an object that was deleted", of)
 	case c.Kind == model.Created && (s != nil || c.Version != 1):
@@ -87,18 +104,27 @@ func (r *Replay) apply(of string, c *model.Change, fields []field) error {
 		return fmt.Errorf("%s follows version %d", of, r.version(key))
 	}
 	s.version, s.at, s.gone = c.Version, c.At.UnixMicro(), c.Kind == model.Deleted
+	if c.Erased {
+		if s.hidden = true; len(fields) > 0 {
+			return fmt.Errorf("%s is erased, and has the fields %v", of, fields)
+		}
+		return nil
+	}
+	if c.UserID != nil {
+		r.values[*c.UserID]++
+	}
 	if c.Kind == model.Updated && len(fields) == 0 {
 		return fmt.Errorf("%s changes nothing", of)
 	}
 	for _, f := range fields {
-		if !reflect.DeepEqual(s.fields[f.Name], f.Before) || reflect.DeepEqual(f.Before, f.After) {
+		if !s.hidden && !reflect.DeepEqual(s.fields[f.Name], f.Before) || reflect.DeepEqual(f.Before, f.After) {
 			return fmt.Errorf("%s changes %s from %v to %v, and before that was %v", of, f.Name, f.Before, f.After, s.fields[f.Name])
 		}
 		if s.fields[f.Name] = f.After; f.After == nil {
 			delete(s.fields, f.Name)
 		}
 	}
-	if s.gone && len(s.fields) > 0 {
+	if s.gone && len(s.fields) > 0 && !s.hidden {
 		return fmt.Errorf("%s leaves %v", of, s.fields)
 	}
 	return nil
@@ -117,7 +143,7 @@ func (r *Replay) Has(typ model.ChangeType, id, version int64) bool {
 	return s != nil && (version > 0 && s.version >= version || version == 0 && s.gone)
 }
 
-// Read adds all changes that a log has after the last one, once all have their positions.
+// Read adds all changes that a log has after the last one, once all have their positions. After an error of the database it can go on.
 func (r *Replay) Read(ctx context.Context, log *changelog.Log) error {
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		now, err := log.Now(ctx)
@@ -190,9 +216,14 @@ func (r *Replay) Compare(ctx context.Context, db *database.Database) error {
 		switch {
 		case told == nil || told.gone:
 			differences = append(differences, fmt.Errorf("%s %d is stored, and the log does not have it", key.Type, key.ID))
-		case told.version != s.version || s.at != 0 && told.at != s.at || !reflect.DeepEqual(told.fields, s.fields):
+		case told.hidden || told.version != s.version || s.at != 0 && told.at != s.at || !reflect.DeepEqual(told.fields, s.fields):
 			differences = append(differences, fmt.Errorf("%s %d is stored as version %d of %d, %v, and is version %d of %d, %v by the log",
 				key.Type, key.ID, s.version, s.at, s.fields, told.version, told.at, told.fields))
+		}
+	}
+	for user := range r.erased {
+		if n := r.values[user]; n > 0 {
+			differences = append(differences, fmt.Errorf("USER %d was erased, and %d changes have values", user, n))
 		}
 	}
 	for key, told := range r.objects {
