@@ -34,17 +34,11 @@ async function database(folder) {
 }
 
 /**
- * start serves a demo directory, in a database of its own, until the end of the tests of a file. The server has to end in
- * good order then.
+ * serve starts a server and waits until it serves.
  * @param {string[]} flags
- * @returns {Promise<{url: string, page: string, log: () => string, stop: () => Promise<void>}>}
  */
-export async function start(...flags) {
-  const folder = await mkdtemp(join(tmpdir(), "rollcall-e2e-"));
-  const { address, drop } = await database(folder);
-  const child = spawn(binary, ["--listen=127.0.0.1:0", "--demo", "--migrate", `--database=${address}`, ...flags], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+async function serve(flags) {
+  const child = spawn(binary, flags, { stdio: ["ignore", "pipe", "pipe"] });
   process.on("exit", () => child.kill("SIGKILL")); // were the tests to end early, it would be left
   let log = "";
   child.stderr.on("data", (text) => (log += text));
@@ -52,24 +46,6 @@ export async function start(...flags) {
     child.on("error", resolve);
     child.on("exit", (code, signal) => resolve(signal ?? code));
   });
-  let stopped;
-  const stop = () => {
-    stopped ??= (async () => {
-      child.kill("SIGTERM");
-      let status;
-      try {
-        status = await within("the server's end", ended);
-      } finally {
-        child.kill("SIGKILL");
-        await ended;
-        await drop();
-        await rm(folder, { recursive: true });
-      }
-      if (status !== 0) throw new Error(`the server ended with ${status}: ${log}`);
-    })();
-    return stopped;
-  };
-  after(stop);
   const served = new Promise((resolve, reject) => {
     createInterface(child.stdout).on("line", (line) => {
       const found = /Playground\s+(\S+)/.exec(line);
@@ -77,14 +53,83 @@ export async function start(...flags) {
     });
     ended.then((status) => reject(new Error(`the server ended with ${status}: ${log}`)));
   });
-  let page;
+  const end = async (signal) => {
+    child.kill(signal);
+    try {
+      return await within("the server's end", ended);
+    } finally {
+      child.kill("SIGKILL");
+      await ended;
+    }
+  };
   try {
-    page = await within("the server's start", served);
+    return { page: await within("the server's start", served), log: () => log, end };
+  } catch (error) {
+    await end("SIGKILL");
+    throw error;
+  }
+}
+
+/**
+ * start serves a demo directory, in a database of its own, until the end of the tests of a file. The server has to end in
+ * good order then.
+ * @param {string[]} flags
+ * @returns {Promise<{url: string, page: string, log: () => string, stop: () => Promise<void>, kill: () => Promise<void>,
+ *   restart: () => Promise<void>, beside: () => Promise<{url: string, kill: () => Promise<void>}>}>}
+ *   kill ends the server as a power failure would, and restart starts it again, at its address; beside starts another one at the same database.
+ */
+export async function start(...flags) {
+  const folder = await mkdtemp(join(tmpdir(), "rollcall-e2e-"));
+  const { address, drop } = await database(folder);
+  const running = new Set();
+  const run = async (listen) => {
+    const server = await serve([`--listen=${listen}`, "--demo", "--migrate", `--database=${address}`, ...flags]);
+    running.add(server);
+    return server;
+  };
+  const kill = async (server) => {
+    running.delete(server);
+    await server.end("SIGKILL");
+  };
+  let stopped;
+  const stop = () => {
+    stopped ??= (async () => {
+      try {
+        for (const { end, log } of running) {
+          const status = await end("SIGTERM");
+          if (status !== 0) throw new Error(`the server ended with ${status}: ${log()}`);
+        }
+      } finally {
+        for (const { end } of running) await end("SIGKILL");
+        await drop();
+        await rm(folder, { recursive: true });
+      }
+    })();
+    return stopped;
+  };
+  after(stop);
+  let server;
+  try {
+    server = await run("127.0.0.1:0");
   } catch (error) { // no test will run, so nothing after them either
     await stop().catch(() => {});
     throw error;
   }
-  return { page, url: `${page}query`, log: () => log, stop };
+  const { page } = server;
+  return {
+    page,
+    url: `${page}query`,
+    log: () => server.log(),
+    stop,
+    kill: () => kill(server),
+    restart: async () => {
+      server = await run(new URL(page).host);
+    },
+    beside: async () => {
+      const other = await run("127.0.0.1:0");
+      return { url: `${other.page}query`, kill: () => kill(other) };
+    },
+  };
 }
 
 /**

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -62,7 +63,7 @@ func keepCopies(t *testing.T, goal int64, url string) {
 		d.changes = &changelog.Log{DB: d.db.Side, Dialect: d.db.Dialect()}
 		d.maxPage(100)
 		r.servers = append(r.servers, d)
-		door := &door{d: d}
+		door := &door{d: d, log: slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil))}
 		door.open()
 		defer func() { door.shut() }()
 		r.doors = append(r.doors, door)
@@ -95,6 +96,9 @@ func keepCopies(t *testing.T, goal int64, url string) {
 	r.check(ctx, &r.end)
 	copies.Wait()
 	if t.Failed() {
+		for i, door := range r.doors {
+			t.Logf("the log of server %d:\n%s", i, door.d.log)
+		}
 		return
 	}
 	stored := r.stored()
@@ -112,7 +116,8 @@ func keepCopies(t *testing.T, goal int64, url string) {
 
 // door is where the clients of a server come in. Who shuts and opens it has started the server anew: it has a follower of its own.
 type door struct {
-	d *directory
+	d   *directory
+	log *slog.Logger
 
 	mu     sync.Mutex
 	api    *graph.API
@@ -123,6 +128,7 @@ func (d *door) open() {
 	d.api = graph.NewHandler(graph.Config{
 		Database: d.d.db, Log: d.d.changes, Follower: changelog.NewFollower(d.d.changes, changelog.FollowOptions{Poll: 5 * time.Millisecond}),
 		Bookmark: 100 * time.Millisecond, Deadline: 20 * time.Second, MaxPage: 100,
+		Logger: d.log,
 	})
 	d.server = httptest.NewServer(d.api)
 }
