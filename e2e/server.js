@@ -33,13 +33,18 @@ async function database(folder) {
   return { address: address.href, drop: () => execute(`DROP DATABASE ${name}`) };
 }
 
+const children = new Set();
+process.on("exit", () => { // were the tests to end early, they would be left
+  for (const child of children) child.kill("SIGKILL");
+});
+
 /**
  * serve starts a server and waits until it serves.
  * @param {string[]} flags
  */
 async function serve(flags) {
   const child = spawn(binary, flags, { stdio: ["ignore", "pipe", "pipe"] });
-  process.on("exit", () => child.kill("SIGKILL")); // were the tests to end early, it would be left
+  children.add(child);
   let log = "";
   child.stderr.on("data", (text) => (log += text));
   const ended = new Promise((resolve) => {
