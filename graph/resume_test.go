@@ -81,7 +81,7 @@ func keepCopies(t *testing.T, goal int64, url string) {
 	}
 	killing, stopKilling := context.WithCancel(ctx)
 	defer stopKilling()
-	killer.Go(func() { r.killed.Store(databasetest.Kill(killing, r.aside)) })
+	killer.Go(func() { r.killed.Store(databasetest.Kill(killing, r.aside, 50*time.Millisecond)) })
 	for i := range resumeWriters {
 		writers.Go(func() {
 			for n := 0; r.resumes.Load() < r.goal && ctx.Err() == nil && !t.Failed(); n++ {
@@ -210,7 +210,7 @@ func (c *mirror) page(ctx context.Context, url string) {
 				PageInfo struct{ EndCursor string }
 			}
 		}
-		Errors []told
+		Errors []toldOf
 	}
 	if err := json.NewDecoder(body).Decode(&page); err != nil || c.refuses(page.Errors) {
 		return // its server has ended
@@ -259,7 +259,7 @@ func (c *mirror) follow(ctx context.Context, door *door) {
 		}
 		var got struct {
 			Data   struct{ Changes event }
-			Errors []told
+			Errors []toldOf
 		}
 		if err := json.Unmarshal([]byte(data), &got); err != nil {
 			c.t.Errorf("not JSON: %q: %v", data, err)
@@ -302,14 +302,14 @@ func (c *mirror) open(ctx context.Context, url, accept, query string, variables 
 	return res.Body
 }
 
-// told is an error in an answer.
-type told struct {
+// toldOf is an error in an answer.
+type toldOf struct {
 	Message    string
 	Extensions struct{ Code apierror.Code }
 }
 
 // refuses reports whether what comes with errors is not to be applied, and subscribes again after what was.
-func (c *mirror) refuses(all []told) bool {
+func (c *mirror) refuses(all []toldOf) bool {
 	if len(all) == 0 {
 		return false
 	}
