@@ -28,6 +28,9 @@ func TestAllServersAnswerAlikeWithAsManyStatements(t *testing.T) {
 			t.Fatalf("%s: %v", w.Name, err)
 		}
 		want := c.raw().statements
+		if w.Name == "mutation" { // Rollcall alone keeps a log of changes: on SQLite by the clock's UPDATE and an INSERT
+			want += 2
+		}
 		if got := c.rollcall().statements; got != want {
 			t.Errorf("%s: raw runs %v statements, Rollcall %v", w.Name, c.raw().statements, got)
 		}
