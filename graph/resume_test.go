@@ -171,7 +171,7 @@ const (
 		... on User { version name email title status manager { id } }
 		... on Team { version name parent { id } }
 		... on Membership { version role user { id } team { id } }`
-	changeFields = `at kind objectId version operationId endsOperation fields { name before after } object { ` + objectFields + ` }`
+	changeFields = `at kind objectId version operationId endsOperation erased fields { name before after } object { ` + objectFields + ` }`
 	changesAfter = `subscription($after: String) { changes(after: $after) { cursor change { ` + changeFields + ` } } }`
 	pageAfter    = `query($after: String, $first: Int) { changes(after: $after, first: $first) { edges { cursor change: node { ` + changeFields + ` } } pageInfo { endCursor } } }`
 )
@@ -332,6 +332,7 @@ type event struct {
 		Version       int64
 		OperationID   string
 		EndsOperation bool
+		Erased        bool
 		Fields        []json.RawMessage
 		Object        json.RawMessage
 	}
@@ -390,7 +391,7 @@ func (e event) change(position int64) (*model.Change, error) {
 	texts, wrong := json.Marshal(fields)
 	return &model.Change{
 		Position: position, At: e.Change.At, Kind: e.Change.Kind, Type: model.ChangeType(strings.ToUpper(typ)), ObjectID: id, Version: e.Change.Version,
-		OperationID: e.Change.OperationID, EndsOperation: e.Change.EndsOperation, Fields: texts,
+		OperationID: e.Change.OperationID, EndsOperation: e.Change.EndsOperation, Erased: e.Change.Erased, Fields: texts,
 	}, errors.Join(err, wrong)
 }
 
