@@ -16,7 +16,19 @@ type events struct {
 	field    graphql.CollectedField
 	from, to reflect.Value
 	last     *Set // the resolver's, or the last event's
+	event    reflect.Value
+	again    bool // the next answer is to the last event
 	ended    bool
+}
+
+// Repeat has the next answer of a subscription be to its last event once more, and reports whether it will be.
+func (p *Plan) Repeat(oc *graphql.OperationContext) bool {
+	e, ok := oc.Stats.GetExtension(p.ExtensionName()).(*events)
+	if !ok || e.ended || !e.event.IsValid() {
+		return false
+	}
+	e.again = true
+	return true
 }
 
 // events returns the channel that takes the place of a resolver's.
@@ -34,16 +46,21 @@ func (e *events) pass(ctx context.Context, set *Set, tell func(context.Context, 
 	if e.ended || e.to.Len() > 0 { // gqlgen has yet to take the last one
 		return
 	}
-	done := reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}
-	chosen, event, ok := reflect.Select([]reflect.SelectCase{done, {Dir: reflect.SelectRecv, Chan: e.from}})
-	switch {
-	case chosen == 0:
-		return
-	case !ok:
-		e.ended = true
-		e.to.Close()
-		return
+	if !e.again {
+		done := reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}
+		chosen, event, ok := reflect.Select([]reflect.SelectCase{done, {Dir: reflect.SelectRecv, Chan: e.from}})
+		switch {
+		case chosen == 0:
+			return
+		case !ok:
+			e.ended = true
+			e.to.Close()
+			return
+		}
+		e.event = event
 	}
+	e.again = false
+	event := e.event
 	if tell != nil {
 		tell(ctx, event.Interface())
 	}

@@ -160,6 +160,7 @@ func newHandler(cfg Config, planned bool) *API {
 		Bind:           d.Bind,
 		Keys:           cfg.Keys,
 		DryRun:         "input.dryRun",
+		Repeat:         d.Plan.Repeat,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,
 	})

@@ -65,7 +65,7 @@ func keepCopies(t *testing.T, goal int64, url string) {
 		r.servers = append(r.servers, d)
 		door := &door{d: d, log: slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil))}
 		door.open()
-		defer func() { door.shut() }()
+		defer door.end()
 		r.doors = append(r.doors, door)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+time.Duration(goal)*200*time.Millisecond)
@@ -120,6 +120,7 @@ type door struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
+	ended  bool
 	api    *graph.API
 	server *httptest.Server
 }
@@ -142,8 +143,17 @@ func (d *door) shut() {
 func (d *door) restart() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.ended {
+		d.shut()
+		d.open()
+	}
+}
+
+func (d *door) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended = true
 	d.shut()
-	d.open()
 }
 
 func (d *door) url() string {

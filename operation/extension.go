@@ -32,6 +32,9 @@ type Extension struct {
 	// DryRun is the path of the argument by which a mutation's fields are asked for a dry run, such as "input.dryRun": if it is true, they
 	// are answered, and nothing is stored. Fields that have no such argument are no dry run. "": there is none.
 	DryRun string
+	// Repeat has the next answer of a subscription be to its last event once more, and reports whether it will be; nil: an event that could not be
+	// answered is answered with an error, and is over.
+	Repeat func(*graphql.OperationContext) bool
 	// ErrorPresenter shows the session's own errors; graphql.DefaultErrorPresenter where it is nil.
 	ErrorPresenter graphql.ErrorPresenterFunc
 	// Observe, unless it is nil, is given the report of each operation once: when its answer is complete, before that is

@@ -2,11 +2,13 @@ package operation
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"rollcall/apierror"
 	"rollcall/session"
 )
 
@@ -131,12 +133,32 @@ func (r *run) subscribe() graphql.ResponseHandler {
 			return nil
 		}
 		response, panicked := r.within(ctx, events, false)
+		for pause := 50 * time.Millisecond; !panicked && pause < time.Second && r.repeats(response); pause *= 2 {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			response, panicked = r.within(ctx, events, false)
+		}
 		r.recorder.add(response)
 		if r.done = response == nil || panicked; r.done {
 			r.observed()
 		}
 		return response
 	}
+}
+
+// repeats reports whether the last event of a subscription is answered once more: where the database could not be reached, or what was read had gone
+// when what belongs to it was read.
+func (r *run) repeats(response *graphql.Response) bool {
+	if response == nil || len(response.Errors) == 0 || r.Repeat == nil {
+		return false
+	}
+	switch apierror.Code(fmt.Sprint(response.Errors[0].Extensions["code"])) { // a presenter may have it as either type
+	case apierror.CodeUnavailable, apierror.CodeInternal:
+		return r.Repeat(r.operations[0])
+	}
+	return false
 }
 
 // within calls a handler in a new session, which it ends. The context of a handler that lasts does not end with the session:
