@@ -113,6 +113,8 @@ test("EventSource misses nothing when its connection is cut again and again", as
     while (!done()) await new Promise((resolve) => setTimeout(resolve, 10));
   };
   await within("the stream to open", new Promise((resolve) => (events.onopen = resolve)));
+  await rename(url, "User:10", "Seen"); // before its first event this client does not heed the id that the stream begins with
+  await within("the first event", until(() => versions.length === 1));
   const cuts = 3;
   for (let i = 0; i < cuts; i++) {
     await rename(url, "User:10", `Seen or not ${i}`);
@@ -120,6 +122,6 @@ test("EventSource misses nothing when its connection is cut again and again", as
     await rename(url, "User:10", `Missed ${i}`);
     await within("the next stream", until(() => between.open() === 1));
   }
-  await within("all events", until(() => versions.length >= 2 * cuts));
-  assert.deepEqual(versions, Array.from({ length: 2 * cuts }, (_, i) => versions[0] + i));
+  await within("all events", until(() => versions.length >= 1 + 2 * cuts));
+  assert.deepEqual(versions, Array.from({ length: 1 + 2 * cuts }, (_, i) => versions[0] + i));
 });
