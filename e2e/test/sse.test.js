@@ -110,7 +110,7 @@ test("EventSource misses nothing when its connection is cut again and again", as
   const versions = [];
   events.addEventListener("next", (event) => versions.push(JSON.parse(event.data).data.userChanged.version));
   const until = async (done) => {
-    while (!done()) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (!done() && !t.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 10));
   };
   await within("the stream to open", new Promise((resolve) => (events.onopen = resolve)));
   await rename(url, "User:10", "Seen"); // before its first event this client does not heed the id that the stream begins with

@@ -113,8 +113,12 @@ test("the schema keeps graphql-eslint's rules of the Relay specification, which 
       },
     }];`;
   const { folder, tool, read } = await project({ "eslint.config.mjs": config });
+  // The log is read forwards, and a change is no object that could be asked for by an id.
+  const schema = (await read("schema.graphql"))
+    .replace(/^ {2}changes\($/m, "# eslint-disable-next-line @graphql-eslint/relay-arguments\n$&")
+    .replace(/^type (Change|History)Edge /gm, "# eslint-disable-next-line @graphql-eslint/relay-edge-types\n$&");
+  await writeFile(join(folder, "schema.graphql"), schema);
   await tool("eslint", "schema.graphql");
-  const schema = await read("schema.graphql");
   for (const [from, to, rule] of [
     [/ last: Int$/m, " final: Int", /relay-arguments/],
     [/^type UserConnection /m, "union UserConnection = User\ntype Users ", /relay-connection-types/],
