@@ -36,10 +36,17 @@ async function listed() {
 
 let changes = 0;
 const own = []; // users that were created here
-/** change sends a random mutation. */
+/** change sends a random mutation. A removal whose answer was lost may have been stored. */
 async function change() {
-  const mark = `${++changes}`;
   const id = own[random(own.length)];
+  await changeOf(id).catch((error) => {
+    if (error.code !== "NOT_FOUND") throw error;
+    own.splice(own.indexOf(id), 1);
+  });
+}
+
+async function changeOf(id) {
+  const mark = `${++changes}`;
   switch (own.length < 3 ? 0 : random(5)) {
     case 0: {
       const { createUser } = await send(
