@@ -276,9 +276,9 @@ func (s *service) serve(ctx context.Context) error {
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
 	s.changes.Wake() // for what a server that has died has left without positions, and the demo data
-	if err := s.changes.Settle(ctx); err != nil {
-		return err
-	}
+	settling, cancel := context.WithTimeout(ctx, 2*time.Second)
+	_ = s.changes.Settle(settling) // else it is done later, and /readyz tells what is wrong with the database
+	cancel()
 	if err := s.webhooks.Register(ctx); err != nil {
 		return fmt.Errorf("--webhook: %w", err)
 	}
