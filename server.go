@@ -275,10 +275,6 @@ func (s *service) serve(ctx context.Context) error {
 	go s.changes.WakeEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot tell whether changes were left without a position", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
-	s.changes.Wake() // for what a server that has died has left without positions, and the demo data
-	settling, cancel := context.WithTimeout(ctx, 2*time.Second)
-	_ = s.changes.Settle(settling) // else it is done later, and /readyz tells what is wrong with the database
-	cancel()
 	if err := s.webhooks.Register(ctx); err != nil {
 		return fmt.Errorf("--webhook: %w", err)
 	}
