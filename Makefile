@@ -97,9 +97,10 @@ retries: ## Create ROLLCALL_TEST_RETRIES (10000) rows, and as many users, throug
 
 promise: export ROLLCALL_TEST_PROMISE ?= 100000
 promise: export ROLLCALL_TEST_REPLAY ?= 10000
-promise: ## Follow the log of ROLLCALL_TEST_PROMISE (100000) changes by three servers, and replay that of ROLLCALL_TEST_REPLAY (10000) random mutations, while connections are killed, on each database of `make test`, and on the nodes that ROLLCALL_TEST_GALERA lists.
+promise: export ROLLCALL_TEST_RESUMES ?= 1000
+promise: ## Follow the log of ROLLCALL_TEST_PROMISE (100000) changes by three servers, keep copies by clients that are cut off ROLLCALL_TEST_RESUMES (1000) times, and replay that of ROLLCALL_TEST_REPLAY (10000) random mutations, while connections are killed, on each database of `make test`, and on the nodes that ROLLCALL_TEST_GALERA lists.
 	go test -count=1 -timeout 0 -v -run TestTheTablesHoldWhatTheLogTells ./directory
-	go test -count=1 -timeout 0 -v -run TestWhoFollowsTheLog ./graph
+	go test -count=1 -timeout 0 -v -run 'TestWhoFollowsTheLog|TestWhoIsCutOff' ./graph
 
 throughput: DATABASE ?= sqlite:
 throughput: ## Measure how many mutations 16 writers get done, beside other builds, and when subscribers are told (THROUGHPUT=--help), on SQLite or DATABASE=…

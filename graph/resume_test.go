@@ -183,7 +183,7 @@ const (
 		... on Membership { version role user { id } team { id } }`
 	changeFields = `at kind objectId version operationId endsOperation erased fields { name before after } object { ` + objectFields + ` }`
 	changesAfter = `subscription($after: String) { changes(after: $after) { cursor change { ` + changeFields + ` } } }`
-	pageAfter    = `query($after: String, $first: Int) { changes(after: $after, first: $first) { edges { cursor change: node { ` + changeFields + ` } } pageInfo { endCursor } } }`
+	pageAfter    = `query($after: String, $first: Int) @snapshot { changes(after: $after, first: $first) { edges { cursor change: node { ` + changeFields + ` } } pageInfo { endCursor } } }`
 )
 
 // keep follows the log, and is cut off, until it has been resumed often enough and has all.
