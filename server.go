@@ -279,6 +279,7 @@ func (s *service) serve(ctx context.Context) error {
 		return fmt.Errorf("--webhook: %w", err)
 	}
 	defer s.deliver(ctx)()
+	s.number(ctx)
 	server := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -303,6 +304,14 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	l.end(cmp.Or(s.Shutdown, s.Deadline+5*time.Second)) // by default every operation can reach its deadline
 	return nil
+}
+
+// number has the changes numbered that the demo data has, or that a server has left which died: who subscribes then is not told of them as news.
+func (s *service) number(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	s.changes.Wake()
+	_ = s.changes.Settle(ctx) // else WakeEvery will
 }
 
 // deliver delivers webhooks until ctx ends, or until the function that it returns is called, which waits for the end.

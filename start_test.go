@@ -228,3 +228,14 @@ func TestMigrateCompletesWhatWasKilledAtAnyMoment(t *testing.T) {
 		t.Errorf("only %d of %d were killed before they had ended", within, moments)
 	}
 }
+
+func TestTheLogHasTheDemoDataOnceTheServerServes(t *testing.T) {
+	t.Parallel()
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		s := start(t, "--database", url, "--migrate", "--demo")
+		first := s.answer("{ changes(first: 1) { nodes { kind } } }")
+		if nodes, _ := field(t, first, "changes", "nodes").([]any); len(nodes) != 1 {
+			t.Errorf("got %s: who subscribes now would be told of all the demo data as news", first)
+		}
+	})
+}
