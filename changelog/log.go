@@ -37,7 +37,7 @@ const (
 
 // Log is the change log of one database. Its zero value writes, and leaves it to others to number and to read.
 type Log struct {
-	// DB is a pool that may write; best one whose connections mutations do not wait for.
+	// DB is a pool that may write, of connections at READ COMMITTED; best one whose connections mutations do not wait for.
 	DB      *sql.DB
 	Dialect dialect.Dialect // DB's
 	// Numbering is the same in each process at one database.

@@ -26,11 +26,12 @@ type numberer struct {
 }
 
 const (
-	passEvery = 20 * time.Millisecond // so that a pass numbers what many mutations have committed
-	passFor   = 10 * time.Second      // how long one may take
-	maxPass   = 10_000                // rows that one looks at, if that is enough for one operation
-	maxChunk  = 1000                  // rows after which it commits, at the end of an operation
-	maxCase   = 250                   // rows that one statement changes
+	passEvery = 20 * time.Millisecond // from beginning to beginning, so that a pass numbers what many mutations have committed
+	minPause  = time.Millisecond
+	passFor   = 10 * time.Second // how long one may take
+	maxPass   = 10_000           // rows that one looks at, if that is enough for one operation
+	maxChunk  = 1000             // rows after which it commits, at the end of an operation
+	maxCase   = 250              // rows that one statement changes
 )
 
 // Wake has the numberer look for changes without positions. It returns at once.
