@@ -31,6 +31,9 @@ const maxRows = 1000
 
 // write writes the changes of a mutation.
 func (l *Log) write(ctx context.Context, p *pending) error {
+	if len(p.changes) == 0 {
+		return nil
+	}
 	operation, _ := session.OperationFromContext(ctx)
 	db := session.DB(ctx)
 	inOrder := l.inOrder(dialect.OfDB(db))

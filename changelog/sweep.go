@@ -13,8 +13,8 @@ import (
 const (
 	sweepChunk = 500                   // changes that one transaction deletes
 	sweepPause = 50 * time.Millisecond // between two of these
-	sweepLimit = time.Second           // for one, with its wait for a connection and for others
-	maxSweeps  = 10                    // how often one that loses conflicts is tried
+	sweepLimit = time.Second           // for one, from its BEGIN on
+	maxSweeps  = 10                    // how often one that others stand in the way of is tried
 )
 
 // Sweep deletes the changes that are older than Keep, in the order of their positions: none that comes after one that stays. It
@@ -30,8 +30,11 @@ func (l *Log) Sweep(ctx context.Context, pool *sql.DB) (deleted int64, err error
 	for failures := 0; ; {
 		n, more, err := l.sweepSome(ctx, pool, time.Now().Add(-l.Keep))
 		deleted += n
+		inTheWay := dialect.Is(err, dialect.Transient) || errors.Is(err, context.DeadlineExceeded)
 		switch {
-		case err != nil && (!dialect.Is(err, dialect.Transient) || failures == maxSweeps):
+		case ctx.Err() != nil:
+			return deleted, context.Cause(ctx)
+		case err != nil && (!inTheWay || failures == maxSweeps):
 			return deleted, err
 		case err != nil:
 			failures++
@@ -41,20 +44,16 @@ func (l *Log) Sweep(ctx context.Context, pool *sql.DB) (deleted int64, err error
 			failures = 0
 		}
 		select {
-		case <-time.After(sweepPause):
+		case <-time.After(sweepPause << failures):
 		case <-ctx.Done():
 			return deleted, context.Cause(ctx)
 		}
 	}
 }
 
-// SweepEvery sweeps at an interval until ctx ends. Failures go to report; that others were in the way is none.
+// SweepEvery sweeps at an interval until ctx ends. Failures go to report.
 func (l *Log) SweepEvery(ctx context.Context, pool *sql.DB, interval time.Duration, report func(error)) {
-	session.Every(ctx, interval, func(ctx context.Context) (int64, error) { return l.Sweep(ctx, pool) }, func(err error) {
-		if !errors.Is(err, context.DeadlineExceeded) && !dialect.Is(err, dialect.Transient) {
-			report(err)
-		}
-	})
+	session.Every(ctx, interval, func(ctx context.Context) (int64, error) { return l.Sweep(ctx, pool) }, report)
 }
 
 // end is where a chunk of old changes ends: a change that goes.
@@ -63,10 +62,9 @@ type end struct {
 	operation string
 }
 
-// sweepSome deletes a chunk of the changes from before a time. more says that there may be others.
+// sweepSome deletes a chunk of the changes from before a time. more says that there may be others. For a connection it waits as long as
+// it takes, since it holds nothing meanwhile.
 func (l *Log) sweepSome(ctx context.Context, pool *sql.DB, before time.Time) (n int64, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
-	defer cancel()
 	gone, last, more, err := l.old(ctx, before)
 	if err != nil || last.position == gone {
 		return 0, false, err
@@ -76,6 +74,8 @@ func (l *Log) sweepSome(ctx context.Context, pool *sql.DB, before time.Time) (n 
 		return 0, false, err
 	}
 	defer func() { _ = tx.Rollback() }() // of no effect after COMMIT
+	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
+	defer cancel()
 	moved, err := tx.ExecContext(ctx, l.Dialect.Rebind("UPDATE changes_clock SET expired = ?, expired_operation_id = ? WHERE id = 1 AND expired = ?"),
 		last.position, last.operation, gone)
 	if err != nil {

@@ -3,6 +3,7 @@ package changelog
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"rollcall/model"
 	"rollcall/session"
@@ -32,12 +33,27 @@ type Held struct {
 	Version    int64 // the user's last one that is known; 0: none
 }
 
-// Held tells what the log has of a user, in one statement in the session of ctx.
+// Held tells what the log has of a user, with what the mutation that ctx belongs to is to write, in one statement in its session.
 func (l *Log) Held(ctx context.Context, user int64) (held Held, err error) {
 	err = l.query(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN erased THEN 0 ELSE 1 END), 0), COALESCE(MAX(CASE WHEN type = ? THEN version END), 0)
 		FROM changes WHERE user_id = ?`, []any{model.UserType, user}, func(rows *sql.Rows) error {
 		return rows.Scan(&held.Changes, &held.WithValues, &held.Version)
 	})
+	p := session.BeforeCommit(ctx, l.write)
+	for _, made := range p.changes {
+		c := made()
+		if c.UserID == nil || *c.UserID != user {
+			continue
+		}
+		held.Changes++
+		held.WithValues++
+		if c.Type == model.UserType {
+			held.Version = max(held.Version, c.Version)
+		}
+	}
+	if slices.Contains(p.erased, user) {
+		held.WithValues = 0
+	}
 	return held, err
 }
 

@@ -128,6 +128,9 @@ func (d *Directory) EraseUser(ctx context.Context, input entity.Input) (id strin
 	if err == nil {
 		version = removals[0].row.Version
 	} else {
+		if failed := d.tree.users.wait(ctx); failed != nil { // of two who erase at a time the second one finds it done
+			return "", failed
+		}
 		held, failed := d.Log.Held(ctx, user)
 		switch {
 		case failed != nil:

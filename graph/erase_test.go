@@ -147,6 +147,47 @@ func TestWhatAMutationWritesBeforeItErasesIsErasedToo(t *testing.T) {
 	})
 }
 
+func TestAnErasureIsToldOnceAndWithTheVersionThatTheSameMutationHasMade(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		ada := d.secretUser()
+		d.must(`mutation($id: ID!) {
+			a: updateUser(input: {id: $id, title: "other"}) { user { version } }
+			b: deleteUser(input: {id: $id}) { deletedUserId }
+			c: eraseUser(input: {id: $id}) { erasedUserId }
+			d: eraseUser(input: {id: $id}) { erasedUserId }
+		}`, "id", ada)
+		d.wantNoLeak(t)
+		d.wantErased(t, ada)
+		var told []string
+		for _, c := range d.allChanges(t) {
+			told = append(told, fmt.Sprint(c.Kind, " ", c.Version))
+		}
+		if want := []string{"CREATED 1", "UPDATED 2", "DELETED 2", "ERASED 2"}; !slices.Equal(told, want) {
+			t.Errorf("the log tells %q, not %q", told, want)
+		}
+	})
+}
+
+func TestOfManyWhoEraseAUserWhoWasDeletedOneIsTold(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		ada := d.secretUser()
+		d.change("deleteUser", input{"id": ada}, "")
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if a := d.try("eraseUser", input{"id": ada}); len(a.Errors) > 0 {
+					t.Errorf("eraseUser: %s", a.raw)
+				}
+			})
+		}
+		all.Wait()
+		d.wantErased(t, ada)
+		if n := len(d.allChanges(t)); n != 3 {
+			t.Errorf("the log has %d changes", n)
+		}
+	})
+}
+
 // TestAUserWhoWasDeletedBeforeIsErasedFromTheLog has no server that gives positions, but on SQLite, where mutations do.
 func TestAUserWhoWasDeletedBeforeIsErasedFromTheLog(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {

@@ -142,8 +142,8 @@ func TestAMutationRunsFewStatements(t *testing.T) {
 				input{"id": bob, "reportsTo": ada},
 			},
 			{"eraseUser", "erasedUserId", "those of deleteUser, and emptying what the log has, behind the clock where that is the mutation's", 5 + 1 - step, input{"id": "User:5"}},
-			{"eraseUser", "erasedUserId", "locking the user, who is not there, what the log has, emptying it", 3 + 1 - step, input{"id": "User:4"}},
-			{"eraseUser", "erasedUserId", "locking the user, who is not there, what the log has", 2, input{"id": "User:4"}},
+			{"eraseUser", "erasedUserId", "locking the user, who is not there, waiting for other erasures, what the log has, emptying it", 4 + 1 - step, input{"id": "User:4"}},
+			{"eraseUser", "erasedUserId", "locking the user, who is not there, waiting for other erasures, what the log has", 3, input{"id": "User:4"}},
 		} {
 			d.wantStatements(t, c.statements, func() {
 				if a := d.send(quiet(c.mutation, c.selection), "input", c.in); len(a.Errors) > 0 {
