@@ -33,7 +33,8 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 		return nil, err
 	}
 	makeFile(path)
-	write := sqlite.Connector{Path: path, Immediate: true, Pragmas: sqlitePragmas("journal_mode = WAL")}
+	// What was erased is not to stay in free pages.
+	write := sqlite.Connector{Path: path, Immediate: true, Pragmas: sqlitePragmas("journal_mode = WAL", "secure_delete = ON")}
 	read := sqlite.Connector{Path: path, ReadOnly: true, Pragmas: sqlitePragmas("query_only = ON")}
 	held := sql.OpenDB(write)
 	files, err := openFiles(ctx, path, held)
