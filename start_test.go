@@ -143,6 +143,9 @@ func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 			"DROP TABLE changes_clock",
 			"DROP TABLE schema_requirement",
 			"DROP TABLE webhooks",
+			"DROP TABLE imports",
+			"DROP TABLE import_waiting",
+			"DROP TABLE import_users",
 			"INSERT INTO users (id, name, email, created_at, updated_at) VALUES " +
 				"(7, 'Zoe', 'zo\u00eb@example.com', '2024-01-01', '2024-01-01'), (9, 'Zoe', 'zoe\u0308@example.com', '2024-01-01', '2024-01-01')",
 		} {

@@ -123,8 +123,13 @@ func (d *Directory) lockSeats(ctx context.Context, e *entries, all []*seat) erro
 	return e.refused()
 }
 
-// addSeats adds memberships. One that is there with the same role stays.
+// addSeats adds memberships. One that is there with the same role stays; with another one it is a CONFLICT.
 func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error {
+	return d.putSeats(ctx, e, all, false)
+}
+
+// putSeats adds memberships. One that is there with the same role stays; with another one its role is changed, or it is a CONFLICT.
+func (d *Directory) putSeats(ctx context.Context, e *entries, all []*seat, change bool) error {
 	var teams, users []int64
 	for i, s := range all {
 		if e.look(i) {
@@ -150,16 +155,23 @@ func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error
 			_ = e.refuse(i, blamed("userId", d.users.Missing(s.user)))
 		}
 	}
-	if err := d.readSeats(ctx, e, all, ""); err != nil {
+	lock := ""
+	if change {
+		lock = dialect.OfDB(session.DB(ctx)).ForUpdate()
+	}
+	if err := d.readSeats(ctx, e, all, lock); err != nil {
 		return err
 	}
 	var rows []*model.Membership
+	var edits []edit[model.Membership]
 	for i, s := range all {
 		switch {
 		case !e.open(i):
 		case s.before == nil:
 			s.row = &model.Membership{TeamID: s.team, UserID: s.user, Role: s.role}
 			rows = append(rows, s.row)
+		case s.before.Role != s.role && change:
+			edits = append(edits, s.edit())
 		case s.before.Role != s.role:
 			_ = e.refuse(i, &apierror.Error{Code: apierror.CodeConflict, Field: "role", Message: fmt.Sprintf(
 				"%s is %s already: change that with setTeamMemberRole or setMembershipRoles", s, s.before.Role)})
@@ -170,7 +182,18 @@ func (d *Directory) addSeats(ctx context.Context, e *entries, all []*seat) error
 	if err := e.refused(); err != nil {
 		return err
 	}
-	return e.failed(ctx, insert(ctx, d, d.memberships, rows))
+	if err := insert(ctx, d, d.memberships, rows); err != nil {
+		return e.failed(ctx, err)
+	}
+	return e.failed(ctx, update(ctx, d, d.memberships, edits))
+}
+
+// edit gives a membership its role.
+func (s *seat) edit() edit[model.Membership] {
+	row := *s.before
+	row.Role = s.role
+	s.row = &row
+	return edit[model.Membership]{before: s.before, row: s.row, columns: []string{"role"}}
 }
 
 // existing returns which of some objects are there.
@@ -204,11 +227,8 @@ func (d *Directory) setRoles(ctx context.Context, e *entries, all []*seat) error
 		if !e.open(i) {
 			continue
 		}
-		row := *s.before
-		row.Role = s.role
-		s.row = &row
-		if s.role != s.before.Role {
-			edits = append(edits, edit[model.Membership]{before: s.before, row: s.row, columns: []string{"role"}})
+		if changed := s.edit(); s.role != s.before.Role {
+			edits = append(edits, changed)
 		}
 	}
 	return e.failed(ctx, update(ctx, d, d.memberships, edits))

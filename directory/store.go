@@ -2,11 +2,13 @@ package directory
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"rollcall/apierror"
 	"rollcall/dialect"
 	"rollcall/entity"
+	"rollcall/keyset"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -51,6 +53,76 @@ func (t *tree[T]) changed(e *entries, inputs []entity.Input) ([]*item[T], error)
 	}
 	twice(e, "id", t.globalID, func(i int) int64 { return items[i].change.ID })
 	return items, nil
+}
+
+// key is what objects are found by that may be there already: no two have the same.
+type key[T any] struct {
+	field, column string
+	of            func(*T) string // "": the object has none
+}
+
+// upserted returns the items of inputs that describe objects which may be there already, by a key. The error is one that no client may see.
+func (t *tree[T]) upserted(ctx context.Context, e *entries, inputs []entity.Input, by key[T]) ([]*item[T], error) {
+	items, err := t.added(e, inputs)
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for i, it := range items {
+		switch k := by.of(it.row); {
+		case !e.look(i):
+		case k != "":
+			keys = append(keys, k)
+		case e.open(i):
+			_ = e.refuse(i, apierror.BadInput(by.field, "%s must be given, for %s are found by it", by.field, t.objects.Table()))
+		}
+	}
+	twice(e, by.field, func(k string) string { return k }, func(i int) string { return by.of(items[i].row) })
+	there, err := t.find(ctx, by, keys)
+	if err != nil {
+		return nil, err
+	}
+	for i, it := range items {
+		sought := by.of(it.row)
+		it.found = func(object *T) bool { return sought != "" && by.of(object) == sought }
+		id, found := there[sought]
+		if !found {
+			continue
+		}
+		if !e.open(i) { // nothing else can be told of it
+			items[i] = &item[T]{ref: -1}
+			continue
+		}
+		change := maps.Clone(inputs[i])
+		change["id"] = t.globalID(id)
+		it.key, it.row = id, nil
+		it.change, err = t.objects.Change(change)
+		if err := e.refuse(i, err); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// find returns the numbers of the objects that have some keys, by these, with one statement.
+func (t *tree[T]) find(ctx context.Context, by key[T], keys []string) (map[string]int64, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(keys))
+	for i, k := range keys {
+		args[i] = k
+	}
+	there, err := t.objects.Select(ctx, []string{"id", by.column},
+		"SELECT id, "+by.column+" FROM "+t.objects.Table()+" WHERE "+by.column+" IN ("+keyset.Marks(len(keys))+")", args...)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make(map[string]int64, len(there))
+	for _, object := range there {
+		numbers[by.of(object)] = t.id(object)
+	}
+	return numbers, nil
 }
 
 // refer notes which other entry is to be above an item, or returns why none can be.

@@ -2,12 +2,10 @@ package directory
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"rollcall/apierror"
 	"rollcall/entity"
-	"rollcall/keyset"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -85,13 +83,22 @@ func (d *Directory) SetUserStatus(ctx context.Context, input entity.Input, statu
 	return storeOne(ctx, d, d.tree.users, input, func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
 		items, err := d.tree.users.changed(e, inputs)
 		if err == nil && e.open(0) {
-			items[0].change = items[0].change.And("status", func(u *model.User) bool {
-				was := u.Status
-				u.Status = status
-				return was != status
-			})
+			withStatus(items[0], status)
 		}
 		return items, err
+	})
+}
+
+// withStatus has an item give its user a status.
+func withStatus(it *item[model.User], status model.Status) {
+	if it.change.ID == 0 {
+		it.row.Status = status
+		return
+	}
+	it.change = it.change.And("status", func(u *model.User) bool {
+		was := u.Status
+		u.Status = status
+		return was != status
 	})
 }
 
@@ -166,69 +173,21 @@ func (d *Directory) UpsertUsers(ctx context.Context, input entity.Input) ([]*mod
 		return nil, err
 	}
 	return storeBulk(ctx, d, d.tree.users, input, "users", func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
-		return d.upserted(ctx, e, inputs, by)
+		return d.tree.users.upserted(ctx, e, inputs, userKey(by))
 	})
 }
 
-// upserted returns the items of inputs that describe users who may be there already, by a key.
-func (d *Directory) upserted(ctx context.Context, e *entries, inputs []entity.Input, by model.UpsertKey) ([]*item[model.User], error) {
-	items, err := d.tree.users.added(e, inputs)
-	if err != nil {
-		return nil, err
-	}
-	field, column := "email", "email"
-	key := func(u *model.User) string { return u.Email }
+// userKey is what users are found by.
+func userKey(by model.UpsertKey) key[model.User] {
 	if by == model.ByExternalID {
-		field, column = "externalId", "external_id"
-		key = func(u *model.User) string {
+		return key[model.User]{"externalId", "external_id", func(u *model.User) string {
 			if u.ExternalID == nil {
 				return ""
 			}
 			return *u.ExternalID
-		}
+		}}
 	}
-	var keys []any
-	for i, it := range items {
-		switch k := key(it.row); {
-		case !e.look(i):
-		case k != "":
-			keys = append(keys, k)
-		case e.open(i):
-			_ = e.refuse(i, apierror.BadInput(field, "%s must be given, for users are found by it", field))
-		}
-	}
-	twice(e, field, func(k string) string { return k }, func(i int) string { return key(items[i].row) })
-	if len(keys) == 0 {
-		return items, nil
-	}
-	there, err := d.users.Select(ctx, []string{"id", column}, "SELECT id, "+column+" FROM users WHERE "+column+" IN ("+keyset.Marks(len(keys))+")", keys...)
-	if err != nil {
-		return nil, err
-	}
-	byKey := map[string]int64{}
-	for _, u := range there {
-		byKey[key(u)] = u.ID
-	}
-	for i, it := range items {
-		sought := key(it.row)
-		it.found = func(u *model.User) bool { return sought != "" && key(u) == sought }
-		id, found := byKey[sought]
-		if !found {
-			continue
-		}
-		if !e.open(i) { // nothing else can be told of it
-			items[i] = &item[model.User]{ref: -1}
-			continue
-		}
-		change := maps.Clone(inputs[i])
-		change["id"] = model.UserID(id)
-		it.key, it.row = id, nil
-		it.change, err = d.users.Change(change)
-		if err := e.refuse(i, err); err != nil {
-			return nil, err
-		}
-	}
-	return items, nil
+	return key[model.User]{"email", "email", func(u *model.User) string { return u.Email }}
 }
 
 // DeleteUsers removes users, as a bulk says. Errors: those of DeleteUser, of EACH in the results.

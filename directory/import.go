@@ -1,0 +1,502 @@
+package directory
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"rollcall/apierror"
+	"rollcall/entity"
+	"rollcall/model"
+	"rollcall/scalar"
+)
+
+// An import stores records: inputs as the API has them, but for what they refer to. That is named by what people know it by: a manager
+// by managerEmail or managerExternalId, a parent by parentName, what a membership is of by teamName and by userEmail or userExternalId. Users
+// have a status besides. Records go through the corridor of the bulks, each for itself, up to MaxBulk of a kind at a time.
+//
+// A record may refer to what comes later. So what cannot be done yet is returned as what waits, to be imported when all else
+// is there: by ImportManagers, ImportParents, and ImportMemberships with Last. What becomes of a record does not depend on which others are stored
+// together with it, as long as no two have the same key.
+
+// ImportOptions say what an import does.
+type ImportOptions struct {
+	Upsert bool            // what is there already is changed; else that is a CONFLICT
+	By     model.UpsertKey // what users are found by
+	Last   bool            // what memberships are of will not come any more
+}
+
+// ImportOutcome is what became of a record.
+type ImportOutcome int
+
+// The outcomes.
+const (
+	ImportRefused ImportOutcome = iota
+	ImportCreated
+	ImportUpdated
+	ImportUnchanged
+	ImportWaits // all of it
+)
+
+// Imported is what became of a record.
+type Imported struct {
+	Outcome ImportOutcome
+	Wrong   apierror.Errors // why it was refused
+	Waits   entity.Input    // what is to be imported later; nil: nothing
+}
+
+// name is a way in which records name an object of a tree.
+type name[T any] struct {
+	field  string // of the record
+	key    key[T]
+	stored func(text string) (key string, ok bool) // what text is stored as; false: nothing can have it
+	noun   string                                  // what text is, in a message
+}
+
+func byEmail(field string) name[model.User] {
+	return name[model.User]{field, userKey(model.ByEmail), func(text string) (string, bool) {
+		email := model.NormalEmail(text)
+		return email, model.StorableEmail(email)
+	}, "email address"}
+}
+
+func byExternalID(field string) name[model.User] {
+	return name[model.User]{field, userKey(model.ByExternalID), func(text string) (string, bool) { return text, model.StorableExternalID(text) }, "external id"}
+}
+
+func teamKey() key[model.Team] {
+	return key[model.Team]{"name", "name", func(t *model.Team) string { return t.Name }}
+}
+
+func byTeamName(field string) name[model.Team] {
+	return name[model.Team]{field, teamKey(), func(text string) (string, bool) {
+		name, err := model.CheckName(text)
+		return name, err == nil
+	}, "name"}
+}
+
+// target is the object that a record names.
+type target struct {
+	given bool // one is named, or none by null
+	field string
+	key   string // "": none
+	id    int64  // 0: it is not there
+	err   *apierror.Error
+}
+
+// resolve finds the objects that records name, with one statement for each way to name them.
+func (t *tree[T]) resolve(ctx context.Context, inputs []entity.Input, ways ...name[T]) ([]target, error) {
+	targets := make([]target, len(inputs))
+	for _, way := range ways {
+		var keys []string
+		for i, in := range inputs {
+			value, given := in[way.field]
+			if !given {
+				continue
+			}
+			at := &targets[i]
+			at.given = true
+			if value == nil {
+				continue
+			}
+			text, err := scalar.UnmarshalString(value)
+			if err != nil {
+				at.err = apierror.BadInput(way.field, "%s must be a text", way.field)
+				continue
+			}
+			if at.key != "" {
+				at.err = apierror.BadInput(way.field, "%s and %s cannot be given together", at.field, way.field)
+				continue
+			}
+			stored, ok := way.stored(text)
+			if !ok {
+				at.err = apierror.BadInput(way.field, "%q cannot be the %s of a %s", apierror.Clip(text), way.noun, strings.ToLower(t.objects.Name()))
+				continue
+			}
+			at.field, at.key = way.field, stored
+			keys = append(keys, stored)
+		}
+		slices.Sort(keys)
+		there, err := t.find(ctx, way.key, slices.Compact(keys))
+		if err != nil {
+			return nil, err
+		}
+		for i := range targets {
+			if at := &targets[i]; at.field == way.field {
+				at.id = there[at.key]
+			}
+		}
+	}
+	return targets, nil
+}
+
+// missing is the error about a target that is not there.
+func (t *tree[T]) missing(at target, ways ...name[T]) error {
+	for _, way := range ways {
+		if way.field == at.field {
+			return blamed(at.field, apierror.NotFound("no %s has the %s %q", strings.ToLower(t.objects.Name()), way.noun, apierror.Clip(at.key)))
+		}
+	}
+	return nil
+}
+
+// importing is how the records of a tree are imported.
+type importing[T any] struct {
+	*tree[T]
+	key   key[T]    // what those are found by that are there already
+	above []name[T] // how records name what is to be above them
+	also  func(e *entries, i int, it *item[T], in entity.Input) error
+}
+
+func (d *Directory) importingUsers(by model.UpsertKey) importing[model.User] {
+	return importing[model.User]{
+		tree: d.tree.users, key: userKey(by), above: []name[model.User]{byEmail("managerEmail"), byExternalID("managerExternalId")}, also: statusOf,
+	}
+}
+
+func (d *Directory) importingTeams() importing[model.Team] {
+	return importing[model.Team]{tree: d.tree.teams, key: teamKey(), above: []name[model.Team]{byTeamName("parentName")}}
+}
+
+// statusOf has an item give a user the status that a record has.
+func statusOf(e *entries, i int, it *item[model.User], in entity.Input) error {
+	if in["status"] == nil {
+		return nil
+	}
+	status, err := entity.Choice(in, "status", model.StatusActive, model.StatusDeactivated)
+	if err != nil {
+		return e.refuse(i, err)
+	}
+	if e.open(i) {
+		withStatus(it, status)
+	}
+	return nil
+}
+
+// ImportUsers adds users, or changes those that are there. Errors are in what became of each.
+func (d *Directory) ImportUsers(ctx context.Context, inputs []entity.Input, o ImportOptions) ([]Imported, error) {
+	return importInto(ctx, d, d.importingUsers(o.By), inputs, o)
+}
+
+// ImportTeams adds teams, or changes those that are there, found by their names. Errors are in what became of each.
+func (d *Directory) ImportTeams(ctx context.Context, inputs []entity.Input, o ImportOptions) ([]Imported, error) {
+	return importInto(ctx, d, d.importingTeams(), inputs, o)
+}
+
+// importInto adds objects of a tree, or changes those that are there. One that cannot be below what it names, be it that this is not there, is
+// refused, or is below it, is stored without, and waits.
+func importInto[T any, P written[T]](ctx context.Context, d *Directory, t importing[T], inputs []entity.Input, o ImportOptions) ([]Imported, error) {
+	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(inputs))}
+	targets, err := t.resolve(ctx, inputs, t.above...)
+	if err != nil {
+		return nil, err
+	}
+	within := t.places(inputs)
+	rows := make([]entity.Input, len(inputs))
+	waits := make([]bool, len(inputs))
+	for i, in := range inputs {
+		rows[i] = t.plain(in)
+		switch at := targets[i]; {
+		case at.err != nil || !at.given:
+		case at.key == "":
+			rows[i][t.field] = nil
+		case at.id != 0:
+			rows[i][t.field] = t.globalID(at.id)
+		default:
+			if j, there := within[at.field][at.key]; there && j != i {
+				rows[i][t.ref] = j
+			} else {
+				waits[i] = true
+			}
+		}
+	}
+	items, err := importRows[T, P](ctx, d, t, e, inputs, rows, targets, o)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Imported, len(inputs))
+	var again []int
+	for i := range inputs {
+		if all[i] = t.became(e, i, items[i]); e.open(i) {
+			continue
+		}
+		if targets[i].err == nil && !slices.ContainsFunc(e.wrong[i], func(wrong *apierror.Error) bool {
+			return !strings.HasSuffix(wrong.Field, "."+t.field) && !strings.HasSuffix(wrong.Field, "."+t.ref)
+		}) {
+			again, waits[i] = append(again, i), true
+		}
+	}
+	if len(again) > 0 {
+		if err := importWithout[T, P](ctx, d, t, again, inputs, rows, targets, items, all, o); err != nil {
+			return nil, err
+		}
+	}
+	for i := range inputs {
+		if waits[i] && all[i].Outcome != ImportRefused {
+			all[i].Waits = entity.Input{"id": t.globalID(t.id(items[i].row)), targets[i].field: targets[i].key}
+		}
+	}
+	return all, nil
+}
+
+// importWithout stores those that are refused for nothing but what they are to be below, without that.
+func importWithout[T any, P written[T]](
+	ctx context.Context, d *Directory, t importing[T], again []int, inputs, rows []entity.Input, targets []target, items []*item[T], all []Imported, o ImportOptions,
+) error {
+	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(again))}
+	var someInputs, someRows []entity.Input
+	var someTargets []target
+	for _, i := range again {
+		delete(rows[i], t.field)
+		delete(rows[i], t.ref)
+		someInputs, someRows, someTargets = append(someInputs, inputs[i]), append(someRows, rows[i]), append(someTargets, targets[i])
+	}
+	stored, err := importRows[T, P](ctx, d, t, e, someInputs, someRows, someTargets, o)
+	if err != nil {
+		return err
+	}
+	for n, i := range again {
+		items[i], all[i] = stored[n], t.became(e, n, stored[n])
+	}
+	return nil
+}
+
+// importRows stores rows, as a bulk does.
+func importRows[T any, P written[T]](
+	ctx context.Context, d *Directory, t importing[T], e *entries, inputs, rows []entity.Input, targets []target, o ImportOptions,
+) (items []*item[T], err error) {
+	if o.Upsert {
+		items, err = t.upserted(ctx, e, rows, t.key)
+	} else {
+		items, err = t.added(e, rows)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, in := range inputs {
+		if targets[i].err != nil {
+			if err := e.refuse(i, targets[i].err); err != nil {
+				return nil, err
+			}
+		}
+		if t.also == nil {
+			continue
+		}
+		if err := t.also(e, i, items[i], in); err != nil {
+			return nil, err
+		}
+	}
+	return items, store[T, P](ctx, d, t.tree, e, items)
+}
+
+// places returns which records have what others may name, by the field by which they do and by its value.
+func (t importing[T]) places(inputs []entity.Input) map[string]map[string]int {
+	places := map[string]map[string]int{}
+	for _, way := range t.above {
+		places[way.field] = map[string]int{}
+		for i, in := range inputs {
+			text, ok := in[way.key.field].(string)
+			if !ok {
+				continue
+			}
+			if stored, ok := way.stored(text); ok {
+				places[way.field][stored] = i
+			}
+		}
+	}
+	return places
+}
+
+// plain is a record as an input of the API: without what names others, and without the status.
+func (t importing[T]) plain(in entity.Input) entity.Input {
+	row := maps.Clone(in)
+	for _, way := range t.above {
+		delete(row, way.field)
+	}
+	if t.also != nil {
+		delete(row, "status")
+	}
+	return row
+}
+
+// became is what became of an item.
+func (t importing[T]) became(e *entries, i int, it *item[T]) Imported {
+	switch {
+	case !e.open(i):
+		return Imported{Wrong: plainly(e.wrong[i])}
+	case it.before == nil:
+		return Imported{Outcome: ImportCreated}
+	case len(it.columns) > 0:
+		return Imported{Outcome: ImportUpdated}
+	}
+	return Imported{Outcome: ImportUnchanged}
+}
+
+// plainly are errors about an entry as errors about a record: the fields without the entry's place.
+func plainly(wrong apierror.Errors) apierror.Errors {
+	all := make(apierror.Errors, len(wrong))
+	for i, one := range wrong {
+		told := *one
+		told.Field = told.Field[strings.LastIndex(told.Field, ".")+1:]
+		all[i] = &told
+	}
+	return all
+}
+
+// ImportManagers gives users the managers that they have waited for. Errors are in what became of each.
+func (d *Directory) ImportManagers(ctx context.Context, inputs []entity.Input) ([]Imported, error) {
+	return importAbove(ctx, d, d.importingUsers(model.ByEmail), inputs)
+}
+
+// ImportParents makes teams parts of those that they have waited for. Errors are in what became of each.
+func (d *Directory) ImportParents(ctx context.Context, inputs []entity.Input) ([]Imported, error) {
+	return importAbove(ctx, d, d.importingTeams(), inputs)
+}
+
+func importAbove[T any, P written[T]](ctx context.Context, d *Directory, t importing[T], inputs []entity.Input) ([]Imported, error) {
+	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(inputs))}
+	targets, err := t.resolve(ctx, inputs, t.above...)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]entity.Input, len(inputs))
+	for i, in := range inputs {
+		rows[i] = entity.Input{"id": in["id"]}
+		switch at := targets[i]; {
+		case at.err != nil:
+			err = e.refuse(i, at.err)
+		case at.id == 0:
+			err = e.refuse(i, t.missing(at, t.above...))
+		default:
+			rows[i][t.field] = t.globalID(at.id)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	items, err := t.changed(e, rows)
+	if err != nil {
+		return nil, err
+	}
+	if err := store[T, P](ctx, d, t.tree, e, items); err != nil {
+		return nil, err
+	}
+	all := make([]Imported, len(inputs))
+	for i := range all {
+		all[i] = t.became(e, i, items[i])
+	}
+	return all, nil
+}
+
+// ImportMemberships puts users into teams. Errors are in what became of each.
+func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input, o ImportOptions) ([]Imported, error) {
+	users := []name[model.User]{byEmail("userEmail"), byExternalID("userExternalId")}
+	team := byTeamName("teamName")
+	ofUsers, err := d.tree.users.resolve(ctx, inputs, users...)
+	if err != nil {
+		return nil, err
+	}
+	ofTeams, err := d.tree.teams.resolve(ctx, inputs, team)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Imported, len(inputs))
+	var rows []entity.Input
+	var of []int // the records of rows
+	for i, in := range inputs {
+		var wrong apierror.Errors
+		known := entity.Input{"teamId": nil, "userId": nil, "role": nil}
+		for field := range in {
+			if _, ok := known[field]; !ok && !slices.Contains([]string{"teamName", "userEmail", "userExternalId"}, field) {
+				wrong = append(wrong, apierror.BadInput(field, "Membership has no field %q that can be written", apierror.Clip(field)))
+			}
+		}
+		wrong = append(wrong, unnamed(ofTeams[i], "teamName", "teamName must name the team"), unnamed(ofUsers[i], "userEmail", "userEmail or userExternalId must name the user"))
+		wrong = slices.DeleteFunc(wrong, func(e *apierror.Error) bool { return e == nil })
+		away := len(wrong) == 0 && (ofTeams[i].id == 0 || ofUsers[i].id == 0)
+		switch {
+		case len(wrong) > 0:
+			all[i].Wrong = wrong
+		case away && !o.Last:
+			all[i] = Imported{Outcome: ImportWaits, Waits: in}
+		case away:
+			for _, err := range []error{d.tree.teams.absent(ofTeams[i], team), d.tree.users.absent(ofUsers[i], users...)} {
+				list, _ := apierror.ErrorsOf(err)
+				all[i].Wrong = append(all[i].Wrong, list...)
+			}
+		default:
+			row := entity.Input{"teamId": d.tree.teams.globalID(ofTeams[i].id), "userId": d.tree.users.globalID(ofUsers[i].id)}
+			if role, given := in["role"]; given {
+				row["role"] = role
+			}
+			rows, of = append(rows, row), append(of, i)
+		}
+	}
+	if len(rows) == 0 {
+		return all, nil
+	}
+	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(rows))}
+	seats, err := d.seats(e, rows, model.RoleMember, model.RoleOwner)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.putSeats(ctx, e, seats, o.Upsert); err != nil {
+		return nil, err
+	}
+	for n, i := range of {
+		switch s := seats[n]; {
+		case !e.open(n):
+			all[i].Wrong = plainly(e.wrong[n])
+		case s.before == nil:
+			all[i].Outcome = ImportCreated
+		case s.before.Role != s.row.Role:
+			all[i].Outcome = ImportUpdated
+		default:
+			all[i].Outcome = ImportUnchanged
+		}
+	}
+	return all, nil
+}
+
+// unnamed is the error about a target that a record has to name and does not; nil: it does.
+func unnamed(at target, field, message string) *apierror.Error {
+	if at.err == nil && at.key == "" {
+		return apierror.BadInput(field, "%s", message)
+	}
+	return at.err
+}
+
+// absent is missing for a target that may be there.
+func (t *tree[T]) absent(at target, ways ...name[T]) error {
+	if at.id != 0 {
+		return nil
+	}
+	return t.missing(at, ways...)
+}
+
+// DeactivateUsers deactivates users, by their numbers, up to MaxBulk of them. Those who are not there, or are deactivated, stay. It returns how many
+// were changed.
+func (d *Directory) DeactivateUsers(ctx context.Context, users []int64) (n int, err error) {
+	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(users))}
+	inputs := make([]entity.Input, len(users))
+	for i, id := range users {
+		inputs[i] = entity.Input{"id": model.UserID(id)}
+	}
+	items, err := d.tree.users.changed(e, inputs)
+	if err != nil {
+		return 0, err
+	}
+	for _, it := range items {
+		withStatus(it, model.StatusDeactivated)
+	}
+	if err := store[model.User](ctx, d, d.tree.users, e, items); err != nil {
+		return 0, err
+	}
+	for i, it := range items {
+		if e.open(i) && len(it.columns) > 0 {
+			n++
+		}
+	}
+	return n, nil
+}
