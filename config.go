@@ -30,11 +30,10 @@ import (
 
 // config is the command line. Every flag is an environment variable too: --pool-size is ROLLCALL_POOL_SIZE.
 type config struct {
-	Serve   struct{} `cmd:"" default:"withargs" help:"Serve the API and the Playground (the default command)."`
-	Migrate struct{} `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
-	Export  struct {
-		User string `placeholder:"ID" required:"" env:"-" help:"The user: an id such as User:5, also of one who was deleted, or an email address."`
-	} `cmd:"" help:"Print everything that is held about one user as JSON, then stop."`
+	Serve   struct{}      `cmd:"" default:"withargs" help:"Serve the API and the Playground (the default command)."`
+	Migrate struct{}      `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
+	Import  importCommand `cmd:"" help:"Bring users, teams and memberships in from a file, then stop."`
+	Export  exportCommand `cmd:"" help:"Write users, teams and memberships to a file, or print everything that is held about one user, then stop."`
 	Webhook struct {
 		Enable struct {
 			Name    string `arg:"" help:"The webhook's name."`
@@ -137,8 +136,12 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 
 // ownFlags lists the flags that matter to a command other than serve. All flags are the program's, so that none is refused.
 var ownFlags = map[string][]string{
-	"migrate":        {"database", "echo", "log-format", "log-level"},
-	"export":         {"database", "echo", "log-format", "log-level", "user"},
+	"migrate": {"database", "echo", "log-format", "log-level"},
+	"import": {
+		"database", "echo", "log-format", "log-level", "kind", "map", "delimiter", "encoding", "mode", "match", "on-error", "errors",
+		"deactivate-missing", "force", "dry-run", "name", "restart",
+	},
+	"export":         {"database", "echo", "log-format", "log-level", "kind", "snapshot", "user"},
 	"webhook enable": {"database", "from-now", "log-format", "log-level"},
 	"version":        {},
 }

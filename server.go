@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +58,8 @@ func run(ctx context.Context, cfg config) error {
 	switch cfg.command {
 	case "migrate":
 		steps = []func(context.Context) error{s.open, s.migrate}
+	case "import":
+		steps = []func(context.Context) error{s.open, s.importFile}
 	case "export":
 		steps = []func(context.Context) error{s.open, s.export}
 	case "webhook enable":
@@ -167,29 +168,6 @@ func (s *service) migrate(ctx context.Context) error {
 		_, _ = fmt.Fprintln(s.out, clash)
 	}
 	return nil
-}
-
-// export prints what is held about one user, as of one moment.
-func (s *service) export(ctx context.Context) error {
-	if err := s.db.CheckSchema(ctx); err != nil {
-		return fmt.Errorf("--database: %w", err)
-	}
-	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Logger: s.log}
-	if err := pools.Install(); err != nil {
-		return err
-	}
-	var held *directory.UserExport
-	err := session.Run(ctx, pools, session.Snapshot, "(exports a user)", func(ctx context.Context) (err error) {
-		held, err = directory.New(directory.Config{}).ExportUser(ctx, s.Export.User)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	out := json.NewEncoder(s.out)
-	out.SetEscapeHTML(false)
-	out.SetIndent("", "  ")
-	return out.Encode(held)
 }
 
 // enableWebhook has a disabled webhook go on.

@@ -500,3 +500,9 @@ func (d *Directory) DeactivateUsers(ctx context.Context, users []int64) (n int, 
 	}
 	return n, nil
 }
+
+// FindUsers returns the numbers of the users who have some emails or external ids, as these are stored.
+func (d *Directory) FindUsers(ctx context.Context, by model.UpsertKey, keys []string) ([]int64, error) {
+	there, err := d.tree.users.find(ctx, userKey(by), keys)
+	return slices.Collect(maps.Values(there)), err
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"rollcall/directory"
+	"rollcall/session"
+	"rollcall/transfer"
+)
+
+// exportCommand is the flags of the export.
+type exportCommand struct {
+	File     string `arg:"" optional:"" default:"-" help:"The file: .jsonl, or .csv for one --kind, with .gz or .zst behind it to compress it; - is standard output, the default."`
+	Kind     string `placeholder:"KIND" env:"-" help:"Only users, teams or memberships. Default: all."`
+	Snapshot bool   `env:"-" help:"All of it as of one moment, in one transaction; else each page is."`
+	User     string `placeholder:"ID" env:"-" help:"Instead, everything that is held about one user, as JSON: an id such as User:5, also of one who was deleted, or an email address."`
+}
+
+// export writes the directory to a file, or what is held about one user.
+func (s *service) export(ctx context.Context) error {
+	if err := s.db.CheckSchema(ctx); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Logger: s.log}
+	if err := pools.Install(); err != nil {
+		return err
+	}
+	var err error
+	switch c := s.Export; {
+	case c.User != "" && (c.File != "-" || c.Kind != "" || c.Snapshot):
+		err = errors.New("--user is alone: it prints what is held about one user")
+	case c.User != "":
+		err = s.exportUser(ctx, pools)
+	default:
+		err = s.exportFile(ctx, pools)
+	}
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return nil
+}
+
+// exportUser prints what is held about one user, as of one moment.
+func (s *service) exportUser(ctx context.Context, pools session.Pools) error {
+	var held *directory.UserExport
+	err := session.Run(ctx, pools, session.Snapshot, "(exports a user)", func(ctx context.Context) (err error) {
+		held, err = directory.New(directory.Config{}).ExportUser(ctx, s.Export.User)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(s.out)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	return out.Encode(held)
+}
+
+// exportFile writes all records to a file, which is there once it is whole.
+func (s *service) exportFile(ctx context.Context, pools session.Pools) (err error) {
+	c := s.Export
+	ex := &transfer.Export{Directory: directory.New(directory.Config{}), Pools: pools, Snapshot: c.Snapshot}
+	var kind transfer.Kind
+	if c.Kind != "" {
+		if kind, err = transfer.ParseKind(c.Kind); err != nil {
+			return fmt.Errorf("--kind: %w", err)
+		}
+		ex.Kinds = []transfer.Kind{kind}
+	}
+	if c.File == "-" {
+		_, err := s.write(ctx, ex, s.out, c.File, kind)
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(c.File), filepath.Base(c.File)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }() // of no effect once it has its name
+	shown := s.newMeter(-1)
+	ex.Report = shown.records
+	n, err := s.write(ctx, ex, file, c.File, kind)
+	shown.end()
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), c.File); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%d records are in %s.\n", n, c.File)
+	return err
+}
+
+func (s *service) write(ctx context.Context, ex *transfer.Export, to io.Writer, name string, kind transfer.Kind) (n int64, err error) {
+	writer, err := transfer.NewWriter(to, name, kind)
+	if err != nil {
+		return 0, err
+	}
+	if n, err = ex.Run(ctx, writer); err != nil {
+		return n, err
+	}
+	return n, writer.Close()
+}

@@ -1,0 +1,192 @@
+package transfer
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+const (
+	maxRecord = 1 << 20  // bytes of a record
+	readAhead = 64 << 10 // bytes that are read beyond a record
+	maxWindow = 64 << 20 // bytes that zstd may look back
+)
+
+// SourceOptions say how a file is read.
+type SourceOptions struct {
+	Name      string   // of the file; by its ending it is CSV or JSON Lines, and else by how it begins
+	Kind      Kind     // of the records of a CSV file; "": users
+	Map       []string // COLUMN=FIELD, COLUMN+COLUMN=FIELD, or COLUMN= to leave one out
+	Encoding  string   // one of Encodings; "": UTF-8, or UTF-16 where the file begins so
+	Delimiter string   // of a CSV file, one character; "": it is found
+}
+
+// Encodings are the names of the encodings that files may have.
+var Encodings = []string{"utf-8", "latin-1", "windows-1252", "utf-16"}
+
+func decoderOf(name string) (encoding.Encoding, error) {
+	switch strings.ToLower(name) {
+	case "", "utf-8":
+		return unicode.UTF8BOM, nil
+	case "latin-1":
+		return charmap.ISO8859_1, nil
+	case "windows-1252":
+		return charmap.Windows1252, nil
+	case "utf-16":
+		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), nil
+	}
+	return nil, fmt.Errorf("%q is no encoding: write one of %s", name, strings.Join(Encodings, ", "))
+}
+
+// Source reads the records of a file. What it holds in memory does not depend on the file's length.
+type Source struct {
+	tally *tally
+	next  func() (Record, error)
+	// offset returns how many bytes the records so far take.
+	offset func() int64
+	close  func()
+}
+
+// NewSource returns a source of a file's records. The error says what to do instead.
+func NewSource(file io.Reader, o SourceOptions) (*Source, error) {
+	plain, closer, err := uncompressed(file)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{close: closer}
+	text, err := decoded(plain, o.Encoding)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.tally = newTally(text)
+	reader := bufio.NewReaderSize(s.tally, readAhead)
+	isCSV, err := formatOf(o.Name, reader)
+	if err == nil && isCSV {
+		err = s.openCSV(reader, o)
+	} else if err == nil {
+		err = s.openJSONL(reader, o)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Next returns the next record, or io.EOF. Another error means that the rest of the file cannot be read; what is wrong with one record stands there.
+func (s *Source) Next() (Record, error) {
+	r, err := s.next()
+	s.tally.consumed(s.offset())
+	if err == nil && r.Wrong == nil {
+		r = r.checked()
+	}
+	return r, err
+}
+
+// Offset is how many bytes the records so far take, with what precedes them, of the text that is uncompressed and in UTF-8.
+func (s *Source) Offset() int64 { return s.offset() }
+
+// Digest is the SHA-256 of these bytes.
+func (s *Source) Digest() string { return s.tally.digest() }
+
+// Close frees what reading needed; the file is its owner's.
+func (s *Source) Close() error {
+	s.close()
+	return nil
+}
+
+// uncompressed reads a file that may be compressed, as its first bytes tell.
+func uncompressed(file io.Reader) (io.Reader, func(), error) {
+	reader := bufio.NewReaderSize(file, readAhead)
+	begins, err := reader.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	switch {
+	case bytes.HasPrefix(begins, []byte{0x1f, 0x8b}):
+		unzipped, err := gzip.NewReader(reader)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the file begins as gzip, and is not: %w", err)
+		}
+		return explained{unzipped}, func() { _ = unzipped.Close() }, nil
+	case bytes.HasPrefix(begins, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		unzipped, err := zstd.NewReader(reader, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, nil, fmt.Errorf("the file begins as zstd, and is not: %w", err)
+		}
+		return explained{unzipped}, unzipped.Close, nil
+	case bytes.HasPrefix(begins, []byte("PK\x03\x04")):
+		return nil, nil, errors.New("this is a ZIP archive, as .xlsx and .ods files are too: save the table as CSV")
+	}
+	return reader, func() {}, nil
+}
+
+// explained says of a compressed file that cannot be read that it is damaged.
+type explained struct{ io.Reader }
+
+func (e explained) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the compressed file is damaged, or ends too early: %w", err)
+	}
+	return n, err
+}
+
+// decoded reads a text in UTF-8, whatever its encoding.
+func decoded(plain io.Reader, name string) (io.Reader, error) {
+	decoder, err := decoderOf(name)
+	if err != nil {
+		return nil, err
+	}
+	reader := bufio.NewReaderSize(plain, readAhead)
+	begins, err := reader.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if name == "" && (bytes.Equal(begins, []byte{0xff, 0xfe}) || bytes.Equal(begins, []byte{0xfe, 0xff})) {
+		decoder, name = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), "utf-16"
+	}
+	if name == "" || strings.EqualFold(name, "utf-8") { // the decoder would put U+FFFD in the place of what is none
+		if mark, err := reader.Peek(3); err == nil && bytes.Equal(mark, []byte{0xef, 0xbb, 0xbf}) {
+			_, _ = reader.Discard(len(mark))
+		}
+		return reader, nil
+	}
+	return transform.NewReader(reader, decoder.NewDecoder()), nil
+}
+
+// formatOf reports whether a file is CSV. It is JSON Lines otherwise.
+func formatOf(name string, reader *bufio.Reader) (isCSV bool, err error) {
+	name = strings.ToLower(name)
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
+	switch filepath.Ext(name) {
+	case ".csv", ".tsv":
+		return true, nil
+	case ".jsonl", ".ndjson":
+		return false, nil
+	case ".json":
+		return false, errors.New("a file of JSON is not read: write one object a line, and call it .jsonl")
+	}
+	for n := 1; ; n++ {
+		begins, err := reader.Peek(n)
+		if len(begins) < n {
+			if errors.Is(err, io.EOF) || errors.Is(err, bufio.ErrBufferFull) {
+				err = nil
+			}
+			return true, err
+		}
+		if c := begins[n-1]; !strings.ContainsRune(" \t\r\n", rune(c)) {
+			return c != '{', nil
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"gorm.io/gorm/clause"
+
+	"rollcall/entity"
+	"rollcall/keyset"
+	"rollcall/session"
+)
+
+type input = entity.Input
+
+// stored is a row of imports.
+type stored struct {
+	Name                                                                      string
+	Options, Digest                                                           string
+	ReadBytes, ReadLines                                                      int64
+	Created, Updated, Unchanged, Refused, Unreadable, Deactivated, ErrorBytes int64
+	BeganAt, ChangedAt                                                        int64
+}
+
+// begin stores that the import begins, or finds how far an earlier run of it was, and reads over what that has imported.
+func (r *run) begin(ctx context.Context) error {
+	options, err := json.Marshal(r.Options)
+	if err != nil {
+		return err
+	}
+	var before []stored
+	err = r.transaction(ctx, "begin import", func(ctx context.Context) error {
+		db := session.DB(ctx)
+		if err := db.Raw("SELECT * FROM imports WHERE name = ?", r.Options.Name).Find(&before).Error; err != nil {
+			return err
+		}
+		if len(before) > 0 && !r.Options.Restart {
+			return nil
+		}
+		now := time.Now().UnixMicro()
+		if len(before) == 0 {
+			return db.Exec(`INSERT INTO imports (name, options, phase, read_bytes, read_lines, digest, created, updated, unchanged, refused, unreadable,
+				deactivated, error_bytes, began_at, changed_at) VALUES (?, ?, 'reading', 0, 0, '', 0, 0, 0, 0, 0, 0, 0, ?, ?)`, r.Options.Name, string(options), now, now).Error
+		}
+		before = nil
+		return db.Exec(`UPDATE imports SET options = ?, read_bytes = 0, read_lines = 0, digest = '', created = 0, updated = 0, unchanged = 0, refused = 0,
+			unreadable = 0, deactivated = 0, error_bytes = 0, began_at = ?, changed_at = ? WHERE name = ?`, string(options), now, now, r.Options.Name).Error
+	})
+	if err != nil {
+		return err
+	}
+	if len(before) == 0 {
+		if err := r.clear(ctx); err != nil {
+			return err
+		}
+		return r.Refusals.resume(0)
+	}
+	at := before[0]
+	if at.Options != string(options) {
+		return fmt.Errorf("the import %q was begun with other flags, and is at line %d: give these again, or --restart to begin anew", r.Options.Name, at.ReadLines)
+	}
+	r.Progress = Progress{
+		Lines: at.ReadLines, Bytes: at.ReadBytes, Created: at.Created, Updated: at.Updated, Unchanged: at.Unchanged, Refused: at.Refused,
+		Unreadable: at.Unreadable, Deactivated: at.Deactivated, Resumed: at.ReadBytes > 0,
+	}
+	if err := r.skip(at); err != nil {
+		return err
+	}
+	return r.Refusals.resume(at.ErrorBytes)
+}
+
+// skip reads over what an earlier run has imported.
+func (r *run) skip(at stored) error {
+	if at.ReadBytes == 0 {
+		return nil
+	}
+	for r.Source.Offset() < at.ReadBytes {
+		if _, err := r.Source.Next(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	r.until = mark{at.ReadLines, r.Source.Offset(), r.Source.Digest()}
+	if r.until.offset != at.ReadBytes || r.until.digest != at.Digest {
+		return fmt.Errorf("up to line %d, which is imported, the file is not the same any more: --restart begins anew; "+
+			"with --mode=upsert that changes what is there already", at.ReadLines)
+	}
+	return nil
+}
+
+// lock keeps other processes from this import until the transaction ends, and fails if one was at it.
+func (r *run) lock(ctx context.Context) error {
+	if r.trial != nil {
+		return nil
+	}
+	result := session.DB(ctx).Exec("UPDATE imports SET changed_at = ? WHERE name = ? AND read_bytes = ? AND created = ? AND updated = ? AND unchanged = ? AND refused = ? AND deactivated = ?",
+		time.Now().UnixMicro(), r.Options.Name, r.Bytes, r.Created, r.Updated, r.Unchanged, r.Refused, r.Deactivated)
+	if result.Error == nil && result.RowsAffected == 0 {
+		return fmt.Errorf("another process goes on with the import %q: wait until that has ended", r.Options.Name)
+	}
+	return result.Error
+}
+
+// save stores how far the import is.
+func (r *run) save(ctx context.Context, p Progress) error {
+	return session.DB(ctx).Exec(`UPDATE imports SET read_bytes = ?, read_lines = ?, digest = ?, created = ?, updated = ?, unchanged = ?, refused = ?, unreadable = ?,
+		deactivated = ?, error_bytes = ? WHERE name = ?`, p.Bytes, p.Lines, r.until.digest, p.Created, p.Updated, p.Unchanged, p.Refused, p.Unreadable,
+		p.Deactivated, r.Refusals.length(), r.Options.Name).Error
+}
+
+// keepWaiting stores what has to wait for other records.
+func (r *run) keepWaiting(ctx context.Context, all []waiting) error {
+	if len(all) == 0 {
+		return nil
+	}
+	args := make([]any, 0, 4*len(all))
+	for _, one := range all {
+		text, err := json.Marshal(one.record)
+		if err != nil {
+			return err
+		}
+		args = append(args, r.Options.Name, one.line, string(one.kind), string(text))
+	}
+	values := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(all)), ", ")
+	return session.DB(ctx).Exec("INSERT INTO import_waiting (import_name, line, kind, record) VALUES "+values, args...).Error
+}
+
+// waitingOf reads some of what waits, as much as a transaction may do.
+func (r *run) waitingOf(ctx context.Context, kind Kind) (some []waiting, err error) {
+	var rows []struct {
+		ID, Line int64
+		Record   string
+	}
+	err = session.Run(ctx, r.Pools, session.Read, "what waits", func(ctx context.Context) error {
+		return session.DB(ctx).Raw("SELECT id, line, record FROM import_waiting WHERE import_name = ? AND kind = ? ORDER BY id LIMIT 1000", r.Options.Name, string(kind)).Find(&rows).Error
+	})
+	for _, row := range rows {
+		one := waiting{id: row.ID, line: row.Line, kind: kind}
+		if err := json.Unmarshal([]byte(row.Record), &one.record); err != nil {
+			return nil, err
+		}
+		some = append(some, one)
+	}
+	return some, err
+}
+
+// dropWaiting deletes what has waited.
+func (r *run) dropWaiting(ctx context.Context, some []waiting) error {
+	numbers := make([]int64, len(some))
+	for i, one := range some {
+		numbers[i] = one.id
+	}
+	for marks, args := range keyset.In(numbers) {
+		if err := session.DB(ctx).Exec("DELETE FROM import_waiting WHERE id IN ("+marks+")", args...).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// importUser is a row of import_users.
+type importUser struct {
+	ImportName string `gorm:"primaryKey"`
+	UserID     int64  `gorm:"primaryKey;autoIncrement:false"`
+}
+
+// noteUsers stores which users a chunk is about, those of bad records too.
+func (r *run) noteUsers(ctx context.Context, chunk []Record) error {
+	var keys []string
+	for _, record := range chunk {
+		if key := record.match(r.Options.Match); record.Kind == Users && key != "" {
+			keys = append(keys, key)
+		}
+	}
+	users, err := r.Directory.FindUsers(ctx, r.Options.Match, keys)
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	rows := make([]importUser, len(users))
+	for i, id := range users {
+		rows[i] = importUser{r.Options.Name, id}
+	}
+	return session.DB(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(rows).Error // a user may be in the file twice
+}
+
+const missingUsers = "FROM users u WHERE u.status = 'ACTIVE' AND NOT EXISTS (SELECT 1 FROM import_users i WHERE i.import_name = ? AND i.user_id = u.id)"
+
+// missing counts the active users that the file does not have, and all active ones.
+func (r *run) missing(ctx context.Context) (missing, active int64, err error) {
+	if r.trial != nil {
+		return r.trial.missing(ctx, r)
+	}
+	err = session.Run(ctx, r.Pools, session.Read, "who is missing", func(ctx context.Context) error {
+		if err := session.DB(ctx).Raw("SELECT COUNT(*) "+missingUsers, r.Options.Name).Find(&missing).Error; err != nil {
+			return err
+		}
+		return session.DB(ctx).Raw("SELECT COUNT(*) FROM users WHERE status = 'ACTIVE'").Find(&active).Error
+	})
+	return missing, active, err
+}
+
+// someMissing reads the numbers of some of them, as many as a transaction may change.
+func (r *run) someMissing(ctx context.Context) (some []int64, err error) {
+	err = session.Run(ctx, r.Pools, session.Read, "who is missing", func(ctx context.Context) error {
+		return session.DB(ctx).Raw("SELECT u.id "+missingUsers+" ORDER BY u.id LIMIT 1000", r.Options.Name).Find(&some).Error
+	})
+	return some, err
+}
+
+// end forgets the import, which is done.
+func (r *run) end(ctx context.Context) error {
+	if err := r.clear(ctx); err != nil {
+		return err
+	}
+	return r.transaction(ctx, "end import", func(ctx context.Context) error {
+		return session.DB(ctx).Exec("DELETE FROM imports WHERE name = ?", r.Options.Name).Error
+	})
+}
+
+// clear deletes what an import has kept beside its progress, some at a time.
+func (r *run) clear(ctx context.Context) error {
+	for _, of := range [][2]string{{"import_waiting", "id"}, {"import_users", "user_id"}} {
+		for more := true; more; {
+			err := r.transaction(ctx, "clear import", func(ctx context.Context) error {
+				var last []int64
+				query := fmt.Sprintf("SELECT %s FROM %s WHERE import_name = ? ORDER BY %[1]s LIMIT 1 OFFSET 4999", of[1], of[0])
+				if err := session.DB(ctx).Raw(query, r.Options.Name).Find(&last).Error; err != nil {
+					return err
+				}
+				condition, args := "", []any{r.Options.Name}
+				if more = len(last) > 0; more {
+					condition, args = " AND "+of[1]+" <= ?", append(args, last[0])
+				}
+				return session.DB(ctx).Exec("DELETE FROM "+of[0]+" WHERE import_name = ?"+condition, args...).Error
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

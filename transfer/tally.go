@@ -1,0 +1,45 @@
+package transfer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+)
+
+// errTooLong says that a record is longer than any may be.
+var errTooLong = errors.New("a record is longer than 1 MiB: is a quotation mark missing before it?")
+
+// tally counts what is read through it, and hashes that up to the end of the last record: whoever reads buffers more than that.
+type tally struct {
+	reader  io.Reader
+	read    int64 // bytes
+	hashed  int64 // of these
+	pending []byte
+	hash    hash.Hash
+}
+
+func newTally(reader io.Reader) *tally { return &tally{reader: reader, hash: sha256.New()} }
+
+// Read fails where a record is longer than maxRecord.
+func (t *tally) Read(p []byte) (int, error) {
+	if len(t.pending) > maxRecord+2*readAhead {
+		return 0, errTooLong
+	}
+	n, err := t.reader.Read(p)
+	t.read += int64(n)
+	t.pending = append(t.pending, p[:n]...)
+	return n, err
+}
+
+// consumed says that records take so many bytes by now.
+func (t *tally) consumed(offset int64) {
+	n := int(min(offset, t.read) - t.hashed)
+	t.hash.Write(t.pending[:n])
+	t.pending = t.pending[:copy(t.pending, t.pending[n:])]
+	t.hashed += int64(n)
+}
+
+// digest is the hash of what is consumed.
+func (t *tally) digest() string { return hex.EncodeToString(t.hash.Sum(nil)) }
