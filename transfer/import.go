@@ -350,7 +350,9 @@ func (r *run) storeWaiting(ctx context.Context) error {
 	if r.trial != nil {
 		o := r.trial.unresolved()
 		r.Progress = r.Progress.plus(o.Progress)
-		return r.refuse(o.refusals, true)
+		err := r.refuse(o.refusals, true)
+		r.Refusals.advance()
+		return err
 	}
 	for _, kind := range kinds {
 		for {

@@ -1,0 +1,388 @@
+package transfer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"rollcall/database"
+	"rollcall/directory/directorytest"
+	"rollcall/model"
+	"rollcall/transfer"
+)
+
+// TestAnExportImportsIntoEveryDatabaseAndIsEqual brings the demo data of each database into a new one of each kind.
+func TestAnExportImportsIntoEveryDatabaseAndIsEqual(t *testing.T) {
+	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
+		from := newWorld(t, db, nil)
+		from.must(table("email,name,status", "ghost@example.com,Ghost,DEACTIVATED"), job{name: "x.csv"})
+		text := from.export(true)
+		if again := from.export(false); again != text || strings.Count(text, "\n") < 4000 {
+			t.Fatalf("without a snapshot it is another one, or it has %d lines", strings.Count(text, "\n"))
+		}
+		each(t, func(t *testing.T, to *world) {
+			lines := strings.Split(text, "\n")
+			rand.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+			if got := to.must(strings.Join(lines, "\n"), job{}); got != fmt.Sprintf("created %d, updated 0, unchanged 0, refused 0, deactivated 0", len(lines)) {
+				t.Error(got)
+			}
+			if to.export(true) != text {
+				t.Error("the export of the import is another one")
+			}
+			to.wantNothingLeft()
+			if got := to.must(text, job{Options: transfer.Options{Upsert: true}}); got != fmt.Sprintf("created 0, updated 0, unchanged %d, refused 0, deactivated 0", len(lines)) {
+				t.Errorf("once more: %s", got)
+			}
+		})
+	})
+}
+
+// people is a table of so many users, each managed by the one whose number is a tenth, or by a later one.
+func people(n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		manager := i / 10
+		if i%7 == 3 {
+			manager = min(n-1, i+n/2)
+		}
+		boss := fmt.Sprintf("p%d@example.com", manager)
+		if i == 0 || manager == i || i > n/2 && i%7 == 3 {
+			boss = ""
+		}
+		rows[i] = fmt.Sprintf("p%d@example.com,Person %d,%s", i, i, boss)
+	}
+	return table("email,name,managerEmail", rows...)
+}
+
+func TestAnImportThatIsCutShortGoesOnAndDoublesNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const n = 5300
+		text := people(n)
+		runs, resumed := 0, 0
+		for {
+			runs++
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cut := errors.New("cut short")
+			p, err := w.try(text, job{name: "people.csv", ctx: ctx, report: func(transfer.Progress) {
+				if rand.N(2) == 0 {
+					cancel(cut)
+				}
+			}})
+			cancel(nil)
+			if p.Resumed {
+				resumed++
+			}
+			if err == nil {
+				if p.Created != n {
+					t.Errorf("%d are created", p.Created)
+				}
+				break
+			}
+			if !errors.Is(err, cut) || runs > 100 {
+				t.Fatal(err)
+			}
+		}
+		if resumed == 0 && runs > 1 {
+			t.Error("no run went on")
+		}
+		if got := w.count("SELECT COUNT(*) FROM users"); got != n {
+			t.Errorf("there are %d users after %d runs", got, runs)
+		}
+		if got := w.count("SELECT COUNT(*) FROM changes WHERE kind = 'CREATED'"); got != n {
+			t.Errorf("the log has %d of them", got)
+		}
+		w.wantNothingLeft()
+	})
+}
+
+func TestAnotherFileOrOtherFlagsDoNotGoOnWithAnImport(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		text := people(2500)
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := w.try(text, job{name: "p.csv", ctx: ctx, report: func(transfer.Progress) { cancel() }}); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		other := strings.Replace(text, "Person 7,", "Person seven,", 1)
+		if _, err := w.try(other, job{name: "p.csv"}); err == nil || !strings.Contains(err.Error(), "line 1001") || !strings.Contains(err.Error(), "--restart") {
+			t.Errorf("another file: %v", err)
+		}
+		if _, err := w.try(text, job{name: "p.csv", Options: transfer.Options{Upsert: true}}); err == nil || !strings.Contains(err.Error(), "other flags") {
+			t.Errorf("other flags: %v", err)
+		}
+		if got := w.must(other, job{name: "p.csv", Options: transfer.Options{Upsert: true, Restart: true}}); !strings.HasPrefix(got, "created 1500, updated 1, unchanged 999") {
+			t.Errorf("begun anew: %s", got)
+		}
+	})
+}
+
+func TestManagersMayComeLaterAndBeNamedInTwoWays(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		rows := []string{"a@x.org,A,,z@x.org,", "b@x.org,B,,,77", "c@x.org,C,77,,", "z@x.org,Z,,,"}
+		for i := range 1200 { // so that the last ones are in another chunk
+			rows = append(rows[:len(rows)-1], fmt.Sprintf("f%d@x.org,F,,,", i), rows[len(rows)-1])
+		}
+		if got := w.must(table("email,name,externalId,managerEmail,managerExternalId", rows...), job{name: "x.csv"}); got != "created 1204, updated 0, unchanged 0, refused 0, deactivated 0" {
+			t.Error(got)
+		}
+		if got := w.managers(); got != "a<z b<c" {
+			t.Error(got)
+		}
+		if n := w.count("SELECT COUNT(*) FROM changes WHERE kind = 'UPDATED'"); n != 1 {
+			t.Errorf("%d users were changed again, where one has waited", n)
+		}
+	})
+}
+
+// TestWhatAManagerCannotBeIsABadLineWhereverChunksEnd has circles and unknown ones, in one chunk and in two.
+func TestWhatAManagerCannotBeIsABadLineWhereverChunksEnd(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for round, between := range []int{0, 1500} {
+			rows := []string{"a,b", "c,c", "d,nobody", "e,a"}
+			for i := range between {
+				rows = append(rows, fmt.Sprintf("f%d,", i))
+			}
+			rows = append(rows, "b,a")
+			for i, row := range rows {
+				name, manager, _ := strings.Cut(row, ",")
+				if manager != "" {
+					manager = fmt.Sprintf("%s%d@x.org", manager, round)
+				}
+				rows[i] = fmt.Sprintf("%s%d@x.org,X,%s", name, round, manager)
+			}
+			file := refusals(t)
+			got := w.must(table("email,name,managerEmail", rows...), job{name: "x.csv", refusals: file})
+			if want := fmt.Sprintf("created %d, updated 0, unchanged 0, refused 3, deactivated 0", len(rows)); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			told := readFile(t, file)
+			for _, want := range []string{"line,field,code,reason\n", "\n3,managerId,BAD_USER_INPUT,", "\n4,managerEmail,NOT_FOUND,"} {
+				if !strings.Contains(told, want) {
+					t.Errorf("it tells %q, without %q", told, want)
+				}
+			}
+			if strings.Count(told, "\n") != 4 {
+				t.Errorf("it tells %q", told)
+			}
+		}
+		managers := strings.ReplaceAll(w.managers(), "1", "0")
+		first, second, _ := strings.Cut(managers, " b")
+		_ = second
+		if !strings.Contains(first, "a0<b0") {
+			t.Errorf("the managers are %s", managers)
+		}
+	})
+}
+
+func TestAnImportStopsAtABadLineAndGoesOnOnceItIsMended(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		good := strings.Split(strings.TrimSpace(people(2600)), "\n")
+		bad := append([]string(nil), good...)
+		bad[1700] = "no address,Person,"
+		bad[1800] += ",one too many"
+		var stopped *transfer.StoppedError
+		p, err := w.try(strings.Join(bad, "\n"), job{name: "p.csv"})
+		if !errors.As(err, &stopped) || len(stopped.Refusals) != 2 || stopped.Refusals[0].Line != 1701 || stopped.Refusals[0].Error.Field != "email" || stopped.Refusals[1].Line != 1801 {
+			t.Fatalf("got %v", err)
+		}
+		if n := w.count("SELECT COUNT(*) FROM users"); n != 1000 || p.Created != 1000 || p.Lines != 1001 {
+			t.Errorf("%d users are there, after %+v", n, p)
+		}
+		if got := w.must(strings.Join(good, "\n"), job{name: "p.csv"}); !strings.HasPrefix(got, "created 2600, updated 0, unchanged 0, refused 0") {
+			t.Error(got)
+		}
+	})
+}
+
+func TestBadLinesAreToldOnceHoweverOftenTheImportIsCutShort(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		lines := strings.Split(strings.TrimSpace(people(4000)), "\n")
+		for i := 5; i < len(lines); i += 50 {
+			lines[i] = "none,X,"
+		}
+		file := refusals(t)
+		for runs := 0; ; runs++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			p, err := w.try(strings.Join(lines, "\n"), job{name: "p.csv", refusals: file, ctx: ctx, report: func(transfer.Progress) {
+				if rand.N(3) > 0 {
+					cancel()
+				}
+			}})
+			cancel()
+			if err == nil {
+				if p.Refused < 80 {
+					t.Errorf("got %s", short(p))
+				}
+				break
+			}
+			if !errors.Is(err, context.Canceled) || runs > 100 {
+				t.Fatal(err)
+			}
+		}
+		told := strings.Split(strings.TrimSpace(readFile(t, file)), "\n")
+		seen := map[string]int{}
+		for _, row := range told[1:] {
+			if strings.Contains(row, ",email,") {
+				line, _, _ := strings.Cut(row, ",")
+				seen[line]++
+			}
+		}
+		for i := 5; i < len(lines); i += 50 {
+			if n := seen[fmt.Sprint(i+1)]; n != 1 {
+				t.Errorf("line %d is told %d times", i+1, n)
+			}
+		}
+	})
+}
+
+func TestThoseWhomTheFileDoesNotHaveAreDeactivatedUnlessTheyAreMany(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(2000), job{name: "p.csv"})
+		all := strings.Split(strings.TrimSpace(people(2000)), "\n")
+		options := transfer.Options{Upsert: true, DeactivateMissing: true}
+		var missing *transfer.MissingError
+		if _, err := w.try(strings.Join(all[:1800], "\n"), job{name: "p.csv", Options: options}); !errors.As(err, &missing) || missing.Missing != 201 || missing.Active != 2000 {
+			t.Fatalf("201 missing: %v", err)
+		}
+		if n := w.count("SELECT COUNT(*) FROM users WHERE status <> 'ACTIVE'"); n != 0 {
+			t.Errorf("%d are deactivated", n)
+		}
+		options.Restart = true
+		file := refusals(t)
+		bad := append([]string(nil), all...)
+		bad[3] += ",x"                        // nobody knows whom it is about
+		bad[1990] = "p1989@example.com," + "" // refused, but about somebody
+		if _, err := w.try(strings.Join(bad, "\n"), job{name: "p.csv", Options: options, refusals: file}); !errors.As(err, &missing) || missing.Unreadable != 2 {
+			t.Errorf("a line that cannot be read: %v", err)
+		}
+		dry := options
+		dry.DryRun = true
+		few := strings.Join(all[:1901], "\n") + "\np1950@example.com,,\n"
+		for _, o := range []transfer.Options{dry, options} {
+			got := w.must(few, job{name: "p.csv", Options: o, refusals: file})
+			if want := "refused 1, deactivated 99"; !strings.HasSuffix(got, want) {
+				t.Errorf("dry run %t: %s, want %s", o.DryRun, got, want)
+			}
+		}
+		if n := w.count("SELECT COUNT(*) FROM users WHERE status = 'DEACTIVATED'"); n != 99 {
+			t.Errorf("%d are deactivated", n)
+		}
+		options.Force = true
+		if got := w.must(strings.Join(all[:11], "\n"), job{name: "p.csv", Options: options}); !strings.HasSuffix(got, "deactivated 1891") {
+			t.Errorf("by force: %s", got)
+		}
+		w.wantNothingLeft()
+	})
+}
+
+func TestADryRunTellsWhatTheRunDoesAndStoresNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(300), job{name: "p.csv"})
+		before, changes := w.export(true), w.count("SELECT COUNT(*) FROM changes")
+		text := `{"kind":"membership","teamName":"Later","userEmail":"p1@example.com"}
+{"kind":"membership","teamName":"Never","userEmail":"p1@example.com"}
+{"kind":"user","name":"New","email":"new@example.com","managerEmail":"newer@example.com"}
+{"kind":"user","name":"Changed","email":"p1@example.com"}
+{"kind":"user","name":"Person 2","email":"p2@example.com"}
+{"kind":"user","name":"","email":"p3@example.com"}
+` + strings.ReplaceAll(strings.Join(strings.Split(people(1500), "\n")[301:], "\n"), "\"", "")
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		for i, line := range lines {
+			if !strings.HasPrefix(line, "{") {
+				parts := strings.Split(line, ",")
+				lines[i] = fmt.Sprintf(`{"kind":"user","name":%q,"email":%q}`, parts[1], parts[0])
+			}
+		}
+		lines = append(lines, `{"kind":"user","name":"Newer","email":"newer@example.com"}`, `{"kind":"team","name":"Later","parentName":"Nowhere"}`)
+		text = strings.Join(lines, "\n")
+		var told [2]string
+		for i, dry := range []bool{true, false} {
+			file := refusals(t)
+			told[i] = w.must(text, job{Options: transfer.Options{Upsert: true, DryRun: dry}, refusals: file})
+			told[i] += "\n" + strings.Join(slices.Sorted(strings.SplitSeq(readFile(t, file), "\n")), "\n")
+			if dry && (w.export(true) != before || w.count("SELECT COUNT(*) FROM changes") != changes) {
+				t.Error("the dry run has changed something")
+			}
+			w.wantNothingLeft()
+		}
+		if told[0] != told[1] || !strings.Contains(told[0], "created 1204, updated 1, unchanged 1, refused 3") {
+			t.Errorf("the dry run tells\n%s\nand the run\n%s", told[0], told[1])
+		}
+	})
+}
+
+func TestTheLogHasAnImportsActorAndAnOperationForEachChunk(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(2500), job{name: "p.csv"})
+		if n := w.count("SELECT COUNT(*) FROM changes WHERE actor = 'import:test'"); n < 2500 || n != w.count("SELECT COUNT(*) FROM changes") {
+			t.Errorf("%d changes have the actor", n)
+		}
+		if n := w.count("SELECT COUNT(DISTINCT operation_id) FROM changes WHERE kind = 'CREATED'"); n != 3 {
+			t.Errorf("%d operations have created them", n)
+		}
+		if err := w.log.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var replay directorytest.Replay
+		if err := errors.Join(replay.Read(t.Context(), w.log), replay.Compare(t.Context(), w.db)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTwoProcessesDoNotDoTheSameImport(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		text, met := people(3000), false
+		_, err := w.try(text, job{name: "p.csv", report: func(transfer.Progress) {
+			if !met {
+				met = true
+				if got := w.must(text, job{name: "p.csv"}); !strings.HasPrefix(got, "created 3000") {
+					t.Errorf("the other one: %s", got)
+				}
+			}
+		}})
+		if err == nil || !strings.Contains(err.Error(), "another process") {
+			t.Errorf("got %v", err)
+		}
+		if n := w.count("SELECT COUNT(*) FROM users"); n != 3000 {
+			t.Errorf("there are %d users", n)
+		}
+	})
+}
+
+func TestAChunkTakesAsManyStatementsHoweverManyRecordsItHas(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		counts := map[string]int{}
+		for _, n := range []int{10, 900} {
+			for _, upsert := range []bool{false, true} {
+				rows := make([]string, n)
+				for i := range rows {
+					rows[i] = fmt.Sprintf("u%d.%d@x.org,Name %t,u%d.0@x.org", n, i, upsert, n)
+				}
+				rows[0] = strings.TrimSuffix(rows[0], fmt.Sprintf("u%d.0@x.org", n))
+				before := w.sql.count
+				w.must(table("email,name,managerEmail", rows...), job{name: "x.csv", Options: transfer.Options{Upsert: upsert}})
+				counts[fmt.Sprintf("%d%t", n, upsert)] = w.sql.count - before
+			}
+		}
+		if counts["10false"] != counts["900false"] || counts["10true"] != counts["900true"] || counts["10true"] == 0 {
+			t.Errorf("the numbers of statements are %v", counts)
+		}
+	})
+}
+
+func TestUsersAreMatchedByTheirExternalIDs(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(table("email,name,externalId", "a@x.org,A,1", "b@x.org,B,2"), job{name: "x.csv"})
+		options := transfer.Options{Upsert: true, Match: model.ByExternalID}
+		if got := w.must(table("email,name,externalId", "new@x.org,A,1", "c@x.org,C,3"), job{name: "x.csv", Options: options}); !strings.HasPrefix(got, "created 1, updated 1,") {
+			t.Error(got)
+		}
+		if n := w.count("SELECT COUNT(*) FROM users WHERE email = 'new@x.org' AND version = 2"); n != 1 {
+			t.Error("the email of the first one is not the new one")
+		}
+	})
+}
