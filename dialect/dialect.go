@@ -34,6 +34,9 @@ type Dialect interface {
 	// AfterIDs returns the statement that is due once rows with numbers of their own were inserted into a table, so that later rows get
 	// ones behind these; "": none.
 	AfterIDs(table string) string
+	// Analyze returns the statement that is due once a table has grown to several times its size at once, so that statements which the server
+	// has planned for the small one are planned anew; "": none.
+	Analyze(table string) string
 	// IfNew returns the clause by which an INSERT of one row says whether it has stored it: then it affects one row, and where
 	// there is one that has the same value in a unique column, another number of rows. For that it may add 1 to the counter of that
 	// row, so the transaction is to be rolled back then. It waits as UnlessStored does, and hides no other error.
@@ -91,6 +94,7 @@ func (standard) UnlessStored(column string) string { return "ON CONFLICT (" + co
 
 func (standard) NextIDs(string, int) string                        { return "" }
 func (standard) AfterIDs(string) string                            { return "" }
+func (standard) Analyze(string) string                             { return "" }
 func (standard) IfNew(column, _ string) string                     { return "ON CONFLICT (" + column + ") DO NOTHING" }
 func (standard) DeleteBy(table, _ string) string                   { return "DELETE FROM " + table }
 func (standard) Bytes() string                                     { return "blob" }

@@ -40,6 +40,9 @@ func (postgres) AfterIDs(table string) string {
 	return "SELECT setval(pg_get_serial_sequence('" + table + "', 'id'), (SELECT max(id) FROM " + table + "))"
 }
 
+// Analyze does at once what autovacuum does within a minute or more, or never where it is off.
+func (postgres) Analyze(table string) string { return "ANALYZE " + table }
+
 func (postgres) Bytes() string { return "bytea" }
 
 func (postgres) Created() string { return "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)" }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"rollcall/apierror"
+	"rollcall/dialect"
 	"rollcall/directory"
 	"rollcall/model"
 	"rollcall/session"
@@ -116,6 +117,8 @@ type run struct {
 	next  *Record // was read, and belongs to the next chunk
 	until mark
 	trial *trial // nil: it is no dry run
+
+	analyzed int64 // how many records were created when the database was told to look at its tables
 }
 
 // mark is a place in a source.
@@ -319,7 +322,21 @@ func (r *run) storeChunk(ctx context.Context, chunk []Record) error {
 	}
 	r.Progress = after
 	r.Refusals.advance()
+	r.analyze(ctx)
 	return r.tell(ctx)
+}
+
+// analyze has the database look at its tables anew whenever they have twice as many records as before. That it does not is no failure.
+func (r *run) analyze(ctx context.Context) {
+	if r.trial != nil || r.Created < 2*r.analyzed || r.Created < directory.MaxBulk {
+		return
+	}
+	r.analyzed = r.Created
+	for _, table := range []string{"users", "teams", "memberships", "user_words"} {
+		if due := dialect.OfDB(r.Pools.Write).Analyze(table); due != "" && r.Pools.Side != nil {
+			_, _ = r.Pools.Side.ExecContext(ctx, due)
+		}
+	}
 }
 
 // plus is the progress with what a transaction has done.
