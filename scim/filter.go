@@ -321,24 +321,24 @@ func truth(given any) (is, ok bool) {
 	return false, false
 }
 
-// matches reports whether one element of a multi-valued attribute, or a complex one, meets a filter about it.
-func matches(f Filter, element any) bool {
+// Matches reports whether one element of a multi-valued attribute, or a complex one, meets a filter about it.
+func Matches(f Filter, element any) bool {
 	switch f := f.(type) {
 	case And:
-		return !slices.ContainsFunc(f, func(one Filter) bool { return !matches(one, element) })
+		return !slices.ContainsFunc(f, func(one Filter) bool { return !Matches(one, element) })
 	case Or:
-		return slices.ContainsFunc(f, func(one Filter) bool { return matches(one, element) })
+		return slices.ContainsFunc(f, func(one Filter) bool { return Matches(one, element) })
 	case Not:
-		return !matches(f.Filter, element)
+		return !Matches(f.Filter, element)
 	case Compare:
 		complexValue, _ := element.(Resource)
-		return f.holds(complexValue[f.Path.leaf().Name])
+		return f.Holds(complexValue[f.Path.leaf().Name])
 	}
 	return false
 }
 
-// holds reports whether a value of an element meets the comparison.
-func (c Compare) holds(value any) bool {
+// Holds reports whether a value of an element meets the comparison.
+func (c Compare) Holds(value any) bool {
 	present := value != nil && value != ""
 	switch {
 	case c.Operator == Present:

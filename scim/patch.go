@@ -287,7 +287,7 @@ func same(a, b any) bool {
 
 // applyToSome carries out the operation in the elements that its filter chooses.
 func (o Operation) applyToSome(list []any) ([]any, error) {
-	chosen := func(one any) bool { return matches(o.Filter, one) }
+	chosen := func(one any) bool { return Matches(o.Filter, one) }
 	if o.Op == Remove && o.Path.Sub == nil {
 		return slices.DeleteFunc(slices.Clone(list), chosen), nil
 	}

@@ -38,7 +38,9 @@ func matchOf(header string) Match {
 }
 
 // opaque is an entity tag without what says that it is weak.
-func opaque(tag string) string { return strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`) }
+func opaque(tag string) string {
+	return strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
+}
 
 // Has reports whether a version, such as W/"3", is among those that are expected.
 func (m Match) Has(version string) bool {
