@@ -45,8 +45,8 @@ func userFilters() filters {
 		"phoneNumbers": {name: "phone"}, "phoneNumbers.value": {name: "phone"}, "phoneNumbers.type": {kind: constant, value: "work"},
 		"phoneNumbers.primary": {kind: constant, value: true},
 		"addresses":            {name: "location"}, "addresses.formatted": {name: "location"}, "addresses.type": {kind: constant, value: "work"},
-		"addresses.primary": {kind: constant, value: true},
-		"groups.value":      {kind: joined, name: "inTeam", of: "Team"},
+		"addresses.primary":           {kind: constant, value: true},
+		"groups.value":                {kind: joined, name: "inTeam", of: "Team"},
 		enterpriseURN + ":department": {name: "department"}, enterpriseURN + ":manager": {kind: object, name: "manager", of: "User"},
 		enterpriseURN + ":manager.value": {kind: object, name: "manager", of: "User"},
 		"meta.created":                   {kind: instant, name: created}, "meta.lastModified": {kind: instant, name: lastModified},
@@ -59,7 +59,7 @@ func groupFilters() filters {
 	return filters{
 		"id": {kind: object, name: "id", of: "Team"}, "displayName": {name: "name"},
 		"members.value": {kind: joined, name: "hasMember", of: "User"},
-		"meta.created": {kind: instant, name: created}, "meta.lastModified": {kind: instant, name: lastModified},
+		"meta.created":  {kind: instant, name: created}, "meta.lastModified": {kind: instant, name: lastModified},
 		"meta.resourceType": {kind: constant, value: "Group"},
 	}
 }
