@@ -496,6 +496,15 @@ func TestWhatIsWrongWithARequestIsTold(t *testing.T) {
 	if strings.Contains(fmt.Sprint(got), "secret") {
 		t.Errorf("the answer tells %v", got)
 	}
+	m.fail = nil
+	running := 0
+	s.Admit = func(context.Context) (func(), error) {
+		running++
+		return func() { running-- }, nil
+	}
+	if r, _ := send(t, s, http.MethodGet, "/Persons/1", ""); r.StatusCode != http.StatusOK || running != 0 {
+		t.Errorf("an admitted request gets %d, and %d run still", r.StatusCode, running)
+	}
 	s.Admit = func(context.Context) (func(), error) { return nil, errors.New("full") }
 	r, got = send(t, s, http.MethodGet, "/Persons/1", "")
 	wantError(t, "too many", r, got, http.StatusServiceUnavailable, "")

@@ -40,17 +40,24 @@ type answer struct {
 
 // ServeHTTP implements http.Handler.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBody)) // first: a client that sends slowly takes no other's place
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		WriteError(w, Failed(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", s.MaxBody))
+		return
+	} else if err != nil {
+		WriteError(w, Failed(http.StatusBadRequest, "the body could not be read to its end"))
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(text))
 	leave := func() {}
 	if s.Admit != nil {
-		var err error
 		if leave, err = s.Admit(r.Context()); err != nil {
 			w.Header().Set("Retry-After", "1")
 			WriteError(w, Failed(http.StatusServiceUnavailable, "the server has too much to do: try again in 1 s"))
 			return
 		}
 	}
-	a, err := s.guarded(w, r, leave)
-	leave()
+	a, err := s.admitted(w, r, leave)
 	if err != nil {
 		WriteError(w, s.told(r, err))
 		return
@@ -59,8 +66,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	write(w, a.status, a.body)
 }
 
-// guarded is answer, which leaves even if it panics.
-func (s *Service) guarded(w http.ResponseWriter, r *http.Request, leave func()) (answer, error) {
+// admitted is answer, which leaves even if it panics.
+func (s *Service) admitted(w http.ResponseWriter, r *http.Request, leave func()) (answer, error) {
 	defer leave()
 	return s.answer(w, r)
 }
@@ -160,11 +167,11 @@ func (s *Service) collection(w http.ResponseWriter, r *http.Request, t *Resource
 		}
 		return s.list(r, t, wanted)
 	case http.MethodPost:
-		selection, given, err := s.given(w, r, t)
+		selection, described, err := given(r, t)
 		if err != nil {
 			return answer{}, err
 		}
-		made, err := t.Store.Create(r.Context(), given, selection)
+		made, err := t.Store.Create(r.Context(), described, selection)
 		if err != nil {
 			return answer{}, err
 		}
@@ -178,11 +185,11 @@ func (s *Service) search(w http.ResponseWriter, r *http.Request, t *ResourceType
 	if r.Method != http.MethodPost {
 		return answer{}, notAllowed(w, http.MethodPost)
 	}
-	body, err := s.body(w, r)
+	message, err := body(r)
 	if err != nil {
 		return answer{}, err
 	}
-	wanted, err := searchIn(body)
+	wanted, err := searchIn(message)
 	if err != nil {
 		return answer{}, err
 	}
@@ -206,16 +213,16 @@ func (s *Service) list(r *http.Request, t *ResourceType, wanted search) (answer,
 }
 
 // given reads the resource of a request, and which attributes the answer is to have.
-func (s *Service) given(w http.ResponseWriter, r *http.Request, t *ResourceType) (selection Selection, given Resource, err error) {
+func given(r *http.Request, t *ResourceType) (selection Selection, described Resource, err error) {
 	if selection, err = selected(r, t); err != nil {
 		return selection, nil, err
 	}
-	body, err := s.body(w, r)
+	message, err := body(r)
 	if err != nil {
 		return selection, nil, err
 	}
-	given, err = t.read(body)
-	return selection, given, err
+	described, err = t.read(message)
+	return selection, described, err
 }
 
 func selected(r *http.Request, t *ResourceType) (Selection, error) {
@@ -241,33 +248,33 @@ func (s *Service) resource(w http.ResponseWriter, r *http.Request, t *ResourceTy
 		}
 		return a, nil
 	case http.MethodPut:
-		selection, given, err := s.given(w, r, t)
+		selection, described, err := given(r, t)
 		if err != nil {
 			return answer{}, err
 		}
-		one, err := t.Store.Replace(ctx, id, match, given, selection)
+		one, err := t.Store.Replace(ctx, id, match, described, selection)
 		if err != nil {
 			return answer{}, err
 		}
 		return s.found(r, t, one, selection, http.StatusOK), nil
 	case http.MethodPatch:
-		return s.patch(w, r, t, id, match)
+		return s.patch(r, t, id, match)
 	case http.MethodDelete:
 		return answer{status: http.StatusNoContent}, t.Store.Delete(ctx, id, match)
 	}
 	return answer{}, notAllowed(w, http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete)
 }
 
-func (s *Service) patch(w http.ResponseWriter, r *http.Request, t *ResourceType, id string, match Match) (answer, error) {
+func (s *Service) patch(r *http.Request, t *ResourceType, id string, match Match) (answer, error) {
 	selection, err := selected(r, t)
 	if err != nil {
 		return answer{}, err
 	}
-	body, err := s.body(w, r)
+	message, err := body(r)
 	if err != nil {
 		return answer{}, err
 	}
-	all, err := t.operations(body)
+	all, err := t.operations(message)
 	if err != nil {
 		return answer{}, err
 	}
@@ -324,7 +331,7 @@ func (s *Service) base(r *http.Request) string {
 }
 
 // body reads the object that a request has.
-func (s *Service) body(w http.ResponseWriter, r *http.Request) (Resource, error) {
+func body(r *http.Request) (Resource, error) {
 	media, options, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, given := options["charset"]
 	if err != nil || media != MediaType && media != "application/json" || given && !strings.EqualFold(charset, "utf-8") {
@@ -333,18 +340,15 @@ func (s *Service) body(w http.ResponseWriter, r *http.Request) (Resource, error)
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, Failed(http.StatusUnsupportedMediaType, "the body must be sent without a Content-Encoding")
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, Failed(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", s.MaxBody)
-	}
+	text, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, Failed(http.StatusBadRequest, "the body could not be read to its end")
+		return nil, err
 	}
-	var body Resource
-	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &body); err != nil || body == nil {
+	var message Resource
+	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &message); err != nil || message == nil {
 		return nil, Refuse(InvalidSyntax, "the body must be an object of JSON")
 	}
-	return body, nil
+	return message, nil
 }
 
 // discover answers what tells of the service itself (RFC 7644, section 4).
