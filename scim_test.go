@@ -31,10 +31,19 @@ func TestSCIMIsServedToThisMachineAloneWhereThatIsAskedFor(t *testing.T) {
 		headers []string
 		want    int
 	}{
-		{"localhost" + port, nil, 200}, {"127.0.0.1" + port, nil, 200}, {"[::1]" + port, nil, 200}, {"LOCALHOST", nil, 200}, {"127.1.2.3", nil, 200},
-		{"evil.example" + port, nil, 403}, {"localhost.evil.example", nil, 403}, {"192.0.2.1" + port, nil, 403}, {"127.0.0.1.nip.io", nil, 403},
-		{"localhost", []string{"X-Forwarded-For", "192.0.2.1"}, 403}, {"localhost", []string{"Forwarded", "for=192.0.2.1"}, 403},
-		{"localhost", []string{"Via", "1.1 proxy"}, 403}, {"localhost", []string{"x-forwarded-proto", "https"}, 403},
+		{"localhost" + port, nil, 200},
+		{"127.0.0.1" + port, nil, 200},
+		{"[::1]" + port, nil, 200},
+		{"LOCALHOST", nil, 200},
+		{"127.1.2.3", nil, 200},
+		{"evil.example" + port, nil, 403},
+		{"localhost.evil.example", nil, 403},
+		{"192.0.2.1" + port, nil, 403},
+		{"127.0.0.1.nip.io", nil, 403},
+		{"localhost", []string{"X-Forwarded-For", "192.0.2.1"}, 403},
+		{"localhost", []string{"Forwarded", "for=192.0.2.1"}, 403},
+		{"localhost", []string{"Via", "1.1 proxy"}, 403},
+		{"localhost", []string{"x-forwarded-proto", "https"}, 403},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+"/scim/v2/ServiceProviderConfig", nil)
 		if err != nil {

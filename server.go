@@ -429,17 +429,18 @@ func (s *service) assemble(context.Context) (err error) {
 	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)
 	mux.HandleFunc("/readyz", s.health.ready)
-	if s.SCIM {
-		if err := s.routeSCIM(mux); err != nil {
-			return err
-		}
+	if err := s.routeSCIM(mux); err != nil {
+		return err
 	}
 	s.handler, err = web(s.config, mux)
 	return err
 }
 
-// routeSCIM serves identity providers on this machine.
+// routeSCIM serves identity providers on this machine, if that is asked for.
 func (s *service) routeSCIM(mux *http.ServeMux) error {
+	if !s.SCIM {
+		return nil
+	}
 	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Proof: s.proof, Deadline: s.Deadline, Logger: s.log}
 	if err := pools.Install(); err != nil {
 		return err

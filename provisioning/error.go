@@ -15,7 +15,7 @@ import (
 )
 
 // attributes are what the fields of inputs are called here.
-var attributes = map[string]string{ //nolint:gochecknoglobals // a table
+var attributes = map[string]string{
 	"email": "userName", "name": "displayName", "managerId": enterpriseURN + ":manager", "department": enterpriseURN + ":department",
 	"phone": "phoneNumbers", "location": "addresses", "timeZone": "timezone", "photoUrl": "photos",
 }

@@ -129,8 +129,10 @@ func common() []*Attribute {
 		{Name: "schemas", Multi: true, Type: Reference, CaseExact: true, Always: true, ReadOnly: true},
 		{Name: "id", CaseExact: true, ReadOnly: true, Always: true, Unique: true},
 		{Name: "meta", Type: Complex, ReadOnly: true, Sub: []*Attribute{
-			{Name: "resourceType", CaseExact: true, ReadOnly: true}, {Name: "created", Type: DateTime, ReadOnly: true},
-			{Name: "lastModified", Type: DateTime, ReadOnly: true}, {Name: "location", Type: Reference, CaseExact: true, ReadOnly: true},
+			{Name: "resourceType", CaseExact: true, ReadOnly: true},
+			{Name: "created", Type: DateTime, ReadOnly: true},
+			{Name: "lastModified", Type: DateTime, ReadOnly: true},
+			{Name: "location", Type: Reference, CaseExact: true, ReadOnly: true},
 			{Name: "version", CaseExact: true, ReadOnly: true},
 		}},
 	}

@@ -28,7 +28,10 @@ func persons(store scim.Store) *scim.ResourceType {
 		Schema: &scim.Schema{URN: core, Name: "Person", Attributes: []*scim.Attribute{
 			{Name: "userName", Required: true, Unique: true},
 			{Name: "name", Type: scim.Complex, Sub: []*scim.Attribute{{Name: "givenName"}, {Name: "familyName"}, {Name: "middleName", Ignored: true}}},
-			{Name: "title"}, {Name: "code", CaseExact: true}, {Name: "active", Type: scim.Boolean}, {Name: "nickName", Ignored: true},
+			{Name: "title"},
+			{Name: "code", CaseExact: true},
+			{Name: "active", Type: scim.Boolean},
+			{Name: "nickName", Ignored: true},
 			{Name: "emails", Type: scim.Complex, Multi: true, Sub: []*scim.Attribute{
 				{Name: "value"}, {Name: "type", Values: []string{"work", "home"}}, {Name: "primary", Type: scim.Boolean}, {Name: "display", ReadOnly: true},
 			}},
@@ -239,15 +242,21 @@ func TestPatchChangesWhatItsPathsChoose(t *testing.T) {
 		{"a sub-attribute", `{"op":"replace","path":"name.familyName","value":"C"}`, `{"name":{"givenName":"A","familyName":"C"}}`},
 		{"a complex attribute keeps the others", `{"op":"replace","path":"name","value":{"familyName":"C"}}`, `{"name":{"givenName":"A","familyName":"C"}}`},
 		{"remove of a sub-attribute", `{"op":"remove","path":"name.familyName"}`, `{"name":{"givenName":"A"}}`},
-		{"no path", `{"op":"replace","value":{"title":"X","id":"7","name.givenName":"D","` + extension + `":{"department":"E"}}}`,
-			`{"title":"X","name":{"givenName":"D","familyName":"B"},"` + extension + `":{"department":"E"}}`},
-		{"no path, with a URN in each name", `{"op":"Add","value":{"` + extension + `:department":"E","emails[type eq \"home\"].value":"n@x"}}`,
-			`{"` + extension + `":{"department":"E"},"emails":[` + work + `,{"type":"home","value":"n@x"}]}`},
+		{
+			"no path", `{"op":"replace","value":{"title":"X","id":"7","name.givenName":"D","` + extension + `":{"department":"E"}}}`,
+			`{"title":"X","name":{"givenName":"D","familyName":"B"},"` + extension + `":{"department":"E"}}`,
+		},
+		{
+			"no path, with a URN in each name", `{"op":"Add","value":{"` + extension + `:department":"E","emails[type eq \"home\"].value":"n@x"}}`,
+			`{"` + extension + `":{"department":"E"},"emails":[` + work + `,{"type":"home","value":"n@x"}]}`,
+		},
 		{"the path of an extension", `{"op":"add","path":"` + extension + `","value":{"department":"E"}}`, `{"` + extension + `":{"department":"E"}}`},
 		{"a manager as a text", `{"op":"Add","path":"` + extension + `:manager","value":"5"}`, `{"` + extension + `":{"manager":{"value":"5"}}}`},
 		{"a boolean as a text", `{"op":"Replace","path":"active","value":"False"}`, `{"active":false}`},
-		{"an element by its type", `{"op":"replace","path":"emails[type eq \"work\"].value","value":"n@x"}`,
-			`{"emails":[{"type":"work","value":"n@x","primary":true},` + home + `]}`},
+		{
+			"an element by its type", `{"op":"replace","path":"emails[type eq \"work\"].value","value":"n@x"}`,
+			`{"emails":[{"type":"work","value":"n@x","primary":true},` + home + `]}`,
+		},
 		{"an element as a whole", `{"op":"replace","path":"emails[type eq \"home\"]","value":{"value":"n@x"}}`, `{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`},
 		{"removal of an element", `{"op":"remove","path":"emails[value eq \"H@X\"]"}`, `{"emails":[` + work + `]}`},
 		{"removal of all elements", `{"op":"remove","path":"emails"}`, `{"emails":null}`},
@@ -255,8 +264,10 @@ func TestPatchChangesWhatItsPathsChoose(t *testing.T) {
 		{"replacement of all elements", `{"op":"replace","path":"emails","value":[` + home + `]}`, `{"emails":[` + home + `]}`},
 		{"addition of an element that is there", `{"op":"add","path":"emails","value":[` + home + `]}`, `{}`},
 		{"addition of an element of a type that is there", `{"op":"add","path":"emails","value":[{"type":"home","value":"n@x"}]}`, `{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`},
-		{"add makes the element that it chooses", `{"op":"remove","path":"emails[type eq \"home\"]"},{"op":"Add","path":"emails[type eq \"home\"].value","value":"n@x"}`,
-			`{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`},
+		{
+			"add makes the element that it chooses", `{"op":"remove","path":"emails[type eq \"home\"]"},{"op":"Add","path":"emails[type eq \"home\"].value","value":"n@x"}`,
+			`{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`,
+		},
 		{"what is not kept is passed over", `{"op":"add","path":"nickName","value":"N"},{"op":"add","path":"name.middleName","value":"N"},{"op":"replace","path":"emails[type eq \"other\"].value","value":"o@x"}`, `{}`},
 		{"operations follow each other", `{"op":"add","path":"title","value":"X"},{"op":"remove","path":"title"},{"op":"add","path":"code","value":"c"}`, `{"title":null,"code":"c"}`},
 	} {

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -16,10 +17,8 @@ func (s Selection) Only() bool { return s.limited }
 // Has reports whether an answer has an attribute, such as members, or a part of it.
 func (s Selection) Has(attribute string) bool {
 	attribute = strings.ToLower(attribute)
-	for _, path := range s.without {
-		if path == attribute {
-			return false
-		}
+	if slices.Contains(s.without, attribute) {
+		return false
 	}
 	if !s.limited {
 		return true
@@ -118,10 +117,8 @@ func (s Selection) subs(path string, value any) any {
 }
 
 func (s Selection) hasSub(attribute, sub string) bool {
-	for _, path := range s.without {
-		if path == attribute+"."+sub {
-			return false
-		}
+	if slices.Contains(s.without, attribute+"."+sub) {
+		return false
 	}
 	if !s.limited {
 		return true
