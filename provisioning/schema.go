@@ -42,6 +42,8 @@ func values(names string) (all []*scim.Attribute) {
 
 // userSchema is what is kept of RFC 7643, section 4.1.
 func userSchema() *scim.Schema {
+	emails := plural("emails", "The email address, which is userName.", "work", "value", "The email address.", scim.String, "display")
+	emails.Sub[0].CaseExact = false
 	all := []*scim.Attribute{
 		{Name: "userName", Required: true, Unique: true, Description: "The email address."},
 		{Name: "externalId", CaseExact: true, Unique: true, Description: "The id that the client has for the user."},
@@ -54,7 +56,7 @@ func userSchema() *scim.Schema {
 		{Name: "title", Description: "The title."},
 		{Name: "timezone", CaseExact: true, Description: "The time zone, such as Europe/Zurich."},
 		{Name: "active", Type: scim.Boolean, Description: "Whether the user takes part. DELETE makes it false."},
-		plural("emails", "The email address, which is userName.", "work", "value", "The email address.", scim.String, "display"),
+		emails,
 		plural("phoneNumbers", "The telephone number.", "work", "value", "The number, as it was written.", scim.String, "display"),
 		plural("photos", "The picture.", "photo", "value", "Where it is.", scim.Reference, "display"),
 		plural("addresses", "Where the user works.", "work", "formatted", "The place.", scim.String, "streetAddress locality region postalCode country"),
@@ -65,8 +67,6 @@ func userSchema() *scim.Schema {
 			{Name: "type", ReadOnly: true, Values: []string{"direct"}, Description: "How the user is in it: direct."},
 		}},
 	}
-	emails := all[7]
-	emails.Sub[0].CaseExact = false
 	all = append(all, ignored("nickName profileUrl userType preferredLanguage locale password")...)
 	return &scim.Schema{
 		URN: "urn:ietf:params:scim:schemas:core:2.0:User", Name: "User", Description: "A user.",
