@@ -66,6 +66,7 @@ type config struct {
 	EventsPoll  time.Duration `placeholder:"DURATION" default:"25ms" help:"How often the log of changes is looked at for what other servers have changed, while there are subscriptions. Default: ${default}."`
 	Shutdown    time.Duration `name:"shutdown-timeout" placeholder:"DURATION" help:"How long the server may take to end; what runs then is cancelled. Default: 5s more than the deadline."`
 	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
+	SCIM        bool          `name:"scim-anonymous" help:"Let identity providers on this machine change the directory by SCIM 2.0, at /scim/v2, although nobody has to log in."`
 	Webhooks    []string      `name:"webhook" sep:"none" placeholder:"NAME=URL" help:"Where to send all changes, in their order, as the specification Standard Webhooks has it; again for each receiver."`
 	Secrets     []string      `name:"webhook-secret" sep:"none" placeholder:"NAME=SECRET" help:"What to sign them with for the webhook of that name: whsec_ and base64, or a file that holds that."`
 	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
@@ -330,6 +331,8 @@ func (c config) checkAddresses() error {
 	switch {
 	case !c.Anonymous && !loopback(c.Listen):
 		return fmt.Errorf("--listen: other machines may reach %s, and whoever does can read and change the whole directory, since nobody has to log in: listen on 127.0.0.1, or add --allow-anonymous if that is meant", c.Listen)
+	case c.SCIM && !loopback(c.Listen):
+		return fmt.Errorf("--scim-anonymous: other machines may reach %s, and whoever does could change the directory: listen on 127.0.0.1", c.Listen)
 	case c.Listen == c.Metrics && !strings.HasSuffix(c.Listen, ":0"):
 		return fmt.Errorf("--metrics: the API is served at %s: give another port", c.Metrics)
 	}

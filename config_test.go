@@ -51,6 +51,7 @@ var flags = map[string]struct {
 	"webhook":          {"a=https://a.example/x b=http://b:1", "c=https://c.example", func(c config) any { return strings.Join(c.Webhooks, ",") }, ""},
 	"webhook-secret":   {"a=whsec_x b=secret.txt", "c=whsec_y", func(c config) any { return strings.Join(c.Secrets, ",") }, ""},
 	"allow-anonymous":  {"true", "false", func(c config) any { return c.Anonymous }, ""},
+	"scim-anonymous":   {"true", "false", func(c config) any { return c.SCIM }, ""},
 }
 
 func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {

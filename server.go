@@ -29,6 +29,7 @@ import (
 	"rollcall/idempotency"
 	"rollcall/metrics"
 	"rollcall/playground"
+	"rollcall/provisioning"
 	"rollcall/session"
 	"rollcall/webhook"
 )
@@ -406,8 +407,30 @@ func (s *service) assemble(context.Context) (err error) {
 	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)
 	mux.HandleFunc("/readyz", s.health.ready)
+	if err := s.routeSCIM(mux); err != nil {
+		return err
+	}
 	s.handler, err = web(s.config, mux)
 	return err
+}
+
+// routeSCIM serves identity providers on this machine, if that is asked for.
+func (s *service) routeSCIM(mux *http.ServeMux) error {
+	if !s.SCIM {
+		return nil
+	}
+	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Proof: s.proof, Deadline: s.Deadline, Logger: s.log}
+	if err := pools.Install(); err != nil {
+		return err
+	}
+	s.changes.Actor = provisioning.Actor
+	scim := thisMachineAlone(provisioning.New(provisioning.Config{
+		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
+		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
+	}))
+	mux.Handle(provisioning.Base, scim)
+	mux.Handle(provisioning.Base+"/", scim)
+	return nil
 }
 
 // countWebhooks has the metrics tell of the webhooks that this server may deliver.
@@ -432,13 +455,17 @@ func (s *service) announce() {
 	if s.encryption != nil {
 		base = "https://" + reachable(s.listener)
 	}
+	scim := ""
+	if s.SCIM {
+		scim = "\n  SCIM        " + base + provisioning.Base
+	}
 	_, _ = fmt.Fprintf(s.out, `Rollcall serves %s
   Playground  %s/
-  API         %s/query
+  API         %s/query%s
 Try:
   curl %s/query -H 'Content-Type: application/json' \
     -d '{"query": "{ users(first: 3) { totalCount nodes { id name manager { name } } } }"}'
-`, redacted(s.Database), base, base, base)
+`, redacted(s.Database), base, base, scim, base)
 }
 
 // reachable is an address of a listener that a client on this machine can use.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,12 +18,13 @@ import (
 	"golang.org/x/net/idna"
 
 	"rollcall/idempotency"
+	"rollcall/scim"
 	"rollcall/transport"
 )
 
 // compressed lists the media types that are worth compressing. Streams are not among them, since each part is sent at once.
 var compressed = []string{
-	"application/json", "application/graphql-response+json",
+	"application/json", "application/graphql-response+json", scim.MediaType,
 	"text/html", "text/css", "text/javascript", "image/svg+xml",
 }
 
@@ -37,6 +39,27 @@ func web(cfg config, h http.Handler) (http.Handler, error) {
 		return compress(h), nil
 	}
 	return cfg.cors().Handler(compress(h)), nil
+}
+
+// thisMachineAlone lets only requests in that programs of this machine have sent to it by its own name: no page that has given this machine a name of its own
+// (DNS rebinding), and nobody behind a proxy.
+func thisMachineAlone(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		host = strings.Trim(host, "[]")
+		proxied := r.Header["Forwarded"] != nil || r.Header["Via"] != nil
+		for name := range r.Header {
+			proxied = proxied || strings.HasPrefix(name, "X-Forwarded-")
+		}
+		if proxied || !strings.EqualFold(host, "localhost") && !net.ParseIP(host).IsLoopback() {
+			scim.WriteError(w, scim.Failed(http.StatusForbidden, "only programs on this machine may use this, by http://localhost or a loopback address, and not by way of a proxy"))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // cors is what pages of other origins may do.

@@ -22,6 +22,14 @@ func (d *Directory) declareUserFilters() {
 	entity.FilterBy(d.users, "inTeam", d.inTeam)
 }
 
+// declareTeamFilters declares what teams can be found by that is no column of theirs.
+func (d *Directory) declareTeamFilters() {
+	entity.InnerFilterBy(d.teams, "hasMember", func(id entity.ID) (keyset.Condition, error) {
+		user, err := d.users.ParseID("", string(id))
+		return keyset.Among("t.id", "SELECT m.team_id FROM memberships m WHERE m.user_id = ?", user), err
+	})
+}
+
 // inTeam is the condition that a user is in a team, with a role if one is given.
 func (d *Directory) inTeam(in entity.Input) (none keyset.Condition, err error) {
 	team, err := d.teams.InputID(in)

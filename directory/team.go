@@ -26,6 +26,7 @@ func (d *Directory) declareTeam() {
 	t.Accept("expectedVersion", "Int")
 	t.Accept("parentRef", "Int")
 	entity.Many(t, "children", t, "parent_id")
+	d.declareTeamFilters()
 
 	member := entity.Link[model.TeamMemberEdge](d.schema, "TeamMember", "memberships")
 	entity.Text(member, "role", func(e *model.TeamMemberEdge) *model.Role { return &e.Role }).Order()

@@ -43,13 +43,14 @@ type filtering struct {
 	condition func(operator string, operands []any) (keyset.Condition, error) // with one operand where the operator is not in or notIn
 	parse     func(any) (any, error)
 	column    string // that isNull is about; "": nothing can be null
+	inner     bool   // the schema has no such field: see InnerFilterBy
 }
 
 // isValue reports whether the field takes a value, and not an input, which may be null.
 func (f *filtering) isValue() bool { return f.operators == nil && f.scalar != "" }
 
 var operators = struct{ text, time, id []string }{
-	text: []string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith"},
+	text: []string{"eq", "ne", "in", "notIn", "contains", "startsWith", "endsWith", "gt", "gte", "lt", "lte"},
 	time: []string{"eq", "gt", "gte", "lt", "lte"},
 	id:   []string{"in", "notIn"},
 }
@@ -57,7 +58,7 @@ var operators = struct{ text, time, id []string }{
 // isList reports whether an operator takes a list.
 func isList(operator string) bool { return operator == "in" || operator == "notIn" }
 
-// Filter lets the filters of lists compare the field: a Text by eq, ne, in, notIn, contains, startsWith and endsWith, an enum and a
+// Filter lets the filters of lists compare the field: a Text by eq, ne, in, notIn, contains, startsWith, endsWith, gt, gte, lt and lte, an enum and a
 // relation by in and notIn, a Time by eq, gt, gte, lt and lte, and what may be null by isNull. The schema says which of them there are. A
 // Folded text is compared in its folded form.
 func (f *Field[T, V]) Filter() *Field[T, V] {
@@ -123,6 +124,8 @@ func textCondition(column keyset.Text, form func(string, bool) string) func(stri
 			return column.HasPrefix(texts[0]), nil
 		case "endsWith":
 			return column.HasSuffix(texts[0]), nil
+		case "gt", "gte", "lt", "lte":
+			return column.Compared(operator, texts[0]), nil
 		}
 		return negated(operator, column.OneOf(texts)), nil
 	}
@@ -188,6 +191,17 @@ type ID string
 // FilterBy declares a field of the filters of T that is about no column of T alone: condition returns what its value asks for, in which
 // t is T's table, or a BAD_USER_INPUT error, which blames a field of the value's if it is an input, or the value itself.
 func FilterBy[V bool | ID | Input, T any](o *Object[T], name string, condition func(V) (keyset.Condition, error)) {
+	o.filters = append(o.filters, filteringBy(name, condition))
+}
+
+// InnerFilterBy is FilterBy for filters that the program makes itself: the schema has no such field.
+func InnerFilterBy[V bool | ID | Input, T any](o *Object[T], name string, condition func(V) (keyset.Condition, error)) {
+	do := filteringBy(name, condition)
+	do.inner = true
+	o.filters = append(o.filters, do)
+}
+
+func filteringBy[V bool | ID | Input](name string, condition func(V) (keyset.Condition, error)) *filtering {
 	do := &filtering{name: name, condition: func(_ string, operands []any) (keyset.Condition, error) {
 		return condition(operands[0].(V))
 	}}
@@ -209,7 +223,7 @@ func FilterBy[V bool | ID | Input, T any](o *Object[T], name string, condition f
 		}
 	}
 	do.input = do.scalar
-	o.filters = append(o.filters, do)
+	return do
 }
 
 // finishFilters takes note of what can be filtered by, when all is declared: if there is anything, then by id too.
@@ -411,7 +425,7 @@ func (s *Schema) checkFilters(schema *ast.Schema) error {
 		def := schema.Types[input]
 		if def == nil {
 			for _, f := range declared {
-				if f.name != "id" {
+				if f.name != "id" && !f.inner {
 					wrong = append(wrong, fmt.Errorf("entity: %s declares a filter by %s, and the schema has no %s: add input %[3]s { and: [%[3]s!] or: [%[3]s!] not: %[3]s %[2]s: %[4]s … }, or take the declaration out", typ, f.name, input, f.suggested(schema, typ)))
 				}
 			}
@@ -435,7 +449,7 @@ func (s *Schema) checkFilters(schema *ast.Schema) error {
 			}
 		}
 		for _, f := range declared {
-			if def.Fields.ForName(f.name) == nil && f.name != "id" {
+			if def.Fields.ForName(f.name) == nil && f.name != "id" && !f.inner {
 				wrong = append(wrong, fmt.Errorf("entity: %s declares a filter by %s, and %s has no such field: add %[2]s: %[4]s to it, or take the declaration out", typ, f.name, input, f.suggested(schema, typ)))
 			}
 		}

@@ -96,6 +96,10 @@ func (a *API) Streams() int { return a.streams.Streams() }
 // Sockets returns how many WebSockets are open.
 func (a *API) Sockets() int { return a.sockets.Sockets() }
 
+// Admit waits until a request that is not GraphQL may run, as one of those of Config.Concurrency; leave is to be called once its answer is ready to be
+// sent. The error is that there are too many, or the cause of ctx.
+func (a *API) Admit(ctx context.Context) (leave func(), err error) { return a.streams.Gate.Enter(ctx) }
+
 // Running returns how many requests run, of those that Config.Concurrency admits.
 func (a *API) Running() int { return a.streams.Gate.Running() }
 

@@ -204,6 +204,26 @@ func (t Text) HasSuffix(suffix string) Condition {
 	return compared("LENGTH("+t.Column+")", " >= "+rest, " < "+rest, suffix+end)
 }
 
+// Compared returns the condition that the column's text comes after another in the order of their bytes (gt), before it (lt), or is it besides (gte, lte).
+func (t Text) Compared(operator, text string) Condition {
+	if !storable(text) {
+		return Any()
+	}
+	same := OneOf(t.Column, []string{text})
+	switch operator {
+	case "gt":
+		return All(AtLeast(t.Column, text), Not(same))
+	case "gte":
+		return AtLeast(t.Column, text)
+	case "lt":
+		return Below(t.Column, text)
+	}
+	return Any(Below(t.Column, text), same)
+}
+
+// SQL returns the condition as what follows WHERE, with its arguments.
+func (c Condition) SQL() (text string, args []any) { return c.holds.text, c.holds.args }
+
 // Where returns the filter that a row has to meet as well as a condition.
 func (f Filter) Where(c Condition) Filter {
 	if c.holds.text == yes {

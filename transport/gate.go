@@ -70,6 +70,10 @@ func (g *Gate) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// Enter is for requests that are not GraphQL: it waits until one may run, and leave is to be called once its answer is ready to be sent. The error is
+// that there are too many, or the cause of ctx.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.enter(ctx) }
+
 func (g *Gate) leave() func() { return sync.OnceFunc(func() { <-g.slots }) }
 
 // send counts an answer until sent is called. If there are too many bytes, it cuts off the answers that have been on their

@@ -1,0 +1,66 @@
+package entity
+
+import (
+	"context"
+)
+
+// Portion says which of the objects that a filter finds are read, in the order of their numbers.
+type Portion struct {
+	After int64 // only those with greater numbers
+	Skip  int   // how many of these are passed over, each of which the database reads
+	Limit int
+}
+
+// Found reads objects that a filter finds, as the argument filter of a list has it; nil: all. It is one statement, past the batches. The error is
+// BAD_USER_INPUT if the filter is wrong.
+func (o *Object[T]) Found(ctx context.Context, filter map[string]any, p Portion) ([]*T, error) {
+	where, args, err := o.condition(filter)
+	if err != nil {
+		return nil, err
+	}
+	if p.After != 0 {
+		where, args = where+" AND t.id > ?", append(args, p.After)
+	}
+	query, args := " FROM "+o.table+" t WHERE "+where+" ORDER BY t.id LIMIT ?", append(args, p.Limit)
+	if p.Skip > 0 {
+		query, args = query+" OFFSET ?", append(args, p.Skip)
+	}
+	columns := "SELECT "
+	for i, name := range o.names {
+		if i > 0 {
+			columns += ", "
+		}
+		columns += "t." + name
+	}
+	return o.Select(ctx, o.names, columns+query, args...)
+}
+
+// CountFound counts the objects that a filter finds, in one statement.
+func (o *Object[T]) CountFound(ctx context.Context, filter map[string]any) (int64, error) {
+	where, args, err := o.condition(filter)
+	if err != nil {
+		return 0, err
+	}
+	query := "SELECT COUNT(*) FROM " + o.table + " t WHERE " + where
+	if total := o.total(); filter == nil && total != "" {
+		query = total
+	}
+	numbers, err := Numbers(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return numbers[0], nil
+}
+
+// condition is what follows WHERE for a filter.
+func (o *Object[T]) condition(filter map[string]any) (where string, args []any, err error) {
+	if filter == nil {
+		return "1 = 1", nil, nil
+	}
+	c, err := o.schema.filter(o.name, filter)
+	if err != nil {
+		return "", nil, err
+	}
+	where, args = c.SQL()
+	return where, append([]any(nil), args...), nil
+}

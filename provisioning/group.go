@@ -1,0 +1,377 @@
+package provisioning
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"rollcall/directory"
+	"rollcall/entity"
+	"rollcall/model"
+	"rollcall/scim"
+	"rollcall/session"
+)
+
+// groupStore is the teams as a scim.Store.
+type groupStore struct {
+	store
+	typ *scim.ResourceType
+}
+
+var _ scim.Store = (*groupStore)(nil)
+
+// Get implements scim.Store. Statements: one, and see complete.
+func (s *groupStore) Get(ctx context.Context, id string, sel scim.Selection) (r scim.Resource, err error) {
+	err = s.run(ctx, session.Read, "get a group", func(ctx context.Context) error {
+		t, err := s.Directory.ReadTeam(ctx, id, false)
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			return scim.NotFound(id)
+		}
+		r, err = s.complete(ctx, t, sel)
+		return err
+	})
+	return r, err
+}
+
+// List implements scim.Store. Statements: one that counts, one that reads, and see complete.
+func (s *groupStore) List(ctx context.Context, q scim.Query) (page scim.Page, err error) {
+	filter, err := groupFilters().list(q.Filter)
+	if err != nil {
+		return page, err
+	}
+	from, err := after(q.After)
+	if err != nil {
+		return page, err
+	}
+	err = s.run(ctx, session.Read, "list groups", func(ctx context.Context) error {
+		total, err := s.Directory.CountTeams(ctx, filter)
+		if err != nil {
+			return err
+		}
+		page = scim.Page{Total: int(total)}
+		if q.Limit == 0 {
+			return nil
+		}
+		teams, err := s.Directory.FindTeams(ctx, filter, entity.Portion{After: from, Skip: q.Skip, Limit: q.Limit + 1})
+		if err != nil {
+			return err
+		}
+		if len(teams) > q.Limit {
+			teams = teams[:q.Limit]
+			page.Last = keyOf(teams[q.Limit-1].ID)
+		}
+		page.Resources, err = s.completeAll(ctx, teams, q.Selection)
+		return err
+	})
+	return page, err
+}
+
+// Create implements scim.Store.
+func (s *groupStore) Create(ctx context.Context, r scim.Resource, sel scim.Selection) (made scim.Resource, err error) {
+	err = s.run(ctx, session.Write, "create a group", func(ctx context.Context) error {
+		t, err := s.Directory.CreateTeam(ctx, entity.Input{"name": r["displayName"]})
+		if err != nil {
+			return err
+		}
+		wanted := seats{}
+		if err := wanted.replace(r["members"]); err != nil {
+			return err
+		}
+		if err := s.seat(ctx, t, wanted); err != nil {
+			return err
+		}
+		made, err = s.complete(ctx, t, sel)
+		return err
+	})
+	return made, err
+}
+
+// Replace implements scim.Store.
+func (s *groupStore) Replace(ctx context.Context, id string, m scim.Match, r scim.Resource, sel scim.Selection) (changed scim.Resource, err error) {
+	err = s.change(ctx, "replace a group", id, m, func(ctx context.Context, t *model.Team) error {
+		wanted := seats{}
+		if err := wanted.replace(r["members"]); err != nil {
+			return err
+		}
+		t, err := s.rename(ctx, t, r["displayName"])
+		if err != nil {
+			return err
+		}
+		if err := s.seat(ctx, t, wanted); err != nil {
+			return err
+		}
+		changed, err = s.complete(ctx, t, sel)
+		return err
+	})
+	return changed, err
+}
+
+// Patch implements scim.Store. The answer has the group only if its attributes are asked for: who adds one member to a large group is not sent all
+// others.
+func (s *groupStore) Patch(ctx context.Context, id string, m scim.Match, all []scim.Operation, sel scim.Selection) (changed scim.Resource, err error) {
+	err = s.change(ctx, "patch a group", id, m, func(ctx context.Context, t *model.Team) error {
+		name, wanted := any(t.Name), seats{}
+		for _, o := range all {
+			var err error
+			switch o.Path.Attribute.Name {
+			case "displayName":
+				name = o.Value
+			case "members":
+				err = s.patchMembers(ctx, t, o, &wanted)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		t, err := s.rename(ctx, t, name)
+		if err != nil {
+			return err
+		}
+		if err := s.seat(ctx, t, wanted); err != nil {
+			return err
+		}
+		if sel.Only() {
+			changed, err = s.complete(ctx, t, sel)
+			return err
+		}
+		tallies, err := s.Directory.Tallies(ctx, []int64{t.ID})
+		changed = scim.Resource{"meta": scim.Resource{"version": tag(t, tallies[t.ID])}}
+		return err
+	})
+	return changed, err
+}
+
+// Delete implements scim.Store. A team that others are within stays.
+func (s *groupStore) Delete(ctx context.Context, id string, m scim.Match) error {
+	return s.change(ctx, "delete a group", id, m, func(ctx context.Context, t *model.Team) error {
+		_, err := s.Directory.DeleteTeam(ctx, entity.Input{"id": t.GlobalID()})
+		return err
+	})
+}
+
+// change runs a unit of work that changes a team, which is locked until it has ended. Statements: one that locks it, and one if a version is expected.
+func (s *groupStore) change(ctx context.Context, name, id string, m scim.Match, fn func(context.Context, *model.Team) error) error {
+	return s.run(ctx, session.Write, name, func(ctx context.Context) error {
+		t, err := s.Directory.ReadTeam(ctx, id, true)
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			return scim.NotFound(id)
+		}
+		if m != nil {
+			tallies, err := s.Directory.Tallies(ctx, []int64{t.ID})
+			if err != nil {
+				return err
+			}
+			if !m.Has(tag(t, tallies[t.ID])) {
+				return scim.Stale(id)
+			}
+		}
+		return fn(ctx, t)
+	})
+}
+
+// rename gives a team a name, if that is another one.
+func (s *groupStore) rename(ctx context.Context, t *model.Team, name any) (*model.Team, error) {
+	if name == t.Name {
+		return t, nil
+	}
+	return s.Directory.UpdateTeam(ctx, entity.Input{"id": t.GlobalID(), "name": name})
+}
+
+// seats says who is to be in a team: the users that are true, and not those that are false. The others stay, or go if it is whole.
+type seats struct {
+	users map[int64]bool
+	whole bool
+}
+
+func (s *seats) set(user int64, in bool) {
+	if s.users == nil {
+		s.users = map[int64]bool{}
+	}
+	s.users[user] = in
+}
+
+// add adds the users that a value of members names. The error is invalidValue.
+func (s *seats) add(value any) error {
+	list, _ := value.([]any)
+	for _, one := range list {
+		member, _ := one.(scim.Resource)
+		id, _ := member["value"].(string)
+		user, ok := number("User", id)
+		if !ok {
+			return scim.Refuse(scim.InvalidValue, "members: %q is not the id of a user", id)
+		}
+		s.set(user, true)
+	}
+	return nil
+}
+
+// replace is add in place of all who were there.
+func (s *seats) replace(value any) error {
+	*s = seats{whole: true}
+	return s.add(value)
+}
+
+// remove removes the users with some ids. What is no user's id is nobody's.
+func (s *seats) remove(ids []string) {
+	for _, id := range ids {
+		if user, ok := number("User", id); ok {
+			s.set(user, false)
+		}
+	}
+}
+
+// patchMembers notes what an operation makes of the members.
+func (s *groupStore) patchMembers(ctx context.Context, t *model.Team, o scim.Operation, wanted *seats) error {
+	switch {
+	case o.Path.Sub != nil, o.Filter != nil && o.Op != scim.Remove:
+		return scim.Refuse(scim.Mutability, "a member is added or removed, and not changed")
+	case o.Filter != nil:
+		ids, ok := chosen(o.Filter)
+		if !ok {
+			var err error
+			if ids, err = s.matching(ctx, t, o.Filter); err != nil {
+				return err
+			}
+		}
+		wanted.remove(ids)
+	case o.Op == scim.Add:
+		return wanted.add(o.Value)
+	case o.Op == scim.Remove && o.Value != nil: // as Entra names whom to remove
+		var ids []string
+		for _, one := range o.Value.([]any) {
+			id, _ := one.(scim.Resource)["value"].(string)
+			ids = append(ids, id)
+		}
+		wanted.remove(ids)
+	default:
+		return wanted.replace(o.Value)
+	}
+	return nil
+}
+
+// matching returns the ids of the members that a filter chooses.
+func (s *groupStore) matching(ctx context.Context, t *model.Team, filter scim.Filter) (ids []string, err error) {
+	all, err := s.members(ctx, []int64{t.ID})
+	for _, m := range all {
+		if scim.Matches(filter, memberOf(m)) {
+			ids = append(ids, model.UserID(m.User))
+		}
+	}
+	return ids, err
+}
+
+// members reads the members of teams, if they are not too many.
+func (s *groupStore) members(ctx context.Context, teams []int64) ([]directory.Member, error) {
+	all, err := s.Directory.MembersOf(ctx, teams, maxRelated)
+	if err == nil && len(all) > maxRelated {
+		err = scim.Refuse(scim.TooMany, "the groups have more than %d members: ask for fewer groups, or with excludedAttributes=members", maxRelated)
+	}
+	return all, err
+}
+
+// seat puts users into a team and takes others out. Who is in it already stays what he is. Statements: one that reads who is there, and those of
+// AddTeamMembers and of RemoveTeamMembers, if anybody comes or goes.
+func (s *groupStore) seat(ctx context.Context, t *model.Team, wanted seats) error {
+	if !wanted.whole && len(wanted.users) == 0 {
+		return nil
+	}
+	there := map[int64]bool{}
+	if wanted.whole {
+		all, err := s.members(ctx, []int64{t.ID})
+		if err != nil {
+			return err
+		}
+		for _, m := range all {
+			there[m.User] = true
+			if !wanted.users[m.User] {
+				wanted.set(m.User, false)
+			}
+		}
+	} else {
+		var err error
+		if there, err = s.Directory.InTeam(ctx, t.ID, slices.Sorted(maps.Keys(wanted.users))); err != nil {
+			return err
+		}
+	}
+	var come []entity.Input
+	var gone []string
+	for _, user := range slices.Sorted(maps.Keys(wanted.users)) {
+		switch in := wanted.users[user]; {
+		case in && !there[user]:
+			come = append(come, entity.Input{"userId": model.UserID(user), "role": model.RoleMember})
+		case !in && there[user]:
+			gone = append(gone, model.UserID(user))
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := s.Directory.RemoveTeamMembers(ctx, entity.Input{"teamId": t.GlobalID(), "userIds": gone}); err != nil {
+			return err
+		}
+	}
+	if len(come) > 0 {
+		if _, err := s.Directory.AddTeamMembers(ctx, entity.Input{"teamId": t.GlobalID(), "members": come}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tag is a group's version as an entity tag: its team's, and who is in it.
+func tag(t *model.Team, members directory.Tally) string {
+	return fmt.Sprintf(`W/"%d-%d-%d"`, t.Version, members.Members, members.Last)
+}
+
+// complete is a team as a resource. Statements: see completeAll.
+func (s *groupStore) complete(ctx context.Context, t *model.Team, sel scim.Selection) (scim.Resource, error) {
+	all, err := s.completeAll(ctx, []*model.Team{t}, sel)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// completeAll are teams as resources. Statements: one that reads the members, or counts them if they are not asked for.
+func (s *groupStore) completeAll(ctx context.Context, teams []*model.Team, sel scim.Selection) ([]scim.Resource, error) {
+	ids := make([]int64, len(teams))
+	for i, t := range teams {
+		ids[i] = t.ID
+	}
+	members, tallies := map[int64][]any{}, map[int64]directory.Tally{}
+	var err error
+	if sel.Has("members") {
+		all, err := s.members(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range all { // in the order of the memberships
+			members[m.Team] = append(members[m.Team], memberOf(m))
+			tallies[m.Team] = directory.Tally{Members: int64(len(members[m.Team])), Last: m.Membership}
+		}
+	} else if tallies, err = s.Directory.Tallies(ctx, ids); err != nil {
+		return nil, err
+	}
+	resources := make([]scim.Resource, len(teams))
+	for i, t := range teams {
+		resources[i] = scim.Resource{
+			"id": t.GlobalID(), "displayName": t.Name,
+			"meta": scim.Resource{"created": t.CreatedAt.UTC(), "lastModified": t.UpdatedAt.UTC(), "version": tag(t, tallies[t.ID])},
+		}
+		if members[t.ID] != nil {
+			resources[i]["members"] = members[t.ID]
+		}
+	}
+	return resources, nil
+}
+
+// memberOf is a member as a resource has it.
+func memberOf(m directory.Member) scim.Resource {
+	id := model.UserID(m.User)
+	return scim.Resource{"value": id, "$ref": "../Users/" + id, "display": m.Name, "type": "User"}
+}

@@ -1,0 +1,96 @@
+package provisioning
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"rollcall/directory"
+	"rollcall/keyset"
+	"rollcall/scim"
+	"rollcall/session"
+)
+
+// Base is the path that the service is served at.
+const Base = "/scim/v2"
+
+// maxBody is how many bytes a request's body may have.
+const maxBody = 1 << 20
+
+// maxRelated is how many members all groups of an answer have, and how many groups all users of one.
+const maxRelated = 10_000
+
+// Config is what the service needs.
+type Config struct {
+	Directory *directory.Directory
+	Pools     session.Pools // installed
+	MaxPage   int           // resources of a page
+	// Admit waits until a request may run: see scim.Service.
+	Admit  func(ctx context.Context) (leave func(), err error)
+	Logger *slog.Logger
+}
+
+// New returns the service.
+func New(cfg Config) *scim.Service {
+	users := &userStore{store: store{cfg}}
+	groups := &groupStore{store: store{cfg}}
+	users.typ = &scim.ResourceType{
+		Name: "User", Endpoint: "/Users", Description: "A user of the directory.", Schema: userSchema(), Extensions: []*scim.Schema{enterpriseSchema()}, Store: users,
+	}
+	groups.typ = &scim.ResourceType{Name: "Group", Endpoint: "/Groups", Description: "A team of the directory.", Schema: groupSchema(), Store: groups}
+	return &scim.Service{
+		Base: Base, Types: []*scim.ResourceType{users.typ, groups.typ}, MaxPage: cfg.MaxPage, MaxBody: maxBody, Security: []any{},
+		Admit: cfg.Admit, Translate: translate(cfg.Pools.Deadline), Logger: cfg.Logger,
+	}
+}
+
+type contextKey struct{}
+
+// Actor returns who the operation that ctx belongs to acts for, for changelog.Log: scim, if it is the service's.
+func Actor(ctx context.Context) string {
+	if ctx.Value(contextKey{}) != nil {
+		return "scim"
+	}
+	return ""
+}
+
+// store is what the stores of both types have in common.
+type store struct{ Config }
+
+// run runs a unit of work. name is for logs.
+func (s store) run(ctx context.Context, kind session.Kind, name string, fn func(ctx context.Context) error) error {
+	return session.Run(context.WithValue(ctx, contextKey{}, true), s.Pools, kind, "SCIM: "+name, fn)
+}
+
+// number returns the number in the global id of a type; ok reports whether it is one.
+func number(typ, id string) (n int64, ok bool) {
+	is, n, ok := keyset.ParseID(strings.TrimSpace(id))
+	return n, ok && is == typ
+}
+
+// after reads the key of a page, and keyOf makes it: the number of the last object.
+func after(key string) (int64, error) {
+	if key == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(key, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, scim.Refuse(scim.InvalidCursor, "that is no cursor: begin with an empty one")
+	}
+	return n, nil
+}
+
+func keyOf(n int64) string { return strconv.FormatInt(n, 10) }
+
+// optional is a text, or nil where there is none.
+func optional(value any) *string {
+	text, _ := value.(string)
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// is reports whether two optional texts are the same.
+func is(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }

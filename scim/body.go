@@ -1,0 +1,176 @@
+package scim
+
+import (
+	"slices"
+	"strings"
+)
+
+// member returns the value that a message has under a name, in any case.
+func member(message Resource, name string) any {
+	if v, ok := message[name]; ok {
+		return v
+	}
+	for key, v := range message {
+		if strings.EqualFold(key, name) {
+			return v
+		}
+	}
+	return nil
+}
+
+// hasSchema reports whether a message says that it has a schema (RFC 7643, section 3).
+func hasSchema(message Resource, urn string) bool {
+	list, _ := member(message, "schemas").([]any)
+	return slices.ContainsFunc(list, func(one any) bool {
+		text, _ := one.(string)
+		return strings.EqualFold(text, urn)
+	})
+}
+
+// read returns a resource as a client describes it: with the names of the schemas, values of their types, and without what clients cannot
+// write, what is not kept, and what no schema has (RFC 7644, section 3.3).
+func (t *ResourceType) read(body Resource) (Resource, error) {
+	if !hasSchema(body, t.Schema.URN) {
+		return nil, Refuse(InvalidSyntax, "schemas must name %s", t.Schema.URN)
+	}
+	r := Resource{}
+	for key, given := range body {
+		if e := t.extension(key); e != nil {
+			object, ok := given.(Resource)
+			if !ok && given != nil {
+				return nil, Refuse(InvalidValue, "%s must be an object", e.URN)
+			}
+			for name, value := range object {
+				if err := t.put(r, e.URN+":"+name, value); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		}
+		if err := t.put(r, key, given); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range t.Schema.Attributes {
+		if a.Required && isEmpty(r[a.Name]) {
+			return nil, Refuse(InvalidValue, "%s must be given", a.Name)
+		}
+	}
+	return r, nil
+}
+
+// put sets a value of a resource, if there is such an attribute and clients can write it.
+func (t *ResourceType) put(r Resource, name string, given any) error {
+	path, ok := t.path(name)
+	if !ok || path.ignored() || path.readOnly() {
+		return nil
+	}
+	value, err := path.leaf().value(path.String(), given)
+	if err != nil || value == nil {
+		return err
+	}
+	set(r, path, value)
+	return nil
+}
+
+// set sets a value at a path.
+func set(r Resource, path Path, value any) {
+	in := within(r, path, true)
+	if path.Sub == nil {
+		in[path.Attribute.Name] = value
+		return
+	}
+	object, _ := in[path.Attribute.Name].(Resource)
+	if object == nil {
+		object = Resource{}
+	}
+	object[path.Sub.Name] = value
+	in[path.Attribute.Name] = object
+}
+
+// within returns the part of a resource that has a path's attribute: the resource itself, or that of an extension, which is made if that is asked for.
+func within(r Resource, path Path, create bool) Resource {
+	if path.URN == "" {
+		return r
+	}
+	part, _ := r[path.URN].(Resource)
+	if part == nil {
+		part = Resource{}
+		if create {
+			r[path.URN] = part
+		}
+	}
+	return part
+}
+
+func isEmpty(value any) bool { return value == nil || value == "" }
+
+// value returns a value as the attribute's type has it; nil: none (RFC 7643, section 2.5). The error is invalidValue.
+func (a *Attribute) value(path string, given any) (any, error) {
+	if given == nil {
+		return nil, nil
+	}
+	if !a.Multi {
+		return a.one(path, given)
+	}
+	list, ok := given.([]any)
+	if !ok {
+		list = []any{given}
+	}
+	var all []any
+	for _, one := range list {
+		v, err := a.one(path, one)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			all = append(all, v)
+		}
+	}
+	if all == nil {
+		return nil, nil
+	}
+	return all, nil
+}
+
+// one is value for one of several values.
+func (a *Attribute) one(path string, given any) (any, error) {
+	switch a.typ() {
+	case Complex:
+		object, ok := given.(Resource)
+		if text, is := given.(string); is && a.sub("value") != nil { // as Entra sends managers
+			object, ok = Resource{"value": text}, true
+		}
+		if !ok {
+			return nil, Refuse(InvalidValue, "%s must be an object", path)
+		}
+		r := Resource{}
+		for name, v := range object {
+			sub := a.sub(name)
+			if sub == nil || sub.Ignored || sub.ReadOnly {
+				continue
+			}
+			v, err := sub.value(path+"."+sub.Name, v)
+			if err != nil {
+				return nil, err
+			}
+			if v != nil {
+				r[sub.Name] = v
+			}
+		}
+		if len(r) == 0 {
+			return nil, nil
+		}
+		return r, nil
+	case Boolean:
+		is, ok := truth(given)
+		if !ok {
+			return nil, Refuse(InvalidValue, "%s must be true or false", path)
+		}
+		return is, nil
+	}
+	if _, ok := given.(string); !ok {
+		return nil, Refuse(InvalidValue, "%s must be a text", path)
+	}
+	return given, nil
+}
