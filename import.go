@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"rollcall/directory"
-	"rollcall/model"
 	"rollcall/session"
 	"rollcall/transfer"
 )
@@ -44,11 +43,8 @@ func (c importCommand) options() (source transfer.SourceOptions, o transfer.Opti
 		}
 	}
 	o = transfer.Options{
-		Upsert: c.Mode == "upsert", Match: model.ByEmail, DeactivateMissing: c.DeactivateMissing, Force: c.Force, DryRun: c.DryRun, Restart: c.Restart,
+		Upsert: c.Mode == "upsert", ByExternalID: c.Match == "external-id", DeactivateMissing: c.DeactivateMissing, Force: c.Force, DryRun: c.DryRun, Restart: c.Restart,
 		Reading: fmt.Sprintf("%q", []any{source.Kind, c.Map, c.Encoding, c.Delimiter, c.OnError}),
-	}
-	if c.Match == "external-id" {
-		o.Match = model.ByExternalID
 	}
 	switch o.Name = c.Name; {
 	case o.Name != "":

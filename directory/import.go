@@ -405,15 +405,7 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 	var rows []entity.Input
 	var of []int // the records of rows
 	for i, in := range inputs {
-		var wrong apierror.Errors
-		known := entity.Input{"teamId": nil, "userId": nil, "role": nil}
-		for field := range in {
-			if _, ok := known[field]; !ok && !slices.Contains([]string{"teamName", "userEmail", "userExternalId"}, field) {
-				wrong = append(wrong, apierror.BadInput(field, "Membership has no field %q that can be written", apierror.Clip(field)))
-			}
-		}
-		wrong = append(wrong, unnamed(ofTeams[i], "teamName", "teamName must name the team"), unnamed(ofUsers[i], "userEmail", "userEmail or userExternalId must name the user"))
-		wrong = slices.DeleteFunc(wrong, func(e *apierror.Error) bool { return e == nil })
+		wrong := unplaced(in, ofTeams[i], ofUsers[i])
 		away := len(wrong) == 0 && (ofTeams[i].id == 0 || ofUsers[i].id == 0)
 		switch {
 		case len(wrong) > 0:
@@ -421,10 +413,7 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 		case away && !o.Last:
 			all[i] = Imported{Outcome: ImportWaits, Waits: in}
 		case away:
-			for _, err := range []error{d.tree.teams.absent(ofTeams[i], team), d.tree.users.absent(ofUsers[i], users...)} {
-				list, _ := apierror.ErrorsOf(err)
-				all[i].Wrong = append(all[i].Wrong, list...)
-			}
+			all[i].Wrong = slices.Concat(d.tree.teams.absent(ofTeams[i], team), d.tree.users.absent(ofUsers[i], users...))
 		default:
 			row := entity.Input{"teamId": d.tree.teams.globalID(ofTeams[i].id), "userId": d.tree.users.globalID(ofUsers[i].id)}
 			if role, given := in["role"]; given {
@@ -459,20 +448,33 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 	return all, nil
 }
 
-// unnamed is the error about a target that a record has to name and does not; nil: it does.
-func unnamed(at target, field, message string) *apierror.Error {
-	if at.err == nil && at.key == "" {
-		return apierror.BadInput(field, "%s", message)
+// unplaced is what is wrong with how a record names what a membership is of, and with what else it has.
+func unplaced(in entity.Input, team, user target) (wrong apierror.Errors) {
+	for _, field := range slices.Sorted(maps.Keys(in)) {
+		if !slices.Contains([]string{"teamName", "userEmail", "userExternalId", "role"}, field) {
+			wrong = append(wrong, apierror.BadInput(field, "Membership has no field %q that can be written", apierror.Clip(field)))
+		}
 	}
-	return at.err
+	for _, named := range []struct {
+		target
+		field, message string
+	}{{team, "teamName", "teamName must name the team"}, {user, "userEmail", "userEmail or userExternalId must name the user"}} {
+		if named.err != nil {
+			wrong = append(wrong, named.err)
+		} else if named.key == "" {
+			wrong = append(wrong, apierror.BadInput(named.field, "%s", named.message))
+		}
+	}
+	return wrong
 }
 
 // absent is missing for a target that may be there.
-func (t *tree[T]) absent(at target, ways ...name[T]) error {
+func (t *tree[T]) absent(at target, ways ...name[T]) apierror.Errors {
 	if at.id != 0 {
 		return nil
 	}
-	return t.missing(at, ways...)
+	list, _ := apierror.ErrorsOf(t.missing(at, ways...))
+	return list
 }
 
 // DeactivateUsers deactivates users, by their numbers, up to MaxBulk of them. Those who are not there, or are deactivated, stay. It returns how many
@@ -501,8 +503,8 @@ func (d *Directory) DeactivateUsers(ctx context.Context, users []int64) (n int, 
 	return n, nil
 }
 
-// FindUsers returns the numbers of the users who have some emails or external ids, as these are stored.
-func (d *Directory) FindUsers(ctx context.Context, by model.UpsertKey, keys []string) ([]int64, error) {
+// UsersWith returns the numbers of the users who have some emails or external ids, as these are stored.
+func (d *Directory) UsersWith(ctx context.Context, by model.UpsertKey, keys []string) ([]int64, error) {
 	there, err := d.tree.users.find(ctx, userKey(by), keys)
 	return slices.Collect(maps.Values(there)), err
 }

@@ -152,15 +152,9 @@ type column struct {
 
 // mapColumns returns where fields are. A column whose name is a field's, whatever its case and what is between the words, has that field, unless it is mapped.
 func mapColumns(header []string, kind Kind, mappings []string) ([]column, error) {
-	places := map[string]int{}
-	for i, name := range header {
-		if name = strings.TrimSpace(name); name == "" {
-			continue
-		}
-		if other, twice := places[name]; twice {
-			return nil, fmt.Errorf("the columns %d and %d are both called %q", other+1, i+1, name)
-		}
-		places[name] = i
+	places, err := placesOf(header)
+	if err != nil {
+		return nil, err
 	}
 	var columns []column
 	taken := map[int]bool{}
@@ -213,6 +207,27 @@ func mapColumns(header []string, kind Kind, mappings []string) ([]column, error)
 			strings.Join(unknown, ", "), kind, strings.Join(fields[kind], ", "))
 	}
 	return columns, nil
+}
+
+// maxColumns is how many columns a table may have.
+const maxColumns = 1000
+
+// placesOf returns where the columns are, by their names.
+func placesOf(header []string) (map[string]int, error) {
+	if len(header) > maxColumns {
+		return nil, fmt.Errorf("the first row has %d cells, and a table may have %d columns: is the delimiter another one (--delimiter)?", len(header), maxColumns)
+	}
+	places := map[string]int{}
+	for i, name := range header {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if other, twice := places[name]; twice {
+			return nil, fmt.Errorf("the columns %d and %d are both called %q", other+1, i+1, name)
+		}
+		places[name] = i
+	}
+	return places, nil
 }
 
 // cellsOf returns where the columns of a mapping are, of one or of several with + between them.

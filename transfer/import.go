@@ -33,14 +33,22 @@ type Import struct {
 
 // Options are what an import is begun with. One that is resumed has to have the same.
 type Options struct {
-	Name              string          `json:"-"`      // by which it is found again; up to 200 bytes
-	Upsert            bool            `json:"upsert"` // what is there already is changed; else it is refused
-	Match             model.UpsertKey `json:"match"`  // what users are found by
-	DeactivateMissing bool            `json:"deactivateMissing"`
-	Reading           string          `json:"reading"` // how the file is read, as a text
-	Force             bool            `json:"-"`       // deactivates however many there are
-	DryRun            bool            `json:"-"`
-	Restart           bool            `json:"-"` // forgets how far an earlier one was
+	Name              string `json:"-"`            // by which it is found again; up to 200 bytes
+	Upsert            bool   `json:"upsert"`       // what is there already is changed; else it is refused
+	ByExternalID      bool   `json:"byExternalId"` // is how users are found who are there already; else by their email addresses
+	DeactivateMissing bool   `json:"deactivateMissing"`
+	Reading           string `json:"reading"` // how the file is read, as a text
+	Force             bool   `json:"-"`       // deactivates however many there are
+	DryRun            bool   `json:"-"`
+	Restart           bool   `json:"-"` // forgets how far an earlier one was
+}
+
+// match is what users are found by.
+func (o Options) match() model.UpsertKey {
+	if o.ByExternalID {
+		return model.ByExternalID
+	}
+	return model.ByEmail
 }
 
 // Progress is how far an import is.
@@ -253,14 +261,14 @@ func (r *run) records(ctx context.Context, chunk []Record) (*outcome, error) {
 		switch {
 		case record.Wrong != nil:
 			o.refuse(record.Line, record.Wrong)
-			if record.Kind != Teams && record.Kind != Memberships && record.match(r.Options.Match) == "" {
+			if record.Kind != Teams && record.Kind != Memberships && record.match(r.Options.match()) == "" {
 				o.Unreadable++
 			}
 		default:
 			byKind[record.Kind] = append(byKind[record.Kind], record)
 		}
 	}
-	options := directory.ImportOptions{Upsert: r.Options.Upsert, By: r.Options.Match}
+	options := directory.ImportOptions{Upsert: r.Options.Upsert, By: r.Options.match()}
 	for _, kind := range kinds {
 		records := byKind[kind]
 		if len(records) == 0 {

@@ -11,7 +11,6 @@ import (
 
 	"rollcall/database"
 	"rollcall/directory/directorytest"
-	"rollcall/model"
 	"rollcall/transfer"
 )
 
@@ -377,7 +376,7 @@ func TestAChunkTakesAsManyStatementsHoweverManyRecordsItHas(t *testing.T) {
 func TestUsersAreMatchedByTheirExternalIDs(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.must(table("email,name,externalId", "a@x.org,A,1", "b@x.org,B,2"), job{name: "x.csv"})
-		options := transfer.Options{Upsert: true, Match: model.ByExternalID}
+		options := transfer.Options{Upsert: true, ByExternalID: true}
 		if got := w.must(table("email,name,externalId", "new@x.org,A,1", "c@x.org,C,3"), job{name: "x.csv", Options: options}); !strings.HasPrefix(got, "created 1, updated 1,") {
 			t.Error(got)
 		}

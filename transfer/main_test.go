@@ -19,7 +19,6 @@ import (
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/directory"
-	"rollcall/model"
 	"rollcall/session"
 	"rollcall/transfer"
 )
@@ -88,9 +87,6 @@ func (w *world) try(text string, j job) (transfer.Progress, error) {
 	w.t.Helper()
 	if j.Name == "" {
 		j.Name = "test"
-	}
-	if j.Match == "" {
-		j.Match = model.ByEmail
 	}
 	j.source.Name = j.name
 	source, err := transfer.NewSource(strings.NewReader(text), j.source)

@@ -174,11 +174,11 @@ type importUser struct {
 func (r *run) noteUsers(ctx context.Context, chunk []Record) error {
 	var keys []string
 	for _, record := range chunk {
-		if key := record.match(r.Options.Match); record.Kind == Users && key != "" {
+		if key := record.match(r.Options.match()); record.Kind == Users && key != "" {
 			keys = append(keys, key)
 		}
 	}
-	users, err := r.Directory.FindUsers(ctx, r.Options.Match, keys)
+	users, err := r.Directory.UsersWith(ctx, r.Options.match(), keys)
 	if err != nil || len(users) == 0 {
 		return err
 	}

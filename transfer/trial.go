@@ -67,17 +67,19 @@ func (t *trial) add(chunk []Record, waits []waiting) {
 // unresolved are the records that refer to what is neither in the database nor in the file. A membership that has waited would be new.
 func (t *trial) unresolved() *outcome {
 	o := &outcome{}
-	for begin, end := 0, 0; begin < len(t.waiting); begin = end {
-		refused := len(o.refusals)
-		for end = begin; end < len(t.waiting) && t.waiting[end].why.Line == t.waiting[begin].why.Line; end++ {
-			if _, there := t.keys[t.waiting[end].key]; !there {
-				o.refusals = append(o.refusals, t.waiting[end].why)
-			}
+	var line int64 // is bad
+	for i, one := range t.waiting {
+		if _, there := t.keys[one.key]; !there {
+			o.refusals = append(o.refusals, one.why)
+			line = one.why.Line
+		}
+		if last := i == len(t.waiting)-1 || t.waiting[i+1].why.Line != one.why.Line; !last {
+			continue
 		}
 		switch {
-		case len(o.refusals) > refused:
+		case line == one.why.Line:
 			o.Refused++
-		case t.waiting[begin].kind == Memberships:
+		case one.kind == Memberships:
 			o.Created++
 		}
 	}
@@ -101,7 +103,7 @@ func (t *trial) missing(ctx context.Context, r *run) (missing, active int64, err
 			}
 			active++
 			key := emailKey(u.Email)
-			if r.Options.Match == model.ByExternalID {
+			if r.Options.ByExternalID {
 				key = externalKey(*cmp.Or(u.ExternalID, new(string)))
 			}
 			if !t.has(key) {
