@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/gorm/clause"
 
+	"rollcall/dialect"
 	"rollcall/entity"
 	"rollcall/keyset"
 	"rollcall/session"
@@ -51,6 +52,9 @@ func (r *run) begin(ctx context.Context) error {
 		return db.Exec(`UPDATE imports SET options = ?, read_bytes = 0, read_lines = 0, digest = '', created = 0, updated = 0, unchanged = 0, refused = 0,
 			unreadable = 0, deactivated = 0, error_bytes = 0, began_at = ?, changed_at = ? WHERE name = ?`, string(options), now, now, r.Options.Name).Error
 	})
+	if dialect.Is(err, dialect.Unique) {
+		return r.another()
+	}
 	if err != nil {
 		return err
 	}
@@ -102,9 +106,13 @@ func (r *run) lock(ctx context.Context) error {
 	result := session.DB(ctx).Exec("UPDATE imports SET changed_at = ? WHERE name = ? AND read_bytes = ? AND created = ? AND updated = ? AND unchanged = ? AND refused = ? AND deactivated = ?",
 		time.Now().UnixMicro(), r.Options.Name, r.Bytes, r.Created, r.Updated, r.Unchanged, r.Refused, r.Deactivated)
 	if result.Error == nil && result.RowsAffected == 0 {
-		return fmt.Errorf("another process goes on with the import %q: wait until that has ended", r.Options.Name)
+		return r.another()
 	}
 	return result.Error
+}
+
+func (r *run) another() error {
+	return fmt.Errorf("another process is at the import %q: wait until that has ended", r.Options.Name)
 }
 
 // save stores how far the import is.
