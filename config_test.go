@@ -86,7 +86,7 @@ func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 			t.Errorf("%s tells of %q, want %q", args, got, all)
 		}
 	}
-	for _, command := range []string{"serve", "migrate", "export", "webhook", "version"} {
+	for _, command := range []string{"serve", "migrate", "import", "export", "webhook", "version"} {
 		if text := helpOf(t, "--help"); !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(text) {
 			t.Errorf("nothing about %s:\n%s", command, text)
 		}
@@ -98,7 +98,7 @@ func TestHelpForACommandTellsOnlyTheFlagsThatMatterToIt(t *testing.T) {
 		"version --help": {"help"},
 		"help version":   {"help"},
 		"migrate --help": {"database", "echo", "help", "log-format", "log-level"},
-		"export --help":  {"database", "echo", "help", "log-format", "log-level", "user"},
+		"export --help":  {"database", "echo", "help", "kind", "log-format", "log-level", "snapshot", "user"},
 		"help migrate":   {"database", "echo", "help", "log-format", "log-level"},
 
 		"help webhook enable": {"database", "from-now", "help", "log-format", "log-level"},
@@ -132,7 +132,7 @@ func helpedFlags(tb testing.TB, args string) (names []string) {
 
 func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 	for args, want := range map[string]string{
-		"export":           "missing flags: --user=ID",
+		"import":           "<file>",
 		"--user=1":         "unknown flag --user",
 		"--bogus":          "unknown flag --bogus",
 		"--databse=x":      `did you mean "--database"`,

@@ -16,10 +16,10 @@ import (
 
 // exportCommand is the flags of the export.
 type exportCommand struct {
-	File     string `arg:"" optional:"" default:"-" help:"The file: .jsonl, or .csv for one --kind, with .gz or .zst behind it to compress it; - is standard output, the default."`
-	Kind     string `placeholder:"KIND" env:"-" help:"Only users, teams or memberships. Default: all."`
-	Snapshot bool   `env:"-" help:"All of it as of one moment, in one transaction; else each page is."`
-	User     string `placeholder:"ID" env:"-" help:"Instead, everything that is held about one user, as JSON: an id such as User:5, also of one who was deleted, or an email address."`
+	File     string  `arg:"" optional:"" default:"-" help:"The file: .jsonl, or .csv for one --kind, with .gz or .zst behind it to compress it; - is standard output, the default."`
+	Kind     string  `placeholder:"KIND" env:"-" help:"Only users, teams or memberships. Default: all."`
+	Snapshot bool    `env:"-" help:"All of it as of one moment, in one transaction; else each page is."`
+	User     *string `placeholder:"ID" env:"-" help:"Instead, everything that is held about one user, as JSON: an id such as User:5, also of one who was deleted, or an email address."`
 }
 
 // export writes the directory to a file, or what is held about one user.
@@ -33,9 +33,9 @@ func (s *service) export(ctx context.Context) error {
 	}
 	var err error
 	switch c := s.Export; {
-	case c.User != "" && (c.File != "-" || c.Kind != "" || c.Snapshot):
+	case c.User != nil && (c.File != "-" || c.Kind != "" || c.Snapshot):
 		err = errors.New("--user is alone: it prints what is held about one user")
-	case c.User != "":
+	case c.User != nil:
 		err = s.exportUser(ctx, pools)
 	default:
 		err = s.exportFile(ctx, pools)
@@ -50,7 +50,7 @@ func (s *service) export(ctx context.Context) error {
 func (s *service) exportUser(ctx context.Context, pools session.Pools) error {
 	var held *directory.UserExport
 	err := session.Run(ctx, pools, session.Snapshot, "(exports a user)", func(ctx context.Context) (err error) {
-		held, err = directory.New(directory.Config{}).ExportUser(ctx, s.Export.User)
+		held, err = directory.New(directory.Config{}).ExportUser(ctx, *s.Export.User)
 		return err
 	})
 	if err != nil {

@@ -29,6 +29,7 @@ var ways = []struct{ command, instead, why string }{
 	{`^curl `, `$0`, ``},
 	{`^export `, `$0`, ``},
 	{`^echo '[^']*' > documents\.json$`, `$0`, ``},
+	{`^printf '[^']*' > people\.csv$`, `$0`, ``},
 	{`^(go run \.|rollcall)( |$)`, `"$$PROGRAM" `, `the tests have built it already`},
 	{`^CGO_ENABLED=0 go build `, `cd "$$CHECKOUT"; $0 -n `, `building takes long, and is what the tests do first`},
 	{`^git worktree `, `cd "$$CHECKOUT"; export GOFLAGS=-n; $0`, `it changes the repository; and see above`},

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/database/databasetest"
+)
+
+// peopleFile is a file of so many people, most of whom have managers, some of these further down, with a team of all of the last ones.
+func peopleFile(t *testing.T, people int) (path string) {
+	t.Helper()
+	var b strings.Builder
+	for i := range people {
+		manager := i / 10
+		if i%9 == 4 && i < people/2 {
+			manager = people - 1 - i
+		}
+		fmt.Fprintf(&b, `{"kind":"user","name":"Person %d","email":"p%[1]d@example.com","managerEmail":"p%d@example.com"}`+"\n", i, manager)
+	}
+	text := strings.Replace(b.String(), `,"managerEmail":"p0@example.com"}`, "}", 1) // who would be their own
+	for i := range people / 10 {
+		text += fmt.Sprintf(`{"kind":"membership","teamName":"Team","userEmail":"p%d@example.com","role":"MEMBER"}`+"\n", i)
+	}
+	text += `{"kind":"team","name":"Team"}` + "\n"
+	path = filepath.Join(t.TempDir(), "people.jsonl")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func exportedLines(t *testing.T, url string) string {
+	t.Helper()
+	lines := strings.Split(output(t, "export", "--snapshot", "--database", url), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func TestAnImportThatIsKilledGoesOnWithTheSameCommandAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	program := built(t)
+	const people = 6000
+	file := peopleFile(t, people)
+	whole := "sqlite:" + filepath.Join(t.TempDir(), "whole.db")
+	if text := output(t, "import", file, "--database", whole); !contains(text, fmt.Sprint("created ", people+people/10+1, ", updated 0, unchanged 0, refused 0")) {
+		t.Error(text)
+	}
+	want := exportedLines(t, whole)
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		output(t, "migrate", "--database", url)
+		kills := 0
+		for run := 0; ; run++ {
+			cmd := exec.Command(program, "import", file, "--database", url)
+			var out, log writings
+			cmd.Stdout, cmd.Stderr = &out, &log
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var kill *time.Timer
+			if run < 12 {
+				kill = time.AfterFunc(100*time.Millisecond+rand.N(700*time.Millisecond), func() { _ = cmd.Process.Kill() })
+			}
+			err := cmd.Wait()
+			if kill != nil && !kill.Stop() && err != nil && !cmd.ProcessState.Exited() {
+				kills++
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%v: %s", err, log.String())
+			}
+			break
+		}
+		if kills == 0 {
+			t.Error("it was never killed")
+		}
+		if got := exportedLines(t, url); got != want {
+			t.Errorf("after %d kills the directory is another one", kills)
+		}
+		db := databasetest.Open(t, url)
+		var rows, created int64
+		row := db.Side.QueryRowContext(t.Context(), "SELECT (SELECT COUNT(*) FROM imports) + (SELECT COUNT(*) FROM import_waiting), (SELECT COUNT(*) FROM changes WHERE kind = 'CREATED')")
+		if err := row.Scan(&rows, &created); err != nil || rows != 0 || created != people+people/10+1 {
+			t.Errorf("%d rows of the import are left, the log has %d objects: %v", rows, created, err)
+		}
+	})
+}
+
+func TestAnImportSaysWhatItHasDoneAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	url := "sqlite:" + filepath.Join(folder, "directory.db")
+	write := func(name, text string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	bad := write("bad.csv", "Mail;Name\nada@example.com;Ada\nnobody;B\n")
+	if text := refusal(t, "import", bad, "--database", url); !contains(text, `"Mail"`, "--map COLUMN=FIELD") {
+		t.Error(text)
+	}
+	out, err := execution(t, "import", bad, "--map", "Mail=email", "--database", url)
+	if err == nil || !contains(err.Error(), "stopped behind line 0", "run the same command again") {
+		t.Errorf("%q, %v", out, err)
+	}
+	text := output(t, "import", bad, "--map", "Mail=email", "--on-error", "skip", "--dry-run", "--database", url)
+	if !contains(text, "would be created 1, updated 0, unchanged 0, refused 1", bad+".errors.csv") {
+		t.Error(text)
+	}
+	text = output(t, "import", bad, "--map", "Mail=email", "--on-error", "skip", "--restart", "--database", url)
+	told, err := os.ReadFile(bad + ".errors.csv")
+	if err != nil || !contains(text, "Up to line 3: created 1,", "refused 1; why is in") || !regexp.MustCompile(`(?m)^3,email,BAD_USER_INPUT,`).Match(told) {
+		t.Errorf("%s, %s, %v", text, told, err)
+	}
+	teams := write("teams.csv", "name,description\nA,\n")
+	if text := output(t, "import", teams, "--kind", "teams", "--database", url); !contains(text, "created 1,") {
+		t.Error(text)
+	}
+	for _, name := range []string{"all.jsonl", "all.jsonl.zst", "users.csv.gz"} {
+		args := []string{"export", filepath.Join(folder, name), "--database", url}
+		if strings.HasPrefix(name, "users") {
+			if text := refusal(t, args...); !contains(text, "--kind") {
+				t.Error(text)
+			}
+			args = append(args, "--kind", "users")
+		}
+		if text := output(t, args...); !contains(text, name) {
+			t.Error(text)
+		}
+		other := "sqlite:" + filepath.Join(t.TempDir(), "other.db")
+		if text := output(t, "import", filepath.Join(folder, name), "--database", other); !contains(text, "updated 0, unchanged 0, refused 0") {
+			t.Error(text)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"import", filepath.Join(folder, "none.csv")}, "no such file"},
+		{[]string{"import", bad, "--kind", "cars"}, "--kind"},
+		{[]string{"import", bad, "--mode", "merge"}, "--mode"},
+		{[]string{"export", "--user", "1", "--snapshot"}, "--user is alone"},
+	} {
+		if text := refusal(t, append(c.args, "--database", url)...); !contains(text, c.want) {
+			t.Errorf("%q: %s", c.args, text)
+		}
+	}
+}
