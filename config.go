@@ -33,7 +33,7 @@ type config struct {
 	Serve   struct{}      `cmd:"" default:"withargs" help:"Serve the API and the Playground (the default command)."`
 	Migrate struct{}      `cmd:"" name:"migrate" help:"Bring the database's schema up to date, then stop."`
 	Import  importCommand `cmd:"" help:"Bring users, teams and memberships in from a file, then stop."`
-	Export  exportCommand `cmd:"" help:"Write users, teams and memberships to a file, or print everything that is held about one user, then stop."`
+	Export  exportCommand `cmd:"" help:"Write the directory, or all that is held about one user, then stop."`
 	Webhook struct {
 		Enable struct {
 			Name    string `arg:"" help:"The webhook's name."`
