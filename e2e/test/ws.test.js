@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
-import { rename, start, within } from "../server.js";
+import { post, rename, start, within } from "../server.js";
 
 const { url } = await start();
 const address = url.replace(/^http/, "ws");
@@ -125,4 +125,30 @@ test("a socket is closed with 4408 for silence", async () => {
 test("a socket without a known subprotocol is closed with 4406", async () => {
   const [code] = await closing([]);
   assert.equal(code, 4406);
+});
+
+test("A graphql-ws client that subscribes anew with the last cursor misses nothing and gets nothing twice", async () => {
+  const mutate = async (n) => {
+    const query = `mutation { updateUser(input: {id: "User:3", name: "Name ${n}"}) { user { id } } }`;
+    assert.equal((await (await post(url, { query })).json()).errors, undefined);
+  };
+  const seen = [];
+  let cursor;
+  const follow = async (until) => {
+    const client = createClient({ url: url.replace(/^http/, "ws"), webSocketImpl: WebSocket, retryAttempts: 0, lazy: false });
+    const query = `subscription ($after: String) { userChanged(ids: ["User:3"], after: $after) { cursor user { name } version } }`;
+    for await (const { data } of client.iterate({ query, variables: { after: cursor } })) {
+      seen.push(data.userChanged.version);
+      cursor = data.userChanged.cursor;
+      if (seen.length === until) break;
+    }
+    client.terminate(); // as a network does that is gone
+  };
+  cursor = (await (await post(url, { query: "{ asOf }" })).json()).data.asOf;
+  await mutate(1);
+  await within("the first event", follow(1));
+  await mutate(2);
+  await mutate(3);
+  await within("what was missed", follow(3));
+  assert.deepEqual(seen.map((version) => version - seen[0]), [0, 1, 2]);
 });
