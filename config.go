@@ -149,7 +149,11 @@ var ownFlags = map[string][]string{
 
 // help prints the help, for a command without the flags that do not matter to it.
 func help(options kong.HelpOptions, ctx *kong.Context) error {
-	if own, ok := ownFlags[commandOf(ctx)]; ok {
+	own, ok := ownFlags[commandOf(ctx)]
+	if node := ctx.Selected(); node != nil && len(node.Children) > 0 { // it is its commands that have flags
+		own, ok = nil, true
+	}
+	if ok {
 		for _, flag := range ctx.Flags() {
 			flag.Hidden = flag.Name != "help" && !slices.Contains(own, flag.Name)
 		}
@@ -359,6 +363,9 @@ func (c config) receivers() ([]webhook.Receiver, error) {
 	}
 	for text := range strings.FieldsSeq(strings.Join(c.Webhooks, " ")) {
 		name, address, ok := strings.Cut(text, "=")
+		if !ok && !strings.Contains(name, "/") {
+			return nil, fmt.Errorf("--webhook: the URL of %s is missing: write one such as %[1]s=https://example.com/changes", name)
+		}
 		if !ok || strings.Contains(name, "/") {
 			return nil, errors.New("--webhook: the name is missing: write one such as crm=https://example.com/changes")
 		}
@@ -386,7 +393,7 @@ func (c config) receivers() ([]webhook.Receiver, error) {
 	}
 	for _, r := range all {
 		if len(r.Secrets) == 0 {
-			return nil, fmt.Errorf("--webhook: %s has no secret: give --webhook-secret=%[1]s=FILE", r.Name)
+			return nil, fmt.Errorf("--webhook: %s has no secret: give --webhook-secret=%[1]s=FILE, or ROLLCALL_WEBHOOK_SECRET", r.Name)
 		}
 	}
 	return all, nil

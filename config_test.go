@@ -263,7 +263,7 @@ func TestWebhooksAreReadFromFlagsVariablesAndFiles(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"--webhook=https://s3cret@h/a=b":                                 "--webhook: the name is missing: write one such as crm=https://example.com/changes",
-		"--webhook=crm":                                                  "--webhook: the name is missing",
+		"--webhook=crm":                                                  "--webhook: the URL of crm is missing",
 		"--webhook=CRM=https://h":                                        `--webhook: "CRM" is not a name: use up to 64 of a-z, 0-9, - and _`,
 		"--webhook=crm=h:1/s3cret":                                       "--webhook: crm: this is not a URL that changes can be sent to",
 		"--webhook=crm=http://a --webhook=crm=http://b":                  "--webhook: there are two with the name crm",

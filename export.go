@@ -41,7 +41,7 @@ func (s *service) export(ctx context.Context) error {
 		err = s.exportFile(ctx, pools)
 	}
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return fmt.Errorf("export: from %s: %w", redacted(s.Database), err)
 	}
 	return nil
 }

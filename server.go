@@ -62,9 +62,9 @@ func run(ctx context.Context, cfg config) error {
 	case "import":
 		steps = []func(context.Context) error{s.open, s.importFile}
 	case "export":
-		steps = []func(context.Context) error{s.open, s.export}
+		steps = []func(context.Context) error{s.thereIs, s.open, s.export}
 	case "webhook enable":
-		steps = []func(context.Context) error{s.open, s.enableWebhook}
+		steps = []func(context.Context) error{s.thereIs, s.open, s.enableWebhook}
 	}
 	defer s.close()
 	for _, step := range steps {
@@ -115,6 +115,18 @@ func (s *service) acquire(ctx context.Context) (err error) {
 	}
 	s.metrics, err = listenOn(ctx, "--metrics", s.Metrics)
 	return err
+}
+
+// thereIs refuses a file of SQLite that is not there, for a command that reads it: to open it would make an empty one.
+func (s *service) thereIs(context.Context) error {
+	path, isFile := strings.CutPrefix(s.Database, "sqlite:")
+	if !isFile {
+		return nil
+	}
+	if _, err := os.Stat(strings.TrimPrefix(path, "//")); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("--database: there is no file %s: give the server's --database", path)
+	}
+	return nil
 }
 
 func (s *service) open(ctx context.Context) (err error) {
@@ -179,7 +191,7 @@ func (s *service) enableWebhook(ctx context.Context) error {
 	enable := s.config.Webhook.Enable
 	lag, err := s.webhooks.Enable(ctx, enable.Name, enable.FromNow)
 	if err != nil {
-		return fmt.Errorf("webhook enable: %w", err)
+		return fmt.Errorf("webhook enable: in %s: %w", redacted(s.Database), err)
 	}
 	_, err = fmt.Fprintf(s.out, "The webhook %s is enabled; changes that its receiver does not have: %d.\n", enable.Name, lag)
 	return err
