@@ -54,6 +54,7 @@ func (s *statements) Trace(context.Context, time.Time, func() (string, int64), e
 
 func each(t *testing.T, fn func(t *testing.T, w *world)) {
 	databasetest.EachKind(t, func(t *testing.T, kind string) {
+		t.Parallel() // it waits for the servers' disks
 		counted := &statements{}
 		fn(t, newWorld(t, databasetest.New(t, kind, database.Options{PoolSize: 4, Logger: counted}), counted))
 	})
