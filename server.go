@@ -257,6 +257,9 @@ func (s *service) serve(ctx context.Context) error {
 	if err := s.api.Check(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
 	}
+	if err := s.webhooks.Register(ctx); err != nil {
+		return fmt.Errorf("--webhook: %w", err)
+	}
 	if s.proof != nil {
 		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
 	}
@@ -266,9 +269,6 @@ func (s *service) serve(ctx context.Context) error {
 	go s.changes.WakeEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot tell whether changes were left without a position", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
 	defer s.serveMetrics()()
-	if err := s.webhooks.Register(ctx); err != nil {
-		return fmt.Errorf("--webhook: %w", err)
-	}
 	defer s.deliver(ctx)()
 	s.number(ctx)
 	server := &http.Server{

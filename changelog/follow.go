@@ -108,7 +108,7 @@ func (f *Follower) start(from Cursor) {
 func (f *Follower) follow(ctx context.Context, d *feed) {
 	ticks := time.NewTicker(f.Poll)
 	defer ticks.Stop()
-	var failed time.Time // when the first of the last failures was
+	var expired time.Time // when the cursor was first said to be too old, since it was not
 	for failures := 0; ; {
 		ticked := false
 		select {
@@ -124,13 +124,15 @@ func (f *Follower) follow(ctx context.Context, d *feed) {
 			return
 		case err == nil && failures > 0:
 			f.log.logger().Info("the log of changes can be read again: subscriptions go on")
-			failures, failed = 0, time.Time{}
-		case apierror.CodeOf(err) == CodeExpired && !f.behind(ctx, d.until, failed):
+			failures, expired = 0, time.Time{}
+		case apierror.CodeOf(err) == CodeExpired && !f.behind(ctx, d.until, expired):
 			f.end(d, err)
 			return
 		case err != nil:
+			if apierror.CodeOf(err) == CodeExpired && expired.IsZero() {
+				expired = time.Now()
+			}
 			if failures++; failures == 1 {
-				failed = time.Now()
 				f.log.logger().Warn("the log of changes cannot be read: subscriptions wait until it can", "error", err)
 			}
 			select {
@@ -143,9 +145,9 @@ func (f *Follower) follow(ctx context.Context, d *feed) {
 }
 
 // behind reports whether the database is one that may yet come to a cursor, as a node of a cluster is that others are ahead of.
-func (f *Follower) behind(ctx context.Context, at Cursor, failed time.Time) bool {
+func (f *Follower) behind(ctx context.Context, at Cursor, since time.Time) bool {
 	now, err := f.log.Now(ctx)
-	return (err != nil || now.Cursor.Position < at.Position) && (failed.IsZero() || time.Since(failed) < maxBehind)
+	return (err != nil || now.Cursor.Position < at.Position) && (since.IsZero() || time.Since(since) < maxBehind)
 }
 
 // advance reads all that is new. After a tick it looks first whether anything is.

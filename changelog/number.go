@@ -32,6 +32,8 @@ const (
 	maxPass   = 10_000           // rows that one looks at, if that is enough for one operation
 	maxChunk  = 1000             // rows after which it commits, at the end of an operation
 	maxCase   = 250              // rows that one statement changes
+
+	maxFailures = 10 // passes in a row that fail, until the next wake
 )
 
 // Wake has the numberer look for changes without positions. It returns at once.
@@ -53,7 +55,7 @@ func (l *Log) OnNumbered(fn func()) {
 	l.numberer.after = append(l.numberer.after, fn)
 }
 
-// Settle waits until what this process has committed has its positions, so that who reads the log then sees it.
+// Settle waits until what this process has committed has its positions, so that who reads the log then sees it, or until that has failed for now.
 func (l *Log) Settle(ctx context.Context) error {
 	n := &l.numberer
 	n.mu.Lock()
@@ -86,21 +88,22 @@ func (l *Log) Settle(ctx context.Context) error {
 func (l *Log) work(hurry <-chan struct{}) {
 	n := &l.numberer
 	for failures := 0; ; {
+		began := time.Now()
 		asked, err := l.pass()
-		pause := passEvery
+		pause, hurried := max(passEvery-time.Since(began), minPause), hurry
 		if err != nil {
 			failures++
-			pause += rand.N(time.Millisecond << min(failures, 9))
+			pause, hurried = passEvery+rand.N(time.Millisecond<<min(failures, 9)), nil // others may be in the way
 		} else {
 			failures = 0
 		}
 		select {
 		case <-time.After(pause):
-		case <-hurry:
+		case <-hurried:
 		}
 		n.mu.Lock()
-		const maxFailures = 10
 		if n.working = n.asked > asked || 0 < failures && failures <= maxFailures; !n.working {
+			n.tell()
 			n.mu.Unlock()
 			if err != nil {
 				l.logger().Warn("changes have no positions yet: the next mutation, or another server, will try again", "error", err)
@@ -117,13 +120,15 @@ func (l *Log) pass() (asked int64, err error) {
 	n.mu.Lock()
 	asked, after := n.asked, n.after
 	n.mu.Unlock()
-	numbered := 1 // in order, by the mutations
+	given := true // in order, by the mutations
 	if !l.inOrder(l.Dialect) {
 		ctx, cancel := context.WithTimeout(context.Background(), passFor)
 		defer cancel()
+		var numbered int
 		numbered, err = l.number(ctx)
+		given = numbered > 0
 	}
-	if numbered > 0 {
+	if given {
 		for _, fn := range after {
 			fn()
 		}
@@ -133,11 +138,16 @@ func (l *Log) pass() (asked int64, err error) {
 	if err == nil {
 		n.answered = asked
 	}
+	n.tell()
+	return asked, err
+}
+
+// tell wakes those that wait for a pass. The caller holds mu.
+func (n *numberer) tell() {
 	if n.passed != nil {
 		close(n.passed)
 		n.passed = nil
 	}
-	return asked, err
 }
 
 // number gives positions to the committed changes that have none, and returns how many there were. The changes of an operation follow each other;
@@ -164,7 +174,7 @@ type unnumbered struct {
 
 // numberSome numbers some operations in one transaction. more says that there are others.
 func (l *Log) numberSome(ctx context.Context) (n int, more bool, err error) {
-	tx, err := l.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	tx, err := l.DB.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, false, err
 	}

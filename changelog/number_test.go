@@ -1,8 +1,17 @@
 package changelog
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"rollcall/dialect"
 )
 
 func TestAnOperationIsNumberedAsAWholeInTheOrderOfTheFirstChanges(t *testing.T) {
@@ -45,5 +54,40 @@ func TestACursorIsOfOneLog(t *testing.T) {
 		if got, err := ParseCursor("after", text); err == nil {
 			t.Errorf("%q is taken for %v", text, got)
 		}
+	}
+}
+
+// away is a database that cannot be reached. It counts who has tried.
+type away struct{ tried atomic.Int64 }
+
+var errAway = errors.New("the database is away")
+
+func (a *away) Connect(context.Context) (driver.Conn, error) {
+	a.tried.Add(1)
+	return nil, errAway
+}
+
+func (a *away) Driver() driver.Driver { return nil }
+
+func TestWhoWaitsForPositionsIsToldOnceTheyCannotBeGiven(t *testing.T) {
+	db := &away{}
+	l := &Log{DB: sql.OpenDB(db), Dialect: dialect.MySQL, Logger: slog.New(slog.DiscardHandler)}
+	l.Wake()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	began := time.Now()
+	if err := l.Settle(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := db.tried.Load(); n < maxFailures || time.Since(began) < maxFailures*passEvery {
+		t.Errorf("it has tried %d times within %s", n, time.Since(began))
+	}
+}
+
+func TestAReadThatFailsIsNotTriedAgain(t *testing.T) {
+	db := &away{}
+	l := &Log{DB: sql.OpenDB(db), Dialect: dialect.MySQL}
+	if _, err := l.Read(t.Context(), Query{After: &Cursor{Position: 7}, Limit: 1}); !errors.Is(err, errAway) || db.tried.Load() != 1 {
+		t.Errorf("tried %d times: %v", db.tried.Load(), err)
 	}
 }

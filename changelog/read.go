@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/apierror"
 	"rollcall/keyset"
 	"rollcall/model"
 	"rollcall/session"
@@ -47,13 +48,14 @@ const catchUp = time.Second
 // Read reads a page with one statement, and so as of one moment. ctx may belong to a session, in which that is run; else DB runs it. The
 // error is CURSOR_EXPIRED where changes after the cursor may be gone.
 func (l *Log) Read(ctx context.Context, q Query) (*Page, error) {
-	for until := time.Now().Add(catchUp); ; {
+	until := time.Now().Add(catchUp)
+	for pause := 20 * time.Millisecond; ; pause *= 2 {
 		page, now, err := l.read(ctx, q)
-		if err == nil || q.After == nil || q.After.Position <= now || time.Now().After(until) {
+		if apierror.CodeOf(err) != CodeExpired || q.After.Position <= now || time.Now().After(until) {
 			return page, err
 		}
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -84,7 +84,7 @@ func (d *Directory) Changes(kinds []model.ChangeKind, types []model.ChangeType, 
 	case types != nil && len(types) == 0:
 		return q, nothing("types", "a type")
 	}
-	q.Kinds, q.Types = kinds, types
+	q.Kinds, q.Types = slices.Compact(slices.Sorted(slices.Values(kinds))), slices.Compact(slices.Sorted(slices.Values(types)))
 	q.Objects, err = d.changed("ids", "an object", ids, d.users.Name(), d.teams.Name(), d.memberships.Name())
 	return q, err
 }
@@ -98,8 +98,8 @@ func (d *Directory) changed(argument, what string, ids []string, types ...string
 	switch {
 	case ids != nil && len(ids) == 0:
 		return nil, nothing(argument, what)
-	case len(ids) > d.MaxPage:
-		return nil, keyset.TooLong(argument, len(ids), d.MaxPage)
+	case len(ids) > d.maxNamed():
+		return nil, keyset.TooLong(argument, len(ids), d.maxNamed())
 	}
 	var objects []changelog.Object
 	for i, id := range ids {

@@ -139,8 +139,8 @@ func (d *Directory) listed(args batch.Args, name string, parse func(field string
 	switch {
 	case len(list) == 0:
 		return "", apierror.BadInput(name, "%s: name one, or leave it out for all", name)
-	case len(list) > d.MaxPage:
-		return "", keyset.TooLong(name, len(list), d.MaxPage)
+	case len(list) > d.maxNamed():
+		return "", keyset.TooLong(name, len(list), d.maxNamed())
 	}
 	all := make([]string, len(list))
 	for i, value := range list {
@@ -153,6 +153,9 @@ func (d *Directory) listed(args batch.Args, name string, parse func(field string
 	return strings.Join(slices.Compact(all), ","), nil
 }
 
+// maxNamed is how many objects may be named whose changes are asked for: as many as a page has, if one statement takes them.
+func (d *Directory) maxNamed() int { return min(d.MaxPage, keyset.MaxKeys) }
+
 // query is the window for the log.
 func (w window) query() changelog.Query {
 	q := changelog.Query{Field: "after", Limit: w.size, Kinds: split[model.ChangeKind](w.kinds), Types: split[model.ChangeType](w.types)}
@@ -161,7 +164,7 @@ func (w window) query() changelog.Query {
 	}
 	for _, id := range split[string](w.ids) {
 		typ, number, _ := keyset.ParseID(id)
-		q.Objects = append(q.Objects, changelog.Object{Type: model.ChangeType(strings.ToUpper(typ)), ID: number})
+		q.Objects = append(q.Objects, changelog.Object{Type: changeType(typ), ID: number})
 	}
 	return q
 }

@@ -137,6 +137,8 @@ func (r *run) subscribe() graphql.ResponseHandler {
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
+				pause = time.Second
+				continue
 			}
 			response, panicked = r.within(ctx, events, false)
 		}

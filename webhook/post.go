@@ -90,9 +90,17 @@ func judge(response *http.Response) attempt {
 	default:
 		a.err = fmt.Sprintf("the receiver has answered with the status %d", a.status)
 	}
-	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-	a.retryAfter = min(time.Duration(min(max(seconds, 0), 1e6))*time.Second, maxRetryAfter)
+	a.retryAfter = retryAfter(response.Header.Get("Retry-After"))
 	return a
+}
+
+// retryAfter reads a header of RFC 9110, section 10.2.3: seconds, or a time.
+func retryAfter(header string) time.Duration {
+	if at, err := http.ParseTime(header); err == nil {
+		return min(max(time.Until(at), 0), maxRetryAfter)
+	}
+	seconds, _ := strconv.Atoi(header)
+	return min(time.Duration(min(max(seconds, 0), 1e6))*time.Second, maxRetryAfter)
 }
 
 // explain says why there was no answer, without what the receiver has sent, or what the URL holds besides the host.
@@ -111,8 +119,10 @@ func (s *sender) explain(ctx context.Context, err error) string {
 		return clip(certificate.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the receiver has closed the connection without an answer"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "the receiver speaks HTTP without TLS: its URL begins with http://"
 	default:
-		return "the receiver's answer is not one of HTTP"
+		return "no answer of HTTP could be read: are the URL's scheme and port right?"
 	}
 }
 

@@ -153,7 +153,7 @@ func (s *sender) deliver(ctx context.Context, end <-chan struct{}, owner string,
 		changes, err := s.next(ctx, owner, &r)
 		var result attempt
 		switch {
-		case expired(err):
+		case apierror.CodeOf(err) == changelog.CodeExpired:
 			result, err = s.expired(ctx, r)
 			if err != nil {
 				return err
@@ -203,6 +203,9 @@ func (s *sender) next(ctx context.Context, owner string, r *row) ([]*model.Chang
 		return nil, err
 	}
 	changes := page.Changes
+	if changes[len(changes)-1].Position < r.batchUntil && len(changes) < maxBatch {
+		return nil, nil // this server of the database has not got all of what is being sent again
+	}
 	for r.batchUntil > r.after.Position && changes[len(changes)-1].Position > r.batchUntil { // more were made since it was first sent
 		changes = changes[:len(changes)-1]
 	}
@@ -213,11 +216,6 @@ func (s *sender) next(ctx context.Context, owner string, r *row) ([]*model.Chang
 		r.batchUntil = until
 	}
 	return changes, nil
-}
-
-func expired(err error) bool {
-	refusal, ok := errors.AsType[*apierror.Error](err)
-	return ok && refusal.Code == changelog.CodeExpired
 }
 
 // expired returns the failure of a webhook whose changes the log does not give: they are gone, unless this server of the database has not got to them
@@ -276,7 +274,7 @@ func (s *sender) failed(ctx context.Context, owner string, r *row, result attemp
 	}
 	// As long as it has failed already: that doubles with each attempt, whichever server makes it.
 	wait = min(max(failing, s.Times.MinPause), s.Times.MaxPause)
-	wait = wait/2 + mathrand.N(wait)
+	wait = wait/2 + mathrand.N(wait/2+1)
 	wait = min(max(wait, result.retryAfter), s.Times.GiveUp-failing)
 	return cmp.Or(wait, time.Millisecond), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/apierror"
 	"rollcall/changelog"
 )
 
@@ -105,7 +106,7 @@ func (w *Webhooks) Enable(ctx context.Context, name string, fromNow bool) (lag i
 			now.Cursor.Position, now.Cursor.Mark, now.Cursor.Position, name)
 		return 0, err
 	}
-	if _, err := w.Log.Read(ctx, changelog.Query{After: &r.after, Limit: 1}); expired(err) {
+	if _, err := w.Log.Read(ctx, changelog.Query{After: &r.after, Limit: 1}); apierror.CodeOf(err) == changelog.CodeExpired {
 		return 0, fmt.Errorf("the changes that %s has not sent are not kept any more: add --from-now, and have its receiver read everything again", name)
 	} else if err != nil {
 		return 0, err
