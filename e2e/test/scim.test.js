@@ -29,9 +29,14 @@ async function request(status, method, path, body, headers = {}) {
     assert.deepEqual([read.schemas, read.status], [[`${messages}:Error`], `${status}`]);
     new SCIMMY.Types.Error(read);
   } else if (read.Resources) check(read);
-  else if (read.meta?.resourceType === "User") new User(structuredClone(read), "in");
-  else if (read.meta?.resourceType === "Group") new Group(structuredClone(read), "in");
+  else checkResource(read);
   return read;
+}
+
+/** checkResource has SCIMMY read a user or a group, as what a service answers. */
+function checkResource(read) {
+  if (read.meta?.resourceType === "User") new User(structuredClone(read), "out");
+  if (read.meta?.resourceType === "Group") new Group(structuredClone(read), "out");
 }
 
 /** check has SCIMMY read a list. */
@@ -40,6 +45,7 @@ function check(list) {
   const read = new SCIMMY.Messages.ListResponse(structuredClone(list));
   assert.equal(read.totalResults, list.totalResults);
   assert.equal(read.Resources.length, list.Resources.length);
+  list.Resources.forEach(checkResource);
 }
 
 const patch = (...Operations) => ({ schemas: [`${messages}:PatchOp`], Operations });
@@ -72,15 +78,18 @@ test("Okta provisions a user and a group", async () => {
   const again = await request(409, "POST", "/Users", { schemas: [`${core}:User`], userName: email, displayName: "Other" });
   assert.equal(again.scimType, "uniqueness");
   const put = await request(200, "PUT", `/Users/${user.id}`, { ...user, name: { givenName: "Another", familyName: "User" }, displayName: undefined });
-  assert.equal(put.name.familyName, "User");
+  assert.equal(put.name.givenName, "Another");
   const off = await request(200, "PATCH", `/Users/${user.id}`, patch({ op: "replace", value: { active: false } }));
   assert.equal(off.active, false);
+  assert.equal((await request(200, "PUT", `/Users/${user.id}`, { ...put, active: true })).active, true);
 
   const group = await request(201, "POST", "/Groups", { schemas: [`${core}:Group`], displayName: "Okta's", members: [] });
   await request(204, "PATCH", `/Groups/${group.id}`, patch({ op: "add", path: "members", value: [{ value: user.id }] }));
   let read = await request(200, "GET", `/Groups/${group.id}`);
   assert.deepEqual(read.members.map((m) => m.value), [user.id]);
   assert.deepEqual((await request(200, "GET", `/Users/${user.id}`)).groups.map((g) => g.value), [group.id]);
+  await request(204, "PATCH", `/Groups/${group.id}`, patch({ op: "replace", value: { id: group.id, displayName: "Okta's other" } }));
+  assert.equal((await find("Groups", `displayName eq "Okta's other" and members eq "${user.id}"`)).totalResults, 1);
   await request(204, "PATCH", `/Groups/${group.id}`, patch({ op: "remove", path: `members[value eq "${user.id}"]` }));
   read = await request(200, "GET", `/Groups/${group.id}`);
   assert.deepEqual(read.members ?? [], []);
