@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"runtime"
@@ -117,9 +118,10 @@ func underLoad(t *testing.T, d *directory, total int) {
 					t.Error(err)
 					continue
 				}
+				answer, err := io.ReadAll(res.Body)
 				_ = res.Body.Close()
-				if got := counts.of(name); got != want {
-					t.Errorf("want %d statements, got %d: %s", want, got, query)
+				if got := counts.of(name); got != want || err != nil {
+					t.Errorf("want %d statements, got %d: %s\nthe answer is %.500s, %v, and the log\n%s", want, got, query, answer, err, d.log)
 				}
 			}
 		})
