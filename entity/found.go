@@ -2,6 +2,7 @@ package entity
 
 import (
 	"context"
+	"slices"
 )
 
 // Portion says which of the objects that a filter finds are read, in the order of their numbers.
@@ -21,18 +22,11 @@ func (o *Object[T]) Found(ctx context.Context, filter map[string]any, p Portion)
 	if p.After != 0 {
 		where, args = where+" AND t.id > ?", append(args, p.After)
 	}
-	query, args := " FROM "+o.table+" t WHERE "+where+" ORDER BY t.id LIMIT ?", append(args, p.Limit)
+	query, args := o.from(o.names)+" t WHERE "+where+" ORDER BY t.id LIMIT ?", append(args, p.Limit)
 	if p.Skip > 0 {
 		query, args = query+" OFFSET ?", append(args, p.Skip)
 	}
-	columns := "SELECT "
-	for i, name := range o.names {
-		if i > 0 {
-			columns += ", "
-		}
-		columns += "t." + name
-	}
-	return o.Select(ctx, o.names, columns+query, args...)
+	return o.Select(ctx, o.names, query, args...)
 }
 
 // CountFound counts the objects that a filter finds, in one statement.
@@ -62,5 +56,5 @@ func (o *Object[T]) condition(filter map[string]any) (where string, args []any, 
 		return "", nil, err
 	}
 	where, args = c.SQL()
-	return where, append([]any(nil), args...), nil
+	return where, slices.Clone(args), nil
 }

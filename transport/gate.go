@@ -45,9 +45,9 @@ func NewGate(running, queue int, patience time.Duration) *Gate {
 	return &Gate{slots: make(chan struct{}, running), queue: int64(queue), patience: patience}
 }
 
-// enter waits until a request may run; leave is to be called when it has, once or more often. The error is
-// errOverloaded, or the cause of ctx.
-func (g *Gate) enter(ctx context.Context) (leave func(), err error) {
+// Enter waits until a request may run; leave is to be called when it has, once or more often. The error is
+// that there are too many, or the cause of ctx.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	if g == nil {
 		return func() {}, nil
 	}
@@ -69,10 +69,6 @@ func (g *Gate) enter(ctx context.Context) (leave func(), err error) {
 		return nil, context.Cause(ctx)
 	}
 }
-
-// Enter is for requests that are not GraphQL: it waits until one may run, and leave is to be called once its answer is ready to be sent. The error is
-// that there are too many, or the cause of ctx.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.enter(ctx) }
 
 func (g *Gate) leave() func() { return sync.OnceFunc(func() { <-g.slots }) }
 

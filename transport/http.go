@@ -153,7 +153,7 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 
 // admitted runs a request once the gate lets it in.
 func (x *exchange) admitted(ctx context.Context, run func()) {
-	leave, err := x.Gate.enter(ctx)
+	leave, err := x.Gate.Enter(ctx)
 	switch {
 	case errors.Is(err, errOverloaded):
 		x.w.Header().Set("Retry-After", "1")

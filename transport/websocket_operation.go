@@ -118,7 +118,7 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 	if refused != nil { // for a limit, which is no reason to end the others
 		return s.failure(op.id, s.exec.DispatchError(ctx, refused.list()).Errors)
 	}
-	leave, err := s.Gate.enter(ctx)
+	leave, err := s.Gate.Enter(ctx)
 	if err != nil {
 		return s.failure(op.id, s.exec.DispatchError(ctx, notAdmitted(err)).Errors)
 	}
