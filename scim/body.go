@@ -7,15 +7,21 @@ import (
 
 // member returns the value that a message has under a name, in any case.
 func member(message Resource, name string) any {
-	if v, ok := message[name]; ok {
-		return v
+	value, _ := lookup(message, name)
+	return value
+}
+
+// lookup is member, and reports whether there is one.
+func lookup(message Resource, name string) (value any, ok bool) {
+	if value, ok = message[name]; ok {
+		return value, true
 	}
-	for key, v := range message {
+	for key, value := range message {
 		if strings.EqualFold(key, name) {
-			return v
+			return value, true
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // hasSchema reports whether a message says that it has a schema (RFC 7643, section 3).

@@ -133,36 +133,26 @@ func (p *filterParser) take(word string) bool {
 }
 
 func (p *filterParser) or() (Filter, error) {
-	all, err := p.joined("or", p.and)
-	if err != nil || len(all) == 1 {
-		return first(all), err
-	}
-	return Or(all), nil
+	return p.joined("or", p.and, func(all []Filter) Filter { return Or(all) })
 }
 
 func (p *filterParser) and() (Filter, error) {
-	all, err := p.joined("and", p.term)
-	if err != nil || len(all) == 1 {
-		return first(all), err
-	}
-	return And(all), nil
+	return p.joined("and", p.term, func(all []Filter) Filter { return And(all) })
 }
 
-func first(all []Filter) Filter {
-	if len(all) == 0 {
-		return nil
+// joined reads operands with a word between them; one alone is the filter itself.
+func (p *filterParser) joined(word string, operand func() (Filter, error), join func([]Filter) Filter) (Filter, error) {
+	first, err := operand()
+	if err != nil || !p.take(word) {
+		return first, err
 	}
-	return all[0]
-}
-
-func (p *filterParser) joined(word string, operand func() (Filter, error)) (all []Filter, err error) {
-	for {
+	for all := []Filter{first}; ; {
 		f, err := operand()
 		if err != nil {
 			return nil, err
 		}
 		if all = append(all, f); !p.take(word) {
-			return all, nil
+			return join(all), nil
 		}
 	}
 }

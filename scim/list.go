@@ -65,8 +65,9 @@ func searchIn(body Resource) (s search, err error) {
 		return s, Refuse(InvalidSyntax, "schemas must name %s", SearchSchema)
 	}
 	s.filter, _ = member(body, "filter").(string)
-	s.cursor, _ = member(body, "cursor").(string)
-	s.byCursor = hasMember(body, "cursor")
+	cursor, byCursor := lookup(body, "cursor")
+	s.byCursor = byCursor
+	s.cursor, _ = cursor.(string)
 	s.startIndex, s.count = 1, math.MaxInt
 	for name, to := range map[string]*int{"startIndex": &s.startIndex, "count": &s.count} {
 		given := member(body, name)
@@ -86,7 +87,8 @@ func searchIn(body Resource) (s search, err error) {
 			*to = append(*to, text)
 		}
 	}
-	return s, s.check(hasMember(body, "startIndex"))
+	_, indexed := lookup(body, "startIndex")
+	return s, s.check(indexed)
 }
 
 // check brings the numbers into their ranges (RFC 7644, section 3.4.2.4).

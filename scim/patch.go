@@ -61,13 +61,14 @@ func (t *ResourceType) operation(given Resource) ([]Operation, error) {
 	if op != Add && op != Remove && op != Replace {
 		return nil, Refuse(InvalidSyntax, "op must be add, remove or replace, not %q", clip(name))
 	}
-	path, value := member(given, "path"), member(given, "value")
+	path := member(given, "path")
+	value, hasValue := lookup(given, "value")
 	text, isText := path.(string)
 	switch {
 	case path != nil && !isText:
 		return nil, Refuse(InvalidPath, "path must be a text")
 	case isText && t.extension(text) == nil:
-		if op != Remove && value == nil && member(given, "value") == nil && !hasMember(given, "value") {
+		if op != Remove && !hasValue {
 			return nil, Refuse(InvalidValue, "the operation %s needs a value", op)
 		}
 		o, kept, err := t.at(op, text, value, true)
@@ -89,15 +90,6 @@ func (t *ResourceType) operation(given Resource) ([]Operation, error) {
 		prefix = text + ":"
 	}
 	return t.pathless(op, prefix, object)
-}
-
-func hasMember(message Resource, name string) bool {
-	for key := range message {
-		if strings.EqualFold(key, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // removal removes all attributes of an extension.

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,23 +78,17 @@ func (s *Service) told(r *http.Request, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
+	var e *Error
 	if s.Translate != nil {
-		if e := s.Translate(r.Context(), err); e != nil {
-			if e.Status >= http.StatusInternalServerError {
-				s.logger().ErrorContext(r.Context(), "a SCIM request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-			}
-			return e
-		}
+		e = s.Translate(r.Context(), err)
 	}
-	s.logger().ErrorContext(r.Context(), "a SCIM request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	return Failed(http.StatusInternalServerError, "internal server error")
-}
-
-func (s *Service) logger() *slog.Logger {
-	if s.Logger == nil {
-		return slog.Default()
+	if e == nil {
+		e = Failed(http.StatusInternalServerError, "internal server error")
 	}
-	return s.Logger
+	if e.Status >= http.StatusInternalServerError {
+		cmp.Or(s.Logger, slog.Default()).ErrorContext(r.Context(), "a SCIM request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	return e
 }
 
 // WriteError answers with an error.
@@ -130,8 +125,10 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request) (answer, error)
 			return answer{}, notAllowed(w, http.MethodGet)
 		}
 		return s.discover(r, first, rest)
-	case "Me", "Bulk", ".search", "": // RFC 7644, sections 3.11, 3.7 and 3.4.2.1
-		return answer{}, Failed(http.StatusNotImplemented, "this server has no %s", cmpOr(first, "queries of all types at once"))
+	case "Me", "Bulk", ".search": // RFC 7644, sections 3.11, 3.7 and 3.4.2.1
+		return answer{}, Failed(http.StatusNotImplemented, "this server has no /%s", first)
+	case "":
+		return answer{}, Failed(http.StatusNotImplemented, "this server has no queries of all types at once")
 	}
 	for _, t := range s.Types {
 		rest, ok := strings.CutPrefix(path+"/", t.Endpoint+"/")
@@ -148,13 +145,6 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request) (answer, error)
 		}
 	}
 	return answer{}, Failed(http.StatusNotFound, "there is nothing at %s", clip(r.URL.Path))
-}
-
-func cmpOr(name, instead string) string {
-	if name == "" {
-		return instead
-	}
-	return "/" + name
 }
 
 // collection answers a request for the resources of a type.
@@ -356,7 +346,10 @@ func (s *Service) discover(r *http.Request, what, id string) (answer, error) {
 	if r.URL.Query().Has("filter") {
 		return answer{}, Failed(http.StatusForbidden, "/%s cannot be filtered", what)
 	}
-	if what == "ServiceProviderConfig" && id == "" {
+	if what == "ServiceProviderConfig" {
+		if id != "" {
+			return answer{}, NotFound(id)
+		}
 		return answer{status: http.StatusOK, body: s.config(s.base(r))}, nil
 	}
 	all := []any{}
@@ -368,9 +361,6 @@ func (s *Service) discover(r *http.Request, what, id string) (answer, error) {
 		for _, schema := range append([]*Schema{t.Schema}, t.Extensions...) {
 			all = append(all, schema.json(s.base(r)))
 		}
-	}
-	if what == "ServiceProviderConfig" {
-		all = nil
 	}
 	if id == "" {
 		return answer{status: http.StatusOK, body: Resource{"schemas": []any{ListSchema}, "totalResults": len(all), "itemsPerPage": len(all), "startIndex": 1, "Resources": all}}, nil

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -44,13 +45,5 @@ func opaque(tag string) string {
 
 // Has reports whether a version, such as W/"3", is among those that are expected.
 func (m Match) Has(version string) bool {
-	if m == nil {
-		return true
-	}
-	for _, one := range m {
-		if one == opaque(version) {
-			return true
-		}
-	}
-	return false
+	return m == nil || slices.Contains(m, opaque(version))
 }
