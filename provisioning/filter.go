@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/entity"
 	"rollcall/model"
 	"rollcall/scim"
 )
@@ -213,18 +212,16 @@ func (f filters) constant(c scim.Compare, value any) (condition, error) {
 }
 
 // operators are what the directory calls them.
-func operator(of scim.Operator) string {
-	return map[scim.Operator]string{
-		scim.Equal: "eq", scim.NotEqual: "ne", scim.Contains: "contains", scim.StartsWith: "startsWith", scim.EndsWith: "endsWith",
-		scim.Greater: "gt", scim.GreaterOrEqual: "gte", scim.Less: "lt", scim.LessOrEqual: "lte",
-	}[of]
+var operators = map[scim.Operator]string{
+	scim.Equal: "eq", scim.NotEqual: "ne", scim.Contains: "contains", scim.StartsWith: "startsWith", scim.EndsWith: "endsWith",
+	scim.Greater: "gt", scim.GreaterOrEqual: "gte", scim.Less: "lt", scim.LessOrEqual: "lte",
 }
 
 func byText(c scim.Compare, name string) condition {
 	if c.Operator == scim.Present {
 		return condition{name: condition{"isNull": false}}
 	}
-	return condition{name: condition{operator(c.Operator): c.Value}}
+	return condition{name: condition{operators[c.Operator]: c.Value}}
 }
 
 func byTime(c scim.Compare, name string) condition {
@@ -234,7 +231,7 @@ func byTime(c scim.Compare, name string) condition {
 	case scim.NotEqual:
 		return condition{"not": condition{name: condition{"eq": at}}}
 	default:
-		return condition{name: condition{operator(c.Operator): at}}
+		return condition{name: condition{operators[c.Operator]: at}}
 	}
 }
 
@@ -267,7 +264,7 @@ func byID(c scim.Compare, of field) (condition, error) {
 		case of.kind == object:
 			filter = condition{of.name: condition{"in": []any{id}}}
 		case of.of == "Team":
-			filter = condition{of.name: map[string]any(entity.Input{"id": id})}
+			filter = condition{of.name: condition{"id": id}}
 		default:
 			filter = condition{of.name: id}
 		}

@@ -15,60 +15,10 @@ import (
 
 // groupStore is the teams as a scim.Store.
 type groupStore struct {
-	store
-	typ *scim.ResourceType
+	store[model.Team]
 }
 
 var _ scim.Store = (*groupStore)(nil)
-
-// Get implements scim.Store. Statements: one, and see complete.
-func (s *groupStore) Get(ctx context.Context, id string, sel scim.Selection) (r scim.Resource, err error) {
-	err = s.run(ctx, session.Read, "get a group", func(ctx context.Context) error {
-		t, err := s.Directory.ReadTeam(ctx, id, false)
-		if err != nil {
-			return err
-		}
-		if t == nil {
-			return scim.NotFound(id)
-		}
-		r, err = s.complete(ctx, t, sel)
-		return err
-	})
-	return r, err
-}
-
-// List implements scim.Store. Statements: one that counts, one that reads, and see complete.
-func (s *groupStore) List(ctx context.Context, q scim.Query) (page scim.Page, err error) {
-	filter, err := groupFilters().list(q.Filter)
-	if err != nil {
-		return page, err
-	}
-	from, err := after(q.After)
-	if err != nil {
-		return page, err
-	}
-	err = s.run(ctx, session.Read, "list groups", func(ctx context.Context) error {
-		total, err := s.Directory.CountTeams(ctx, filter)
-		if err != nil {
-			return err
-		}
-		page = scim.Page{Total: int(total)}
-		if q.Limit == 0 {
-			return nil
-		}
-		teams, err := s.Directory.FindTeams(ctx, filter, entity.Portion{After: from, Skip: q.Skip, Limit: q.Limit + 1})
-		if err != nil {
-			return err
-		}
-		if len(teams) > q.Limit {
-			teams = teams[:q.Limit]
-			page.Last = keyOf(teams[q.Limit-1].ID)
-		}
-		page.Resources, err = s.completeAll(ctx, teams, q.Selection)
-		return err
-	})
-	return page, err
-}
 
 // Create implements scim.Store.
 func (s *groupStore) Create(ctx context.Context, r scim.Resource, sel scim.Selection) (made scim.Resource, err error) {
@@ -84,7 +34,7 @@ func (s *groupStore) Create(ctx context.Context, r scim.Resource, sel scim.Selec
 		if err := s.seat(ctx, t, wanted); err != nil {
 			return err
 		}
-		made, err = s.complete(ctx, t, sel)
+		made, err = s.one(ctx, t, sel)
 		return err
 	})
 	return made, err
@@ -104,7 +54,7 @@ func (s *groupStore) Replace(ctx context.Context, id string, m scim.Match, r sci
 		if err := s.seat(ctx, t, wanted); err != nil {
 			return err
 		}
-		changed, err = s.complete(ctx, t, sel)
+		changed, err = s.one(ctx, t, sel)
 		return err
 	})
 	return changed, err
@@ -135,7 +85,7 @@ func (s *groupStore) Patch(ctx context.Context, id string, m scim.Match, all []s
 			return err
 		}
 		if sel.Only() {
-			changed, err = s.complete(ctx, t, sel)
+			changed, err = s.one(ctx, t, sel)
 			return err
 		}
 		tallies, err := s.Directory.Tallies(ctx, []int64{t.ID})
@@ -328,17 +278,8 @@ func tag(t *model.Team, members directory.Tally) string {
 	return fmt.Sprintf(`W/"%d-%d-%d"`, t.Version, members.Members, members.Last)
 }
 
-// complete is a team as a resource. Statements: see completeAll.
-func (s *groupStore) complete(ctx context.Context, t *model.Team, sel scim.Selection) (scim.Resource, error) {
-	all, err := s.completeAll(ctx, []*model.Team{t}, sel)
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
-}
-
-// completeAll are teams as resources. Statements: one that reads the members, or counts them if they are not asked for.
-func (s *groupStore) completeAll(ctx context.Context, teams []*model.Team, sel scim.Selection) ([]scim.Resource, error) {
+// describeAll are teams as resources. Statements: one that reads the members, or counts them if they are not asked for.
+func (s *groupStore) describeAll(ctx context.Context, teams []*model.Team, sel scim.Selection) ([]scim.Resource, error) {
 	ids := make([]int64, len(teams))
 	for i, t := range teams {
 		ids[i] = t.ID

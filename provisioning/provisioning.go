@@ -8,6 +8,7 @@ import (
 
 	"rollcall/directory"
 	"rollcall/keyset"
+	"rollcall/model"
 	"rollcall/scim"
 	"rollcall/session"
 )
@@ -33,14 +34,23 @@ type Config struct {
 
 // New returns the service.
 func New(cfg Config) *scim.Service {
-	users := &userStore{store: store{cfg}}
-	groups := &groupStore{store: store{cfg}}
+	d := cfg.Directory
+	users, groups := &userStore{}, &groupStore{}
+	users.store = store[model.User]{
+		Config: cfg, noun: "user", filters: userFilters(), read: d.ReadUser, count: d.CountUsers, find: d.FindUsers,
+		id: func(u *model.User) int64 { return u.ID }, describe: users.describeAll,
+	}
+	groups.store = store[model.Team]{
+		Config: cfg, noun: "group", filters: groupFilters(), count: d.CountTeams, find: d.FindTeams,
+		read: func(ctx context.Context, id string) (*model.Team, error) { return d.ReadTeam(ctx, id, false) },
+		id:   func(t *model.Team) int64 { return t.ID }, describe: groups.describeAll,
+	}
 	users.typ = &scim.ResourceType{
 		Name: "User", Endpoint: "/Users", Description: "A user of the directory.", Schema: userSchema(), Extensions: []*scim.Schema{enterpriseSchema()}, Store: users,
 	}
-	groups.typ = &scim.ResourceType{Name: "Group", Endpoint: "/Groups", Description: "A team of the directory.", Schema: groupSchema(), Store: groups}
+	team := &scim.ResourceType{Name: "Group", Endpoint: "/Groups", Description: "A team of the directory.", Schema: groupSchema(), Store: groups}
 	return &scim.Service{
-		Base: Base, Types: []*scim.ResourceType{users.typ, groups.typ}, MaxPage: cfg.MaxPage, MaxBody: maxBody, Security: []any{},
+		Base: Base, Types: []*scim.ResourceType{users.typ, team}, MaxPage: cfg.MaxPage, MaxBody: maxBody, Security: []any{},
 		Admit: cfg.Admit, Translate: translate(cfg.Pools.Deadline), Logger: cfg.Logger,
 	}
 }
@@ -53,14 +63,6 @@ func Actor(ctx context.Context) string {
 		return "scim"
 	}
 	return ""
-}
-
-// store is what the stores of both types have in common.
-type store struct{ Config }
-
-// run runs a unit of work. name is for logs.
-func (s store) run(ctx context.Context, kind session.Kind, name string, fn func(ctx context.Context) error) error {
-	return session.Run(context.WithValue(ctx, contextKey{}, true), s.Pools, kind, "SCIM: "+name, fn)
 }
 
 // number returns the number in the global id of a type; ok reports whether it is one.

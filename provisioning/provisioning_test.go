@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"gorm.io/gorm/logger"
-
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/database/databasetest"
@@ -38,31 +36,17 @@ const (
 // server is the service on a database.
 type server struct {
 	*scim.Service
-	directory *directory.Directory
-	pools     session.Pools
-	log       *changelog.Log
-	recorder  *recorder
-}
-
-// recorder is a GORM logger that keeps the statements.
-type recorder struct {
-	logger.Interface
-	mu         sync.Mutex
-	statements []string
-}
-
-func (r *recorder) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	text, _ := statement()
-	r.statements = append(r.statements, text)
+	directory  *directory.Directory
+	pools      session.Pools
+	log        *changelog.Log
+	statements *databasetest.Statements
 }
 
 func onEveryDatabase(t *testing.T, test func(t *testing.T, s *server)) {
 	databasetest.EachKind(t, func(t *testing.T, kind string) {
-		r := &recorder{Interface: logger.Discard}
+		r := &databasetest.Statements{}
 		db := databasetest.New(t, kind, database.Options{PoolSize: 8, Logger: r})
-		s := &server{recorder: r, log: &changelog.Log{DB: db.Side, Dialect: db.Dialect(), Actor: provisioning.Actor}}
+		s := &server{statements: r, log: &changelog.Log{DB: db.Side, Dialect: db.Dialect(), Actor: provisioning.Actor}}
 		s.pools = session.Pools{Write: db.Write, Read: db.Read, Side: db.Side, Deadline: 30 * time.Second}
 		if err := s.pools.Install(); err != nil {
 			t.Fatal(err)
@@ -121,15 +105,9 @@ func (s *server) refused(t *testing.T, status int, typ scim.ErrorType, method, p
 // wantStatements fails unless fn runs so many statements, besides the one that writes the log, and on SQLite the one of its clock.
 func (s *server) wantStatements(t *testing.T, what string, n int, fn func()) {
 	t.Helper()
-	s.recorder.mu.Lock()
-	s.recorder.statements = nil
-	s.recorder.mu.Unlock()
-	fn()
-	s.recorder.mu.Lock()
-	got := slices.DeleteFunc(slices.Clone(s.recorder.statements), func(text string) bool {
+	got := slices.DeleteFunc(s.statements.During(fn), func(text string) bool {
 		return strings.HasPrefix(text, "INSERT INTO changes ") || strings.HasPrefix(text, "UPDATE changes_clock ")
 	})
-	s.recorder.mu.Unlock()
 	if len(got) != n {
 		t.Errorf("%s runs %d statements, want %d:\n%s", what, len(got), n, strings.Join(got, "\n"))
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rollcall/entity"
+	"rollcall/keyset"
 	"rollcall/model"
 	"rollcall/scim"
 	"rollcall/session"
@@ -12,60 +13,11 @@ import (
 
 // userStore is the users as a scim.Store.
 type userStore struct {
-	store
-	typ *scim.ResourceType
+	store[model.User]
+	typ *scim.ResourceType // for Apply
 }
 
 var _ scim.Store = (*userStore)(nil)
-
-// Get implements scim.Store. Statements: one, and see complete.
-func (s *userStore) Get(ctx context.Context, id string, sel scim.Selection) (r scim.Resource, err error) {
-	err = s.run(ctx, session.Read, "get a user", func(ctx context.Context) error {
-		u, err := s.Directory.ReadUser(ctx, id)
-		if err != nil {
-			return err
-		}
-		if u == nil {
-			return scim.NotFound(id)
-		}
-		r, err = s.complete(ctx, u, sel)
-		return err
-	})
-	return r, err
-}
-
-// List implements scim.Store. Statements: one that counts, one that reads, and see complete.
-func (s *userStore) List(ctx context.Context, q scim.Query) (page scim.Page, err error) {
-	filter, err := userFilters().list(q.Filter)
-	if err != nil {
-		return page, err
-	}
-	from, err := after(q.After)
-	if err != nil {
-		return page, err
-	}
-	err = s.run(ctx, session.Read, "list users", func(ctx context.Context) error {
-		total, err := s.Directory.CountUsers(ctx, filter)
-		if err != nil {
-			return err
-		}
-		page = scim.Page{Total: int(total)}
-		if q.Limit == 0 {
-			return nil
-		}
-		users, err := s.Directory.FindUsers(ctx, filter, entity.Portion{After: from, Skip: q.Skip, Limit: q.Limit + 1})
-		if err != nil {
-			return err
-		}
-		if len(users) > q.Limit {
-			users = users[:q.Limit]
-			page.Last = keyOf(users[q.Limit-1].ID)
-		}
-		page.Resources, err = s.completeAll(ctx, users, q.Selection)
-		return err
-	})
-	return page, err
-}
 
 // Create implements scim.Store. A user who does not take part is deactivated in the same transaction.
 func (s *userStore) Create(ctx context.Context, r scim.Resource, sel scim.Selection) (made scim.Resource, err error) {
@@ -81,7 +33,7 @@ func (s *userStore) Create(ctx context.Context, r scim.Resource, sel scim.Select
 		if err != nil {
 			return err
 		}
-		made, err = s.complete(ctx, u, sel)
+		made, err = s.one(ctx, u, sel)
 		return err
 	})
 	return made, err
@@ -110,7 +62,7 @@ func (s *userStore) Delete(ctx context.Context, id string, m scim.Match) error {
 	return err
 }
 
-// change gives a user other values. Statements: one that reads, those of UpdateUser if anything changes, and see complete.
+// change gives a user other values. Statements: one that reads, those of UpdateUser if anything changes, and see describeAll.
 func (s *userStore) change(
 	ctx context.Context, name, id string, m scim.Match, sel scim.Selection, to func(*model.User) (r scim.Resource, whole bool, err error),
 ) (changed scim.Resource, err error) {
@@ -142,7 +94,7 @@ func (s *userStore) change(
 		if err != nil {
 			return versioned(ctx, id, m, err)
 		}
-		changed, err = s.complete(ctx, u, sel)
+		changed, err = s.one(ctx, u, sel)
 		return err
 	})
 	return changed, err
@@ -151,17 +103,8 @@ func (s *userStore) change(
 // versionOf is a user's version as an entity tag.
 func versionOf(u *model.User) string { return `W/"` + keyOf(u.Version) + `"` }
 
-// complete is a user as a resource. Statements: see completeAll.
-func (s *userStore) complete(ctx context.Context, u *model.User, sel scim.Selection) (scim.Resource, error) {
-	all, err := s.completeAll(ctx, []*model.User{u}, sel)
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
-}
-
-// completeAll are users as resources. Statements: one for the groups and one for the managers, if they are asked for.
-func (s *userStore) completeAll(ctx context.Context, users []*model.User, sel scim.Selection) ([]scim.Resource, error) {
+// describeAll are users as resources. Statements: one for the groups and one for the managers, if they are asked for.
+func (s *userStore) describeAll(ctx context.Context, users []*model.User, sel scim.Selection) ([]scim.Resource, error) {
 	all, byID := make([]scim.Resource, len(users)), make(map[int64]scim.Resource, len(users))
 	var ids, managers []int64
 	for i, u := range users {
@@ -181,7 +124,7 @@ func (s *userStore) completeAll(ctx context.Context, users []*model.User, sel sc
 			return nil, scim.Refuse(scim.TooMany, "the users are in more than %d groups: ask for fewer users, or with excludedAttributes=groups", maxRelated)
 		}
 		for _, t := range teams {
-			team := "Team:" + keyOf(t.Team)
+			team := keyset.ID("Team", t.Team)
 			groups, _ := byID[t.User]["groups"].([]any)
 			byID[t.User]["groups"] = append(groups, scim.Resource{"value": team, "$ref": "../Groups/" + team, "display": t.Name, "type": "direct"})
 		}
