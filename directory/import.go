@@ -46,23 +46,39 @@ type Imported struct {
 	Waits   entity.Input    // what is to be imported later; nil: nothing
 }
 
+// reference is what a field of a record refers to: an object of a type, by something of it.
+type reference struct{ typ, by string }
+
+// references are the fields by which records refer to objects.
+var references = map[string]reference{
+	"managerEmail": {"user", "email address"}, "managerExternalId": {"user", "external id"}, "userEmail": {"user", "email address"},
+	"userExternalId": {"user", "external id"}, "parentName": {"team", "name"}, "teamName": {"team", "name"},
+}
+
+// MissingReference returns the NOT_FOUND error about what a field of a record refers to.
+func MissingReference(field, key string) *apierror.Error {
+	to := references[field]
+	missing := apierror.NotFound("no %s has the %s %q", to.typ, to.by, apierror.Clip(key))
+	missing.Field = field
+	return missing
+}
+
 // name is a way in which records name an object of a tree.
 type name[T any] struct {
-	field  string // of the record
+	field  string // of the record: one of references
 	key    key[T]
 	stored func(text string) (key string, ok bool) // what text is stored as; false: nothing can have it
-	noun   string                                  // what text is, in a message
 }
 
 func byEmail(field string) name[model.User] {
 	return name[model.User]{field, userKey(model.ByEmail), func(text string) (string, bool) {
 		email := model.NormalEmail(text)
 		return email, model.StorableEmail(email)
-	}, "email address"}
+	}}
 }
 
 func byExternalID(field string) name[model.User] {
-	return name[model.User]{field, userKey(model.ByExternalID), func(text string) (string, bool) { return text, model.StorableExternalID(text) }, "external id"}
+	return name[model.User]{field, userKey(model.ByExternalID), func(text string) (string, bool) { return text, model.StorableExternalID(text) }}
 }
 
 func teamKey() key[model.Team] {
@@ -73,7 +89,7 @@ func byTeamName(field string) name[model.Team] {
 	return name[model.Team]{field, teamKey(), func(text string) (string, bool) {
 		name, err := model.CheckName(text)
 		return name, err == nil
-	}, "name"}
+	}}
 }
 
 // target is the object that a record names.
@@ -111,7 +127,7 @@ func (t *tree[T]) resolve(ctx context.Context, inputs []entity.Input, ways ...na
 			}
 			stored, ok := way.stored(text)
 			if !ok {
-				at.err = apierror.BadInput(way.field, "%q cannot be the %s of a %s", apierror.Clip(text), way.noun, strings.ToLower(t.objects.Name()))
+				at.err = apierror.BadInput(way.field, "%q cannot be the %s of a %s", apierror.Clip(text), references[way.field].by, references[way.field].typ)
 				continue
 			}
 			at.field, at.key = way.field, stored
@@ -129,16 +145,6 @@ func (t *tree[T]) resolve(ctx context.Context, inputs []entity.Input, ways ...na
 		}
 	}
 	return targets, nil
-}
-
-// missing is the error about a target that is not there.
-func (t *tree[T]) missing(at target, ways ...name[T]) error {
-	for _, way := range ways {
-		if way.field == at.field {
-			return blamed(at.field, apierror.NotFound("no %s has the %s %q", strings.ToLower(t.objects.Name()), way.noun, apierror.Clip(at.key)))
-		}
-	}
-	return nil
 }
 
 // importing is how the records of a tree are imported.
@@ -184,110 +190,114 @@ func (d *Directory) ImportTeams(ctx context.Context, inputs []entity.Input, o Im
 	return importInto(ctx, d, d.importingTeams(), inputs, o)
 }
 
+// draft is a record that is being stored.
+type draft[T any] struct {
+	record entity.Input
+	row    entity.Input // the record as an input of the API
+	above  target
+	waits  bool // what is to be above it is not there, or cannot be
+	item   *item[T]
+	Imported
+}
+
 // importInto adds objects of a tree, or changes those that are there. One that cannot be below what it names, be it that this is not there, is
 // refused, or is below it, is stored without, and waits.
 func importInto[T any, P written[T]](ctx context.Context, d *Directory, t importing[T], inputs []entity.Input, o ImportOptions) ([]Imported, error) {
-	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(inputs))}
 	targets, err := t.resolve(ctx, inputs, t.above...)
 	if err != nil {
 		return nil, err
 	}
 	within := t.places(inputs)
-	rows := make([]entity.Input, len(inputs))
-	waits := make([]bool, len(inputs))
+	drafts := make([]*draft[T], len(inputs))
 	for i, in := range inputs {
-		rows[i] = t.plain(in)
-		switch at := targets[i]; {
+		one := &draft[T]{record: in, row: t.plain(in), above: targets[i]}
+		drafts[i] = one
+		switch at := one.above; {
 		case at.err != nil || !at.given:
 		case at.key == "":
-			rows[i][t.field] = nil
+			one.row[t.field] = nil
 		case at.id != 0:
-			rows[i][t.field] = t.globalID(at.id)
+			one.row[t.field] = t.globalID(at.id)
 		default:
 			if j, there := within[at.field][at.key]; there && j != i {
-				rows[i][t.ref] = j
+				one.row[t.ref] = j
 			} else {
-				waits[i] = true
+				one.waits = true
 			}
 		}
 	}
-	items, err := importRows[T, P](ctx, d, t, e, inputs, rows, targets, o)
-	if err != nil {
+	if err := storeDrafts[T, P](ctx, d, t, drafts, o); err != nil {
 		return nil, err
 	}
-	all := make([]Imported, len(inputs))
-	var again []int
-	for i := range inputs {
-		if all[i] = t.became(e, i, items[i]); e.open(i) {
+	var again []*draft[T]
+	for _, one := range drafts {
+		if one.Outcome != ImportRefused || one.above.err != nil || slices.ContainsFunc(one.Wrong, func(wrong *apierror.Error) bool {
+			return wrong.Field != t.field && wrong.Field != t.ref
+		}) {
 			continue
 		}
-		if targets[i].err == nil && !slices.ContainsFunc(e.wrong[i], func(wrong *apierror.Error) bool {
-			return !strings.HasSuffix(wrong.Field, "."+t.field) && !strings.HasSuffix(wrong.Field, "."+t.ref)
-		}) {
-			again, waits[i] = append(again, i), true
-		}
+		delete(one.row, t.field)
+		delete(one.row, t.ref)
+		one.waits = true
+		again = append(again, one)
 	}
 	if len(again) > 0 {
-		if err := importWithout[T, P](ctx, d, t, again, inputs, rows, targets, items, all, o); err != nil {
+		if err := storeDrafts[T, P](ctx, d, t, again, o); err != nil {
 			return nil, err
 		}
 	}
-	for i := range inputs {
-		if waits[i] && all[i].Outcome != ImportRefused {
-			all[i].Waits = entity.Input{"id": t.globalID(t.id(items[i].row)), targets[i].field: targets[i].key}
+	all := make([]Imported, len(drafts))
+	for i, one := range drafts {
+		if one.waits && one.Outcome != ImportRefused {
+			one.Waits = entity.Input{"id": t.globalID(t.id(one.item.row)), one.above.field: one.above.key}
 		}
+		all[i] = one.Imported
 	}
 	return all, nil
 }
 
-// importWithout stores those that are refused for nothing but what they are to be below, without that.
-func importWithout[T any, P written[T]](
-	ctx context.Context, d *Directory, t importing[T], again []int, inputs, rows []entity.Input, targets []target, items []*item[T], all []Imported, o ImportOptions,
-) error {
-	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(again))}
-	var someInputs, someRows []entity.Input
-	var someTargets []target
-	for _, i := range again {
-		delete(rows[i], t.field)
-		delete(rows[i], t.ref)
-		someInputs, someRows, someTargets = append(someInputs, inputs[i]), append(someRows, rows[i]), append(someTargets, targets[i])
+// storeDrafts stores drafts as a bulk does, and notes what became of each.
+func storeDrafts[T any, P written[T]](ctx context.Context, d *Directory, t importing[T], drafts []*draft[T], o ImportOptions) error {
+	e := recordEntries(len(drafts))
+	rows := make([]entity.Input, len(drafts))
+	for i, one := range drafts {
+		rows[i] = one.row
 	}
-	stored, err := importRows[T, P](ctx, d, t, e, someInputs, someRows, someTargets, o)
-	if err != nil {
-		return err
-	}
-	for n, i := range again {
-		items[i], all[i] = stored[n], t.became(e, n, stored[n])
-	}
-	return nil
-}
-
-// importRows stores rows, as a bulk does.
-func importRows[T any, P written[T]](
-	ctx context.Context, d *Directory, t importing[T], e *entries, inputs, rows []entity.Input, targets []target, o ImportOptions,
-) (items []*item[T], err error) {
+	var items []*item[T]
+	var err error
 	if o.Upsert {
 		items, err = t.upserted(ctx, e, rows, t.key)
 	} else {
 		items, err = t.added(e, rows)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i, in := range inputs {
-		if targets[i].err != nil {
-			if err := e.refuse(i, targets[i].err); err != nil {
-				return nil, err
+	for i, one := range drafts {
+		if one.above.err != nil {
+			if err := e.refuse(i, one.above.err); err != nil {
+				return err
 			}
 		}
 		if t.also == nil {
 			continue
 		}
-		if err := t.also(e, i, items[i], in); err != nil {
-			return nil, err
+		if err := t.also(e, i, items[i], one.record); err != nil {
+			return err
 		}
 	}
-	return items, store[T, P](ctx, d, t.tree, e, items)
+	if err := store[T, P](ctx, d, t.tree, e, items); err != nil {
+		return err
+	}
+	for i, one := range drafts {
+		one.item, one.Imported = items[i], became(e, i, items[i])
+	}
+	return nil
+}
+
+// recordEntries are entries that stand for themselves.
+func recordEntries(n int) *entries {
+	return &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, n)}
 }
 
 // places returns which records have what others may name, by the field by which they do and by its value.
@@ -321,7 +331,7 @@ func (t importing[T]) plain(in entity.Input) entity.Input {
 }
 
 // became is what became of an item.
-func (t importing[T]) became(e *entries, i int, it *item[T]) Imported {
+func became[T any](e *entries, i int, it *item[T]) Imported {
 	switch {
 	case !e.open(i):
 		return Imported{Wrong: plainly(e.wrong[i])}
@@ -355,7 +365,7 @@ func (d *Directory) ImportParents(ctx context.Context, inputs []entity.Input) ([
 }
 
 func importAbove[T any, P written[T]](ctx context.Context, d *Directory, t importing[T], inputs []entity.Input) ([]Imported, error) {
-	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(inputs))}
+	e := recordEntries(len(inputs))
 	targets, err := t.resolve(ctx, inputs, t.above...)
 	if err != nil {
 		return nil, err
@@ -367,7 +377,7 @@ func importAbove[T any, P written[T]](ctx context.Context, d *Directory, t impor
 		case at.err != nil:
 			err = e.refuse(i, at.err)
 		case at.id == 0:
-			err = e.refuse(i, t.missing(at, t.above...))
+			err = e.refuse(i, MissingReference(at.field, at.key))
 		default:
 			rows[i][t.field] = t.globalID(at.id)
 		}
@@ -384,20 +394,18 @@ func importAbove[T any, P written[T]](ctx context.Context, d *Directory, t impor
 	}
 	all := make([]Imported, len(inputs))
 	for i := range all {
-		all[i] = t.became(e, i, items[i])
+		all[i] = became(e, i, items[i])
 	}
 	return all, nil
 }
 
 // ImportMemberships puts users into teams. Errors are in what became of each.
 func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input, o ImportOptions) ([]Imported, error) {
-	users := []name[model.User]{byEmail("userEmail"), byExternalID("userExternalId")}
-	team := byTeamName("teamName")
-	ofUsers, err := d.tree.users.resolve(ctx, inputs, users...)
+	ofUsers, err := d.tree.users.resolve(ctx, inputs, byEmail("userEmail"), byExternalID("userExternalId"))
 	if err != nil {
 		return nil, err
 	}
-	ofTeams, err := d.tree.teams.resolve(ctx, inputs, team)
+	ofTeams, err := d.tree.teams.resolve(ctx, inputs, byTeamName("teamName"))
 	if err != nil {
 		return nil, err
 	}
@@ -413,7 +421,11 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 		case away && !o.Last:
 			all[i] = Imported{Outcome: ImportWaits, Waits: in}
 		case away:
-			all[i].Wrong = slices.Concat(d.tree.teams.absent(ofTeams[i], team), d.tree.users.absent(ofUsers[i], users...))
+			for _, at := range []target{ofTeams[i], ofUsers[i]} {
+				if at.id == 0 {
+					all[i].Wrong = append(all[i].Wrong, MissingReference(at.field, at.key))
+				}
+			}
 		default:
 			row := entity.Input{"teamId": d.tree.teams.globalID(ofTeams[i].id), "userId": d.tree.users.globalID(ofUsers[i].id)}
 			if role, given := in["role"]; given {
@@ -425,7 +437,7 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 	if len(rows) == 0 {
 		return all, nil
 	}
-	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(rows))}
+	e := recordEntries(len(rows))
 	seats, err := d.seats(e, rows, model.RoleMember, model.RoleOwner)
 	if err != nil {
 		return nil, err
@@ -468,19 +480,10 @@ func unplaced(in entity.Input, team, user target) (wrong apierror.Errors) {
 	return wrong
 }
 
-// absent is missing for a target that may be there.
-func (t *tree[T]) absent(at target, ways ...name[T]) apierror.Errors {
-	if at.id != 0 {
-		return nil
-	}
-	list, _ := apierror.ErrorsOf(t.missing(at, ways...))
-	return list
-}
-
 // DeactivateUsers deactivates users, by their numbers, up to MaxBulk of them. Those who are not there, or are deactivated, stay. It returns how many
 // were changed.
 func (d *Directory) DeactivateUsers(ctx context.Context, users []int64) (n int, err error) {
-	e := &entries{bulk: true, each: true, field: "records", wrong: make([]apierror.Errors, len(users))}
+	e := recordEntries(len(users))
 	inputs := make([]entity.Input, len(users))
 	for i, id := range users {
 		inputs[i] = entity.Input{"id": model.UserID(id)}

@@ -269,13 +269,13 @@ func (r *run) records(ctx context.Context, chunk []Record) (*outcome, error) {
 		}
 	}
 	options := directory.ImportOptions{Upsert: r.Options.Upsert, By: r.Options.match()}
+	imports := map[Kind]func(context.Context, []input, directory.ImportOptions) ([]directory.Imported, error){
+		Users: r.Directory.ImportUsers, Teams: r.Directory.ImportTeams, Memberships: r.Directory.ImportMemberships,
+	}
 	for _, kind := range kinds {
 		records := byKind[kind]
 		if len(records) == 0 {
 			continue
-		}
-		imports := map[Kind]func(context.Context, []input, directory.ImportOptions) ([]directory.Imported, error){
-			Users: r.Directory.ImportUsers, Teams: r.Directory.ImportTeams, Memberships: r.Directory.ImportMemberships,
 		}
 		inputs := make([]input, len(records))
 		for i, record := range records {
@@ -290,19 +290,15 @@ func (r *run) records(ctx context.Context, chunk []Record) (*outcome, error) {
 	return o, nil
 }
 
-// storeChunk imports some records in one transaction, with how far the import is then.
+// storeChunk imports some records in one transaction.
 func (r *run) storeChunk(ctx context.Context, chunk []Record) error {
 	if len(chunk) == 0 {
 		return nil
 	}
 	var o *outcome
-	var after Progress
-	err := r.transaction(ctx, "import", func(ctx context.Context) (err error) {
-		if err = r.lock(ctx); err != nil {
-			return err
-		}
+	err := r.step(ctx, "import", func(ctx context.Context) (after Progress, err error) {
 		if o, err = r.records(ctx, chunk); err != nil {
-			return err
+			return after, err
 		}
 		if r.trial != nil {
 			r.trial.judge(chunk, o, r.Options.Upsert)
@@ -310,17 +306,14 @@ func (r *run) storeChunk(ctx context.Context, chunk []Record) error {
 		after = r.Progress.plus(o.Progress)
 		after.Lines, after.Bytes = r.until.line, r.until.offset
 		if err := r.refuse(o.refusals, false); err != nil || r.trial != nil {
-			return err
+			return after, err
 		}
 		if r.Options.DeactivateMissing {
 			if err := r.noteUsers(ctx, chunk); err != nil {
-				return err
+				return after, err
 			}
 		}
-		if err := r.keepWaiting(ctx, o.waiting); err != nil {
-			return err
-		}
-		return r.save(ctx, after)
+		return after, r.keepWaiting(ctx, o.waiting)
 	})
 	if err != nil {
 		return err
@@ -328,10 +321,32 @@ func (r *run) storeChunk(ctx context.Context, chunk []Record) error {
 	if r.trial != nil {
 		r.trial.add(chunk, o.waiting)
 	}
-	r.Progress = after
-	r.Refusals.advance()
 	r.analyze(ctx)
 	return r.tell(ctx)
+}
+
+// step runs a part of the import in one transaction, with how far the import is then, which fn returns.
+func (r *run) step(ctx context.Context, name string, fn func(ctx context.Context) (after Progress, err error)) error {
+	var after Progress
+	err := r.transaction(ctx, name, func(ctx context.Context) (err error) {
+		if r.trial != nil {
+			after, err = fn(ctx)
+			return err
+		}
+		if err = r.lock(ctx); err != nil {
+			return err
+		}
+		if after, err = fn(ctx); err != nil {
+			return err
+		}
+		return r.save(ctx, after)
+	})
+	if err != nil {
+		return err
+	}
+	r.Progress = after
+	r.Refusals.advance()
+	return nil
 }
 
 // analyze has the database look at its tables anew whenever they have twice as many records as before. That it does not is no failure.
@@ -380,43 +395,36 @@ func (r *run) storeWaiting(ctx context.Context) error {
 		return err
 	}
 	for _, kind := range kinds {
-		for {
-			some, err := r.waitingOf(ctx, kind)
-			if err != nil || len(some) == 0 {
-				if err != nil {
-					return err
-				}
-				break
-			}
-			var after Progress
-			err = r.transaction(ctx, "import what waits", func(ctx context.Context) error {
-				if err := r.lock(ctx); err != nil {
-					return err
-				}
-				o, err := r.late(ctx, kind, some)
-				if err != nil {
-					return err
-				}
-				after = r.Progress.plus(o.Progress)
-				if err := r.refuse(o.refusals, true); err != nil {
-					return err
-				}
-				if err := r.dropWaiting(ctx, some); err != nil {
-					return err
-				}
-				return r.save(ctx, after)
-			})
-			if err != nil {
-				return err
-			}
-			r.Progress = after
-			r.Refusals.advance()
-			if err := r.tell(ctx); err != nil {
-				return err
-			}
+		if err := r.storeWaitingOf(ctx, kind); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (r *run) storeWaitingOf(ctx context.Context, kind Kind) error {
+	for {
+		some, err := r.waitingOf(ctx, kind)
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		err = r.step(ctx, "import what waits", func(ctx context.Context) (after Progress, err error) {
+			o, err := r.late(ctx, kind, some)
+			if err != nil {
+				return after, err
+			}
+			if err := r.refuse(o.refusals, true); err != nil {
+				return after, err
+			}
+			return r.Progress.plus(o.Progress), r.dropWaiting(ctx, some)
+		})
+		if err == nil {
+			err = r.tell(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // late stores what has waited. What it completes was counted when it was stored; if that cannot be, it is refused after all.
@@ -468,23 +476,14 @@ func (r *run) deactivate(ctx context.Context) error {
 		if err != nil || len(some) == 0 {
 			return err
 		}
-		var after Progress
-		err = r.transaction(ctx, "deactivate", func(ctx context.Context) error {
-			if err := r.lock(ctx); err != nil {
-				return err
-			}
+		err = r.step(ctx, "deactivate", func(ctx context.Context) (Progress, error) {
 			n, err := r.Directory.DeactivateUsers(ctx, some)
-			if err != nil {
-				return err
-			}
-			after = r.Progress.plus(Progress{Deactivated: int64(n)})
-			return r.save(ctx, after)
+			return r.Progress.plus(Progress{Deactivated: int64(n)}), err
 		})
-		if err != nil {
-			return err
+		if err == nil {
+			err = r.tell(ctx)
 		}
-		r.Progress = after
-		if err := r.tell(ctx); err != nil {
+		if err != nil {
 			return err
 		}
 	}

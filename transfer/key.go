@@ -3,7 +3,6 @@ package transfer
 import (
 	"strings"
 
-	"rollcall/apierror"
 	"rollcall/model"
 )
 
@@ -48,26 +47,7 @@ func (r Record) match(by model.UpsertKey) string {
 	return model.NormalEmail(text(r.Values, "email"))
 }
 
-// reference is a key of another record, and the error where there is none.
-type reference struct {
-	key string
-	err *apierror.Error
-}
-
-// refersTo are the keys of what the record refers to that may be missing.
-func (w waiting) refersTo() (all []reference) {
-	add := func(field, what, noun string, key func(string) string) {
-		if s := text(w.record, field); s != "" {
-			err := apierror.NotFound("no %s has the %s %q", what, noun, apierror.Clip(s))
-			err.Field = field
-			all = append(all, reference{key(s), err})
-		}
-	}
-	add("managerEmail", "user", "email address", emailKey)
-	add("managerExternalId", "user", "external id", externalKey)
-	add("userEmail", "user", "email address", emailKey)
-	add("userExternalId", "user", "external id", externalKey)
-	add("parentName", "team", "name", teamKey)
-	add("teamName", "team", "name", teamKey)
-	return all
+// referring are the fields by which records refer to others, with the keys that these have.
+var referring = map[string]func(string) string{
+	"managerEmail": emailKey, "managerExternalId": externalKey, "userEmail": emailKey, "userExternalId": externalKey, "parentName": teamKey, "teamName": teamKey,
 }

@@ -9,11 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	gormlogger "gorm.io/gorm/logger"
 
 	"rollcall/changelog"
 	"rollcall/database"
@@ -32,35 +28,18 @@ type world struct {
 	pools session.Pools
 	log   *changelog.Log
 	dir   *directory.Directory
-	sql   *statements
-}
-
-// statements counts those that GORM runs.
-type statements struct {
-	mu    sync.Mutex
-	count int
-}
-
-func (s *statements) LogMode(gormlogger.LogLevel) gormlogger.Interface { return s }
-func (*statements) Info(context.Context, string, ...any)               {}
-func (*statements) Warn(context.Context, string, ...any)               {}
-func (*statements) Error(context.Context, string, ...any)              {}
-
-func (s *statements) Trace(context.Context, time.Time, func() (string, int64), error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.count++
+	sql   *databasetest.Statements
 }
 
 func each(t *testing.T, fn func(t *testing.T, w *world)) {
 	databasetest.EachKind(t, func(t *testing.T, kind string) {
 		t.Parallel() // it waits for the servers' disks
-		counted := &statements{}
+		counted := &databasetest.Statements{}
 		fn(t, newWorld(t, databasetest.New(t, kind, database.Options{PoolSize: 4, Logger: counted}), counted))
 	})
 }
 
-func newWorld(t *testing.T, db *database.Database, counted *statements) *world {
+func newWorld(t *testing.T, db *database.Database, counted *databasetest.Statements) *world {
 	t.Helper()
 	w := &world{t: t, db: db, pools: session.Pools{Write: db.Write, Read: db.Read, Side: db.Side}, sql: counted}
 	if !db.Dialect().Embedded() {
@@ -94,7 +73,7 @@ func (w *world) try(text string, j job) (transfer.Progress, error) {
 	if err != nil {
 		return transfer.Progress{}, err
 	}
-	defer func() { _ = source.Close() }()
+	defer source.Close()
 	im := &transfer.Import{Directory: w.dir, Pools: w.pools, Source: source, Options: j.Options, Report: j.report}
 	if j.refusals != "" {
 		if im.Refusals, err = transfer.OpenRefusals(j.refusals); err != nil {

@@ -28,17 +28,15 @@ type SourceOptions struct {
 	Name      string   // of the file; by its ending it is CSV or JSON Lines, and else by how it begins
 	Kind      Kind     // of the records of a CSV file; "": users
 	Map       []string // COLUMN=FIELD, COLUMN+COLUMN=FIELD, or COLUMN= to leave one out
-	Encoding  string   // one of Encodings; "": UTF-8, or UTF-16 where the file begins so
+	Encoding  string   // utf-8, latin-1, windows-1252 or utf-16; "": UTF-8, or UTF-16 where the file begins so
 	Delimiter string   // of a CSV file, one character; "": it is found
 }
 
-// Encodings are the names of the encodings that files may have.
-var Encodings = []string{"utf-8", "latin-1", "windows-1252", "utf-16"}
-
+// decoderOf returns the encoding that has a name; nil: it is UTF-8.
 func decoderOf(name string) (encoding.Encoding, error) {
 	switch strings.ToLower(name) {
 	case "", "utf-8":
-		return unicode.UTF8BOM, nil
+		return nil, nil
 	case "latin-1":
 		return charmap.ISO8859_1, nil
 	case "windows-1252":
@@ -46,7 +44,7 @@ func decoderOf(name string) (encoding.Encoding, error) {
 	case "utf-16":
 		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), nil
 	}
-	return nil, fmt.Errorf("%q is no encoding: write one of %s", name, strings.Join(Encodings, ", "))
+	return nil, fmt.Errorf("%q is no encoding: write one of utf-8, latin-1, windows-1252, utf-16", name)
 }
 
 // Source reads the records of a file. What it holds in memory does not depend on the file's length.
@@ -67,7 +65,8 @@ func NewSource(file io.Reader, o SourceOptions) (*Source, error) {
 	s := &Source{close: closer}
 	text, err := decoded(plain, o.Encoding)
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		s.Close()
+		return nil, err
 	}
 	s.tally = newTally(text)
 	reader := bufio.NewReaderSize(s.tally, readAhead)
@@ -78,7 +77,8 @@ func NewSource(file io.Reader, o SourceOptions) (*Source, error) {
 		err = s.openJSONL(reader, o)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		s.Close()
+		return nil, err
 	}
 	return s, nil
 }
@@ -100,10 +100,7 @@ func (s *Source) Offset() int64 { return s.offset() }
 func (s *Source) Digest() string { return s.tally.digest() }
 
 // Close frees what reading needed; the file is its owner's.
-func (s *Source) Close() error {
-	s.close()
-	return nil
-}
+func (s *Source) Close() { s.close() }
 
 // uncompressed reads a file that may be compressed, as its first bytes tell.
 func uncompressed(file io.Reader) (io.Reader, func(), error) {
@@ -144,32 +141,30 @@ func (e explained) Read(p []byte) (int, error) {
 
 // decoded reads a text in UTF-8, whatever its encoding.
 func decoded(plain io.Reader, name string) (io.Reader, error) {
-	decoder, err := decoderOf(name)
-	if err != nil {
-		return nil, err
-	}
 	reader := bufio.NewReaderSize(plain, readAhead)
-	begins, err := reader.Peek(2)
+	begins, err := reader.Peek(3)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if name == "" && (bytes.Equal(begins, []byte{0xff, 0xfe}) || bytes.Equal(begins, []byte{0xfe, 0xff})) {
-		decoder, name = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), "utf-16"
+	if name == "" && (bytes.HasPrefix(begins, []byte{0xff, 0xfe}) || bytes.HasPrefix(begins, []byte{0xfe, 0xff})) {
+		name = "utf-16"
 	}
-	if name == "" || strings.EqualFold(name, "utf-8") { // the decoder would put U+FFFD in the place of what is none
-		if mark, err := reader.Peek(3); err == nil && bytes.Equal(mark, []byte{0xef, 0xbb, 0xbf}) {
-			_, _ = reader.Discard(len(mark))
-		}
-		return reader, nil
+	switch decoder, err := decoderOf(name); {
+	case err != nil:
+		return nil, err
+	case decoder != nil:
+		return transform.NewReader(reader, decoder.NewDecoder()), nil
 	}
-	return transform.NewReader(reader, decoder.NewDecoder()), nil
+	// A decoder of UTF-8 would put U+FFFD in the place of what is none.
+	if bytes.Equal(begins, []byte{0xef, 0xbb, 0xbf}) {
+		_, _ = reader.Discard(len(begins))
+	}
+	return reader, nil
 }
 
 // formatOf reports whether a file is CSV. It is JSON Lines otherwise.
 func formatOf(name string, reader *bufio.Reader) (isCSV bool, err error) {
-	name = strings.ToLower(name)
-	name = strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
-	switch filepath.Ext(name) {
+	switch endingOf(name) {
 	case ".csv", ".tsv":
 		return true, nil
 	case ".jsonl", ".ndjson":
@@ -189,4 +184,10 @@ func formatOf(name string, reader *bufio.Reader) (isCSV bool, err error) {
 			return c != '{', nil
 		}
 	}
+}
+
+// endingOf is how a file's name ends before what says that it is compressed, such as .csv.
+func endingOf(name string) string {
+	name = strings.ToLower(name)
+	return filepath.Ext(strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst"))
 }

@@ -24,7 +24,7 @@ func read(t *testing.T, file io.Reader, o transfer.SourceOptions) (records []str
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = source.Close() }()
+	defer source.Close()
 	for offset := int64(0); ; {
 		r, err := source.Next()
 		if errors.Is(err, io.EOF) {

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"gorm.io/gorm/clause"
 
 	"rollcall/dialect"
+	"rollcall/directory"
 	"rollcall/entity"
 	"rollcall/keyset"
 	"rollcall/session"
@@ -21,11 +21,9 @@ type input = entity.Input
 
 // stored is a row of imports.
 type stored struct {
-	Name                                                                      string
 	Options, Digest                                                           string
 	ReadBytes, ReadLines                                                      int64
 	Created, Updated, Unchanged, Refused, Unreadable, Deactivated, ErrorBytes int64
-	BeganAt, ChangedAt                                                        int64
 }
 
 // begin stores that the import begins, or finds how far an earlier run of it was, and reads over what that has imported.
@@ -45,8 +43,8 @@ func (r *run) begin(ctx context.Context) error {
 		}
 		now := time.Now().UnixMicro()
 		if len(before) == 0 {
-			return db.Exec(`INSERT INTO imports (name, options, phase, read_bytes, read_lines, digest, created, updated, unchanged, refused, unreadable,
-				deactivated, error_bytes, began_at, changed_at) VALUES (?, ?, 'reading', 0, 0, '', 0, 0, 0, 0, 0, 0, 0, ?, ?)`, r.Options.Name, string(options), now, now).Error
+			return db.Exec(`INSERT INTO imports (name, options, read_bytes, read_lines, digest, created, updated, unchanged, refused, unreadable,
+				deactivated, error_bytes, began_at, changed_at) VALUES (?, ?, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, ?, ?)`, r.Options.Name, string(options), now, now).Error
 		}
 		before = nil
 		return db.Exec(`UPDATE imports SET options = ?, read_bytes = 0, read_lines = 0, digest = '', created = 0, updated = 0, unchanged = 0, refused = 0,
@@ -100,9 +98,6 @@ func (r *run) skip(at stored) error {
 
 // lock keeps other processes from this import until the transaction ends, and fails if one was at it.
 func (r *run) lock(ctx context.Context) error {
-	if r.trial != nil {
-		return nil
-	}
 	result := session.DB(ctx).Exec("UPDATE imports SET changed_at = ? WHERE name = ? AND read_bytes = ? AND created = ? AND updated = ? AND unchanged = ? AND refused = ? AND deactivated = ?",
 		time.Now().UnixMicro(), r.Options.Name, r.Bytes, r.Created, r.Updated, r.Unchanged, r.Refused, r.Deactivated)
 	if result.Error == nil && result.RowsAffected == 0 {
@@ -122,31 +117,38 @@ func (r *run) save(ctx context.Context, p Progress) error {
 		p.Deactivated, r.Refusals.length(), r.Options.Name).Error
 }
 
+// importWaiting is a row of import_waiting.
+type importWaiting struct {
+	ID         int64
+	ImportName string
+	Line       int64
+	Kind       Kind
+	Record     string // in JSON
+}
+
+func (importWaiting) TableName() string { return "import_waiting" }
+
 // keepWaiting stores what has to wait for other records.
 func (r *run) keepWaiting(ctx context.Context, all []waiting) error {
 	if len(all) == 0 {
 		return nil
 	}
-	args := make([]any, 0, 4*len(all))
-	for _, one := range all {
+	rows := make([]importWaiting, len(all))
+	for i, one := range all {
 		text, err := json.Marshal(one.record)
 		if err != nil {
 			return err
 		}
-		args = append(args, r.Options.Name, one.line, string(one.kind), string(text))
+		rows[i] = importWaiting{ImportName: r.Options.Name, Line: one.line, Kind: one.kind, Record: string(text)}
 	}
-	values := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(all)), ", ")
-	return session.DB(ctx).Exec("INSERT INTO import_waiting (import_name, line, kind, record) VALUES "+values, args...).Error
+	return session.DB(ctx).Create(rows).Error
 }
 
 // waitingOf reads some of what waits, as much as a transaction may do.
 func (r *run) waitingOf(ctx context.Context, kind Kind) (some []waiting, err error) {
-	var rows []struct {
-		ID, Line int64
-		Record   string
-	}
+	var rows []importWaiting
 	err = session.Run(ctx, r.Pools, session.Read, "what waits", func(ctx context.Context) error {
-		return session.DB(ctx).Raw("SELECT id, line, record FROM import_waiting WHERE import_name = ? AND kind = ? ORDER BY id LIMIT 1000", r.Options.Name, string(kind)).Find(&rows).Error
+		return session.DB(ctx).Where("import_name = ? AND kind = ?", r.Options.Name, kind).Order("id").Limit(directory.MaxBulk).Find(&rows).Error
 	})
 	for _, row := range rows {
 		one := waiting{id: row.ID, line: row.Line, kind: kind}
@@ -216,7 +218,7 @@ func (r *run) missing(ctx context.Context) (missing, active int64, err error) {
 // someMissing reads the numbers of some of them, as many as a transaction may change.
 func (r *run) someMissing(ctx context.Context) (some []int64, err error) {
 	err = session.Run(ctx, r.Pools, session.Read, "who is missing", func(ctx context.Context) error {
-		return session.DB(ctx).Raw("SELECT u.id "+missingUsers+" ORDER BY u.id LIMIT 1000", r.Options.Name).Find(&some).Error
+		return session.DB(ctx).Raw("SELECT u.id "+missingUsers+" ORDER BY u.id LIMIT ?", r.Options.Name, directory.MaxBulk).Find(&some).Error
 	})
 	return some, err
 }

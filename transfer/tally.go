@@ -14,9 +14,9 @@ var errTooLong = errors.New("a record is longer than 1 MiB: is a quotation mark 
 // tally counts what is read through it, and hashes that up to the end of the last record: whoever reads buffers more than that.
 type tally struct {
 	reader  io.Reader
-	read    int64 // bytes
-	hashed  int64 // of these
-	pending []byte
+	hashed  int64  // bytes
+	pending []byte // read, and hashed up to done
+	done    int
 	hash    hash.Hash
 }
 
@@ -24,20 +24,20 @@ func newTally(reader io.Reader) *tally { return &tally{reader: reader, hash: sha
 
 // Read fails where a record is longer than maxRecord.
 func (t *tally) Read(p []byte) (int, error) {
-	if len(t.pending) > maxRecord+2*readAhead {
+	if len(t.pending)-t.done > maxRecord+2*readAhead {
 		return 0, errTooLong
 	}
 	n, err := t.reader.Read(p)
-	t.read += int64(n)
-	t.pending = append(t.pending, p[:n]...)
+	t.pending = append(t.pending[:copy(t.pending, t.pending[t.done:])], p[:n]...)
+	t.done = 0
 	return n, err
 }
 
 // consumed says that records take so many bytes by now.
 func (t *tally) consumed(offset int64) {
-	n := int(min(offset, t.read) - t.hashed)
-	t.hash.Write(t.pending[:n])
-	t.pending = t.pending[:copy(t.pending, t.pending[n:])]
+	n := min(int(offset-t.hashed), len(t.pending)-t.done)
+	t.hash.Write(t.pending[t.done : t.done+n])
+	t.done += n
 	t.hashed += int64(n)
 }
 

@@ -58,8 +58,11 @@ func (t *trial) add(chunk []Record, waits []waiting) {
 		}
 	}
 	for _, one := range waits {
-		for _, to := range one.refersTo() {
-			t.waiting = append(t.waiting, trialWaiting{one.kind, t.hash(to.key), Refusal{one.line, to.err}})
+		for _, field := range fields[one.kind] { // those that are missing are told in this order
+			if key, refers := referring[field]; refers && text(one.record, field) != "" {
+				to := text(one.record, field)
+				t.waiting = append(t.waiting, trialWaiting{one.kind, t.hash(key(to)), Refusal{one.line, directory.MissingReference(field, to)}})
+			}
 		}
 	}
 }

@@ -19,16 +19,14 @@ var errAgain = errors.New("the database has ended the snapshot: export again")
 // Writer writes records to a file that a Source reads again as they were. A cell that a spreadsheet would take for a formula is written as it is.
 type Writer struct {
 	table *csv.Writer // nil: JSON Lines
-	kind  Kind        // of the table
 	out   *bufio.Writer
 	ends  []func() error
 }
 
 // NewWriter returns a writer of a file with a name: .csv is a table of one kind, all else JSON Lines; .gz and .zst behind that compress it.
 func NewWriter(file io.Writer, name string, kind Kind) (*Writer, error) {
-	w := &Writer{kind: kind}
+	w := &Writer{}
 	name = strings.ToLower(name)
-	plain := strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 	switch {
 	case strings.HasSuffix(name, ".gz"):
 		zipped := gzip.NewWriter(file)
@@ -41,7 +39,7 @@ func NewWriter(file io.Writer, name string, kind Kind) (*Writer, error) {
 		file, w.ends = zipped, append(w.ends, zipped.Close)
 	}
 	w.out = bufio.NewWriterSize(file, readAhead)
-	if strings.HasSuffix(plain, ".csv") {
+	if endingOf(name) == ".csv" {
 		if kind == "" {
 			return nil, errors.New("a CSV file has records of one kind: say with --kind which, or write .jsonl")
 		}

@@ -4,7 +4,6 @@
 CREATE TABLE imports (
     name        VARCHAR(200) NOT NULL PRIMARY KEY,
     options     TEXT         NOT NULL, -- in JSON
-    phase       VARCHAR(16)  NOT NULL,
     read_bytes  BIGINT       NOT NULL, -- of the file, uncompressed, that are imported
     read_lines  BIGINT       NOT NULL,
     digest      VARCHAR(64)  NOT NULL, -- SHA-256 of these bytes
