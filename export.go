@@ -27,11 +27,10 @@ func (s *service) export(ctx context.Context) error {
 	if err := s.db.CheckSchema(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
 	}
-	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Logger: s.log}
-	if err := pools.Install(); err != nil {
+	pools, err := s.installed(0)
+	if err != nil {
 		return err
 	}
-	var err error
 	switch c := s.Export; {
 	case c.User != nil && (c.File != "-" || c.Kind != "" || c.Snapshot):
 		err = errors.New("--user is alone: it prints what is held about one user")

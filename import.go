@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"rollcall/directory"
 	"rollcall/session"
@@ -69,7 +68,7 @@ func (s *service) importFile(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	if err := s.ready(ctx); err != nil {
+	if _, err := s.current(ctx, false); err != nil {
 		return err
 	}
 	file, size := io.Reader(os.Stdin), int64(-1)
@@ -89,20 +88,20 @@ func (s *service) importFile(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("import: %s: %w", c.File, err)
 	}
-	defer func() { _ = source.Close() }()
-	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Logger: s.log}
+	defer source.Close()
 	if !s.db.Dialect().Embedded() {
-		pools.Proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
+		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
-	if err := pools.Install(); err != nil {
+	pools, err := s.installed(0)
+	if err != nil {
 		return err
 	}
 	s.changes.Actor = func(context.Context) string { return "import:" + options.Name }
 	im := &transfer.Import{
 		Directory: directory.New(directory.Config{Log: s.changes}), Pools: pools, Source: source, Options: options, Report: shown.report,
 	}
-	place := cmp.Or(c.Errors, strings.TrimPrefix(c.File, "-")+".errors.csv")
-	if place == ".errors.csv" {
+	place := cmp.Or(c.Errors, c.File+".errors.csv")
+	if place == "-.errors.csv" {
 		place = "import.errors.csv"
 	}
 	if c.OnError == "skip" {
@@ -162,18 +161,4 @@ func (s *service) explain(err error, p transfer.Progress, options transfer.Optio
 		return fmt.Errorf("import: ended behind line %d: %s", p.Lines, again)
 	}
 	return fmt.Errorf("import: %w", err)
-}
-
-// ready makes sure of the schema, for a command that works with all of it.
-func (s *service) ready(ctx context.Context) error {
-	if s.db.Dialect().Embedded() {
-		if _, err := s.db.Migrate(ctx); err != nil {
-			return fmt.Errorf("migrate: %w", err)
-		}
-		return nil
-	}
-	if err := s.db.CheckSchema(ctx); err != nil {
-		return fmt.Errorf("--database: %w", err)
-	}
-	return nil
 }

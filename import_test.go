@@ -72,6 +72,14 @@ func TestAnImportThatIsKilledGoesOnWithTheSameCommandAndDoublesNothing(t *testin
 			err := cmd.Wait()
 			if kill != nil && !kill.Stop() && err != nil && !cmd.ProcessState.Exited() {
 				kills++
+				var imported int // 0 while the import goes on
+				row := databasetest.Open(t, url).Side.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM users WHERE NOT EXISTS (SELECT 1 FROM imports)")
+				if err := row.Scan(&imported); err != nil {
+					t.Fatal(err)
+				}
+				if imported > 0 {
+					break
+				}
 				continue
 			}
 			if err != nil {

@@ -197,18 +197,34 @@ func (s *service) enableWebhook(ctx context.Context) error {
 	return err
 }
 
+// installed returns the pools for units of work that are not the API's. What a unit does has a deadline, or 0.
+func (s *service) installed(deadline time.Duration) (session.Pools, error) {
+	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Proof: s.proof, Deadline: deadline, Logger: s.log}
+	return pools, pools.Install()
+}
+
+// current makes sure of the schema: it is brought up to date if that is asked for, and SQLite's always is. It returns how many migrations that took.
+func (s *service) current(ctx context.Context, migrate bool) (applied int, err error) {
+	if !migrate && !s.db.Dialect().Embedded() {
+		if err := s.db.CheckSchema(ctx); err != nil {
+			return 0, fmt.Errorf("--database: %w", err)
+		}
+		return 0, nil
+	}
+	if applied, err = s.db.Migrate(ctx); err != nil {
+		return 0, fmt.Errorf("migrate: %w", err)
+	}
+	return applied, nil
+}
+
 // prepare makes sure of the schema and of the demo data.
 func (s *service) prepare(ctx context.Context) error {
-	if s.DoMigrate || s.db.Dialect().Embedded() {
-		applied, err := s.db.Migrate(ctx)
-		if err != nil {
-			return fmt.Errorf("migrate: %w", err)
-		}
-		if applied > 0 {
-			s.warnOfClashes(ctx)
-		}
-	} else if err := s.db.CheckSchema(ctx); err != nil {
-		return fmt.Errorf("--database: %w", err)
+	applied, err := s.current(ctx, s.DoMigrate)
+	if err != nil {
+		return err
+	}
+	if applied > 0 {
+		s.warnOfClashes(ctx)
 	}
 	schema, err := s.db.Schema(ctx)
 	if err != nil {
@@ -431,8 +447,8 @@ func (s *service) routeSCIM(mux *http.ServeMux) error {
 	if !s.SCIM {
 		return nil
 	}
-	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Proof: s.proof, Deadline: s.Deadline, Logger: s.log}
-	if err := pools.Install(); err != nil {
+	pools, err := s.installed(s.Deadline)
+	if err != nil {
 		return err
 	}
 	s.changes.Actor = provisioning.Actor
