@@ -17,6 +17,7 @@ import (
 	gormlogger "gorm.io/gorm/logger"
 
 	"rollcall/database"
+	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
 	"rollcall/session"
 )
@@ -148,7 +149,8 @@ func named(query, name string) string {
 
 // perOperation is a GORM logger that counts the statements of each operation by its name.
 type perOperation struct {
-	recorder
+	databasetest.Statements
+	mu     sync.Mutex
 	counts map[string]int
 }
 

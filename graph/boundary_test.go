@@ -169,7 +169,7 @@ func TestAnOperationMayReachEachLimitAndNotExceedItOnEveryTransport(t *testing.T
 				case b.passes != "" && (len(a.Errors) == 0 || a.Errors[0].Extensions["code"] != b.passes):
 					t.Errorf("%s: %d: want %s, got %.300s", what, b.at, b.passes, a.raw)
 				}
-				statements := d.sql.during(func() { a = send(&at, b.of(b.over)) })
+				statements := d.sql.During(func() { a = send(&at, b.of(b.over)) })
 				if a.Data != nil || len(a.Errors) != 1 || a.Errors[0].Extensions["code"] != b.code || !strings.Contains(a.Errors[0].Message, b.say) {
 					t.Errorf("%s: %d: want %s, %q, got %.300s", what, b.over, b.code, b.say, a.raw)
 				}

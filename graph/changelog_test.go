@@ -89,7 +89,7 @@ func TestTheLogIsWrittenByOneStatementOfAMutationThatChangesSomething(t *testing
 			{`mutation($input: CreateUsersInput!) { createUsers(input: $input) { results { error { code } } } }`, input{"users": many}, want},
 			{`mutation($input: CreateUsersInput!) { createUsers(input: $input) { results { error { code } } } }`, input{"users": []input{newUser("x")}, "dryRun": true}, 0},
 		} {
-			statements := d.sql.during(func() { d.must(c.document, "input", c.in) })
+			statements := d.sql.During(func() { d.must(c.document, "input", c.in) })
 			if n := len(statements) - len(d.withoutLog(statements)); n != c.want || strings.Contains(strings.Join(d.withoutLog(statements), " "), "changes_clock") {
 				t.Errorf("want %d statements of the log, got %d of %q", c.want, n, statements)
 			}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rollcall/database/databasetest"
 )
 
 // selects returns what the statements select, without prefixes.
@@ -40,7 +42,7 @@ func TestOnlyTheColumnsThatAreSelectedAreRead(t *testing.T) {
 			{`query($no: Boolean = false) { user(id: "User:500") { name email @include(if: $no) } }`, []string{"id, name"}},
 			{`{ userByEmail(email: "x@example.com") { name } }`, []string{"id, name, email"}},
 		} {
-			if got := selects(d.sql.during(func() { d.must(c.query) })); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			if got := selects(d.sql.During(func() { d.must(c.query) })); fmt.Sprint(got) != fmt.Sprint(c.want) {
 				t.Errorf("%s: want %q, got %q", c.query, c.want, got)
 			}
 		}
@@ -73,7 +75,7 @@ func TestANarrowRowNeverServesAWideReader(t *testing.T) {
 
 // texts is a GORM logger that keeps the distinct statements, without their values.
 type texts struct {
-	recorder
+	databasetest.Statements
 }
 
 func (*texts) ParamsFilter(_ context.Context, sql string, _ ...any) (string, []any) { return sql, nil }
@@ -87,7 +89,7 @@ func TestStatementTextsStayFew(t *testing.T) {
 		for _, relation := range []string{"manager { name }", "reports(first: 1) { nodes { name } }", "teams(first: 1) { nodes { name } }", "reports(first: 1) { totalCount }"} {
 			distinct := map[string]map[string]bool{} // by what they begin with
 			for n := 1; n <= 1000; n += 1 + n/4 {
-				for _, sql := range seen.during(func() {
+				for _, sql := range seen.During(func() {
 					d.must(fmt.Sprintf(`{ users(first: %d) { nodes { %s } } }`, n, relation))
 				}) {
 					head := sql[:strings.Index(sql+" FROM", " FROM")]

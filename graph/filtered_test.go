@@ -69,7 +69,7 @@ func TestWhatASearchFindsIsCountedOnceHoweverManyOfItsWordsMatch(t *testing.T) {
 					filter = ", filter: " + c.filter
 				}
 				var a answer
-				run := d.sql.during(func() {
+				run := d.sql.During(func() {
 					a = d.must(fmt.Sprintf(`{ users(query: %q%s) { totalCountUpTo(limit: %d) } }`, c.query, filter, limit))
 				})
 				if n := a.at(t, "users.totalCountUpTo"); n != float64(min(want, limit)) || len(run) != c.statements {
@@ -137,7 +137,7 @@ func TestAFilterOfOneIndexInTheOrderOfAnotherIsCountedFirst(t *testing.T) {
 				}
 				read := func(window string) (answer, []string) {
 					var a answer
-					run := d.sql.during(func() {
+					run := d.sql.During(func() {
 						a = d.must(fmt.Sprintf(`{ users(%s, filter: %s, orderBy: {field: %s, direction: %s}) { nodes { id } pageInfo { startCursor endCursor hasNextPage hasPreviousPage } } }`,
 							window, c.filter, c.order, direction))
 					})

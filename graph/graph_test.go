@@ -9,14 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	gormlogger "gorm.io/gorm/logger"
 
 	"rollcall/changelog"
 	"rollcall/database"
@@ -38,7 +35,7 @@ type directory struct {
 	url      string
 	api      *graph.API
 	db       *database.Database
-	sql      *recorder
+	sql      *databasetest.Statements
 	log      *bytes.Buffer
 }
 
@@ -59,7 +56,7 @@ func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
 }
 
 func newDirectory(tb testing.TB, db *database.Database) *directory {
-	d := &directory{tb: tb, db: db, sql: &recorder{}, log: &bytes.Buffer{}}
+	d := &directory{tb: tb, db: db, sql: &databasetest.Statements{}, log: &bytes.Buffer{}}
 	d.changes = &changelog.Log{DB: db.Side, Dialect: db.Dialect(), Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil))}
 	tb.Cleanup(func() {
 		if err := d.changes.Settle(context.Background()); err != nil {
@@ -211,35 +208,6 @@ func (d *directory) create(name, email string, manager any) string {
 	return a.at(d.tb, "createUser.user.id").(string)
 }
 
-// recorder is a GORM logger that keeps the statements.
-type recorder struct {
-	mu         sync.Mutex
-	statements []string
-}
-
-func (r *recorder) LogMode(gormlogger.LogLevel) gormlogger.Interface { return r }
-func (*recorder) Info(context.Context, string, ...any)               {}
-func (*recorder) Warn(context.Context, string, ...any)               {}
-func (*recorder) Error(context.Context, string, ...any)              {}
-
-func (r *recorder) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
-	sql, _ := statement()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.statements = append(r.statements, sql)
-}
-
-// during returns the statements that fn issues.
-func (r *recorder) during(fn func()) []string {
-	r.mu.Lock()
-	r.statements = nil
-	r.mu.Unlock()
-	fn()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.statements)
-}
-
 // withoutLog leaves out those of the statements that write the log of changes: the last one, and on SQLite the clock's before it.
 func (d *directory) withoutLog(statements []string) []string {
 	n := len(statements)
@@ -261,7 +229,7 @@ func (d *directory) wantStatements(t *testing.T, n int, fn func()) {
 			t.Errorf("%d batches were not enqueued", n)
 		}
 	}()
-	if got := d.withoutLog(d.sql.during(fn)); len(got) != n {
+	if got := d.withoutLog(d.sql.During(fn)); len(got) != n {
 		for i, sql := range got {
 			got[i] = sql[:min(len(sql), 200)]
 		}

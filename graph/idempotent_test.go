@@ -20,7 +20,7 @@ const createWithKey = `mutation($input: CreateUserInput!, $key: String!) @idempo
 func TestAMutationThatIsSentAgainWithItsKeyChangesTheDirectoryOnce(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		first := d.must(createWithKey, "key", "a", "input", input{"name": "Ada", "email": "ada@example.com"})
-		plain := len(d.withoutLog(d.sql.during(func() { d.must(createMutation, "input", input{"name": "Bea", "email": "bea@example.com"}) })))
+		plain := len(d.withoutLog(d.sql.During(func() { d.must(createMutation, "input", input{"name": "Bea", "email": "bea@example.com"}) })))
 		d.wantStatements(t, plain+2, func() {
 			d.must(createWithKey, "key", "b", "input", input{"name": "Cai", "email": "cai@example.com"})
 		})

@@ -162,7 +162,7 @@ func TestAttacksAreRefusedOnEveryTransport(t *testing.T) {
 					attack.Query = attack.Query[:300_000] // headers have a limit of their own
 				}
 				start := time.Now()
-				statements := d.sql.during(func() {
+				statements := d.sql.During(func() {
 					if a := send(&at, operation{Query: attack.Query}); a.code(t) != attack.Code {
 						t.Errorf("%s: want %s, got %.300s", what, attack.Code, a.raw)
 					}

@@ -249,7 +249,7 @@ func TestAsOfIsReadBeforeEverythingElseAndOnce(t *testing.T) {
 		}
 		for _, c := range asOfIn {
 			var a answer
-			statements := d.sql.during(func() { a = d.must(c.query) })
+			statements := d.sql.During(func() { a = d.must(c.query) })
 			if len(statements) != c.statements+1 || !isAsOf(statements[0]) {
 				t.Errorf("%s: want %d statements and asOf first, got\n%s", c.query, c.statements+1, strings.Join(statements, "\n"))
 			}
@@ -261,7 +261,7 @@ func TestAsOfIsReadBeforeEverythingElseAndOnce(t *testing.T) {
 			`{ users(first: 2) { nodes { name } } }`, `query($no: Boolean = false) { users(first: 2) { asOf @include(if: $no) nodes { name } } }`,
 			`{ users(first: 2) { ... @skip(if: true) { asOf } nodes { name } } }`,
 		} {
-			if statements := d.sql.during(func() { d.must(query) }); len(statements) != 1 || isAsOf(statements[0]) {
+			if statements := d.sql.During(func() { d.must(query) }); len(statements) != 1 || isAsOf(statements[0]) {
 				t.Errorf("%s: got %q", query, statements)
 			}
 		}
@@ -270,7 +270,7 @@ func TestAsOfIsReadBeforeEverythingElseAndOnce(t *testing.T) {
 		for i, c := range asOfIn[:len(queries)] {
 			queries[i] = c.query
 		}
-		if statements := d.sql.during(func() { d.sendArray(queries...) }); !isAsOf(statements[0]) || slices.ContainsFunc(statements[1:], isAsOf) {
+		if statements := d.sql.During(func() { d.sendArray(queries...) }); !isAsOf(statements[0]) || slices.ContainsFunc(statements[1:], isAsOf) {
 			t.Errorf("an array: got\n%s", strings.Join(statements, "\n"))
 		}
 	})
@@ -281,7 +281,7 @@ func TestAsOfInAMutationIsReadBeforeItsPayload(t *testing.T) {
 		d.create("Ada", "ada@example.com", nil)
 		asOf := any(d.asOf())
 		var a answer
-		statements := d.sql.during(func() {
+		statements := d.sql.During(func() {
 			a = d.must(`mutation { a: updateUser(input: {id: "User:2", name: "A"}) { user { manager { name } } } b: updateUser(input: {id: "User:3", name: "B"}) { user { manager { name } reports(first: 1) { asOf nodes { name } } } } }`)
 		})
 		if got := a.at(t, "b.user.reports.asOf"); got != asOf {

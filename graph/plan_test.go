@@ -172,7 +172,7 @@ func TestNoFilterThatAnIndexServesScansATable(t *testing.T) {
 			for _, order := range []string{"ID", "NAME"} {
 				query := fmt.Sprintf(`{ list: %s(filter: %s, orderBy: { field: %s }) { totalCount nodes { id name } } }`, c.list, c.filter, order)
 				var a answer
-				statements := d.sql.during(func() { a = d.must(query) })
+				statements := d.sql.During(func() { a = d.must(query) })
 				want := 2
 				if slices.Contains(strings.Fields(c.counted), order) {
 					want = 3

@@ -141,7 +141,7 @@ func TestAVersionCountsTheChangesOfAUser(t *testing.T) {
 		}
 		for _, same := range []input{{}, {"name": "Ada"}, {"name": " Ada "}, {"email": "ADA@example.com", "managerId": boss, "title": "Engineer"}} {
 			same["id"] = id
-			statements := d.sql.during(func() { d.must(updateMutation, "input", same) })
+			statements := d.sql.During(func() { d.must(updateMutation, "input", same) })
 			if after := read(); !reflect.DeepEqual(before, after) {
 				t.Errorf("%v: %v became %v", same, before, after)
 			}

@@ -106,7 +106,7 @@ func follow(t *testing.T, goal int, urls ...string) {
 	p := &promise{t: t, goal: int64(goal), aside: databasetest.Open(t, urls[0], database.Options{PoolSize: 2})}
 	for i := range promiseServers {
 		db := databasetest.Open(t, held(t, urls[i%len(urls)]), database.Options{PoolSize: 6})
-		d := &directory{tb: t, db: db, sql: &recorder{}, log: &bytes.Buffer{}, changes: &changelog.Log{DB: db.Side, Dialect: db.Dialect()}}
+		d := &directory{tb: t, db: db, sql: &databasetest.Statements{}, log: &bytes.Buffer{}, changes: &changelog.Log{DB: db.Side, Dialect: db.Dialect()}}
 		d.maxPage(100)
 		p.servers = append(p.servers, d)
 	}

@@ -59,7 +59,7 @@ func TestWhoIsCutOffAgainAndAgainAndResumesHasACopyOfTheDatabase(t *testing.T) {
 func keepCopies(t *testing.T, goal int64, url string) {
 	r := &resuming{promise: &promise{t: t, aside: databasetest.Open(t, url, database.Options{PoolSize: 2})}, goal: goal}
 	for range promiseServers {
-		d := &directory{tb: t, db: databasetest.Open(t, url, database.Options{PoolSize: 6}), sql: &recorder{}, log: &bytes.Buffer{}}
+		d := &directory{tb: t, db: databasetest.Open(t, url, database.Options{PoolSize: 6}), sql: &databasetest.Statements{}, log: &bytes.Buffer{}}
 		d.changes = &changelog.Log{DB: d.db.Side, Dialect: d.db.Dialect()}
 		d.maxPage(100)
 		r.servers = append(r.servers, d)

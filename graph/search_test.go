@@ -232,7 +232,7 @@ func TestSearchAmongManyUsersReadsByIndexes(t *testing.T) {
 			})
 			for _, way := range []string{"first", "last"} {
 				var a answer
-				run := d.sql.during(func() {
+				run := d.sql.During(func() {
 					a = d.must(fmt.Sprintf("{ users(query: %q%s, %s: 20) { nodes { id } pageInfo { endCursor startCursor } } }", c.query, c.filter, way))
 				})
 				for _, statement := range run {
@@ -423,7 +423,7 @@ func TestWhatIsWrittenIsFoundAtOnceAndFormerWordsAreNot(t *testing.T) {
 		update := func(statements int, input string) {
 			t.Helper()
 			n := 0
-			for _, s := range d.sql.during(func() { d.must(fmt.Sprintf("mutation { updateUser(input: {id: %q, %s}) { user { id } } }", id, input)) }) {
+			for _, s := range d.sql.During(func() { d.must(fmt.Sprintf("mutation { updateUser(input: {id: %q, %s}) { user { id } } }", id, input)) }) {
 				if strings.Contains(s, "user_words") {
 					n++
 				}

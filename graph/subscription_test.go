@@ -269,7 +269,7 @@ func TestAnEventReadsWhatIsStoredWhenItIsDelivered(t *testing.T) {
 		s := d.subscribe(`subscription { userChanged { user { name manager { name } } } }`, nil)
 		delivered := func(user int64, reads int, want string) {
 			t.Helper()
-			statements := d.sql.during(func() {
+			statements := d.sql.During(func() {
 				d.logChanges(user, 1, "[]")
 				s.want(want)
 			})

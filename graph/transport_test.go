@@ -120,7 +120,7 @@ func TestAMutationInAnArrayDividesItsStatements(t *testing.T) {
 		const user = `{ user(id: "User:%d") { name manager { name } } }`
 		rename := `mutation { updateUser(input: { id: "User:500", name: "New" }) { user { name } } }`
 		var before []string
-		alone := len(d.sql.during(func() { d.must(strings.Replace(rename, "New", "Newer", 1)) }))
+		alone := len(d.sql.During(func() { d.must(strings.Replace(rename, "New", "Newer", 1)) }))
 		if alone == 0 {
 			t.Fatal("no statements of the mutation")
 		}
