@@ -16,7 +16,7 @@ import (
 
 // exportCommand is the flags of the export.
 type exportCommand struct {
-	File     string  `arg:"" optional:"" default:"-" help:"The file: .jsonl, or .csv for one --kind, with .gz or .zst behind it to compress it; - is standard output, the default."`
+	File     string  `arg:"" optional:"" default:"-" help:"The file: .jsonl, or .csv or .tsv for one --kind, with .gz or .zst behind it to compress it; - is standard output, the default."`
 	Kind     string  `placeholder:"KIND" env:"-" help:"Only users, teams or memberships. Default: all."`
 	Snapshot bool    `env:"-" help:"All of it as of one moment, in one transaction; else each page is."`
 	User     *string `placeholder:"ID" env:"-" help:"Instead, everything that is held about one user, as JSON: an id such as User:5, also of one who was deleted, or an email address."`

@@ -17,7 +17,7 @@ import (
 
 // importCommand is the flags of the import.
 type importCommand struct {
-	File              string   `arg:"" help:"The file: .csv or .jsonl, which may be compressed with gzip or zstd; - is standard input."`
+	File              string   `arg:"" help:"The file: .csv, .tsv or .jsonl, which may be compressed with gzip or zstd; - is standard input."`
 	Kind              string   `placeholder:"KIND" env:"-" help:"What the rows of a CSV file are: users, teams or memberships. Default: users."`
 	Map               []string `sep:"none" placeholder:"COLUMN=FIELD" env:"-" help:"Which field a column of a CSV file is, where they have different names; again for each. First+Last=name joins two, COLUMN= leaves one out."`
 	Delimiter         string   `placeholder:"CHARACTER" env:"-" help:"What is between the cells of a CSV file, such as ; or tab. Default: what its first row has."`

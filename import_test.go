@@ -164,3 +164,27 @@ func TestAnImportSaysWhatItHasDoneAndWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+func TestSubscribersOfARunningServerSeeWhatIsImported(t *testing.T) {
+	databasetest.EachURL(t, func(t *testing.T, url string) {
+		output(t, "migrate", "--database", url)
+		s := start(t, "--database", url)
+		events, _ := s.stream(request("subscription { changes { change { kind operationId object { ... on User { email } } } } }"))
+		const people = 1200
+		output(t, "import", peopleFile(t, people), "--name", "people", "--database", url)
+		var operations map[string]bool
+		eventually(t, "all are told", func() bool {
+			operations = map[string]bool{}
+			for _, created := range regexp.MustCompile(`"kind":"CREATED","operationId":"([^"]+)"`).FindAllStringSubmatch(events.String(), -1) {
+				operations[created[1]] = true
+			}
+			return strings.Count(events.String(), `"kind":"CREATED"`) >= people+people/10+1
+		})
+		if n := strings.Count(events.String(), `"kind":"CREATED"`); n != people+people/10+1 {
+			t.Errorf("%d are told", n)
+		}
+		if len(operations) < 2 || len(operations) > 4 {
+			t.Errorf("there are %d operations", len(operations))
+		}
+	})
+}

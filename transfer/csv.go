@@ -40,8 +40,8 @@ func (s *Source) openCSV(reader *bufio.Reader, o SourceOptions) error {
 		return fmt.Errorf("the first row cannot be read: %w", unwrapped(err))
 	}
 	header = slices.Clone(header)
-	if at := slices.IndexFunc(header, func(name string) bool { return invalidUTF8(name) > 0 }); at >= 0 {
-		return fmt.Errorf("the first row: in column %d, "+notUTF8, at+1, invalidUTF8(header[at]))
+	if err := readable(header); err != nil {
+		return err
 	}
 	columns, err := mapColumns(header, kind, o.Map)
 	if err != nil {
@@ -50,22 +50,50 @@ func (s *Source) openCSV(reader *bufio.Reader, o SourceOptions) error {
 	s.tally.consumed(s.offset())
 	s.next = func() (Record, error) {
 		row, err := table.Read()
+		for err == nil && !slices.ContainsFunc(row, filled) {
+			s.tally.consumed(s.offset())
+			row, err = table.Read()
+		}
 		var parse *csv.ParseError
 		switch {
 		case errors.As(err, &parse):
-			r := Record{Line: lines + int64(parse.StartLine), Kind: kind}
 			if errors.Is(err, errTooLong) {
-				return r, errTooLong
+				return Record{}, errTooLong
 			}
-			return r.wrong("", "%v at character %d of line %d: a cell that has a quotation mark is in quotation marks, and has it doubled",
-				parse.Err, parse.Column, lines+int64(parse.Line)), nil
+			return misquoted(Record{Line: lines + int64(parse.StartLine), Kind: kind}, parse, lines), nil
 		case err != nil:
-			return Record{Kind: kind}, err
+			return Record{}, err
 		}
 		line, _ := table.FieldPos(0)
 		return readRow(Record{Line: lines + int64(line), Kind: kind, Values: entity.Input{}}, row, header, columns), nil
 	}
 	return nil
+}
+
+// readable fails for a first row whose texts are none.
+func readable(header []string) error {
+	for i, name := range header {
+		switch {
+		case strings.ContainsRune(name, 0):
+			return errors.New("the first row has NUL characters: is the file in UTF-16 (--encoding=utf-16)?")
+		case strings.ContainsRune(name, '\r'):
+			return errors.New("the lines end in CR alone: save the table with CR LF or LF, such as CSV in UTF-8")
+		}
+		if bad := invalidUTF8(name); bad > 0 {
+			return fmt.Errorf("the first row: in column %d, "+notUTF8, i+1, bad)
+		}
+	}
+	return nil
+}
+
+// misquoted is a record whose quotation marks are wrong. Line numbers are those of the table, behind so many lines.
+func misquoted(r Record, parse *csv.ParseError, before int64) Record {
+	var swallowed string
+	if parse.Line > parse.StartLine {
+		swallowed = fmt.Sprintf("; the lines %d to %d are taken to be one row", before+int64(parse.StartLine), before+int64(parse.Line))
+	}
+	return r.wrong("", "%v at character %d of line %d: a cell that has a quotation mark is in quotation marks, and has it doubled%s",
+		parse.Err, parse.Column, before+int64(parse.Line), swallowed)
 }
 
 func unwrapped(err error) error {
@@ -75,10 +103,18 @@ func unwrapped(err error) error {
 	return err
 }
 
-// readRow reads a row's cells into a record. An empty one is null.
+// filled reports whether a cell has a text.
+func filled(cell string) bool { return strings.TrimSpace(cell) != "" }
+
+// readRow reads a row's cells into a record. An empty one is null. Where the first row has no name, or ends, there is nothing but empty cells.
 func readRow(r Record, row, header []string, columns []column) Record {
-	if len(row) != len(header) {
+	if len(row) < len(header) || slices.ContainsFunc(row[len(header):], filled) {
 		return r.wrong("", "the row has %d cells, and the table has %d columns", len(row), len(header))
+	}
+	for i, name := range header {
+		if !filled(name) && filled(row[i]) {
+			return r.wrong("", "cell %d has a text, and column %[1]d has no name in the first row", i+1)
+		}
 	}
 	for _, c := range columns {
 		var parts []string
@@ -190,7 +226,7 @@ func mapColumns(header []string, kind Kind, mappings []string) ([]column, error)
 	}
 	var unknown []string
 	for i, name := range header {
-		if taken[i] {
+		if taken[i] || !filled(name) {
 			continue
 		}
 		field := slices.IndexFunc(fields[kind], func(field string) bool { return bare(field) == bare(name) })
@@ -223,7 +259,7 @@ func placesOf(header []string) (map[string]int, error) {
 			continue
 		}
 		if other, twice := places[name]; twice {
-			return nil, fmt.Errorf("the columns %d and %d are both called %q", other+1, i+1, name)
+			return nil, fmt.Errorf("the columns %d and %d are both called %q: give one another name in the first row", other+1, i+1, name)
 		}
 		places[name] = i
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"rollcall/database"
@@ -382,6 +383,49 @@ func TestUsersAreMatchedByTheirExternalIDs(t *testing.T) {
 		}
 		if n := w.count("SELECT COUNT(*) FROM users WHERE email = 'new@x.org' AND version = 2"); n != 1 {
 			t.Error("the email of the first one is not the new one")
+		}
+	})
+}
+
+func TestASnapshotIsOneStateOfTheDatabaseWhileOthersWrite(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(1500), job{name: "p.csv"}) // more than a page
+		ends := make(chan struct{})
+		var writers sync.WaitGroup
+		defer writers.Wait()
+		defer close(ends)
+		for range 2 {
+			writers.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-ends:
+						return
+					default:
+					}
+					// The first and the last one have the same title at any time.
+					update := fmt.Sprintf("UPDATE users SET title = '%d' WHERE email IN ('p0@example.com', 'p1499@example.com')", n)
+					if _, err := w.db.Side.ExecContext(context.Background(), update); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		states := map[string]bool{}
+		for range 10 {
+			var titles []string
+			for line := range strings.SplitSeq(w.export(true), "\n") {
+				if email := between(line, `"email":"`, `@`); email == "p0" || email == "p1499" {
+					titles = append(titles, between(line, `"title":"`, `"`))
+				}
+			}
+			if len(titles) != 2 || titles[0] != titles[1] {
+				t.Errorf("one export has the titles %q", titles)
+			}
+			states[titles[0]] = true
+		}
+		if len(states) < 2 {
+			t.Error("nobody has written meanwhile")
 		}
 	})
 }

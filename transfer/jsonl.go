@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"rollcall/entity"
@@ -31,6 +33,7 @@ func (s *Source) openJSONL(reader *bufio.Reader, o SourceOptions) error {
 			if text = bytes.TrimSpace(text); len(text) > 0 {
 				return parseJSON(line, text, o.Kind), nil
 			}
+			s.tally.consumed(offset)
 		}
 	}
 	return nil
@@ -51,6 +54,9 @@ func readLine(reader *bufio.Reader) ([]byte, error) {
 	}
 	return all, err
 }
+
+// replaced finds U+FFFD, which stands for half of a pair of surrogates too once JSON is decoded.
+var replaced = regexp.MustCompile(`\x{fffd}|\\u[fF]{3}[dD]`)
 
 // parseJSON reads a record, of a kind unless it says another one.
 func parseJSON(line int64, text []byte, kind Kind) Record {
@@ -77,7 +83,14 @@ func parseJSON(line int64, text []byte, kind Kind) Record {
 			return r.wrong(field, "%s is given twice", field)
 		}
 		texts = append(texts, field)
-		if _, isText := value.(string); !isText && value != nil {
+		switch value := value.(type) {
+		case nil:
+		case string:
+			if strings.ContainsRune(value, utf8.RuneError) && !replaced.Match(text) {
+				r = r.wrong(field, "%s has half of a pair of surrogates, which is no character", field)
+				continue
+			}
+		default:
 			r = r.wrong(field, "%s must be a text or null", field)
 			continue
 		}

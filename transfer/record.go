@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"rollcall/apierror"
 	"rollcall/entity"
@@ -58,9 +59,12 @@ func (r Record) wrong(field, format string, args ...any) Record {
 	return r
 }
 
-// checked returns the record with an error for each field that records of its kind do not have.
-func (r Record) checked() Record {
+// checked returns the record with an error for each field that records of its kind do not have, or that the lossy encoding of the file has nothing for.
+func (r Record) checked(lossy string) Record {
 	for _, field := range sortedKeys(r.Values) {
+		if value := text(r.Values, field); lossy != "" && strings.ContainsRune(value, utf8.RuneError) {
+			r = r.wrong(field, "character %d is none in %s: is the file in another encoding?", utf8.RuneCountInString(value[:strings.IndexRune(value, utf8.RuneError)])+1, lossy)
+		}
 		if !slices.Contains(fields[r.Kind], field) {
 			r = r.wrong(field, "a %s has no field %q: the fields are %s", r.Kind, apierror.Clip(field), strings.Join(fields[r.Kind], ", "))
 		}

@@ -65,7 +65,7 @@ func (r *Refusals) append(rows [][]string) error {
 	}
 	r.next = int64(text.Len())
 	_, err := r.file.WriteAt(text.Bytes(), r.kept)
-	return err
+	return errors.Join(err, r.file.Sync()) // the database remembers how long the file is
 }
 
 // length is how many bytes count once the open transaction is committed.

@@ -50,6 +50,7 @@ func decoderOf(name string) (encoding.Encoding, error) {
 // Source reads the records of a file. What it holds in memory does not depend on the file's length.
 type Source struct {
 	tally *tally
+	lossy string // the encoding that the text is decoded from, which puts U+FFFD in the place of what is none; "": it is in UTF-8
 	next  func() (Record, error)
 	// offset returns how many bytes the records so far take.
 	offset func() int64
@@ -63,11 +64,12 @@ func NewSource(file io.Reader, o SourceOptions) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{close: closer}
-	text, err := decoded(plain, o.Encoding)
+	text, lossy, err := decoded(plain, o.Encoding)
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
+	s.lossy = lossy
 	s.tally = newTally(text)
 	reader := bufio.NewReaderSize(s.tally, readAhead)
 	isCSV, err := formatOf(o.Name, reader)
@@ -86,11 +88,15 @@ func NewSource(file io.Reader, o SourceOptions) (*Source, error) {
 // Next returns the next record, or io.EOF. Another error means that the rest of the file cannot be read; what is wrong with one record stands there.
 func (s *Source) Next() (Record, error) {
 	r, err := s.next()
-	s.tally.consumed(s.offset())
-	if err == nil && r.Wrong == nil {
-		r = r.checked()
+	if err != nil {
+		r.Line = s.tally.lines + 1
+		return r, err
 	}
-	return r, err
+	s.tally.consumed(s.offset())
+	if r.Wrong == nil {
+		r = r.checked(s.lossy)
+	}
+	return r, nil
 }
 
 // Offset is how many bytes the records so far take, with what precedes them, of the text that is uncompressed and in UTF-8.
@@ -139,27 +145,27 @@ func (e explained) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decoded reads a text in UTF-8, whatever its encoding.
-func decoded(plain io.Reader, name string) (io.Reader, error) {
+// decoded reads a text in UTF-8, whatever its encoding: lossy unless it is in UTF-8.
+func decoded(plain io.Reader, name string) (text io.Reader, lossy string, err error) {
 	reader := bufio.NewReaderSize(plain, readAhead)
 	begins, err := reader.Peek(3)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, "", err
 	}
 	if name == "" && (bytes.HasPrefix(begins, []byte{0xff, 0xfe}) || bytes.HasPrefix(begins, []byte{0xfe, 0xff})) {
 		name = "utf-16"
 	}
 	switch decoder, err := decoderOf(name); {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case decoder != nil:
-		return transform.NewReader(reader, decoder.NewDecoder()), nil
+		return transform.NewReader(reader, decoder.NewDecoder()), strings.ToLower(name), nil
 	}
 	// A decoder of UTF-8 would put U+FFFD in the place of what is none.
 	if bytes.Equal(begins, []byte{0xef, 0xbb, 0xbf}) {
 		_, _ = reader.Discard(len(begins))
 	}
-	return reader, nil
+	return reader, "", nil
 }
 
 // formatOf reports whether a file is CSV. It is JSON Lines otherwise.

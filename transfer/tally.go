@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -15,6 +16,7 @@ var errTooLong = errors.New("a record is longer than 1 MiB: is a quotation mark 
 type tally struct {
 	reader  io.Reader
 	hashed  int64  // bytes
+	lines   int64  // that end in what is hashed
 	pending []byte // read, and hashed up to done
 	done    int
 	hash    hash.Hash
@@ -22,10 +24,13 @@ type tally struct {
 
 func newTally(reader io.Reader) *tally { return &tally{reader: reader, hash: sha256.New()} }
 
-// Read fails where a record is longer than maxRecord.
+// Read fails where a record is longer than maxRecord. The empty lines before it are no part of it.
 func (t *tally) Read(p []byte) (int, error) {
-	if len(t.pending)-t.done > maxRecord+2*readAhead {
-		return 0, errTooLong
+	if rest := t.pending[t.done:]; len(rest) > maxRecord+2*readAhead {
+		empty := len(rest) - len(bytes.TrimLeft(rest, "\r\n"))
+		if t.consumed(t.hashed + int64(empty)); empty == 0 {
+			return 0, errTooLong
+		}
 	}
 	n, err := t.reader.Read(p)
 	t.pending = append(t.pending[:copy(t.pending, t.pending[t.done:])], p[:n]...)
@@ -35,8 +40,10 @@ func (t *tally) Read(p []byte) (int, error) {
 
 // consumed says that records take so many bytes by now.
 func (t *tally) consumed(offset int64) {
-	n := min(int(offset-t.hashed), len(t.pending)-t.done)
-	t.hash.Write(t.pending[t.done : t.done+n])
+	n := max(0, min(int(offset-t.hashed), len(t.pending)-t.done))
+	text := t.pending[t.done : t.done+n]
+	t.hash.Write(text)
+	t.lines += int64(bytes.Count(text, []byte("\n")))
 	t.done += n
 	t.hashed += int64(n)
 }

@@ -16,14 +16,15 @@ import (
 // errAgain says that an export cannot be begun anew, since some of it is written.
 var errAgain = errors.New("the database has ended the snapshot: export again")
 
-// Writer writes records to a file that a Source reads again as they were. A cell that a spreadsheet would take for a formula is written as it is.
+// Writer writes records to a file that a Source reads again. In JSON Lines they are as they were; a table cannot tell an empty text from null, nor keep
+// spaces around a text, nor tell CR LF in it from LF. A cell that a spreadsheet would take for a formula is written as it is.
 type Writer struct {
 	table *csv.Writer // nil: JSON Lines
 	out   *bufio.Writer
 	ends  []func() error
 }
 
-// NewWriter returns a writer of a file with a name: .csv is a table of one kind, all else JSON Lines; .gz and .zst behind that compress it.
+// NewWriter returns a writer of a file with a name: .csv is a table of one kind, .tsv one with tabs, all else JSON Lines; .gz and .zst behind that compress it.
 func NewWriter(file io.Writer, name string, kind Kind) (*Writer, error) {
 	w := &Writer{}
 	name = strings.ToLower(name)
@@ -39,11 +40,14 @@ func NewWriter(file io.Writer, name string, kind Kind) (*Writer, error) {
 		file, w.ends = zipped, append(w.ends, zipped.Close)
 	}
 	w.out = bufio.NewWriterSize(file, readAhead)
-	if endingOf(name) == ".csv" {
+	if ending := endingOf(name); ending == ".csv" || ending == ".tsv" {
 		if kind == "" {
-			return nil, errors.New("a CSV file has records of one kind: say with --kind which, or write .jsonl")
+			return nil, errors.New("a table has records of one kind: say with --kind which, or write .jsonl")
 		}
 		w.table = csv.NewWriter(w.out)
+		if ending == ".tsv" {
+			w.table.Comma = '\t'
+		}
 		return w, w.table.Write(fields[kind])
 	}
 	return w, nil
