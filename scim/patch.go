@@ -151,6 +151,9 @@ func (t *ResourceType) at(op Op, text string, value any, strict bool) (o Operati
 	} else {
 		o.Value, err = target.value(o.Path.String(), value)
 	}
+	if op == Remove && value != nil && o.Value == nil && target.Multi { // it names no element, and is not to remove all
+		return o, false, err
+	}
 	if err == nil && target.Required && o.Filter == nil && (op == Remove || op == Replace && isEmpty(o.Value)) {
 		err = Refuse(Mutability, "%s cannot be removed", o.Path)
 	}
@@ -196,7 +199,7 @@ func (t *ResourceType) Apply(r Resource, all []Operation) error {
 }
 
 func (o Operation) apply(r Resource) error {
-	in, a := within(r, o.Path, true), o.Path.Attribute
+	in, a := within(r, o.Path, o.Op != Remove), o.Path.Attribute
 	if a.Multi && a.typ() == Complex {
 		list, _ := in[a.Name].([]any)
 		list, err := o.applyTo(list)
@@ -206,9 +209,9 @@ func (o Operation) apply(r Resource) error {
 		return err
 	}
 	switch object, _ := in[a.Name].(Resource); {
-	case o.Op == Remove && o.Path.Sub != nil:
+	case (o.Op == Remove || o.Value == nil) && o.Path.Sub != nil:
 		delete(object, o.Path.Sub.Name)
-	case o.Op == Remove || o.Value == nil && o.Path.Sub == nil:
+	case o.Op == Remove || o.Value == nil:
 		delete(in, a.Name)
 	case o.Path.Sub != nil:
 		set(r, o.Path, o.Value)
@@ -230,7 +233,7 @@ func (o Operation) applyTo(list []any) ([]any, error) {
 	switch {
 	case o.Filter != nil:
 		return o.applyToSome(list)
-	case o.Path.Sub != nil && len(list) == 0 && o.Op != Remove:
+	case o.Path.Sub != nil && len(list) == 0 && o.Op != Remove && o.Value != nil:
 		return []any{Resource{o.Path.Sub.Name: o.Value}}, nil
 	case o.Path.Sub != nil:
 		for _, element := range list {

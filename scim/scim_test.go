@@ -261,6 +261,10 @@ func TestPatchChangesWhatItsPathsChoose(t *testing.T) {
 		{"removal of an element", `{"op":"remove","path":"emails[value eq \"H@X\"]"}`, `{"emails":[` + work + `]}`},
 		{"removal of all elements", `{"op":"remove","path":"emails"}`, `{"emails":null}`},
 		{"removal of named elements", `{"op":"Remove","path":"emails","value":[{"value":"h@x"}]}`, `{"emails":[` + work + `]}`},
+		{"removal of no elements", `{"op":"remove","path":"emails","value":[]},{"op":"remove","path":"emails","value":[{"display":"h"}]}`, `{}`},
+		{"removal of other elements", `{"op":"remove","path":"emails[not (type eq \"work\") or value gt \"x\"]"}`, `{"emails":[` + work + `]}`},
+		{"null in a sub-attribute", `{"op":"replace","path":"name.familyName","value":null},{"op":"add","path":"name.familyName","value":null}`, `{"name":{"givenName":"A"}}`},
+		{"removal of what an extension does not have", `{"op":"remove","path":"` + extension + `:department"}`, `{}`},
 		{"replacement of all elements", `{"op":"replace","path":"emails","value":[` + home + `]}`, `{"emails":[` + home + `]}`},
 		{"addition of an element that is there", `{"op":"add","path":"emails","value":[` + home + `]}`, `{}`},
 		{"addition of an element of a type that is there", `{"op":"add","path":"emails","value":[{"type":"home","value":"n@x"}]}`, `{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`},
@@ -286,6 +290,9 @@ func TestPatchChangesWhatItsPathsChoose(t *testing.T) {
 			}
 		}
 		r, got := send(t, s, http.MethodPatch, "/Persons/1", `{"schemas":["`+scim.PatchSchema+`"],"Operations":[`+test.operations+`]}`)
+		if schemas, _ := got["schemas"].([]any); (len(schemas) > 1) != (got[extension] != nil) {
+			t.Errorf("%s: the schemas are %v", test.name, schemas)
+		}
 		for _, common := range []string{"id", "meta", "schemas"} {
 			delete(got, common)
 		}

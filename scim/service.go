@@ -363,7 +363,7 @@ func (s *Service) discover(r *http.Request, what, id string) (answer, error) {
 		}
 	}
 	if id == "" {
-		return answer{status: http.StatusOK, body: Resource{"schemas": []any{ListSchema}, "totalResults": len(all), "itemsPerPage": len(all), "startIndex": 1, "Resources": all}}, nil
+		return answer{status: http.StatusOK, body: search{startIndex: 1}.list(nil, Page{Total: len(all)}, all)}, nil
 	}
 	i := slices.IndexFunc(all, func(one any) bool { return strings.EqualFold(one.(Resource)["id"].(string), id) })
 	if i < 0 {
