@@ -168,11 +168,13 @@ func (s *service) explain(err error, p transfer.Progress, options transfer.Optio
 		return nil
 	case errors.As(err, &stopped):
 		_, _ = fmt.Fprintln(s.err, stopped)
-		if options.DryRun {
+		if options.DryRun && !stopped.AtEnd {
 			return errors.New("import: these lines would be refused, and what comes after them was not looked at")
 		}
 		again := "run the same command again"
 		switch {
+		case options.DryRun:
+			return errors.New("import: these lines would be refused at the end, for what they refer to")
 		case options.Once:
 			again = "import it again with --mode=upsert, since it has no --name to go on with"
 		case p.Lines > 0:

@@ -42,8 +42,9 @@ const (
 // Imported is what became of a record.
 type Imported struct {
 	Outcome ImportOutcome
-	Wrong   apierror.Errors // why it was refused
+	Wrong   apierror.Errors // why it was refused, or why the rest of it waits, if that is not for what is missing alone
 	Waits   entity.Input    // what is to be imported later; nil: nothing
+	Missing []string        // the fields of Waits that refer to what is not there
 }
 
 // reference is what a field of a record refers to: an object of a type, by something of it.
@@ -195,7 +196,8 @@ type draft[T any] struct {
 	record entity.Input
 	row    entity.Input // the record as an input of the API
 	above  target
-	waits  bool // what is to be above it is not there, or cannot be
+	waits  bool            // what is to be above it is not there, or cannot be
+	why    apierror.Errors // if it cannot
 	item   *item[T]
 	Imported
 }
@@ -219,9 +221,13 @@ func importInto[T any, P written[T]](ctx context.Context, d *Directory, t import
 		case at.id != 0:
 			one.row[t.field] = t.globalID(at.id)
 		default:
-			if j, there := within[at.field][at.key]; there && j != i {
+			switch j, there := within[at.field][at.key]; {
+			case there && j != i:
 				one.row[t.ref] = j
-			} else {
+			case there:
+				one.why = apierror.Errors{apierror.BadInput(t.field, t.circle, at.key, at.key)}
+				fallthrough
+			default:
 				one.waits = true
 			}
 		}
@@ -238,7 +244,7 @@ func importInto[T any, P written[T]](ctx context.Context, d *Directory, t import
 		}
 		delete(one.row, t.field)
 		delete(one.row, t.ref)
-		one.waits = true
+		one.waits, one.why = true, one.Wrong
 		again = append(again, one)
 	}
 	if len(again) > 0 {
@@ -250,6 +256,7 @@ func importInto[T any, P written[T]](ctx context.Context, d *Directory, t import
 	for i, one := range drafts {
 		if one.waits && one.Outcome != ImportRefused {
 			one.Waits = entity.Input{"id": t.globalID(t.id(one.item.row)), one.above.field: one.above.key}
+			one.Wrong, one.Missing = one.why, []string{one.above.field}
 		}
 		all[i] = one.Imported
 	}
@@ -421,7 +428,7 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 		case len(wrong) > 0:
 			all[i].Wrong = wrong
 		case away && !o.Last:
-			all[i] = Imported{Outcome: ImportWaits, Waits: in}
+			all[i] = Imported{Outcome: ImportWaits, Waits: in, Missing: missing(ofTeams[i], ofUsers[i])}
 		case away:
 			for _, at := range []target{ofTeams[i], ofUsers[i]} {
 				if at.id == 0 {
@@ -454,6 +461,16 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 		all[i] = seated(e, n, seats[n])
 	}
 	return all, nil
+}
+
+// missing are the fields of targets that are not there.
+func missing(targets ...target) (fields []string) {
+	for _, at := range targets {
+		if at.id == 0 {
+			fields = append(fields, at.field)
+		}
+	}
+	return fields
 }
 
 // seated is what became of a membership.

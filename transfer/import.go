@@ -265,6 +265,9 @@ type waiting struct {
 	line   int64
 	kind   Kind
 	record input
+
+	missing []string        // the fields that refer to what is not there
+	why     apierror.Errors // if it cannot be stored although that is there
 }
 
 // add adds what became of records.
@@ -282,7 +285,7 @@ func (o *outcome) add(records []Record, all []directory.Imported, by model.Upser
 			o.Unchanged++
 		}
 		if one.Waits != nil {
-			o.waiting = append(o.waiting, waiting{line: records[i].Line, kind: records[i].Kind, record: one.Waits})
+			o.waiting = append(o.waiting, waiting{line: records[i].Line, kind: records[i].Kind, record: one.Waits, missing: one.Missing, why: one.Wrong})
 		}
 	}
 }
@@ -413,11 +416,11 @@ func (p Progress) plus(o Progress) Progress {
 
 // refuse tells of the bad records of a transaction: where there is no place for them, it takes it back.
 func (r *run) refuse(refusals []Refusal, atEnd bool) error {
+	slices.SortStableFunc(refusals, func(a, b Refusal) int { return cmp.Compare(a.Line, b.Line) })
 	switch {
-	case len(refusals) == 0:
+	case r.Refusals == nil && len(refusals) == 0:
 		return nil
 	case r.Refusals == nil:
-		slices.SortStableFunc(refusals, func(a, b Refusal) int { return cmp.Compare(a.Line, b.Line) })
 		return &StoppedError{refusals, atEnd, r.Source.columns}
 	}
 	return r.Refusals.write(refusals)

@@ -613,6 +613,15 @@ func TestOthersLeaveTheErrorsFileOfAnImportAlone(t *testing.T) {
 	})
 }
 
+// manyUsers are so many records of users in JSON Lines, the last first.
+func manyUsers(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, `{"kind":"user","name":"U","email":"u%d@x.org"}`+"\n", n-1-i)
+	}
+	return text.String()
+}
+
 func TestADryRunCountsAsTheRunWould(t *testing.T) {
 	others := strings.ReplaceAll(strings.TrimPrefix(people(100), "email,name,managerEmail\n"), "p", "q")
 	var half []string
@@ -628,6 +637,9 @@ func TestADryRunCountsAsTheRunWould(t *testing.T) {
 		{
 			{"more active ones than there were", people(20), people(18) + others, sync},
 			{"a refused line's address", "", table("email,name", "a@x.org,"+strings.Repeat("A", 500), "a@x.org,A"), transfer.Options{}},
+			{"what is above itself", "", table("email,name,managerEmail", "d@x.org,D,d@x.org"), transfer.Options{}},
+			{"a team that is there", `{"kind":"team","name":"There"}`, strings.Repeat("\n", 2) + `{"kind":"membership","teamName":"There","userEmail":"z@x.org"}` + "\n" +
+				strings.ReplaceAll(manyUsers(1100), "u0@", "z@"), transfer.Options{}},
 			{"a manager who is refused", "", table("email,name,managerEmail", "b@x.org,B,c@x.org", "c@x.org,,"), transfer.Options{}},
 		},
 		{{"fewer active ones", people(100), table("email,name,status", half...), sync}},
@@ -635,13 +647,13 @@ func TestADryRunCountsAsTheRunWould(t *testing.T) {
 		each(t, func(t *testing.T, w *world) {
 			for _, c := range steps {
 				if c.there != "" {
-					w.must(c.there, job{name: "p.csv"})
+					w.must(c.there, job{})
 				}
 				var told [2]string
 				for i, dry := range []bool{true, false} {
 					o := c.o
 					o.DryRun = dry
-					p, err := w.try(c.text, job{name: "p.csv", Options: o, refusals: refusals(t)})
+					p, err := w.try(c.text, job{Options: o, refusals: refusals(t)})
 					told[i] = fmt.Sprint(short(p), err)
 				}
 				if told[0] != told[1] {

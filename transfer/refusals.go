@@ -52,6 +52,9 @@ func (r *Refusals) resume(at int64) error {
 
 // write writes the refusals of a transaction, in place of what an earlier attempt at it has written.
 func (r *Refusals) write(refusals []Refusal) error {
+	if r.next = 0; len(refusals) == 0 {
+		return nil
+	}
 	rows := make([][]string, len(refusals))
 	for i, one := range refusals {
 		rows[i] = []string{strconv.FormatInt(one.Line, 10), one.Error.Field, string(one.Error.Code), one.Error.Message}

@@ -24,7 +24,9 @@ func newTrial(s *seen) *trial { return &trial{seen: s, status: map[uint64]bool{}
 type trialWaiting struct {
 	kind Kind
 	key  uint64
-	why  Refusal // where it is not there
+
+	missing Refusal  // where it is not there
+	cannot  *Refusal // where it is; nil: then all is well
 }
 
 // note notes what would become of a chunk, and what of it refers to other records.
@@ -45,11 +47,13 @@ func (t *trial) note(chunk []Record, o *outcome) {
 		}
 	}
 	for _, one := range o.waiting {
-		for _, field := range fields[one.kind] { // those that are missing are told in this order
-			if key, refers := referring[field]; refers && text(one.record, field) != "" {
-				to := text(one.record, field)
-				t.waiting = append(t.waiting, trialWaiting{one.kind, t.hash(key(to)), Refusal{one.line, directory.MissingReference(field, to)}})
+		for _, field := range one.missing {
+			to := text(one.record, field)
+			wait := trialWaiting{kind: one.kind, key: t.hash(referring[field](to)), missing: Refusal{one.line, directory.MissingReference(field, to)}}
+			if len(one.why) > 0 {
+				wait.cannot = &Refusal{one.line, one.why[0]}
 			}
+			t.waiting = append(t.waiting, wait)
 		}
 	}
 }
@@ -59,15 +63,19 @@ func (t *trial) unresolved() *outcome {
 	o := &outcome{}
 	var line int64 // is bad
 	for i, one := range t.waiting {
-		if !t.stored(one.key) {
-			o.refusals = append(o.refusals, one.why)
-			line = one.why.Line
+		switch {
+		case !t.stored(one.key):
+			o.refusals = append(o.refusals, one.missing)
+			line = one.missing.Line
+		case one.cannot != nil:
+			o.refusals = append(o.refusals, *one.cannot)
+			line = one.missing.Line
 		}
-		if last := i == len(t.waiting)-1 || t.waiting[i+1].why.Line != one.why.Line; !last {
+		if last := i == len(t.waiting)-1 || t.waiting[i+1].missing.Line != one.missing.Line; !last {
 			continue
 		}
 		switch {
-		case line == one.why.Line:
+		case line == one.missing.Line:
 			o.Refused++
 		case one.kind == Memberships:
 			o.Created++
