@@ -228,6 +228,33 @@ func TestTheNameIsWhatAClientHasChangedOfIt(t *testing.T) {
 	})
 }
 
+func TestAListWithoutValuesTakesNothingAway(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		boss := s.user(t, "boss@example.com", "")
+		id := s.user(t, "a@example.com", `,"phoneNumbers":[{"value":"1"}],"addresses":[{"formatted":"Rome"}],"photos":[{"value":"https://example.com/a.png"}],
+			"`+enterpriseURN+`":{"manager":{"value":"`+boss+`"}}`)
+		for _, path := range []string{"emails", "phoneNumbers", "addresses", "photos"} {
+			for _, value := range []string{`[]`, `[{"display":"x"}]`, `[{"value":null}]`, `{}`} {
+				for _, op := range []string{"add", "remove"} {
+					got := s.send(t, http.MethodPatch, "/Users/"+id, patch(`{"op":"`+op+`","path":"`+path+`","value":`+value+`}`))
+					if got.status != 200 || got.header.Get("ETag") != `W/"1"` {
+						t.Fatalf("%s of %s %s is answered with %d %s %v", op, path, value, got.status, got.header, got.body)
+					}
+				}
+			}
+		}
+		got := s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"replace","path":"`+enterpriseURN+`:manager","value":{"displayName":"x"}}`))
+		if got[enterpriseURN] == nil {
+			t.Error("a manager of whom only the name is given is nobody's any more")
+		}
+		got = s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"replace","path":"`+enterpriseURN+`:manager","value":{"value":null}},{"op":"remove","path":"photos"},
+			{"op":"replace","path":"phoneNumbers","value":[]}`))
+		if got[enterpriseURN] != nil || got["photos"] != nil || got["phoneNumbers"] != nil || got["addresses"] == nil {
+			t.Errorf("the user is %v", got)
+		}
+	})
+}
+
 func TestUsersAreFoundByFilters(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, s *server) {
 		boss := s.user(t, "a@example.com", `,"displayName":"Anna Boss","title":"Chief","externalId":"E1"`)
@@ -443,7 +470,19 @@ func TestMembersOfGroupsComeAndGo(t *testing.T) {
 				t.Errorf("%s finds %v", filter, got)
 			}
 		}
-		change(`{"op":"remove","path":"members"}`)
+		change(`{"op":"remove","path":"members","value":[]}`)
+		for _, value := range []string{`[{"display":"Anna"}]`, `[{"$ref":"../Users/` + a + `"}]`, `[{"value":null}]`, `[{"value":""}]`, `{}`, `[{"value":"` + b + `"},{}]`} {
+			for _, op := range []string{"add", "replace", "remove"} {
+				s.refused(t, 400, scim.InvalidValue, http.MethodPatch, "/Groups/"+team, patch(`{"op":"`+op+`","path":"members","value":`+value+`}`))
+			}
+			s.refused(t, 400, scim.InvalidValue, http.MethodPatch, "/Groups/"+team, patch(`{"op":"add","value":{"members":`+value+`}}`))
+			s.refused(t, 400, scim.InvalidValue, http.MethodPut, "/Groups/"+team, `{"schemas":["`+groupURN+`"],"displayName":"V","members":`+value+`}`)
+			s.refused(t, 400, scim.InvalidValue, http.MethodPost, "/Groups", `{"schemas":["`+groupURN+`"],"displayName":"W","members":`+value+`}`)
+		}
+		s.wantMembers(t, team, a)
+		change(`{"op":"replace","path":"members","value":[]}`)
+		s.wantMembers(t, team)
+		change(`{"op":"add","path":"members","value":[{"value":"` + a + `"}]},{"op":"remove","path":"members"}`)
 		s.wantMembers(t, team)
 		s.wantStatements(t, "a list of groups", 3, func() { s.must(t, 200, http.MethodGet, "/Groups?excludedAttributes=members", "") })
 		s.must(t, 204, http.MethodDelete, "/Groups/"+team, "")

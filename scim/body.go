@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -75,6 +76,9 @@ func (t *ResourceType) put(r Resource, name string, given any) error {
 	if err != nil || value == nil {
 		return err
 	}
+	if object, ok := value.(Resource); ok {
+		value = merged(nil, object)
+	}
 	set(r, path, value)
 	return nil
 }
@@ -111,7 +115,17 @@ func within(r Resource, path Path, create bool) Resource {
 
 func isEmpty(value any) bool { return value == nil || value == "" }
 
-// value returns a value as the attribute's type has it; nil: none (RFC 7643, section 2.5). The error is invalidValue.
+// merged returns a resource with the values of another one besides, or in place of its own. What is nil there it has no more.
+func merged(r, with Resource) Resource {
+	all := Resource{}
+	maps.Copy(all, r)
+	maps.Copy(all, with)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	return all
+}
+
+// value returns a value as the attribute's type has it; nil: none is given (RFC 7643, section 2.5), which an empty list is not. The error is
+// invalidValue.
 func (a *Attribute) value(path string, given any) (any, error) {
 	if given == nil {
 		return nil, nil
@@ -123,23 +137,37 @@ func (a *Attribute) value(path string, given any) (any, error) {
 	if !ok {
 		list = []any{given}
 	}
-	var all []any
+	all := []any{}
 	for _, one := range list {
 		v, err := a.one(path, one)
 		if err != nil {
 			return nil, err
 		}
-		if v != nil {
-			all = append(all, v)
+		if object, ok := v.(Resource); ok {
+			object = merged(nil, object)
+			if err := a.complete(path, object); err != nil {
+				return nil, err
+			}
+			if v = object; len(object) == 0 {
+				continue
+			}
 		}
-	}
-	if all == nil {
-		return nil, nil
+		all = append(all, v)
 	}
 	return all, nil
 }
 
-// one is value for one of several values.
+// complete refuses an element that lacks what every one has.
+func (a *Attribute) complete(path string, element Resource) error {
+	for _, sub := range a.Sub {
+		if sub.Required && isEmpty(element[sub.Name]) {
+			return Refuse(InvalidValue, "%s.%s must be given", path, sub.Name)
+		}
+	}
+	return nil
+}
+
+// one is value for one of several values. Of a complex one it has nil for each sub-attribute that is given as null.
 func (a *Attribute) one(path string, given any) (any, error) {
 	switch a.typ() {
 	case Complex:
@@ -160,12 +188,7 @@ func (a *Attribute) one(path string, given any) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if v != nil {
-				r[sub.Name] = v
-			}
-		}
-		if len(r) == 0 {
-			return nil, nil
+			r[sub.Name] = v
 		}
 		return r, nil
 	case Boolean:

@@ -213,12 +213,11 @@ func (o Operation) apply(r Resource) error {
 	case o.Path.Sub != nil:
 		set(r, o.Path, o.Value)
 	case a.typ() == Complex: // sub-attributes that are not given stay (RFC 7644, section 3.5.2.3)
-		merged := maps.Clone(object)
-		if merged == nil {
-			merged = Resource{}
+		if object = merged(object, o.Value.(Resource)); len(object) == 0 {
+			delete(in, a.Name)
+			break
 		}
-		maps.Copy(merged, o.Value.(Resource))
-		in[a.Name] = merged
+		in[a.Name] = object
 	default:
 		in[a.Name] = o.Value
 	}
@@ -289,15 +288,15 @@ func (o Operation) applyToSome(list []any) ([]any, error) {
 			continue
 		}
 		found = true
-		changed := maps.Clone(element.(Resource))
-		list[i] = changed
 		switch value, _ := o.Value.(Resource); {
 		case o.Path.Sub != nil:
+			changed := maps.Clone(element.(Resource))
 			o.change(changed)
+			list[i] = changed
 		case o.Op == Replace && value["type"] != nil:
-			list[i] = value
+			list[i] = merged(nil, value)
 		default:
-			maps.Copy(changed, value)
+			list[i] = merged(element.(Resource), value)
 		}
 	}
 	element := Resource{}
@@ -314,7 +313,7 @@ func (o Operation) applyToSome(list []any) ([]any, error) {
 	if o.Path.Sub != nil {
 		o.change(element)
 	} else if value, ok := o.Value.(Resource); ok {
-		maps.Copy(element, value)
+		element = merged(element, value)
 	}
 	return append(list, element), nil
 }

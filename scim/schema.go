@@ -25,7 +25,7 @@ type Attribute struct {
 	Type        Type // "": String
 	Description string
 	Multi       bool
-	Required    bool
+	Required    bool // of a sub-attribute: each element has it
 	CaseExact   bool
 	ReadOnly    bool
 	Always      bool // is returned whatever a request asks for
