@@ -228,6 +228,32 @@ func TestTheNameIsWhatAClientHasChangedOfIt(t *testing.T) {
 	})
 }
 
+func TestTheSamePUTAgainChangesNothing(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		const all, parts = `,"displayName":"Shown","name":{"formatted":"Formatted","givenName":"Given","familyName":"Family"}`, `,"name":{"givenName":"Given","familyName":"Family"}`
+		id := s.user(t, "a@example.com", all)
+		for i, test := range []struct{ given, want string }{
+			{all, "Shown"},
+			{`,"displayName":"","name":{"formatted":"Formatted","givenName":"Given"}`, "Formatted"},
+			{parts, "Given Family"},
+			{`,"name":{"familyName":" Family"}`, "Family"},
+			{`,"displayName":"  Two   spaces "` + strings.TrimPrefix(all, `,"displayName":"Shown"`), "Two   spaces"},
+			{``, "Two   spaces"},
+			{all + `,"emails":[{"value":"A@example.com"},{"value":"b@example.com","type":"home"}],"phoneNumbers":[{"value":"1"},{"value":"2","primary":true},{"value":"3","type":"fax"}],
+				"photos":[{"value":"https://example.com/a.png","type":"thumbnail"},{"value":"https://example.com/b.png"}],"addresses":[{"formatted":"Rome"},{"formatted":"Bern","type":"WORK"}]`, "Shown"},
+		} {
+			body := `{"schemas":["` + userURN + `"],"userName":"A@Example.com"` + test.given + `}`
+			first := s.send(t, http.MethodPut, "/Users/"+id, body)
+			for range 3 {
+				again := s.send(t, http.MethodPut, "/Users/"+id, body)
+				if again.status != 200 || again.body["displayName"] != test.want || again.header.Get("ETag") != first.header.Get("ETag") {
+					t.Errorf("PUT %d has made %v, and again %v", i, first.body, again.body)
+				}
+			}
+		}
+	})
+}
+
 func TestAListWithoutValuesTakesNothingAway(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, s *server) {
 		boss := s.user(t, "boss@example.com", "")

@@ -205,7 +205,7 @@ func written(r scim.Resource, before *model.User, was scim.Resource, whole bool)
 	if email != before.Email {
 		input["email"] = email
 	}
-	if name := nameOf(r, was); name != before.Name {
+	if name := nameOf(r, was, whole); name != before.Name {
 		input["name"] = name
 	}
 	enterprise, _ := r[enterpriseURN].(scim.Resource)
@@ -262,9 +262,13 @@ func emailOf(r, was scim.Resource, whole bool) (string, error) {
 		"userName is %q and the work address in emails is %q, and here they are one: have the client map userName to the mail attribute", name, *mail)
 }
 
-// nameOf is the name of a user: the first of displayName, name.formatted and name's parts that is another than it was; or else it stays, and is the
-// userName of a new user.
-func nameOf(r, was scim.Resource) string {
+// nameOf is the name of a user: the first that is given of displayName, name.formatted and name's parts; of PATCH, the first that is another than it was.
+// Or else it stays, and is the userName of a new user.
+func nameOf(r, was scim.Resource, whole bool) string {
+	stored := optional(was["displayName"])
+	if whole {
+		was = nil
+	}
 	name, _ := r["name"].(scim.Resource)
 	before, _ := was["name"].(scim.Resource)
 	if shown := optional(r["displayName"]); shown != nil && *shown != was["displayName"] {
@@ -278,7 +282,7 @@ func nameOf(r, was scim.Resource) string {
 	if joined := strings.TrimSpace(given + " " + family); joined != "" && (name["givenName"] != before["givenName"] || name["familyName"] != before["familyName"]) {
 		return joined
 	}
-	if stored := optional(was["displayName"]); stored != nil {
+	if stored != nil {
 		return *stored
 	}
 	user, _ := r["userName"].(string)
