@@ -254,6 +254,29 @@ func TestTheSamePUTAgainChangesNothing(t *testing.T) {
 	})
 }
 
+func TestWhatIsAddedTakesThePlaceOfWhatIsKept(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		id, n := s.user(t, "a0@example.com", `,"phoneNumbers":[{"value":"0"}],"addresses":[{"formatted":"0"}],"photos":[{"value":"https://example.com/0"}]`), 0
+		for _, of := range []struct{ path, sub, typ, value string }{
+			{"emails", "value", "work", "a%d@example.com"}, {"phoneNumbers", "value", "work", "%d"}, {"addresses", "formatted", "work", "%d"},
+			{"photos", "value", "photo", "https://example.com/%d"},
+		} {
+			for _, more := range []string{``, `,"primary":true`, `,"type":"` + of.typ + `"`, `,"type":"` + strings.ToUpper(of.typ) + `","primary":true`} {
+				n++
+				want := fmt.Sprintf(of.value, n)
+				got := s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"add","path":"`+of.path+`","value":[{"`+of.sub+`":"`+want+`"`+more+`}]}`))
+				if list, _ := got[of.path].([]any); len(list) != 1 || list[0].(scim.Resource)[of.sub] != want {
+					t.Errorf("after %s%s was added, %s are %v", want, more, of.path, list)
+				}
+				got = s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"add","path":"`+of.path+`","value":[{"`+of.sub+`":"x","type":"other"},{"type":"`+of.typ+`"}]}`))
+				if list, _ := got[of.path].([]any); len(list) != 1 || list[0].(scim.Resource)[of.sub] != want {
+					t.Errorf("after one of another type was added, %s are %v", of.path, list)
+				}
+			}
+		}
+	})
+}
+
 func TestAListWithoutValuesTakesNothingAway(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, s *server) {
 		boss := s.user(t, "boss@example.com", "")

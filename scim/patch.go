@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -247,23 +248,45 @@ func (o Operation) applyTo(list []any) ([]any, error) {
 	case o.Value == nil:
 		return list, nil
 	}
-	for _, element := range o.Value.([]any) {
+	given := slices.Clone(o.Value.([]any))
+	slices.SortStableFunc(given, func(one, other any) int { return cmp.Compare(weight(one), weight(other)) })
+	for _, element := range given {
 		list = o.Path.Attribute.added(list, element.(Resource))
 	}
 	return list, nil
 }
 
-// added returns elements with another one, in place of the one of its type, if there is one: more than one of a type is not kept.
+// weight orders elements that are added: of two for one type the one that says so comes last, and stays.
+func weight(element any) int {
+	switch element := element.(Resource); {
+	case element["type"] != nil && element["type"] != "":
+		return 2
+	case element["primary"] == true:
+		return 1
+	}
+	return 0
+}
+
+// added returns elements with another one, which goes into the one of its type, if there is one: more than one of a type is not kept.
 func (a *Attribute) added(list []any, element Resource) []any {
 	i := slices.IndexFunc(list, func(one any) bool {
-		return same(one, element) || a.sub("type") != nil && one.(Resource)["type"] == element["type"]
+		return same(one, element) || a.sub("type") != nil && strings.EqualFold(a.typeOf(one.(Resource)), a.typeOf(element))
 	})
 	if i < 0 {
 		return append(list, element)
 	}
 	list = slices.Clone(list)
-	list[i] = element
+	list[i] = merged(list[i].(Resource), element)
 	return list
+}
+
+// typeOf is the type of an element; of one that says none it is the first that is kept.
+func (a *Attribute) typeOf(element Resource) string {
+	typ, _ := element["type"].(string)
+	if kept := a.sub("type").Values; typ == "" && len(kept) > 0 {
+		return kept[0]
+	}
+	return typ
 }
 
 // same reports whether elements are the same one: they have the same value, or are equal.
@@ -271,7 +294,9 @@ func same(a, b any) bool {
 	one, _ := a.(Resource)
 	other, _ := b.(Resource)
 	if one["value"] != nil && other["value"] != nil {
-		return one["value"] == other["value"] && (one["type"] == nil || other["type"] == nil || one["type"] == other["type"])
+		typ, _ := one["type"].(string)
+		of, _ := other["type"].(string)
+		return one["value"] == other["value"] && (typ == "" || of == "" || strings.EqualFold(typ, of))
 	}
 	return reflect.DeepEqual(a, b)
 }

@@ -30,7 +30,7 @@ type Attribute struct {
 	ReadOnly    bool
 	Always      bool // is returned whatever a request asks for
 	Unique      bool
-	Values      []string // that it may have; of the type of an element: of elements with others nothing is kept
+	Values      []string // that it may have; of the type of an element: of elements with others nothing is kept, and one without a type has the first
 	Refers      []string // the types that a reference is to
 	Sub         []*Attribute
 	// Ignored says that RFC 7643 has the attribute, and that it is not kept: it is no part of what Schemas tells, requests may have it, and no

@@ -272,6 +272,14 @@ func TestPatchChangesWhatItsPathsChoose(t *testing.T) {
 		{"replacement of all elements", `{"op":"replace","path":"emails","value":[` + home + `]}`, `{"emails":[` + home + `]}`},
 		{"addition of an element that is there", `{"op":"add","path":"emails","value":[` + home + `]}`, `{}`},
 		{"addition of an element of a type that is there", `{"op":"add","path":"emails","value":[{"type":"home","value":"n@x"}]}`, `{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`},
+		{"addition of an element of a type in another case", `{"op":"add","path":"emails","value":[{"type":"HOME","value":"n@x"}]}`, `{"emails":[` + work + `,{"type":"HOME","value":"n@x"}]}`},
+		{"addition of an element without a type", `{"op":"add","path":"emails","value":[{"value":"n@x"}]}`, `{"emails":[{"type":"work","value":"n@x","primary":true},` + home + `]}`},
+		{"addition of an element without a value", `{"op":"add","path":"emails","value":[{"type":"work"}]}`, `{}`},
+		{
+			"of the elements for one type that are added one stays", `{"op":"add","path":"emails","value":[{"type":"Work","value":"n@x"},{"value":"o@x","primary":true},{"value":"p@x"}]}`,
+			`{"emails":[{"type":"Work","value":"n@x","primary":true},` + home + `]}`,
+		},
+		{"removal of an element of a type in another case", `{"op":"remove","path":"emails","value":[{"type":"HOME","value":"h@x"}]}`, `{"emails":[` + work + `]}`},
 		{
 			"add makes the element that it chooses", `{"op":"remove","path":"emails[type eq \"home\"]"},{"op":"Add","path":"emails[type eq \"home\"].value","value":"n@x"}`,
 			`{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`,
