@@ -277,6 +277,29 @@ func TestWhatIsAddedTakesThePlaceOfWhatIsKept(t *testing.T) {
 	})
 }
 
+func TestWhatOtherResourcesHaveChangedIsReadWithAnOldETag(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		boss := s.user(t, "boss@example.com", `,"displayName":"Boss"`)
+		id := s.user(t, "a@example.com", `,"displayName":"Anna","`+enterpriseURN+`":{"manager":{"value":"`+boss+`"}}`)
+		team, other := s.group(t, "Team", id), s.group(t, "Other")
+		tags := map[string]string{}
+		for _, path := range []string{"/Users/" + id, "/Groups/" + team} {
+			tags[path] = s.send(t, http.MethodGet, path, "").header.Get("ETag")
+		}
+		s.must(t, 200, http.MethodPatch, "/Users/"+boss, patch(`{"op":"replace","path":"displayName","value":"Other Boss"}`))
+		s.must(t, 204, http.MethodPatch, "/Groups/"+other, patch(`{"op":"add","path":"members","value":[{"value":"`+id+`"}]}`))
+		got := s.must(t, 200, http.MethodGet, "/Users/"+id, "", "If-None-Match", tags["/Users/"+id])
+		if manager := got[enterpriseURN].(scim.Resource)["manager"].(scim.Resource); manager["displayName"] != "Other Boss" || len(got["groups"].([]any)) != 2 {
+			t.Errorf("the user is %v", got)
+		}
+		s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"replace","path":"displayName","value":"Bodo"}`))
+		got = s.must(t, 200, http.MethodGet, "/Groups/"+team, "", "If-None-Match", tags["/Groups/"+team])
+		if got["members"].([]any)[0].(scim.Resource)["display"] != "Bodo" {
+			t.Errorf("the group is %v", got)
+		}
+	})
+}
+
 func TestAListWithoutValuesTakesNothingAway(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, s *server) {
 		boss := s.user(t, "boss@example.com", "")

@@ -232,11 +232,7 @@ func (s *Service) resource(w http.ResponseWriter, r *http.Request, t *ResourceTy
 		if err != nil {
 			return answer{}, err
 		}
-		a := s.found(r, t, one, selection, http.StatusOK)
-		if none := r.Header.Get("If-None-Match"); none != "" && matchOf(none).Has(versionOf(one)) {
-			a.status, a.body = http.StatusNotModified, nil
-		}
-		return a, nil
+		return s.found(r, t, one, selection, http.StatusOK), nil
 	case http.MethodPut:
 		selection, described, err := given(r, t)
 		if err != nil {
