@@ -25,6 +25,31 @@ func lookup(message Resource, name string) (value any, ok bool) {
 	return nil, false
 }
 
+// unambiguous refuses a message that has a name twice, in different cases, at any level: names have no case (RFC 7643, section 2.1).
+func unambiguous(message any) error {
+	switch message := message.(type) {
+	case []any:
+		for _, one := range message {
+			if err := unambiguous(one); err != nil {
+				return err
+			}
+		}
+	case Resource:
+		seen := map[string]bool{}
+		for key, value := range message {
+			folded := strings.ToLower(strings.ToUpper(key)) // as strings.EqualFold compares
+			if seen[folded] {
+				return Refuse(InvalidSyntax, "%s is there twice, in different cases", clip(folded))
+			}
+			seen[folded] = true
+			if err := unambiguous(value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // hasSchema reports whether a message says that it has a schema (RFC 7643, section 3).
 func hasSchema(message Resource, urn string) bool {
 	list, _ := member(message, "schemas").([]any)
@@ -41,14 +66,15 @@ func (t *ResourceType) read(body Resource) (Resource, error) {
 		return nil, Refuse(InvalidSyntax, "schemas must name %s", t.Schema.URN)
 	}
 	r := Resource{}
-	for key, given := range body {
+	for _, key := range slices.Sorted(maps.Keys(body)) {
+		given := body[key]
 		if e := t.extension(key); e != nil {
 			object, ok := given.(Resource)
 			if !ok && given != nil {
 				return nil, Refuse(InvalidValue, "%s must be an object", e.URN)
 			}
-			for name, value := range object {
-				if err := t.put(r, e.URN+":"+name, value); err != nil {
+			for _, name := range slices.Sorted(maps.Keys(object)) {
+				if err := t.put(r, e.URN+":"+name, object[name]); err != nil {
 					return nil, err
 				}
 			}

@@ -471,6 +471,17 @@ func TestListsArePagedByIndexAndByCursor(t *testing.T) {
 	}
 }
 
+func TestAnAttributeThatIsNamedInTwoWaysHasTheSameValueEveryTime(t *testing.T) {
+	for range 20 {
+		_, s := serve()
+		_, got := send(t, s, http.MethodPost, "/Persons", `{"schemas":["`+core+`"],"userName":"u","name.givenName":"B","name":{"givenName":"A","familyName":"C"},
+			"title":"one","`+core+`:title":"two"}`)
+		if want := (scim.Resource{"givenName": "B", "familyName": "C"}); !reflect.DeepEqual(got["name"], want) || got["title"] != "two" {
+			t.Fatalf("created is %v", got)
+		}
+	}
+}
+
 func TestWhatIsWrongWithARequestIsTold(t *testing.T) {
 	m, s := serve()
 	person := `{"schemas":["` + core + `"],"userName":"u"}`
@@ -487,6 +498,13 @@ func TestWhatIsWrongWithARequestIsTold(t *testing.T) {
 		{http.MethodPost, "/Persons", `{"x":"` + strings.Repeat("x", 5000) + `"}`, 413, ""},
 		{http.MethodPost, "/Persons", `{"schemas":["` + core + `"],"userName":"u","emails":["x",5]}`, 400, scim.InvalidValue},
 		{http.MethodPost, "/Persons/.search", `{}`, 400, scim.InvalidSyntax},
+		{http.MethodPost, "/Persons", `{"schemas":["` + core + `"],"userName":"u","USERNAME":"v"}`, 400, scim.InvalidSyntax},
+		{http.MethodPost, "/Persons", `{"schemas":["` + core + `"],"userName":"u","nic\u212aName":"","nickName":""}`, 400, scim.InvalidSyntax},
+		{http.MethodPut, "/Persons/1", `{"schemas":["` + core + `"],"userName":"u","emails":[{"value":"a"},{"value":"a","Value":"b"}]}`, 400, scim.InvalidSyntax},
+		{http.MethodPut, "/Persons/1", `{"schemas":["` + core + `"],"userName":"u","` + extension + `":{},"` + strings.ToUpper(extension) + `":{}}`, 400, scim.InvalidSyntax},
+		{http.MethodPatch, "/Persons/1", `{"schemas":["` + scim.PatchSchema + `"],"Operations":[{"op":"add","path":"title","value":"x","Value":"y"}]}`, 400, scim.InvalidSyntax},
+		{http.MethodPatch, "/Persons/1", `{"schemas":["` + scim.PatchSchema + `"],"Operations":[{"op":"add","value":{"name":{"givenName":"x","givenname":"y"}}}]}`, 400, scim.InvalidSyntax},
+		{http.MethodPost, "/Persons/.search", `{"schemas":["` + scim.SearchSchema + `"],"count":1,"COUNT":2}`, 400, scim.InvalidSyntax},
 		{http.MethodGet, "/Persons/.search", "", 405, ""},
 		{http.MethodDelete, "/Persons", "", 405, ""},
 		{http.MethodPost, "/Persons/1", person, 405, ""},

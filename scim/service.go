@@ -334,7 +334,7 @@ func body(r *http.Request) (Resource, error) {
 	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &message); err != nil || message == nil {
 		return nil, Refuse(InvalidSyntax, "the body must be an object of JSON")
 	}
-	return message, nil
+	return message, unambiguous(message)
 }
 
 // discover answers what tells of the service itself (RFC 7644, section 4).
