@@ -25,6 +25,13 @@ func TestSCIMIsServedToThisMachineAloneWhereThatIsAskedFor(t *testing.T) {
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/scim+json" || res.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("SCIM answers %d %s %s", res.StatusCode, res.Header, body)
 	}
+	for path, want := range map[string]int{"/Users?count=1": 200, "/Users/User:1": 200, "/ServiceProviderConfig": 200, "/Users/User:999999": 404, "/Users/.search": 405} {
+		res, body := s.askAt(http.DefaultClient, "/scim/v2"+path, http.MethodHead, "")
+		get, _ := s.askAt(http.DefaultClient, "/scim/v2"+path, http.MethodGet, "")
+		if res.StatusCode != want || len(body) > 0 || res.Header.Get("ETag") != get.Header.Get("ETag") || res.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
+			t.Errorf("HEAD of %s is answered with %d %s %q, and GET with %d %s", path, res.StatusCode, res.Header, body, get.StatusCode, get.Header)
+		}
+	}
 	port := s.base[strings.LastIndex(s.base, ":"):]
 	for _, test := range []struct {
 		host    string

@@ -50,6 +50,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(text))
+	if r.Method == http.MethodHead { // net/http sends no body
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
 	leave := func() {}
 	if s.Admit != nil {
 		if leave, err = s.Admit(r.Context()); err != nil {
@@ -122,7 +127,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request) (answer, error)
 	switch first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); first {
 	case "ServiceProviderConfig", "Schemas", "ResourceTypes":
 		if r.Method != http.MethodGet {
-			return answer{}, notAllowed(w, http.MethodGet)
+			return answer{}, notAllowed(w, http.MethodGet, http.MethodHead)
 		}
 		return s.discover(r, first, rest)
 	case "Me", "Bulk", ".search": // RFC 7644, sections 3.11, 3.7 and 3.4.2.1
@@ -167,7 +172,7 @@ func (s *Service) collection(w http.ResponseWriter, r *http.Request, t *Resource
 		}
 		return s.found(r, t, made, selection, http.StatusCreated), nil
 	}
-	return answer{}, notAllowed(w, http.MethodGet, http.MethodPost)
+	return answer{}, notAllowed(w, http.MethodGet, http.MethodHead, http.MethodPost)
 }
 
 // search answers a POST that asks for a list.
@@ -248,7 +253,7 @@ func (s *Service) resource(w http.ResponseWriter, r *http.Request, t *ResourceTy
 	case http.MethodDelete:
 		return answer{status: http.StatusNoContent}, t.Store.Delete(ctx, id, match)
 	}
-	return answer{}, notAllowed(w, http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	return answer{}, notAllowed(w, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete)
 }
 
 func (s *Service) patch(r *http.Request, t *ResourceType, id string, match Match) (answer, error) {
