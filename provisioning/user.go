@@ -19,17 +19,18 @@ type userStore struct {
 
 var _ scim.Store = (*userStore)(nil)
 
-// Create implements scim.Store. A user who does not take part is deactivated in the same transaction.
+// Create implements scim.Store.
 func (s *userStore) Create(ctx context.Context, r scim.Resource, sel scim.Selection) (made scim.Resource, err error) {
 	err = s.run(ctx, session.Write, "create a user", func(ctx context.Context) error {
 		input, status, err := written(r, nil, scim.Resource{}, true)
 		if err != nil {
 			return err
 		}
-		u, err := s.Directory.CreateUser(ctx, input)
-		if err == nil && status != nil && *status != u.Status {
-			u, err = s.Directory.SetUserStatus(ctx, entity.Input{"id": u.GlobalID()}, *status)
+		as := model.StatusActive
+		if status != nil {
+			as = *status
 		}
+		u, err := s.Directory.CreateUserAs(ctx, input, as)
 		if err != nil {
 			return err
 		}
