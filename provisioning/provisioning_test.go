@@ -3,6 +3,7 @@ package provisioning_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -99,6 +100,14 @@ func (s *server) refused(t *testing.T, status int, typ scim.ErrorType, method, p
 	got := s.must(t, status, method, path, body, headers...)
 	if is, _ := got["scimType"].(string); is != string(typ) || got["detail"] == "" {
 		t.Errorf("%s %s %s is refused with %v, want %s", method, path, body, got, typ)
+	}
+}
+
+// wantDetail fails unless a request is refused with a message.
+func (s *server) wantDetail(t *testing.T, want, method, path, body string) {
+	t.Helper()
+	if a := s.send(t, method, path, body); a.status < 400 || a.body["detail"] != want {
+		t.Errorf("%s %s is answered with %d %v, want %s", method, path, a.status, a.body, want)
 	}
 }
 
@@ -452,6 +461,7 @@ func TestTheRulesOfTheDirectoryAreTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.refused(t, 409, "", http.MethodDelete, "/Groups/"+team, "")
+		s.wantDetail(t, "teams are within the team: delete or move them first", http.MethodDelete, "/Groups/"+team, "")
 		s.must(t, 204, http.MethodDelete, "/Users/"+id, "")
 		if got := s.must(t, 200, http.MethodGet, "/Users/"+id, ""); got["active"] != false {
 			t.Errorf("a deleted user is %v", got)
@@ -559,6 +569,49 @@ func TestMembersOfGroupsComeAndGo(t *testing.T) {
 		s.wantStatements(t, "a list of groups", 3, func() { s.must(t, 200, http.MethodGet, "/Groups?excludedAttributes=members", "") })
 		s.must(t, 204, http.MethodDelete, "/Groups/"+team, "")
 		s.refused(t, 404, "", http.MethodGet, "/Groups/"+team, "")
+	})
+}
+
+func TestOfALargeGroupIsToldWhatCanBeDone(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		const members = 10_001
+		team := s.group(t, "Everybody")
+		err := session.Run(t.Context(), s.pools, session.Write, "many members", func(ctx context.Context) error {
+			users, seats := make([]*model.User, members), make([]*model.Membership, members)
+			for i := range members {
+				users[i] = &model.User{Name: "n", Email: fmt.Sprintf("u%d@example.com", i), Status: model.StatusActive, Version: 1}
+				seats[i] = &model.Membership{TeamID: 1, UserID: int64(i + 1), Role: model.RoleMember, Version: 1}
+			}
+			return errors.Join(session.DB(ctx).CreateInBatches(users, 500).Error, session.DB(ctx).CreateInBatches(seats, 500).Error)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, ids := "/Groups/"+team, make([]string, members)
+		for i := range ids {
+			ids[i] = fmt.Sprintf(`{"value":"User:%d"}`, i+1)
+		}
+		few, most, all := strings.Join(ids[:1], ","), strings.Join(ids[1:], ","), strings.Join(ids, ",")
+		for _, test := range []struct{ method, path, body, want string }{
+			{http.MethodGet, "/Groups?count=1", "", "there are more than 10000 members: ask with excludedAttributes=members"},
+			{http.MethodGet, path, "", "there are more than 10000 members: ask with excludedAttributes=members"},
+			{http.MethodPut, path, `{"schemas":["` + groupURN + `"],"displayName":"x","members":[]}`, "there are more than 10000 members: add and remove some of them by PATCH"},
+			{http.MethodPatch, path, patch(`{"op":"remove","path":"members[display eq \"n\"]"}`), "there are more than 10000 members: choose them by value eq"},
+			{http.MethodPatch, path, patch(`{"op":"remove","path":"members","value":[` + all + `]}`), "a request adds or removes at most 10000 members: send several PATCHes"},
+			{http.MethodPost, "/Groups", `{"schemas":["` + groupURN + `"],"displayName":"x","members":[` + all + `]}`, "a request adds or removes at most 10000 members: send several PATCHes"},
+			{http.MethodDelete, path, "", `the group has 10000 members or more: remove them in several PATCHes first, and find them by /Users?filter=groups.value eq "Team:1"`},
+		} {
+			s.refused(t, 400, scim.TooMany, test.method, test.path, test.body)
+			s.wantDetail(t, test.want, test.method, test.path, test.body)
+		}
+		s.must(t, 200, http.MethodGet, "/Groups?count=1&excludedAttributes=members", "")
+		if got := s.must(t, 200, http.MethodGet, "/Users?count=1&filter="+url.QueryEscape(`groups.value eq "`+team+`"`), ""); got["totalResults"] != float64(members) {
+			t.Errorf("the members that are found are %v", got["totalResults"])
+		}
+		for _, some := range []string{few, most} {
+			s.must(t, 204, http.MethodPatch, path, patch(`{"op":"remove","path":"members","value":[`+some+`]}`))
+		}
+		s.must(t, 204, http.MethodDelete, path, "")
 	})
 }
 

@@ -122,7 +122,7 @@ func (s *userStore) describeAll(ctx context.Context, users []*model.User, sel sc
 			return nil, err
 		}
 		if len(teams) > maxRelated {
-			return nil, scim.Refuse(scim.TooMany, "the users are in more than %d groups: ask for fewer users, or with excludedAttributes=groups", maxRelated)
+			return nil, scim.Refuse(scim.TooMany, "the users are in more than %d groups: ask with excludedAttributes=groups", maxRelated)
 		}
 		for _, t := range teams {
 			team := keyset.ID("Team", t.Team)
