@@ -13,8 +13,12 @@ func TestSCIMIsServedToThisMachineAloneWhereThatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	url := databasetest.URL(t, "sqlite")
 	s := start(t, "--database", url, "--demo")
-	if res, _ := s.askAt(http.DefaultClient, "/scim/v2/Users", http.MethodGet, ""); res.StatusCode != http.StatusNotFound {
-		t.Errorf("without the flag SCIM gets %d", res.StatusCode)
+	for path, method := range map[string]string{"/scim/v2": http.MethodGet, "/scim/v2/Users": http.MethodPost, "/scim/v2/ServiceProviderConfig": http.MethodGet} {
+		res, body := s.askAt(http.DefaultClient, path, method, "")
+		const want = `{"detail":"SCIM is off: start the server with --scim-anonymous","schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"404"}`
+		if res.StatusCode != http.StatusNotFound || strings.TrimSpace(string(body)) != want {
+			t.Errorf("without the flag %s gets %d %s", path, res.StatusCode, body)
+		}
 	}
 	s.stop()
 	s = start(t, "--database", url, "--scim-anonymous")
