@@ -267,7 +267,9 @@ func TestWhatIsAddedTakesThePlaceOfWhatIsKept(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, s *server) {
 		id, n := s.user(t, "a0@example.com", `,"phoneNumbers":[{"value":"0"}],"addresses":[{"formatted":"0"}],"photos":[{"value":"https://example.com/0"}]`), 0
 		for _, of := range []struct{ path, sub, typ, value string }{
-			{"emails", "value", "work", "a%d@example.com"}, {"phoneNumbers", "value", "work", "%d"}, {"addresses", "formatted", "work", "%d"},
+			{"emails", "value", "work", "a%d@example.com"},
+			{"phoneNumbers", "value", "work", "%d"},
+			{"addresses", "formatted", "work", "%d"},
 			{"photos", "value", "photo", "https://example.com/%d"},
 		} {
 			for _, more := range []string{``, `,"primary":true`, `,"type":"` + of.typ + `"`, `,"type":"` + strings.ToUpper(of.typ) + `","primary":true`} {
