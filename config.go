@@ -140,7 +140,7 @@ var ownFlags = map[string][]string{
 	"migrate": {"database", "echo", "log-format", "log-level"},
 	"import": {
 		"database", "echo", "log-format", "log-level", "kind", "map", "delimiter", "encoding", "mode", "match", "on-error", "errors",
-		"deactivate-missing", "force", "dry-run", "name", "restart",
+		"deactivate-missing", "activate", "force", "dry-run", "name", "restart", "migrate",
 	},
 	"export":         {"database", "echo", "log-format", "log-level", "kind", "snapshot", "user"},
 	"webhook enable": {"database", "from-now", "log-format", "log-level"},

@@ -76,8 +76,17 @@ func (s *service) exportFile(ctx context.Context, pools session.Pools) (err erro
 		_, err := s.write(ctx, ex, s.out, c.File, kind)
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(c.File), filepath.Base(c.File)+".*")
+	path, special, err := target(c.File)
 	if err != nil {
+		return err
+	}
+	if special {
+		return s.exportOnto(ctx, ex, path, kind)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if failed := new(os.PathError); errors.As(err, &failed) {
+		return fmt.Errorf("%s: %w", c.File, failed.Err)
+	} else if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(file.Name()) }() // of no effect once it has its name
@@ -88,11 +97,37 @@ func (s *service) exportFile(ctx context.Context, pools session.Pools) (err erro
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(file.Name(), c.File); err != nil {
+	if err := os.Rename(file.Name(), path); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out, "%d records are in %s.\n", n, c.File)
 	return err
+}
+
+// target returns where a file is to be, which a link may lead to, and whether something special is there, such as a pipe.
+func target(name string) (path string, special bool, err error) {
+	path, err = filepath.EvalSymlinks(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return name, false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a folder", name)
+	}
+	return path, err == nil && !info.Mode().IsRegular(), err
+}
+
+// exportOnto writes to what is there and stays, such as a pipe.
+func (s *service) exportOnto(ctx context.Context, ex *transfer.Export, path string, kind transfer.Kind) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = s.write(ctx, ex, file, s.Export.File, kind)
+	return errors.Join(err, file.Close())
 }
 
 func (s *service) write(ctx context.Context, ex *transfer.Export, to io.Writer, name string, kind transfer.Kind) (n int64, err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,7 +120,7 @@ func TestAnImportSaysWhatItHasDoneAndWhatToDo(t *testing.T) {
 		t.Error(text)
 	}
 	out, err := execution(t, "import", bad, "--map", "Mail=email", "--database", url)
-	if err == nil || !contains(err.Error(), "stopped behind line 0", "run the same command again") {
+	if err == nil || !contains(err.Error(), "nothing is stored", "run the same command again") {
 		t.Errorf("%q, %v", out, err)
 	}
 	text := output(t, "import", bad, "--map", "Mail=email", "--on-error", "skip", "--dry-run", "--database", url)
@@ -129,6 +131,19 @@ func TestAnImportSaysWhatItHasDoneAndWhatToDo(t *testing.T) {
 	told, err := os.ReadFile(bad + ".errors.csv")
 	if err != nil || !contains(text, "Up to line 3: created 1,", "refused 1; why is in") || !regexp.MustCompile(`(?m)^3,email,BAD_USER_INPUT,`).Match(told) {
 		t.Errorf("%s, %s, %v", text, told, err)
+	}
+	if text := refusal(t, "import", bad, "--map", "Mail=email", "--errors", bad, "--on-error", "skip", "--database", url); !contains(text, "is the file that is imported") {
+		t.Error(text)
+	}
+	if text := refusal(t, "import", write("again.csv", "email,name\nada@example.com,Ada\n"), "--database", url); !contains(text, "is there already", "--mode=upsert") {
+		t.Error(text)
+	}
+	good := write("good.csv", "email,name\nada@example.com,Ada\n")
+	if text := output(t, "import", good, "--mode", "upsert", "--on-error", "skip", "--database", url); !contains(text, "unchanged 1,") {
+		t.Error(text)
+	}
+	if _, err := os.Stat(good + ".errors.csv"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an errors file without an error: %v", err)
 	}
 	teams := write("teams.csv", "name,description\nA,\n")
 	if text := output(t, "import", teams, "--kind", "teams", "--database", url); !contains(text, "created 1,") {
@@ -156,6 +171,10 @@ func TestAnImportSaysWhatItHasDoneAndWhatToDo(t *testing.T) {
 	}{
 		{[]string{"import", filepath.Join(folder, "none.csv")}, "no such file"},
 		{[]string{"import", bad, "--kind", "cars"}, "--kind"},
+		{[]string{"import", bad, "--deactivate-missing"}, "they need --mode=upsert"},
+		{[]string{"import", write("umlaut.csv", "email,name\na@x.org,Jürgen\n"), "--encoding", "windows-1252"}, "the file is in UTF-8"},
+		{[]string{"export", filepath.Join(folder, "a.json")}, "call it .jsonl"},
+		{[]string{"export", filepath.Join(folder, "none", "a.jsonl")}, filepath.Join(folder, "none", "a.jsonl") + ": no such file"},
 		{[]string{"import", bad, "--mode", "merge"}, "--mode"},
 		{[]string{"export", "--user", "1", "--snapshot"}, "--user is alone"},
 	} {
@@ -187,4 +206,33 @@ func TestSubscribersOfARunningServerSeeWhatIsImported(t *testing.T) {
 			t.Errorf("there are %d operations", len(operations))
 		}
 	})
+}
+
+func TestAnExportKeepsLinksAndPipes(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	url := "sqlite:" + filepath.Join(folder, "directory.db")
+	output(t, "migrate", "--database", url)
+	file, link, pipe := filepath.Join(folder, "all.jsonl"), filepath.Join(folder, "link.jsonl"), filepath.Join(folder, "pipe.jsonl")
+	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o600), os.Symlink(file, link), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	output(t, "export", link, "--database", url)
+	if text, err := os.ReadFile(file); err != nil || len(text) != 0 {
+		t.Errorf("behind the link is %q, %v", text, err)
+	}
+	read := make(chan string)
+	go func() {
+		text, err := os.ReadFile(pipe)
+		read <- fmt.Sprint(string(text), err)
+	}()
+	output(t, "export", pipe, "--database", url)
+	if got := <-read; got != "<nil>" {
+		t.Errorf("the pipe had %q", got)
+	}
+	for name, kind := range map[string]os.FileMode{link: os.ModeSymlink, pipe: os.ModeNamedPipe} {
+		if info, err := os.Lstat(name); err != nil || info.Mode().Type() != kind {
+			t.Errorf("%s is another kind of file now: %v", name, err)
+		}
+	}
 }

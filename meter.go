@@ -22,14 +22,20 @@ type meter struct {
 	read  int64
 }
 
+// minWidth is how many characters a terminal's line must have for a bar.
+const minWidth = 60
+
 // tellEvery is how often a meter without a terminal prints a line.
 const tellEvery = 10 * time.Second
 
 func (s *service) newMeter(size int64) *meter {
 	m := &meter{out: s.err, begun: time.Now(), told: time.Now(), size: size}
-	if file, ok := s.err.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		m.bar = progressbar.NewOptions64(size, progressbar.OptionSetWriter(file), progressbar.OptionShowBytes(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	file, ok := s.err.(*os.File)
+	if !ok {
+		return m
+	}
+	if width, _, err := term.GetSize(int(file.Fd())); err == nil && width >= minWidth {
+		m.bar = progressbar.NewOptions64(size, progressbar.OptionSetWriter(file), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 	}
 	return m
 }
@@ -50,7 +56,11 @@ func (m *meter) report(p transfer.Progress) {
 // records shows how many records are done.
 func (m *meter) records(records int64) {
 	if m.bar != nil {
-		m.bar.Describe(fmt.Sprintf("%d records", records))
+		text := fmt.Sprintf("%d records", records)
+		if begun := time.Since(m.begun); begun > time.Second {
+			text += fmt.Sprintf(", %d/s", int(float64(records)/begun.Seconds()))
+		}
+		m.bar.Describe(text)
 		return
 	}
 	if time.Since(m.told) < tellEvery {

@@ -412,7 +412,9 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 	all := make([]Imported, len(inputs))
 	var rows []entity.Input
 	var of []int // the records of rows
+	there := map[[2]int64]bool{}
 	for i, in := range inputs {
+		place := [2]int64{ofTeams[i].id, ofUsers[i].id}
 		wrong := unplaced(in, ofTeams[i], ofUsers[i])
 		away := len(wrong) == 0 && (ofTeams[i].id == 0 || ofUsers[i].id == 0)
 		switch {
@@ -426,9 +428,12 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 					all[i].Wrong = append(all[i].Wrong, MissingReference(at.field, at.key))
 				}
 			}
+		case there[place]:
+			all[i].Wrong = apierror.Errors{apierror.Conflict("another line has this membership already")}
 		default:
+			there[place] = true
 			row := entity.Input{"teamId": d.tree.teams.globalID(ofTeams[i].id), "userId": d.tree.users.globalID(ofUsers[i].id)}
-			if role, given := in["role"]; given {
+			if role := in["role"]; role != nil {
 				row["role"] = role
 			}
 			rows, of = append(rows, row), append(of, i)
@@ -446,18 +451,22 @@ func (d *Directory) ImportMemberships(ctx context.Context, inputs []entity.Input
 		return nil, err
 	}
 	for n, i := range of {
-		switch s := seats[n]; {
-		case !e.open(n):
-			all[i].Wrong = plainly(e.wrong[n])
-		case s.before == nil:
-			all[i].Outcome = ImportCreated
-		case s.before.Role != s.row.Role:
-			all[i].Outcome = ImportUpdated
-		default:
-			all[i].Outcome = ImportUnchanged
-		}
+		all[i] = seated(e, n, seats[n])
 	}
 	return all, nil
+}
+
+// seated is what became of a membership.
+func seated(e *entries, i int, s *seat) Imported {
+	switch {
+	case !e.open(i):
+		return Imported{Wrong: plainly(e.wrong[i])}
+	case s.before == nil:
+		return Imported{Outcome: ImportCreated}
+	case s.before.Role != s.row.Role:
+		return Imported{Outcome: ImportUpdated}
+	}
+	return Imported{Outcome: ImportUnchanged}
 }
 
 // unplaced is what is wrong with how a record names what a membership is of, and with what else it has.

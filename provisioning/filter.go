@@ -34,7 +34,7 @@ type filters map[string]field
 
 const created, lastModified = "createdAt", "updatedAt"
 
-// userFilters are the fields of users, by the paths of the attributes. present is the field that an element of a multi-valued attribute is made of.
+// userFilters are the fields of users, by the paths of the attributes. A multi-valued attribute itself has the field that its element is made of.
 func userFilters() filters {
 	return filters{
 		"id": {kind: object, name: "id", of: "User"}, "externalId": {name: "externalId"},

@@ -617,6 +617,56 @@ func TestOfALargeGroupIsToldWhatCanBeDone(t *testing.T) {
 	})
 }
 
+func TestWhoAsksForTooManyMembersIsToldWhatToDo(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		teams, users := make([]entity.Input, 100), make([]entity.Input, 101)
+		for i := range teams {
+			teams[i] = entity.Input{"name": fmt.Sprintf("T%d", i)}
+		}
+		for i := range users {
+			users[i] = entity.Input{"name": "U", "email": fmt.Sprintf("u%d@example.com", i)}
+		}
+		bulk := func(fn func(ctx context.Context) error) {
+			t.Helper()
+			if err := session.Run(t.Context(), s.pools, session.Write, "a bulk", fn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bulk(func(ctx context.Context) error {
+			_, err := s.directory.CreateTeams(ctx, entity.Input{"teams": teams})
+			return err
+		})
+		bulk(func(ctx context.Context) error {
+			_, err := s.directory.CreateUsers(ctx, entity.Input{"users": users})
+			return err
+		})
+		// All but the last one are in all teams, which are as many members as an answer may have.
+		insert := `INSERT INTO memberships (team_id, user_id, role, created_at) SELECT t.id, u.id, 'MEMBER', '2026-01-01' FROM teams t CROSS JOIN users u WHERE u.id <= 100`
+		if err := s.pools.Write.WithContext(t.Context()).Exec(insert).Error; err != nil {
+			t.Fatal(err)
+		}
+		s.must(t, 200, http.MethodGet, "/Groups", "")
+		s.must(t, 200, http.MethodGet, "/Users", "")
+		s.must(t, 204, http.MethodPatch, "/Groups/Team:1", patch(`{"op":"add","path":"members","value":[{"value":"User:101"}]}`))
+		if a := s.send(t, http.MethodGet, "/Groups", ""); a.status != 400 || a.body["scimType"] != string(scim.TooMany) {
+			t.Errorf("10,001 members are answered with %d %v", a.status, a.body["detail"])
+		}
+		s.must(t, 200, http.MethodGet, "/Groups?excludedAttributes=members", "")
+		s.must(t, 200, http.MethodGet, "/Groups?count=99", "")
+	})
+}
+
+func TestWhatTakesTooLongIsUnavailable(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		pools := s.pools
+		pools.Deadline = time.Nanosecond
+		s.Service = provisioning.New(provisioning.Config{Directory: s.directory, Pools: pools, MaxPage: 100})
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			s.refused(t, 503, "", method, "/Users", `{"schemas":["`+userURN+`"],"userName":"a@example.com"}`)
+		}
+	})
+}
+
 func TestTheLogHasWhatSCIMChangesWithItsActor(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, s *server) {
 		id := s.user(t, "a@example.com", "")

@@ -197,7 +197,7 @@ func (t *ResourceType) Apply(r Resource, all []Operation) error {
 }
 
 func (o Operation) apply(r Resource) error {
-	in, a := within(r, o.Path, true), o.Path.Attribute
+	in, a := within(r, o.Path, o.Op != Remove), o.Path.Attribute
 	if a.Multi && a.typ() == Complex {
 		list, _ := in[a.Name].([]any)
 		list, err := o.applyTo(list)
@@ -207,9 +207,9 @@ func (o Operation) apply(r Resource) error {
 		return err
 	}
 	switch object, _ := in[a.Name].(Resource); {
-	case o.Op == Remove && o.Path.Sub != nil:
+	case (o.Op == Remove || o.Value == nil) && o.Path.Sub != nil:
 		delete(object, o.Path.Sub.Name)
-	case o.Op == Remove || o.Value == nil && o.Path.Sub == nil:
+	case o.Op == Remove || o.Value == nil:
 		delete(in, a.Name)
 	case o.Path.Sub != nil:
 		set(r, o.Path, o.Value)
@@ -230,7 +230,7 @@ func (o Operation) applyTo(list []any) ([]any, error) {
 	switch {
 	case o.Filter != nil:
 		return o.applyToSome(list)
-	case o.Path.Sub != nil && len(list) == 0 && o.Op != Remove:
+	case o.Path.Sub != nil && len(list) == 0 && o.Op != Remove && o.Value != nil:
 		return []any{Resource{o.Path.Sub.Name: o.Value}}, nil
 	case o.Path.Sub != nil:
 		for _, element := range list {

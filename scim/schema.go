@@ -114,6 +114,9 @@ type Schema struct {
 	Attributes             []*Attribute
 }
 
+// attribute returns an attribute of the schema, or nil.
+func (s *Schema) attribute(name string) *Attribute { return named(s.Attributes, name) }
+
 // json is the schema as Schemas tells it.
 func (s *Schema) json(base string) Resource {
 	return Resource{
@@ -208,7 +211,7 @@ func (t *ResourceType) extension(urn string) *Schema {
 
 // attribute returns an attribute of the type's own schema or a common one, or nil.
 func (t *ResourceType) attribute(name string) *Attribute {
-	if a := named(t.Schema.Attributes, name); a != nil {
+	if a := t.Schema.attribute(name); a != nil {
 		return a
 	}
 	return named(common(), name)
@@ -216,18 +219,18 @@ func (t *ResourceType) attribute(name string) *Attribute {
 
 // path reads a path without a value filter; ok reports whether there is such an attribute.
 func (t *ResourceType) path(text string) (p Path, ok bool) {
-	attributes := append(append([]*Attribute(nil), t.Schema.Attributes...), common()...)
+	find := t.attribute
 	for _, s := range append([]*Schema{t.Schema}, t.Extensions...) {
 		if rest, is := cutFold(text, s.URN+":"); is {
 			text = rest
 			if s != t.Schema {
-				p.URN, attributes = s.URN, s.Attributes
+				p.URN, find = s.URN, s.attribute
 			}
 			break
 		}
 	}
 	name, sub, isSub := strings.Cut(text, ".")
-	if p.Attribute = named(attributes, name); p.Attribute == nil {
+	if p.Attribute = find(name); p.Attribute == nil {
 		return p, false
 	}
 	if isSub {

@@ -269,6 +269,10 @@ func TestPatchChangesWhatItsPathsChoose(t *testing.T) {
 		{"a complex attribute of which nothing is given", `{"op":"add","path":"name","value":{}},{"op":"replace","path":"name","value":{"middleName":"N"}}`, `{}`},
 		{"a complex attribute of which one is taken away", `{"op":"replace","path":"name","value":{"givenName":null}}`, `{"name":{"familyName":"B"}}`},
 		{"a complex attribute of which all is taken away", `{"op":"replace","path":"name","value":{"givenName":null,"familyName":null}}`, `{"name":null}`},
+		{"removal of other elements", `{"op":"remove","path":"emails[not (type eq \"work\") or value gt \"x\"]"}`, `{"emails":[` + work + `]}`},
+		{"null in a sub-attribute", `{"op":"replace","path":"name.familyName","value":null},{"op":"add","path":"name.familyName","value":null}`, `{"name":{"givenName":"A"}}`},
+		{"what an extension is given nothing of", `{"op":"add","path":"` + extension + `:manager","value":{}},{"op":"add","path":"` + extension + `:department","value":null}`, `{}`},
+		{"removal of what an extension does not have", `{"op":"remove","path":"` + extension + `:department"}`, `{}`},
 		{"replacement of all elements", `{"op":"replace","path":"emails","value":[` + home + `]}`, `{"emails":[` + home + `]}`},
 		{"addition of an element that is there", `{"op":"add","path":"emails","value":[` + home + `]}`, `{}`},
 		{"addition of an element of a type that is there", `{"op":"add","path":"emails","value":[{"type":"home","value":"n@x"}]}`, `{"emails":[` + work + `,{"type":"home","value":"n@x"}]}`},
@@ -302,6 +306,9 @@ func TestPatchChangesWhatItsPathsChoose(t *testing.T) {
 			}
 		}
 		r, got := send(t, s, http.MethodPatch, "/Persons/1", `{"schemas":["`+scim.PatchSchema+`"],"Operations":[`+test.operations+`]}`)
+		if schemas, _ := got["schemas"].([]any); (len(schemas) > 1) != (got[extension] != nil) {
+			t.Errorf("%s: the schemas are %v", test.name, schemas)
+		}
 		for _, common := range []string{"id", "meta", "schemas"} {
 			delete(got, common)
 		}

@@ -56,13 +56,13 @@ func (t *ResourceType) paths(names []string) (all []string) {
 
 // project leaves out of a resource what is not selected.
 func (t *ResourceType) project(r Resource, s Selection) Resource {
-	answer := s.part(r, "", func(name string) *Attribute { return t.attribute(name) })
+	answer := s.part(r, "", t.attribute)
 	for _, e := range t.Extensions {
 		part, ok := r[e.URN].(Resource)
 		if !ok {
 			continue
 		}
-		if part = s.part(part, e.URN+":", func(name string) *Attribute { return named(e.Attributes, name) }); len(part) > 0 && s.Has(e.URN) || len(part) > 0 && s.limited {
+		if part = s.part(part, e.URN+":", e.attribute); len(part) > 0 && (s.limited || s.Has(e.URN)) {
 			answer[e.URN] = part
 		}
 	}

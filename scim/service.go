@@ -301,7 +301,7 @@ func versionOf(r Resource) string {
 func (s *Service) completed(r *http.Request, t *ResourceType, one Resource) Resource {
 	schemas := []any{t.Schema.URN}
 	for _, e := range t.Extensions {
-		if one[e.URN] != nil {
+		if part, _ := one[e.URN].(Resource); len(part) > 0 {
 			schemas = append(schemas, e.URN)
 		}
 	}
@@ -364,7 +364,7 @@ func (s *Service) discover(r *http.Request, what, id string) (answer, error) {
 		}
 	}
 	if id == "" {
-		return answer{status: http.StatusOK, body: Resource{"schemas": []any{ListSchema}, "totalResults": len(all), "itemsPerPage": len(all), "startIndex": 1, "Resources": all}}, nil
+		return answer{status: http.StatusOK, body: search{startIndex: 1}.list(nil, Page{Total: len(all)}, all)}, nil
 	}
 	i := slices.IndexFunc(all, func(one any) bool { return strings.EqualFold(one.(Resource)["id"].(string), id) })
 	if i < 0 {

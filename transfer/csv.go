@@ -47,6 +47,14 @@ func (s *Source) openCSV(reader *bufio.Reader, o SourceOptions) error {
 	if err != nil {
 		return err
 	}
+	s.columns = map[string]string{}
+	for _, c := range columns {
+		names := make([]string, len(c.cells))
+		for i, cell := range c.cells {
+			names[i] = strings.TrimSpace(header[cell])
+		}
+		s.columns[c.field] = strings.Join(names, "+")
+	}
 	s.tally.consumed(s.offset())
 	s.next = func() (Record, error) {
 		row, err := table.Read()
@@ -239,7 +247,7 @@ func mapColumns(header []string, kind Kind, mappings []string) ([]column, error)
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("no field is called like the columns %s: say with --map COLUMN=FIELD which it is, or with --map COLUMN= to leave it out; the fields of a %s are %s",
+		return nil, fmt.Errorf("no field is called like the columns %s: say with --map COLUMN=FIELD which it is, or with --map COLUMN= to leave it out, if line 1 is the row of their names; the fields of a %s are %s",
 			strings.Join(unknown, ", "), kind, strings.Join(fields[kind], ", "))
 	}
 	return columns, nil

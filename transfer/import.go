@@ -37,10 +37,12 @@ type Options struct {
 	Upsert            bool   `json:"upsert"`       // what is there already is changed; else it is refused
 	ByExternalID      bool   `json:"byExternalId"` // is how users are found who are there already; else by their email addresses
 	DeactivateMissing bool   `json:"deactivateMissing"`
-	Reading           string `json:"reading"` // how the file is read, as a text
-	Force             bool   `json:"-"`       // deactivates however many there are
+	Activate          bool   `json:"activate"` // users whose status the file does not say are active
+	Reading           string `json:"reading"`  // how the file is read, as a text
+	Force             bool   `json:"-"`        // deactivates however many there are
 	DryRun            bool   `json:"-"`
 	Restart           bool   `json:"-"` // forgets how far an earlier one was
+	Once              bool   `json:"-"` // it is not gone on with when it has ended early
 }
 
 // match is what users are found by.
@@ -57,6 +59,7 @@ type Progress struct {
 	Created, Updated, Unchanged, Refused int64 // records
 	Unreadable                           int64 // of those refused
 	Deactivated                          int64 // users
+	Inactive                             int64 // users of the file who are deactivated, and stay so; counted by DeactivateMissing
 	Resumed                              bool  // an earlier run has begun it
 }
 
@@ -66,9 +69,13 @@ type Refusal struct {
 	Error *apierror.Error
 }
 
-func (r Refusal) String() string {
-	if r.Error.Field == "" {
+// text is the refusal in a line, with the columns that fields have.
+func (r Refusal) text(columns map[string]string) string {
+	switch column := columns[r.Error.Field]; {
+	case r.Error.Field == "":
 		return fmt.Sprintf("line %d: %s", r.Line, r.Error.Message)
+	case column != "" && column != r.Error.Field:
+		return fmt.Sprintf("line %d, column %s, %s: %s", r.Line, column, r.Error.Field, r.Error.Message)
 	}
 	return fmt.Sprintf("line %d, %s: %s", r.Line, r.Error.Field, r.Error.Message)
 }
@@ -76,14 +83,20 @@ func (r Refusal) String() string {
 // StoppedError says that a chunk has bad records, and that nothing of it is stored.
 type StoppedError struct {
 	Refusals []Refusal
-	AtEnd    bool // they refer to what is not in the file
+	AtEnd    bool              // they refer to what is not in the file
+	Columns  map[string]string // of a table, by the fields' names
+}
+
+// AllThere reports whether all that is wrong with the records is that there are such objects already.
+func (e *StoppedError) AllThere() bool {
+	return !slices.ContainsFunc(e.Refusals, func(r Refusal) bool { return r.Error.Code != apierror.CodeConflict })
 }
 
 func (e *StoppedError) Error() string {
 	const shown = 20
 	lines := make([]string, 0, shown+2)
 	for _, r := range e.Refusals[:min(shown, len(e.Refusals))] {
-		lines = append(lines, r.String())
+		lines = append(lines, r.text(e.Columns))
 	}
 	if more := len(e.Refusals) - shown; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
@@ -96,13 +109,20 @@ const maxMissing = 20
 
 // MissingError says that so many users are missing in the file that nobody is deactivated.
 type MissingError struct {
-	Missing, Active int64
-	Unreadable      int64 // lines, where these are why
+	presence
+	Unreadable int64 // lines, where these are why
+}
+
+// presence is how many users there are and are not in a file.
+type presence struct {
+	Missing  int64 // are active, and not in the file
+	Active   int64 // in the file or not
+	Inactive int64 // are in the file
 }
 
 func (e *MissingError) Error() string {
 	if e.Unreadable > 0 {
-		return fmt.Sprintf("nobody was deactivated: %d lines cannot be read, and those whom they are about would seem to be missing", e.Unreadable)
+		return fmt.Sprintf("nobody was deactivated: of %d bad lines it cannot be told whom they are about, and these would seem to be missing", e.Unreadable)
 	}
 	return fmt.Sprintf("nobody was deactivated: %d of %d active users are not in the file, which is more than one in %d", e.Missing, e.Active, maxMissing)
 }
@@ -110,11 +130,14 @@ func (e *MissingError) Error() string {
 // Run imports what is left of the source. Among the errors are a *StoppedError and a *MissingError; with any error the chunks before it are
 // stored, and the same import goes on behind them.
 func (im *Import) Run(ctx context.Context) (Progress, error) {
-	r := &run{Import: im}
+	r := &run{Import: im, seen: newSeen()}
 	if im.Options.DryRun {
-		r.trial = newTrial()
+		r.trial = newTrial(r.seen)
 	}
 	err := r.all(ctx)
+	if err != nil && im.Options.Once {
+		err = errors.Join(err, r.end(context.WithoutCancel(ctx)))
+	}
 	return r.Progress, err
 }
 
@@ -124,7 +147,9 @@ type run struct {
 	Progress
 	next  *Record // was read, and belongs to the next chunk
 	until mark
+	seen  *seen
 	trial *trial // nil: it is no dry run
+	claim int64  // by which the database knows this process
 
 	analyzed int64 // how many records were created when the database was told to look at its tables
 }
@@ -138,7 +163,7 @@ type mark struct {
 func (r *run) all(ctx context.Context) error {
 	begin := r.begin
 	if r.trial != nil {
-		begin = func(context.Context) error { return r.Refusals.resume(0) }
+		begin = r.beginTrial
 	}
 	if err := begin(ctx); err != nil {
 		return err
@@ -157,18 +182,18 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	if r.Options.DeactivateMissing {
-		if err := r.deactivate(ctx); err != nil {
+		err := r.deactivate(ctx)
+		if missing := new(MissingError); err != nil && !errors.As(err, &missing) {
 			return err
+		} else if err != nil { // all else is done
+			return errors.Join(err, r.end(ctx))
 		}
-	}
-	if r.trial != nil {
-		return nil
 	}
 	return r.end(ctx)
 }
 
-// gather reads the records of a chunk: as many as one may have, and no two with the same key. So what becomes of a record does
-// not depend on where chunks end.
+// gather reads the records of a chunk: as many as one may have, and no two with the same key. So what becomes of a record does not depend on where
+// chunks end, but for an address or an external id that one user of the file gives to another.
 func (r *run) gather() (chunk []Record, more bool, err error) {
 	keys := map[string]bool{}
 	for len(chunk) < directory.MaxBulk {
@@ -181,22 +206,38 @@ func (r *run) gather() (chunk []Record, more bool, err error) {
 			if err != nil {
 				return nil, false, fmt.Errorf("line %d: %w", read.Line, err)
 			}
-			record = &read
+			record = r.prepared(read)
 		}
 		own := record.keys()
 		for _, key := range own {
-			if keys[key] {
+			if keys[key.key] {
 				r.next = record
 				return chunk, true, nil
 			}
 		}
 		for _, key := range own {
-			keys[key] = true
+			keys[key.key] = true
 		}
 		chunk = append(chunk, *record)
 		r.until = mark{record.Line, r.Source.Offset(), r.Source.Digest()}
 	}
 	return chunk, true, nil
+}
+
+// prepared is a record as it is to be stored.
+func (r *run) prepared(record Record) *Record {
+	if record.Wrong == nil {
+		record = r.seen.add(record, r.Options.Upsert, r.Options.match())
+	}
+	for _, field := range []string{"status", "role"} { // whose values tables have in any case
+		if value := text(record.Values, field); value != "" {
+			record.Values[field] = strings.ToUpper(value)
+		}
+	}
+	if r.Options.Activate && record.Kind == Users && record.Values["status"] == nil {
+		record.Values["status"] = string(model.StatusActive)
+	}
+	return &record
 }
 
 // tell tells of the progress, and returns why the import is to end here.
@@ -227,12 +268,12 @@ type waiting struct {
 }
 
 // add adds what became of records.
-func (o *outcome) add(records []Record, all []directory.Imported) {
+func (o *outcome) add(records []Record, all []directory.Imported, by model.UpsertKey) {
 	for i, one := range all {
 		o.became[records[i].Line] = one
 		switch one.Outcome {
 		case directory.ImportRefused:
-			o.refuse(records[i].Line, one.Wrong)
+			o.refuse(records[i], one.Wrong, by)
 		case directory.ImportCreated:
 			o.Created++
 		case directory.ImportUpdated:
@@ -246,10 +287,13 @@ func (o *outcome) add(records []Record, all []directory.Imported) {
 	}
 }
 
-func (o *outcome) refuse(line int64, wrong apierror.Errors) {
+func (o *outcome) refuse(record Record, wrong apierror.Errors, by model.UpsertKey) {
 	o.Refused++
+	if record.mayBeUser() && record.match(by) == "" {
+		o.Unreadable++
+	}
 	for _, err := range wrong {
-		o.refusals = append(o.refusals, Refusal{line, err})
+		o.refusals = append(o.refusals, Refusal{record.Line, err})
 	}
 }
 
@@ -260,10 +304,7 @@ func (r *run) records(ctx context.Context, chunk []Record) (*outcome, error) {
 	for _, record := range chunk {
 		switch {
 		case record.Wrong != nil:
-			o.refuse(record.Line, record.Wrong)
-			if record.Kind != Teams && record.Kind != Memberships && record.match(r.Options.match()) == "" {
-				o.Unreadable++
-			}
+			o.refuse(record, record.Wrong, r.Options.match())
 		default:
 			byKind[record.Kind] = append(byKind[record.Kind], record)
 		}
@@ -285,7 +326,7 @@ func (r *run) records(ctx context.Context, chunk []Record) (*outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.add(records, all)
+		o.add(records, all, r.Options.match())
 	}
 	return o, nil
 }
@@ -299,9 +340,6 @@ func (r *run) storeChunk(ctx context.Context, chunk []Record) error {
 	err := r.step(ctx, "import", func(ctx context.Context) (after Progress, err error) {
 		if o, err = r.records(ctx, chunk); err != nil {
 			return after, err
-		}
-		if r.trial != nil {
-			r.trial.judge(chunk, o, r.Options.Upsert)
 		}
 		after = r.Progress.plus(o.Progress)
 		after.Lines, after.Bytes = r.until.line, r.until.offset
@@ -319,7 +357,7 @@ func (r *run) storeChunk(ctx context.Context, chunk []Record) error {
 		return err
 	}
 	if r.trial != nil {
-		r.trial.add(chunk, o.waiting)
+		r.trial.note(chunk, o)
 	}
 	r.analyze(ctx)
 	return r.tell(ctx)
@@ -380,7 +418,7 @@ func (r *run) refuse(refusals []Refusal, atEnd bool) error {
 		return nil
 	case r.Refusals == nil:
 		slices.SortStableFunc(refusals, func(a, b Refusal) int { return cmp.Compare(a.Line, b.Line) })
-		return &StoppedError{refusals, atEnd}
+		return &StoppedError{refusals, atEnd, r.Source.columns}
 	}
 	return r.Refusals.write(refusals)
 }
@@ -431,7 +469,7 @@ func (r *run) storeWaitingOf(ctx context.Context, kind Kind) error {
 func (r *run) late(ctx context.Context, kind Kind, some []waiting) (*outcome, error) {
 	inputs, records := make([]input, len(some)), make([]Record, len(some))
 	for i, one := range some {
-		inputs[i], records[i] = one.record, Record{Line: one.line, Kind: kind}
+		inputs[i], records[i] = one.record, Record{Line: one.line, Kind: kind, late: true}
 	}
 	var all []directory.Imported
 	var err error
@@ -447,7 +485,7 @@ func (r *run) late(ctx context.Context, kind Kind, some []waiting) (*outcome, er
 		return nil, err
 	}
 	o := &outcome{became: map[int64]directory.Imported{}}
-	o.add(records, all)
+	o.add(records, all, r.Options.match())
 	if kind != Memberships {
 		o.Created, o.Updated, o.Unchanged = 0, 0, 0
 	}
@@ -456,19 +494,20 @@ func (r *run) late(ctx context.Context, kind Kind, some []waiting) (*outcome, er
 
 // deactivate deactivates the users that the file does not have.
 func (r *run) deactivate(ctx context.Context) error {
-	missing, active, err := r.missing(ctx)
+	users, err := r.presence(ctx)
 	if err != nil {
 		return err
 	}
+	r.Inactive = users.Inactive
 	switch {
-	case missing == 0 || r.Options.Force:
+	case users.Missing == 0 || r.Options.Force:
 	case r.Unreadable > 0:
 		return &MissingError{Unreadable: r.Unreadable}
-	case missing*maxMissing > active:
-		return &MissingError{Missing: missing, Active: active}
+	case users.Missing*maxMissing > users.Active:
+		return &MissingError{presence: users}
 	}
 	if r.trial != nil {
-		r.Deactivated = missing
+		r.Deactivated = users.Missing
 		return nil
 	}
 	for {

@@ -429,3 +429,225 @@ func TestASnapshotIsOneStateOfTheDatabaseWhileOthersWrite(t *testing.T) {
 		}
 	})
 }
+
+func TestALineThatRepeatsAnEarlierOneIsRefusedHoweverFarItIs(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(1500), job{name: "p.csv"})
+		again := func(lines ...string) string {
+			return strings.TrimSpace(people(1500)) + "\n" + strings.Join(lines, "\n")
+		}
+		for _, c := range []struct {
+			name, text string
+			o          transfer.Options
+			line       string
+			want       string
+		}{
+			{"an address, changed", again("P3@example.com,Other,"), transfer.Options{Upsert: true}, "1502", "1502,email,CONFLICT,line 5 of the file has this already"},
+			{"an address, new", table("email,name", "new1@x.org,A", "new1@x.org,B"), transfer.Options{}, "3", "3,email,CONFLICT,line 2 of the file has this already"},
+			{"an external id", table("email,name,externalId", "n2@x.org,A,7", "n3@x.org,B,7"), transfer.Options{Upsert: true, ByExternalID: true}, "3", "3,externalId,CONFLICT,line 2 of the"},
+		} {
+			for _, dry := range []bool{true, false} {
+				c.o.DryRun = dry
+				file := refusals(t)
+				w.must(c.text, job{name: "p.csv", Options: c.o, refusals: file})
+				if told := readFile(t, file); strings.Count(told, "\n") != 2 || !strings.Contains(told, c.want) {
+					t.Errorf("%s, dry run %t: told is %s", c.name, dry, told)
+				}
+			}
+		}
+		if n := w.count("SELECT COUNT(*) FROM users WHERE name IN ('Other', 'B')"); n != 0 {
+			t.Errorf("%d have the values of the second line", n)
+		}
+	})
+}
+
+func TestWhoIsBackInTheFileIsToldAndActivatedIfAskedFor(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(100), job{name: "p.csv"})
+		all := strings.Split(strings.TrimSpace(people(100)), "\n")
+		options := transfer.Options{Upsert: true, DeactivateMissing: true}
+		if got := w.must(strings.Join(all[:98], "\n"), job{name: "p.csv", Options: options}); !strings.HasSuffix(got, "deactivated 3") {
+			t.Fatal(got)
+		}
+		for _, dry := range []bool{true, false} {
+			o := options
+			o.DryRun = dry
+			if p, err := w.try(people(100), job{name: "p.csv", Options: o}); err != nil || p.Inactive != 3 || p.Updated != 0 {
+				t.Errorf("dry run %t: %d stay deactivated, %d are updated: %v", dry, p.Inactive, p.Updated, err)
+			}
+		}
+		options.Activate = true
+		if p, err := w.try(people(100), job{name: "p.csv", Options: options}); err != nil || p.Inactive != 0 || p.Updated != 3 {
+			t.Errorf("%d stay deactivated, %d are updated: %v", p.Inactive, p.Updated, err)
+		}
+		if n := w.count("SELECT COUNT(*) FROM users WHERE status <> 'ACTIVE'"); n != 0 {
+			t.Errorf("%d are not active", n)
+		}
+		stays := table("email,name,status", "p5@example.com,Person 5,deactivated")
+		if got := w.must(stays, job{name: "p.csv", Options: transfer.Options{Upsert: true, Activate: true}}); !strings.HasPrefix(got, "created 0, updated 1") {
+			t.Errorf("a status in lower case: %s", got)
+		}
+	})
+}
+
+func TestAnImportThatHasStoredNothingBeginsAnewWithAnyFlags(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		var stopped *transfer.StoppedError
+		_, err := w.try(table("Mail,name", "nobody,A"), job{name: "x.csv", source: transfer.SourceOptions{Map: []string{"Mail=email"}}})
+		if !errors.As(err, &stopped) || !strings.HasPrefix(err.Error(), "line 2, column Mail, email: ") {
+			t.Fatal(err)
+		}
+		if got := w.must(table("email,name", "a@x.org,A"), job{name: "x.csv", Options: transfer.Options{Upsert: true, Reading: "in another way"}}); !strings.HasPrefix(got, "created 1") {
+			t.Error(got)
+		}
+		w.wantNothingLeft()
+	})
+}
+
+func TestWhomABadLineIsAboutIsNotDeactivated(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(100), job{name: "p.csv"})
+		w.must(table("email,name,externalId", "p1@example.com,Person 1,E1"), job{name: "p.csv", Options: transfer.Options{Upsert: true}})
+		all := strings.Split(strings.TrimSpace(people(100)), "\n")
+		for name, bad := range map[string]string{
+			"none": ",Person 9,", "a space": "p9 @example.com,Person 9,", "a NUL": "p9\x00@example.com,Person 9,",
+		} {
+			lines := slices.Clone(all)
+			lines[10] = bad
+			var missing *transfer.MissingError
+			_, err := w.try(strings.Join(lines, "\n"), job{name: "p.csv", Options: transfer.Options{Upsert: true, DeactivateMissing: true}, refusals: refusals(t)})
+			if !errors.As(err, &missing) || missing.Unreadable != 1 {
+				t.Errorf("the address is %s: %v", name, err)
+			}
+		}
+		var missing *transfer.MissingError
+		o := transfer.Options{Upsert: true, ByExternalID: true, DeactivateMissing: true}
+		if _, err := w.try(table("email,name,externalId", "x@x.org,X,"), job{name: "p.csv", Options: o, refusals: refusals(t)}); !errors.As(err, &missing) || missing.Unreadable != 1 {
+			t.Errorf("without an external id: %v", err)
+		}
+		if n := w.count("SELECT COUNT(*) FROM users WHERE status <> 'ACTIVE'"); n != 0 {
+			t.Errorf("%d are deactivated", n)
+		}
+		w.wantNothingLeft()
+	})
+}
+
+// TestAnImportEndsBeforeItTidiesUp: if it was killed between, whoever goes on with it would take the users whose notes are gone for missing ones.
+func TestAnImportEndsBeforeItTidiesUp(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(people(10), job{name: "p.csv"})
+		for _, restart := range []bool{false, true} {
+			var order []string
+			for _, statement := range w.sql.During(func() {
+				o := transfer.Options{Upsert: true, DeactivateMissing: true, Restart: restart}
+				if restart {
+					w.try(people(10)+"nobody,A,\n", job{name: "p.csv", Options: o}) //nolint:errcheck // it leaves one to be restarted
+				}
+				w.must(people(10), job{name: "p.csv", Options: o})
+			}) {
+				for _, table := range []string{"imports", "import_users"} {
+					if strings.HasPrefix(statement, "DELETE FROM "+table+" ") {
+						order = append(order, table)
+					}
+				}
+				if strings.HasPrefix(statement, "INSERT INTO imports ") {
+					order = append(order, "new")
+				}
+			}
+			begins := "imports import_users new "
+			if want := begins + "imports import_users"; strings.Join(order[len(order)-5:], " ") != want {
+				t.Errorf("it deletes from %q", order)
+			}
+		}
+	})
+}
+
+func TestOthersLeaveTheErrorsFileOfAnImportAlone(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		lines := strings.Split(strings.TrimSpace(people(2500)), "\n")
+		for _, i := range []int{5, 1500, 2400} {
+			lines[i] = "nobody,A,"
+		}
+		text, file := strings.Join(lines, "\n"), refusals(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := w.try(text, job{name: "p.csv", refusals: file, ctx: ctx, report: func(transfer.Progress) { cancel() }})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		told := readFile(t, file)
+		for name, j := range map[string]job{
+			"other flags":  {Options: transfer.Options{Upsert: true}},
+			"a dry run":    {Options: transfer.Options{DryRun: true}},
+			"another file": {},
+		} {
+			j.name, j.refusals = "p.csv", file
+			other := text
+			if name == "another file" {
+				other = "email,name,managerEmail\n" + text
+			}
+			if _, err := w.try(other, j); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			if now := readFile(t, file); now != told {
+				t.Errorf("%s has left %q of %q", name, now, told)
+			}
+		}
+		// Another process takes the import over, and the first one, which finds that, leaves the file to it.
+		took := false
+		_, err = w.try(text, job{name: "p.csv", refusals: file, report: func(transfer.Progress) {
+			if !took {
+				took = true
+				w.must(text, job{name: "p.csv", refusals: file})
+			}
+		}})
+		if err == nil || !strings.Contains(err.Error(), "another process") {
+			t.Errorf("got %v", err)
+		}
+		told = readFile(t, file)
+		for _, line := range []string{"line,field", "\n6,email,", "\n1501,email,", "\n2401,email,"} {
+			if strings.Count(told, line) != 1 || strings.Contains(told, "\x00") {
+				t.Errorf("%q is told %d times in %q", line, strings.Count(told, line), told)
+			}
+		}
+		w.wantNothingLeft()
+	})
+}
+
+func TestADryRunCountsAsTheRunWould(t *testing.T) {
+	others := strings.ReplaceAll(strings.TrimPrefix(people(100), "email,name,managerEmail\n"), "p", "q")
+	var half []string
+	for i := range 96 {
+		half = append(half, fmt.Sprintf("p%d@example.com,Person %[1]d,%s", i, []string{"ACTIVE", "DEACTIVATED"}[i%2]))
+	}
+	sync := transfer.Options{Upsert: true, DeactivateMissing: true}
+	type step struct {
+		name, there, text string
+		o                 transfer.Options
+	}
+	for _, steps := range [][]step{
+		{
+			{"more active ones than there were", people(20), people(18) + others, sync},
+			{"a refused line's address", "", table("email,name", "a@x.org,"+strings.Repeat("A", 500), "a@x.org,A"), transfer.Options{}},
+			{"a manager who is refused", "", table("email,name,managerEmail", "b@x.org,B,c@x.org", "c@x.org,,"), transfer.Options{}},
+		},
+		{{"fewer active ones", people(100), table("email,name,status", half...), sync}},
+	} {
+		each(t, func(t *testing.T, w *world) {
+			for _, c := range steps {
+				if c.there != "" {
+					w.must(c.there, job{name: "p.csv"})
+				}
+				var told [2]string
+				for i, dry := range []bool{true, false} {
+					o := c.o
+					o.DryRun = dry
+					p, err := w.try(c.text, job{name: "p.csv", Options: o, refusals: refusals(t)})
+					told[i] = fmt.Sprint(short(p), err)
+				}
+				if told[0] != told[1] {
+					t.Errorf("%s: the dry run tells %s, and the run %s", c.name, told[0], told[1])
+				}
+			}
+		})
+	}
+}

@@ -80,7 +80,7 @@ func (w *world) try(text string, j job) (transfer.Progress, error) {
 			w.t.Fatal(err)
 		}
 		defer func() {
-			if err := im.Refusals.Close(); err != nil {
+			if err := im.Refusals.Close(true); err != nil {
 				w.t.Error(err)
 			}
 		}()

@@ -51,7 +51,12 @@ type Record struct {
 	Kind   Kind            // "": it is not known
 	Values entity.Input    // by the names of fields: texts, and nil for null
 	Wrong  apierror.Errors // why it cannot be read
+
+	late bool // it was stored before, without what it refers to
 }
+
+// mayBeUser reports whether the record may be about a user who is not known by another record.
+func (r Record) mayBeUser() bool { return r.Kind != Teams && r.Kind != Memberships && !r.late }
 
 // wrong returns the record with an error about a field, or with one about all of it where field is "".
 func (r Record) wrong(field, format string, args ...any) Record {

@@ -13,6 +13,7 @@ import (
 // counts once that is, and is written over or cut off otherwise. A nil one is no file.
 type Refusals struct {
 	file *os.File
+	ours bool  // nobody else writes it
 	kept int64 // bytes that count
 	next int64 // bytes that the open transaction has written behind them
 }
@@ -38,7 +39,7 @@ func (r *Refusals) resume(at int64) error {
 	if info.Size() < at {
 		return fmt.Errorf("%s is shorter than the import has left it: is it another file?", r.file.Name())
 	}
-	r.kept, r.next = at, 0
+	r.ours, r.kept, r.next = true, at, 0
 	if err := r.file.Truncate(at); err != nil || at > 0 {
 		return err
 	}
@@ -83,7 +84,21 @@ func (r *Refusals) advance() {
 	}
 }
 
-// Close cuts off what no transaction has kept.
-func (r *Refusals) Close() error {
-	return errors.Join(r.file.Truncate(r.kept), r.file.Sync(), r.file.Close())
+// disown leaves the file to another process.
+func (r *Refusals) disown() {
+	if r != nil {
+		r.ours = false
+	}
+}
+
+// Close cuts off what no transaction has kept, and removes a file that is not needed: where it is, something was refused, or the import goes on.
+func (r *Refusals) Close(needed bool) error {
+	if !r.ours {
+		return r.file.Close()
+	}
+	err := errors.Join(r.file.Truncate(r.kept), r.file.Sync(), r.file.Close())
+	if !needed {
+		err = errors.Join(err, os.Remove(r.file.Name()))
+	}
+	return err
 }

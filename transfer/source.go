@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding"
@@ -28,14 +29,14 @@ type SourceOptions struct {
 	Name      string   // of the file; by its ending it is CSV or JSON Lines, and else by how it begins
 	Kind      Kind     // of the records of a CSV file; "": users
 	Map       []string // COLUMN=FIELD, COLUMN+COLUMN=FIELD, or COLUMN= to leave one out
-	Encoding  string   // utf-8, latin-1, windows-1252 or utf-16; "": UTF-8, or UTF-16 where the file begins so
+	Encoding  string   // utf-8, latin-1, windows-1252 or utf-16; "" or auto: UTF-8, or UTF-16 where the file begins so
 	Delimiter string   // of a CSV file, one character; "": it is found
 }
 
 // decoderOf returns the encoding that has a name; nil: it is UTF-8.
 func decoderOf(name string) (encoding.Encoding, error) {
 	switch strings.ToLower(name) {
-	case "", "utf-8":
+	case "", "auto", "utf-8":
 		return nil, nil
 	case "latin-1":
 		return charmap.ISO8859_1, nil
@@ -53,8 +54,9 @@ type Source struct {
 	lossy string // the encoding that the text is decoded from, which puts U+FFFD in the place of what is none; "": it is in UTF-8
 	next  func() (Record, error)
 	// offset returns how many bytes the records so far take.
-	offset func() int64
-	close  func()
+	offset  func() int64
+	close   func()
+	columns map[string]string // of a table, by the fields' names
 }
 
 // NewSource returns a source of a file's records. The error says what to do instead.
@@ -152,12 +154,14 @@ func decoded(plain io.Reader, name string) (text io.Reader, lossy string, err er
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", err
 	}
-	if name == "" && (bytes.HasPrefix(begins, []byte{0xff, 0xfe}) || bytes.HasPrefix(begins, []byte{0xfe, 0xff})) {
+	if (name == "" || name == "auto") && (bytes.HasPrefix(begins, []byte{0xff, 0xfe}) || bytes.HasPrefix(begins, []byte{0xfe, 0xff})) {
 		name = "utf-16"
 	}
 	switch decoder, err := decoderOf(name); {
 	case err != nil:
 		return nil, "", err
+	case decoder != nil && strings.ToLower(name) != "utf-16" && isUTF8(reader):
+		return nil, "", fmt.Errorf("the file is in UTF-8, and not in %s: leave --encoding out", name)
 	case decoder != nil:
 		return transform.NewReader(reader, decoder.NewDecoder()), strings.ToLower(name), nil
 	}
@@ -166,6 +170,18 @@ func decoded(plain io.Reader, name string) (text io.Reader, lossy string, err er
 		_, _ = reader.Discard(len(begins))
 	}
 	return reader, "", nil
+}
+
+// isUTF8 reports whether a text begins with what has characters of several bytes in UTF-8. Hardly a text in another encoding looks so.
+func isUTF8(reader *bufio.Reader) bool {
+	begins, _ := reader.Peek(readAhead)
+	for range utf8.UTFMax - 1 { // the last character may be cut
+		if last, size := utf8.DecodeLastRune(begins); last != utf8.RuneError || size != 1 {
+			break
+		}
+		begins = begins[:len(begins)-1]
+	}
+	return utf8.Valid(begins) && utf8.RuneCount(begins) < len(begins)
 }
 
 // formatOf reports whether a file is CSV. It is JSON Lines otherwise.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -26,29 +27,57 @@ type stored struct {
 	Created, Updated, Unchanged, Refused, Unreadable, Deactivated, ErrorBytes int64
 }
 
-// begin stores that the import begins, or finds how far an earlier run of it was, and reads over what that has imported.
+// begin stores that the import begins, or finds how far an earlier run of it was, and reads over what that has imported. From then on the import is
+// that of this process: another one that is at it fails with its next step.
 func (r *run) begin(ctx context.Context) error {
 	options, err := json.Marshal(r.Options)
 	if err != nil {
 		return err
 	}
+	r.claim = rand.Int64()
 	var before []stored
 	err = r.transaction(ctx, "begin import", func(ctx context.Context) error {
 		db := session.DB(ctx)
-		if err := db.Raw("SELECT * FROM imports WHERE name = ?", r.Options.Name).Find(&before).Error; err != nil {
+		of := "name = ?" // what has stored nothing is begun anew too
+		if !r.Options.Restart {
+			of += " AND read_bytes = 0"
+		}
+		if err := db.Exec("DELETE FROM imports WHERE "+of, r.Options.Name).Error; err != nil {
 			return err
 		}
-		if len(before) > 0 && !r.Options.Restart {
-			return nil
+		if err := db.Exec("UPDATE imports SET claim = ? WHERE name = ? AND options = ?", r.claim, r.Options.Name, string(options)).Error; err != nil {
+			return err
 		}
+		return db.Raw("SELECT * FROM imports WHERE name = ?", r.Options.Name).Find(&before).Error
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(before) == 0:
+		return r.beginAnew(ctx, string(options))
+	case before[0].Options != string(options):
+		return fmt.Errorf("the import %q was begun with other flags, and is at line %d: give these again, or --restart to begin anew", r.Options.Name, before[0].ReadLines)
+	}
+	at := before[0]
+	r.Progress = Progress{
+		Lines: at.ReadLines, Bytes: at.ReadBytes, Created: at.Created, Updated: at.Updated, Unchanged: at.Unchanged, Refused: at.Refused,
+		Unreadable: at.Unreadable, Deactivated: at.Deactivated, Resumed: true,
+	}
+	if err := r.skip(at); err != nil {
+		return err
+	}
+	return r.Refusals.resume(at.ErrorBytes)
+}
+
+// beginAnew begins an import that there is not. Something may be left of one of its name that has ended.
+func (r *run) beginAnew(ctx context.Context, options string) error {
+	if err := r.clear(ctx); err != nil {
+		return err
+	}
+	err := r.transaction(ctx, "begin import", func(ctx context.Context) error {
 		now := time.Now().UnixMicro()
-		if len(before) == 0 {
-			return db.Exec(`INSERT INTO imports (name, options, read_bytes, read_lines, digest, created, updated, unchanged, refused, unreadable,
-				deactivated, error_bytes, began_at, changed_at) VALUES (?, ?, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, ?, ?)`, r.Options.Name, string(options), now, now).Error
-		}
-		before = nil
-		return db.Exec(`UPDATE imports SET options = ?, read_bytes = 0, read_lines = 0, digest = '', created = 0, updated = 0, unchanged = 0, refused = 0,
-			unreadable = 0, deactivated = 0, error_bytes = 0, began_at = ?, changed_at = ? WHERE name = ?`, string(options), now, now, r.Options.Name).Error
+		return session.DB(ctx).Exec(`INSERT INTO imports (name, options, read_bytes, read_lines, digest, created, updated, unchanged, refused, unreadable,
+			deactivated, error_bytes, began_at, changed_at, claim) VALUES (?, ?, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, ?, ?, ?)`, r.Options.Name, options, now, now, r.claim).Error
 	})
 	if dialect.Is(err, dialect.Unique) {
 		return r.another()
@@ -56,24 +85,22 @@ func (r *run) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(before) == 0 {
-		if err := r.clear(ctx); err != nil {
-			return err
-		}
-		return r.Refusals.resume(0)
-	}
-	at := before[0]
-	if at.Options != string(options) {
-		return fmt.Errorf("the import %q was begun with other flags, and is at line %d: give these again, or --restart to begin anew", r.Options.Name, at.ReadLines)
-	}
-	r.Progress = Progress{
-		Lines: at.ReadLines, Bytes: at.ReadBytes, Created: at.Created, Updated: at.Updated, Unchanged: at.Unchanged, Refused: at.Refused,
-		Unreadable: at.Unreadable, Deactivated: at.Deactivated, Resumed: at.ReadBytes > 0,
-	}
-	if err := r.skip(at); err != nil {
+	return r.Refusals.resume(0)
+}
+
+// beginTrial begins a dry run, which would say nothing of an import that is half done.
+func (r *run) beginTrial(ctx context.Context) error {
+	var lines []int64
+	err := session.Run(ctx, r.Pools, session.Read, "is it half done", func(ctx context.Context) error {
+		return session.DB(ctx).Raw("SELECT read_lines FROM imports WHERE name = ? AND read_bytes > 0", r.Options.Name).Find(&lines).Error
+	})
+	if err != nil {
 		return err
 	}
-	return r.Refusals.resume(at.ErrorBytes)
+	if len(lines) > 0 {
+		return fmt.Errorf("the import %q is at line %d already: end it first, or give the dry run another --name, and --errors", r.Options.Name, lines[0])
+	}
+	return r.Refusals.resume(0)
 }
 
 // skip reads over what an earlier run has imported.
@@ -82,11 +109,14 @@ func (r *run) skip(at stored) error {
 		return nil
 	}
 	for r.Source.Offset() < at.ReadBytes {
-		if _, err := r.Source.Next(); errors.Is(err, io.EOF) {
+		record, err := r.Source.Next()
+		if errors.Is(err, io.EOF) {
 			break
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
 		}
+		r.prepared(record)
 	}
 	r.until = mark{at.ReadLines, r.Source.Offset(), r.Source.Digest()}
 	if r.until.offset != at.ReadBytes || r.until.digest != at.Digest {
@@ -96,10 +126,9 @@ func (r *run) skip(at stored) error {
 	return nil
 }
 
-// lock keeps other processes from this import until the transaction ends, and fails if one was at it.
+// lock keeps other processes from this import until the transaction ends, and fails if one is at it.
 func (r *run) lock(ctx context.Context) error {
-	result := session.DB(ctx).Exec("UPDATE imports SET changed_at = ? WHERE name = ? AND read_bytes = ? AND created = ? AND updated = ? AND unchanged = ? AND refused = ? AND deactivated = ?",
-		time.Now().UnixMicro(), r.Options.Name, r.Bytes, r.Created, r.Updated, r.Unchanged, r.Refused, r.Deactivated)
+	result := session.DB(ctx).Exec("UPDATE imports SET changed_at = ? WHERE name = ? AND claim = ?", time.Now().UnixMicro(), r.Options.Name, r.claim)
 	if result.Error == nil && result.RowsAffected == 0 {
 		return r.another()
 	}
@@ -107,6 +136,7 @@ func (r *run) lock(ctx context.Context) error {
 }
 
 func (r *run) another() error {
+	r.Refusals.disown()
 	return fmt.Errorf("another process is at the import %q: wait until that has ended", r.Options.Name)
 }
 
@@ -201,18 +231,20 @@ func (r *run) noteUsers(ctx context.Context, chunk []Record) error {
 
 const missingUsers = "FROM users u WHERE u.status = 'ACTIVE' AND NOT EXISTS (SELECT 1 FROM import_users i WHERE i.import_name = ? AND i.user_id = u.id)"
 
-// missing counts the active users that the file does not have, and all active ones.
-func (r *run) missing(ctx context.Context) (missing, active int64, err error) {
+// presence counts who is and who is not in the file.
+func (r *run) presence(ctx context.Context) (p presence, err error) {
 	if r.trial != nil {
-		return r.trial.missing(ctx, r)
+		return r.trial.presence(ctx, r)
 	}
 	err = session.Run(ctx, r.Pools, session.Read, "who is missing", func(ctx context.Context) error {
-		if err := session.DB(ctx).Raw("SELECT COUNT(*) "+missingUsers, r.Options.Name).Find(&missing).Error; err != nil {
-			return err
-		}
-		return session.DB(ctx).Raw("SELECT COUNT(*) FROM users WHERE status = 'ACTIVE'").Find(&active).Error
+		const inactive = "SELECT COUNT(*) FROM import_users i JOIN users u ON u.id = i.user_id WHERE i.import_name = ? AND u.status <> 'ACTIVE'"
+		return errors.Join(
+			session.DB(ctx).Raw("SELECT COUNT(*) "+missingUsers, r.Options.Name).Find(&p.Missing).Error,
+			session.DB(ctx).Raw("SELECT COUNT(*) FROM users WHERE status = 'ACTIVE'").Find(&p.Active).Error,
+			session.DB(ctx).Raw(inactive, r.Options.Name).Find(&p.Inactive).Error,
+		)
 	})
-	return missing, active, err
+	return p, err
 }
 
 // someMissing reads the numbers of some of them, as many as a transaction may change.
@@ -223,14 +255,22 @@ func (r *run) someMissing(ctx context.Context) (some []int64, err error) {
 	return some, err
 }
 
-// end forgets the import, which is done.
+// end forgets the import, which is done. What it has kept goes after that: an import that was ended in between is not gone on with, as if less had been
+// kept.
 func (r *run) end(ctx context.Context) error {
-	if err := r.clear(ctx); err != nil {
-		return err
+	if r.trial != nil {
+		return nil
 	}
-	return r.transaction(ctx, "end import", func(ctx context.Context) error {
+	err := r.transaction(ctx, "end import", func(ctx context.Context) error {
+		if err := r.lock(ctx); err != nil {
+			return err
+		}
 		return session.DB(ctx).Exec("DELETE FROM imports WHERE name = ?", r.Options.Name).Error
 	})
+	if err != nil {
+		return err
+	}
+	return r.clear(ctx)
 }
 
 // clear deletes what an import has kept beside its progress, some at a time.

@@ -3,22 +3,22 @@ package transfer
 import (
 	"cmp"
 	"context"
-	"hash/maphash"
-	"slices"
 
-	"rollcall/apierror"
 	"rollcall/directory"
 	"rollcall/model"
 	"rollcall/session"
 )
 
-// trial is what a dry run knows of the records so far, since the database does not: a hash of each key, which is eight bytes. What two records
-// lead to together, such as a circle of managers from two chunks, it does not find.
+// trial is what a dry run knows of the records so far, since the database does not. What two records lead to together, such as a circle of managers
+// from two chunks, it does not find.
 type trial struct {
-	seed    maphash.Seed
-	keys    map[uint64]struct{}
+	*seen
 	waiting []trialWaiting
+	active  int64           // users who would be made
+	status  map[uint64]bool // whether a user who is there already would be active, by what the user is found by, where the file says it
 }
+
+func newTrial(s *seen) *trial { return &trial{seen: s, status: map[uint64]bool{}} }
 
 // trialWaiting is what a record refers to.
 type trialWaiting struct {
@@ -27,37 +27,24 @@ type trialWaiting struct {
 	why  Refusal // where it is not there
 }
 
-func newTrial() *trial { return &trial{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}} }
-
-func (t *trial) hash(key string) uint64 { return maphash.String(t.seed, key) }
-
-func (t *trial) has(key string) bool {
-	_, has := t.keys[t.hash(key)]
-	return has
-}
-
-// judge corrects what became of a chunk: a record with the key of an earlier one is not new.
-func (t *trial) judge(chunk []Record, o *outcome, upsert bool) {
+// note notes what would become of a chunk, and what of it refers to other records.
+func (t *trial) note(chunk []Record, o *outcome) {
 	for _, record := range chunk {
-		if o.became[record.Line].Outcome != directory.ImportCreated || !slices.ContainsFunc(record.keys(), t.has) {
-			continue
-		}
-		if o.Created--; upsert {
-			o.Updated++
-		} else {
-			o.refuse(record.Line, apierror.Errors{apierror.Conflict("an earlier line has this already")})
+		became := o.became[record.Line].Outcome
+		status := text(record.Values, "status")
+		switch {
+		case became == directory.ImportRefused:
+			t.refused(record)
+		case record.Kind != Users:
+		case became == directory.ImportCreated && status != string(model.StatusDeactivated):
+			t.active++
+		case status != "":
+			for _, key := range record.keys() {
+				t.status[t.hash(key.key)] = status == string(model.StatusActive)
+			}
 		}
 	}
-}
-
-// add notes a chunk, of which nothing is stored, and what of it refers to other records.
-func (t *trial) add(chunk []Record, waits []waiting) {
-	for _, record := range chunk {
-		for _, key := range record.keys() {
-			t.keys[t.hash(key)] = struct{}{}
-		}
-	}
-	for _, one := range waits {
+	for _, one := range o.waiting {
 		for _, field := range fields[one.kind] { // those that are missing are told in this order
 			if key, refers := referring[field]; refers && text(one.record, field) != "" {
 				to := text(one.record, field)
@@ -72,7 +59,7 @@ func (t *trial) unresolved() *outcome {
 	o := &outcome{}
 	var line int64 // is bad
 	for i, one := range t.waiting {
-		if _, there := t.keys[one.key]; !there {
+		if !t.stored(one.key) {
 			o.refusals = append(o.refusals, one.why)
 			line = one.why.Line
 		}
@@ -89,28 +76,35 @@ func (t *trial) unresolved() *outcome {
 	return o
 }
 
-// missing counts the active users that the file does not have, and all active ones.
-func (t *trial) missing(ctx context.Context, r *run) (missing, active int64, err error) {
+// presence counts users as run.presence does.
+func (t *trial) presence(ctx context.Context, r *run) (p presence, err error) {
+	p.Active = t.active
 	for after := int64(0); ; {
 		var users []*model.User
 		err := session.Run(ctx, r.Pools, session.Read, "who is missing", func(ctx context.Context) error {
 			return session.DB(ctx).Raw("SELECT id, email, external_id, status FROM users WHERE id > ? ORDER BY id LIMIT 5000", after).Find(&users).Error
 		})
 		if err != nil || len(users) == 0 {
-			return missing, active, err
+			return p, err
 		}
 		for _, u := range users {
 			after = u.ID
-			if u.Status != model.StatusActive {
-				continue
-			}
-			active++
 			key := emailKey(u.Email)
 			if r.Options.ByExternalID {
 				key = externalKey(*cmp.Or(u.ExternalID, new(string)))
 			}
-			if !t.has(key) {
-				missing++
+			has, active := t.has(key), u.Status == model.StatusActive
+			if told, is := t.status[t.hash(key)]; is {
+				active = told
+			}
+			switch {
+			case active && !has:
+				p.Active++
+				p.Missing++
+			case active:
+				p.Active++
+			case has:
+				p.Inactive++
 			}
 		}
 	}

@@ -40,7 +40,11 @@ func NewWriter(file io.Writer, name string, kind Kind) (*Writer, error) {
 		file, w.ends = zipped, append(w.ends, zipped.Close)
 	}
 	w.out = bufio.NewWriterSize(file, readAhead)
-	if ending := endingOf(name); ending == ".csv" || ending == ".tsv" {
+	ending := endingOf(name)
+	if ending == ".json" {
+		return nil, errors.New("a file of JSON is not written: call it .jsonl, which has one object a line")
+	}
+	if ending == ".csv" || ending == ".tsv" {
 		if kind == "" {
 			return nil, errors.New("a table has records of one kind: say with --kind which, or write .jsonl")
 		}

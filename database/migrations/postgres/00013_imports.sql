@@ -15,7 +15,8 @@ CREATE TABLE imports (
     deactivated BIGINT       NOT NULL, -- users
     error_bytes BIGINT       NOT NULL, -- of the file of errors
     began_at    BIGINT       NOT NULL,
-    changed_at  BIGINT       NOT NULL
+    changed_at  BIGINT       NOT NULL,
+    claim       BIGINT       NOT NULL  -- of the process that is at it
 );
 
 -- What is to be done once the whole file was read.
