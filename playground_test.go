@@ -195,7 +195,7 @@ func TestThePlaygroundNeedsNothingFromOutside(t *testing.T) {
 
 func TestNoOtherPageIsServed(t *testing.T) {
 	s := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
-	for _, path := range []string{"/playground", "/playground/", "/playground/index.html", "/query/index.html", "/index.html", "/nowhere"} {
+	for _, path := range []string{"/playground", "/playground/", "/playground/index.html", "/query/index.html", "/index.html", "/nowhere", "/scim", "/scim/v2/index.html"} {
 		res, err := http.Get(s.base + path)
 		if err != nil {
 			t.Fatal(err)

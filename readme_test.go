@@ -454,7 +454,7 @@ func (r *reader) shows(t *testing.T, b block) error {
 		t.Logf("README.md:%d is not compared, since the command was not run", b.line)
 		return nil
 	}
-	wanted := strings.Split(strings.TrimSpace(b.text), "\n")
+	wanted := strings.Split(strings.TrimSpace(r.places.Replace(b.text)), "\n")
 	if !soon(func() bool { return contains(printed.out.String(), wanted...) || r.stream == nil }) || !contains(printed.out.String(), wanted...) {
 		return fmt.Errorf("printed was: %s", &printed.out)
 	}

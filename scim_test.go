@@ -13,8 +13,12 @@ func TestSCIMIsServedToThisMachineAloneWhereThatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	url := databasetest.URL(t, "sqlite")
 	s := start(t, "--database", url, "--demo")
-	if res, _ := s.askAt(http.DefaultClient, "/scim/v2/Users", http.MethodGet, ""); res.StatusCode != http.StatusNotFound {
-		t.Errorf("without the flag SCIM gets %d", res.StatusCode)
+	for path, method := range map[string]string{"/scim/v2": http.MethodGet, "/scim/v2/Users": http.MethodPost, "/scim/v2/ServiceProviderConfig": http.MethodGet} {
+		res, body := s.askAt(http.DefaultClient, path, method, "")
+		const want = `{"detail":"SCIM is off: start the server with --scim-anonymous","schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"404"}`
+		if res.StatusCode != http.StatusNotFound || strings.TrimSpace(string(body)) != want {
+			t.Errorf("without the flag %s gets %d %s", path, res.StatusCode, body)
+		}
 	}
 	s.stop()
 	s = start(t, "--database", url, "--scim-anonymous")
@@ -24,6 +28,13 @@ func TestSCIMIsServedToThisMachineAloneWhereThatIsAskedFor(t *testing.T) {
 	res, body := s.askAt(http.DefaultClient, "/scim/v2/Users?count=1", http.MethodGet, "", "Accept-Encoding", "gzip")
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/scim+json" || res.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("SCIM answers %d %s %s", res.StatusCode, res.Header, body)
+	}
+	for path, want := range map[string]int{"/Users?count=1": 200, "/Users/User:1": 200, "/ServiceProviderConfig": 200, "/Users/User:999999": 404, "/Users/.search": 405} {
+		res, body := s.askAt(http.DefaultClient, "/scim/v2"+path, http.MethodHead, "")
+		get, _ := s.askAt(http.DefaultClient, "/scim/v2"+path, http.MethodGet, "")
+		if res.StatusCode != want || len(body) > 0 || res.Header.Get("ETag") != get.Header.Get("ETag") || res.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
+			t.Errorf("HEAD of %s is answered with %d %s %q, and GET with %d %s", path, res.StatusCode, res.Header, body, get.StatusCode, get.Header)
+		}
 	}
 	port := s.base[strings.LastIndex(s.base, ":"):]
 	for _, test := range []struct {

@@ -30,6 +30,7 @@ import (
 	"rollcall/metrics"
 	"rollcall/playground"
 	"rollcall/provisioning"
+	"rollcall/scim"
 	"rollcall/session"
 	"rollcall/webhook"
 )
@@ -442,9 +443,14 @@ func (s *service) assemble(context.Context) (err error) {
 	return err
 }
 
-// routeSCIM serves identity providers on this machine, if that is asked for.
+// routeSCIM serves identity providers on this machine, if that is asked for, or else tells them how to.
 func (s *service) routeSCIM(mux *http.ServeMux) error {
 	if !s.SCIM {
+		off := func(w http.ResponseWriter, _ *http.Request) {
+			scim.WriteError(w, scim.Failed(http.StatusNotFound, "SCIM is off: start the server with --scim-anonymous"))
+		}
+		mux.HandleFunc(provisioning.Base, off)
+		mux.HandleFunc(provisioning.Base+"/", off)
 		return nil
 	}
 	pools, err := s.installed(s.Deadline)
@@ -452,12 +458,12 @@ func (s *service) routeSCIM(mux *http.ServeMux) error {
 		return err
 	}
 	s.changes.Actor = provisioning.Actor
-	scim := thisMachineAlone(provisioning.New(provisioning.Config{
+	service := thisMachineAlone(provisioning.New(provisioning.Config{
 		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
 		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
 	}))
-	mux.Handle(provisioning.Base, scim)
-	mux.Handle(provisioning.Base+"/", scim)
+	mux.Handle(provisioning.Base, service)
+	mux.Handle(provisioning.Base+"/", service)
 	return nil
 }
 

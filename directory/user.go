@@ -72,6 +72,11 @@ func (d *Directory) CreateUser(ctx context.Context, input entity.Input) (*model.
 	return storeOne(ctx, d, d.tree.users, input, d.tree.users.added)
 }
 
+// CreateUserAs is CreateUser of a user who has a status from the beginning.
+func (d *Directory) CreateUserAs(ctx context.Context, input entity.Input, status model.Status) (*model.User, error) {
+	return storeOne(ctx, d, d.tree.users, input, inStatus(d.tree.users.added, status))
+}
+
 // UpdateUser changes a user; a field that the input does not have stays. Errors: BAD_USER_INPUT (a field's value, or a manager who is
 // not there, or is below the user), NOT_FOUND (the user), CONFLICT (the email, the external id, the version, or a circle above the manager).
 func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.User, error) {
@@ -80,13 +85,18 @@ func (d *Directory) UpdateUser(ctx context.Context, input entity.Input) (*model.
 
 // SetUserStatus has a user take part, or no more. Errors: BAD_USER_INPUT (the id), NOT_FOUND, CONFLICT (the version).
 func (d *Directory) SetUserStatus(ctx context.Context, input entity.Input, status model.Status) (*model.User, error) {
-	return storeOne(ctx, d, d.tree.users, input, func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
-		items, err := d.tree.users.changed(e, inputs)
+	return storeOne(ctx, d, d.tree.users, input, inStatus(d.tree.users.changed, status))
+}
+
+// inStatus parses an input as parse does, and gives its user a status.
+func inStatus(parse parser[model.User], status model.Status) parser[model.User] {
+	return func(e *entries, inputs []entity.Input) ([]*item[model.User], error) {
+		items, err := parse(e, inputs)
 		if err == nil && e.open(0) {
 			withStatus(items[0], status)
 		}
 		return items, err
-	})
+	}
 }
 
 // withStatus has an item give its user a status.

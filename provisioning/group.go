@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 
+	"rollcall/apierror"
 	"rollcall/directory"
 	"rollcall/entity"
 	"rollcall/model"
@@ -99,6 +101,12 @@ func (s *groupStore) Patch(ctx context.Context, id string, m scim.Match, all []s
 func (s *groupStore) Delete(ctx context.Context, id string, m scim.Match) error {
 	return s.change(ctx, "delete a group", id, m, func(ctx context.Context, t *model.Team) error {
 		_, err := s.Directory.DeleteTeam(ctx, entity.Input{"id": t.GlobalID()})
+		switch apierror.CodeOf(err) { // what the directory advises is for its API
+		case apierror.CodeConflict:
+			return scim.Failed(http.StatusConflict, "teams are within the team: delete or move them first")
+		case apierror.CodeBadUserInput:
+			return scim.Refuse(scim.TooMany, "the group has %d members or more: remove them in several PATCHes first, and find them by /Users?filter=groups.value eq %q", maxRelated, id)
+		}
 		return err
 	})
 }
@@ -208,7 +216,7 @@ func (s *groupStore) patchMembers(ctx context.Context, t *model.Team, o scim.Ope
 
 // matching returns the ids of the members that a filter chooses.
 func (s *groupStore) matching(ctx context.Context, t *model.Team, filter scim.Filter) (ids []string, err error) {
-	all, err := s.members(ctx, []int64{t.ID})
+	all, err := s.members(ctx, "choose them by value eq", t.ID)
 	for _, m := range all {
 		if scim.Matches(filter, memberOf(m)) {
 			ids = append(ids, model.UserID(m.User))
@@ -217,11 +225,11 @@ func (s *groupStore) matching(ctx context.Context, t *model.Team, filter scim.Fi
 	return ids, err
 }
 
-// members reads the members of teams, if they are not too many.
-func (s *groupStore) members(ctx context.Context, teams []int64) ([]directory.Member, error) {
+// members reads the members of teams, if they are not too many: or else instead is what a client can do.
+func (s *groupStore) members(ctx context.Context, instead string, teams ...int64) ([]directory.Member, error) {
 	all, err := s.Directory.MembersOf(ctx, teams, maxRelated)
 	if err == nil && len(all) > maxRelated {
-		err = scim.Refuse(scim.TooMany, "the groups have more than %d members: ask for fewer groups, or with excludedAttributes=members", maxRelated)
+		err = scim.Refuse(scim.TooMany, "there are more than %d members: %s", maxRelated, instead)
 	}
 	return all, err
 }
@@ -234,7 +242,7 @@ func (s *groupStore) seat(ctx context.Context, t *model.Team, wanted seats) erro
 	}
 	there := map[int64]bool{}
 	if wanted.whole {
-		all, err := s.members(ctx, []int64{t.ID})
+		all, err := s.members(ctx, "add and remove some of them by PATCH", t.ID)
 		if err != nil {
 			return err
 		}
@@ -259,6 +267,9 @@ func (s *groupStore) seat(ctx context.Context, t *model.Team, wanted seats) erro
 		case !in && there[user]:
 			gone = append(gone, model.UserID(user))
 		}
+	}
+	if max(len(come), len(gone)) > maxRelated {
+		return scim.Refuse(scim.TooMany, "a request adds or removes at most %d members: send several PATCHes", maxRelated)
 	}
 	if len(gone) > 0 {
 		if _, err := s.Directory.RemoveTeamMembers(ctx, entity.Input{"teamId": t.GlobalID(), "userIds": gone}); err != nil {
@@ -287,7 +298,7 @@ func (s *groupStore) describeAll(ctx context.Context, teams []*model.Team, sel s
 	members, tallies := map[int64][]any{}, map[int64]directory.Tally{}
 	var err error
 	if sel.Has("members") {
-		all, err := s.members(ctx, ids)
+		all, err := s.members(ctx, "ask with excludedAttributes=members", ids...)
 		if err != nil {
 			return nil, err
 		}

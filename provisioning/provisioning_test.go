@@ -3,6 +3,7 @@ package provisioning_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -102,6 +103,14 @@ func (s *server) refused(t *testing.T, status int, typ scim.ErrorType, method, p
 	}
 }
 
+// wantDetail fails unless a request is refused with a message.
+func (s *server) wantDetail(t *testing.T, want, method, path, body string) {
+	t.Helper()
+	if a := s.send(t, method, path, body); a.status < 400 || a.body["detail"] != want {
+		t.Errorf("%s %s is answered with %d %v, want %s", method, path, a.status, a.body, want)
+	}
+}
+
 // wantStatements fails unless fn runs so many statements, besides the one that writes the log, and on SQLite the one of its clock.
 func (s *server) wantStatements(t *testing.T, what string, n int, fn func()) {
 	t.Helper()
@@ -182,7 +191,7 @@ func TestUsersHaveTheAttributesOfTheDirectory(t *testing.T) {
 		want := `{"active":false,"addresses":[{"formatted":"London","primary":true,"type":"work"}],"displayName":"Ada Lovelace",` +
 			`"emails":[{"primary":true,"type":"work","value":"ada@example.com"}],"externalId":"E1",` +
 			`"groups":[{"$ref":"../Groups/` + team + `","display":"Analysts","type":"direct","value":"` + team + `"}],"id":"` + id + `",` +
-			`"meta":{"location":"http://localhost/scim/v2/Users/` + id + `","resourceType":"User","version":"W/\"2\""},` +
+			`"meta":{"location":"http://localhost/scim/v2/Users/` + id + `","resourceType":"User","version":"W/\"1\""},` +
 			`"name":{"familyName":"Lovelace","formatted":"Ada Lovelace","givenName":"Ada"},"phoneNumbers":[{"primary":true,"type":"work","value":"+44 2"}],` +
 			`"photos":[{"primary":true,"type":"photo","value":"https://example.com/a.png"}],"schemas":["` + userURN + `","` + enterpriseURN + `"],` +
 			`"timezone":"Europe/London","title":"Analyst",` +
@@ -193,7 +202,7 @@ func TestUsersHaveTheAttributesOfTheDirectory(t *testing.T) {
 		}
 		// What a client has read it can write: nothing changes.
 		text, _ := json.Marshal(got)
-		if a := s.send(t, http.MethodPut, "/Users/"+id, string(text), "If-Match", `W/"2"`); a.status != 200 || a.header.Get("ETag") != `W/"2"` {
+		if a := s.send(t, http.MethodPut, "/Users/"+id, string(text), "If-Match", `W/"1"`); a.status != 200 || a.header.Get("ETag") != `W/"1"` {
 			t.Errorf("PUT of what was read is answered with %d %s %v", a.status, a.header, a.body)
 		}
 		// What a client leaves out is cleared, but for the name and for whether the user takes part.
@@ -224,6 +233,107 @@ func TestTheNameIsWhatAClientHasChangedOfIt(t *testing.T) {
 			if got := s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(test.operations)); got["displayName"] != test.want {
 				t.Errorf("%s and %s make %v, want %s", test.given, test.operations, got["displayName"], test.want)
 			}
+		}
+	})
+}
+
+func TestTheSamePUTAgainChangesNothing(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		const all, parts = `,"displayName":"Shown","name":{"formatted":"Formatted","givenName":"Given","familyName":"Family"}`, `,"name":{"givenName":"Given","familyName":"Family"}`
+		id := s.user(t, "a@example.com", all)
+		for i, test := range []struct{ given, want string }{
+			{all, "Shown"},
+			{`,"displayName":"","name":{"formatted":"Formatted","givenName":"Given"}`, "Formatted"},
+			{parts, "Given Family"},
+			{`,"name":{"familyName":" Family"}`, "Family"},
+			{`,"displayName":"  Two   spaces "` + strings.TrimPrefix(all, `,"displayName":"Shown"`), "Two   spaces"},
+			{``, "Two   spaces"},
+			{all + `,"emails":[{"value":"A@example.com"},{"value":"b@example.com","type":"home"}],"phoneNumbers":[{"value":"1"},{"value":"2","primary":true},{"value":"3","type":"fax"}],
+				"photos":[{"value":"https://example.com/a.png","type":"thumbnail"},{"value":"https://example.com/b.png"}],"addresses":[{"formatted":"Rome"},{"formatted":"Bern","type":"WORK"}]`, "Shown"},
+		} {
+			body := `{"schemas":["` + userURN + `"],"userName":"A@Example.com"` + test.given + `}`
+			first := s.send(t, http.MethodPut, "/Users/"+id, body)
+			for range 3 {
+				again := s.send(t, http.MethodPut, "/Users/"+id, body)
+				if again.status != 200 || again.body["displayName"] != test.want || again.header.Get("ETag") != first.header.Get("ETag") {
+					t.Errorf("PUT %d has made %v, and again %v", i, first.body, again.body)
+				}
+			}
+		}
+	})
+}
+
+func TestWhatIsAddedTakesThePlaceOfWhatIsKept(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		id, n := s.user(t, "a0@example.com", `,"phoneNumbers":[{"value":"0"}],"addresses":[{"formatted":"0"}],"photos":[{"value":"https://example.com/0"}]`), 0
+		for _, of := range []struct{ path, sub, typ, value string }{
+			{"emails", "value", "work", "a%d@example.com"},
+			{"phoneNumbers", "value", "work", "%d"},
+			{"addresses", "formatted", "work", "%d"},
+			{"photos", "value", "photo", "https://example.com/%d"},
+		} {
+			for _, more := range []string{``, `,"primary":true`, `,"type":"` + of.typ + `"`, `,"type":"` + strings.ToUpper(of.typ) + `","primary":true`} {
+				n++
+				want := fmt.Sprintf(of.value, n)
+				got := s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"add","path":"`+of.path+`","value":[{"`+of.sub+`":"`+want+`"`+more+`}]}`))
+				if list, _ := got[of.path].([]any); len(list) != 1 || list[0].(scim.Resource)[of.sub] != want {
+					t.Errorf("after %s%s was added, %s are %v", want, more, of.path, list)
+				}
+				got = s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"add","path":"`+of.path+`","value":[{"`+of.sub+`":"x","type":"other"},{"type":"`+of.typ+`"}]}`))
+				if list, _ := got[of.path].([]any); len(list) != 1 || list[0].(scim.Resource)[of.sub] != want {
+					t.Errorf("after one of another type was added, %s are %v", of.path, list)
+				}
+			}
+		}
+	})
+}
+
+func TestWhatOtherResourcesHaveChangedIsReadWithAnOldETag(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		boss := s.user(t, "boss@example.com", `,"displayName":"Boss"`)
+		id := s.user(t, "a@example.com", `,"displayName":"Anna","`+enterpriseURN+`":{"manager":{"value":"`+boss+`"}}`)
+		team, other := s.group(t, "Team", id), s.group(t, "Other")
+		tags := map[string]string{}
+		for _, path := range []string{"/Users/" + id, "/Groups/" + team} {
+			tags[path] = s.send(t, http.MethodGet, path, "").header.Get("ETag")
+		}
+		s.must(t, 200, http.MethodPatch, "/Users/"+boss, patch(`{"op":"replace","path":"displayName","value":"Other Boss"}`))
+		s.must(t, 204, http.MethodPatch, "/Groups/"+other, patch(`{"op":"add","path":"members","value":[{"value":"`+id+`"}]}`))
+		got := s.must(t, 200, http.MethodGet, "/Users/"+id, "", "If-None-Match", tags["/Users/"+id])
+		if manager := got[enterpriseURN].(scim.Resource)["manager"].(scim.Resource); manager["displayName"] != "Other Boss" || len(got["groups"].([]any)) != 2 {
+			t.Errorf("the user is %v", got)
+		}
+		s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"replace","path":"displayName","value":"Bodo"}`))
+		got = s.must(t, 200, http.MethodGet, "/Groups/"+team, "", "If-None-Match", tags["/Groups/"+team])
+		if got["members"].([]any)[0].(scim.Resource)["display"] != "Bodo" {
+			t.Errorf("the group is %v", got)
+		}
+	})
+}
+
+func TestAListWithoutValuesTakesNothingAway(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		boss := s.user(t, "boss@example.com", "")
+		id := s.user(t, "a@example.com", `,"phoneNumbers":[{"value":"1"}],"addresses":[{"formatted":"Rome"}],"photos":[{"value":"https://example.com/a.png"}],
+			"`+enterpriseURN+`":{"manager":{"value":"`+boss+`"}}`)
+		for _, path := range []string{"emails", "phoneNumbers", "addresses", "photos"} {
+			for _, value := range []string{`[]`, `[{"display":"x"}]`, `[{"value":null}]`, `{}`} {
+				for _, op := range []string{"add", "remove"} {
+					got := s.send(t, http.MethodPatch, "/Users/"+id, patch(`{"op":"`+op+`","path":"`+path+`","value":`+value+`}`))
+					if got.status != 200 || got.header.Get("ETag") != `W/"1"` {
+						t.Fatalf("%s of %s %s is answered with %d %s %v", op, path, value, got.status, got.header, got.body)
+					}
+				}
+			}
+		}
+		got := s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"replace","path":"`+enterpriseURN+`:manager","value":{"displayName":"x"}}`))
+		if got[enterpriseURN] == nil {
+			t.Error("a manager of whom only the name is given is nobody's any more")
+		}
+		got = s.must(t, 200, http.MethodPatch, "/Users/"+id, patch(`{"op":"replace","path":"`+enterpriseURN+`:manager","value":{"value":null}},{"op":"remove","path":"photos"},
+			{"op":"replace","path":"phoneNumbers","value":[]}`))
+		if got[enterpriseURN] != nil || got["photos"] != nil || got["phoneNumbers"] != nil || got["addresses"] == nil {
+			t.Errorf("the user is %v", got)
 		}
 	})
 }
@@ -353,6 +463,7 @@ func TestTheRulesOfTheDirectoryAreTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.refused(t, 409, "", http.MethodDelete, "/Groups/"+team, "")
+		s.wantDetail(t, "teams are within the team: delete or move them first", http.MethodDelete, "/Groups/"+team, "")
 		s.must(t, 204, http.MethodDelete, "/Users/"+id, "")
 		if got := s.must(t, 200, http.MethodGet, "/Users/"+id, ""); got["active"] != false {
 			t.Errorf("a deleted user is %v", got)
@@ -443,11 +554,66 @@ func TestMembersOfGroupsComeAndGo(t *testing.T) {
 				t.Errorf("%s finds %v", filter, got)
 			}
 		}
-		change(`{"op":"remove","path":"members"}`)
+		change(`{"op":"remove","path":"members","value":[]}`)
+		for _, value := range []string{`[{"display":"Anna"}]`, `[{"$ref":"../Users/` + a + `"}]`, `[{"value":null}]`, `[{"value":""}]`, `{}`, `[{"value":"` + b + `"},{}]`} {
+			for _, op := range []string{"add", "replace", "remove"} {
+				s.refused(t, 400, scim.InvalidValue, http.MethodPatch, "/Groups/"+team, patch(`{"op":"`+op+`","path":"members","value":`+value+`}`))
+			}
+			s.refused(t, 400, scim.InvalidValue, http.MethodPatch, "/Groups/"+team, patch(`{"op":"add","value":{"members":`+value+`}}`))
+			s.refused(t, 400, scim.InvalidValue, http.MethodPut, "/Groups/"+team, `{"schemas":["`+groupURN+`"],"displayName":"V","members":`+value+`}`)
+			s.refused(t, 400, scim.InvalidValue, http.MethodPost, "/Groups", `{"schemas":["`+groupURN+`"],"displayName":"W","members":`+value+`}`)
+		}
+		s.wantMembers(t, team, a)
+		change(`{"op":"replace","path":"members","value":[]}`)
+		s.wantMembers(t, team)
+		change(`{"op":"add","path":"members","value":[{"value":"` + a + `"}]},{"op":"remove","path":"members"}`)
 		s.wantMembers(t, team)
 		s.wantStatements(t, "a list of groups", 3, func() { s.must(t, 200, http.MethodGet, "/Groups?excludedAttributes=members", "") })
 		s.must(t, 204, http.MethodDelete, "/Groups/"+team, "")
 		s.refused(t, 404, "", http.MethodGet, "/Groups/"+team, "")
+	})
+}
+
+func TestOfALargeGroupIsToldWhatCanBeDone(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		const members = 10_001
+		team := s.group(t, "Everybody")
+		err := session.Run(t.Context(), s.pools, session.Write, "many members", func(ctx context.Context) error {
+			users, seats := make([]*model.User, members), make([]*model.Membership, members)
+			for i := range members {
+				users[i] = &model.User{Name: "n", Email: fmt.Sprintf("u%d@example.com", i), Status: model.StatusActive, Version: 1}
+				seats[i] = &model.Membership{TeamID: 1, UserID: int64(i + 1), Role: model.RoleMember, Version: 1}
+			}
+			return errors.Join(session.DB(ctx).CreateInBatches(users, 500).Error, session.DB(ctx).CreateInBatches(seats, 500).Error)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, ids := "/Groups/"+team, make([]string, members)
+		for i := range ids {
+			ids[i] = fmt.Sprintf(`{"value":"User:%d"}`, i+1)
+		}
+		few, most, all := strings.Join(ids[:1], ","), strings.Join(ids[1:], ","), strings.Join(ids, ",")
+		for _, test := range []struct{ method, path, body, want string }{
+			{http.MethodGet, "/Groups?count=1", "", "there are more than 10000 members: ask with excludedAttributes=members"},
+			{http.MethodGet, path, "", "there are more than 10000 members: ask with excludedAttributes=members"},
+			{http.MethodPut, path, `{"schemas":["` + groupURN + `"],"displayName":"x","members":[]}`, "there are more than 10000 members: add and remove some of them by PATCH"},
+			{http.MethodPatch, path, patch(`{"op":"remove","path":"members[display eq \"n\"]"}`), "there are more than 10000 members: choose them by value eq"},
+			{http.MethodPatch, path, patch(`{"op":"remove","path":"members","value":[` + all + `]}`), "a request adds or removes at most 10000 members: send several PATCHes"},
+			{http.MethodPost, "/Groups", `{"schemas":["` + groupURN + `"],"displayName":"x","members":[` + all + `]}`, "a request adds or removes at most 10000 members: send several PATCHes"},
+			{http.MethodDelete, path, "", `the group has 10000 members or more: remove them in several PATCHes first, and find them by /Users?filter=groups.value eq "Team:1"`},
+		} {
+			s.refused(t, 400, scim.TooMany, test.method, test.path, test.body)
+			s.wantDetail(t, test.want, test.method, test.path, test.body)
+		}
+		s.must(t, 200, http.MethodGet, "/Groups?count=1&excludedAttributes=members", "")
+		if got := s.must(t, 200, http.MethodGet, "/Users?count=1&filter="+url.QueryEscape(`groups.value eq "`+team+`"`), ""); got["totalResults"] != float64(members) {
+			t.Errorf("the members that are found are %v", got["totalResults"])
+		}
+		for _, some := range []string{few, most} {
+			s.must(t, 204, http.MethodPatch, path, patch(`{"op":"remove","path":"members","value":[`+some+`]}`))
+		}
+		s.must(t, 204, http.MethodDelete, path, "")
 	})
 }
 
@@ -511,6 +677,7 @@ func TestTheLogHasWhatSCIMChangesWithItsActor(t *testing.T) {
 		s.wantStatements(t, "a change of a title", 5, func() {
 			s.must(t, 200, http.MethodPatch, "/Users/"+id+"?attributes=title", patch(`{"op":"replace","path":"title","value":"x"},{"op":"replace","path":"active","value":true}`))
 		})
+		inactive := s.user(t, "b@example.com", `,"active":false`)
 		if err := s.log.Settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -526,7 +693,7 @@ func TestTheLogHasWhatSCIMChangesWithItsActor(t *testing.T) {
 			}
 			got = append(got, actor+" "+string(c.Kind)+" "+c.GlobalID())
 		}
-		if want := []string{"scim CREATED " + id, "scim UPDATED " + id, "scim UPDATED " + id}; !slices.Equal(got, want) {
+		if want := []string{"scim CREATED " + id, "scim UPDATED " + id, "scim UPDATED " + id, "scim CREATED " + inactive}; !slices.Equal(got, want) {
 			t.Errorf("the log has %q, want %q", got, want)
 		}
 	})

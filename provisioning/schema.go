@@ -91,7 +91,7 @@ func groupSchema() *scim.Schema {
 	return &scim.Schema{URN: "urn:ietf:params:scim:schemas:core:2.0:Group", Name: "Group", Description: "A group.", Attributes: append([]*scim.Attribute{
 		{Name: "displayName", Required: true, Unique: true, Description: "The name."},
 		{Name: "members", Type: scim.Complex, Multi: true, Description: "The users that are in it.", Sub: []*scim.Attribute{
-			{Name: "value", CaseExact: true, Description: "The id of the user."},
+			{Name: "value", Required: true, CaseExact: true, Description: "The id of the user."},
 			{Name: "$ref", Type: scim.Reference, CaseExact: true, ReadOnly: true, Refers: []string{"User"}, Description: "Where the user is."},
 			{Name: "display", ReadOnly: true, Description: "The displayName of the user."},
 			{Name: "type", Values: []string{"User"}, Description: "User: no group is in another one."},

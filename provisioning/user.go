@@ -19,17 +19,18 @@ type userStore struct {
 
 var _ scim.Store = (*userStore)(nil)
 
-// Create implements scim.Store. A user who does not take part is deactivated in the same transaction.
+// Create implements scim.Store.
 func (s *userStore) Create(ctx context.Context, r scim.Resource, sel scim.Selection) (made scim.Resource, err error) {
 	err = s.run(ctx, session.Write, "create a user", func(ctx context.Context) error {
 		input, status, err := written(r, nil, scim.Resource{}, true)
 		if err != nil {
 			return err
 		}
-		u, err := s.Directory.CreateUser(ctx, input)
-		if err == nil && status != nil && *status != u.Status {
-			u, err = s.Directory.SetUserStatus(ctx, entity.Input{"id": u.GlobalID()}, *status)
+		as := model.StatusActive
+		if status != nil {
+			as = *status
 		}
+		u, err := s.Directory.CreateUserAs(ctx, input, as)
 		if err != nil {
 			return err
 		}
@@ -121,7 +122,7 @@ func (s *userStore) describeAll(ctx context.Context, users []*model.User, sel sc
 			return nil, err
 		}
 		if len(teams) > maxRelated {
-			return nil, scim.Refuse(scim.TooMany, "the users are in more than %d groups: ask for fewer users, or with excludedAttributes=groups", maxRelated)
+			return nil, scim.Refuse(scim.TooMany, "the users are in more than %d groups: ask with excludedAttributes=groups", maxRelated)
 		}
 		for _, t := range teams {
 			team := keyset.ID("Team", t.Team)
@@ -205,7 +206,7 @@ func written(r scim.Resource, before *model.User, was scim.Resource, whole bool)
 	if email != before.Email {
 		input["email"] = email
 	}
-	if name := nameOf(r, was); name != before.Name {
+	if name := nameOf(r, was, whole); name != before.Name {
 		input["name"] = name
 	}
 	enterprise, _ := r[enterpriseURN].(scim.Resource)
@@ -262,9 +263,13 @@ func emailOf(r, was scim.Resource, whole bool) (string, error) {
 		"userName is %q and the work address in emails is %q, and here they are one: have the client map userName to the mail attribute", name, *mail)
 }
 
-// nameOf is the name of a user: the first of displayName, name.formatted and name's parts that is another than it was; or else it stays, and is the
-// userName of a new user.
-func nameOf(r, was scim.Resource) string {
+// nameOf is the name of a user: the first that is given of displayName, name.formatted and name's parts; of PATCH, the first that is another than it was.
+// Or else it stays, and is the userName of a new user.
+func nameOf(r, was scim.Resource, whole bool) string {
+	stored := optional(was["displayName"])
+	if whole {
+		was = nil
+	}
 	name, _ := r["name"].(scim.Resource)
 	before, _ := was["name"].(scim.Resource)
 	if shown := optional(r["displayName"]); shown != nil && *shown != was["displayName"] {
@@ -278,7 +283,7 @@ func nameOf(r, was scim.Resource) string {
 	if joined := strings.TrimSpace(given + " " + family); joined != "" && (name["givenName"] != before["givenName"] || name["familyName"] != before["familyName"]) {
 		return joined
 	}
-	if stored := optional(was["displayName"]); stored != nil {
+	if stored != nil {
 		return *stored
 	}
 	user, _ := r["userName"].(string)

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -24,6 +25,31 @@ func lookup(message Resource, name string) (value any, ok bool) {
 	return nil, false
 }
 
+// unambiguous refuses a message that has a name twice, in different cases, at any level: names have no case (RFC 7643, section 2.1).
+func unambiguous(message any) error {
+	switch message := message.(type) {
+	case []any:
+		for _, one := range message {
+			if err := unambiguous(one); err != nil {
+				return err
+			}
+		}
+	case Resource:
+		seen := map[string]bool{}
+		for key, value := range message {
+			folded := strings.ToLower(strings.ToUpper(key)) // as strings.EqualFold compares
+			if seen[folded] {
+				return Refuse(InvalidSyntax, "%s is there twice, in different cases", clip(folded))
+			}
+			seen[folded] = true
+			if err := unambiguous(value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // hasSchema reports whether a message says that it has a schema (RFC 7643, section 3).
 func hasSchema(message Resource, urn string) bool {
 	list, _ := member(message, "schemas").([]any)
@@ -40,14 +66,15 @@ func (t *ResourceType) read(body Resource) (Resource, error) {
 		return nil, Refuse(InvalidSyntax, "schemas must name %s", t.Schema.URN)
 	}
 	r := Resource{}
-	for key, given := range body {
+	for _, key := range slices.Sorted(maps.Keys(body)) {
+		given := body[key]
 		if e := t.extension(key); e != nil {
 			object, ok := given.(Resource)
 			if !ok && given != nil {
 				return nil, Refuse(InvalidValue, "%s must be an object", e.URN)
 			}
-			for name, value := range object {
-				if err := t.put(r, e.URN+":"+name, value); err != nil {
+			for _, name := range slices.Sorted(maps.Keys(object)) {
+				if err := t.put(r, e.URN+":"+name, object[name]); err != nil {
 					return nil, err
 				}
 			}
@@ -74,6 +101,9 @@ func (t *ResourceType) put(r Resource, name string, given any) error {
 	value, err := path.leaf().value(path.String(), given)
 	if err != nil || value == nil {
 		return err
+	}
+	if object, ok := value.(Resource); ok {
+		value = merged(nil, object)
 	}
 	set(r, path, value)
 	return nil
@@ -111,7 +141,17 @@ func within(r Resource, path Path, create bool) Resource {
 
 func isEmpty(value any) bool { return value == nil || value == "" }
 
-// value returns a value as the attribute's type has it; nil: none (RFC 7643, section 2.5). The error is invalidValue.
+// merged returns a resource with the values of another one besides, or in place of its own. What is nil there it has no more.
+func merged(r, with Resource) Resource {
+	all := Resource{}
+	maps.Copy(all, r)
+	maps.Copy(all, with)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	return all
+}
+
+// value returns a value as the attribute's type has it; nil: none is given (RFC 7643, section 2.5), which an empty list is not. The error is
+// invalidValue.
 func (a *Attribute) value(path string, given any) (any, error) {
 	if given == nil {
 		return nil, nil
@@ -123,23 +163,37 @@ func (a *Attribute) value(path string, given any) (any, error) {
 	if !ok {
 		list = []any{given}
 	}
-	var all []any
+	all := []any{}
 	for _, one := range list {
 		v, err := a.one(path, one)
 		if err != nil {
 			return nil, err
 		}
-		if v != nil {
-			all = append(all, v)
+		if object, ok := v.(Resource); ok {
+			object = merged(nil, object)
+			if err := a.complete(path, object); err != nil {
+				return nil, err
+			}
+			if v = object; len(object) == 0 {
+				continue
+			}
 		}
-	}
-	if all == nil {
-		return nil, nil
+		all = append(all, v)
 	}
 	return all, nil
 }
 
-// one is value for one of several values.
+// complete refuses an element that lacks what every one has.
+func (a *Attribute) complete(path string, element Resource) error {
+	for _, sub := range a.Sub {
+		if sub.Required && isEmpty(element[sub.Name]) {
+			return Refuse(InvalidValue, "%s.%s must be given", path, sub.Name)
+		}
+	}
+	return nil
+}
+
+// one is value for one of several values. Of a complex one it has nil for each sub-attribute that is given as null.
 func (a *Attribute) one(path string, given any) (any, error) {
 	switch a.typ() {
 	case Complex:
@@ -160,12 +214,7 @@ func (a *Attribute) one(path string, given any) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if v != nil {
-				r[sub.Name] = v
-			}
-		}
-		if len(r) == 0 {
-			return nil, nil
+			r[sub.Name] = v
 		}
 		return r, nil
 	case Boolean:

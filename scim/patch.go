@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -151,9 +152,6 @@ func (t *ResourceType) at(op Op, text string, value any, strict bool) (o Operati
 	} else {
 		o.Value, err = target.value(o.Path.String(), value)
 	}
-	if op == Remove && value != nil && o.Value == nil && target.Multi { // it names no element, and is not to remove all
-		return o, false, err
-	}
 	if err == nil && target.Required && o.Filter == nil && (op == Remove || op == Replace && isEmpty(o.Value)) {
 		err = Refuse(Mutability, "%s cannot be removed", o.Path)
 	}
@@ -216,12 +214,11 @@ func (o Operation) apply(r Resource) error {
 	case o.Path.Sub != nil:
 		set(r, o.Path, o.Value)
 	case a.typ() == Complex: // sub-attributes that are not given stay (RFC 7644, section 3.5.2.3)
-		merged := maps.Clone(object)
-		if merged == nil {
-			merged = Resource{}
+		if object = merged(object, o.Value.(Resource)); len(object) == 0 {
+			delete(in, a.Name)
+			break
 		}
-		maps.Copy(merged, o.Value.(Resource))
-		in[a.Name] = merged
+		in[a.Name] = object
 	default:
 		in[a.Name] = o.Value
 	}
@@ -251,23 +248,45 @@ func (o Operation) applyTo(list []any) ([]any, error) {
 	case o.Value == nil:
 		return list, nil
 	}
-	for _, element := range o.Value.([]any) {
+	given := slices.Clone(o.Value.([]any))
+	slices.SortStableFunc(given, func(one, other any) int { return cmp.Compare(weight(one), weight(other)) })
+	for _, element := range given {
 		list = o.Path.Attribute.added(list, element.(Resource))
 	}
 	return list, nil
 }
 
-// added returns elements with another one, in place of the one of its type, if there is one: more than one of a type is not kept.
+// weight orders elements that are added: of two for one type the one that says so comes last, and stays.
+func weight(element any) int {
+	switch element := element.(Resource); {
+	case element["type"] != nil && element["type"] != "":
+		return 2
+	case element["primary"] == true:
+		return 1
+	}
+	return 0
+}
+
+// added returns elements with another one, which goes into the one of its type, if there is one: more than one of a type is not kept.
 func (a *Attribute) added(list []any, element Resource) []any {
 	i := slices.IndexFunc(list, func(one any) bool {
-		return same(one, element) || a.sub("type") != nil && one.(Resource)["type"] == element["type"]
+		return same(one, element) || a.sub("type") != nil && strings.EqualFold(a.typeOf(one.(Resource)), a.typeOf(element))
 	})
 	if i < 0 {
 		return append(list, element)
 	}
 	list = slices.Clone(list)
-	list[i] = element
+	list[i] = merged(list[i].(Resource), element)
 	return list
+}
+
+// typeOf is the type of an element; of one that says none it is the first that is kept.
+func (a *Attribute) typeOf(element Resource) string {
+	typ, _ := element["type"].(string)
+	if kept := a.sub("type").Values; typ == "" && len(kept) > 0 {
+		return kept[0]
+	}
+	return typ
 }
 
 // same reports whether elements are the same one: they have the same value, or are equal.
@@ -275,7 +294,9 @@ func same(a, b any) bool {
 	one, _ := a.(Resource)
 	other, _ := b.(Resource)
 	if one["value"] != nil && other["value"] != nil {
-		return one["value"] == other["value"] && (one["type"] == nil || other["type"] == nil || one["type"] == other["type"])
+		typ, _ := one["type"].(string)
+		of, _ := other["type"].(string)
+		return one["value"] == other["value"] && (typ == "" || of == "" || strings.EqualFold(typ, of))
 	}
 	return reflect.DeepEqual(a, b)
 }
@@ -292,15 +313,15 @@ func (o Operation) applyToSome(list []any) ([]any, error) {
 			continue
 		}
 		found = true
-		changed := maps.Clone(element.(Resource))
-		list[i] = changed
 		switch value, _ := o.Value.(Resource); {
 		case o.Path.Sub != nil:
+			changed := maps.Clone(element.(Resource))
 			o.change(changed)
+			list[i] = changed
 		case o.Op == Replace && value["type"] != nil:
-			list[i] = value
+			list[i] = merged(nil, value)
 		default:
-			maps.Copy(changed, value)
+			list[i] = merged(element.(Resource), value)
 		}
 	}
 	element := Resource{}
@@ -317,7 +338,7 @@ func (o Operation) applyToSome(list []any) ([]any, error) {
 	if o.Path.Sub != nil {
 		o.change(element)
 	} else if value, ok := o.Value.(Resource); ok {
-		maps.Copy(element, value)
+		element = merged(element, value)
 	}
 	return append(list, element), nil
 }

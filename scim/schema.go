@@ -25,12 +25,12 @@ type Attribute struct {
 	Type        Type // "": String
 	Description string
 	Multi       bool
-	Required    bool
+	Required    bool // of a sub-attribute: each element has it
 	CaseExact   bool
 	ReadOnly    bool
 	Always      bool // is returned whatever a request asks for
 	Unique      bool
-	Values      []string // that it may have; of the type of an element: of elements with others nothing is kept
+	Values      []string // that it may have; of the type of an element: of elements with others nothing is kept, and one without a type has the first
 	Refers      []string // the types that a reference is to
 	Sub         []*Attribute
 	// Ignored says that RFC 7643 has the attribute, and that it is not kept: it is no part of what Schemas tells, requests may have it, and no

@@ -50,6 +50,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(text))
+	if r.Method == http.MethodHead { // net/http sends no body
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
 	leave := func() {}
 	if s.Admit != nil {
 		if leave, err = s.Admit(r.Context()); err != nil {
@@ -122,7 +127,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request) (answer, error)
 	switch first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); first {
 	case "ServiceProviderConfig", "Schemas", "ResourceTypes":
 		if r.Method != http.MethodGet {
-			return answer{}, notAllowed(w, http.MethodGet)
+			return answer{}, notAllowed(w, http.MethodGet, http.MethodHead)
 		}
 		return s.discover(r, first, rest)
 	case "Me", "Bulk", ".search": // RFC 7644, sections 3.11, 3.7 and 3.4.2.1
@@ -167,7 +172,7 @@ func (s *Service) collection(w http.ResponseWriter, r *http.Request, t *Resource
 		}
 		return s.found(r, t, made, selection, http.StatusCreated), nil
 	}
-	return answer{}, notAllowed(w, http.MethodGet, http.MethodPost)
+	return answer{}, notAllowed(w, http.MethodGet, http.MethodHead, http.MethodPost)
 }
 
 // search answers a POST that asks for a list.
@@ -232,11 +237,7 @@ func (s *Service) resource(w http.ResponseWriter, r *http.Request, t *ResourceTy
 		if err != nil {
 			return answer{}, err
 		}
-		a := s.found(r, t, one, selection, http.StatusOK)
-		if none := r.Header.Get("If-None-Match"); none != "" && matchOf(none).Has(versionOf(one)) {
-			a.status, a.body = http.StatusNotModified, nil
-		}
-		return a, nil
+		return s.found(r, t, one, selection, http.StatusOK), nil
 	case http.MethodPut:
 		selection, described, err := given(r, t)
 		if err != nil {
@@ -252,7 +253,7 @@ func (s *Service) resource(w http.ResponseWriter, r *http.Request, t *ResourceTy
 	case http.MethodDelete:
 		return answer{status: http.StatusNoContent}, t.Store.Delete(ctx, id, match)
 	}
-	return answer{}, notAllowed(w, http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	return answer{}, notAllowed(w, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete)
 }
 
 func (s *Service) patch(r *http.Request, t *ResourceType, id string, match Match) (answer, error) {
@@ -300,7 +301,7 @@ func versionOf(r Resource) string {
 func (s *Service) completed(r *http.Request, t *ResourceType, one Resource) Resource {
 	schemas := []any{t.Schema.URN}
 	for _, e := range t.Extensions {
-		if one[e.URN] != nil {
+		if part, _ := one[e.URN].(Resource); len(part) > 0 {
 			schemas = append(schemas, e.URN)
 		}
 	}
@@ -338,7 +339,7 @@ func body(r *http.Request) (Resource, error) {
 	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &message); err != nil || message == nil {
 		return nil, Refuse(InvalidSyntax, "the body must be an object of JSON")
 	}
-	return message, nil
+	return message, unambiguous(message)
 }
 
 // discover answers what tells of the service itself (RFC 7644, section 4).

@@ -26,7 +26,7 @@ type Store interface {
 // Match is the versions that a request expects, as If-Match has them (RFC 7644, section 3.14); nil: any.
 type Match []string
 
-// matchOf reads If-Match or If-None-Match.
+// matchOf reads If-Match.
 func matchOf(header string) Match {
 	if header == "" || strings.TrimSpace(header) == "*" {
 		return nil
