@@ -64,10 +64,9 @@ func (s *Source) openCSV(reader *bufio.Reader, o SourceOptions) error {
 		}
 		var parse *csv.ParseError
 		switch {
+		case errors.Is(err, errTooLong):
+			return Record{}, errTooLong
 		case errors.As(err, &parse):
-			if errors.Is(err, errTooLong) {
-				return Record{}, errTooLong
-			}
 			return misquoted(Record{Line: lines + int64(parse.StartLine), Kind: kind}, parse, lines), nil
 		case err != nil:
 			return Record{}, err

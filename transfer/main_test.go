@@ -163,7 +163,7 @@ func between(text, before, after string) string {
 	return found
 }
 
-// lines are records of users in CSV, each as "name,manager,…", whose email addresses are their names'.
+// table is a table in CSV.
 func table(header string, rows ...string) string {
 	return header + "\n" + strings.Join(rows, "\n") + "\n"
 }
