@@ -67,7 +67,7 @@ type receiver struct {
 	respond func(w http.ResponseWriter, r *http.Request)
 
 	mu       sync.Mutex
-	running  int
+	current  *response // the one that is under way; nil: none
 	requests []request
 	objects  []int64 // the ids of the objects that have changed, as they came first
 	last     int64   // the position of the last of them
@@ -90,28 +90,27 @@ func (rec *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // its sender was killed
 	}
-	rec.note(r.Header, body)
-	context.AfterFunc(r.Context(), func() { // at the end, or when its sender has gone
-		rec.mu.Lock()
-		defer rec.mu.Unlock()
-		rec.running--
-	})
-	w = &response{ResponseWriter: w, rec: rec}
+	answer := &response{ResponseWriter: w, rec: rec, gone: r.Context()}
+	rec.note(answer, r.Header, body)
+	defer answer.end()
 	if rec.respond == nil {
-		w.WriteHeader(http.StatusNoContent)
+		answer.WriteHeader(http.StatusNoContent)
 		return
 	}
-	rec.respond(w, r)
+	rec.respond(answer, r)
 }
 
 // response notes whether the receiver confirms.
 type response struct {
 	http.ResponseWriter
-	rec     *receiver
-	decided bool
+	rec       *receiver
+	gone      context.Context // ends when the sender has gone
+	decided   bool
+	overtaken bool // by another request, while this one was under way
 }
 
 func (r *response) WriteHeader(status int) {
+	r.end()
 	r.decided = true
 	r.rec.mu.Lock()
 	r.rec.confirmed = status/100 == 2
@@ -127,15 +126,37 @@ func (r *response) Write(text []byte) (int, error) {
 }
 
 func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	r.end()
 	return http.NewResponseController(r.ResponseWriter).Hijack()
 }
 
-func (rec *receiver) note(header http.Header, body []byte) {
+// end is called before the sender can know of an answer. A request that has been overtaken must be one whose sender has
+// gone, which the receiver may learn later than of the next request.
+func (r *response) end() {
+	r.rec.mu.Lock()
+	overtaken := r.overtaken
+	r.overtaken = false
+	if r.rec.current == r {
+		r.rec.current = nil
+	}
+	r.rec.mu.Unlock()
+	if !overtaken {
+		return
+	}
+	select {
+	case <-r.gone.Done():
+	case <-time.After(10 * time.Second):
+		r.rec.tb.Error("two requests are under way at a time")
+	}
+}
+
+func (rec *receiver) note(answer *response, header http.Header, body []byte) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	if rec.running++; rec.running > 1 {
-		rec.tb.Error("two requests are under way at a time")
+	if rec.current != nil {
+		rec.current.overtaken = true
 	}
+	rec.current = answer
 	hook, err := verifier.NewWebhook(secret)
 	if err == nil {
 		err = hook.Verify(body, header)
