@@ -25,6 +25,9 @@ const (
 	CodeInternal       Code = "INTERNAL_SERVER_ERROR"
 	CodeSlowSubscriber Code = "SLOW_SUBSCRIBER"
 	CodeTooManyErrors  Code = "TOO_MANY_ERRORS"
+
+	CodeUnauthenticated Code = "UNAUTHENTICATED" // nobody knows who asks
+	CodeForbidden       Code = "FORBIDDEN"       // who asks may not do it
 )
 
 // Error is a failure that its reader can act upon. Every other error is internal:
@@ -121,6 +124,16 @@ func NotFound(format string, args ...any) *Error {
 // Conflict returns a CONFLICT error.
 func Conflict(format string, args ...any) *Error {
 	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...)}
+}
+
+// Unauthenticated returns an UNAUTHENTICATED error.
+func Unauthenticated(format string, args ...any) *Error {
+	return &Error{Code: CodeUnauthenticated, Message: fmt.Sprintf(format, args...)}
+}
+
+// Forbidden returns a FORBIDDEN error about a field of an input, or about all that was asked for.
+func Forbidden(field, format string, args ...any) *Error {
+	return &Error{Code: CodeForbidden, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
 // Internal returns an INTERNAL_SERVER_ERROR, which discloses nothing.

@@ -1,0 +1,77 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// Directive is the name of the directive that has rules in a schema:
+//
+//	directive @access(read: [Access!], write: [Access!]) on OBJECT | FIELD_DEFINITION
+//
+// The values of its enum are roles, and relations that the viewer may have to an object.
+const Directive = "access"
+
+// Action is what a rule is about.
+type Action string
+
+// The actions.
+const (
+	Read  Action = "read"
+	Write Action = "write"
+)
+
+// Rule is who may do something. The zero Rule is none: it leaves the matter to others.
+type Rule struct {
+	Of        string   // what it stands at in the schema, such as User or User.phone
+	Action    Action   // what it allows
+	Roles     []string // one of these is enough
+	Relations []string // so is one of these to the object
+}
+
+// Given reports whether there is a rule.
+func (r Rule) Given() bool { return r.Of != "" }
+
+// String says whom the rule allows it, as text for people.
+func (r Rule) String() string { return strings.Join(slices.Concat(r.Relations, r.Roles), ", ") }
+
+// RuleOf returns the rule about an action that directives have at a place of the schema.
+func RuleOf(directives ast.DirectiveList, of string, action Action) (Rule, error) {
+	d := directives.ForName(Directive)
+	if d == nil {
+		return Rule{}, nil
+	}
+	argument := d.Arguments.ForName(string(action))
+	if argument == nil || argument.Value.Kind == ast.NullValue {
+		return Rule{}, nil
+	}
+	r := Rule{Of: of, Action: action}
+	for _, child := range argument.Value.Children {
+		if name := child.Value.Raw; slices.Contains(roles, name) {
+			r.Roles = append(r.Roles, name)
+		} else {
+			r.Relations = append(r.Relations, name)
+		}
+	}
+	if len(argument.Value.Children) == 0 {
+		return r, fmt.Errorf("access: the rule about %s of %s names nobody: name a role or a relation, or leave %[1]s out", action, of)
+	}
+	return r, nil
+}
+
+// Policy decides what a viewer may do by role, whatever the object is: relations to it may allow more. An error refuses.
+type Policy interface {
+	Allows(ctx context.Context, viewer *Viewer, rule Rule) (bool, error)
+}
+
+// Roles is the policy of roles: a viewer may do what a rule allows to the viewer's role, or to a lesser one.
+type Roles struct{}
+
+// Allows implements Policy.
+func (Roles) Allows(_ context.Context, viewer *Viewer, rule Rule) (bool, error) {
+	return slices.ContainsFunc(rule.Roles, func(least string) bool { return HasRole(viewer.Role, least) }), nil
+}
