@@ -63,15 +63,23 @@ func RuleOf(directives ast.DirectiveList, of string, action Action) (Rule, error
 	return r, nil
 }
 
-// Policy decides what a viewer may do by role, whatever the object is: relations to it may allow more. An error refuses.
+// Relations are what a viewer is to an object, as far as that was read: a bit for each of them, in the order of their declarations.
+type Relations uint8
+
+// Policy decides what a viewer may do whatever the object is, by role or otherwise: relations to the object may allow more. It is asked often.
 type Policy interface {
-	Allows(ctx context.Context, viewer *Viewer, rule Rule) (bool, error)
+	Allows(ctx context.Context, viewer *Viewer, rule Rule) bool
 }
 
 // Roles is the policy of roles: a viewer may do what a rule allows to the viewer's role, or to a lesser one.
 type Roles struct{}
 
 // Allows implements Policy.
-func (Roles) Allows(_ context.Context, viewer *Viewer, rule Rule) (bool, error) {
-	return slices.ContainsFunc(rule.Roles, func(least string) bool { return HasRole(viewer.Role, least) }), nil
+func (Roles) Allows(_ context.Context, viewer *Viewer, rule Rule) bool {
+	return slices.ContainsFunc(rule.Roles, func(least string) bool { return HasRole(viewer.Role, least) })
+}
+
+// EditorWrites is the rule about writing what no other rule is about.
+func EditorWrites(of string) Rule {
+	return Rule{Of: of, Action: Write, Roles: []string{RoleEditor}}
 }

@@ -115,6 +115,8 @@ func (s *selection) appendTo(b []byte, i int) []byte {
 		b = append(b, f.Alias...)
 		b = append(b, '"', ':')
 		switch {
+		case f.value != nil && f.visible != nil && f.visible[i] == nil:
+			b = appendNull(b, f.Definition.Type)
 		case f.value != nil:
 			from := len(b)
 			b = f.value(b, s.objects[i])

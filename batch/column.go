@@ -55,6 +55,21 @@ func (c Columns) Of(typ string) []string {
 	return columns
 }
 
+// Selects reports whether a field of a type may be selected, of one that is declared with columns. Whoever has to read something only for such a
+// field asks it.
+func (c Columns) Selects(typ, field string) bool {
+	s := c.set
+	if !c.planned || !s.answering || slices.ContainsFunc(s.queries, func(q *query) bool { return !q.answer.complete }) {
+		return true
+	}
+	declared := slices.IndexFunc(s.plan.columns[typ], func(d dependency) bool { return d.field == field })
+	if declared < 0 || s.needed[s.plan.columns[typ][declared].index] {
+		return true
+	}
+	s.narrowed.Store(true) // what is read only for it is missing
+	return false
+}
+
 // widen forgets rows that lack columns before resolvers run, which has the query of ctx followed again: with the others that
 // resolvers answer, or by itself where its answer only turned out to be wrong when it was written.
 func (s *Set) widen(ctx context.Context) {

@@ -28,7 +28,7 @@ func (p *Plan) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 			e.pass(ctx, set, p.Event)
 		}
 	}
-	return next(ctx)
+	return p.tellHidden(ctx, next(ctx))
 }
 
 // InterceptRootField follows a whole query before the first of its resolvers runs.
@@ -49,6 +49,9 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 // as each of a mutation's, and, before the first of their resolvers, fields that are deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
+	if hidden := p.hides[fc.Object][fc.Field.Name]; hidden != nil && p.hidden(ctx, fc, hidden) {
+		return nil, nil
+	}
 	deferred, operation, declared := fc.Field.IsDeferred(), p.operations[fc.Object], p.fields[fc.Object][fc.Field.Name]
 	resolves := declared != nil && declared[0].resolve != nil
 	if !deferred && operation == "" && !resolves {

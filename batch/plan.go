@@ -31,6 +31,8 @@ type Plan struct {
 
 	fallbacks, resolved atomic.Int64
 
+	hides map[string]map[string]hide // by type and field: see Hide
+
 	// What Validate makes of it with the schema.
 	schema     *ast.Schema
 	operations map[string]ast.Operation                         // by the name of the type that is the root of one

@@ -31,12 +31,16 @@ type selection struct {
 
 	answer *answer // that they belong to, or nil
 	fields []field // that are followed or answered
+
+	in *selection // which has the field that these objects are of; nil: none that is known
+	by *field     // that field
 }
 
 // field is one field of a selection, in the order of the answer.
 type field struct {
 	graphql.CollectedField
 	value   func(b []byte, object any) []byte // appends what the object itself has
+	visible []any                             // the objects, without those of which the field is hidden; nil: all are
 	results                                   // of a relation or path
 	write   func(b []byte, value any) []byte  // appends such a result, where it is no object
 	list    bool
@@ -198,6 +202,10 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	}()
 	s.fields = append(s.fields, field{CollectedField: selected})
 	f := &s.fields[len(s.fields)-1]
+	objects := s.objects
+	if hidden := r.hides[s.typ][selected.Name]; hidden != nil {
+		objects = r.hide(s, f, hidden)
+	}
 	for _, declared := range r.fields[s.typ][selected.Name] {
 		f.list, f.path, f.write = declared.list, declared.follow != nil, declared.write
 		switch {
@@ -207,7 +215,7 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			if s.answer == nil && !r.leads(selected.Selections) {
 				continue
 			}
-			for _, object := range s.objects {
+			for _, object := range objects {
 				switch {
 				case object != nil:
 					declared.follow(&f.results, object)
@@ -219,7 +227,7 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			}
 			r.gatherBelow(s, f)
 		default:
-			request := declared.load(r.ctx, s.objects, arguments(s.op, selected))
+			request := declared.load(r.ctx, objects, arguments(s.op, selected))
 			s.answer.needs(request != nil)
 			if request != nil {
 				r.pending = append(r.pending, pendingField{s, f, request})
@@ -261,7 +269,7 @@ func (r *run) gatherBelow(s *selection, f *field) {
 	case def == nil || !def.IsCompositeType():
 		return
 	case !def.IsAbstractType():
-		f.below = []selection{{op: s.op, typ: named, set: f.Selections, objects: f.values, answer: s.answer}}
+		f.below = []selection{{op: s.op, typ: named, set: f.Selections, objects: f.values, answer: s.answer, in: s, by: f}}
 	default:
 		f.below = r.byType(s, f)
 	}
@@ -282,7 +290,7 @@ func (r *run) byType(s *selection, f *field) (split []selection) {
 		of := slices.IndexFunc(split, func(s selection) bool { return s.typ == typ })
 		if of < 0 {
 			of = len(split)
-			split = append(split, selection{op: s.op, typ: typ, set: f.Selections, objects: make([]any, len(f.values)), answer: s.answer})
+			split = append(split, selection{op: s.op, typ: typ, set: f.Selections, objects: make([]any, len(f.values)), answer: s.answer, in: s, by: f})
 		}
 		split[of].objects[i] = object
 	}

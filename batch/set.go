@@ -45,6 +45,8 @@ type query struct {
 	pass     atomic.Pointer[pass] // that follows it
 	answer   answer
 	failures []error // panics of declarations, to be reported as errors
+
+	forbidden map[string]bool // the paths of the fields that were hidden
 }
 
 // pass has the root fields of the queries that share it followed together, once.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"rollcall/access"
 	"rollcall/apierror"
 	"rollcall/batch"
 	"rollcall/changelog"
@@ -71,12 +72,47 @@ func objectOf[T any](s *entity.Schema, o *entity.Object[T], typ model.ChangeType
 func history[T any](d *Directory, o *entity.Object[T], typ model.ChangeType) {
 	number := func(c *model.Change) int64 { return c.ID }
 	entity.Records(o, "history", "History", changelog.History(typ), changelog.Columns(), number,
-		func(ctx context.Context, statements []keyset.Statement) ([]*model.Change, []int64, error) {
+		func(ctx context.Context, relations access.Relations, statements []keyset.Statement) ([]*model.Change, []int64, error) {
 			if err := d.settle(ctx); err != nil {
 				return nil, nil, err
 			}
-			return d.Log.Rows(ctx, statements)
+			all, of, err := d.Log.Rows(ctx, statements)
+			for _, c := range all {
+				c.Hidden = o.Hidden(ctx, c.ObjectID, relations)
+			}
+			return all, of, err
 		})
+}
+
+// OwnChanges returns a query of the log without what the viewer of ctx may not see of it: who may not read all of it sees the changes of themself.
+func (d *Directory) OwnChanges(ctx context.Context, q changelog.Query) changelog.Query {
+	viewer := access.ViewerOf(ctx)
+	if d.schema.AllowsAll(ctx, "Query.changes") {
+		return q
+	}
+	own := changelog.Object{Type: model.UserType, ID: viewer.UserID}
+	if q.Objects != nil && !slices.Contains(q.Objects, own) {
+		own.ID = 0 // nobody
+	}
+	q.Objects = []changelog.Object{own}
+	return q
+}
+
+// Shown returns a change without the fields that the viewer of ctx may not see. The change itself may be others' too.
+func (d *Directory) Shown(ctx context.Context, c *model.Change) *model.Change {
+	var hidden []string
+	switch c.Type {
+	case model.UserType:
+		hidden = d.users.Hidden(ctx, c.ObjectID, 0)
+	case model.TeamType:
+		hidden = d.teams.Hidden(ctx, c.ObjectID, 0)
+	}
+	if len(hidden) == 0 {
+		return c
+	}
+	shown := *c
+	shown.Hidden = hidden
+	return &shown
 }
 
 // settle is due before the log is read: what this server has committed is to be there, and what is read later is to be from the server that has told of
@@ -187,13 +223,16 @@ func (d *Directory) readChanges(ctx context.Context, windows []window, _ batch.C
 	}
 	pages, refused := make(map[window]*model.ChangeConnection, len(windows)), batch.KeysError[window]{}
 	for _, w := range windows {
-		page, err := d.Log.Read(ctx, w.query())
+		page, err := d.Log.Read(ctx, d.OwnChanges(ctx, w.query()))
 		if known, ok := errors.AsType[*apierror.Error](err); ok {
 			refused[w] = known
 			continue
 		}
 		if err != nil {
 			return nil, err
+		}
+		for i, c := range page.Changes {
+			page.Changes[i] = d.Shown(ctx, c)
 		}
 		pages[w] = &model.ChangeConnection{Nodes: page.Changes, Until: page.Until.String(), UpToDate: !page.More}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/access"
 	"rollcall/apierror"
 	"rollcall/batch"
 	"rollcall/changelog"
@@ -23,6 +24,7 @@ type Config struct {
 	MaxPage int            // max items of a page
 	Proof   *session.Proof // nil: what became of a mutation cannot be told
 	Log     *changelog.Log // has what is changed; nil: nobody numbers it
+	Policy  access.Policy  // of what viewers may do whatever the object is; nil: access.Roles
 }
 
 // Directory is the declarations of the directory's types, and their rules. It holds no data.
@@ -47,6 +49,9 @@ func New(cfg Config) *Directory {
 		cfg.Log = &changelog.Log{}
 	}
 	d := &Directory{Config: cfg, schema: entity.NewSchema(cfg.MaxPage)}
+	if cfg.Policy != nil {
+		d.schema.Decide(cfg.Policy)
+	}
 	d.users = entity.Define(d.schema, "User", "users", func(u *model.User) *int64 { return &u.ID })
 	d.teams = entity.Define(d.schema, "Team", "teams", func(t *model.Team) *int64 { return &t.ID })
 	d.memberships = entity.Define(d.schema, "Membership", "memberships", func(m *model.Membership) *int64 { return &m.ID })
@@ -56,9 +61,10 @@ func New(cfg Config) *Directory {
 	d.declareMembership()
 	d.declareMutations()
 	d.declareChange()
+	d.declareAccess()
 	entity.Nodes[model.Node](d.schema, "node", "nodes")
 	d.schema.AddFields(
-		batch.Inert("idempotent", "snapshot"), // package operation heeds them
+		batch.Inert("access", "idempotent", "snapshot"), // the declarations and package operation heed them
 		batch.Unplanned("Query", "mutationOutcome", "webhooks"),
 		batch.Unplanned("Webhook", "name", "endpoint", "position", "lag", "oldestUndelivered", "lastAttemptAt", "lastStatus", "lastError", "failingSince", "disabledAt"),
 	)
@@ -71,6 +77,9 @@ func (d *Directory) Bind(ctx context.Context, operations []*graphql.OperationCon
 	ctx, _ = batch.NewSet(ctx, d.Plan, operations...)
 	return ctx
 }
+
+// Access is the gqlgen extension that refuses what viewers may not do, before anything runs.
+func (d *Directory) Access() entity.Access { return entity.Access{Schema: d.schema} }
 
 // Check returns an error that names what is declared and not in the database.
 func (d *Directory) Check(ctx context.Context, db *sql.DB) error { return d.schema.Check(ctx, db) }

@@ -117,6 +117,10 @@ func (d *Directory) lockSeats(ctx context.Context, e *entries, all []*seat) erro
 		case s.before == nil:
 			_ = e.refuse(i, blamed("userId", apierror.NotFound("%s is not in %s", keyset.ID("User", s.user), keyset.ID("Team", s.team))))
 		default:
+			if err := d.memberships.Writable(ctx, s.before, ""); err != nil {
+				_ = e.refuse(i, apierror.Within("teamId", err))
+				continue
+			}
 			_ = e.refuse(i, expect("the membership of "+s.String(), s.before.Version, s.expected))
 		}
 	}
@@ -136,11 +140,11 @@ func (d *Directory) putSeats(ctx context.Context, e *entries, all []*seat, chang
 			teams, users = append(teams, s.team), append(users, s.user)
 		}
 	}
-	thereTeams, err := existing(ctx, d.teams, teams)
+	thereTeams, err := d.teams.There(ctx, teams)
 	if err != nil {
 		return err
 	}
-	thereUsers, err := existing(ctx, d.users, users)
+	thereUsers, err := d.users.There(ctx, users)
 	if err != nil {
 		return err
 	}
@@ -148,10 +152,17 @@ func (d *Directory) putSeats(ctx context.Context, e *entries, all []*seat, chang
 		if !e.look(i) {
 			continue
 		}
-		if s.team != 0 && !thereTeams[s.team] {
+		team := thereTeams[s.team]
+		switch {
+		case s.team == 0:
+		case team == nil:
 			_ = e.refuse(i, blamed("teamId", d.teams.Missing(s.team)))
+		default:
+			if err := d.teams.Writable(ctx, team, "members"); err != nil {
+				_ = e.refuse(i, apierror.Forbidden("teamId", "%s", err.Error()))
+			}
 		}
-		if s.user != 0 && !thereUsers[s.user] {
+		if s.user != 0 && thereUsers[s.user] == nil {
 			_ = e.refuse(i, blamed("userId", d.users.Missing(s.user)))
 		}
 	}
@@ -194,21 +205,6 @@ func (s *seat) edit() edit[model.Membership] {
 	row.Role = s.role
 	s.row = &row
 	return edit[model.Membership]{before: s.before, row: s.row, columns: []string{"role"}}
-}
-
-// existing returns which of some objects are there.
-func existing[T any](ctx context.Context, o *entity.Object[T], of []int64) (map[int64]bool, error) {
-	there := map[int64]bool{}
-	for marks, args := range keyset.In(slices.Compact(slices.Sorted(slices.Values(of)))) {
-		all, err := o.Select(ctx, []string{"id"}, "SELECT id FROM "+o.Table()+" WHERE id IN ("+marks+")", args...)
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range all {
-			there[o.ID(one)] = true
-		}
-	}
-	return there, nil
 }
 
 // blamed is an error about something that an input field names.

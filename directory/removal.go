@@ -123,6 +123,10 @@ func (t *tree[T]) lockRemovals(ctx context.Context, e *entries, all []*removal[T
 			_ = e.refuse(i, blamed("id", t.objects.Missing(r.id)))
 			continue
 		}
+		if err := t.objects.Writable(ctx, r.row, ""); err != nil {
+			_ = e.refuse(i, apierror.Within("id", err))
+			continue
+		}
 		if settle != nil {
 			settle(r)
 		}

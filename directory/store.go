@@ -221,6 +221,13 @@ func storeBulk[T any, P written[T]](
 // with a lock, where some are there; one for each Unique field of a bulk; one for those above; and three more where some
 // of what is there gets another one above it.
 func store[T any, P written[T]](ctx context.Context, d *Directory, t *tree[T], e *entries, items []*item[T]) error {
+	for i, it := range items {
+		if it.row != nil && it.change.ID == 0 {
+			if err := e.refuse(i, t.objects.Writable(ctx, nil, "")); err != nil {
+				return err
+			}
+		}
+	}
 	if err := t.read(ctx, e, items); err != nil {
 		return err
 	}
@@ -354,6 +361,13 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 				return err
 			}
 			waited = true
+		}
+		if err := t.objects.Writable(ctx, it.before, it.change.Fields()...); err != nil {
+			if err := e.refuse(i, err); err != nil {
+				return err
+			}
+			it.moves = false
+			continue
 		}
 		row := *it.before
 		it.row = &row

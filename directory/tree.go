@@ -165,7 +165,7 @@ func (t *tree[T]) place(ctx context.Context, e *entries, items []*item[T]) error
 			return err
 		}
 	default: // what is new has nothing below it, so that no circle can come of it
-		there, err := existing(ctx, t.objects, ids)
+		there, err := t.objects.There(ctx, ids)
 		if err != nil {
 			return err
 		}

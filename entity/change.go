@@ -131,6 +131,15 @@ func (c Change[T]) Apply(to *T) (columns []string, err error) {
 	return columns, wrong.err()
 }
 
+// Fields returns what the change may set, by the names of the input's fields; "" is what no input has.
+func (c Change[T]) Fields() []string {
+	fields := make([]string, len(c.parts))
+	for i, p := range c.parts {
+		fields[i] = p.field
+	}
+	return fields
+}
+
 // And returns the change with another one, which no input has: set makes it in an object, and reports whether that has changed what the
 // column has.
 func (c Change[T]) And(column string, set func(*T) (changed bool)) Change[T] {
@@ -185,7 +194,7 @@ func (o *Object[T]) Unique(
 			}
 			return m.key(objects[i])
 		}, func(i int, err *apierror.Error) { taken(i, nil, err) })
-		owners, err := o.selected(ctx, columns, o.having(columns, m.column, values))
+		owners, err := o.selected(ctx, columns, nil, having(o.from(columns), m.column, values, "", nil))
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,9 @@ func FindBy[T any, V string | *string](s *Schema, name string, o *Object[T], f *
 		if !slices.Contains(names, f.column) {
 			names = append(names, f.column)
 		}
-		all, err := o.selected(ctx, names, o.having(names, f.column, values))
+		asked := o.asked(ctx, selects(columns, o.name), false)
+		begin, within, args := o.begin(ctx, names, asked)
+		all, err := o.selected(ctx, names, asked, having(begin, f.column, values, within, args))
 		byValue := make(map[string]*T, len(all))
 		for _, t := range all {
 			if value, is := textOf(f.at(t)); is {

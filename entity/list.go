@@ -5,6 +5,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/access"
 	"rollcall/batch"
 	"rollcall/keyset"
 	"rollcall/scalar"
@@ -19,12 +20,13 @@ type list struct {
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
 
-	depth    *keyset.Sort    // by which a list of what is below an object is always sorted; nil: it is none
-	newest   bool            // it is always sorted by id in descending order
-	nested   *keyset.List    // see Nested
-	nestedBy string          // the argument
-	total    func() string   // the statement of keyset.List's Total, when all is declared; nil: there is none
-	indexed  func() []string // keyset.List's Indexed, when all is declared; nil: there are none
+	depth    *keyset.Sort           // by which a list of what is below an object is always sorted; nil: it is none
+	newest   bool                   // it is always sorted by id in descending order
+	nested   *keyset.List           // see Nested
+	nestedBy string                 // the argument
+	total    func() string          // the statement of keyset.List's Total, when all is declared; nil: there is none
+	indexed  func() []string        // keyset.List's Indexed, when all is declared; nil: there are none
+	mark     func(object any) uint8 // keyset.Key's Mark, of an object that has the list; nil: there is none
 	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
 	search func() *searching
 }
@@ -68,10 +70,11 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 }
 
 // Records declares a relation to the list of the rows of a table that are no objects, the last of them first: their pages have types whose names begin
-// with a prefix. read reads the rows of statements that rows and columns make, each with the number of the object whose it is.
+// with a prefix. read reads the rows of statements that rows and columns make, each with the number of the object whose it is; relations are what the viewer is
+// to these objects.
 func Records[T, N any](
 	o *Object[T], name, prefix string, rows keyset.List, columns []string, id func(*N) int64,
-	read func(ctx context.Context, statements []keyset.Statement) (all []*N, parents []int64, err error),
+	read func(ctx context.Context, relations access.Relations, statements []keyset.Statement) (all []*N, parents []int64, err error),
 ) {
 	type edge = keyset.Edge[N]
 	rows.Name = o.name + "." + name
@@ -84,7 +87,7 @@ func Records[T, N any](
 		}
 		pages := make(map[keyset.Key]*keyset.Connection[edge, N], len(keys))
 		for common, group := range keyset.Groups(keys) {
-			all, parents, err := read(ctx, l.Rows(group, columns))
+			all, parents, err := read(ctx, access.Relations(common.Mark), l.Rows(group, columns))
 			if err != nil {
 				return nil, err
 			}
@@ -100,6 +103,12 @@ func Records[T, N any](
 		}
 		return pages, nil
 	})
+	l.mark = func(object any) uint8 {
+		if o.related == nil {
+			return 0
+		}
+		return uint8(*o.related(object.(*T)))
+	}
 	declareList(o.schema, l, source, o.parent)
 	connect[edge, N](o.schema, prefix, true)
 }
@@ -137,13 +146,16 @@ func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Ke
 			return func(p P) (keyset.Key, bool) {
 				own := key
 				own.Parent = parent(p)
+				if l.mark != nil {
+					own.Mark = l.mark(p)
+				}
 				return own, true
 			}, nil
 		})
 		if l.typ == "Query" {
 			return f
 		}
-		return f.From()
+		return f.From("id")
 	})
 }
 
@@ -189,10 +201,12 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 	base := func(e *E) *keyset.Edge[N] { return PE(e).Base() }
 	return filterableSource(list, func(ctx context.Context, keys []keyset.Key, columns batch.Columns) (map[keyset.Key]*keyset.Connection[E, N], error) {
 		if len(columns.Of(connectionOf(nodes, edges))) == 0 {
-			return unread(list, keys, base), nil
+			return narrowedPages(ctx, &nodes.guards, unread(list, keys, base)), nil
 		}
 		pages := make(map[keyset.Key]*keyset.Connection[E, N], len(keys))
 		nodeTargets, selected := qualified(&nodes.rows, "t.", columns, nil)
+		asked := nodes.asked(ctx, selects(columns, nodes.name), false)
+		nodeTargets, selected = append(nodeTargets, nodes.relationTargets(asked)...), relationColumns(ctx, asked, selected)
 		edgeTargets, selected := qualified(edges, "e.", columns, selected)
 		var shared *keyset.Place[N] // of the rows that are being read
 		sorted := false
@@ -221,7 +235,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 			if sorted {
 				width++
 			}
-			ofParent, err := readGroup(list, group, base, func(keys []keyset.Key, ofParent map[keyset.Parent][]*E) error {
+			ofParent, err := readGroup(list, narrowedKeys(ctx, &nodes.guards, group), base, func(keys []keyset.Key, ofParent map[keyset.Parent][]*E) error {
 				rows, err := read(ctx, of.Rows(keys, selected), width, targets)
 				for _, r := range rows {
 					loader.Prime(nodes.ID(&r.node), &r.node)
@@ -241,7 +255,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 				pages[key] = keyset.Page(of, key, ofParent[key.Parent], base)
 			}
 		}
-		return pages, nil
+		return narrowedPages(ctx, &nodes.guards, pages), nil
 	})
 }
 

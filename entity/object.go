@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"rollcall/access"
 	"rollcall/apierror"
 	"rollcall/batch"
 	"rollcall/keyset"
@@ -15,9 +16,10 @@ import (
 // Object is the declaration of an object type: T is the struct of its rows, which a table has.
 type Object[T any] struct {
 	rows[T]
-	id    func(*T) *int64
-	byID  *batch.Source[int64, *T] // nil: it is no node
-	words func(*T) []string
+	id      func(*T) *int64
+	related func(*T) *access.Relations // nil: viewers have no relations to it
+	byID    *batch.Source[int64, *T]   // nil: it is no node
+	words   func(*T) []string
 }
 
 // rows is where the columns of rows go: T is their struct.
@@ -39,12 +41,13 @@ type objectBase struct {
 	search      *searching        // nil: they are not searched
 	counted     bool              // see Counted
 	accepted    map[string]string // see Accept
+	guards
 }
 
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
 func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
 	o := &Object[T]{id: at}
-	o.objectBase = objectBase{schema: s, name: name, table: table, isNode: true}
+	o.objectBase = objectBase{schema: s, name: name, table: table, isNode: true, guards: guards{policy: &s.policy, writable: access.EditorWrites(name)}}
 	o.byID = batch.NewSource(o.readByID)
 	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
 	s.objects = append(s.objects, object{&o.objectBase, o.finish, o.node, o.nodes})
@@ -61,7 +64,7 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 // that table. prefix is what the names of the edge's and the connection's type begin with.
 func Link[T any](s *Schema, prefix, table string) *Object[T] {
 	o := &Object[T]{}
-	o.objectBase, o.scans = objectBase{schema: s, name: prefix + "Edge", table: table}, map[string]func(*T) any{}
+	o.objectBase, o.scans = objectBase{schema: s, name: prefix + "Edge", table: table, guards: guards{policy: &s.policy}}, map[string]func(*T) any{}
 	s.objects = append(s.objects, object{objectBase: &o.objectBase, finish: o.finish})
 	return o
 }
@@ -127,9 +130,9 @@ func (o *Object[T]) ID(t *T) int64 { return *o.id(t) }
 func (o *Object[T]) ByID() *batch.Source[int64, *T] { return o.byID }
 
 // selected reads whole rows, or rows with some columns.
-func (o *Object[T]) selected(ctx context.Context, columns []string, statements []keyset.Statement) ([]*T, error) {
-	targets := o.targets(columns)
-	return read(ctx, statements, len(columns), func(t *T, to []any) {
+func (o *Object[T]) selected(ctx context.Context, columns []string, asked []*relation, statements []keyset.Statement) ([]*T, error) {
+	targets := append(o.targets(columns), o.relationTargets(asked)...)
+	return read(ctx, statements, len(targets), func(t *T, to []any) {
 		for i, target := range targets {
 			to[i] = target(t)
 		}
@@ -138,12 +141,20 @@ func (o *Object[T]) selected(ctx context.Context, columns []string, statements [
 
 // readByID reads objects by their numbers.
 func (o *Object[T]) readByID(ctx context.Context, ids []int64, columns batch.Columns) (map[int64]*T, error) {
-	return o.numbered(ctx, columns.Of(o.name), ids, "")
+	return o.numbered(ctx, columns.Of(o.name), o.asked(ctx, selects(columns, o.name), false), ids, "")
 }
 
+// selects reports whether fields of a type may be selected.
+func selects(columns batch.Columns, typ string) func(field string) bool {
+	return func(field string) bool { return columns.Selects(typ, field) }
+}
+
+// everything is for whoever reads whole objects.
+func everything(string) bool { return true }
+
 // numbered reads the objects with some numbers, by these. rest is what follows in the statement.
-func (o *Object[T]) numbered(ctx context.Context, columns []string, ids []int64, rest string) (map[int64]*T, error) {
-	all, err := o.selected(ctx, columns, o.withNumbers(columns, ids, rest))
+func (o *Object[T]) numbered(ctx context.Context, columns []string, asked []*relation, ids []int64, rest string) (map[int64]*T, error) {
+	all, err := o.selected(ctx, columns, asked, o.withNumbers(ctx, columns, asked, ids, rest))
 	byID := make(map[int64]*T, len(all))
 	for _, t := range all {
 		byID[o.ID(t)] = t
@@ -152,21 +163,36 @@ func (o *Object[T]) numbered(ctx context.Context, columns []string, ids []int64,
 }
 
 // withNumbers returns statements that read the objects with some numbers. rest is what follows in each.
-func (o *objectBase) withNumbers(columns []string, ids []int64, rest string) (all []keyset.Statement) {
+func (o *objectBase) withNumbers(ctx context.Context, columns []string, asked []*relation, ids []int64, rest string) (all []keyset.Statement) {
+	begin, within, more := o.begin(ctx, columns, asked)
 	for marks, args := range keyset.In(ids) {
-		all = append(all, keyset.Statement{Text: o.from(columns) + " WHERE id IN (" + marks + ")" + rest, Args: args})
+		all = append(all, keyset.Statement{Text: begin + " WHERE id IN (" + marks + ")" + within + rest, Args: append(args, more...)})
 	}
 	return all
 }
 
-// having returns statements that read the objects that have one of some values in a column.
-func (o *objectBase) having(columns []string, column string, values []string) (all []keyset.Statement) {
+// begin returns how a statement begins that reads columns of objects and relations to them, and what follows its WHERE and a condition, with arguments,
+// so that it has no other objects than there are for the viewer of ctx.
+func (o *objectBase) begin(ctx context.Context, columns []string, asked []*relation) (begin, within string, args []any) {
+	condition, all := o.visible(ctx)
+	if all && len(asked) == 0 {
+		return o.from(columns), "", nil
+	}
+	if !all {
+		within, args = condition.SQL()
+		within = " AND " + within
+	}
+	return o.from(relationColumns(ctx, asked, slices.Clone(columns))) + " t", within, args
+}
+
+// having returns statements that begin in a way and read what has one of some values in a column. within is what follows that, with its arguments.
+func having(begin, column string, values []string, within string, more []any) (all []keyset.Statement) {
 	for chunk := range slices.Chunk(values, keyset.MaxKeys) {
 		args := make([]any, len(chunk))
 		for i, value := range chunk {
 			args[i] = value
 		}
-		all = append(all, keyset.Statement{Text: o.from(columns) + " WHERE " + column + " IN (" + keyset.Marks(len(args)) + ")", Args: args})
+		all = append(all, keyset.Statement{Text: begin + " WHERE " + column + " IN (" + keyset.Marks(len(args)) + ")" + within, Args: append(args, more...)})
 	}
 	return all
 }
@@ -175,15 +201,25 @@ func (o *objectBase) from(columns []string) string {
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + o.table
 }
 
-// Where reads whole objects past the batches, for a mutation. condition is what follows WHERE in the statement, and may end with a lock,
+// Where reads whole objects past the batches, for a mutation, with what the viewer of ctx is to them. condition is what follows WHERE in the statement, and may end with a lock,
 // such as FOR UPDATE.
 func (o *Object[T]) Where(ctx context.Context, condition string, args ...any) ([]*T, error) {
-	return o.Select(ctx, o.names, o.from(o.names)+" WHERE "+condition, args...)
+	asked := o.asked(ctx, everything, true)
+	text := o.from(o.names)
+	if len(asked) > 0 {
+		text = o.from(relationColumns(ctx, asked, slices.Clone(o.names))) + " t"
+	}
+	return o.selected(ctx, o.names, asked, []keyset.Statement{{Text: text + " WHERE " + condition, Args: args}})
 }
 
-// Read is Where for the objects with some numbers, by these. lock is what follows in the statement.
+// There returns those of the objects with some numbers that are there, by these: of each its number, and what the viewer of ctx is to it.
+func (o *Object[T]) There(ctx context.Context, ids []int64) (map[int64]*T, error) {
+	return o.numbered(ctx, []string{"id"}, o.asked(ctx, everything, true), slices.Compact(slices.Sorted(slices.Values(ids))), "")
+}
+
+// Read is Where for the objects with some numbers, by these, with what the viewer of ctx is to them: see Writable. lock is what follows in the statement.
 func (o *Object[T]) Read(ctx context.Context, ids []int64, lock string) (map[int64]*T, error) {
-	return o.numbered(ctx, o.names, ids, " ORDER BY id"+lock)
+	return o.numbered(ctx, o.names, o.asked(ctx, everything, true), ids, " ORDER BY id"+lock)
 }
 
 // Numbers reads whole numbers past the batches, for a mutation.
@@ -203,5 +239,5 @@ func (o *objectBase) Missing(id int64) *apierror.Error {
 
 // Select reads rows that have some columns, in their order, by a statement in which every ? is a placeholder.
 func (o *Object[T]) Select(ctx context.Context, columns []string, query string, args ...any) ([]*T, error) {
-	return o.selected(ctx, columns, []keyset.Statement{{Text: query, Args: args}})
+	return o.selected(ctx, columns, nil, []keyset.Statement{{Text: query, Args: args}})
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/access"
 	"rollcall/batch"
 	"rollcall/dialect"
 	"rollcall/keyset"
@@ -41,6 +42,9 @@ type Schema struct {
 	arguments   []argument
 	sizes       map[[2]string][]string  // by type and field: see Sized
 	filters     map[string][]*filtering // by the type that they are about
+	policy      access.Policy
+	ruled       *ast.Schema            // whose rules were taken over; nil: none
+	roots       map[string]access.Rule // at the fields of Query, Mutation and Subscription, as Query.changes
 }
 
 // object is an Object, whatever its Go type is. It has functions for the reason that a member does.
@@ -53,9 +57,15 @@ type object struct {
 	nodes func(field string, keys func(batch.Args) (func(batch.Root) iter.Seq2[int64, bool], error), list func([]any) any) batch.Field
 }
 
+// Decide has a policy decide what viewers may do whatever the object is, in place of access.Roles.
+func (s *Schema) Decide(policy access.Policy) { s.policy = policy }
+
 // NewSchema returns a schema without types. A page holds at most maxSize items.
 func NewSchema(maxSize int) *Schema {
-	s := &Schema{maxSize: maxSize, connections: map[string]bool{}, counted: map[string]bool{}, sizes: map[[2]string][]string{}, filters: map[string][]*filtering{}}
+	s := &Schema{
+		maxSize: maxSize, connections: map[string]bool{}, counted: map[string]bool{}, sizes: map[[2]string][]string{}, filters: map[string][]*filtering{},
+		policy: access.Roles{}, roots: map[string]access.Rule{},
+	}
 	const info = "PageInfo"
 	type pageInfo = *keyset.PageInfo
 	s.AddFields(
@@ -102,8 +112,9 @@ func (s *Schema) Plan() *batch.Plan {
 	for _, o := range s.objects {
 		wrong = append(wrong, o.finish())
 	}
-	return batch.NewPlan(fields...).Complete(suggest, func(schema *ast.Schema) error {
-		wrong = append(wrong, s.checkArguments(schema), s.checkOrders(schema), s.checkFilters(schema), s.checkSearches(schema))
+	plan := batch.NewPlan(fields...)
+	return plan.Complete(suggest, func(schema *ast.Schema) error {
+		wrong = append(wrong, s.checkAccess(schema, plan), s.checkArguments(schema), s.checkOrders(schema), s.checkFilters(schema), s.checkSearches(schema))
 		for _, o := range s.objects {
 			wrong = append(wrong, o.checkInputs(schema))
 		}

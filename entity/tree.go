@@ -27,7 +27,13 @@ func Above[T any](o *Object[T], name, column string) {
 	}
 	source := batch.NewSource(func(ctx context.Context, ids []int64, columns batch.Columns) (map[int64][]*T, error) {
 		targets, selected := qualified(&o.rows, "t.", columns, nil)
-		rows, err := read(ctx, tree.Above(ids, selected), len(selected)+1, func(r *row, to []any) {
+		asked := o.asked(ctx, selects(columns, o.name), false)
+		targets, selected = append(targets, o.relationTargets(asked)...), relationColumns(ctx, asked, selected)
+		visible, all := o.visible(ctx)
+		if all {
+			visible = keyset.All()
+		}
+		rows, err := read(ctx, tree.Above(ids, selected, visible), len(selected)+1, func(r *row, to []any) {
 			for i, target := range targets {
 				to[i] = target(&r.object)
 			}

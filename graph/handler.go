@@ -9,6 +9,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 
+	"rollcall/access"
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
@@ -57,6 +58,8 @@ type Config struct {
 	Follower *changelog.Follower // of the log, for subscriptions; nil: one of the handler's own
 	Bookmark time.Duration       // the longest time without an event of Subscription.changes; 0: 30 s
 	Webhooks *webhook.Webhooks   // of the database; nil: it is not told of any
+
+	Policy access.Policy // decides what viewers may do whatever the object is; nil: access.Roles
 
 	// CheckOrigin reports whether a page may open a WebSocket; nil: one of the same host may.
 	CheckOrigin func(*http.Request) bool
@@ -121,7 +124,7 @@ func newHandler(cfg Config, planned bool) *API {
 	if cfg.Follower == nil {
 		cfg.Follower = changelog.NewFollower(cfg.Log, changelog.FollowOptions{Reads: cfg.Database.Pools()["read"]})
 	}
-	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log})
+	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log, Policy: cfg.Policy})
 	d.Plan.Event = nameEvent
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{
 		Directory: d, webhooks: cfg.Webhooks, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
@@ -150,6 +153,7 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.AroundResponses(boundErrors)
 	srv.AroundResponses(tellEnd)
 	srv.Use(d.Plan)
+	srv.Use(d.Access())
 	pools := session.Pools{
 		Write:    cfg.Database.Write,
 		Read:     cfg.Database.Read,

@@ -29,14 +29,14 @@ func (r subscriptionResolver) followAll(ctx context.Context, q changelog.Query, 
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.subscribe(ctx, q, after)
+	s, err := r.subscribe(ctx, r.OwnChanges(ctx, q), after)
 	if err != nil {
 		return nil, err
 	}
 	s.Bookmark = r.Bookmark
 	return send(ctx, s, func(page *changelog.Page) (events []*model.ChangeEvent) {
 		for _, c := range page.Changes {
-			events = append(events, &model.ChangeEvent{Cursor: c.Cursor, Change: c})
+			events = append(events, &model.ChangeEvent{Cursor: c.Cursor, Change: r.Shown(ctx, c)})
 		}
 		if len(events) == 0 {
 			events = append(events, &model.ChangeEvent{Cursor: page.Until.String()})

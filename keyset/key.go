@@ -21,6 +21,7 @@ type Key struct {
 	Search Search
 	Order  Order
 	Window Window
+	Mark   uint8 // what the list's reader is to know of its parent: no statement has it
 }
 
 // Whole returns the key of the whole list, whatever its order.

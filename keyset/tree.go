@@ -36,16 +36,20 @@ func (t *Tree) Under(column string, id int64) Condition {
 }
 
 // Above returns the statements that read, for each of some rows, the rows above it, the nearest first: some columns of each, as t has
-// them, then the id of the row below, and one statement after the other. At most MaxDepth are read of each.
-func (t *Tree) Above(ids []int64, columns []string) []Statement {
+// them, then the id of the row below, and one statement after the other. At most MaxDepth are gone through of each, and those read that meet a condition.
+func (t *Tree) Above(ids []int64, columns []string, those Condition) []Statement {
 	var all []Statement
+	condition, more := "", []any(nil)
+	if those.holds.text != yes {
+		condition, more = " AND "+those.holds.text, those.holds.args
+	}
 	for marks, args := range In(ids) {
 		all = append(all, Statement{
 			Text: "WITH RECURSIVE above (root, id, depth) AS (SELECT id, " + t.Parent + ", 1 FROM " + t.Table + " WHERE id IN (" + marks + ") AND " +
 				t.Parent + " IS NOT NULL UNION ALL SELECT a.root, n." + t.Parent + ", a.depth + 1 FROM above a JOIN " + t.Table +
 				" n ON n.id = a.id WHERE n." + t.Parent + " IS NOT NULL AND a.depth < " + strconv.Itoa(MaxDepth) + ") SELECT " + Recursion +
-				strings.Join(columns, ", ") + ", a.root AS list_parent FROM above a CROSS JOIN " + t.Table + " t WHERE t.id = a.id ORDER BY a.root, a.depth",
-			Args: args,
+				strings.Join(columns, ", ") + ", a.root AS list_parent FROM above a CROSS JOIN " + t.Table + " t WHERE t.id = a.id" + condition + " ORDER BY a.root, a.depth",
+			Args: append(args, more...),
 		})
 	}
 	return all

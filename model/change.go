@@ -3,6 +3,7 @@ package model
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/keyset"
@@ -61,6 +62,7 @@ type Change struct {
 	// gives them; the field of a relation is named as the input that has the global id. It has neither the version nor
 	// updatedAt of an object, which are the change's Version and At.
 	Fields []byte
+	Hidden []string // the names of fields that whoever reads the change may not see
 }
 
 // Removed reports whether there is no object any more.
@@ -75,7 +77,7 @@ type FieldChange struct {
 	Before, After *string // as JSON, in the form that the API gives the field; nil: null, or no value
 }
 
-// FieldChanges returns the changed fields. It panics where Fields is something else.
+// FieldChanges returns the changed fields that may be seen. It panics where Fields is something else.
 func (c *Change) FieldChanges() []*FieldChange {
 	var fields []struct {
 		Name          string
@@ -84,9 +86,11 @@ func (c *Change) FieldChanges() []*FieldChange {
 	if err := json.Unmarshal(c.Fields, &fields); err != nil {
 		panic(fmt.Errorf("model: the fields of the change %d of %s: %w", c.Position, c.GlobalID(), err))
 	}
-	changes := make([]*FieldChange, len(fields))
-	for i, f := range fields {
-		changes[i] = &FieldChange{f.Name, jsonText(f.Before), jsonText(f.After)}
+	changes := make([]*FieldChange, 0, len(fields))
+	for _, f := range fields {
+		if !slices.Contains(c.Hidden, f.Name) {
+			changes = append(changes, &FieldChange{f.Name, jsonText(f.Before), jsonText(f.After)})
+		}
 	}
 	return changes
 }

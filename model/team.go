@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"rollcall/access"
 	"time"
 
 	"rollcall/fold"
@@ -19,6 +20,8 @@ type Team struct {
 	UpdatedAt   time.Time
 
 	NameFolded string // Fold sets it
+
+	Relations access.Relations `gorm:"-"` // what the viewer is to the team, as far as that was read
 }
 
 // Fold sets what the team is found and ordered by, from what it is made of. It is due before each write.
@@ -57,6 +60,8 @@ type Membership struct {
 	Role      Role
 	Version   int64 `gorm:"default:1"`
 	CreatedAt time.Time
+
+	Relations access.Relations `gorm:"-"` // what the viewer is to the membership, as far as that was read
 }
 
 // Logged returns what the log of changes has of the membership besides its fields.

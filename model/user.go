@@ -2,6 +2,7 @@
 package model
 
 import (
+	"rollcall/access"
 	"strings"
 	"time"
 
@@ -41,6 +42,8 @@ type User struct {
 	TitleFolded      *string
 	DepartmentFolded *string
 	LocationFolded   *string
+
+	Relations access.Relations `gorm:"-"` // what the viewer is to the user, as far as that was read
 }
 
 // Fold sets what the user is found and ordered by, from what it is made of. It is due before each write.

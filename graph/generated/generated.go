@@ -49,6 +49,7 @@ type ResolverRoot interface {
 	UserChange() UserChangeResolver
 	UserConnection() UserConnectionResolver
 	UserTeamConnection() UserTeamConnectionResolver
+	Viewer() ViewerResolver
 	IDFilter() IDFilterResolver
 	InTeamFilter() InTeamFilterResolver
 	NullableIDFilter() NullableIDFilterResolver
@@ -120,6 +121,7 @@ type MutationResolver interface {
 }
 type QueryResolver interface {
 	Webhooks(ctx context.Context) ([]*model.Webhook, error)
+	Viewer(ctx context.Context) (*model.Viewer, error)
 	AsOf(ctx context.Context) (string, error)
 	Changes(ctx context.Context, after *string, first *int, kinds []model.ChangeKind, types []model.ChangeType, ids []string) (*model.ChangeConnection, error)
 	MutationOutcome(ctx context.Context, operationID string) (model.MutationOutcome, error)
@@ -143,6 +145,9 @@ type TeamResolver interface {
 	Children(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamEdge, model.Team], error)
 	Members(ctx context.Context, obj *model.Team, membership *string, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.TeamMemberEdge, model.User], error)
 	History(ctx context.Context, obj *model.Team, first *int, after *string, last *int, before *string) (*keyset.Connection[model.HistoryEdge, model.Change], error)
+
+	ViewerCanUpdate(ctx context.Context, obj *model.Team) (bool, error)
+	ViewerCanDelete(ctx context.Context, obj *model.Team) (bool, error)
 }
 type TeamChangeResolver interface {
 	Team(ctx context.Context, obj *model.Change) (*model.Team, error)
@@ -167,6 +172,9 @@ type UserResolver interface {
 	AllReports(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, maxDepth *int, filter scalar.Object) (*keyset.Connection[model.AllReportsEdge, model.User], error)
 	Teams(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string, orderBy scalar.Object, filter scalar.Object) (*keyset.Connection[model.UserTeamEdge, model.Team], error)
 	History(ctx context.Context, obj *model.User, first *int, after *string, last *int, before *string) (*keyset.Connection[model.HistoryEdge, model.Change], error)
+
+	ViewerCanUpdate(ctx context.Context, obj *model.User) (bool, error)
+	ViewerCanDelete(ctx context.Context, obj *model.User) (bool, error)
 }
 type UserChangeResolver interface {
 	User(ctx context.Context, obj *model.Change) (*model.User, error)
@@ -180,6 +188,9 @@ type UserTeamConnectionResolver interface {
 	AsOf(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (string, error)
 	TotalCount(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team]) (int, error)
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.UserTeamEdge, model.Team], limit int) (int, error)
+}
+type ViewerResolver interface {
+	User(ctx context.Context, obj *model.Viewer) (*model.User, error)
 }
 
 type IDFilterResolver interface {
@@ -434,6 +445,34 @@ directive @idempotent(
   key: String!
 ) on MUTATION
 
+"""
+Who may read, and who may write; all who may use the API at all where nothing is said of reading, and EDITOR where nothing is said of writing. At a type it is about its
+objects: who may not read one, for whom it is not there. At a field that one may not read it is null, without an error, and the answer's ` + "`" + `extensions.forbidden` + "`" + ` has its path. A mutation that one
+may not do, and a filter, an order or a search by what one may not read, have the code FORBIDDEN.
+"""
+directive @access(
+  "Who may read it."
+  read: [Access!]
+  "Who may write it."
+  write: [Access!]
+) on OBJECT | FIELD_DEFINITION
+
+"Whom a rule allows something: roles, and what one is to the object."
+enum Access {
+  "Everybody who may use the API."
+  VIEWER
+  "Those who keep the directory up to date."
+  EDITOR
+  "Those who may do everything."
+  ADMIN
+  "The user who the object is."
+  SELF
+  "The users above the user in the tree of managers."
+  MANAGER
+  "The owners of the team."
+  OWNER
+}
+
 "An object with an id that is unique in the whole directory."
 interface Node {
   "The object's global id, such as ` + "`" + `User:42` + "`" + `. It names the type, and stays the same for the object's life."
@@ -453,15 +492,15 @@ type User implements Node {
   "The part of the organization that the user works in, 1 to 255 characters, or null where nobody has said."
   department: String
   "A telephone number as people write it, 1 to 64 characters, or null where none is known."
-  phone: String
+  phone: String @access(read: [SELF, MANAGER, EDITOR], write: [SELF, EDITOR])
   "Where the user works, such as a city, 1 to 255 characters, or null for anywhere."
-  location: String
+  location: String @access(write: [SELF, EDITOR])
   "The user's time zone by its name in the IANA database, such as ` + "`" + `Europe/Paris` + "`" + `, or null where it is not known."
-  timeZone: String
+  timeZone: String @access(write: [SELF, EDITOR])
   "The address of the user's picture, with http or https, 1 to 2048 characters, or null where there is none."
-  photoUrl: String
+  photoUrl: String @access(write: [SELF, EDITOR])
   "Another system's id of the user, exactly as that writes it, 1 to 255 characters, or null where there is none. No two users share one."
-  externalId: String
+  externalId: String @access(read: [SELF, EDITOR])
   "Whether the user takes part: see ` + "`" + `deactivateUser` + "`" + `."
   status: UserStatus!
   "How many versions of the user there have been: 1 at first, and one more with each change of what the user's own fields hold."
@@ -527,11 +566,15 @@ type User implements Node {
     last: Int
     "The cursor before which the page ends."
     before: String
-  ): HistoryConnection!
+  ): HistoryConnection @access(read: [SELF, MANAGER, EDITOR])
   "When the user was created."
   createdAt: Time!
   "When the user was last changed."
   updatedAt: Time!
+  "Whether the viewer may change something of the user."
+  viewerCanUpdate: Boolean!
+  "Whether the viewer may remove the user."
+  viewerCanDelete: Boolean!
 }
 
 "Whether a user takes part."
@@ -549,7 +592,7 @@ type Team implements Node {
   "The team's name. No two teams share one."
   name: String!
   "What the team is for, 1 to 2000 characters, or null where nobody has said."
-  description: String
+  description: String @access(write: [OWNER, EDITOR])
   "How many versions of the team there have been: 1 at first, and one more with each change of what the team's own fields hold."
   version: Int!
   "The team that this one is a part of, or null where it is in no other."
@@ -585,7 +628,7 @@ type Team implements Node {
     orderBy: TeamMemberOrder
     "Only users who meet this; all where it is omitted or null."
     filter: UserFilter
-  ): TeamMemberConnection!
+  ): TeamMemberConnection! @access(write: [OWNER, EDITOR])
   "The team's own changes, the last of them first: not those of memberships, which ` + "`" + `changes` + "`" + ` has."
   history(
     "How many changes at most, from the list's beginning. A page holds 20 where this and ` + "`" + `last` + "`" + ` are omitted."
@@ -596,11 +639,15 @@ type Team implements Node {
     last: Int
     "The cursor before which the page ends."
     before: String
-  ): HistoryConnection!
+  ): HistoryConnection @access(read: [EDITOR])
   "When the team was created."
   createdAt: Time!
   "When the team was last changed."
   updatedAt: Time!
+  "Whether the viewer may change something of the team."
+  viewerCanUpdate: Boolean!
+  "Whether the viewer may remove the team."
+  viewerCanDelete: Boolean!
 }
 
 "What a user is in a team."
@@ -1051,10 +1098,32 @@ type Webhook {
   disabledAt: Time
 }
 
+"Who sends a request, and what they may do."
+type Viewer {
+  "The user who this is, or null where it is none."
+  user: User
+  "What they may do whatever the object is, or null for nothing but what they are to it allows."
+  role: ViewerRole
+  "What they are bounded to: of ` + "`" + `read` + "`" + `, ` + "`" + `write` + "`" + `, ` + "`" + `scim` + "`" + ` and ` + "`" + `metrics` + "`" + `, or null where they are not."
+  scopes: [String!]
+}
+
+"What viewers may do, each what those before it may."
+enum ViewerRole {
+  "Read, but for what is about persons alone."
+  VIEWER
+  "Read all, and write nearly all."
+  EDITOR
+  "Everything."
+  ADMIN
+}
+
 "What can be read."
 type Query {
   "The webhooks of all servers at the database, by name."
-  webhooks: [Webhook!]!
+  webhooks: [Webhook!] @access(read: [EDITOR])
+  "Who sends the request."
+  viewer: Viewer!
   """
   Where the log of changes was before anything else of the operation was read. Whoever reads lists, and then the ` + "`" + `changes` + "`" + ` after this, has missed none. A change
   after it may be in the lists already, which its ` + "`" + `version` + "`" + ` tells.
@@ -1076,7 +1145,7 @@ type Query {
     types: [ChangeType!]
     "Only changes of the objects with these global ids, at most as many as a page holds; of all where it is omitted or null. They need not be there any more."
     ids: [ID!]
-  ): ChangeConnection!
+  ): ChangeConnection @access(read: [SELF, EDITOR])
   """
   What became of a mutation that was answered with the code OUTCOME_UNKNOWN, because the connection to the
   database was lost while it was being stored, or COMMIT failed with an error that may not have prevented it.
@@ -1172,7 +1241,7 @@ type Mutation {
   updateUser(
     "The change."
     input: UpdateUserInput!
-  ): UpdateUserPayload!
+  ): UpdateUserPayload! @access(write: [SELF, EDITOR])
   "Makes a user's status DEACTIVATED. The user stays in lists, in teams and as a manager."
   deactivateUser(
     "The user."
@@ -1192,7 +1261,7 @@ type Mutation {
   eraseUser(
     "The user to erase."
     input: EraseUserInput!
-  ): EraseUserPayload!
+  ): EraseUserPayload! @access(write: [ADMIN])
   "Adds a team, without members."
   createTeam(
     "The new team."
@@ -1202,7 +1271,7 @@ type Mutation {
   updateTeam(
     "The change."
     input: UpdateTeamInput!
-  ): UpdateTeamPayload!
+  ): UpdateTeamPayload! @access(write: [OWNER, EDITOR])
   "Removes a team and its memberships. ` + "`" + `children` + "`" + ` says what becomes of the teams within it."
   deleteTeam(
     "The team to remove."
@@ -1212,17 +1281,17 @@ type Mutation {
   addTeamMembers(
     "The team and the users."
     input: AddTeamMembersInput!
-  ): AddTeamMembersPayload!
+  ): AddTeamMembersPayload! @access(write: [OWNER, EDITOR])
   "Takes users out of a team. One who is not in it is NOT_FOUND."
   removeTeamMembers(
     "The team and the users."
     input: RemoveTeamMembersInput!
-  ): RemoveTeamMembersPayload!
+  ): RemoveTeamMembersPayload! @access(write: [OWNER, EDITOR])
   "Changes what a user is in a team."
   setTeamMemberRole(
     "The membership and the role."
     input: SetTeamMemberRoleInput!
-  ): SetTeamMemberRolePayload!
+  ): SetTeamMemberRolePayload! @access(write: [OWNER, EDITOR])
   "Adds users. One of them may be the manager of another: see ` + "`" + `managerRef` + "`" + `."
   createUsers(
     "The new users."
@@ -1232,7 +1301,7 @@ type Mutation {
   updateUsers(
     "The changes."
     input: UpdateUsersInput!
-  ): UpdateUsersPayload!
+  ): UpdateUsersPayload! @access(write: [SELF, EDITOR])
   "Removes users and their memberships. A manager may go together with all of the reports."
   deleteUsers(
     "The users to remove."
@@ -1252,17 +1321,17 @@ type Mutation {
   addMemberships(
     "The memberships."
     input: AddMembershipsInput!
-  ): AddMembershipsPayload!
+  ): AddMembershipsPayload! @access(write: [OWNER, EDITOR])
   "Takes users out of teams. One who is not in the team is NOT_FOUND."
   removeMemberships(
     "The memberships."
     input: RemoveMembershipsInput!
-  ): RemoveMembershipsPayload!
+  ): RemoveMembershipsPayload! @access(write: [OWNER, EDITOR])
   "Changes what users are in teams."
   setMembershipRoles(
     "The memberships and their roles."
     input: SetMembershipRolesInput!
-  ): SetMembershipRolesPayload!
+  ): SetMembershipRolesPayload! @access(write: [OWNER, EDITOR])
 }
 
 """
@@ -1311,7 +1380,7 @@ type Subscription {
     types: [ChangeType!]
     "Of the objects with these global ids alone, at least one and at most as many as a page holds. Of all objects where it is omitted or null."
     ids: [ID!]
-  ): ChangeEvent!
+  ): ChangeEvent! @access(read: [SELF, EDITOR])
 }
 
 "An event of the log of changes."
@@ -1716,7 +1785,7 @@ type DeleteTeamPayload {
 }
 
 "A user's membership of a team. A user who leaves and joins again has a new one."
-type Membership implements Node {
+type Membership implements Node @access(write: [OWNER, EDITOR]) {
   "The membership's global id, such as ` + "`" + `Membership:12` + "`" + `."
   id: ID!
   "The user."
@@ -2416,6 +2485,10 @@ func childFields_Team(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Team_createdAt(ctx, ec, field)
 	case "updatedAt":
 		return fieldContext_Team_updatedAt(ctx, ec, field)
+	case "viewerCanUpdate":
+		return fieldContext_Team_viewerCanUpdate(ctx, ec, field)
+	case "viewerCanDelete":
+		return fieldContext_Team_viewerCanDelete(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Team", field.Name)
 }
@@ -2598,6 +2671,10 @@ func childFields_User(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_User_createdAt(ctx, ec, field)
 	case "updatedAt":
 		return fieldContext_User_updatedAt(ctx, ec, field)
+	case "viewerCanUpdate":
+		return fieldContext_User_viewerCanUpdate(ctx, ec, field)
+	case "viewerCanDelete":
+		return fieldContext_User_viewerCanDelete(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }
@@ -2690,6 +2767,18 @@ func childFields_UserTeamEdge(ctx context.Context, ec *executionContext, field g
 		return fieldContext_UserTeamEdge_membershipVersion(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserTeamEdge", field.Name)
+}
+
+func childFields_Viewer(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return fieldContext_Viewer_user(ctx, ec, field)
+	case "role":
+		return fieldContext_Viewer_role(ctx, ec, field)
+	case "scopes":
+		return fieldContext_Viewer_scopes(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }
 
 func childFields_Webhook(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6928,10 +7017,10 @@ func _Query_webhooks(ctx context.Context, ec *executionContext, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Webhook) graphql.Marshaler {
-			return marshalNWebhook2ᚕᚖrollcallᚋmodelᚐWebhookᚄ(ctx, ec, selections, v)
+			return marshalOWebhook2ᚕᚖrollcallᚋmodelᚐWebhookᚄ(ctx, ec, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func fieldContext_Query_webhooks(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6942,6 +7031,38 @@ func fieldContext_Query_webhooks(_ context.Context, ec *executionContext, field 
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return childFields_Webhook(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Query_viewer(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_viewer(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Viewer(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Viewer) graphql.Marshaler {
+			return marshalNViewer2ᚖrollcallᚋmodelᚐViewer(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_viewer(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Viewer(ctx, ec, field)
 		},
 	}
 	return fc, nil
@@ -6984,10 +7105,10 @@ func _Query_changes(ctx context.Context, ec *executionContext, field graphql.Col
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangeConnection) graphql.Marshaler {
-			return marshalNChangeConnection2ᚖrollcallᚋmodelᚐChangeConnection(ctx, ec, selections, v)
+			return marshalOChangeConnection2ᚖrollcallᚋmodelᚐChangeConnection(ctx, ec, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func fieldContext_Query_changes(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8126,10 +8247,10 @@ func _Team_history(ctx context.Context, ec *executionContext, field graphql.Coll
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
-			return marshalNHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
+			return marshalOHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func fieldContext_Team_history(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8200,6 +8321,52 @@ func _Team_updatedAt(ctx context.Context, ec *executionContext, field graphql.Co
 }
 func fieldContext_Team_updatedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Team", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _Team_viewerCanUpdate(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Team_viewerCanUpdate(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Team().ViewerCanUpdate(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Team_viewerCanUpdate(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Team", field, true, true, errors.New("field of type Boolean does not have child fields"))
+}
+
+func _Team_viewerCanDelete(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Team) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Team_viewerCanDelete(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Team().ViewerCanDelete(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Team_viewerCanDelete(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Team", field, true, true, errors.New("field of type Boolean does not have child fields"))
 }
 
 func _TeamChange_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
@@ -9697,10 +9864,10 @@ func _User_history(ctx context.Context, ec *executionContext, field graphql.Coll
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
-			return marshalNHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
+			return marshalOHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx, ec, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func fieldContext_User_history(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -9771,6 +9938,52 @@ func _User_updatedAt(ctx context.Context, ec *executionContext, field graphql.Co
 }
 func fieldContext_User_updatedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _User_viewerCanUpdate(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_User_viewerCanUpdate(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.User().ViewerCanUpdate(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_User_viewerCanUpdate(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, true, true, errors.New("field of type Boolean does not have child fields"))
+}
+
+func _User_viewerCanDelete(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_User_viewerCanDelete(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.User().ViewerCanDelete(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_User_viewerCanDelete(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, true, true, errors.New("field of type Boolean does not have child fields"))
 }
 
 func _UserChange_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Change) (ret graphql.Marshaler) {
@@ -10533,6 +10746,84 @@ func _UserTeamEdge_membershipVersion(ctx context.Context, ec *executionContext, 
 }
 func fieldContext_UserTeamEdge_membershipVersion(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserTeamEdge", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func _Viewer_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Viewer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Viewer_user(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Viewer().User(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
+			return marshalOUser2ᚖrollcallᚋmodelᚐUser(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Viewer_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Viewer",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_User(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Viewer_role(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Viewer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Viewer_role(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Role, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ViewerRole) graphql.Marshaler {
+			return marshalOViewerRole2ᚖrollcallᚋmodelᚐViewerRole(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Viewer_role(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Viewer", field, false, false, errors.New("field of type ViewerRole does not have child fields"))
+}
+
+func _Viewer_scopes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Viewer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Viewer_scopes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Scopes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalOString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Viewer_scopes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Viewer", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func _Webhook_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Webhook) (ret graphql.Marshaler) {
@@ -14908,6 +15199,28 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 					}
 				}()
 				res = _Query_webhooks(ctx, ec, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "viewer":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Query_viewer(ctx, ec, field)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14952,7 +15265,7 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 					}
 				}()
 				res = _Query_changes(ctx, ec, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -15617,7 +15930,7 @@ func _Team(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 					}
 				}()
 				res = _Team_history(ctx, ec, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -15655,6 +15968,82 @@ func _Team(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "viewerCanUpdate":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Team_viewerCanUpdate(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "viewerCanDelete":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Team_viewerCanDelete(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -16750,7 +17139,7 @@ func _User(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 					}
 				}()
 				res = _User_history(ctx, ec, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16788,6 +17177,82 @@ func _User(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "viewerCanUpdate":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _User_viewerCanUpdate(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "viewerCanDelete":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _User_viewerCanDelete(ctx, ec, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -17373,6 +17838,87 @@ func _UserTeamEdge(ctx context.Context, ec *executionContext, sel ast.SelectionS
 	return out
 }
 
+var viewerImplementors = []string{"Viewer"}
+
+func _Viewer(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Viewer) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, viewerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Viewer")
+		case "user":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Viewer_user(ctx, ec, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "role":
+			out.Values[i] = _Viewer_role(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "scopes":
+			out.Values[i] = _Viewer_scopes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var webhookImplementors = []string{"Webhook"}
 
 func _Webhook(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Webhook) graphql.Marshaler {
@@ -17848,6 +18394,23 @@ func ___Type(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 
 // region    ***************************** type.gotpl *****************************
 
+func unmarshalNAccess2rollcallᚋmodelᚐAccess(ctx context.Context, ec *executionContext, v any) (model.Access, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := model.Access(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNAccess2rollcallᚋmodelᚐAccess(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.Access) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func unmarshalNAddMembershipInput2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
 	res, err := unmarshalInputAddMembershipInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -17973,16 +18536,6 @@ func marshalNChange2ᚖrollcallᚋmodelᚐChange(ctx context.Context, ec *execut
 		return graphql.Null
 	}
 	return _Change(ctx, ec, sel, v)
-}
-
-func marshalNChangeConnection2ᚖrollcallᚋmodelᚐChangeConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ChangeConnection) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return _ChangeConnection(ctx, ec, sel, v)
 }
 
 func marshalNChangeEdge2ᚕᚖrollcallᚋmodelᚐChangeEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.ChangeEdge) graphql.Marshaler {
@@ -18282,16 +18835,6 @@ func marshalNFieldChange2ᚖrollcallᚋmodelᚐFieldChange(ctx context.Context, 
 		return graphql.Null
 	}
 	return _FieldChange(ctx, ec, sel, v)
-}
-
-func marshalNHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return _HistoryConnection(ctx, ec, sel, v)
 }
 
 func marshalNHistoryEdge2ᚕᚖrollcallᚋkeysetᚐEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.HistoryEdge) graphql.Marshaler {
@@ -19181,20 +19724,14 @@ func marshalNUserTeamOrderField2string(ctx context.Context, ec *executionContext
 	return res
 }
 
-func marshalNWebhook2ᚕᚖrollcallᚋmodelᚐWebhookᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.Webhook) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return marshalNWebhook2ᚖrollcallᚋmodelᚐWebhook(ctx, ec, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
+func marshalNViewer2ᚖrollcallᚋmodelᚐViewer(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Viewer) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
+		return graphql.Null
 	}
-
-	return ret
+	return _Viewer(ctx, ec, sel, v)
 }
 
 func marshalNWebhook2ᚖrollcallᚋmodelᚐWebhook(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Webhook) graphql.Marshaler {
@@ -19347,6 +19884,42 @@ func marshalN__TypeKind2string(ctx context.Context, ec *executionContext, sel as
 	return res
 }
 
+func unmarshalOAccess2ᚕrollcallᚋmodelᚐAccessᚄ(ctx context.Context, ec *executionContext, v any) ([]model.Access, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]model.Access, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNAccess2rollcallᚋmodelᚐAccess(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOAccess2ᚕrollcallᚋmodelᚐAccessᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []model.Access) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNAccess2rollcallᚋmodelᚐAccess(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func unmarshalOBoolean2bool(ctx context.Context, ec *executionContext, v any) (bool, error) {
 	res, err := scalar.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -19401,6 +19974,13 @@ func marshalOChange2ᚖrollcallᚋmodelᚐChange(ctx context.Context, ec *execut
 		return graphql.Null
 	}
 	return _Change(ctx, ec, sel, v)
+}
+
+func marshalOChangeConnection2ᚖrollcallᚋmodelᚐChangeConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ChangeConnection) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _ChangeConnection(ctx, ec, sel, v)
 }
 
 func unmarshalOChangeKind2ᚕrollcallᚋmodelᚐChangeKindᚄ(ctx context.Context, ec *executionContext, v any) ([]model.ChangeKind, error) {
@@ -19499,6 +20079,13 @@ func marshalOEntryError2ᚖrollcallᚋmodelᚐEntryError(ctx context.Context, ec
 		return graphql.Null
 	}
 	return _EntryError(ctx, ec, sel, v)
+}
+
+func marshalOHistoryConnection2ᚖrollcallᚋkeysetᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *keyset.Connection[model.HistoryEdge, model.Change]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _HistoryConnection(ctx, ec, sel, v)
 }
 
 func unmarshalOID2ᚕstringᚄ(ctx context.Context, ec *executionContext, v any) ([]string, error) {
@@ -19929,6 +20516,44 @@ func unmarshalOUserTeamOrder2rollcallᚋscalarᚐObject(ctx context.Context, ec 
 	var res scalar.Object
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOViewerRole2ᚖrollcallᚋmodelᚐViewerRole(ctx context.Context, ec *executionContext, v any) (*model.ViewerRole, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := scalar.UnmarshalString(v)
+	res := model.ViewerRole(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOViewerRole2ᚖrollcallᚋmodelᚐViewerRole(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ViewerRole) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalString(string(*v))
+	return res
+}
+
+func marshalOWebhook2ᚕᚖrollcallᚋmodelᚐWebhookᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.Webhook) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNWebhook2ᚖrollcallᚋmodelᚐWebhook(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {

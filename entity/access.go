@@ -1,0 +1,415 @@
+package entity
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/access"
+	"rollcall/apierror"
+	"rollcall/batch"
+	"rollcall/keyset"
+)
+
+// Rules stand in the schema, as @access(read: …, write: …):
+//
+//   - At a field of an object, read says who may read it: it is null for others. Who may not read it by role alone may not filter, sort or find by it
+//     either, since that would tell what it has. write says who may write it; without it that is whoever may write the object.
+//   - At an object type, read says which objects there are for a viewer: others are in no list, number or relation. write says who may change and
+//     remove them: EDITOR, where it says nothing.
+//   - At a field of Query it is null for others, at a field of Mutation or Subscription it is an error. There is no object yet: a relation lets any viewer
+//     in who is a user, and what the field does with objects asks again.
+
+// relation is what a viewer who is a user may be to an object of a type.
+type relation struct {
+	name      string
+	bit       access.Relations
+	self      bool                              // it is the user's own object
+	condition func(user int64) keyset.Condition // in which t is the table of the objects
+}
+
+// Related says where T keeps what the viewer is to an object.
+func (o *Object[T]) Related(at func(*T) *access.Relations) {
+	o.related = at
+	o.seen = func(object any) (int64, access.Relations) {
+		t := object.(*T)
+		return *o.id(t), *at(t)
+	}
+}
+
+// Self declares the relation of a user to the object that is this user.
+func (o *objectBase) Self(name string) {
+	o.relations = append(o.relations, &relation{name: name, self: true, condition: func(user int64) keyset.Condition {
+		return keyset.OneOf("t.id", []int64{user})
+	}})
+}
+
+// Relate declares a relation of users to objects: condition, which begins with a column of t, the table of the objects, tells to which a user has it.
+func (o *objectBase) Relate(name string, condition func(user int64) keyset.Condition) {
+	o.relations = append(o.relations, &relation{name: name, bit: 1 << len(o.relations), condition: condition})
+}
+
+// guard is a rule of the schema about a field.
+type guard struct {
+	field string
+	rule  access.Rule
+}
+
+// guards are the rules about a type.
+type guards struct {
+	policy    *access.Policy // the schema's
+	relations []*relation
+	seen      func(object any) (id int64, relations access.Relations) // nil: it has no relations
+
+	readable access.Rule // about its objects
+	writable access.Rule
+	reads    []guard  // about reading fields
+	writes   []guard  // about writing them
+	mayWrite []string // the fields that tell whether the viewer may write: see ViewerCan
+}
+
+// readRule returns the rule about reading a field.
+func (g *guards) readRule(field string) access.Rule { return ruleOf(g.reads, field) }
+
+// writeRule returns the rule about writing a field, by its name or that in inputs.
+func (g *guards) writeRule(field string) access.Rule {
+	for _, name := range []string{field, strings.TrimSuffix(field, "Id")} {
+		if rule := ruleOf(g.writes, name); rule.Given() {
+			return rule
+		}
+	}
+	return g.writable
+}
+
+func ruleOf(all []guard, field string) access.Rule {
+	if i := slices.IndexFunc(all, func(g guard) bool { return g.field == field }); i >= 0 {
+		return all[i].rule
+	}
+	return access.Rule{}
+}
+
+// allows reports whether a rule lets the viewer of ctx do something whatever the object is.
+func (g *guards) allows(ctx context.Context, rule access.Rule) bool {
+	viewer := access.ViewerOf(ctx)
+	return viewer == nil || !rule.Given() || (*g.policy).Allows(ctx, viewer, rule)
+}
+
+// may reports whether a rule lets the viewer of ctx do something with an object. nil: with one that is not there yet.
+func (g *guards) may(ctx context.Context, rule access.Rule, object any) bool {
+	if g.allows(ctx, rule) {
+		return true
+	}
+	user := access.ViewerOf(ctx).UserID
+	if user == 0 || object == nil || g.seen == nil {
+		return false
+	}
+	id, relations := g.seen(object)
+	return slices.ContainsFunc(g.relations, func(r *relation) bool {
+		return slices.Contains(rule.Relations, r.name) && (r.self && id == user || relations&r.bit != 0)
+	})
+}
+
+// asked returns the relations to objects that have to be read so that it can be told what the viewer of ctx may do with some fields.
+func (g *guards) asked(ctx context.Context, selects func(field string) bool, writes bool) (asked []*relation) {
+	viewer := access.ViewerOf(ctx)
+	if viewer == nil || viewer.UserID == 0 || len(g.relations) == 0 {
+		return nil
+	}
+	ask := func(rule access.Rule) {
+		if len(rule.Relations) == 0 || g.allows(ctx, rule) {
+			return
+		}
+		for _, r := range g.relations {
+			if !r.self && slices.Contains(rule.Relations, r.name) && !slices.Contains(asked, r) {
+				asked = append(asked, r)
+			}
+		}
+	}
+	for _, read := range g.reads {
+		if selects(read.field) {
+			ask(read.rule)
+		}
+	}
+	if writes || slices.ContainsFunc(g.mayWrite, selects) {
+		ask(g.writable)
+		for _, write := range g.writes {
+			ask(write.rule)
+		}
+	}
+	return asked
+}
+
+// columns appends columns that tell of relations, as a statement has them in which t is the table of the objects.
+func relationColumns(ctx context.Context, asked []*relation, to []string) []string {
+	for _, r := range asked {
+		to = append(to, literal(r.condition(access.ViewerOf(ctx).UserID))+" AS viewer_"+strings.ToLower(r.name))
+	}
+	return to
+}
+
+// literal is a condition whose arguments, whole numbers all, stand in its text: a column has none.
+func literal(c keyset.Condition) string {
+	text, args := c.SQL()
+	for _, arg := range args {
+		text = strings.Replace(text, "?", strconv.FormatInt(arg.(int64), 10), 1)
+	}
+	return text
+}
+
+// relationTargets returns where such columns go.
+func (o *Object[T]) relationTargets(asked []*relation) []func(*T) any {
+	targets := make([]func(*T) any, len(asked))
+	for i, r := range asked {
+		targets[i] = func(t *T) any { return relationBit{o.related(t), r.bit} }
+	}
+	return targets
+}
+
+// relationBit scans whether a viewer has a relation.
+type relationBit struct {
+	to  *access.Relations
+	bit access.Relations
+}
+
+// Scan implements sql.Scanner.
+func (b relationBit) Scan(value any) error {
+	var has bool
+	if value == nil {
+		return nil
+	}
+	if err := (boolField{&has}).Scan(value); err != nil {
+		return err
+	}
+	if has {
+		*b.to |= b.bit
+	}
+	return nil
+}
+
+// visible returns the condition of the objects that there are for the viewer of ctx, in which t is their table; all reports whether these are all.
+func (g *guards) visible(ctx context.Context) (condition keyset.Condition, all bool) {
+	if g.allows(ctx, g.readable) {
+		return condition, true
+	}
+	var one []keyset.Condition
+	if user := access.ViewerOf(ctx).UserID; user != 0 {
+		for _, r := range g.relations {
+			if slices.Contains(g.readable.Relations, r.name) {
+				one = append(one, r.condition(user))
+			}
+		}
+	}
+	return keyset.Any(one...), false
+}
+
+// narrowedKeys returns the keys of lists without what there is not for the viewer of ctx. Cursors are of the lists as they were asked for.
+func narrowedKeys(ctx context.Context, g *guards, keys []keyset.Key) []keyset.Key {
+	condition, all := g.visible(ctx)
+	if all {
+		return keys
+	}
+	narrowed := slices.Clone(keys)
+	for i := range narrowed {
+		narrowed[i].Filter = narrowed[i].Filter.Where(condition)
+	}
+	return narrowed
+}
+
+// narrowedPages has the numbers of the lists of pages be those of what there is for the viewer of ctx.
+func narrowedPages[E, N any](ctx context.Context, g *guards, pages map[keyset.Key]*keyset.Connection[E, N]) map[keyset.Key]*keyset.Connection[E, N] {
+	if condition, all := g.visible(ctx); !all {
+		for _, page := range pages {
+			page.Key.Filter = page.Key.Filter.Where(condition)
+		}
+	}
+	return pages
+}
+
+// Writable returns the FORBIDDEN errors about fields of an object that the viewer of ctx may not write, by their names in inputs; "" is the object
+// itself. nil: they may all be written. object is as it was read by Read; nil: it is to be added.
+func (o *Object[T]) Writable(ctx context.Context, object *T, fields ...string) error {
+	if access.ViewerOf(ctx) == nil {
+		return nil
+	}
+	var known any
+	if object != nil {
+		known = object
+	}
+	var refused apierror.Errors
+	for _, field := range fields {
+		if rule := o.writeRule(field); !o.may(ctx, rule, known) {
+			refused = append(refused, apierror.Forbidden(field, "%s of this %s may be written by %s alone", cmp.Or(field, "all"), strings.ToLower(o.name), rule))
+		}
+	}
+	return refused.Err()
+}
+
+// Hidden returns the names of the fields of an object that the viewer of ctx may not read, as far as these are columns: by its number, and by what the viewer is to it.
+func (o *Object[T]) Hidden(ctx context.Context, id int64, relations access.Relations) (names []string) {
+	t := new(T)
+	*o.id(t) = id
+	if o.related != nil {
+		*o.related(t) = relations
+	}
+	for _, f := range o.fields {
+		rule := o.readRule(strings.TrimSuffix(f.name, "Id"))
+		if !rule.Given() {
+			rule = o.readRule(f.name)
+		}
+		if rule.Given() && !o.may(ctx, rule, t) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// ViewerCan declares the fields that say whether the viewer may change an object, or remove it.
+func ViewerCan[T any](o *Object[T], update, remove string) {
+	o.mayWrite = append(o.mayWrite, update, remove)
+	declare := func(field string, may func(ctx context.Context, t *T) bool) {
+		source := batch.NewSource(func(ctx context.Context, objects []*T, _ batch.Columns) (map[*T]bool, error) {
+			can := make(map[*T]bool, len(objects))
+			for _, t := range objects {
+				can[t] = may(ctx, t)
+			}
+			return can, nil
+		})
+		o.schema.add(func() batch.Field {
+			return batch.Relation(o.name, field, source, batch.Key(func(t *T) (*T, bool) { return t, true })).From("id")
+		})
+	}
+	declare(update, func(ctx context.Context, t *T) bool {
+		return o.may(ctx, o.writable, t) || slices.ContainsFunc(o.writes, func(w guard) bool { return o.may(ctx, w.rule, t) })
+	})
+	declare(remove, func(ctx context.Context, t *T) bool { return o.may(ctx, o.writable, t) })
+}
+
+// checkAccess takes the rules of a schema over, and refuses those that cannot be kept.
+func (s *Schema) checkAccess(schema *ast.Schema, plan *batch.Plan) error {
+	s.ruled = schema
+	var wrong []error
+	for _, name := range slices.Sorted(maps.Keys(schema.Types)) {
+		def := schema.Types[name]
+		if def.Kind != ast.Object || strings.HasPrefix(name, "__") {
+			continue
+		}
+		of := &guards{policy: &s.policy}
+		entity := slices.IndexFunc(s.objects, func(o object) bool { return o.name == name })
+		if entity >= 0 {
+			of = &s.objects[entity].guards
+		}
+		r := &ruled{schema: s, guards: of, def: def, root: def == schema.Query || def == schema.Mutation || def == schema.Subscription, isEntity: entity >= 0}
+		wrong = append(wrong, r.take(schema, plan))
+	}
+	return errors.Join(wrong...)
+}
+
+// ruled is a type of a schema whose rules are taken over.
+type ruled struct {
+	schema   *Schema
+	guards   *guards
+	def      *ast.Definition
+	root     bool // there is no object
+	isEntity bool
+}
+
+// take takes the rules over.
+func (r *ruled) take(schema *ast.Schema, plan *batch.Plan) error {
+	var wrong []error
+	read, readErr := r.rule(r.def.Directives, r.def.Name, access.Read)
+	write, writeErr := r.rule(r.def.Directives, r.def.Name, access.Write)
+	wrong = append(wrong, readErr, writeErr)
+	switch {
+	case !read.Given() && !write.Given():
+	case !r.isEntity:
+		wrong = append(wrong, fmt.Errorf("entity: a rule stands at the type %s, whose objects no table has: put one at the fields that lead to it", r.def.Name))
+	default:
+		r.guards.readable = read
+		if write.Given() {
+			r.guards.writable = write
+		}
+	}
+	for _, field := range r.def.Fields {
+		name := r.def.Name + "." + field.Name
+		read, readErr := r.rule(field.Directives, name, access.Read)
+		write, writeErr := r.rule(field.Directives, name, access.Write)
+		wrong = append(wrong, readErr, writeErr)
+		if read.Given() {
+			wrong = append(wrong, r.takeRead(schema, plan, field, read))
+		}
+		if write.Given() {
+			wrong = append(wrong, r.takeWrite(schema, field, write))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// rule returns a rule, or what is wrong with it.
+func (r *ruled) rule(directives ast.DirectiveList, of string, action access.Action) (access.Rule, error) {
+	rule, err := access.RuleOf(directives, of, action)
+	if err != nil || r.root { // whose relations are to what the field leads to
+		return rule, err
+	}
+	for _, name := range rule.Relations {
+		if !slices.ContainsFunc(r.guards.relations, func(known *relation) bool { return known.name == name }) {
+			return rule, fmt.Errorf("entity: the rule about %s of %s names %s, and nobody is that to a %s: declare the relation with Relate, or take it out", action, of, name, r.def.Name)
+		}
+	}
+	return rule, nil
+}
+
+func (r *ruled) takeRead(schema *ast.Schema, plan *batch.Plan, field *ast.FieldDefinition, rule access.Rule) error {
+	g := r.guards
+	switch {
+	case r.def == schema.Mutation:
+		return fmt.Errorf("entity: the rule at %s is about reading: a mutation has one about writing", rule.Of)
+	case field.Type.NonNull && r.def != schema.Subscription:
+		return fmt.Errorf("entity: %s has a rule about reading, and cannot be null: let it be %s, since it is null for whoever may not read it", rule.Of, strings.TrimSuffix(field.Type.String(), "!"))
+	}
+	if r.root {
+		r.schema.roots[rule.Of] = rule
+	} else {
+		g.reads = append(g.reads, guard{field.Name, rule})
+	}
+	if r.def == schema.Subscription {
+		return nil
+	}
+	plan.Hide(r.def.Name, field.Name, func(ctx context.Context, object any) bool {
+		if r.root {
+			return !r.schema.enters(ctx, rule)
+		}
+		return !g.may(ctx, rule, object)
+	})
+	return nil
+}
+
+func (r *ruled) takeWrite(schema *ast.Schema, field *ast.FieldDefinition, rule access.Rule) error {
+	switch {
+	case r.def == schema.Mutation:
+		r.schema.roots[rule.Of] = rule
+	case r.isEntity:
+		r.guards.writes = append(r.guards.writes, guard{field.Name, rule})
+	default:
+		return fmt.Errorf("entity: the rule at %s is about writing, and nobody writes a %s: take it out", rule.Of, r.def.Name)
+	}
+	return nil
+}
+
+// AllowsAll reports whether the rule at a field of Query, such as Query.changes, lets the viewer of ctx see whatever it has, without regard to relations.
+func (s *Schema) AllowsAll(ctx context.Context, field string) bool {
+	viewer, rule := access.ViewerOf(ctx), s.roots[field]
+	return viewer == nil || !rule.Given() || s.policy.Allows(ctx, viewer, rule)
+}
+
+// enters reports whether a rule at a field of Query, Mutation or Subscription lets the viewer of ctx in.
+func (s *Schema) enters(ctx context.Context, rule access.Rule) bool {
+	viewer := access.ViewerOf(ctx)
+	return viewer == nil || s.policy.Allows(ctx, viewer, rule) || len(rule.Relations) > 0 && viewer.UserID != 0
+}

@@ -1,0 +1,160 @@
+package entity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/access"
+	"rollcall/apierror"
+)
+
+// Access is the gqlgen extension that refuses, before anything of it runs, an operation with something that its viewer may not do: a mutation or a subscription, or
+// to filter, sort or find by what is hidden, which would tell what that is. The error is FORBIDDEN.
+type Access struct{ *Schema }
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationContextMutator
+} = Access{}
+
+// ExtensionName names the extension in gqlgen's statistics.
+func (Access) ExtensionName() string { return "Access" }
+
+// Validate refuses a schema whose rules nobody has taken over: the plan does, which is validated before.
+func (a Access) Validate(es graphql.ExecutableSchema) error {
+	if a.ruled != es.Schema() {
+		return errors.New("entity: nobody heeds the rules of the schema: use the plan before Access")
+	}
+	return nil
+}
+
+// MutateOperationContext refuses an operation.
+func (a Access) MutateOperationContext(ctx context.Context, oc *graphql.OperationContext) *gqlerror.Error {
+	if access.ViewerOf(ctx) == nil {
+		return nil
+	}
+	w := &accessWalk{Schema: a.Schema, ctx: ctx, oc: oc, fragments: map[string]bool{}}
+	w.visit(oc.Operation.SelectionSet, nil)
+	return w.refused
+}
+
+// accessWalk looks for what a viewer may not do in one operation. It visits each fragment once, wherever it is spread.
+type accessWalk struct {
+	*Schema
+	ctx       context.Context
+	oc        *graphql.OperationContext
+	fragments map[string]bool
+	refused   *gqlerror.Error // the first that was found
+}
+
+func (w *accessWalk) visit(set ast.SelectionSet, path ast.Path) {
+	for _, selected := range set {
+		switch s := selected.(type) {
+		case *ast.Field:
+			below := append(slices.Clip(path), ast.PathName(s.Alias))
+			if err := w.check(s); err != nil && w.refused == nil {
+				w.refused = &gqlerror.Error{
+					Message: err.Message, Path: below, Locations: []gqlerror.Location{{Line: s.Position.Line, Column: s.Position.Column}},
+					Extensions: map[string]any{"code": err.Code},
+				}
+				if err.Field != "" {
+					w.refused.Extensions["field"] = err.Field
+				}
+			}
+			w.visit(s.SelectionSet, below)
+		case *ast.InlineFragment:
+			w.visit(s.SelectionSet, path)
+		case *ast.FragmentSpread:
+			if !w.fragments[s.Name] {
+				w.fragments[s.Name] = true
+				w.visit(w.oc.Doc.Fragments.ForName(s.Name).SelectionSet, path)
+			}
+		}
+	}
+}
+
+// check returns why a field is refused, or nil.
+func (w *accessWalk) check(f *ast.Field) *apierror.Error {
+	of, name := f.ObjectDefinition.Name, f.ObjectDefinition.Name+"."+f.Name
+	rule := w.roots[name]
+	if w.oc.Operation.Operation == ast.Mutation && f.ObjectDefinition == w.ruled.Mutation && !rule.Given() {
+		rule = access.EditorWrites(name)
+	}
+	if f.ObjectDefinition != w.ruled.Query && rule.Given() && !w.enters(w.ctx, rule) {
+		return apierror.Forbidden("", "%s is for %s alone", f.Name, rule)
+	}
+	if len(f.Definition.Arguments) == 0 {
+		return nil
+	}
+	args := f.ArgumentMap(w.oc.Variables)
+	if list := w.listAt(of, f.Name); list != nil {
+		if err := w.checkOrder(list, args[orderArgument]); err != nil {
+			return err
+		}
+		return w.checkFilter(list.of, filterArgument, args[filterArgument])
+	}
+	for argument := range args {
+		if err := w.checkUse(f.Definition.Type.Name(), argument, argument, "find"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listAt returns the list that a field is; nil: it is none.
+func (s *Schema) listAt(typ, field string) *list {
+	if i := slices.IndexFunc(s.lists, func(l *list) bool { return l.typ == typ && l.field == field }); i >= 0 {
+		return s.lists[i]
+	}
+	return nil
+}
+
+func (w *accessWalk) checkOrder(l *list, value any) *apierror.Error {
+	input, _ := value.(map[string]any)
+	name, _ := input["field"].(string)
+	return w.checkUse(l.of, fieldName(name), orderArgument, "sort")
+}
+
+// checkFilter looks through a filter of objects of a type, and those within it.
+func (w *accessWalk) checkFilter(typ, path string, value any) *apierror.Error {
+	switch value := value.(type) {
+	case map[string]any:
+		for field, operand := range value {
+			at := path + "." + field
+			err := w.checkUse(typ, field, at, "filter")
+			if field == "and" || field == "or" || field == "not" {
+				err = w.checkFilter(typ, at, operand)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	case []any:
+		for i, one := range value {
+			if err := w.checkFilter(typ, fmt.Sprintf("%s.%d", path, i), one); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkUse refuses to use a field of a type for what would tell its values.
+func (w *accessWalk) checkUse(typ, field, at, use string) *apierror.Error {
+	i := slices.IndexFunc(w.objects, func(o object) bool { return o.name == typ })
+	if i < 0 {
+		return nil
+	}
+	g := &w.objects[i].guards
+	if rule := g.readRule(field); rule.Given() && !g.allows(w.ctx, rule) {
+		return apierror.Forbidden(at, "to %s by %s is for %s alone", use, field, strings.Join(rule.Roles, ", "))
+	}
+	return nil
+}
