@@ -18,7 +18,7 @@ const hiddenExtension = "forbidden"
 
 // Hide has a field be null for the objects of which hidden says so, whether the plan or a resolver would answer it. The answer lists the paths
 // of such fields, each once, in its extensions, under forbidden: the names of the answer's fields, with dots between, such as users.nodes.phone. The field
-// may be null. For a field of Query the object is Root. It is called when the schema is checked: see Complete.
+// may be null. For a field of Query the object is Root; else see ObjectOf. It is called when the schema is checked: see Complete.
 func (p *Plan) Hide(typ, field string, hidden func(ctx context.Context, object any) bool) {
 	if p.hides == nil {
 		p.hides = map[string]map[string]hide{}
@@ -49,6 +49,18 @@ func (r *run) hide(s *selection, f *field, hidden hide) []any {
 	return f.visible
 }
 
+// none has the field be null for n objects.
+func (f *field) none(n int) {
+	f.results = results{}
+	for range n {
+		if f.list {
+			f.spans.begin(false, 0)
+		} else {
+			f.add(nil)
+		}
+	}
+}
+
 // path is where a field of the selection is in the answer.
 func (s *selection) path(f *field) string {
 	names := []string{f.Alias}
@@ -68,7 +80,7 @@ func (p *Plan) hidden(ctx context.Context, fc *graphql.FieldContext, hidden hide
 	case fc.Parent == nil && set != nil: // of the event of a subscription
 		object = set.event
 	case fc.Parent != nil:
-		object = addressed(fc.Parent.Result)
+		object = fc.Parent.Result
 	}
 	if !hidden(ctx, object) {
 		return false
@@ -97,6 +109,16 @@ func (s *Set) forbid(op *graphql.OperationContext, path string) {
 	q.forbidden[path] = true
 }
 
+// takeForbidden returns the paths that were noted for an operation, in order, and forgets them.
+func (s *Set) takeForbidden(op *graphql.OperationContext) []string {
+	q := s.query(op)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	paths := slices.Sorted(maps.Keys(q.forbidden))
+	q.forbidden = nil
+	return paths
+}
+
 // tellHidden adds the paths of the hidden fields to an answer.
 func (p *Plan) tellHidden(ctx context.Context, response *graphql.Response) *graphql.Response {
 	if response == nil || len(p.hides) == 0 || !graphql.HasOperationContext(ctx) {
@@ -106,12 +128,7 @@ func (p *Plan) tellHidden(ctx context.Context, response *graphql.Response) *grap
 	if set == nil || err != nil {
 		return response
 	}
-	q := set.query(graphql.GetOperationContext(ctx))
-	set.mu.Lock()
-	paths := slices.Sorted(maps.Keys(q.forbidden))
-	q.forbidden = nil
-	set.mu.Unlock()
-	if len(paths) > 0 {
+	if paths := set.takeForbidden(graphql.GetOperationContext(ctx)); len(paths) > 0 {
 		if response.Extensions == nil {
 			response.Extensions = map[string]any{}
 		}

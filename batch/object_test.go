@@ -17,10 +17,10 @@ func TestTheObjectOfAFieldIsFoundHoweverGqlgenHoldsIt(t *testing.T) {
 	for what, parent := range map[string]any{
 		"a pointer": pointer, "an element of a list": &pointer, "an element of an abstract type": &object, "a struct": *pointer,
 	} {
-		if got := objectOf[*book](parent); got.title != "a" {
+		if got := ObjectOf[*book](parent); got.title != "a" {
 			t.Errorf("%s: got %v", what, got)
 		}
-		if got := objectOf[titled](parent); got.Title() != "a" {
+		if got := ObjectOf[titled](parent); got.Title() != "a" {
 			t.Errorf("%s, as an interface: got %v", what, got)
 		}
 	}
@@ -32,7 +32,7 @@ func TestTheObjectOfAFieldIsFoundHoweverGqlgenHoldsIt(t *testing.T) {
 					t.Errorf("%s: got %v", what, err)
 				}
 			}()
-			objectOf[*book](parent)
+			ObjectOf[*book](parent)
 		}()
 	}
 }

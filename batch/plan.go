@@ -144,7 +144,7 @@ func Relation[P any, K comparable, V any](
 		if err != nil {
 			return nil, err
 		}
-		k, ok := of(objectOf[P](parent))
+		k, ok := of(ObjectOf[P](parent))
 		return source.value(ctx, k, ok)
 	}
 	return f
@@ -185,7 +185,7 @@ func Relations[P any, K comparable, V any](
 			return nil, err
 		}
 		all := []any{}
-		for k, ok := range of(objectOf[P](parent)) {
+		for k, ok := range of(ObjectOf[P](parent)) {
 			v, err := source.value(ctx, k, ok)
 			if err != nil {
 				return nil, err

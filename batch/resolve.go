@@ -38,8 +38,8 @@ func (s *Set) resolve(ctx context.Context, fc *graphql.FieldContext, fields []Fi
 	return fields[0].listed(list.values), nil
 }
 
-// objectOf returns the object of a field, of which gqlgen's context has the value, or, for an element of a list, its address.
-func objectOf[P any](parent any) P {
+// ObjectOf returns the object of a field, of which gqlgen's context has the value, or, for an element of a list, its address.
+func ObjectOf[P any](parent any) P {
 	for v := reflect.ValueOf(addressed(parent)); v.IsValid(); v = v.Elem() {
 		if object, ok := reflect.TypeAssert[P](v); ok {
 			return object

@@ -140,7 +140,7 @@ func (s *Set) follow(ctx context.Context, gather func(*run)) {
 
 // gather collects the keys of every relation that is selected of some objects.
 func (r *run) gather(s *selection) {
-	if !slices.ContainsFunc(s.objects, func(object any) bool { return object != nil }) {
+	if !slices.ContainsFunc(s.objects, isThere) {
 		return
 	}
 	declared, collected := r.fields[s.typ], r.collect(s)
@@ -159,6 +159,8 @@ func (r *run) gather(s *selection) {
 	}
 	r.set.postpone(s, later)
 }
+
+func isThere(object any) bool { return object != nil }
 
 // collect returns the fields that are selected. gqlgen panics where the variable of a @skip or @include is null; it will do so
 // again when the resolvers run, and report it.
@@ -226,6 +228,8 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 				}
 			}
 			r.gatherBelow(s, f)
+		case f.visible != nil && !slices.ContainsFunc(objects, isThere): // whatever the arguments are
+			f.none(len(objects))
 		default:
 			request := declared.load(r.ctx, objects, arguments(s.op, selected))
 			s.answer.needs(request != nil)

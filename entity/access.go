@@ -39,7 +39,7 @@ type relation struct {
 func (o *Object[T]) Related(at func(*T) *access.Relations) {
 	o.related = at
 	o.seen = func(object any) (int64, access.Relations) {
-		t := object.(*T)
+		t := batch.ObjectOf[*T](object)
 		return *o.id(t), *at(t)
 	}
 }

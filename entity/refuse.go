@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,7 +101,7 @@ func (w *accessWalk) check(f *ast.Field) *apierror.Error {
 		}
 		return w.checkFilter(list.of, filterArgument, args[filterArgument])
 	}
-	for argument := range args {
+	for _, argument := range slices.Sorted(maps.Keys(args)) {
 		if err := w.checkUse(f.Definition.Type.Name(), argument, argument, "find"); err != nil {
 			return err
 		}
@@ -126,7 +127,8 @@ func (w *accessWalk) checkOrder(l *list, value any) *apierror.Error {
 func (w *accessWalk) checkFilter(typ, path string, value any) *apierror.Error {
 	switch value := value.(type) {
 	case map[string]any:
-		for field, operand := range value {
+		for _, field := range slices.Sorted(maps.Keys(value)) {
+			operand := value[field]
 			at := path + "." + field
 			err := w.checkUse(typ, field, at, "filter")
 			if field == "and" || field == "or" || field == "not" {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/access"
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory/directorytest"
@@ -236,17 +237,36 @@ func (*pair) random(seed uint64, snapshot bool) (randomOperation, string) {
 	return generate(schema, seed, snapshot), []string{"application/json", "application/graphql-response+json", "*/*"}[seed%3]
 }
 
+// asViewer returns a context whose requests are those of the viewer of a seed: of nobody's, of somebody's who is no user, or of users' at the top of the demo data's tree, in
+// the middle, and at its end.
+func asViewer(ctx context.Context, seed uint64) context.Context {
+	viewers := []*access.Viewer{
+		nil,
+		{Subject: "anonymous", Role: access.RoleViewer},
+		{Subject: "user:1", UserID: 1, Role: access.RoleViewer},
+		{Subject: "user:5", UserID: 5, Role: access.RoleViewer},
+		{Subject: "user:1003", UserID: 1003},
+		{Subject: "token:1", Role: access.RoleEditor},
+	}
+	v := viewers[seed/3%uint64(len(viewers))] // by 3 goes what a client accepts
+	if v == nil {
+		return ctx
+	}
+	return access.WithViewer(ctx, v)
+}
+
 // compare asks both for the operation of a seed. Where something is broken that resolvers need and the answer may do without, as a
 // column, that is as it was when all was sound, or fails as the resolvers do.
 func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *resultCounts, sound *asked) {
 	t.Helper()
 	op, accept := p.random(seed, snapshot)
-	engine, api := p.engine.ask(t.Context(), op, accept), p.api.ask(t.Context(), op, accept)
+	ctx := asViewer(t.Context(), seed)
+	engine, api := p.engine.ask(ctx, op, accept), p.api.ask(ctx, op, accept)
 	if sound == nil {
 		sound = &engine
 		// A resolver that starts late finds what a list has read meanwhile, and then needs no statement of its own.
 		for again := 0; again < 20 && engine.statements < api.statements; again++ {
-			engine.statements = max(engine.statements, p.engine.ask(t.Context(), op, accept).statements)
+			engine.statements = max(engine.statements, p.engine.ask(ctx, op, accept).statements)
 		}
 	}
 	if api.failed() {
@@ -306,7 +326,7 @@ func TestAnAnswerWithErrorsOfTheDatabaseIsTheSameAsTheEngines(t *testing.T) {
 				var sound []asked
 				for i := range differentials(t, db, 8) {
 					op, accept := p.random(seed+uint64(i), snapshot)
-					sound = append(sound, p.engine.ask(t.Context(), op, accept))
+					sound = append(sound, p.engine.ask(asViewer(t.Context(), seed+uint64(i)), op, accept))
 				}
 				arrays := p.arrays(t, seed, differentials(t, db, 80))
 				alter(t, db, c.spoil)
