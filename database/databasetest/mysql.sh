@@ -8,7 +8,8 @@
 #	mysql.sh start PORT [FLAG...]     start one on 127.0.0.1 that outlives this script, and wait until it answers
 #	mysql.sh stop PORT                end that one and delete its data
 #
-# The folder is ROLLCALL_TEST_MYSQL_FOLDER or else ~/.cache/rollcall/mysql.
+# The folder is ROLLCALL_TEST_MYSQL_FOLDER or else ~/.cache/rollcall/mysql. The data of a server that is started are in memory, where Linux
+# has 8 GiB for such files: tests commit all the time, and wait for no disk there.
 set -euo pipefail
 
 folder=${ROLLCALL_TEST_MYSQL_FOLDER:-${XDG_CACHE_HOME:-$HOME/.cache}/rollcall/mysql}
@@ -56,8 +57,20 @@ run() {
 	mysqld "$data" --mysqlx=OFF --skip-name-resolve --innodb-buffer-pool-size=64M --innodb-redo-log-capacity=64M "$@"
 }
 
+# data_of tells where the data of a server are, or are to be.
+data_of() {
+	local memory=/dev/shm/rollcall-mysql-$(id -u)
+	if [ ! -e "$folder/data-$1" ] && [ "$(df --output=avail /dev/shm 2>/dev/null | tail -n 1 || true)" -ge $((8 << 20)) ] 2>/dev/null; then
+		mkdir -p "$memory"
+		echo "$memory/data-$1"
+	else
+		echo "$folder/data-$1"
+	fi
+}
+
 start() {
-	local port=$1 data=$folder/data-$1
+	local port=$1 data
+	data=$(data_of "$1")
 	shift
 	if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
 		echo "Something answers at 127.0.0.1:$port already." >&2
@@ -86,7 +99,8 @@ start() {
 }
 
 stop() {
-	local data=$folder/data-$1
+	local data
+	data=$(data_of "$1")
 	kill "$(cat "$data/pid")"
 	for _ in {1..240}; do
 		[ -e "$data/pid" ] || break
