@@ -147,17 +147,26 @@ func refusedInput(err error) apierror.Errors {
 // read reads the user of a login. may says that there is none yet, and that link will find or create one.
 func (s *links) read(ctx context.Context, l login) (u user, may bool, err error) {
 	err = session.Run(ctx, s.Pools, session.Read, "(finds out who sends a request)", func(ctx context.Context) error {
-		u, may = user{}, false
-		err := session.Query(ctx, "SELECT i.id, i.user_id, u.status FROM identities i JOIN users u ON u.id = i.user_id WHERE i.issuer = ? AND i.subject = ?",
-			[]any{l.issuer, l.subject}, func(rows *sql.Rows) error { return rows.Scan(&u.link, &u.id, &u.status) })
-		if err != nil || u.link != 0 {
+		may = false
+		if u, err = linkedTo(ctx, l); err != nil || u.link != 0 {
 			return err
 		}
 		id, taken, err := s.byEmail(ctx, l)
-		may = id != 0 && !taken && s.LinkEmail[l.issuer] || id == 0 && s.creates(l)
+		if err == nil && taken { // perhaps by this very login, in between
+			u, err = linkedTo(ctx, l)
+			return err
+		}
+		may = id != 0 && s.LinkEmail[l.issuer] || id == 0 && s.creates(l)
 		return err
 	})
 	return u, may, err
+}
+
+// linkedTo reads the user whose link has a login.
+func linkedTo(ctx context.Context, l login) (u user, err error) {
+	err = session.Query(ctx, "SELECT i.id, i.user_id, u.status FROM identities i JOIN users u ON u.id = i.user_id WHERE i.issuer = ? AND i.subject = ?",
+		[]any{l.issuer, l.subject}, func(rows *sql.Rows) error { return rows.Scan(&u.link, &u.id, &u.status) })
+	return u, err
 }
 
 // byEmail returns the user who has the email address of a login; 0: there is none. taken says that the user has another login at the same
