@@ -119,6 +119,11 @@ func (d *Directory) logWindow(args batch.Args) (func(batch.Root) (window, bool),
 	}
 	plain := func(_ string, value any) (string, error) { return scalar.UnmarshalString(value) }
 	id := func(field string, value any) (string, error) {
+		if text, ok := value.(string); ok { // a token is no node, and its changes are asked for like those of one
+			if number, err := model.ParseAPITokenID(field, text); err == nil {
+				return model.APITokenID(number), nil
+			}
+		}
 		typ, number, err := d.schema.ParseID(field, value)
 		return keyset.ID(typ, number), err
 	}
@@ -164,7 +169,7 @@ func (w window) query() changelog.Query {
 	}
 	for _, id := range split[string](w.ids) {
 		typ, number, _ := keyset.ParseID(id)
-		q.Objects = append(q.Objects, changelog.Object{Type: changeType(typ), ID: number})
+		q.Objects = append(q.Objects, changelog.Object{Type: model.ChangeTypeOf(typ), ID: number})
 	}
 	return q
 }

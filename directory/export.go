@@ -20,7 +20,8 @@ type UserExport struct {
 	Memberships []json.RawMessage `json:"memberships"`
 	Teams       []TeamName        `json:"teams"`   // of the memberships
 	Reports     []string          `json:"reports"` // the ids of those whose manager the user is
-	Changes     []LoggedChange    `json:"changes"` // of the user and of the user's memberships, from the log
+	APITokens   []json.RawMessage `json:"apiTokens"`
+	Changes     []LoggedChange    `json:"changes"` // of the user and of the user's memberships and API tokens, from the log
 }
 
 // TeamName is what a team is called.
@@ -52,7 +53,7 @@ func (d *Directory) ExportUser(ctx context.Context, reference string) (*UserExpo
 	}
 	export := &UserExport{
 		ID: model.UserID(id), User: json.RawMessage("null"),
-		Memberships: []json.RawMessage{}, Teams: []TeamName{}, Reports: []string{}, Changes: []LoggedChange{},
+		Memberships: []json.RawMessage{}, Teams: []TeamName{}, Reports: []string{}, APITokens: []json.RawMessage{}, Changes: []LoggedChange{},
 	}
 	changes, err := d.Log.OfUser(ctx, id)
 	if err != nil {
@@ -75,6 +76,15 @@ func (d *Directory) ExportUser(ctx context.Context, reference string) (*UserExpo
 		return nil, fmt.Errorf("nothing is held about %s: there is no such user, and the log has no changes of one", export.ID)
 	}
 	return export, nil
+}
+
+// UserOf returns the user that a reference is to, as in ExportUser. The error says what to write instead, or that there is none.
+func (d *Directory) UserOf(ctx context.Context, reference string) (*model.User, error) {
+	id, user, err := d.referred(ctx, reference)
+	if err == nil && user == nil {
+		err = d.users.Missing(id)
+	}
+	return user, err
 }
 
 // referred returns the number of the user that a reference is to, and the user; nil: there is none by that number.
@@ -126,6 +136,13 @@ func (d *Directory) exportLiving(ctx context.Context, user *model.User, export *
 	reports, err := d.users.Select(ctx, []string{"id"}, "SELECT id FROM users WHERE manager_id = ? ORDER BY id", user.ID)
 	for _, u := range reports {
 		export.Reports = append(export.Reports, u.GlobalID())
+	}
+	if err != nil {
+		return err
+	}
+	tokens, err := d.tokens.Where(ctx, "owner_id = ? ORDER BY id", user.ID)
+	for _, t := range tokens {
+		export.APITokens = append(export.APITokens, d.tokens.JSON(t))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 
+	"rollcall/apitoken"
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
@@ -124,7 +125,7 @@ func newHandler(cfg Config, planned bool) *API {
 	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log})
 	d.Plan.Event = nameEvent
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{
-		Directory: d, webhooks: cfg.Webhooks, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
+		Directory: d, webhooks: cfg.Webhooks, tokens: &apitoken.Tokens{Directory: d}, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
 	}})
 	if planned {
 		schema = d.Plan.Answers(schema)
@@ -164,6 +165,7 @@ func newHandler(cfg Config, planned bool) *API {
 		Bind:           d.Bind,
 		Keys:           cfg.Keys,
 		DryRun:         "input.dryRun",
+		Unkept:         []string{"createApiToken"},
 		Repeat:         d.Plan.Repeat,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,
