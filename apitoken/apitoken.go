@@ -22,10 +22,10 @@ import (
 	"rollcall/session"
 )
 
-// How long tokens live.
 const (
 	usualLife = 90 * 24 * time.Hour
-	maxYears  = 10
+	// MaxLife is how long a token may live that does not live for ever: 10 years.
+	MaxLife = 3653 * 24 * time.Hour
 )
 
 // Tokens are the API tokens at one database. They are safe for concurrent use.
@@ -35,13 +35,20 @@ type Tokens struct {
 
 	// Reads is the pool by which Viewer and Valid look for tokens, and Writes the one by which is stored when they were last used, which may be nil: then it
 	// is not. In a database in which one connection writes at a time, that one is Writes.
-	Reads, Writes *sql.DB
+	Reads, Writes Pool
 	Dialect       dialect.Dialect // of the pools
 	Logger        *slog.Logger    // hears why a use was not stored; slog.Default() where it is nil
 
 	Now func() time.Time // nil: time.Now
 
 	uses uses
+}
+
+// Pool runs statements, as a *sql.DB does.
+type Pool interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // now is to the microsecond, as times are stored.
@@ -105,7 +112,6 @@ func within(maker *access.Viewer, row *model.APIToken) error {
 // expire sets when a token expires: after the usual time, unless it says when, or that it never does.
 func (t *Tokens) expire(row *model.APIToken, never bool) error {
 	now := t.now()
-	latest := now.AddDate(maxYears, 0, 0)
 	switch at := row.ExpiresAt; {
 	case never && at != nil:
 		return apierror.BadInput("neverExpires", "neverExpires and expiresAt cannot be given together")
@@ -115,8 +121,8 @@ func (t *Tokens) expire(row *model.APIToken, never bool) error {
 		row.ExpiresAt = &usual
 	case !at.After(now):
 		return apierror.BadInput("expiresAt", "expiresAt must be in the future")
-	case at.After(latest):
-		return apierror.BadInput("expiresAt", "expiresAt must be at most %d years from now: say neverExpires if that is meant", maxYears)
+	case at.After(now.Add(MaxLife)):
+		return apierror.BadInput("expiresAt", "expiresAt must be at most 10 years from now: say neverExpires if for ever is meant")
 	default:
 		exact := at.UTC().Truncate(time.Microsecond)
 		row.ExpiresAt = &exact

@@ -48,6 +48,9 @@ func (t *APIToken) Logged() (version int64, user, team *int64) {
 // GlobalID returns the token's id in the form that the API shows.
 func (t *APIToken) GlobalID() string { return APITokenID(t.ID) }
 
+// ScopeList returns the scopes as the API's list.
+func (t *APIToken) ScopeList() []string { return t.Scopes }
+
 // APITokenID returns the global id of a token, such as "ApiToken:7".
 func APITokenID(id int64) string { return keyset.ID("ApiToken", id) }
 

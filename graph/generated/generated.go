@@ -81,7 +81,6 @@ type AllReportsConnectionResolver interface {
 	TotalCountUpTo(ctx context.Context, obj *keyset.Connection[model.AllReportsEdge, model.User], limit int) (int, error)
 }
 type ApiTokenResolver interface {
-	Scopes(ctx context.Context, obj *model.APIToken) ([]string, error)
 	Owner(ctx context.Context, obj *model.APIToken) (*model.User, error)
 }
 type ApiTokenConnectionResolver interface {
@@ -4740,7 +4739,7 @@ func _ApiToken_scopes(ctx context.Context, ec *executionContext, field graphql.C
 			return fieldContext_ApiToken_scopes(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.ApiToken().Scopes(ctx, obj)
+			return obj.ScopeList(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
@@ -4751,7 +4750,7 @@ func _ApiToken_scopes(ctx context.Context, ec *executionContext, field graphql.C
 	)
 }
 func fieldContext_ApiToken_scopes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ApiToken", field, true, true, errors.New("field of type ApiTokenScope does not have child fields"))
+	return graphql.NewScalarFieldContext("ApiToken", field, true, false, errors.New("field of type ApiTokenScope does not have child fields"))
 }
 
 func _ApiToken_owner(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.APIToken) (ret graphql.Marshaler) {
@@ -14522,43 +14521,10 @@ func _ApiToken(ctx context.Context, ec *executionContext, sel ast.SelectionSet, 
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "scopes":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = _ApiToken_scopes(ctx, ec, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
+			out.Values[i] = _ApiToken_scopes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "owner":
 			field := field
 
