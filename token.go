@@ -162,7 +162,7 @@ func (s *service) revokeTokens(ctx context.Context) error {
 	var said []string
 	err := s.inTokens(ctx, session.Write, func(ctx context.Context, tokens *apitoken.Tokens) error {
 		said = nil
-		var wrong []error
+		var wrong []string
 		for _, reference := range s.Token.Revoke.Tokens {
 			id, err := tokens.Find(ctx, reference)
 			var token *model.APIToken
@@ -170,12 +170,15 @@ func (s *service) revokeTokens(ctx context.Context) error {
 				token, err = tokens.Revoke(ctx, id)
 			}
 			if err != nil {
-				wrong = append(wrong, err)
+				wrong = append(wrong, err.Error())
 				continue
 			}
 			said = append(said, fmt.Sprintf("%s (%s) is revoked, since %s.", token.GlobalID(), token.Name, moment(token.RevokedAt)))
 		}
-		return errors.Join(wrong...)
+		if len(wrong) > 0 {
+			return errors.New(strings.Join(wrong, "; "))
+		}
+		return nil
 	})
 	if err == nil {
 		_, err = fmt.Fprintln(s.out, strings.Join(said, "\n"))
