@@ -40,7 +40,8 @@ type config struct {
 			FromNow bool   `env:"-" help:"Leave out what it has not sent yet: its receiver has to read everything again."`
 		} `cmd:"" help:"Have a disabled webhook go on from where it has stopped, then stop."`
 	} `cmd:"" help:"Look after webhooks."`
-	Version struct{} `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
+	Token   tokenCommand `cmd:"" help:"Make, list and revoke API tokens of services."`
+	Version struct{}     `cmd:"" help:"Print the version, then stop; --version and -v do so too."`
 
 	Database    string        `placeholder:"URL" default:"sqlite:rollcall.db" help:"Where the directory is. Default: ${default}."`
 	PoolSize    int           `placeholder:"N" default:"16" help:"Most connections for reads, and as many again for mutations (on SQLite: one). The server's own needs take up to 5 more. Default: ${default}."`
@@ -152,6 +153,9 @@ var ownFlags = map[string][]string{
 	},
 	"export":         {"database", "echo", "log-format", "log-level", "kind", "snapshot", "user"},
 	"webhook enable": {"database", "from-now", "log-format", "log-level"},
+	"token create":   {"database", "echo", "log-format", "log-level", "name", "role", "scope", "owner", "expires"},
+	"token list":     {"database", "echo", "log-format", "log-level"},
+	"token revoke":   {"database", "echo", "log-format", "log-level"},
 	"version":        {},
 }
 

@@ -98,7 +98,7 @@ func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 			t.Errorf("%s tells of %q, want %q", args, got, all)
 		}
 	}
-	for _, command := range []string{"serve", "migrate", "import", "export", "webhook", "version"} {
+	for _, command := range []string{"serve", "migrate", "import", "export", "webhook", "token", "version"} {
 		if text := helpOf(t, "--help"); !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(text) {
 			t.Errorf("nothing about %s:\n%s", command, text)
 		}
@@ -114,6 +114,9 @@ func TestHelpForACommandTellsOnlyTheFlagsThatMatterToIt(t *testing.T) {
 		"help migrate":   {"database", "echo", "help", "log-format", "log-level"},
 
 		"help webhook enable": {"database", "from-now", "help", "log-format", "log-level"},
+		"help token create":   {"database", "echo", "expires", "help", "log-format", "log-level", "name", "owner", "role", "scope"},
+		"help token list":     {"database", "echo", "help", "log-format", "log-level"},
+		"help token revoke":   {"database", "echo", "help", "log-format", "log-level"},
 	} {
 		if got := helpedFlags(t, args); !slices.Equal(got, want) {
 			t.Errorf("%s tells of %q, want %q", args, got, want)
@@ -231,13 +234,18 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"ROLLCALL_DB=mysql://u:s3cret@h/x": "ROLLCALL_DB: there is no such variable",
 		"ROLLCALL_DEADLINE=10":             `--deadline: "10" has no unit: write 10s if seconds are meant (from envar ROLLCALL_DEADLINE="10")`,
 
-		"--pool-size=whsec_s3cret@":      "--pool-size: (a URL",
-		"--pool-size=whsec_s3cret":       `--pool-size: "(a secret)"`,
-		"whsec_s3cret":                   "unexpected argument (a secret)",
-		"crm=whsec_s3cret":               "unexpected argument crm=(a secret)",
-		"webhook":                        `expected "enable"`,
-		"webhook enable":                 `expected "<name>"`,
-		"--webhok=crm=https://s3cret@h/": `did you mean "--webhook"?`,
+		"--pool-size=whsec_s3cret@":       "--pool-size: (a URL",
+		"--pool-size=whsec_s3cret":        `--pool-size: "(a secret)"`,
+		"whsec_s3cret":                    "unexpected argument (a secret)",
+		"crm=whsec_s3cret":                "unexpected argument crm=(a secret)",
+		"webhook":                         `expected "enable"`,
+		"token":                           `expected one of "create", "list", "revoke"`,
+		"token create":                    "missing flags: --name=NAME",
+		"token revoke":                    `expected "<token> ..."`,
+		"token create --name=x --role=x":  "--role must be one of",
+		"token create --name=x --scope=x": "--scope must be one of",
+		"webhook enable":                  `expected "<name>"`,
+		"--webhok=crm=https://s3cret@h/":  `did you mean "--webhook"?`,
 
 		"mysql://u:s3cret@h/x":                        "unexpected argument (a URL",
 		"--databse=mysql://u:s3cret@h/x":              "--database",

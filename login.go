@@ -141,7 +141,7 @@ func (s *service) newAuthenticator() (*identity.Authenticator, error) {
 		return nil, err
 	}
 	cfg := identity.Config{
-		Proxies: proxies, Local: s.localAdmin(), Anonymous: s.Anonymous, Roles: roles, LinkEmail: linkEmail, CreateUsers: s.CreateUsers,
+		Tokens: s.tokens, Proxies: proxies, Local: s.localAdmin(), Anonymous: s.Anonymous, Roles: roles, LinkEmail: linkEmail, CreateUsers: s.CreateUsers,
 		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}), Pools: pools, Logger: s.log,
 	}
 	if len(issuers) > 0 {

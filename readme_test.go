@@ -256,7 +256,7 @@ var (
 	commandInLine = regexp.MustCompile(`^(go|make|npm|git|curl|docker|rollcall|mariadb|mariadb-dump|psql|pg_dump) \S|^\.ci/`)
 	fieldInLine   = regexp.MustCompile(`^[a-z]\w*\(`)
 	queryInLine   = regexp.MustCompile(`^\{ |^(query|mutation|subscription)\b.*\{|` + fieldInLine.String())
-	mutationField = regexp.MustCompile(`^(create|update|upsert|delete|erase|deactivate|reactivate|add|remove|set)`)
+	mutationField = regexp.MustCompile(`^(create|update|upsert|delete|erase|deactivate|reactivate|add|remove|revoke|set)`)
 )
 
 // readInLine runs a command and sends an operation, which may be a field alone. Other code is not run: names, types, flags.

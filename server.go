@@ -23,6 +23,7 @@ import (
 
 	"rollcall/access"
 	"rollcall/apierror"
+	"rollcall/apitoken"
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
@@ -68,6 +69,12 @@ func run(ctx context.Context, cfg config) error {
 		steps = []func(context.Context) error{s.thereIs, s.open, s.export}
 	case "webhook enable":
 		steps = []func(context.Context) error{s.thereIs, s.open, s.enableWebhook}
+	case "token create":
+		steps = []func(context.Context) error{s.thereIs, s.open, s.createToken}
+	case "token list":
+		steps = []func(context.Context) error{s.thereIs, s.open, s.listTokens}
+	case "token revoke":
+		steps = []func(context.Context) error{s.thereIs, s.open, s.revokeTokens}
 	}
 	defer s.close()
 	for _, step := range steps {
@@ -94,6 +101,7 @@ type service struct {
 	keys     *idempotency.Keys
 	changes  *changelog.Log
 	webhooks *webhook.Webhooks
+	tokens   *apitoken.Tokens
 	health   *health
 	counts   *metrics.Metrics
 
@@ -143,8 +151,10 @@ func (s *service) open(ctx context.Context) (err error) {
 	}
 	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Keep: s.KeepChanges, Logger: s.log}
 	s.webhooks = &webhook.Webhooks{DB: s.db.Side, Dialect: s.db.Dialect(), Log: s.changes, Receivers: s.receivers, Logger: s.log}
+	s.tokens = &apitoken.Tokens{Reads: s.db.Pools()["read"], Writes: s.db.Side, Dialect: s.db.Dialect(), Logger: s.log}
 	if s.db.Dialect().Embedded() { // then writes queue for one connection
 		s.webhooks.DB = s.db.Pools()["write"]
+		s.tokens.Writes = s.webhooks.DB
 	}
 	s.changes.Floor = s.webhooks.Needed
 	return nil

@@ -108,6 +108,7 @@ func keysOf(c *model.Change) []key {
 type filter struct {
 	kinds        []model.ChangeKind
 	types        []model.ChangeType
+	except       []model.ChangeType
 	objects      map[Object]struct{}
 	users, teams map[int64]struct{}
 	keys         []key // each change that matches has one of them
@@ -122,7 +123,7 @@ func setOf[V comparable](values []V) map[V]struct{} {
 }
 
 func filterOf(q Query) filter {
-	f := filter{kinds: q.Kinds, types: q.Types, objects: setOf(q.Objects), users: setOf(q.Users), teams: setOf(q.Teams)}
+	f := filter{kinds: q.Kinds, types: q.Types, except: q.Except, objects: setOf(q.Objects), users: setOf(q.Users), teams: setOf(q.Teams)}
 	switch {
 	case len(f.objects) > 0:
 		for o := range f.objects {
@@ -149,7 +150,7 @@ func filterOf(q Query) filter {
 // matches reports whether a Query asks for a change.
 func (f *filter) matches(c *model.Change) bool {
 	return (len(f.kinds) == 0 || slices.Contains(f.kinds, c.Kind)) && (len(f.types) == 0 || slices.Contains(f.types, c.Type)) &&
-		within(f.objects, &Object{c.Type, c.ObjectID}) && within(f.users, c.UserID) && within(f.teams, c.TeamID)
+		!slices.Contains(f.except, c.Type) && within(f.objects, &Object{c.Type, c.ObjectID}) && within(f.users, c.UserID) && within(f.teams, c.TeamID)
 }
 
 // within reports whether a set has a value, or is none.

@@ -77,6 +77,10 @@ func membership(id, user, team int64) *model.Change {
 	return &model.Change{Kind: model.Deleted, Type: model.MembershipType, ObjectID: id, UserID: &user, TeamID: &team}
 }
 
+func token(id, owner int64) *model.Change {
+	return &model.Change{Kind: model.Revoked, Type: model.APITokenType, ObjectID: id, UserID: &owner}
+}
+
 // write commits changes in one operation.
 func (p *process) write(changes ...*model.Change) {
 	err := session.Run(context.Background(), p.pools, session.Write, "write", func(ctx context.Context) error {
@@ -178,19 +182,24 @@ func TestASubscriberGetsWhatItAsksForFromACursorOrFromNowOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		changes := func() []*model.Change {
-			return []*model.Change{user(1), user(2), team(1), membership(1, 1, 1), membership(2, 2, 1), membership(3, 1, 2), team(2)}
+			return []*model.Change{user(1), user(2), team(1), membership(1, 1, 1), membership(2, 2, 1), membership(3, 1, 2), team(2), token(1, 1)}
 		}
 		users := changelog.Query{Types: []model.ChangeType{model.UserType}}
+		tokens := []model.ChangeType{model.APITokenType}
 		cases := []struct {
 			what string
 			changelog.Query
 			want []string
 		}{
-			{"all", changelog.Query{}, []string{"USER 1", "USER 2", "TEAM 1", "MEMBERSHIP 1", "MEMBERSHIP 2", "MEMBERSHIP 3", "TEAM 2"}},
+			{"all", changelog.Query{}, []string{"USER 1", "USER 2", "TEAM 1", "MEMBERSHIP 1", "MEMBERSHIP 2", "MEMBERSHIP 3", "TEAM 2", "API_TOKEN 1"}},
 			{"users", users, []string{"USER 1", "USER 2"}},
 			{"kinds", changelog.Query{Kinds: []model.ChangeKind{model.Created, model.Updated}}, []string{"USER 1", "USER 2", "TEAM 1", "TEAM 2"}},
 			{"objects", changelog.Query{Objects: []changelog.Object{{Type: model.TeamType, ID: 2}, {Type: model.UserType, ID: 2}, {Type: model.UserType, ID: 2}}}, []string{"USER 2", "TEAM 2"}},
-			{"of a user", changelog.Query{Users: []int64{1}}, []string{"USER 1", "MEMBERSHIP 1", "MEMBERSHIP 3"}},
+			{"of a user", changelog.Query{Users: []int64{1}}, []string{"USER 1", "MEMBERSHIP 1", "MEMBERSHIP 3", "API_TOKEN 1"}},
+			{"all but tokens", changelog.Query{Except: tokens}, []string{"USER 1", "USER 2", "TEAM 1", "MEMBERSHIP 1", "MEMBERSHIP 2", "MEMBERSHIP 3", "TEAM 2"}},
+			{"all but two types", changelog.Query{Except: append(users.Types, tokens...)}, []string{"TEAM 1", "MEMBERSHIP 1", "MEMBERSHIP 2", "MEMBERSHIP 3", "TEAM 2"}},
+			{"of a user, but no tokens", changelog.Query{Users: []int64{1}, Except: tokens}, []string{"USER 1", "MEMBERSHIP 1", "MEMBERSHIP 3"}},
+			{"types, one of which is left out", changelog.Query{Types: append(tokens, model.TeamType), Except: tokens}, []string{"TEAM 1", "TEAM 2"}},
 			{"memberships of a user", changelog.Query{Types: []model.ChangeType{model.MembershipType}, Users: []int64{1}}, []string{"MEMBERSHIP 1", "MEMBERSHIP 3"}},
 			{"in a team", changelog.Query{Teams: []int64{1}}, []string{"TEAM 1", "MEMBERSHIP 1", "MEMBERSHIP 2"}},
 			{"of a user in a team", changelog.Query{Users: []int64{1}, Teams: []int64{2}}, []string{"MEMBERSHIP 3"}},

@@ -30,6 +30,7 @@ type Query struct {
 
 	Kinds   []model.ChangeKind // nil: of every kind
 	Types   []model.ChangeType // nil: of objects of every type
+	Except  []model.ChangeType // and not of these, which few changes are of
 	Objects []Object           // nil: of all objects
 	Users   []int64            // nil: whatever the user that the object is or belongs to
 	Teams   []int64            // nil: likewise for the team
@@ -144,6 +145,7 @@ func (q Query) statement(scan int64) (text string, args []any) {
 	}
 	b.WriteString(among("kind", q.Kinds, &args))
 	b.WriteString(among("type", q.Types, &args))
+	b.WriteString(strings.Replace(among("type", q.Except, &args), " IN ", " NOT IN ", 1))
 	b.WriteString(among("user_id", q.Users, &args))
 	b.WriteString(among("team_id", q.Teams, &args))
 	if len(q.Objects) > 0 {

@@ -85,7 +85,7 @@ func (d *Directory) Changes(kinds []model.ChangeKind, types []model.ChangeType, 
 		return q, nothing("types", "a type")
 	}
 	q.Kinds, q.Types = slices.Compact(slices.Sorted(slices.Values(kinds))), slices.Compact(slices.Sorted(slices.Values(types)))
-	q.Objects, err = d.changed("ids", "an object", ids, d.users.Name(), d.teams.Name(), d.memberships.Name())
+	q.Objects, err = d.changed("ids", "an object", ids, d.users.Name(), d.teams.Name(), d.memberships.Name(), d.tokens.Name())
 	return q, err
 }
 
@@ -107,7 +107,7 @@ func (d *Directory) changed(argument, what string, ids []string, types ...string
 		if !ok || !slices.Contains(types, typ) {
 			return nil, apierror.BadInput(fmt.Sprintf("%s.%d", argument, i), "%q is not the id of %s", apierror.Clip(id), what)
 		}
-		objects = append(objects, changelog.Object{Type: changeType(typ), ID: number})
+		objects = append(objects, changelog.Object{Type: model.ChangeTypeOf(typ), ID: number})
 	}
 	return objects, nil
 }

@@ -84,9 +84,13 @@ func history[T any](d *Directory, o *entity.Object[T], typ model.ChangeType) {
 		})
 }
 
-// OwnChanges returns a query of the log without what the viewer of ctx may not see of it: who may not read all of it sees the changes of themself.
+// OwnChanges returns a query of the log without what the viewer of ctx may not see of it: who may not read all of it sees the changes of themself, and who may
+// not list API tokens sees none of theirs.
 func (d *Directory) OwnChanges(ctx context.Context, q changelog.Query) changelog.Query {
 	viewer := access.ViewerOf(ctx)
+	if !d.schema.AllowsAll(ctx, "Query.apiTokens") {
+		q.Except = append(slices.Clip(q.Except), model.APITokenType)
+	}
 	if d.schema.AllowsAll(ctx, "Query.changes") {
 		return q
 	}
@@ -155,6 +159,11 @@ func (d *Directory) logWindow(args batch.Args) (func(batch.Root) (window, bool),
 	}
 	plain := func(_ string, value any) (string, error) { return scalar.UnmarshalString(value) }
 	id := func(field string, value any) (string, error) {
+		if text, ok := value.(string); ok { // a token is no node, and its changes are asked for like those of one
+			if number, err := model.ParseAPITokenID(field, text); err == nil {
+				return model.APITokenID(number), nil
+			}
+		}
 		typ, number, err := d.schema.ParseID(field, value)
 		return keyset.ID(typ, number), err
 	}
@@ -200,7 +209,7 @@ func (w window) query() changelog.Query {
 	}
 	for _, id := range split[string](w.ids) {
 		typ, number, _ := keyset.ParseID(id)
-		q.Objects = append(q.Objects, changelog.Object{Type: changeType(typ), ID: number})
+		q.Objects = append(q.Objects, changelog.Object{Type: model.ChangeTypeOf(typ), ID: number})
 	}
 	return q
 }

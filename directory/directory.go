@@ -36,6 +36,7 @@ type Directory struct {
 	users       *entity.Object[model.User]
 	teams       *entity.Object[model.Team]
 	memberships *entity.Object[model.Membership]
+	tokens      *entity.Object[model.APIToken]
 
 	tree struct {
 		users *tree[model.User]
@@ -55,10 +56,12 @@ func New(cfg Config) *Directory {
 	d.users = entity.Define(d.schema, "User", "users", func(u *model.User) *int64 { return &u.ID })
 	d.teams = entity.Define(d.schema, "Team", "teams", func(t *model.Team) *int64 { return &t.ID })
 	d.memberships = entity.Define(d.schema, "Membership", "memberships", func(m *model.Membership) *int64 { return &m.ID })
+	d.tokens = entity.Define(d.schema, "ApiToken", "api_tokens", func(t *model.APIToken) *int64 { return &t.ID })
 	d.tree.users, d.tree.teams = d.userTree(), d.teamTree()
 	d.declareUser()
 	d.declareTeam()
 	d.declareMembership()
+	d.declareToken()
 	d.declareMutations()
 	d.declareChange()
 	d.declareAccess()

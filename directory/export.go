@@ -22,8 +22,9 @@ type UserExport struct {
 	Memberships []json.RawMessage `json:"memberships"`
 	Teams       []TeamName        `json:"teams"`   // of the memberships
 	Reports     []string          `json:"reports"` // the ids of those whose manager the user is
+	APITokens   []json.RawMessage `json:"apiTokens"`
 	Identities  []LinkedIdentity  `json:"identities"`
-	Changes     []LoggedChange    `json:"changes"` // of the user and of the user's memberships, from the log
+	Changes     []LoggedChange    `json:"changes"` // of the user and of the user's memberships and API tokens, from the log
 }
 
 // TeamName is what a team is called.
@@ -62,7 +63,7 @@ func (d *Directory) ExportUser(ctx context.Context, reference string) (*UserExpo
 	}
 	export := &UserExport{
 		ID: model.UserID(id), User: json.RawMessage("null"),
-		Memberships: []json.RawMessage{}, Teams: []TeamName{}, Reports: []string{}, Identities: []LinkedIdentity{}, Changes: []LoggedChange{},
+		Memberships: []json.RawMessage{}, Teams: []TeamName{}, Reports: []string{}, APITokens: []json.RawMessage{}, Identities: []LinkedIdentity{}, Changes: []LoggedChange{},
 	}
 	changes, err := d.Log.OfUser(ctx, id)
 	if err != nil {
@@ -85,6 +86,15 @@ func (d *Directory) ExportUser(ctx context.Context, reference string) (*UserExpo
 		return nil, fmt.Errorf("nothing is held about %s: there is no such user, and the log has no changes of one", export.ID)
 	}
 	return export, nil
+}
+
+// UserOf returns the user that a reference is to, as in ExportUser. The error says what to write instead, or that there is none.
+func (d *Directory) UserOf(ctx context.Context, reference string) (*model.User, error) {
+	id, user, err := d.referred(ctx, reference)
+	if err == nil && user == nil {
+		err = d.users.Missing(id)
+	}
+	return user, err
 }
 
 // referred returns the number of the user that a reference is to, and the user; nil: there is none by that number.
@@ -139,6 +149,13 @@ func (d *Directory) exportLiving(ctx context.Context, user *model.User, export *
 	}
 	if err != nil {
 		return err
+	}
+	tokens, err := d.tokens.Where(ctx, "owner_id = ? ORDER BY id", user.ID)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		export.APITokens = append(export.APITokens, d.tokens.JSON(t))
 	}
 	const identities = "SELECT issuer, subject, linked_at FROM identities WHERE user_id = ? ORDER BY id"
 	return session.Query(ctx, identities, []any{user.ID}, func(rows *sql.Rows) error {

@@ -112,7 +112,7 @@ func withStatus(it *item[model.User], status model.Status) {
 	})
 }
 
-// DeleteUser removes a user and the user's memberships, and returns the user's global id. Errors: BAD_USER_INPUT (the id, who the reports
+// DeleteUser removes a user, the user's memberships and API tokens, and returns the user's global id. Errors: BAD_USER_INPUT (the id, who the reports
 // are to have as their manager, or more than a mutation changes), NOT_FOUND, CONFLICT (the user has reports, the version).
 func (d *Directory) DeleteUser(ctx context.Context, input entity.Input) (id string, err error) {
 	removals, err := d.deleteUsers(ctx, single(), []entity.Input{input})
@@ -128,12 +128,16 @@ func (d *Directory) deleteUsers(ctx context.Context, e *entries, inputs []entity
 		return nil, err
 	}
 	return all, deleteObjects(ctx, d, d.tree.users, e, all, nil, func(users []*model.User, changed int) error {
+		changed, err := d.removeTokensOf(ctx, e, changed, ids(users, d.users.ID))
+		if err != nil {
+			return err
+		}
 		return d.removeMembershipsOf(ctx, e, changed, "user_id", ids(users, d.users.ID))
 	})
 }
 
-// EraseUser removes a user as DeleteUser does, empties what the log of changes has of the user and of the user's memberships, and returns the
-// user's global id. A user who was deleted before is erased from the log. Errors: those of DeleteUser; NOT_FOUND where the log
+// EraseUser removes a user as DeleteUser does, empties what the log of changes has of the user and of the user's memberships and API tokens, and returns
+// the user's global id. A user who was deleted before is erased from the log. Errors: those of DeleteUser; NOT_FOUND where the log
 // has nothing of the user either.
 func (d *Directory) EraseUser(ctx context.Context, input entity.Input) (id string, err error) {
 	removals, err := d.deleteUsers(ctx, single(), []entity.Input{input})

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"strings"
 
 	"rollcall/access"
 	"rollcall/batch"
@@ -44,7 +45,7 @@ func (d *Directory) declareAccess() {
 			}
 			return *v.UserID, true
 		})),
-		batch.Value(viewer, "role", func(b []byte, v v) []byte { return scalar.AppendOptional(b, (*string)(v.Role)) }).As("String"),
+		batch.Value(viewer, "role", func(b []byte, v v) []byte { return scalar.AppendOptional(b, v.Role) }).As("String"),
 		batch.Value(viewer, "scopes", appendScopes),
 	)
 }
@@ -59,20 +60,20 @@ func appendScopes(b []byte, v *model.Viewer) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = scalar.AppendString(b, scope)
+		b = scalar.AppendString(b, strings.ToUpper(scope))
 	}
 	return append(b, ']')
 }
 
 // viewerOf returns whose request a context belongs to. Who serves without asking who sends a request serves everybody as one who may do everything.
 func viewerOf(ctx context.Context) *model.Viewer {
-	role := model.ViewerRole(access.RoleAdmin)
+	role := access.RoleAdmin
 	v := access.ViewerOf(ctx)
 	if v == nil {
 		return &model.Viewer{Role: &role}
 	}
 	shown := &model.Viewer{Scopes: v.Scopes}
-	if role = model.ViewerRole(v.Role); role != "" {
+	if role = v.Role; role != "" {
 		shown.Role = &role
 	}
 	if v.UserID != 0 {

@@ -101,6 +101,11 @@ type edit[T any] struct {
 
 // update stores edits, and makes each row its next version.
 func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], edits []edit[T]) error {
+	return updateAs[T, P](ctx, d, o, edits, model.Updated)
+}
+
+// updateAs is update for changes of a kind.
+func updateAs[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Object[T], edits []edit[T], kind model.ChangeKind) error {
 	if len(edits) == 0 {
 		return nil
 	}
@@ -134,7 +139,7 @@ func update[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Ob
 			return err
 		}
 	}
-	wrote[T, P](ctx, d, o, model.Updated, now, before, changed)
+	wrote[T, P](ctx, d, o, kind, now, before, changed)
 	for _, row := range completed { // which wrote has made the loaders forget
 		o.ByID().Prime(ctx, o.ID(row), row)
 	}
@@ -180,7 +185,7 @@ func wrote[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Obj
 			o.ByID().Prime(ctx, o.ID(row), row)
 		}
 		d.Log.Append(ctx, func() *model.Change {
-			c := &model.Change{At: at, Kind: kind, Type: changeType(o.Name()), ObjectID: o.ID(row)}
+			c := &model.Change{At: at, Kind: kind, Type: model.ChangeTypeOf(o.Name()), ObjectID: o.ID(row)}
 			c.Version, c.UserID, c.TeamID = P(row).Logged()
 			var was, is *T
 			if kind != model.Created {
@@ -189,14 +194,11 @@ func wrote[T any, P written[T]](ctx context.Context, d *Directory, o *entity.Obj
 			if kind != model.Deleted {
 				is = row
 			}
-			c.Fields = o.Differences(was, is, "version", "updatedAt")
+			c.Fields = o.Differences(was, is, "version", "updatedAt", "lastUsedAt")
 			return c
 		})
 	}
 }
-
-// changeType returns what the log of changes calls a type.
-func changeType(name string) model.ChangeType { return model.ChangeType(strings.ToUpper(name)) }
 
 // pointers are rows as their objects.
 func pointers[T any, P written[T]](rows []P) []*T {

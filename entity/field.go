@@ -2,12 +2,15 @@ package entity
 
 import (
 	"cmp"
+	"database/sql"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/apierror"
 	"rollcall/batch"
@@ -175,6 +178,63 @@ func Bool[T any](o *Object[T], name string, at func(*T) *bool) *Field[T, bool] {
 // Time declares a field that holds a point in time.
 func Time[T any](o *Object[T], name string, at func(*T) *time.Time) *Field[T, time.Time] {
 	return add(o, name, at, kindOf[time.Time]())
+}
+
+// OptionalTime declares a field that holds a point in time or nothing: null in an answer.
+func OptionalTime[T any](o *Object[T], name string, at func(*T) **time.Time) *Field[T, *time.Time] {
+	return add(o, name, at, kind[*time.Time]{
+		scalar: "Time", nullable: true,
+		scan: func(t **time.Time) any { return optionalInstant{t} },
+		append: func(b []byte, t *time.Time) []byte {
+			if t == nil {
+				return append(b, "null"...)
+			}
+			return scalar.AppendTime(b, *t)
+		},
+		parse: func(v any) (*time.Time, error) {
+			if v == nil {
+				return nil, nil
+			}
+			t, err := scalar.UnmarshalTime(v)
+			return &t, err
+		},
+	})
+}
+
+// Texts declares a field that holds a list of strings, such as values of an enum, which P reads from its column. An input may have null, for
+// an empty list.
+func Texts[T any, L ~[]string, P interface {
+	*L
+	sql.Scanner
+}](o *Object[T], name string, at func(*T) *L,
+) *Field[T, L] {
+	return add(o, name, at, kind[L]{
+		scalar: "String", nullable: true,
+		scan: func(l *L) any { return P(l) },
+		append: func(b []byte, l L) []byte {
+			b = append(b, '[')
+			for i, s := range l {
+				if i > 0 {
+					b = append(b, ',')
+				}
+				b = scalar.AppendString(b, s)
+			}
+			return append(b, ']')
+		},
+		parse: func(v any) (l L, err error) {
+			if v == nil {
+				return nil, nil
+			}
+			for i, one := range graphql.CoerceList(v) {
+				s, err := scalar.UnmarshalString(one)
+				if err != nil {
+					return nil, about(strconv.Itoa(i), err)
+				}
+				l = append(l, s)
+			}
+			return l, nil
+		},
+	})
 }
 
 // add declares a field whose column has its name in lower case, with underscores.

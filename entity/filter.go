@@ -233,7 +233,7 @@ func (o *objectBase) finishFilters() {
 			o.filters = append(o.filters, do)
 		}
 	}
-	if len(o.filters) > 0 && o.isNode {
+	if len(o.filters) > 0 && o.hasID {
 		o.filters = append(o.filters, &filtering{
 			name: "id", input: "IDFilter", operators: operators.id, scalar: "ID", column: "t.id", condition: idCondition("t.id"),
 			parse: func(v any) (any, error) { return o.parseID("", v) },

@@ -33,7 +33,8 @@ type rows[T any] struct {
 type objectBase struct {
 	schema      *Schema
 	name, table string
-	isNode      bool // its objects have global ids
+	hasID       bool // its objects have numbers
+	isNode      bool // and are nodes, by their global ids
 	fields      []*fieldBase
 	orders      []*keyset.Sort // of its lists, which no field has
 	names       []string       // of all columns, in order, once all is declared
@@ -47,7 +48,9 @@ type objectBase struct {
 // Define declares an object type with an id: at says where T has its number, which the column id holds. It is a node.
 func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T] {
 	o := &Object[T]{id: at}
-	o.objectBase = objectBase{schema: s, name: name, table: table, isNode: true, guards: guards{policy: &s.policy, writable: access.EditorWrites(name)}}
+	o.objectBase = objectBase{
+		schema: s, name: name, table: table, hasID: true, isNode: true, guards: guards{policy: &s.policy, writable: access.EditorWrites(name)},
+	}
 	o.byID = batch.NewSource(o.readByID)
 	o.scans = map[string]func(*T) any{"id": func(t *T) any { return integer{at(t)} }}
 	s.objects = append(s.objects, object{&o.objectBase, o.finish, o.node, o.nodes})
@@ -59,6 +62,9 @@ func Define[T any](s *Schema, name, table string, at func(*T) *int64) *Object[T]
 	})
 	return o
 }
+
+// NoNode says that the type is no node: its objects have global ids, and what finds any node by its id does not find them.
+func (o *objectBase) NoNode() { o.isNode = false }
 
 // Link declares the edges of a list that a table between two others makes: T embeds a keyset.Edge, and its fields are columns of
 // that table. prefix is what the names of the edge's and the connection's type begin with.
@@ -84,7 +90,7 @@ func (o *rows[T]) finish() error {
 func (o *objectBase) finishFields(of any, places []any) error {
 	taken := map[any]string{}
 	var wrong []error
-	if o.isNode {
+	if o.hasID {
 		o.names = []string{"id"}
 	}
 	for i, f := range o.fields {

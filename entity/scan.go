@@ -156,3 +156,16 @@ func (i instant) Scan(value any) error {
 	*i.Time = t
 	return nil
 }
+
+// optionalInstant scans a time or NULL.
+type optionalInstant struct{ to **time.Time }
+
+// Scan implements sql.Scanner.
+func (t optionalInstant) Scan(value any) error {
+	if value == nil {
+		*t.to = nil
+		return nil
+	}
+	*t.to = new(time.Time)
+	return instant{*t.to}.Scan(value)
+}

@@ -315,9 +315,9 @@ func (g *generator) logArguments(f *ast.FieldDefinition, size int) (text string,
 		case a.Name == "after": // the beginning, and one that never was
 			value = pick[any](g, changelog.Cursor{}.String(), changelog.Cursor{}.String(), changelog.Cursor{}.String(), changelog.At(1, "another log's").String())
 		case a.Name == "kinds":
-			value = []any{enum("CREATED"), enum(pick(g, "CREATED", "UPDATED", "DELETED", "ERASED"))}
+			value = []any{enum("CREATED"), enum(pick(g, "CREATED", "UPDATED", "DELETED", "ERASED", "REVOKED"))}
 		case a.Name == "types":
-			value = []any{enum(pick(g, "USER", "TEAM", "MEMBERSHIP"))}
+			value = []any{enum(pick(g, "USER", "TEAM", "MEMBERSHIP", "API_TOKEN"))}
 		default:
 			value = g.argument(f, a)
 		}

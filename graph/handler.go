@@ -12,6 +12,7 @@ import (
 
 	"rollcall/access"
 	"rollcall/apierror"
+	"rollcall/apitoken"
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
@@ -134,7 +135,7 @@ func newHandler(cfg Config, planned bool) *API {
 	d := directory.New(directory.Config{MaxPage: cfg.MaxPage, Proof: cfg.Proof, Log: cfg.Log, Policy: cfg.Policy})
 	d.Plan.Event = nameEvent
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{
-		Directory: d, webhooks: cfg.Webhooks, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
+		Directory: d, webhooks: cfg.Webhooks, tokens: &apitoken.Tokens{Directory: d}, Follower: cfg.Follower, Bookmark: cmp.Or(cfg.Bookmark, 30*time.Second),
 	}})
 	if planned {
 		schema = d.Plan.Answers(schema)
@@ -176,6 +177,7 @@ func newHandler(cfg Config, planned bool) *API {
 		Bind:           d.Bind,
 		Keys:           cfg.Keys,
 		DryRun:         "input.dryRun",
+		Unkept:         []string{"createApiToken"},
 		Repeat:         d.Plan.Repeat,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,

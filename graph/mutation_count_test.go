@@ -79,7 +79,7 @@ func TestABulkRunsAFixedNumberOfStatements(t *testing.T) {
 					func(i int) input { return input{"teamId": team(i), "userId": user(i)} }, nil,
 				},
 				{
-					"deleteUsers", "locking the users, whether others are below them, those below each other, how many memberships they have, removing the users, their number", 6,
+					"deleteUsers", "locking the users, whether others are below them, those below each other, their API tokens, how many memberships they have, removing the users, their number", 7,
 					func(i int) input { return input{"id": user(i)} }, nil,
 				},
 			} {
@@ -136,12 +136,12 @@ func TestAMutationRunsFewStatements(t *testing.T) {
 				"deleteTeam", "deletedTeamId", "the common row, locking the team, those within, those above the parent, updating the first, how many memberships, removing the team, their number", 8,
 				input{"id": "Team:2", "children": "REPARENT"},
 			},
-			{"deleteUser", "deletedUserId", "locking the user, how many memberships they have, removing them, their number", 4, input{"id": "User:4"}},
+			{"deleteUser", "deletedUserId", "locking the user, their API tokens, how many memberships they have, removing them, their number", 5, input{"id": "User:4"}},
 			{
-				"deleteUser", "deletedUserId", "the common row, locking the user, the reports, those above the heir, updating the report, how many memberships, removing the user, their number", 8,
+				"deleteUser", "deletedUserId", "the common row, locking the user, the reports, those above the heir, updating the report, API tokens, how many memberships, removing the user, their number", 9,
 				input{"id": bob, "reportsTo": ada},
 			},
-			{"eraseUser", "erasedUserId", "those of deleteUser, and emptying what the log has, behind the clock where that is the mutation's", 5 + 1 - step, input{"id": "User:5"}},
+			{"eraseUser", "erasedUserId", "those of deleteUser, and emptying what the log has, behind the clock where that is the mutation's", 6 + 1 - step, input{"id": "User:5"}},
 			{"eraseUser", "erasedUserId", "locking the user, who is not there, waiting for other erasures, what the log has, emptying it", 4 + 1 - step, input{"id": "User:4"}},
 			{"eraseUser", "erasedUserId", "locking the user, who is not there, waiting for other erasures, what the log has", 3, input{"id": "User:4"}},
 		} {

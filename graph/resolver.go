@@ -8,6 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/apierror"
+	"rollcall/apitoken"
 	"rollcall/changelog"
 	"rollcall/directory"
 	"rollcall/graph/generated"
@@ -22,6 +23,7 @@ type Resolver struct {
 	Follower *changelog.Follower
 	Bookmark time.Duration // of Subscription.changes
 	webhooks *webhook.Webhooks
+	tokens   *apitoken.Tokens
 }
 
 // Query has the resolvers of those fields of Query that the read plan leaves to gqlgen.
@@ -86,6 +88,10 @@ func deletedTeam(id string) *model.DeleteTeamPayload {
 
 func membershipPayload(m *model.Membership) *model.MembershipPayload {
 	return &model.MembershipPayload{Membership: m}
+}
+
+func revokedToken(token *model.APIToken) *model.RevokeAPITokenPayload {
+	return &model.RevokeAPITokenPayload{APIToken: token}
 }
 
 func itself[P any](payload *P) *P { return payload }
@@ -212,6 +218,18 @@ func (r mutationResolver) SetMembershipRoles(ctx context.Context, input map[stri
 func (r mutationResolver) RemoveMemberships(ctx context.Context, input map[string]any) (*model.RemovalsPayload, error) {
 	results, err := r.Directory.RemoveMemberships(ctx, input)
 	return answer(ctx, bulkPayload, results, err)
+}
+
+// CreateAPIToken resolves Mutation.createApiToken.
+func (r mutationResolver) CreateAPIToken(ctx context.Context, input map[string]any) (*model.CreateAPITokenPayload, error) {
+	text, token, err := r.tokens.Create(ctx, input)
+	return answer(ctx, itself, &model.CreateAPITokenPayload{Token: text.Text(), APIToken: token}, err)
+}
+
+// RevokeAPIToken resolves Mutation.revokeApiToken.
+func (r mutationResolver) RevokeAPIToken(ctx context.Context, input map[string]any) (*model.RevokeAPITokenPayload, error) {
+	token, err := r.tokens.RevokeInput(ctx, input)
+	return answer(ctx, revokedToken, token, err)
 }
 
 type subscriptionResolver struct{ *Resolver }

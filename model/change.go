@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rollcall/keyset"
@@ -17,7 +18,8 @@ const (
 	Created ChangeKind = "CREATED"
 	Updated ChangeKind = "UPDATED"
 	Deleted ChangeKind = "DELETED"
-	Erased  ChangeKind = "ERASED" // the values of all earlier changes of the object are gone
+	Erased  ChangeKind = "ERASED"  // the values of all earlier changes of the object are gone
+	Revoked ChangeKind = "REVOKED" // of an API token: it opens nothing any more
 )
 
 // ChangeType is the type of an object that changes.
@@ -28,7 +30,16 @@ const (
 	UserType       ChangeType = "USER"
 	TeamType       ChangeType = "TEAM"
 	MembershipType ChangeType = "MEMBERSHIP"
+	APITokenType   ChangeType = "API_TOKEN"
 )
+
+// ChangeTypeOf returns the type of objects that the schema calls so.
+func ChangeTypeOf(name string) ChangeType {
+	if name == APITokenType.Named() {
+		return APITokenType
+	}
+	return ChangeType(strings.ToUpper(name))
+}
 
 // Named returns the name of the type in the schema.
 func (t ChangeType) Named() string {
@@ -37,6 +48,8 @@ func (t ChangeType) Named() string {
 		return "User"
 	case TeamType:
 		return "Team"
+	case APITokenType:
+		return "ApiToken"
 	default:
 		return "Membership"
 	}
@@ -52,7 +65,7 @@ type Change struct {
 	Type          ChangeType
 	ObjectID      int64
 	Version       int64   // of the object, once changed; where it was deleted, the last one
-	UserID        *int64  // the user that the object is, or whose membership it is
+	UserID        *int64  // the user that the object is, or whose membership or API token it is
 	TeamID        *int64  // the team that the object is, or a membership of which it is
 	Actor         *string // who made the change; nil: not known
 	OperationID   string

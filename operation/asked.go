@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -56,7 +57,10 @@ func (i *interceptor) MutateOperationContext(ctx context.Context, oc *graphql.Op
 	}
 	var a asked
 	var err error
-	if a.key, err = i.keyOf(ctx, oc); err == nil {
+	if a.key, err = i.keyOf(ctx, oc); err == nil && a.key != "" {
+		err = i.refuseUnkept(oc)
+	}
+	if err == nil {
 		a.dryRun, err = i.isDryRun(oc)
 	}
 	if err != nil {
@@ -91,6 +95,19 @@ func (i *interceptor) keyOf(ctx context.Context, oc *graphql.OperationContext) (
 		err = apierror.BadInput("", "the header %s and @idempotent have two keys: send one", idempotency.Header)
 	}
 	return sent, err
+}
+
+// refuseUnkept refuses a mutation with a key whose answer must not be kept.
+func (i *interceptor) refuseUnkept(oc *graphql.OperationContext) error {
+	if len(i.Unkept) == 0 {
+		return nil
+	}
+	for _, field := range graphql.CollectFields(oc, oc.Operation.SelectionSet, []string{i.schema.Mutation.Name}) {
+		if slices.Contains(i.Unkept, field.Name) {
+			return apierror.BadInput("", "%s takes no idempotency key: its answer has a secret, and is not kept. Send it without one; if the answer is lost, undo what it has done", field.Name)
+		}
+	}
+	return nil
 }
 
 // isDryRun reports whether a mutation asks for a dry run. Either each of its fields does, or none.

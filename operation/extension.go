@@ -29,6 +29,9 @@ type Extension struct {
 	// Keys keep the answers to mutations that have an idempotency key, by the header Idempotency-Key or by the directive
 	// @idempotent(key: String!) on MUTATION, if the schema has that. nil: none are kept, and the header is not read.
 	Keys *idempotency.Keys
+	// Unkept are fields of Mutation whose answers must not be kept, such as those with a secret that is shown once: a mutation that has one of them is
+	// refused where it has an idempotency key.
+	Unkept []string
 	// DryRun is the path of the argument by which a mutation's fields are asked for a dry run, such as "input.dryRun": if it is true, they
 	// are answered, and nothing is stored. Fields that have no such argument are no dry run. "": there is none.
 	DryRun string

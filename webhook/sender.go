@@ -196,17 +196,23 @@ func (s *sender) deliver(ctx context.Context, end <-chan struct{}, owner string,
 	}
 }
 
-// next returns the next batch; it is stored where it ends.
+// unsent are the types of objects whose changes receivers do not get: those of API tokens are for administrators alone.
+var unsent = []model.ChangeType{model.APITokenType}
+
+// next returns the next batch; it is stored where it ends. What receivers do not get is passed over.
 func (s *sender) next(ctx context.Context, owner string, r *row) ([]*model.Change, error) {
-	page, err := s.Log.Read(ctx, changelog.Query{After: &r.after, Limit: maxBatch})
-	if err != nil || len(page.Changes) == 0 {
+	page, err := s.Log.Read(ctx, changelog.Query{After: &r.after, Limit: maxBatch, Except: unsent})
+	if err != nil {
 		return nil, err
 	}
 	changes := page.Changes
-	if changes[len(changes)-1].Position < r.batchUntil && len(changes) < maxBatch {
+	if page.Until.Position < r.batchUntil && len(changes) < maxBatch {
 		return nil, nil // this server of the database has not got all of what is being sent again
 	}
-	for r.batchUntil > r.after.Position && changes[len(changes)-1].Position > r.batchUntil { // more were made since it was first sent
+	if len(changes) == 0 {
+		return nil, s.pass(ctx, owner, r, page.Until)
+	}
+	for len(changes) > 1 && r.batchUntil > r.after.Position && changes[len(changes)-1].Position > r.batchUntil { // more were made since it was first sent
 		changes = changes[:len(changes)-1]
 	}
 	if until := changes[len(changes)-1].Position; until != r.batchUntil {
@@ -216,6 +222,18 @@ func (s *sender) next(ctx context.Context, owner string, r *row) ([]*model.Chang
 		r.batchUntil = until
 	}
 	return changes, nil
+}
+
+// pass stores that there is nothing to be sent up to a cursor.
+func (s *sender) pass(ctx context.Context, owner string, r *row, until changelog.Cursor) error {
+	if until.Position == r.after.Position {
+		return nil
+	}
+	err := s.store(ctx, s.Name, owner, "position = ?, mark = ?, batch_until = ?", until.Position, until.Mark, until.Position)
+	if err == nil {
+		r.after, r.batchUntil = until, until.Position
+	}
+	return err
 }
 
 // expired returns the failure of a webhook whose changes the log does not give: they are gone, unless this server of the database has not got to them

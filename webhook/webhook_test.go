@@ -655,6 +655,101 @@ func TestWhatIsSentAgainIsTheSameWhateverWasChangedMeanwhile(t *testing.T) {
 	})
 }
 
+// writeTokens logs changes of n API tokens.
+func writeTokens(tb testing.TB, db *database.Database, n int) {
+	tb.Helper()
+	log := &changelog.Log{DB: db.Side, Dialect: db.Dialect()}
+	pools := session.Pools{Write: db.Write, Side: db.Side}
+	if err := pools.Install(); err != nil {
+		tb.Fatal(err)
+	}
+	err := session.Run(tb.Context(), pools, session.Write, "test", func(ctx context.Context) error {
+		for id := range n {
+			log.Append(ctx, func() *model.Change {
+				return &model.Change{At: time.Now(), Kind: model.Created, Type: model.APITokenType, ObjectID: int64(id) + 1, Version: 1, Fields: []byte("[]")}
+			})
+		}
+		return nil
+	})
+	if err == nil {
+		err = log.Settle(tb.Context())
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// collector is a receiver that keeps what it gets. The positions of changes may have gaps.
+func collector(t *testing.T) (url string, got func(text string) bool) {
+	t.Helper()
+	var mu sync.Mutex
+	var bodies strings.Builder
+	rec := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		bodies.Write(body)
+	}))
+	t.Cleanup(rec.Close)
+	return rec.URL, func(text string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Contains(bodies.String(), text)
+	}
+}
+
+func TestChangesOfAPITokensAreNotSentAndHoldNothingUp(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		url, got := collector(t)
+		s := start(t, db, quick(), to(t, "crm", url))
+		for user := int64(1); user <= 3; user++ {
+			writeTokens(t, db, 250) // more than a batch
+			eventually(t, "no lag", func() bool { return s.status(t, "crm").Lag == 0 })
+			write(t, db, user, user)
+			writeTokens(t, db, 1)
+			eventually(t, "the user's change", func() bool { return got(fmt.Sprintf(`"User:%d"`, user)) })
+		}
+		eventually(t, "no lag", func() bool { return s.status(t, "crm").Lag == 0 })
+		if status := s.status(t, "crm"); got("ApiToken") || status.OldestUndelivered != nil || status.DisabledAt != nil || status.LastError != nil {
+			t.Errorf("is a token's change sent? %t; %+v", got("ApiToken"), status)
+		}
+	})
+}
+
+// TestABatchOfAnEarlierProgramGoesOnWithoutTheChangesOfAPITokens has servers that ended amid a batch whose last changes, or all, are those of
+// tokens: earlier programs send these.
+func TestABatchOfAnEarlierProgramGoesOnWithoutTheChangesOfAPITokens(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.Database) {
+		next := int64(1) // user
+		for _, users := range []int64{0, 2} {
+			url, got := collector(t)
+			name := fmt.Sprint("crm", users)
+			if err := newServer(db, quick(), to(t, name, url)).Register(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if users > 0 {
+				write(t, db, next, next+users-1)
+			}
+			writeTokens(t, db, 3)
+			if err := db.Write.Exec("UPDATE webhooks SET batch_until = position + ? WHERE name = ?", users+2, name).Error; err != nil {
+				t.Fatal(err)
+			}
+			s := start(t, db, quick(), to(t, name, url))
+			eventually(t, "no lag", func() bool { return s.status(t, name).Lag == 0 })
+			next += users
+			if got(`"User:`) != (users > 0) || users > 0 && !got(fmt.Sprintf(`"User:%d"`, next-1)) {
+				t.Errorf("the changes of %d users have not come, or others", users)
+			}
+			write(t, db, next, next)
+			eventually(t, "the next change", func() bool { return got(fmt.Sprintf(`"User:%d"`, next)) })
+			next++
+			if s.stop(); got("ApiToken") {
+				t.Error("a token's change is sent")
+			}
+		}
+	})
+}
+
 func TestOneThatNoServerHasForAWeekNeedsNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
 		s := newServer(db, quick(), to(t, "crm", "http://127.0.0.1:1"))

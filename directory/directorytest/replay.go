@@ -100,7 +100,7 @@ func (r *Replay) apply(of string, c *model.Change, fields []field) error {
 	case c.Kind == model.Created:
 		s = &state{fields: map[string]any{}}
 		r.objects[key] = s
-	case s == nil || c.Kind == model.Updated && c.Version != s.version+1 || c.Kind == model.Deleted && c.Version != s.version:
+	case s == nil || (c.Kind == model.Updated || c.Kind == model.Revoked) && c.Version != s.version+1 || c.Kind == model.Deleted && c.Version != s.version:
 		return fmt.Errorf("%s follows version %d", of, r.version(key))
 	}
 	s.version, s.at, s.gone = c.Version, c.At.UnixMicro(), c.Kind == model.Deleted
@@ -113,7 +113,7 @@ func (r *Replay) apply(of string, c *model.Change, fields []field) error {
 	if c.UserID != nil {
 		r.values[*c.UserID]++
 	}
-	if c.Kind == model.Updated && len(fields) == 0 {
+	if (c.Kind == model.Updated || c.Kind == model.Revoked) && len(fields) == 0 {
 		return fmt.Errorf("%s changes nothing", of)
 	}
 	for _, f := range fields {
@@ -188,8 +188,9 @@ func (r *Replay) Compare(ctx context.Context, db *database.Database) error {
 	var users []*model.User
 	var teams []*model.Team
 	var memberships []*model.Membership
+	var tokens []*model.APIToken
 	tables := db.Write.WithContext(ctx)
-	if err := errors.Join(tables.Find(&users).Error, tables.Find(&teams).Error, tables.Find(&memberships).Error); err != nil {
+	if err := errors.Join(tables.Find(&users).Error, tables.Find(&teams).Error, tables.Find(&memberships).Error, tables.Find(&tokens).Error); err != nil {
 		return err
 	}
 	stored := map[object]*state{}
@@ -208,6 +209,17 @@ func (r *Replay) Compare(ctx context.Context, db *database.Database) error {
 	for _, m := range memberships {
 		stored[object{model.MembershipType, m.ID}] = &state{version: m.Version, fields: known(map[string]any{
 			"userId": reference("User", &m.UserID), "teamId": reference("Team", &m.TeamID), "role": string(m.Role), "joinedAt": moment(m.CreatedAt),
+		})}
+	}
+	for _, t := range tokens {
+		version, _, _ := t.Logged()
+		scopes := []any{}
+		for _, scope := range t.Scopes {
+			scopes = append(scopes, scope)
+		}
+		stored[object{model.APITokenType, t.ID}] = &state{version: version, fields: known(map[string]any{
+			"name": t.Name, "role": t.Role, "scopes": scopes, "ownerId": reference("User", t.OwnerID), "createdAt": moment(t.CreatedAt),
+			"expiresAt": optionalMoment(t.ExpiresAt), "revokedAt": optionalMoment(t.RevokedAt),
 		})}
 	}
 	var differences []error
@@ -259,3 +271,10 @@ func reference(typ string, id *int64) any {
 }
 
 func moment(t time.Time) any { return t.UTC().Format(time.RFC3339Nano) }
+
+func optionalMoment(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return moment(*t)
+}

@@ -1,0 +1,103 @@
+package apitoken
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/access"
+	"rollcall/keyset"
+	"rollcall/model"
+)
+
+// subject is what the subject of a token's viewer begins with; the token's number follows.
+const subject = "token:"
+
+func subjectOf(id int64) string { return subject + strconv.FormatInt(id, 10) }
+
+// selectLookup reads what tells whether tokens open something, and what.
+const selectLookup = "SELECT t.id, t.role, t.scopes, t.owner_id, t.expires_at, t.revoked_at, u.status FROM api_tokens t LEFT JOIN users u ON u.id = t.owner_id WHERE "
+
+// lookup is a row of it.
+type lookup struct {
+	id               int64
+	role             string
+	scopes           model.Scopes
+	owner            sql.NullInt64
+	expires, revoked sql.NullTime
+	status           sql.NullString
+}
+
+func (l *lookup) targets() []any {
+	return []any{&l.id, &l.role, &l.scopes, &l.owner, &l.expires, &l.revoked, &l.status}
+}
+
+// live reports whether the token opens something at a time.
+func (l *lookup) live(now time.Time) bool {
+	return !l.revoked.Valid && (!l.expires.Valid || now.Before(l.expires.Time)) && (!l.owner.Valid || l.status.String == string(model.StatusActive))
+}
+
+// Viewer returns who sends the token whose text has a SHA-256, and notes that it was used; nil: there is no such token, or it opens nothing, since it has
+// expired, was revoked, or its owner is deactivated. It is one statement on Reads.
+func (t *Tokens) Viewer(ctx context.Context, sum [sha256.Size]byte) (*access.Viewer, error) {
+	var l lookup
+	err := t.Reads.QueryRowContext(ctx, t.Dialect.Rebind(selectLookup+"t.sha256 = ?"), hex.EncodeToString(sum[:])).Scan(l.targets()...)
+	now := t.now()
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !l.live(now):
+		return nil, nil
+	}
+	t.used(l.id, now)
+	scopes := make([]string, len(l.scopes))
+	for i, scope := range l.scopes {
+		scopes[i] = strings.ToLower(scope)
+	}
+	return &access.Viewer{Subject: subjectOf(l.id), UserID: l.owner.Int64, Role: l.role, Scopes: scopes, Expires: l.expires.Time.UTC()}, nil
+}
+
+// Valid returns which of some subjects are those of tokens that open something. It is one statement on Reads, however many there are.
+func (t *Tokens) Valid(ctx context.Context, subjects []string) (map[string]bool, error) {
+	valid, ids := map[string]bool{}, map[int64]string{}
+	for _, one := range subjects {
+		digits, ok := strings.CutPrefix(one, subject)
+		if id, err := strconv.ParseInt(digits, 10, 64); ok && err == nil && one == subjectOf(id) {
+			ids[id] = one
+		}
+	}
+	if len(ids) == 0 {
+		return valid, nil
+	}
+	condition, args := "t.revoked_at IS NULL", []any(nil)
+	if len(ids) <= keyset.MaxKeys { // else it is all that are not revoked
+		for marks, of := range keyset.In(slices.Collect(maps.Keys(ids))) {
+			condition, args = "t.id IN ("+marks+")", of
+		}
+	}
+	rows, err := t.Reads.QueryContext(ctx, t.Dialect.Rebind(selectLookup+condition), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	now := t.now()
+	for rows.Next() {
+		var l lookup
+		if err := rows.Scan(l.targets()...); err != nil {
+			return nil, err
+		}
+		if one, asked := ids[l.id]; asked && l.live(now) {
+			valid[one] = true
+		}
+	}
+	return valid, rows.Err()
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
+)
+
+// told runs a command that ends by itself, and returns what it has printed on standard output and on standard error.
+func told(tb testing.TB, args ...string) (out, log string, err error) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	var stdout, stderr writings
+	cfg, err := parse(args, &stdout, &stderr)
+	if err == nil {
+		err = run(ctx, cfg)
+	}
+	return stdout.String(), stderr.String(), cmp.Or(err, ctx.Err())
+}
+
+func TestATokensTextAloneIsPrintedSoThatItCanBePiped(t *testing.T) {
+	t.Parallel()
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
+		out, log, err := told(t, "token", "create", "--database", url, "--name", "pay roll", "--owner", "Kwame.Mensah.2@example.com", "--echo")
+		if err != nil || !regexp.MustCompile(`^rc_[0-9A-Za-z]{49}\n$`).MatchString(out) {
+			t.Fatalf("got %q, %v", out, err)
+		}
+		if !contains(log, "ApiToken:1 (pay roll) has the role viewer and the scopes read,write,scim,metrics, and expires: ", "not shown again") || strings.Contains(log, out[:20]) {
+			t.Errorf("it says %s", log)
+		}
+		second, log, err := told(t, "token", "create", "--database", url, "--name=metrics", "--role=admin", "--scope=metrics", "--scope", "read", "--expires=never")
+		if err != nil || !contains(log, "the role admin and the scopes read,metrics, and expires: never") {
+			t.Fatalf("got %s, %v", log, err)
+		}
+		sum := sha256.Sum256([]byte(strings.TrimSpace(out)))
+		list := output(t, "token", "list", "--database", url)
+		in90days := time.Now().Add(90 * 24 * time.Hour).UTC().Format("2006-01-02T15")
+		for _, want := range []string{
+			`(?m)^ApiToken:1 +pay roll +viewer +read,write,scim,metrics +User:2 +\S+Z +` + in90days + `\S+ +never +- +` + hex.EncodeToString(sum[:])[:12] + `$`,
+			`(?m)^ApiToken:2 +metrics +admin +read,metrics +- +\S+Z +never +never +- `,
+		} {
+			if !regexp.MustCompile(want).MatchString(list) {
+				t.Errorf("no %s in\n%s", want, list)
+			}
+		}
+		for _, text := range []string{out, second} {
+			if strings.Contains(list, text[3:40]) {
+				t.Errorf("the list has a token:\n%s", list)
+			}
+		}
+	})
+}
+
+func TestTokensAreRevokedByIDsTextsAndSHA256OrNoneOfThemIs(t *testing.T) {
+	t.Parallel()
+	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
+		var texts []string
+		for i := range 4 {
+			texts = append(texts, strings.TrimSpace(output(t, "token", "create", "--database", url, "--name", fmt.Sprint("t", i+1))))
+		}
+		revoked := func() int { return len(regexp.MustCompile(`(?m) \d{4}-\S+Z +[0-9a-f]{12}$`).FindAllString(output(t, "token", "list", "--database", url), -1)) }
+		if err := refusal(t, "token", "revoke", "--database", url, "1", "ApiToken:9", "nonsense"); !contains(err, "token revoke: ", "there is no API token ApiToken:9", `"nonsense" is no API token`) || revoked() != 0 {
+			t.Errorf("got %s", err)
+		}
+		sum := sha256.Sum256([]byte(texts[2]))
+		text := output(t, "token", "revoke", "--database", url, "1", texts[1], hex.EncodeToString(sum[:]))
+		if n := revoked(); n != 3 || !regexp.MustCompile(`^ApiToken:1 \(t1\) is revoked, since \S+Z\.\nApiToken:2 \(t2\) is revoked, since \S+Z\.\nApiToken:3 \(t3\) is revoked, since \S+Z\.\n$`).MatchString(text) {
+			t.Errorf("%d are revoked: %s", n, text)
+		}
+		if again := output(t, "token", "revoke", "--database", url, "ApiToken:1", "2", "3"); again != text {
+			t.Errorf("it says %s, then %s", text, again)
+		}
+	})
+}
+
+func TestACommandOfTokensSaysWhatItCannotDoAndWhatToWriteInstead(t *testing.T) {
+	t.Parallel()
+	url := databasetest.With(t, "sqlite", databasetest.Nothing)
+	for args, want := range map[string]string{
+		"create --name=x --expires=10":               `--expires: "10" has no unit: write 10s`,
+		"create --name=x --expires=xd":               `--expires: "xd" is not a number of days`,
+		"create --name=x --expires=-1d":              "--expires: -1d is too short",
+		"create --name=x --expires=0s":               "--expires: 0s is too short",
+		"create --name=x --expires=3654d":            "--expires: 3654d is too long: at most 3653d, or never",
+		"create --name=x --expires=99999999999999d":  "--expires: 99999999999999d is too long",
+		"create --name=x --owner=nobody@example.com": `--owner: no user has the email address "nobody@example.com"`,
+		"create --name=x --owner=User:7":             "--owner: there is no user User:7",
+		"create --name=":                             "name must have 1 to 255 characters",
+	} {
+		if err := refusal(t, append(append([]string{"token"}, strings.Fields(args)...), "--database", url)...); !strings.Contains(err, want) {
+			t.Errorf("%s: want %s, got %s", args, want, err)
+		}
+	}
+	for _, args := range []string{"--expires=0", "--expires=3653d", "--expires=1s", "--role=editor"} {
+		if _, _, err := told(t, "token", "create", "--name=x", args, "--database", url); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	for _, args := range [][]string{{"create", "--name=x"}, {"list"}, {"revoke", "1"}} {
+		if err := refusal(t, append(append([]string{"token"}, args...), "--database", "sqlite:"+t.TempDir()+"/none.db")...); !strings.Contains(err, "there is no file") {
+			t.Errorf("%q: got %s", args, err)
+		}
+	}
+}
