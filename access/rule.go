@@ -73,6 +73,20 @@ func RuleOf(directives ast.DirectiveList, of string, action Action) (Rule, error
 	return r, nil
 }
 
+// Describe says in a sentence or two what the rules at a place of a schema are; "": there are none.
+func Describe(directives ast.DirectiveList) string {
+	var text []string
+	for _, of := range []struct {
+		action Action
+		said   string
+	}{{Read, "Read by "}, {Write, "Written by "}} {
+		if rule, err := RuleOf(directives, "", of.action); err == nil && len(rule.Roles)+len(rule.Relations) > 0 {
+			text = append(text, of.said+rule.String()+" alone.")
+		}
+	}
+	return strings.Join(text, " ")
+}
+
 // Relations are what a viewer is to an object, as far as that was read: a bit for each of them, in the order of their declarations.
 type Relations uint8
 

@@ -88,13 +88,17 @@ func (p *Plan) hidden(ctx context.Context, fc *graphql.FieldContext, hidden hide
 	if set == nil || err != nil {
 		return true
 	}
+	op := graphql.GetOperationContext(ctx)
 	var names []string
+	if e, ok := op.Stats.GetExtension(p.ExtensionName()).(*events); ok { // below which gqlgen's paths begin
+		names = append(names, e.field.Alias)
+	}
 	for _, element := range graphql.GetPath(ctx) {
 		if name, ok := element.(ast.PathName); ok {
 			names = append(names, string(name))
 		}
 	}
-	set.forbid(graphql.GetOperationContext(ctx), strings.Join(names, "."))
+	set.forbid(op, strings.Join(names, "."))
 	return true
 }
 

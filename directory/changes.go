@@ -72,13 +72,13 @@ func objectOf[T any](s *entity.Schema, o *entity.Object[T], typ model.ChangeType
 func history[T any](d *Directory, o *entity.Object[T], typ model.ChangeType) {
 	number := func(c *model.Change) int64 { return c.ID }
 	entity.Records(o, "history", "History", changelog.History(typ), changelog.Columns(), number,
-		func(ctx context.Context, relations access.Relations, statements []keyset.Statement) ([]*model.Change, []int64, error) {
+		func(ctx context.Context, statements []keyset.Statement, relations func(of int64) access.Relations) ([]*model.Change, []int64, error) {
 			if err := d.settle(ctx); err != nil {
 				return nil, nil, err
 			}
 			all, of, err := d.Log.Rows(ctx, statements)
 			for _, c := range all {
-				c.Hidden = o.Hidden(ctx, c.ObjectID, relations)
+				c.Hidden = o.Hidden(ctx, c.ObjectID, relations(c.ObjectID))
 			}
 			return all, of, err
 		})

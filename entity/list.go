@@ -26,7 +26,7 @@ type list struct {
 	nestedBy string                 // the argument
 	total    func() string          // the statement of keyset.List's Total, when all is declared; nil: there is none
 	indexed  func() []string        // keyset.List's Indexed, when all is declared; nil: there are none
-	mark     func(object any) uint8 // keyset.Key's Mark, of an object that has the list; nil: there is none
+	mark     func(object any) uint8 // of an object that has the list, for keyset.Parent; nil: nothing
 	// search returns how it may be searched, when all is declared; nil: it is not of all objects.
 	search func() *searching
 }
@@ -70,11 +70,11 @@ func Through[T, E, N any, PE keyset.EdgeOf[E, N]](
 }
 
 // Records declares a relation to the list of the rows of a table that are no objects, the last of them first: their pages have types whose names begin
-// with a prefix. read reads the rows of statements that rows and columns make, each with the number of the object whose it is; relations are what the viewer is
-// to these objects.
+// with a prefix. read reads the rows of statements that rows and columns make, each with the number of the object whose it is; relations tells what the
+// viewer is to such an object.
 func Records[T, N any](
 	o *Object[T], name, prefix string, rows keyset.List, columns []string, id func(*N) int64,
-	read func(ctx context.Context, relations access.Relations, statements []keyset.Statement) (all []*N, parents []int64, err error),
+	read func(ctx context.Context, statements []keyset.Statement, relations func(of int64) access.Relations) (all []*N, parents []int64, err error),
 ) {
 	type edge = keyset.Edge[N]
 	rows.Name = o.name + "." + name
@@ -83,11 +83,19 @@ func Records[T, N any](
 	o.schema.lists = append(o.schema.lists, l)
 	source := batch.NewSource(func(ctx context.Context, keys []keyset.Key, needed batch.Columns) (map[keyset.Key]*keyset.Connection[edge, N], error) {
 		if len(needed.Of(prefix+"Connection")) == 0 {
-			return unread(l, keys, (*edge).Base), nil
+			pages := unread(l, keys, (*edge).Base)
+			for _, page := range pages {
+				page.Key.Parent.Mark = 0
+			}
+			return pages, nil
 		}
 		pages := make(map[keyset.Key]*keyset.Connection[edge, N], len(keys))
 		for common, group := range keyset.Groups(keys) {
-			all, parents, err := read(ctx, access.Relations(common.Mark), l.Rows(group, columns))
+			marks := make(map[int64]access.Relations, len(group))
+			for _, key := range group {
+				marks[key.Parent.ID()] = access.Relations(key.Parent.Mark)
+			}
+			all, parents, err := read(ctx, l.Rows(group, columns), func(of int64) access.Relations { return marks[of] })
 			if err != nil {
 				return nil, err
 			}
@@ -98,7 +106,9 @@ func Records[T, N any](
 				ofParent[parent] = append(ofParent[parent], e)
 			}
 			for _, key := range group {
-				pages[key] = keyset.Page(&l.List, key, ofParent[key.Parent], (*edge).Base)
+				own := key
+				own.Parent.Mark = 0
+				pages[key] = keyset.Page(&l.List, own, ofParent[own.Parent], (*edge).Base)
 			}
 		}
 		return pages, nil
@@ -147,7 +157,7 @@ func declareList[P, E, N any](s *Schema, l *list, source *batch.Source[keyset.Ke
 				own := key
 				own.Parent = parent(p)
 				if l.mark != nil {
-					own.Mark = l.mark(p)
+					own.Parent.Mark = l.mark(p)
 				}
 				return own, true
 			}, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/access"
 	"rollcall/changelog"
@@ -148,7 +149,7 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.AddTransport(api.streams)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
-	cfg.readDocuments(srv)
+	cfg.readDocuments(srv, schema.Schema())
 	srv.Use(cost)
 	srv.AroundResponses(boundErrors)
 	srv.AroundResponses(tellEnd)
@@ -179,12 +180,12 @@ func newHandler(cfg Config, planned bool) *API {
 }
 
 // readDocuments sets up how a server finds, bounds and checks documents.
-func (cfg Config) readDocuments(srv *handler.Server) {
+func (cfg Config) readDocuments(srv *handler.Server, schema *ast.Schema) {
 	rules := validation.Rules
 	if cfg.Production {
 		rules = validation.WithoutIntrospection
 	} else {
-		srv.Use(introspection{})
+		srv.Use(introspection{schema})
 	}
 	parsed := limit.NewCache(documents, limit.Bytes)
 	srv.SetQueryCache(parsed)

@@ -21,7 +21,6 @@ type Key struct {
 	Search Search
 	Order  Order
 	Window Window
-	Mark   uint8 // what the list's reader is to know of its parent: no statement has it
 }
 
 // Whole returns the key of the whole list, whatever its order.
@@ -33,10 +32,14 @@ func (k Key) Whole() Key {
 type Parent struct {
 	id    int64
 	given bool
+	Mark  uint8 // what the list's reader is to know of the parent: no statement has it, and no page
 }
 
+// ID returns the row's id.
+func (p Parent) ID() int64 { return p.id }
+
 // Of returns the parent with an id.
-func Of(id int64) Parent { return Parent{id, true} }
+func Of(id int64) Parent { return Parent{id: id, given: true} }
 
 // Groups returns keys in groups in which they differ in their parents only, so that they are read together.
 func Groups(keys []Key) map[Key][]Key {

@@ -353,7 +353,7 @@ func (l *List) Parents() int {
 }
 
 // ParentOf returns the parent whose id a row of the list has, or none.
-func (l *List) ParentOf(id int64) Parent { return Parent{id, l.Parent != ""} }
+func (l *List) ParentOf(id int64) Parent { return Parent{id: id, given: l.Parent != ""} }
 
 // In yields, for at most MaxKeys keys at a time, the placeholders of an IN list and its arguments: in order, and, so that a database
 // sees few different statements, as many as a power of two, the last one being repeated.
