@@ -6,8 +6,8 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # The folders that have a gqlgen.yml, and those that gqlgen writes.
-GQLGEN := $(dir $(wildcard gqlgen.yml schematest/gqlgen.yml))
-GENERATED := $(wildcard graph/generated schematest/generated)
+GQLGEN := $(dir $(wildcard gqlgen.yml schematest/gqlgen.yml entity/entitytest/gqlgen.yml))
+GENERATED := $(wildcard graph/generated schematest/generated entity/entitytest/generated)
 
 # Debian's MariaDB has 3306.
 MYSQL_PORT ?= 3307

@@ -45,19 +45,29 @@ func RuleOf(directives ast.DirectiveList, of string, action Action) (Rule, error
 	if d == nil {
 		return Rule{}, nil
 	}
+	if len(d.Arguments) == 0 {
+		return Rule{}, fmt.Errorf("access: the rule of %s says nothing: say by read or write who may do that, or take it out", of)
+	}
 	argument := d.Arguments.ForName(string(action))
 	if argument == nil || argument.Value.Kind == ast.NullValue {
 		return Rule{}, nil
 	}
+	names := []string{argument.Value.Raw} // GraphQL takes one value for a list of one
+	if argument.Value.Kind == ast.ListValue {
+		names = nil
+		for _, child := range argument.Value.Children {
+			names = append(names, child.Value.Raw)
+		}
+	}
 	r := Rule{Of: of, Action: action}
-	for _, child := range argument.Value.Children {
-		if name := child.Value.Raw; slices.Contains(roles, name) {
+	for _, name := range names {
+		if slices.Contains(roles, name) {
 			r.Roles = append(r.Roles, name)
 		} else {
 			r.Relations = append(r.Relations, name)
 		}
 	}
-	if len(argument.Value.Children) == 0 {
+	if len(names) == 0 {
 		return r, fmt.Errorf("access: the rule about %s of %s names nobody: name a role or a relation, or leave %[1]s out", action, of)
 	}
 	return r, nil

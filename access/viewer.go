@@ -8,6 +8,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -46,11 +47,12 @@ func (v *Viewer) Within(scope string) bool {
 	return v.Scopes == nil || slices.Contains(v.Scopes, scope)
 }
 
-// Identity is a text that two viewers share if and only if they may see and do the same: for what is kept for a viewer.
+// Identity is a text that two viewers share if and only if they may see and do the same: for what is kept for a viewer. Until when they may
+// is not in it.
 func (v *Viewer) Identity() string {
-	text := v.Subject + "\x00" + v.Role
-	for _, scope := range v.Scopes {
-		text += "\x00" + scope
+	text := fmt.Sprintf("%q %d %q", v.Subject, v.UserID, v.Role)
+	if v.Scopes != nil {
+		text += fmt.Sprintf(" %q", slices.Compact(slices.Sorted(slices.Values(v.Scopes))))
 	}
 	return text
 }

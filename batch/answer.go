@@ -65,7 +65,7 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 				engine = func(context.Context) *graphql.Response { return nil }
 				return &graphql.Response{Data: data}
 			}
-			set.takeForbidden(op) // of what the resolvers answer anew
+			set.forgetForbidden(op)
 			set.widen(ctx)
 		}
 		s.plan.resolved.Add(1)

@@ -2,7 +2,6 @@ package batch
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -110,17 +109,35 @@ func (s *Set) forbid(op *graphql.OperationContext, path string) {
 	if q.forbidden == nil {
 		q.forbidden = map[string]bool{}
 	}
-	q.forbidden[path] = true
+	if _, noted := q.forbidden[path]; !noted {
+		q.forbidden[path] = true
+	}
 }
 
-// takeForbidden returns the paths that were noted for an operation, in order, and forgets them.
-func (s *Set) takeForbidden(op *graphql.OperationContext) []string {
+// takeForbidden returns the paths that were noted for an operation and not yet told, in order. An answer in parts tells each once, and an event its own.
+func (s *Set) takeForbidden(op *graphql.OperationContext) (paths []string) {
 	q := s.query(op)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	paths := slices.Sorted(maps.Keys(q.forbidden))
-	q.forbidden = nil
+	for path, untold := range q.forbidden {
+		if untold {
+			paths = append(paths, path)
+			q.forbidden[path] = false
+		}
+	}
+	if op.Operation.Operation == ast.Subscription {
+		q.forbidden = nil
+	}
+	slices.Sort(paths)
 	return paths
+}
+
+// forgetForbidden forgets the paths that were noted for an operation, which is answered anew.
+func (s *Set) forgetForbidden(op *graphql.OperationContext) {
+	q := s.query(op)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q.forbidden = nil
 }
 
 // tellHidden adds the paths of the hidden fields to an answer.

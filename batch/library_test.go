@@ -502,6 +502,14 @@ func (queryResolver) Authors(ctx context.Context, ids []int) ([]*schematest.Auth
 	return each(ctx, authors, ids)
 }
 
+func (queryResolver) Prizewinners(ctx context.Context, ids []int) ([]*schematest.Author, error) {
+	return each(ctx, authors, ids)
+}
+
+func (queryResolver) Window(context.Context) (*schematest.Shelf, error) {
+	return &schematest.Shelf{Books: []*schematest.Book{book(101)}}, nil
+}
+
 func (queryResolver) Item(ctx context.Context, id int) (schematest.Item, error) {
 	return loaded(ctx, items, id)
 }
@@ -559,6 +567,10 @@ func (authorResolver) Books(ctx context.Context, a *schematest.Author, first *in
 	return loaded(ctx, books, key)
 }
 
+func (r authorResolver) Prized(ctx context.Context, a *schematest.Author, first *int) ([]*schematest.Book, error) {
+	return r.Books(ctx, a, first)
+}
+
 func (authorResolver) Muse(ctx context.Context, a *schematest.Author) (*schematest.Author, error) {
 	return loaded(ctx, authors, see(ctx, a).ID+20)
 }
@@ -592,8 +604,9 @@ func (l *library) send(ctx context.Context, accept, query string) (*http.Respons
 
 // answer is an operation's answer.
 type answer struct {
-	Data   json.RawMessage
-	Errors []struct{ Message string }
+	Data       json.RawMessage
+	Errors     []struct{ Message string }
+	Extensions map[string][]string
 }
 
 func (l *library) ask(t *testing.T, query string) (a answer) {

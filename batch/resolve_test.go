@@ -44,6 +44,10 @@ func (q unresolvedQuery) Shelf(ctx context.Context) (*schematest.Shelf, error) {
 	return q.of.Shelf(ctx)
 }
 
+func (q unresolvedQuery) Window(ctx context.Context) (*schematest.Shelf, error) {
+	return q.of.Window(ctx)
+}
+
 func (q unresolvedQuery) Vault(ctx context.Context) (*schematest.Vault, error) {
 	return q.of.Vault(ctx)
 }

@@ -46,7 +46,7 @@ type query struct {
 	answer   answer
 	failures []error // panics of declarations, to be reported as errors
 
-	forbidden map[string]bool // the paths of the fields that were hidden
+	forbidden map[string]bool // the paths of the fields that were hidden, and whether the answer is yet to tell of them
 }
 
 // pass has the root fields of the queries that share it followed together, once.

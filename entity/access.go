@@ -22,8 +22,8 @@ import (
 //
 //   - At a field of an object, read says who may read it: it is null for others. Who may not read it by role alone may not filter, sort or find by it
 //     either, since that would tell what it has. write says who may write it; without it that is whoever may write the object.
-//   - At an object type, read says which objects there are for a viewer: others are in no list, number or relation. write says who may change and
-//     remove them: EDITOR, where it says nothing.
+//   - At an object type, read says which objects there are for a viewer: others are in no list, number or relation, and who may not read all of them by
+//     role alone may not filter by a relation to them either. write says who may change and remove them: EDITOR, where it says nothing.
 //   - At a field of Query it is null for others, at a field of Mutation or Subscription it is an error. There is no object yet: a relation lets any viewer
 //     in who is a user, and what the field does with objects asks again.
 
@@ -295,18 +295,66 @@ func ViewerCan[T any](o *Object[T], update, remove string) {
 func (s *Schema) checkAccess(schema *ast.Schema, plan *batch.Plan) error {
 	s.ruled = schema
 	var wrong []error
+	for _, o := range s.objects {
+		wrong = append(wrong, o.checkRelations())
+	}
+	var all []*ruled
 	for _, name := range slices.Sorted(maps.Keys(schema.Types)) {
 		def := schema.Types[name]
-		if def.Kind != ast.Object || strings.HasPrefix(name, "__") {
-			continue
+		switch {
+		case strings.HasPrefix(name, "__"):
+		case def.Kind == ast.Interface:
+			wrong = append(wrong, checkInterface(def))
+		case def.Kind == ast.Object:
+			r := &ruled{schema: s, guards: &guards{policy: &s.policy}, def: def, root: def == schema.Query || def == schema.Mutation || def == schema.Subscription}
+			if of := s.objectOf(name); of != nil {
+				r.guards, r.isEntity, r.isNode = &of.guards, true, of.isNode
+			}
+			all = append(all, r)
+			wrong = append(wrong, r.take(schema, plan))
 		}
-		of := &guards{policy: &s.policy}
-		entity := slices.IndexFunc(s.objects, func(o object) bool { return o.name == name })
-		if entity >= 0 {
-			of = &s.objects[entity].guards
+	}
+	for _, r := range all {
+		wrong = append(wrong, r.checkLeads(schema))
+	}
+	return errors.Join(wrong...)
+}
+
+// objectOf returns the declaration of a type; nil: it has none.
+func (s *Schema) objectOf(typ string) *objectBase {
+	if i := slices.IndexFunc(s.objects, func(o object) bool { return o.name == typ }); i >= 0 {
+		return s.objects[i].objectBase
+	}
+	return nil
+}
+
+// maxRelations is how many access.Relations has room for.
+const maxRelations = 8
+
+// checkRelations refuses relations of users that could not be read, or not be kept.
+func (o *objectBase) checkRelations() error {
+	var wrong []error
+	if len(o.relations) > 0 && o.seen == nil {
+		wrong = append(wrong, fmt.Errorf("entity: %s declares %s, and not where it is kept: add Related", o.name, o.relations[0].name))
+	}
+	if n := len(o.relations); n > maxRelations {
+		wrong = append(wrong, fmt.Errorf("entity: %s declares %d relations of users, and %d are kept: take some out", o.name, n, maxRelations))
+	}
+	for _, r := range o.relations {
+		if text, _ := r.condition(1).SQL(); !strings.HasPrefix(text, "t.") {
+			wrong = append(wrong, fmt.Errorf("entity: the relation %s of %s is %q: let it begin with a column of t, such as t.id IN (…)", r.name, o.name, text))
 		}
-		r := &ruled{schema: s, guards: of, def: def, root: def == schema.Query || def == schema.Mutation || def == schema.Subscription, isEntity: entity >= 0}
-		wrong = append(wrong, r.take(schema, plan))
+	}
+	return errors.Join(wrong...)
+}
+
+// checkInterface refuses rules at the fields of an interface, whose types each have their own.
+func checkInterface(def *ast.Definition) error {
+	var wrong []error
+	for _, field := range def.Fields {
+		if field.Directives.ForName(access.Directive) != nil {
+			wrong = append(wrong, fmt.Errorf("entity: a rule stands at %s.%s, a field of an interface: put it at that field of each type that implements it", def.Name, field.Name))
+		}
 	}
 	return errors.Join(wrong...)
 }
@@ -317,7 +365,8 @@ type ruled struct {
 	guards   *guards
 	def      *ast.Definition
 	root     bool // there is no object
-	isEntity bool
+	isEntity bool // it is declared: it has a table
+	isNode   bool // its objects have ids: they are no edges
 }
 
 // take takes the rules over.
@@ -328,7 +377,7 @@ func (r *ruled) take(schema *ast.Schema, plan *batch.Plan) error {
 	wrong = append(wrong, readErr, writeErr)
 	switch {
 	case !read.Given() && !write.Given():
-	case !r.isEntity:
+	case !r.isNode:
 		wrong = append(wrong, fmt.Errorf("entity: a rule stands at the type %s, whose objects no table has: put one at the fields that lead to it", r.def.Name))
 	default:
 		r.guards.readable = read
@@ -354,15 +403,39 @@ func (r *ruled) take(schema *ast.Schema, plan *batch.Plan) error {
 // rule returns a rule, or what is wrong with it.
 func (r *ruled) rule(directives ast.DirectiveList, of string, action access.Action) (access.Rule, error) {
 	rule, err := access.RuleOf(directives, of, action)
-	if err != nil || r.root { // whose relations are to what the field leads to
+	if err != nil {
 		return rule, err
 	}
+	among, to := [][]*relation{r.guards.relations}, "a "+r.def.Name
+	if r.root { // whose relations are to what the field leads to
+		among, to = nil, "anything"
+		for _, o := range r.schema.objects {
+			among = append(among, o.relations)
+		}
+	}
 	for _, name := range rule.Relations {
-		if !slices.ContainsFunc(r.guards.relations, func(known *relation) bool { return known.name == name }) {
-			return rule, fmt.Errorf("entity: the rule about %s of %s names %s, and nobody is that to a %s: declare the relation with Relate, or take it out", action, of, name, r.def.Name)
+		if !slices.ContainsFunc(slices.Concat(among...), func(known *relation) bool { return known.name == name }) {
+			return rule, fmt.Errorf("entity: the rule about %s of %s names %s, and nobody is that to %s: declare the relation with Relate, or take it out", action, of, name, to)
 		}
 	}
 	return rule, nil
+}
+
+// checkLeads refuses relations that are never null to objects of which there may be none for a viewer. An edge is only there where its node is.
+func (r *ruled) checkLeads(schema *ast.Schema) error {
+	var wrong []error
+	for _, field := range r.def.Fields {
+		if !r.isEntity || !field.Type.NonNull || field.Type.Elem != nil || !r.isNode && field.Name == "node" {
+			continue
+		}
+		for _, to := range schema.GetPossibleTypes(schema.Types[field.Type.Name()]) {
+			if of := r.schema.objectOf(to.Name); of != nil && of.readable.Given() {
+				wrong = append(wrong, fmt.Errorf("entity: %s.%s leads to a %s, of which a rule about reading hides some, and cannot be null: let it be %s, since it is null where one is hidden",
+					r.def.Name, field.Name, to.Name, field.Type.Name()))
+			}
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 func (r *ruled) takeRead(schema *ast.Schema, plan *batch.Plan, field *ast.FieldDefinition, rule access.Rule) error {
@@ -394,7 +467,7 @@ func (r *ruled) takeWrite(schema *ast.Schema, field *ast.FieldDefinition, rule a
 	switch {
 	case r.def == schema.Mutation:
 		r.schema.roots[rule.Of] = rule
-	case r.isEntity:
+	case r.isNode:
 		r.guards.writes = append(r.guards.writes, guard{field.Name, rule})
 	default:
 		return fmt.Errorf("entity: the rule at %s is about writing, and nobody writes a %s: take it out", rule.Of, r.def.Name)

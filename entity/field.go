@@ -43,6 +43,7 @@ type fieldBase struct {
 	scalar       string                                    // of its kind
 	keep         bool                                      // an update passes over the stored value
 	to           func(field string, id any) (int64, error) // of a relation: reads a global id
+	leads        string                                    // of a relation: the type that it leads to
 	taken        string                                    // the message of the CONFLICT where another object has the value; "": it is not Unique
 
 	filterable bool
@@ -454,7 +455,7 @@ func One[T, N any](o *Object[T], name string, to *Object[N], at func(*T) **int64
 			return &id, nil
 		},
 	})
-	f.to = to.parseID
+	f.to, f.leads = to.parseID, to.name
 	o.schema.add(func() batch.Field {
 		return batch.Relation(o.name, name, to.byID, batch.Key(func(t *T) (int64, bool) {
 			if id := *at(t); id != nil {

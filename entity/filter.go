@@ -42,8 +42,9 @@ type filtering struct {
 	scalar    string
 	condition func(operator string, operands []any) (keyset.Condition, error) // with one operand where the operator is not in or notIn
 	parse     func(any) (any, error)
-	column    string // that isNull is about; "": nothing can be null
-	inner     bool   // the schema has no such field: see InnerFilterBy
+	column    string   // that isNull is about; "": nothing can be null
+	inner     bool     // the schema has no such field: see InnerFilterBy
+	about     []string // the types of the other objects that it tells something of
 }
 
 // isValue reports whether the field takes a value, and not an input, which may be null.
@@ -94,6 +95,7 @@ func (f *fieldBase) filtering() *filtering {
 		do.condition = timeCondition(column)
 	case "": // a relation
 		do.name, do.input, do.scalar, do.operators = strings.TrimSuffix(f.name, "Id"), "IDFilter", "ID", operators.id
+		do.about = []string{f.leads}
 		do.parse = func(v any) (any, error) { return f.to("", v) }
 		do.condition = idCondition(column)
 	}
@@ -189,9 +191,14 @@ func timeCondition(column string) func(string, []any) (keyset.Condition, error) 
 type ID string
 
 // FilterBy declares a field of the filters of T that is about no column of T alone: condition returns what its value asks for, in which
-// t is T's table, or a BAD_USER_INPUT error, which blames a field of the value's if it is an input, or the value itself.
-func FilterBy[V bool | ID | Input, T any](o *Object[T], name string, condition func(V) (keyset.Condition, error)) {
-	o.filters = append(o.filters, filteringBy(name, condition))
+// t is T's table, or a BAD_USER_INPUT error, which blames a field of the value's if it is an input, or the value itself. about is the other objects
+// that it tells something of: it is for those alone who may read all of them.
+func FilterBy[V bool | ID | Input, T any](o *Object[T], name string, condition func(V) (keyset.Condition, error), about ...interface{ Name() string }) {
+	do := filteringBy(name, condition)
+	for _, of := range about {
+		do.about = append(do.about, of.Name())
+	}
+	o.filters = append(o.filters, do)
 }
 
 // InnerFilterBy is FilterBy for filters that the program makes itself: the schema has no such field.

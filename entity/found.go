@@ -3,6 +3,8 @@ package entity
 import (
 	"context"
 	"slices"
+
+	"rollcall/keyset"
 )
 
 // Portion says which of the objects that a filter finds are read, in the order of their numbers.
@@ -12,10 +14,10 @@ type Portion struct {
 	Limit int
 }
 
-// Found reads objects that a filter finds, as the argument filter of a list has it; nil: all. It is one statement, past the batches. The error is
+// Found reads objects that a filter finds, as the argument filter of a list has it; nil: all. They are such as there are for the viewer of ctx. It is one statement, past the batches. The error is
 // BAD_USER_INPUT if the filter is wrong.
 func (o *Object[T]) Found(ctx context.Context, filter map[string]any, p Portion) ([]*T, error) {
-	where, args, err := o.condition(filter)
+	where, args, err := o.condition(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -31,12 +33,12 @@ func (o *Object[T]) Found(ctx context.Context, filter map[string]any, p Portion)
 
 // CountFound counts the objects that a filter finds, in one statement.
 func (o *Object[T]) CountFound(ctx context.Context, filter map[string]any) (int64, error) {
-	where, args, err := o.condition(filter)
+	where, args, err := o.condition(ctx, filter)
 	if err != nil {
 		return 0, err
 	}
 	query := "SELECT COUNT(*) FROM " + o.table + " t WHERE " + where
-	if total := o.total(); filter == nil && total != "" {
+	if total := o.total(); where == everyRow && total != "" {
 		query = total
 	}
 	numbers, err := Numbers(ctx, query, args...)
@@ -46,15 +48,20 @@ func (o *Object[T]) CountFound(ctx context.Context, filter map[string]any) (int6
 	return numbers[0], nil
 }
 
-// condition is what follows WHERE for a filter.
-func (o *Object[T]) condition(filter map[string]any) (where string, args []any, err error) {
-	if filter == nil {
-		return "1 = 1", nil, nil
+// everyRow is the condition that each row meets.
+var everyRow, _ = keyset.All().SQL()
+
+// condition is what follows WHERE for a filter, of what there is for the viewer of ctx.
+func (o *Object[T]) condition(ctx context.Context, filter map[string]any) (where string, args []any, err error) {
+	found := keyset.All()
+	if filter != nil {
+		if found, err = o.schema.filter(o.name, filter); err != nil {
+			return "", nil, err
+		}
 	}
-	c, err := o.schema.filter(o.name, filter)
-	if err != nil {
-		return "", nil, err
+	if visible, all := o.visible(ctx); !all {
+		found = keyset.All(found, visible)
 	}
-	where, args = c.SQL()
+	where, args = found.SQL()
 	return where, slices.Clone(args), nil
 }

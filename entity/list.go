@@ -16,6 +16,7 @@ type list struct {
 	keyset.List
 	typ, field string
 	of         string // the type of its objects
+	edge       string // the type of its edges, where these have columns
 	// sorts returns what it may be sorted by besides the id, when all is declared: columns, and what no column has.
 	sorts func() (columns, others []*keyset.Sort)
 	order map[string]*keyset.Sort // by their names in the schema
@@ -132,6 +133,9 @@ func newList(s *Schema, typ, field string, nodes, edges *objectBase, rows keyset
 	l := &list{List: rows, typ: typ, field: field, of: nodes.name, sorts: func() (columns, others []*keyset.Sort) {
 		return append(nodes.sorts("t."), edges.sorts("e.")...), nodes.orders
 	}}
+	if edges != nil {
+		l.edge = edges.name
+	}
 	s.Sized(typ, field, "first", "last")
 	s.lists = append(s.lists, l)
 	return l

@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,10 +97,7 @@ func (w *accessWalk) check(f *ast.Field) *apierror.Error {
 	}
 	args := f.ArgumentMap(w.oc.Variables)
 	if list := w.listAt(of, f.Name); list != nil {
-		if err := w.checkOrder(list, args[orderArgument]); err != nil {
-			return err
-		}
-		return w.checkFilter(list.of, filterArgument, args[filterArgument])
+		return cmp.Or(w.checkSearch(list, args[queryArgument]), w.checkOrder(list, args[orderArgument]), w.checkFilter(list.of, filterArgument, args[filterArgument]))
 	}
 	for _, argument := range slices.Sorted(maps.Keys(args)) {
 		if err := w.checkUse(f.Definition.Type.Name(), argument, argument, "find"); err != nil {
@@ -120,7 +118,21 @@ func (s *Schema) listAt(typ, field string) *list {
 func (w *accessWalk) checkOrder(l *list, value any) *apierror.Error {
 	input, _ := value.(map[string]any)
 	name, _ := input["field"].(string)
-	return w.checkUse(l.of, fieldName(name), orderArgument, "sort")
+	return cmp.Or(w.checkUse(l.of, fieldName(name), orderArgument, "sort"), w.checkUse(l.edge, fieldName(name), orderArgument, "sort"))
+}
+
+// checkSearch refuses to search what tells, by what begins with a query, the values of a field. What other words tell is for who declares them.
+func (w *accessWalk) checkSearch(l *list, query any) *apierror.Error {
+	of := w.objectOf(l.of)
+	if query == nil || of == nil || l.Words == nil {
+		return nil
+	}
+	for _, f := range of.fields {
+		if slices.Contains(f.columns(), strings.TrimPrefix(l.Words.Name, "t.")) {
+			return w.checkUse(l.of, f.name, queryArgument, "search")
+		}
+	}
+	return nil
 }
 
 // checkFilter looks through a filter of objects of a type, and those within it.
@@ -130,7 +142,7 @@ func (w *accessWalk) checkFilter(typ, path string, value any) *apierror.Error {
 		for _, field := range slices.Sorted(maps.Keys(value)) {
 			operand := value[field]
 			at := path + "." + field
-			err := w.checkUse(typ, field, at, "filter")
+			err := cmp.Or(w.checkUse(typ, field, at, "filter"), w.checkAbout(typ, field, at))
 			if field == "and" || field == "or" || field == "not" {
 				err = w.checkFilter(typ, at, operand)
 			}
@@ -150,13 +162,36 @@ func (w *accessWalk) checkFilter(typ, path string, value any) *apierror.Error {
 
 // checkUse refuses to use a field of a type for what would tell its values.
 func (w *accessWalk) checkUse(typ, field, at, use string) *apierror.Error {
-	i := slices.IndexFunc(w.objects, func(o object) bool { return o.name == typ })
-	if i < 0 {
+	of := w.objectOf(typ)
+	if of == nil {
 		return nil
 	}
-	g := &w.objects[i].guards
-	if rule := g.readRule(field); rule.Given() && !g.allows(w.ctx, rule) {
-		return apierror.Forbidden(at, "to %s by %s is for %s alone", use, field, strings.Join(rule.Roles, ", "))
+	return w.checkRule(of, of.readRule(field), at, use, field)
+}
+
+// checkAbout refuses to filter by a relation to objects of which not all are there for the viewer: it would tell which there are.
+func (w *accessWalk) checkAbout(typ, field, at string) *apierror.Error {
+	for _, f := range w.filters[typ] {
+		if f.name != field {
+			continue
+		}
+		for _, about := range f.about {
+			if of := w.objectOf(about); of != nil {
+				if err := w.checkRule(of, of.readable, at, "filter", field); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return nil
+}
+
+func (w *accessWalk) checkRule(of *objectBase, rule access.Rule, at, use, field string) *apierror.Error {
+	switch {
+	case of.allows(w.ctx, rule):
+		return nil
+	case len(rule.Roles) == 0:
+		return apierror.Forbidden(at, "nobody may %s by %s: it is for %s alone", use, field, rule)
+	}
+	return apierror.Forbidden(at, "to %s by %s is for %s alone", use, field, strings.Join(rule.Roles, ", "))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/access"
 	"rollcall/batch"
 	"rollcall/entity"
 	"rollcall/keyset"
@@ -43,12 +44,15 @@ type shop struct {
 	ID, Floors int64
 	Name       string
 	OwnerID    *int64
+	ManagerID  int64
 	Opened     time.Time
+	Relations  access.Relations
 }
 
 type person struct {
-	ID   int64
-	Name string
+	ID        int64
+	Name      string
+	Relations access.Relations
 }
 
 type staffEdge struct {

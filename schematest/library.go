@@ -82,6 +82,20 @@ type Shelf struct {
 	Books []*Book
 }
 
+// Pen is the author's pen name.
+func (a *Author) Pen() string { return fmt.Sprint("P", a.ID) }
+
+// Home has the author's first book.
+func (a *Author) Home() *Shelf {
+	return &Shelf{Books: []*Book{{ID: 100*a.ID + 1, Title: fmt.Sprint("B", 100*a.ID+1), Author: a.ID}}}
+}
+
+// Note is written in the book.
+func (b *Book) Note() string { return fmt.Sprint("N", b.ID) }
+
+// Note is written in the magazine.
+func (m *Magazine) Note() string { return fmt.Sprint("N", m.ID) }
+
 // IsNode marks a Node.
 func (*Author) IsNode() {}
 
