@@ -431,7 +431,7 @@ func (s *service) assemble(context.Context) (err error) {
 	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
 	s.countWebhooks()
 	mux := http.NewServeMux()
-	mux.Handle("/", playground.New())
+	mux.Handle("/", playground.New(nil))
 	mux.Handle("/query", s.api)
 	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)

@@ -5,18 +5,21 @@
 /**
  * createFetcher returns what runs operations for GraphiQL. Every operation is one request, with the headers that the user has
  * written: its answer is JSON or, of a subscription and of what is deferred, a stream of server-sent events. So what the editor
- * holds is sent as it stands, and a proxy that passes on HTTP is enough.
+ * holds is sent as it stands, and a proxy that passes on HTTP is enough. The access token of a login is among the headers, unless the
+ * user has written an Authorization.
  * @param {URL} url
+ * @param {ReturnType<typeof import("./login.js").createLogin>} login
  */
-export function createFetcher(url) {
+export function createFetcher(url, login) {
+  const results = (...args) => resultsOf(url, login, ...args);
   return (params, options) => {
-    if (!("documentAST" in options)) return introspect(url, params, options.headers); // GraphiQL itself asks, for the schema
+    if (!("documentAST" in options)) return introspect(results(params, options.headers)); // GraphiQL itself asks, for the schema
     return {
       subscribe({ next, error, complete }) {
         const stop = new AbortController();
         const run = async () => {
           try {
-            for await (const result of results(url, params, options.headers, stop.signal)) next(result);
+            for await (const result of results(params, options.headers, stop.signal)) next(result);
             complete();
           } catch (cause) {
             if (!stop.signal.aborted) error({ message: cause.message });
@@ -33,8 +36,8 @@ export function createFetcher(url) {
 export const noSchema = "// This server does not show its schema: ";
 
 /** introspect returns the schema, or a text for the result's pane where the server gives none. */
-async function introspect(url, params, headers) {
-  for await (const result of results(url, params, headers)) {
+async function introspect(results) {
+  for await (const result of results) {
     if (result.data) return result;
     return `${noSchema}${result.errors?.[0]?.message ?? "it gives no reason"}.\n// Operations need no schema to be run.`;
   }
@@ -44,12 +47,27 @@ async function introspect(url, params, headers) {
  * results yields the result of an operation each time that more of it, or another event, has arrived.
  * @returns {AsyncGenerator<Result>}
  */
-async function* results(url, params, headers, signal) {
+async function* resultsOf(url, login, params, headers, signal) {
   const all = new Headers({ "Content-Type": "application/json", Accept: "text/event-stream, application/json" });
   for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value);
-  const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal }).catch(disconnected);
+  const byHand = all.has("Authorization");
+  const send = async () => {
+    const token = byHand ? undefined : await login.token();
+    if (token) all.set("Authorization", `Bearer ${token}`);
+    const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal }).catch(disconnected);
+    return { response, token };
+  };
+  let { response, token } = await send();
+  // What is refused so has not run.
+  if (response.status === 401 && token && (await login.renew(token))) ({ response } = await send());
+  const noticed = (result) => {
+    const refusal = result.errors?.find(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
+    if (refusal || response.status === 401) login.refused(refusal?.message ?? result.errors?.[0]?.message, byHand);
+    else login.accepted();
+    return result;
+  };
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    yield read(await response.text().catch(disconnected), response);
+    yield noticed(read(await response.text().catch(disconnected), response));
     return;
   }
   // Chromium takes a request whose body was read piece by piece for a cancelled one, even at its end, unless another reads it too.
@@ -61,7 +79,7 @@ async function* results(url, params, headers, signal) {
     if (part.incremental) add(result, part);
     else result = part;
     const { hasNext: _, ...shown } = result;
-    yield shown;
+    yield noticed(shown);
   }
   disconnected({ message: "the operation is not complete" });
 }
