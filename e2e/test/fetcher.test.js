@@ -22,7 +22,10 @@ after(() => {
 /** login is one at which whatever the test wants is known, and which notes what it is told. */
 const login = { tokens: [], told: [] };
 login.token = async () => login.tokens[0];
-login.renew = async (used) => (assert.equal(used, login.tokens[0]), login.tokens.shift(), login.tokens.length > 0);
+login.renew = async (used) => {
+  assert.equal(used, login.tokens.shift());
+  return login.tokens.length > 0;
+};
 login.refused = (why, byHand) => login.told.push([why, byHand]);
 login.accepted = () => login.told.push("accepted");
 const fetcher = createFetcher(new URL(`http://127.0.0.1:${server.address().port}/query`), login);
@@ -133,14 +136,22 @@ test("an Authorization that the user has written is sent in place of the login's
   login.tokens = [];
 });
 
-test("a stream has the token of the login, and its end for want of one is told", async () => {
-  Object.assign(login, { tokens: ["good"], told: [] });
+test("a stream whose token ends goes on after its last event with a renewed one, as long as there is one", async () => {
+  Object.assign(login, { tokens: ["first", "second", "third"], told: [] });
   requests.length = 0;
-  answer = events(100_000, { data: { a: 1 } }, { errors: [{ message: "ended", extensions: { code: "UNAUTHENTICATED" } }] }, "complete");
-  await all();
-  assert.equal(requests[0].headers.authorization, "Bearer good");
-  assert.deepEqual(login.told, ["accepted", ["ended", false]]);
-  login.tokens = [];
+  answer = async (response) => {
+    response.writeHead(200, { "Content-Type": "text/event-stream" });
+    const ended = JSON.stringify({ errors: [{ message: "ended", extensions: { code: "UNAUTHENTICATED" } }] });
+    response.end(`event: next\nid: ${requests.length}\ndata: {"data":{"a":${requests.length}}}\n\nevent: next\ndata: ${ended}\n\nevent: complete\ndata:\n\n`);
+  };
+  const { shown, end } = await all();
+  assert.deepEqual(shown.slice(0, 3), [1, 2, 3].map((a) => `{"data":{"a":${a}}}`));
+  assert.match(shown[3], /ended/);
+  assert.deepEqual([shown.length, end], [4, "complete"]);
+  assert.deepEqual(requests.map(({ headers }) => [headers.authorization, headers["last-event-id"]]), [
+    ["Bearer first", undefined], ["Bearer second", "1"], ["Bearer third", "2"],
+  ]);
+  assert.deepEqual(login.told, ["accepted", "accepted", "accepted", ["ended", false]]);
 });
 
 test("the schema comes as a result, and its absence as a text that says why", async () => {

@@ -51,37 +51,50 @@ async function* resultsOf(url, login, params, headers, signal) {
   const all = new Headers({ "Content-Type": "application/json", Accept: "text/event-stream, application/json" });
   for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value);
   const byHand = all.has("Authorization");
-  const send = async () => {
+  let refused; // whether a renewed token has been tried in vain
+  for (;;) {
     const token = byHand ? undefined : await login.token();
     if (token) all.set("Authorization", `Bearer ${token}`);
     const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal }).catch(disconnected);
-    return { response, token };
-  };
-  let { response, token } = await send();
-  // What is refused so has not run.
-  if (response.status === 401 && token && (await login.renew(token))) ({ response } = await send());
-  const noticed = (result) => {
-    const refusal = result.errors?.find(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
-    if (refusal || response.status === 401) login.refused(refusal?.message ?? result.errors?.[0]?.message, byHand);
-    else login.accepted();
-    return result;
-  };
-  if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    yield noticed(read(await response.text().catch(disconnected), response));
-    return;
+    /** renewed reports whether the request can be sent again, with another token. What is refused so has not run. */
+    const renewed = async () => Boolean(token) && !refused && (refused = await login.renew(token));
+    if (response.status === 401 && (await renewed())) continue;
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+      const result = read(await response.text().catch(disconnected), response);
+      notice(result, login, byHand);
+      yield result;
+      return;
+    }
+    refused = false;
+    // Chromium takes a request whose body was read piece by piece for a cancelled one, even at its end, unless another reads it too.
+    response.clone().text().catch(() => {});
+    let result;
+    let again = false;
+    for await (const { event, data, id } of events(response.body)) {
+      if (event === "complete") return;
+      const part = JSON.parse(data);
+      if (id) all.set("Last-Event-ID", id);
+      if (unauthenticated(part) && (await renewed())) { // a subscription goes on where it has ended, with another token
+        again = true;
+        break;
+      }
+      if (part.incremental) add(result, part);
+      else result = part;
+      const { hasNext: _, ...shown } = result;
+      notice(shown, login, byHand);
+      yield shown;
+    }
+    if (!again) disconnected({ message: "the operation is not complete" });
   }
-  // Chromium takes a request whose body was read piece by piece for a cancelled one, even at its end, unless another reads it too.
-  response.clone().text().catch(() => {});
-  let result;
-  for await (const { event, data } of events(response.body)) {
-    if (event === "complete") return;
-    const part = JSON.parse(data);
-    if (part.incremental) add(result, part);
-    else result = part;
-    const { hasNext: _, ...shown } = result;
-    yield noticed(shown);
-  }
-  disconnected({ message: "the operation is not complete" });
+}
+
+const unauthenticated = ({ errors }) => errors?.find(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
+
+/** notice tells the login whether the server wants another. */
+function notice(result, login, byHand) {
+  const refusal = unauthenticated(result);
+  if (refusal) login.refused(refusal.message, byHand);
+  else login.accepted();
 }
 
 function disconnected({ message }) {

@@ -26,7 +26,7 @@ export function LoginProblem({ login }) {
           <p>{problem}</p>
           {possible && (
             <button type="button" className="graphiql-button" disabled={busy} onClick={login.begin}>
-              Log in again
+              Log in
             </button>
           )}
           <button type="button" className="graphiql-button" onClick={login.dismiss}>
