@@ -47,7 +47,7 @@ type config struct {
 	LogFormat   string        `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written, on standard error: text or json. Default: ${default}."`
 	LogLevel    string        `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error. Default: ${default}."`
 	Echo        bool          `help:"Log each SQL statement, at level info, with its operation's name and id, its duration and its rows. It shows values too, such as names and emails."`
-	Listen      string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Where to serve. Without a host: on every address, which needs --allow-anonymous; port 0: any that is free. Default: ${default}."`
+	Listen      string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Where to serve. Without a host: on every address; port 0: any that is free. Default: ${default}."`
 	Deadline    time.Duration `placeholder:"DURATION" default:"10s" help:"How long an operation may take. Default: ${default}."`
 	Proof       string        `name:"commit-proof" placeholder:"on|off" enum:"on,off" default:"on" help:"Whether each mutation stores its id, so that its fate is known even if the connection is lost while it is stored; SQLite needs none. Default: ${default}."`
 	MaxPage     int           `placeholder:"N" default:"100" help:"Most items that a page may hold. Default: ${default}."`
@@ -65,8 +65,16 @@ type config struct {
 	KeepChanges time.Duration `placeholder:"DURATION" default:"720h" help:"How long the log keeps changes: whoever has not read it for longer reads the lists anew. 0 is for ever. Default: ${default}."`
 	EventsPoll  time.Duration `placeholder:"DURATION" default:"25ms" help:"How often the log of changes is looked at for what other servers have changed, while there are subscriptions. Default: ${default}."`
 	Shutdown    time.Duration `name:"shutdown-timeout" placeholder:"DURATION" help:"How long the server may take to end; what runs then is cancelled. Default: 5s more than the deadline."`
-	Anonymous   bool          `name:"allow-anonymous" help:"Serve on an address that other machines can reach, although nobody has to log in."`
-	SCIM        bool          `name:"scim-anonymous" help:"Let identity providers on this machine change the directory by SCIM 2.0, at /scim/v2, although nobody has to log in."`
+	Issuers     []string      `name:"oidc-issuer" sep:"none" placeholder:"URL" help:"An OpenID provider whose access tokens are accepted, as it calls itself; again for each."`
+	Audiences   []string      `name:"oidc-audience" sep:"none" placeholder:"NAME" help:"What the provider calls this server, so that a token is for it (the claim aud); one for all providers, or again for each, in their order."`
+	RolesClaim  string        `name:"oidc-roles-claim" placeholder:"CLAIM" help:"The claim that has a user's roles, or a path to it such as realm_access.roles. Without one of VIEWER, EDITOR and ADMIN there, whoever has logged in is VIEWER."`
+	Roles       []string      `name:"role" sep:"none" placeholder:"ROLE=NAME" help:"What a provider or a proxy calls a role, such as ADMIN=directory-admins, instead of its own name; again for each."`
+	LinkEmail   []string      `name:"oidc-link-email" sep:"none" placeholder:"URL" help:"A provider whose verified email addresses say which user somebody is, the first time; or proxy, for those of --trust-proxy."`
+	CreateUsers bool          `name:"oidc-create-users" help:"Create a user of whoever a provider knows, by a verified email address and a name, and the directory does not."`
+	TrustProxy  []string      `name:"trust-proxy" sep:"none" placeholder:"CIDR" help:"Addresses of proxies that are believed whom they have logged in, and for whom they forward requests; again for each."`
+	ProxyLogin  string        `name:"proxy-login" placeholder:"HEADERS" enum:"x-forwarded,x-auth-request,none" default:"x-forwarded" help:"Which headers of theirs say that: x-forwarded (X-Forwarded-User, -Email, -Groups), x-auth-request (X-Auth-Request-User, -Email, -Groups), or none. Default: ${default}."`
+	Anonymous   bool          `name:"allow-anonymous" help:"Let in who has no credentials, as VIEWER."`
+	LocalAdmin  bool          `name:"insecure-admin" help:"Let everybody on this machine in as ADMIN, without credentials; on a loopback address only. --demo does so too where nothing else says who may come."`
 	Webhooks    []string      `name:"webhook" sep:"none" placeholder:"NAME=URL" help:"Where to send all changes, in their order, as the specification Standard Webhooks has it; again for each receiver."`
 	Secrets     []string      `name:"webhook-secret" sep:"none" placeholder:"NAME=SECRET" help:"What to sign them with for the webhook of that name: whsec_ and base64, or a file that holds that."`
 	DoMigrate   bool          `name:"migrate" help:"Bring the schema up to date before serving. SQLite's always is."`
@@ -315,10 +323,13 @@ func (c config) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key: one is given without the other")
 	}
+	if err := c.checkLogins(); err != nil {
+		return err
+	}
 	return checkOrigins(c.CORSOrigin)
 }
 
-// checkAddresses refuses what cannot be listened on, and what other machines could reach although nobody asked for that.
+// checkAddresses refuses what cannot be listened on.
 func (c config) checkAddresses() error {
 	if c.Listen == "" { // to package net it is any port on every address
 		return errors.New("--listen: the address is missing: give one such as 127.0.0.1:8080")
@@ -332,12 +343,7 @@ func (c config) checkAddresses() error {
 			return fmt.Errorf("%s: %q is not a port: give a number from 0 to 65535", of.flag, port)
 		}
 	}
-	switch {
-	case !c.Anonymous && !loopback(c.Listen):
-		return fmt.Errorf("--listen: other machines may reach %s, and whoever does can read and change the whole directory, since nobody has to log in: listen on 127.0.0.1, or add --allow-anonymous if that is meant", c.Listen)
-	case c.SCIM && !loopback(c.Listen):
-		return fmt.Errorf("--scim-anonymous: other machines may reach %s, and whoever does could change the directory: listen on 127.0.0.1", c.Listen)
-	case c.Listen == c.Metrics && !strings.HasSuffix(c.Listen, ":0"):
+	if c.Listen == c.Metrics && !strings.HasSuffix(c.Listen, ":0") {
 		return fmt.Errorf("--metrics: the API is served at %s: give another port", c.Metrics)
 	}
 	return nil

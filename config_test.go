@@ -17,6 +17,9 @@ import (
 	"testing"
 )
 
+// oidc are the flags that others need.
+const oidc = "--oidc-issuer=https://a.example --oidc-audience=rollcall"
+
 // flags has for each flag two values other than its default, how to read it, and a flag that it needs.
 var flags = map[string]struct {
 	one, other string
@@ -51,7 +54,16 @@ var flags = map[string]struct {
 	"webhook":          {"a=https://a.example/x b=http://b:1", "c=https://c.example", func(c config) any { return strings.Join(c.Webhooks, ",") }, ""},
 	"webhook-secret":   {"a=whsec_x b=secret.txt", "c=whsec_y", func(c config) any { return strings.Join(c.Secrets, ",") }, ""},
 	"allow-anonymous":  {"true", "false", func(c config) any { return c.Anonymous }, ""},
-	"scim-anonymous":   {"true", "false", func(c config) any { return c.SCIM }, ""},
+	"insecure-admin":   {"true", "false", func(c config) any { return c.LocalAdmin }, ""},
+
+	"oidc-issuer":       {"https://a.example https://b.example", "http://127.0.0.1:1", func(c config) any { return strings.Join(c.Issuers, ",") }, "--oidc-audience=rollcall"},
+	"oidc-audience":     {"one", "other", func(c config) any { return strings.Join(c.Audiences, ",") }, "--oidc-issuer=https://a.example"},
+	"oidc-roles-claim":  {"roles", "realm_access.roles", func(c config) any { return c.RolesClaim }, oidc},
+	"role":              {"ADMIN=a b;EDITOR=c", "ADMIN=d", func(c config) any { return strings.Join(c.Roles, ",") }, ""},
+	"oidc-link-email":   {"https://a.example", "https://a.example https://a.example", func(c config) any { return strings.Join(c.LinkEmail, ",") }, oidc},
+	"oidc-create-users": {"true", "false", func(c config) any { return c.CreateUsers }, oidc},
+	"trust-proxy":       {"10.0.0.0/8 192.0.2.1", "::1", func(c config) any { return strings.Join(c.TrustProxy, ",") }, ""},
+	"proxy-login":       {"none", "x-auth-request", func(c config) any { return c.ProxyLogin }, ""},
 }
 
 func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
@@ -60,7 +72,7 @@ func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
 		t.Run(variable, func(t *testing.T) {
 			var with []string
 			if flag.with != "" {
-				with = append(with, flag.with)
+				with = strings.Fields(flag.with)
 			} else if got := fmt.Sprint(flag.value(parsed(t))); got == flag.one {
 				t.Fatalf("%s is the default: take another value", got)
 			}
@@ -166,13 +178,33 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--listen=:nowhere":        `--listen: "nowhere" is not a port`,
 		"--metrics=9090":           `--metrics: "9090" is not HOST:PORT: write one such as 127.0.0.1:9090`,
 		"--metrics=:-1":            `--metrics: "-1" is not a port`,
-		"--listen=:80":             "--listen: other machines may reach :80, and whoever does can read and change the whole directory",
-		"--listen=[::]:80":         "add --allow-anonymous if that is meant",
-		"--listen=a.b:80":          "--listen: other machines may reach a.b:80",
 		"--max-depth=0":            "--max-depth: 0 is too small: at least 1",
 		"--max-cost=0":             "--max-cost: 0 is too small: at least 1",
 		"--max-batch=-1":           "--max-batch: -1 is too small: at least 0",
 		"--concurrency=0":          "--concurrency: 0 is too small: at least 1",
+
+		"--insecure-admin --listen=:80":                            "--insecure-admin: other machines may reach :80: listen on 127.0.0.1",
+		"--insecure-admin --listen=a.b:80":                         "say who may come: --oidc-issuer, --trust-proxy, --allow-anonymous, or API tokens",
+		"--insecure-admin --listen=[::]:80 " + oidc:                "--insecure-admin: other machines may reach [::]:80",
+		"--insecure-admin --allow-anonymous":                       "leave one out",
+		"--demo --listen=:80":                                      "--demo: everybody would be ADMIN, and other machines may reach :80: listen on 127.0.0.1, or say who may come",
+		"--demo --listen=:80 --trust-proxy=::1 --proxy-login=none": "--demo: everybody would be ADMIN",
+		"--oidc-issuer=https://a.example":                          "--oidc-issuer: what does https://a.example call this server? Give --oidc-audience=NAME",
+		"--oidc-audience=a":                                        "--oidc-audience: there is no provider: give --oidc-issuer=URL",
+		"--oidc-roles-claim=a":                                     "--oidc-roles-claim: there is no provider",
+		"--oidc-create-users":                                      "--oidc-create-users: there is no provider",
+		oidc + " --oidc-audience=b":                                "--oidc-audience: it is given 2 times, and --oidc-issuer 1 times: give it once for all, or once for each",
+		oidc + " --oidc-issuer=https://a.example":                  "--oidc-issuer: issuer https://a.example is given twice",
+		oidc + " --oidc-issuer=http://a.example":                   "--oidc-issuer: issuer http://a.example: it has to be asked by https",
+		"--oidc-audience=a --oidc-issuer=a.example":                "is not the URL of an issuer, such as https://login.example.com/tenant",
+		oidc + " --oidc-link-email=https://b.example":              "--oidc-link-email: https://b.example is none of those that log people in: write one of https://a.example",
+		"--oidc-link-email=proxy":                                  "--oidc-link-email: proxy is none of those that log people in",
+		"--trust-proxy=10.0.0.0/33":                                `--trust-proxy: "10.0.0.0/33" is not a range of addresses such as 10.0.0.0/8`,
+		"--trust-proxy=0.0.0.0/0":                                  "--trust-proxy: 0.0.0.0/0 is every address, so that everybody could be anybody",
+		"--proxy-login=x":                                          `--proxy-login must be one of "x-forwarded","x-auth-request","none"`,
+		"--role=ADMIN":                                             `--role: "ADMIN" is no role and a name: write one such as ADMIN=directory-admins`,
+		"--role=ROOT=a":                                            `--role: "ROOT" is no role: there are VIEWER, EDITOR and ADMIN`,
+		"--scim-anonymous":                                         "unknown flag --scim-anonymous",
 
 		"--metrics=127.0.0.1:80 --listen=127.0.0.1:80": "--metrics: the API is served at 127.0.0.1:80: give another port",
 		"--concurrency=9223372036854775807":            "--concurrency: 9223372036854775807 is too large: at most 1073741824",

@@ -155,7 +155,7 @@ func TestAfterAFailoverBehindTheSameAddressNoMutationFails(t *testing.T) {
 		if after := counted(t, first); after != before {
 			t.Errorf("%d mutations were stored by the server that is not the primary any more", after-before)
 		}
-		if log := s.log.String(); log != "" {
+		if log := s.logged(); log != "" {
 			t.Errorf("what nobody noticed is in the log:\n%s", log)
 		}
 		answer := s.answer(`mutation { createUser(input: {name: "N", email: "here@example.com"}) { user { id } } }`)

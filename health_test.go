@@ -62,14 +62,6 @@ func TestProbesTellThatTheServerLivesAndIsReady(t *testing.T) {
 			}
 		}
 	}
-	res, err := http.Get(s.base + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusNotFound {
-		t.Errorf("the metrics are on the API's listener: %s", res.Status)
-	}
 }
 
 func TestTheServerIsReadyWithANewerSchemaWhileThatAllowsIt(t *testing.T) {

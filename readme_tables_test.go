@@ -138,7 +138,7 @@ func withLabels(name, labels string) string {
 func TestTheErrorCodesInTheREADMEAreThoseOfTheProgram(t *testing.T) {
 	declared := map[string]bool{}
 	constant := regexp.MustCompile(`(?m)^(?:\t|const )Code\w+ +(?:Code |apierror\.Code )?= "([A-Z_]+)"`)
-	for _, folder := range []string{"apierror", "changelog", "document", "idempotency", "limit", "transport"} {
+	for _, folder := range []string{"apierror", "changelog", "document", "idempotency", "identity", "limit", "transport"} {
 		files, err := filepath.Glob(folder + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no code in %s: %v", folder, err)

@@ -21,16 +21,18 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
+	"rollcall/access"
+	"rollcall/apierror"
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
 	"rollcall/document"
 	"rollcall/graph"
 	"rollcall/idempotency"
+	"rollcall/identity"
 	"rollcall/metrics"
 	"rollcall/playground"
 	"rollcall/provisioning"
-	"rollcall/scim"
 	"rollcall/session"
 	"rollcall/webhook"
 )
@@ -97,6 +99,7 @@ type service struct {
 
 	handler http.Handler
 	api     *graph.API
+	viewers *identity.Authenticator
 }
 
 // acquire gets what a server needs besides its database, before anything is written there: a start that fails for want of it
@@ -288,6 +291,7 @@ func (s *service) serve(ctx context.Context) error {
 	defer s.serveMetrics()()
 	defer s.deliver(ctx)()
 	s.number(ctx)
+	s.watchViewers(ctx)
 	server := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -305,6 +309,7 @@ func (s *service) serve(ctx context.Context) error {
 	l := &lifecycle{Server: server, listener: s.listener, api: s.api, health: s.health, db: s.db, log: s.log}
 	l.begin()
 	s.announce()
+	s.announceLogins()
 	select {
 	case err := <-l.served:
 		return err
@@ -390,7 +395,10 @@ func (s *service) assemble(context.Context) (err error) {
 	if s.Proof == "on" && !s.db.Dialect().Embedded() { // which has no connection that a COMMIT could be lost with
 		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
 	}
-	s.keys = &idempotency.Keys{}
+	s.keys, s.changes.Actor = &idempotency.Keys{Viewer: access.IdentityOf}, actor
+	if s.viewers, err = s.newAuthenticator(); err != nil {
+		return err
+	}
 	follow := changelog.FollowOptions{Poll: s.EventsPoll, Reads: s.db.Pools()["read"]}
 	if signal, ok := s.db.Signal("rollcall_changes"); ok {
 		follow.Signal = signal
@@ -415,6 +423,10 @@ func (s *service) assemble(context.Context) (err error) {
 		Concurrency:   s.Concurrency,
 		Production:    s.Production,
 		Program:       sync.OnceValue(fingerprint),
+		Viewer:        s.withViewer,
+		SocketViewer:  s.socketViewer,
+		Until:         s.viewers.Until,
+		Refused:       s.refusedOperation,
 		Observe:       s.counts.Observe,
 		Logger:        s.log,
 	})
@@ -430,41 +442,29 @@ func (s *service) assemble(context.Context) (err error) {
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
 	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
 	s.countWebhooks()
+	for _, code := range []apierror.Code{apierror.CodeUnauthenticated, apierror.CodeForbidden} {
+		s.counts.Counter("rollcall_refused_attempts_total", "Requests and operations that were refused for who has sent them, or has not said so.",
+			func() int64 { return s.viewers.Refusals.Count(code) }, "code", string(code))
+	}
+	return s.route()
+}
+
+// route says what is served where.
+func (s *service) route() (err error) {
+	pools, err := s.installed(s.Deadline)
+	if err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", playground.New(nil))
 	mux.Handle("/query", s.api)
 	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)
 	mux.HandleFunc("/readyz", s.health.ready)
-	if err := s.routeSCIM(mux); err != nil {
-		return err
-	}
+	s.routeSCIM(mux, pools)
+	s.routeMetrics(mux)
 	s.handler, err = web(s.config, mux)
 	return err
-}
-
-// routeSCIM serves identity providers on this machine, if that is asked for, or else tells them how to.
-func (s *service) routeSCIM(mux *http.ServeMux) error {
-	if !s.SCIM {
-		off := func(w http.ResponseWriter, _ *http.Request) {
-			scim.WriteError(w, scim.Failed(http.StatusNotFound, "SCIM is off: start the server with --scim-anonymous"))
-		}
-		mux.HandleFunc(provisioning.Base, off)
-		mux.HandleFunc(provisioning.Base+"/", off)
-		return nil
-	}
-	pools, err := s.installed(s.Deadline)
-	if err != nil {
-		return err
-	}
-	s.changes.Actor = provisioning.Actor
-	service := thisMachineAlone(provisioning.New(provisioning.Config{
-		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
-		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
-	}))
-	mux.Handle(provisioning.Base, service)
-	mux.Handle(provisioning.Base+"/", service)
-	return nil
 }
 
 // countWebhooks has the metrics tell of the webhooks that this server may deliver.
@@ -489,17 +489,18 @@ func (s *service) announce() {
 	if s.encryption != nil {
 		base = "https://" + reachable(s.listener)
 	}
-	scim := ""
-	if s.SCIM {
-		scim = "\n  SCIM        " + base + provisioning.Base
+	credentials := ""
+	if !s.localAdmin() && !s.Anonymous {
+		credentials = " -H \"Authorization: Bearer $TOKEN\""
 	}
 	_, _ = fmt.Fprintf(s.out, `Rollcall serves %s
   Playground  %s/
-  API         %s/query%s
+  API         %s/query
+  SCIM        %s%s
 Try:
-  curl %s/query -H 'Content-Type: application/json' \
+  curl %s/query -H 'Content-Type: application/json'%s \
     -d '{"query": "{ users(first: 3) { totalCount nodes { id name manager { name } } } }"}'
-`, redacted(s.Database), base, base, scim, base)
+`, redacted(s.Database), base, base, base, provisioning.Base, base, credentials)
 }
 
 // reachable is an address of a listener that a client on this machine can use.

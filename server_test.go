@@ -473,8 +473,26 @@ type server struct {
 	err      error // that it ended with, once done is closed
 }
 
-// start serves within this process until the test ends.
+// start serves within this process until the test ends. Unless the arguments say who may come, everybody is ADMIN.
 func start(tb testing.TB, args ...string) *server {
+	tb.Helper()
+	return startAs(tb, open(args)...)
+}
+
+// open returns arguments with which a test that is about something else needs no credentials.
+func open(args []string) []string {
+	for _, arg := range args {
+		for _, flag := range []string{"--allow-anonymous", "--oidc-issuer", "--trust-proxy"} {
+			if strings.HasPrefix(arg, flag) {
+				return args
+			}
+		}
+	}
+	return append([]string{"--insecure-admin"}, args...)
+}
+
+// startAs is start with no other arguments than these.
+func startAs(tb testing.TB, args ...string) *server {
 	tb.Helper()
 	s := &server{tb: tb, done: make(chan struct{})}
 	cfg, err := parse(append([]string{"--listen", "127.0.0.1:0"}, args...), &s.out, &s.log)
@@ -492,11 +510,11 @@ func start(tb testing.TB, args ...string) *server {
 	return s
 }
 
-// launch serves in a process of its own, which is killed at the end of the test if it has not ended before.
+// launch is start in a process of its own, which is killed at the end of the test if it has not ended before.
 func launch(tb testing.TB, program string, args ...string) *server {
 	tb.Helper()
 	s := &server{tb: tb, done: make(chan struct{})}
-	cmd := exec.Command(program, append([]string{"--listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.Command(program, append([]string{"--listen", "127.0.0.1:0"}, open(args)...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = tb.TempDir(), &s.out, &s.log
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
@@ -534,6 +552,11 @@ func (s *server) ready() {
 		}
 		return s.base != ""
 	})
+}
+
+// logged is the log without the line that says how one gets in.
+func (s *server) logged() string {
+	return regexp.MustCompile(`(?m)^.*without credentials.*\n`).ReplaceAllString(s.log.String(), "")
 }
 
 // wait returns the error that the server ends with.

@@ -230,7 +230,7 @@ func TestAtSIGTERMNoRequestLosesItsAnswer(t *testing.T) {
 			if text := events.String(); !strings.HasSuffix(text, "\n\n") || strings.Contains(text, "complete") {
 				t.Errorf("the stream breaks off within an event, or is said to be complete: …%q", text[max(0, len(text)-80):])
 			}
-			if strings.Contains(s.log.String(), "WARN") {
+			if strings.Contains(s.logged(), "WARN") {
 				t.Errorf("logged:\n%s", &s.log)
 			}
 			l.check(t, url)
@@ -280,7 +280,7 @@ func TestAConnectionWithoutARequestDoesNotHoldUpTheEnd(t *testing.T) {
 	s.probe("/readyz") // so that the connection before this one has been accepted
 	began := time.Now()
 	s.signal(syscall.SIGTERM)
-	if err := s.wait(); err != nil || time.Since(began) > 3*time.Second || strings.Contains(s.log.String(), "WARN") {
+	if err := s.wait(); err != nil || time.Since(began) > 3*time.Second || strings.Contains(s.logged(), "WARN") {
 		t.Errorf("ended after %s with %v\n%s", time.Since(began), err, &s.log)
 	}
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
@@ -310,7 +310,7 @@ func TestAConnectionIsKeptForOneMoreRequestIfItsLastAnswerDidNotCloseIt(t *testi
 			}
 			return res, err
 		}
-		res, err := exchange("POST /query HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(body))
+		res, err := exchange("POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(body))
 		if err != nil || res.StatusCode != http.StatusContinue {
 			t.Fatal(res, err)
 		}

@@ -288,7 +288,7 @@ func idlers() []*crowd {
 				return err
 			}
 			defer leave()
-			_, _ = io.WriteString(conn, "GET /query?query={__typename} HTTP/1.1\r\nHost: x\r\n\r\n")
+			_, _ = io.WriteString(conn, "GET /query?query={__typename} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			r := bufio.NewReader(conn)
 			res, err := http.ReadResponse(r, nil)
 			if err != nil {
@@ -381,6 +381,11 @@ func besocketed(ctx context.Context, base string, joined func(), messages ...str
 		if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
 			return err
 		}
+		if strings.Contains(message, "connection_init") {
+			if _, _, err := conn.Read(ctx); err != nil { // the acknowledgement
+				return err
+			}
+		}
 	}
 	joined()
 	for {
@@ -395,7 +400,7 @@ var bigQuery = "{ users(first: 100) { nodes {" + graphtest.Numbered(130, " a%d: 
 
 // slowpokes are clients that send or read so slowly that they would never be done.
 func slowpokes() []*crowd {
-	const post = "POST /query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+	const post = "POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
 	return []*crowd{
 		{what: "senders of a header byte by byte", lasts: 10 * time.Second, come: func(ctx context.Context, base string, joined func()) error {
 			return dribble(ctx, base, joined, "POST /query HTTP/1.1\r\nX: ")
@@ -475,6 +480,11 @@ func ignore(ctx context.Context, base string, joined func()) error {
 	} {
 		if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
 			return err
+		}
+		if strings.Contains(message, "connection_init") {
+			if _, _, err := conn.Read(ctx); err != nil { // the acknowledgement
+				return err
+			}
 		}
 	}
 	joined()
@@ -561,6 +571,11 @@ func (g *siege) bySocket(ctx context.Context, t *testing.T, a attack) {
 	for _, message := range []string{`{"type":"connection_init"}`, `{"id":"1","type":"subscribe","payload":` + a.body + `}`} {
 		if err = conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
 			break
+		}
+		if strings.Contains(message, "connection_init") {
+			if _, _, err = conn.Read(ctx); err != nil { // the acknowledgement
+				break
+			}
 		}
 	}
 	var text []byte

@@ -146,6 +146,7 @@ func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 			"DROP TABLE imports",
 			"DROP TABLE import_waiting",
 			"DROP TABLE import_users",
+			"DROP TABLE identities",
 			"INSERT INTO users (id, name, email, created_at, updated_at) VALUES " +
 				"(7, 'Zoe', 'zo\u00eb@example.com', '2024-01-01', '2024-01-01'), (9, 'Zoe', 'zoe\u0308@example.com', '2024-01-01', '2024-01-01')",
 		} {
@@ -170,7 +171,7 @@ func TestTheLogWarnsOfADatabaseThatMayLoseWhatItAcknowledges(t *testing.T) {
 	databasetest.EachKind(t, func(t *testing.T, kind string) {
 		url := databasetest.With(t, kind, databasetest.Nothing)
 		s := start(t, "--database", url)
-		if strings.Contains(s.log.String(), "WARN") {
+		if strings.Contains(s.logged(), "WARN") {
 			t.Errorf("logged: %s", &s.log)
 		}
 		if kind != "postgres" { // elsewhere the setting is a whole server's: see the tests of package database

@@ -139,7 +139,7 @@ func TestNobodyNoticesThatAColumnChangesItsType(t *testing.T) {
 		admin(t, u, statement, "")
 		only(t, "at once", ask(), "")
 		only(t, "later", ask(), "")
-		if log := s.log.String(); log != "" {
+		if log := s.logged(); log != "" {
 			t.Errorf("what nobody noticed is in the log:\n%s", log)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -39,27 +38,6 @@ func web(cfg config, h http.Handler) (http.Handler, error) {
 		return compress(h), nil
 	}
 	return cfg.cors().Handler(compress(h)), nil
-}
-
-// thisMachineAlone lets only requests in that programs of this machine have sent to it by its own name: no page that has given this machine a name of its own
-// (DNS rebinding), and nobody behind a proxy.
-func thisMachineAlone(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		host = strings.Trim(host, "[]")
-		proxied := r.Header["Forwarded"] != nil || r.Header["Via"] != nil
-		for name := range r.Header {
-			proxied = proxied || strings.HasPrefix(name, "X-Forwarded-")
-		}
-		if proxied || !strings.EqualFold(host, "localhost") && !net.ParseIP(host).IsLoopback() {
-			scim.WriteError(w, scim.Failed(http.StatusForbidden, "only programs on this machine may use this, by http://localhost or a loopback address, and not by way of a proxy"))
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
 }
 
 // cors is what pages of other origins may do.

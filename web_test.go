@@ -67,9 +67,9 @@ func (s *server) askAt(client *http.Client, path, method, body string, headers .
 
 func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 	t.Parallel()
-	some := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--cors-origin", "https://a.example,http://localhost:3000,https://*.b.example:8443")
-	all := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--cors-origin", "*")
-	none := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing))
+	some := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--allow-anonymous", "--cors-origin", "https://a.example,http://localhost:3000,https://*.b.example:8443")
+	all := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--allow-anonymous", "--cors-origin", "*")
+	none := start(t, "--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--allow-anonymous")
 	for _, c := range []struct {
 		what    string
 		s       *server

@@ -81,3 +81,11 @@ func ViewerOf(ctx context.Context) *Viewer {
 	v, _ := ctx.Value(viewerKey{}).(*Viewer)
 	return v
 }
+
+// IdentityOf returns the Identity of a context's viewer; "": there is none.
+func IdentityOf(ctx context.Context) string {
+	if v := ViewerOf(ctx); v != nil {
+		return v.Identity()
+	}
+	return ""
+}

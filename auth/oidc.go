@@ -19,8 +19,10 @@ import (
 const (
 	maxToken  = 16 << 10 // bytes
 	maxCached = 10_000   // verified tokens, each with 1 or 2 KB
-	leeway    = 30 * time.Second
 )
+
+// Leeway is for how long a token is accepted that has expired, since clocks differ.
+const Leeway = 30 * time.Second
 
 // Issuer is an OpenID provider whose access tokens are accepted.
 type Issuer struct {
@@ -178,7 +180,7 @@ func (s *Issuers) Verify(ctx context.Context, token string) (Identity, error) {
 	}
 	var buffer [2 << 10]byte // on the stack; most tokens fit
 	sum, now := sha256.Sum256(append(buffer[:0], token...)), s.now()
-	if known, ok := s.verified.Get(sum); ok && known.keys == known.issuer.keys.Load() && !now.After(known.Expires.Add(leeway)) {
+	if known, ok := s.verified.Get(sum); ok && known.keys == known.issuer.keys.Load() && !now.After(known.Expires.Add(Leeway)) {
 		return known.Identity, nil
 	}
 	s.verified.Remove(sum)
@@ -215,7 +217,7 @@ func (i *issuer) identity(t *parsedToken, payload []byte, now time.Time) (Identi
 	if claims.Subject == "" || len(claims.Subject) > 255 {
 		return Identity{}, refuse("the token's subject is missing or too long")
 	}
-	err = claims.ValidateWithLeeway(jwt.Expected{Issuer: i.URL, AnyAudience: i.Audiences, Time: now}, leeway)
+	err = claims.ValidateWithLeeway(jwt.Expected{Issuer: i.URL, AnyAudience: i.Audiences, Time: now}, Leeway)
 	switch {
 	case errors.Is(err, jwt.ErrExpired):
 		return Identity{}, &InvalidTokenError{Reason: "the token has expired", Expired: true}

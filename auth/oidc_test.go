@@ -285,7 +285,7 @@ func TestAVerifiedTokenIsVerifiedOnceUntilItExpires(t *testing.T) {
 	}
 	c.pass(time.Hour + 29*time.Second)
 	if _, err := s.Verify(t.Context(), token); err != nil {
-		t.Errorf("within the leeway: %v", err)
+		t.Errorf("within the Leeway: %v", err)
 	}
 	c.pass(2 * time.Second)
 	_, err := s.Verify(t.Context(), token)

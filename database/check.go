@@ -81,6 +81,7 @@ var emptyWrites = []string{
 	"UPDATE changes_clock SET position = position WHERE 1 = 0",
 	"INSERT INTO webhooks (name, position, mark, batch_until, owner, renewed_at) SELECT name, position, mark, batch_until, owner, renewed_at FROM webhooks WHERE 1 = 0",
 	"UPDATE webhooks SET position = position WHERE 1 = 0",
+	"INSERT INTO identities (issuer, subject, user_id, linked_at) SELECT issuer, subject, user_id, linked_at FROM identities WHERE 1 = 0",
 	"DELETE FROM memberships WHERE 1 = 0",
 	"DELETE FROM users WHERE 1 = 0",
 }

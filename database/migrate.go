@@ -166,7 +166,7 @@ const requirement = "schema_requirement"
 var tables = []string{
 	goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks", "user_words",
 	"directory_counts", "idempotency_keys", "changes", "changes_clock", requirement, "webhooks",
-	"imports", "import_waiting", "import_users",
+	"imports", "import_waiting", "import_users", "identities",
 }
 
 // flaws returns the tables that are there, each with what is wrong with it or "". The version does not show it, since tables may

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"rollcall/keyset"
 	"rollcall/model"
+	"rollcall/session"
 )
 
 // UserExport is everything that is held about one user, in the form of answers.
@@ -20,6 +22,7 @@ type UserExport struct {
 	Memberships []json.RawMessage `json:"memberships"`
 	Teams       []TeamName        `json:"teams"`   // of the memberships
 	Reports     []string          `json:"reports"` // the ids of those whose manager the user is
+	Identities  []LinkedIdentity  `json:"identities"`
 	Changes     []LoggedChange    `json:"changes"` // of the user and of the user's memberships, from the log
 }
 
@@ -27,6 +30,13 @@ type UserExport struct {
 type TeamName struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
+}
+
+// LinkedIdentity is a login of a user elsewhere.
+type LinkedIdentity struct {
+	Issuer   string    `json:"issuer"`
+	Subject  string    `json:"subject"`
+	LinkedAt time.Time `json:"linkedAt"`
 }
 
 // LoggedChange is a change in the log.
@@ -52,7 +62,7 @@ func (d *Directory) ExportUser(ctx context.Context, reference string) (*UserExpo
 	}
 	export := &UserExport{
 		ID: model.UserID(id), User: json.RawMessage("null"),
-		Memberships: []json.RawMessage{}, Teams: []TeamName{}, Reports: []string{}, Changes: []LoggedChange{},
+		Memberships: []json.RawMessage{}, Teams: []TeamName{}, Reports: []string{}, Identities: []LinkedIdentity{}, Changes: []LoggedChange{},
 	}
 	changes, err := d.Log.OfUser(ctx, id)
 	if err != nil {
@@ -127,5 +137,16 @@ func (d *Directory) exportLiving(ctx context.Context, user *model.User, export *
 	for _, u := range reports {
 		export.Reports = append(export.Reports, u.GlobalID())
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	const identities = "SELECT issuer, subject, linked_at FROM identities WHERE user_id = ? ORDER BY id"
+	return session.Query(ctx, identities, []any{user.ID}, func(rows *sql.Rows) error {
+		var one LinkedIdentity
+		var at int64
+		err := rows.Scan(&one.Issuer, &one.Subject, &at)
+		one.LinkedAt = time.UnixMicro(at).UTC()
+		export.Identities = append(export.Identities, one)
+		return err
+	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 
+	"rollcall/apierror"
 	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/directory"
@@ -46,10 +47,15 @@ type Config struct {
 	// version do not count; nil: all have the same.
 	Program func() string
 
-	// Viewer wraps the API with what finds out who sends a request and puts that into its context; nil: nothing does.
+	// Viewer wraps the API with what finds out who sends a request and puts that into its context; nil: nothing does. With it, an operation
+	// without a viewer is refused.
 	Viewer func(http.Handler) http.Handler
 	// SocketViewer does the same by the payload of a WebSocket's connection_init: see transport.WebSocket.Init.
 	SocketViewer func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
+	// Until tells when a viewer ceases to be one who has a subscription or a WebSocket open; nil: none does.
+	Until transport.Until
+	// Refused is told of each answer that has an error by which a viewer was refused, with the first of these; nil: nothing is.
+	Refused func(ctx context.Context, operation string, code apierror.Code, reason string)
 
 	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nothing is
 
@@ -138,14 +144,15 @@ func newHandler(cfg Config, planned bool) *API {
 	api := &API{
 		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,
 		Check:   func(ctx context.Context) error { return d.Check(ctx, cfg.Database.Side) },
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch, Documents: cfg.Documents},
-		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch, Documents: cfg.Documents, Until: cfg.Until},
+		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate, Until: cfg.Until},
 	}
 	srv.AddTransport(api.sockets)
 	srv.AddTransport(api.streams)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	cfg.readDocuments(srv)
+	srv.Use(viewers{required: cfg.Viewer != nil, refused: cfg.Refused})
 	srv.Use(cost)
 	srv.AroundResponses(boundErrors)
 	srv.AroundResponses(tellEnd)

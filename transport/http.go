@@ -15,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/apierror"
 	"rollcall/document"
 	"rollcall/idempotency"
 	"rollcall/operation"
@@ -45,6 +46,8 @@ type HTTP struct {
 	Validators *Validators
 	// Documents are those whose answers have a Cache-Control of their own.
 	Documents document.List
+	// Until watches over the client of a subscription: see there. nil: nothing does.
+	Until Until
 
 	once       sync.Once
 	closing    chan struct{}
@@ -87,6 +90,18 @@ func (t *HTTP) NotModified() int64 { return t.unmodified.Load() }
 func (t *HTTP) closed() chan struct{} {
 	t.once.Do(func() { t.closing = make(chan struct{}) })
 	return t.closing
+}
+
+// Until watches over the client of what is open for longer than an answer takes. ended receives an error, for the client, once the client may
+// have no more of it; release is to be called when it is closed.
+type Until func(ctx context.Context) (ended <-chan error, release func())
+
+// watch calls Until, if there is one.
+func (until Until) watch(ctx context.Context) (ended <-chan error, release func()) {
+	if until == nil {
+		return nil, func() {}
+	}
+	return until(ctx)
 }
 
 // exchange is one HTTP request on its way to its answer.
@@ -280,6 +295,9 @@ func status(media string, response *graphql.Response) int {
 
 // statuses are those of answers to what was not run, by the code of their error, where they are not that of a bad request.
 var statuses = map[string]int{
+	string(apierror.CodeUnauthenticated): http.StatusUnauthorized,
+	string(apierror.CodeForbidden):       http.StatusForbidden,
+
 	string(idempotency.CodeMismatch):   http.StatusUnprocessableEntity,
 	string(idempotency.CodeInProgress): http.StatusConflict,
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/apierror"
+	"rollcall/operation"
 )
 
 // Codes of errors about the request itself, in an error's extensions.code.
@@ -49,6 +51,29 @@ func (r *refusal) list() gqlerror.List { return coded(r.code, "%s", r.message) }
 // coded returns one error with a code, as the errors of a GraphQL response.
 func coded(code, format string, args ...any) gqlerror.List {
 	return gqlerror.List{{Message: fmt.Sprintf(format, args...), Extensions: map[string]any{"code": code}}}
+}
+
+// shown returns an error of Until as the errors of a GraphQL response.
+func shown(err error) gqlerror.List {
+	if e, ok := errors.AsType[*apierror.Error](err); ok {
+		return coded(string(e.Code), "%s", e.Message)
+	}
+	return cancelled().Errors
+}
+
+// Refuse answers a request before it has come to a transport, in the form of all refusals. Headers that are set stay.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, err *apierror.Error) {
+	_, request := operation.NewRequest(r.Context())
+	header := w.Header()
+	header.Add("Vary", "Accept")
+	header["Cache-Control"] = noStore
+	header["X-Content-Type-Options"] = noSniff
+	header[HeaderOperationID] = []string{request.ID}
+	errs := shown(err)
+	errs[0].Extensions["operationId"] = request.ID
+	header["Content-Type"] = contentTypes[cmp.Or(accept(r.Header["Accept"]).one(), jsonType)]
+	w.WriteHeader(status)
+	_, _ = w.Write(appendResponse(nil, &graphql.Response{Errors: errs})) // if it fails, the client has gone
 }
 
 func streamRequired() gqlerror.List {

@@ -107,7 +107,11 @@ type partWriter struct {
 func (s *partWriter) run(ctx context.Context, responses <-chan streamed) {
 	subscription := graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation.Operation == "subscription"
 	var closed <-chan struct{} // of a subscription only: others end by themselves, and a mutation may be stored by now
+	var ended <-chan error     // so is this
 	if subscription {
+		var release func()
+		ended, release = s.Until.watch(ctx)
+		defer release()
 		closed = s.closed()
 		s.begin(subscription)
 	}
@@ -137,6 +141,10 @@ func (s *partWriter) run(ctx context.Context, responses <-chan streamed) {
 			if s.begun && s.form.keepAlive != "" {
 				s.out([]byte(s.form.keepAlive))
 			}
+		case err := <-ended:
+			s.part(&graphql.Response{Errors: shown(err)}, true)
+			s.out([]byte(s.form.closing))
+			return
 		case <-closed:
 			return
 		case <-ctx.Done():

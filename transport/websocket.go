@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -42,8 +43,12 @@ type WebSocket struct {
 	CheckOrigin func(*http.Request) bool
 	// Init decides on a client by the payload of its first message, nil if it has none. It returns the context of
 	// the socket's operations, made from ctx, and the payload of the acknowledgement or nil. An error closes the
-	// socket with code 4403, and is not shown. nil: every client is accepted.
+	// socket with code 4403, and is not shown; with code 1013, upon which clients connect again later, if it is ErrTryLater. nil: every client
+	// is accepted.
 	Init func(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error)
+	// Until watches over the client that Init has accepted: its error closes the socket with code 4403, upon which clients connect again, with
+	// other credentials if they have them. nil: nothing does.
+	Until Until
 
 	mu      sync.Mutex
 	sockets map[*socket]struct{}
@@ -51,6 +56,9 @@ type WebSocket struct {
 }
 
 var _ graphql.Transport = (*WebSocket)(nil)
+
+// ErrTryLater is what Init returns where it cannot decide yet.
+var ErrTryLater = errors.New("transport: it cannot be told yet whether the client is accepted")
 
 // Supports reports whether a request asks for a WebSocket.
 func (*WebSocket) Supports(r *http.Request) bool {

@@ -180,7 +180,11 @@ func (s *socket) init(payload json.RawMessage) {
 		_ = decode(payload, &decoded) // it is an object
 	}
 	ctx, ack, err := s.Init(s.root, decoded)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrTryLater):
+		s.close(websocket.StatusTryAgainLater, "Try again later")
+		return
+	case err != nil:
 		s.write(nil, s.protocol.forbidden)
 		s.close(socketForbidden, "Forbidden")
 		return
@@ -197,11 +201,25 @@ func (s *socket) acknowledge(ctx context.Context, payload map[string]any) {
 	if payload != nil {
 		ack.Payload = payload
 	}
+	if s.Until != nil {
+		s.work.Go(func() { s.watch(ctx) })
+	}
 	s.write(nil, ack.encode())
 	if s.PingInterval >= 0 {
 		s.write(nil, s.protocol.keepAlive)
 	}
 	s.idle()
+}
+
+// watch closes the socket once its client may have no more of it.
+func (s *socket) watch(ctx context.Context) {
+	ended, release := s.Until.watch(ctx)
+	defer release()
+	select {
+	case err := <-ended:
+		s.close(socketForbidden, shown(err)[0].Message)
+	case <-s.root.Done():
+	}
 }
 
 // idle closes the socket if there is no operation for a while.

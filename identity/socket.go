@@ -1,0 +1,60 @@
+package identity
+
+import (
+	"context"
+	"net/http"
+
+	"rollcall/auth"
+)
+
+type requestKey struct{}
+
+// Later returns the context of a request that opens a WebSocket: who sends it is decided when its first message is there, by SocketContext.
+func (*Authenticator) Later(r *http.Request) context.Context {
+	return context.WithValue(r.Context(), requestKey{}, r)
+}
+
+// SocketContext returns ctx, which comes from Later, with the viewer of a socket in it. The payload of the first message may have credentials, as
+// {"Authorization": "Bearer …"}, {"authorization": "Bearer …"} or {"token": "…"}; if it has none, those of the request count that has opened the socket.
+func (a *Authenticator) SocketContext(ctx context.Context, payload map[string]any) (context.Context, *Refusal) {
+	r, _ := ctx.Value(requestKey{}).(*http.Request)
+	if r == nil {
+		return nil, noCredentials()
+	}
+	token, given, err := credentials(payload)
+	if err != nil {
+		refusal := notBearer(err)
+		a.log(r, refusal)
+		return nil, refusal
+	}
+	var refusal *Refusal
+	if given {
+		ctx, refusal = a.viewer(ctx, r, token)
+	} else {
+		ctx, refusal = a.Context(r.WithContext(ctx))
+	}
+	if refusal != nil {
+		a.log(r, refusal)
+	}
+	return ctx, refusal
+}
+
+// credentials returns the token in the payload of a first message. given: it says that it has one, which may be empty.
+func credentials(payload map[string]any) (token string, given bool, err error) {
+	for _, name := range []string{"Authorization", "authorization"} {
+		value, given := payload[name]
+		if !given || value == nil {
+			continue
+		}
+		text, _ := value.(string)
+		token, err = auth.ParseBearer(text)
+		return token, true, err
+	}
+	value, given := payload["token"]
+	if !given || value == nil {
+		return "", false, nil
+	}
+	text, _ := value.(string)
+	token, err = auth.ParseBearer("Bearer " + text)
+	return token, true, err
+}

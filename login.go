@@ -1,0 +1,252 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzhttp"
+
+	"rollcall/access"
+	"rollcall/apierror"
+	"rollcall/auth"
+	"rollcall/directory"
+	"rollcall/identity"
+	"rollcall/provisioning"
+	"rollcall/scim"
+	"rollcall/session"
+	"rollcall/transport"
+)
+
+// A flag that may be given again may hold several values too, with spaces between, as a variable has to. (Those of --role are
+// separated by ;, for names may have spaces.)
+func several(values []string) []string { return strings.Fields(strings.Join(values, " ")) }
+
+// logins reports whether the flags say who may come, besides those with API tokens.
+func (c config) logins() bool {
+	return len(several(c.Issuers)) > 0 || len(several(c.TrustProxy)) > 0 && c.ProxyLogin != "none" || c.Anonymous
+}
+
+// localAdmin reports whether everybody on this machine is ADMIN.
+func (c config) localAdmin() bool { return c.LocalAdmin || c.Demo && !c.logins() }
+
+// checkLogins refuses what would let in others than it is meant to.
+func (c config) checkLogins() error {
+	switch {
+	case c.LocalAdmin && c.Anonymous:
+		return errors.New("--insecure-admin and --allow-anonymous: whoever has no credentials cannot be ADMIN and VIEWER: leave one out")
+	case c.command == "serve" && c.LocalAdmin && !loopback(c.Listen):
+		return fmt.Errorf("--insecure-admin: other machines may reach %s: listen on 127.0.0.1, or leave it out and say who may come: "+
+			"--oidc-issuer, --trust-proxy, --allow-anonymous, or API tokens", c.Listen)
+	case c.command == "serve" && c.localAdmin() && !loopback(c.Listen):
+		return fmt.Errorf("--demo: everybody would be ADMIN, and other machines may reach %s: listen on 127.0.0.1, or say who may come: "+
+			"--oidc-issuer, --trust-proxy or --allow-anonymous", c.Listen)
+	}
+	_, err := c.issuers()
+	if err == nil {
+		_, err = c.proxies()
+	}
+	if err == nil {
+		_, err = c.linkEmail()
+	}
+	if err == nil {
+		_, err = c.roles()
+	}
+	return err
+}
+
+// issuers returns the providers that the flags name.
+func (c config) issuers() ([]auth.Issuer, error) {
+	const maxURL = 255 // bytes, as the table identities has it
+	urls, audiences := several(c.Issuers), several(c.Audiences)
+	switch {
+	case len(urls) == 0 && len(audiences) > 0:
+		return nil, errors.New("--oidc-audience: there is no provider: give --oidc-issuer=URL")
+	case len(urls) == 0 && c.RolesClaim != "":
+		return nil, errors.New("--oidc-roles-claim: there is no provider: give --oidc-issuer=URL")
+	case len(urls) == 0 && c.CreateUsers:
+		return nil, errors.New("--oidc-create-users: there is no provider: give --oidc-issuer=URL")
+	case len(urls) > 0 && len(audiences) == 0:
+		return nil, fmt.Errorf("--oidc-issuer: what does %s call this server? Give --oidc-audience=NAME", urls[0])
+	case len(audiences) > 1 && len(audiences) != len(urls):
+		return nil, fmt.Errorf("--oidc-audience: it is given %d times, and --oidc-issuer %d times: give it once for all, or once for each, in the same order", len(audiences), len(urls))
+	}
+	var all []auth.Issuer
+	for i, url := range urls {
+		if len(url) > maxURL {
+			return nil, fmt.Errorf("--oidc-issuer: a URL may have %d bytes, and one has %d", maxURL, len(url))
+		}
+		all = append(all, auth.Issuer{URL: url, Audiences: []string{audiences[min(i, len(audiences)-1)]}, RolesClaim: c.RolesClaim})
+	}
+	if _, err := auth.NewIssuers(slog.New(slog.DiscardHandler), all...); err != nil {
+		return nil, fmt.Errorf("--oidc-issuer: %w", err)
+	}
+	return all, nil
+}
+
+// proxies returns the proxies that the flags trust.
+func (c config) proxies() (auth.Proxies, error) {
+	p := map[string]auth.Proxies{"x-forwarded": auth.XForwardedHeaders(), "x-auth-request": auth.XAuthRequestHeaders()}[c.ProxyLogin]
+	for _, text := range several(c.TrustProxy) {
+		prefix, err := auth.ParsePrefix(text)
+		if err != nil {
+			return p, fmt.Errorf("--trust-proxy: %w", err)
+		}
+		if prefix.Bits() == 0 && p.UserHeader != "" {
+			return p, fmt.Errorf("--trust-proxy: %s is every address, so that everybody could be anybody: name those of the proxies alone", text)
+		}
+		p.Trusted = append(p.Trusted, prefix)
+	}
+	return p, p.Validate()
+}
+
+// linkEmail returns the issuers, and identity.Proxy, whose email addresses link users.
+func (c config) linkEmail() (map[string]bool, error) {
+	known := several(c.Issuers)
+	if len(several(c.TrustProxy)) > 0 {
+		known = append(known, identity.Proxy)
+	}
+	all := map[string]bool{}
+	for _, name := range several(c.LinkEmail) {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("--oidc-link-email: %s is none of those that log people in: write one of %s", name, cmp.Or(strings.Join(known, ", "), "--oidc-issuer, which is not given"))
+		}
+		all[name] = true
+	}
+	return all, nil
+}
+
+// roles returns what providers and proxies call roles.
+func (c config) roles() (identity.Roles, error) {
+	roles, err := identity.ParseRoles(c.Roles)
+	if err != nil {
+		return nil, fmt.Errorf("--role: %w", err)
+	}
+	return roles, nil
+}
+
+// newAuthenticator makes of the flags what finds out who sends requests.
+func (s *service) newAuthenticator() (*identity.Authenticator, error) {
+	issuers, _ := s.issuers() // checkLogins has seen them
+	proxies, _ := s.proxies()
+	linkEmail, _ := s.linkEmail()
+	roles, _ := s.roles()
+	pools, err := s.installed(s.Deadline)
+	if err != nil {
+		return nil, err
+	}
+	cfg := identity.Config{
+		Proxies: proxies, Local: s.localAdmin(), Anonymous: s.Anonymous, Roles: roles, LinkEmail: linkEmail, CreateUsers: s.CreateUsers,
+		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}), Pools: pools, Logger: s.log,
+	}
+	if len(issuers) > 0 {
+		if cfg.Issuers, err = auth.NewIssuers(s.log, issuers...); err != nil {
+			return nil, err
+		}
+	}
+	return identity.New(cfg), nil
+}
+
+// actor returns on whose behalf something is written.
+func actor(ctx context.Context) string { return cmp.Or(identity.Actor(ctx), provisioning.Actor(ctx)) }
+
+// watchViewers keeps the providers' keys current, and ends streams whose viewers are none any more, until ctx ends.
+func (s *service) watchViewers(ctx context.Context) {
+	go s.viewers.Run(ctx)
+	if s.viewers.Issuers != nil {
+		go s.viewers.Issuers.Run(ctx)
+	}
+}
+
+// withViewer serves the API with requests that have viewers.
+func (s *service) withViewer(api http.Handler) http.Handler {
+	answered := s.viewers.Handler(api, nil, func(w http.ResponseWriter, r *http.Request, refusal *identity.Refusal) {
+		transport.Refuse(w, r, refusal.Status, refusal.Err)
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if (*transport.WebSocket)(nil).Supports(r) { // whose first message may say who it is
+			api.ServeHTTP(w, r.WithContext(s.viewers.Later(r)))
+			return
+		}
+		answered.ServeHTTP(w, r)
+	})
+}
+
+// socketViewer is transport.WebSocket.Init.
+func (s *service) socketViewer(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error) {
+	ctx, refusal := s.viewers.SocketContext(ctx, payload)
+	switch {
+	case refusal == nil:
+		return ctx, nil, nil
+	case refusal.Status == http.StatusServiceUnavailable:
+		return nil, nil, transport.ErrTryLater
+	}
+	return nil, nil, refusal
+}
+
+// refusedOperation logs that a viewer was refused by the API itself.
+func (s *service) refusedOperation(ctx context.Context, operation string, code apierror.Code, reason string) {
+	attempt := identity.Attempt{Code: code, Reason: reason, Operation: operation}
+	if v := access.ViewerOf(ctx); v != nil {
+		attempt.Subject = v.Subject
+	}
+	s.viewers.Refusals.Add(ctx, attempt)
+}
+
+// routeSCIM serves identity providers.
+func (s *service) routeSCIM(mux *http.ServeMux, pools session.Pools) {
+	allow := func(v *access.Viewer) *identity.Refusal {
+		switch {
+		case !v.Within(access.ScopeSCIM):
+			return identity.Forbidden(v, access.ScopeSCIM, "SCIM needs the scope %s, which the token does not have", access.ScopeSCIM)
+		case !access.HasRole(v.Role, access.RoleEditor):
+			return identity.Forbidden(v, "", "SCIM needs the role %s", access.RoleEditor)
+		}
+		return nil
+	}
+	service := s.viewers.Handler(provisioning.New(provisioning.Config{
+		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
+		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
+	}), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.Refusal) {
+		scim.WriteError(w, scim.Failed(refusal.Status, "%s", refusal.Err.Message))
+	})
+	mux.Handle(provisioning.Base, service)
+	mux.Handle(provisioning.Base+"/", service)
+}
+
+// routeMetrics serves /metrics to those who may see how the server is used.
+func (s *service) routeMetrics(mux *http.ServeMux) {
+	allow := func(v *access.Viewer) *identity.Refusal {
+		if slices.Contains(v.Scopes, access.ScopeMetrics) || v.Scopes == nil && access.HasRole(v.Role, access.RoleAdmin) {
+			return nil
+		}
+		return identity.Forbidden(v, access.ScopeMetrics, "the metrics need a token with the scope %s, or the role %s", access.ScopeMetrics, access.RoleAdmin)
+	}
+	mux.Handle("GET /metrics", s.viewers.Handler(gzhttp.GzipHandler(s.counts), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.Refusal) {
+		http.Error(w, refusal.Err.Message, refusal.Status)
+	}))
+}
+
+// announceLogins logs how one gets in.
+func (s *service) announceLogins() {
+	const token = "make an API token with `rollcall token create`, and send it as Authorization: Bearer TOKEN"
+	switch {
+	case s.localAdmin():
+		why := "--insecure-admin"
+		if !s.LocalAdmin {
+			why = "--demo"
+		}
+		s.log.Warn("everybody on this machine is ADMIN, without credentials; requests of others, or by way of a proxy, are refused", "since", why)
+	case s.Anonymous:
+		s.log.Info("whoever has no credentials is VIEWER", "since", "--allow-anonymous")
+	case s.logins():
+		s.log.Info("requests need credentials: those of a login, or " + token)
+	default:
+		s.log.Warn("requests need credentials, and nothing but API tokens lets anybody in: " + token)
+	}
+}
