@@ -80,7 +80,8 @@ func (s scale) run(ctx context.Context) (err error) {
 	if err := build(ctx, filepath.Join(folder, raw), "rollcall/bench", "./raw"); err != nil {
 		return fmt.Errorf("go build raw: %w", err)
 	}
-	served, err := launch(s.Binary, []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--deadline=5m", "--max-cost=10000000", "--database=" + url}, nil)
+	args := append([]string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--deadline=5m", "--max-cost=10000000", "--database=" + url}, withoutCredentials(ctx, s.Binary)...)
+	served, err := launch(s.Binary, args, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", rollcall, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -75,7 +76,9 @@ func begin(ctx context.Context, cfg config, builds []program, folder string) (_ 
 			return nil, fmt.Errorf("--database: %w", err)
 		}
 		args, env := []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--max-page=1000", "--max-cost=10000000"}, []string(nil)
-		if p.name == raw {
+		if p.name != raw {
+			args = append(args, withoutCredentials(ctx, p.file)...)
+		} else {
 			args = nil
 			if env, err = b.servers[len(b.servers)-1].collector(ctx); err != nil {
 				return nil, err
@@ -233,6 +236,15 @@ func (s *server) after(at workload.After) string {
 		return model.UserID(int64(at))
 	}
 	return s.cursors[at-1]
+}
+
+// withoutCredentials returns the flag by which a build of Rollcall asks nobody on this machine who they are, which older ones do not have.
+func withoutCredentials(ctx context.Context, program string) []string {
+	const flag = "--insecure-admin"
+	if help, err := exec.CommandContext(ctx, program, "--help").Output(); err == nil && bytes.Contains(help, []byte(flag)) {
+		return []string{flag}
+	}
+	return nil
 }
 
 // launch starts a server and waits until it has printed where it is. env beats our environment, of which

@@ -149,6 +149,7 @@ func (t throughput) start(ctx context.Context, given, folder string) (f *followe
 	}
 	for i := range t.Servers {
 		args := []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", fmt.Sprintf("--pool-size=%d", (t.Writers+t.Servers-1)/t.Servers), "--log-level=error", "--max-cost=10000000", "--database=" + urls[i%len(urls)]}
+		args = append(args, withoutCredentials(ctx, file)...)
 		s, err := launch(file, args, nil)
 		for try := 0; err != nil && len(urls) > 1 && try < 20; try++ { // a node may not have all of the schema yet
 			time.Sleep(250 * time.Millisecond)

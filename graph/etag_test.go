@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/access"
 	"rollcall/changelog"
 	"rollcall/document"
 	"rollcall/graph"
@@ -31,16 +32,14 @@ var ofPhones = document.List{
 	"kept":    {Text: `{ teams { nodes { name } } }`, CacheControl: "public, max-age=60"},
 }
 
-type viewerKey struct{}
-
 // listed serves the API anew with named documents, by a server that has a log of its own, and returns its URL.
 func (d *directory) listed(change func(*graph.Config)) string {
 	cfg := graph.Config{
 		Database: d.db, Proof: proof(d.db), Log: d.changes, Deadline: 20 * time.Second, MaxPage: 100, Documents: ofPhones,
-		Keys: &idempotency.Keys{Viewer: func(ctx context.Context) string { name, _ := ctx.Value(viewerKey{}).(string); return name }},
+		Keys: &idempotency.Keys{Viewer: access.IdentityOf},
 		Viewer: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), viewerKey{}, r.Header.Get("Viewer"))))
+				next.ServeHTTP(w, r.WithContext(access.WithViewer(r.Context(), &access.Viewer{Subject: r.Header.Get("Viewer")})))
 			})
 		},
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),

@@ -50,14 +50,20 @@ func New(cfg Config) *scim.Service {
 	}
 	team := &scim.ResourceType{Name: "Group", Endpoint: "/Groups", Description: "A team of the directory.", Schema: groupSchema(), Store: groups}
 	return &scim.Service{
-		Base: Base, Types: []*scim.ResourceType{users.typ, team}, MaxPage: cfg.MaxPage, MaxBody: maxBody, Security: []any{},
+		Base: Base, Types: []*scim.ResourceType{users.typ, team}, MaxPage: cfg.MaxPage, MaxBody: maxBody, Security: []any{bearer},
 		Admit: cfg.Admit, Translate: translate(cfg.Pools.Deadline), Logger: cfg.Logger,
 	}
 }
 
+// bearer is how clients say who they are (RFC 7643, section 5).
+var bearer = scim.Resource{
+	"type": "oauthbearertoken", "name": "Bearer token", "description": "An API token, or an access token of an OpenID provider.",
+	"specUri": "https://www.rfc-editor.org/info/rfc6750",
+}
+
 type contextKey struct{}
 
-// Actor returns who the operation that ctx belongs to acts for, for changelog.Log: scim, if it is the service's.
+// Actor returns who the operation that ctx belongs to acts for, for changelog.Log, where it has no viewer: scim, if it is the service's.
 func Actor(ctx context.Context) string {
 	if ctx.Value(contextKey{}) != nil {
 		return "scim"

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import SCIMMY from "scimmy";
 import { start } from "../server.js";
 
-const server = await start("--scim-anonymous");
+const server = await start();
 const base = new URL("/scim/v2", server.url).href;
 const { User, Group, EnterpriseUser, ServiceProviderConfig, ResourceType } = SCIMMY.Schemas;
 User.extend(EnterpriseUser);
