@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -153,7 +154,7 @@ func newReader(t *testing.T, blocks []block) *reader {
 	r.env = append(r.env, "PROGRAM="+built(t), "REPOSITORY="+repository, "CHECKOUT="+checkout, "MODULE="+module, "ROLLCALL_LISTEN="+address,
 		"CGO_ENABLED=0", "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-e", // -e: what only the tests of dependencies need may be missing
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
-	places := []string{"127.0.0.1:8080", address, "127.0.0.1:8081", freeAddress(t), "/tmp/", r.folder + "/", "=rollcall=PATH", "=rollcall=" + repository}
+	places := []string{"127.0.0.1:8080", address, "127.0.0.1:8081", freeAddress(t), "https://login.example.com", "http://127.0.0.1:1", "/tmp/", r.folder + "/", "=rollcall=PATH", "=rollcall=" + repository}
 	for _, kind := range databasetest.Kinds(t) {
 		if port := map[string]string{"mariadb": "3306", "postgres": "5432"}[kind]; port != "" {
 			u := parseURL(t, os.Getenv("ROLLCALL_TEST_"+strings.ToUpper(kind)))
@@ -329,6 +330,11 @@ func (r *reader) do(t *testing.T, b block, next string) error {
 	case s.base != "" && beside:
 		s.answer("{ users { totalCount } }")
 		s.signal(os.Interrupt)
+	case s.base != "" && !opens(text):
+		r.server = s
+		if res, _ := s.ask(http.DefaultClient, http.MethodPost, request("{ users { totalCount } }")); res.StatusCode != http.StatusUnauthorized {
+			return fmt.Errorf("without credentials the status is %d", res.StatusCode)
+		}
 	case s.base != "":
 		s.answer("{ users { totalCount } }")
 		r.server = s
@@ -342,6 +348,11 @@ func (r *reader) do(t *testing.T, b block, next string) error {
 	answer := s.out.String()
 	r.last, r.answer, r.again = s, &answer, func() string { return r.run(t, script).out.String() }
 	return nil
+}
+
+// opens reports whether a command starts a server that asks nobody for credentials.
+func opens(command string) bool {
+	return strings.Contains(command, "--demo") && !strings.Contains(command, "--oidc-issuer") || strings.Contains(command, "--insecure-admin")
 }
 
 // commands returns the commands of a script. They end where a line does, but for one within quotes and one that \ continues.
