@@ -163,7 +163,7 @@ e2e: prepare-e2e ## Run real clients and a browser against the server, on SQLite
 	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
 		ROLLCALL_E2E_MYSQL=$$server npm --prefix e2e test; done
 
-provider: ## Start an OpenID provider on 127.0.0.1:9000 that lets everybody in, to try logins with.
+provider: ## Start an OpenID provider on 127.0.0.1:9400 that lets everybody in, to try logins with.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
 	node e2e/try-provider.js
 

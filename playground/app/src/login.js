@@ -6,10 +6,10 @@ import * as oauth from "oauth4webapi";
  *   whether something is under way; what has failed; and whether there is a provider to log in at
  */
 
-// The session's storage has no token: only what ties the provider's answer to this tab, and that somebody was logged in before the page
-// was loaded again.
+// The session's storage has no token: only what ties the provider's answer to this tab, and whether somebody was logged in, or has logged
+// out, before the page was loaded again.
 const begun = "rollcall:login";
-const before = "rollcall:loggedIn";
+const before = "rollcall:logged";
 
 const patience = 15_000; // ms until a provider has to have answered
 const margin = 10_000; // ms before a token's end in which it is not used any more
@@ -53,7 +53,7 @@ export function createLogin(settings, page) {
       subject: claims?.sub ?? tokens?.subject,
       expires: answer.expires_in ? Date.now() + answer.expires_in * 1000 : Infinity,
     };
-    sessionStorage.setItem(before, "yes");
+    sessionStorage.setItem(before, "in");
     const name = claims?.name ?? claims?.preferred_username ?? claims?.email ?? claims?.sub;
     show({ problem: "", ...(name && { name }) });
   };
@@ -154,7 +154,6 @@ export function createLogin(settings, page) {
 
   let ready = Promise.resolve();
   let refusal; // what was shown of the server's
-  let askAgain = false; // the user has logged out, and may want to be somebody else
   return {
     get state() {
       return state;
@@ -173,19 +172,19 @@ export function createLogin(settings, page) {
       if (answer.has("state") || answer.has("error")) {
         history.replaceState(history.state, "", redirect); // what the provider has said is nobody else's
         ready = during(() => finish(answer));
-      } else if (sessionStorage.getItem(before)) {
+      } else if (sessionStorage.getItem(before) === "in") {
         ready = during(() => leave("none")); // the provider knows the user, and shows nothing
       }
     },
 
     /** begin leads to the provider. */
-    begin: () => during(() => leave(askAgain ? "login" : undefined)),
+    begin: () => during(() => leave(sessionStorage.getItem(before) === "out" ? "login" : undefined)), // who has logged out is asked
 
     /** end logs out: the tokens are forgotten here, and the refresh token is revoked where the provider can do that. */
     async end() {
       const { refresh } = tokens;
-      askAgain = true;
       forget("");
+      sessionStorage.setItem(before, "out");
       if (!refresh) return;
       await during(async () => {
         const as = await provider();
