@@ -39,7 +39,9 @@ export const noSchema = "// This server does not show its schema: ";
 async function introspect(results) {
   for await (const result of results) {
     if (result.data) return result;
-    return `${noSchema}${result.errors?.[0]?.message ?? "it gives no reason"}.\n// Operations need no schema to be run.`;
+    const reason = result.errors?.[0]?.message ?? "it gives no reason";
+    const next = unauthenticated(result) ? "Log in, or write a token in Headers and fetch the schema again" : "Operations need no schema to be run";
+    return `${noSchema}${reason}.\n// ${next}.`;
   }
 }
 

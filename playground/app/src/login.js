@@ -212,7 +212,7 @@ export function createLogin(settings, page) {
       if (byHand) problem = "The server refuses the Authorization that is written in Headers.";
       else if (!settings) problem = 'The server wants a token. Write it in Headers: {"Authorization": "Bearer …"}.';
       else if (tokens) problem = "The server refuses your login.";
-      if (why) problem += ` It says: “${why}”.`;
+      if (why && (byHand || tokens)) problem += ` It says: “${why}”.`;
       if (!byHand && tokens && tokens.access.split(".").length !== 3) {
         problem += " The provider's access tokens are none for this server: with --oidc-parameter it asks for such, by the server's audience or resource.";
       }
