@@ -52,6 +52,11 @@ test("the provider's tokens for this server are accepted", async () => {
   await accepted(await op.token(audience, { sub: "ada", aud: ["https://other.example", audience] }));
 });
 
+test("who has no token is asked for one", async () => {
+  const response = await post(server.url, { query: "{ __typename }" });
+  assert.deepEqual([response.status, response.headers.get("WWW-Authenticate")], [401, 'Bearer realm="rollcall"']);
+});
+
 test("the provider's tokens for others are refused, and another provider's for this server", async () => {
   await refused(await op.token("https://other.example"), "the token is for another audience");
   await refused(await stranger.token(audience), "the token is of an issuer that is not trusted here");
@@ -112,32 +117,34 @@ test("roles come from the claim that the flags name, by the names that they give
 /** ending is a token that the server accepts for a few seconds more. */
 const ending = () => op.token(audience, { exp: Math.floor(Date.now() / 1000) - leeway + 3 });
 
-test("a WebSocket is closed with 4403 when its token ends, and graphql-ws goes on with another", async () => {
-  const tokens = [];
-  const closed = [];
-  const client = createClient({
-    url: server.url.replace(/^http/, "ws"),
-    webSocketImpl: WebSocket,
-    retryAttempts: 1,
-    retryWait: async () => {},
-    connectionParams: async () => {
-      tokens.push(await (tokens.length === 0 ? ending() : op.token(audience)));
-      return bearer(tokens.at(-1));
-    },
-    on: { closed: ({ code, reason }) => closed.push([code, reason]) },
+for (const lazy of [true, false]) {
+  test(`a WebSocket is closed with 4403 when its token ends, and graphql-ws goes on with another, ${lazy ? "lazy" : "eager"}`, async () => {
+    const tokens = [];
+    const closed = [];
+    const client = createClient({
+      url: server.url.replace(/^http/, "ws"),
+      webSocketImpl: WebSocket,
+      lazy,
+      onNonLazyError: (error) => assert.fail(error),
+      retryWait: async () => {},
+      connectionParams: async () => {
+        tokens.push(await (tokens.length === 0 ? ending() : op.token(audience)));
+        return lazy ? bearer(tokens.at(-1)) : { token: tokens.at(-1) };
+      },
+      on: { closed: ({ code, reason }) => closed.push([code, reason]) },
+    });
+    const editor = bearer(await op.token(audience, { realm: { roles: ["EDITOR"] } }));
+    const events = client.iterate({ query: 'subscription { userChanged(ids: ["User:60"]) { user { name } } }' });
+    const first = events.next();
+    await eventually(async () => assert.deepEqual(closed, [[4403, "the token has expired"]]));
+    let renamed = 0;
+    const renaming = setInterval(() => rename(server.url, "User:60", `${lazy} ${renamed++}`, editor), 100); // until the subscription is there again
+    const { value } = await within("an event after that", first).finally(() => clearInterval(renaming));
+    assert.match(value.data.userChanged.user.name, new RegExp(`^${lazy} `));
+    assert.equal(tokens.length, 2);
+    await client.dispose();
   });
-  const editor = await op.token(audience, { realm: { roles: ["EDITOR"] } });
-  const events = client.iterate({ query: 'subscription { userChanged(ids: ["User:60"]) { user { name } } }' });
-  const first = events.next();
-  await eventually(async () => assert.equal(closed.length, 1));
-  assert.deepEqual(closed, [[4403, "the token has expired"]]);
-  let renamed = 0;
-  const renaming = setInterval(() => rename(server.url, "User:60", `Renamed ${renamed++}`, bearer(editor)), 100);
-  const { value } = await within("an event after that", first).finally(() => clearInterval(renaming));
-  assert.match(value.data.userChanged.user.name, /^Renamed/);
-  assert.equal(tokens.length, 2);
-  await client.dispose();
-});
+}
 
 test("a stream of server-sent events ends with an error when its token ends", async () => {
   const response = await fetch(server.url, {
