@@ -14,7 +14,7 @@ MYSQL_PORT ?= 3307
 
 GALERA_PORT ?= 14600
 
-.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql galera stop-galera chaos retries promise throughput batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e playground check-playground screenshots
+.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql galera stop-galera chaos retries promise throughput batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e provider playground check-playground screenshots
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -162,6 +162,10 @@ e2e screenshots: export ROLLCALL_E2E_BINARY := $(CURDIR)/e2e/bin/rollcall
 e2e: prepare-e2e ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
 	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
 		ROLLCALL_E2E_MYSQL=$$server npm --prefix e2e test; done
+
+provider: ## Start an OpenID provider on 127.0.0.1:9400 that lets everybody in, to try logins with.
+	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
+	node e2e/try-provider.js
 
 screenshots: prepare-e2e ## Take the README's pictures of the Playground anew, with Chromium.
 	node e2e/screenshots.js

@@ -72,6 +72,9 @@ type config struct {
 	Roles       []string      `name:"role" sep:"none" placeholder:"ROLE=NAME" help:"What a provider or a proxy calls a role, such as ADMIN=directory-admins, instead of its own name; again for each."`
 	LinkEmail   []string      `name:"oidc-link-email" sep:"none" placeholder:"URL" help:"A provider whose verified email addresses say which user somebody is, the first time; or proxy, for those of --trust-proxy."`
 	CreateUsers bool          `name:"oidc-create-users" help:"Create a user of whoever a provider knows, by a verified email address and a name, and the directory does not."`
+	ClientID    string        `name:"oidc-client-id" placeholder:"CLIENT" help:"The public client as which people log in from the Playground, at the first --oidc-issuer."`
+	Scopes      string        `name:"oidc-scopes" placeholder:"SCOPES" default:"openid profile email" help:"What that client asks for, with openid; offline_access gets refresh tokens at some providers. Default: ${default}."`
+	Parameters  []string      `name:"oidc-parameter" sep:"none" placeholder:"NAME=VALUE" help:"More that it sends, so that the tokens are for this server, such as audience=NAME (Auth0) or resource=URL (RFC 8707); again for each."`
 	TrustProxy  []string      `name:"trust-proxy" sep:"none" placeholder:"CIDR" help:"Addresses of proxies that are believed whom they have logged in, and for whom they forward requests; again for each."`
 	ProxyLogin  string        `name:"proxy-login" placeholder:"HEADERS" enum:"x-forwarded,x-auth-request,none" default:"x-forwarded" help:"Which headers of theirs say that: x-forwarded (X-Forwarded-User, -Email, -Groups), x-auth-request (X-Auth-Request-User, -Email, -Groups), or none. Default: ${default}."`
 	Anonymous   bool          `name:"allow-anonymous" help:"Let in who has no credentials, as VIEWER."`

@@ -58,6 +58,9 @@ var flags = map[string]struct {
 
 	"oidc-issuer":       {"https://a.example https://b.example", "http://127.0.0.1:1", func(c config) any { return strings.Join(c.Issuers, ",") }, "--oidc-audience=rollcall"},
 	"oidc-audience":     {"one", "other", func(c config) any { return strings.Join(c.Audiences, ",") }, "--oidc-issuer=https://a.example"},
+	"oidc-client-id":    {"one", "other", func(c config) any { return c.ClientID }, oidc},
+	"oidc-scopes":       {"openid email", "openid profile", func(c config) any { return c.Scopes }, oidc},
+	"oidc-parameter":    {"audience=one resource=a", "audience=other", func(c config) any { return strings.Join(c.Parameters, ",") }, oidc + " --oidc-client-id=c"},
 	"oidc-roles-claim":  {"roles", "realm_access.roles", func(c config) any { return c.RolesClaim }, oidc},
 	"role":              {"ADMIN=a b;EDITOR=c", "ADMIN=d", func(c config) any { return strings.Join(c.Roles, ",") }, ""},
 	"oidc-link-email":   {"https://a.example", "https://a.example https://a.example", func(c config) any { return strings.Join(c.LinkEmail, ",") }, oidc},
@@ -208,6 +211,14 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--role=ADMIN":                                             `--role: "ADMIN" is no role and a name: write one such as ADMIN=directory-admins`,
 		"--role=ROOT=a":                                            `--role: "ROOT" is no role: there are VIEWER, EDITOR and ADMIN`,
 		"--scim-anonymous":                                         "unknown flag --scim-anonymous",
+
+		"--oidc-client-id=c":                                                   "--oidc-client-id: there is no provider: give --oidc-issuer=URL",
+		oidc + " --oidc-parameter=audience=a":                                  "--oidc-parameter: nobody logs in from the Playground: give --oidc-client-id=CLIENT",
+		oidc + " --oidc-client-id=c --oidc-scopes=profile":                     `--oidc-scopes: "profile" has no openid`,
+		oidc + " --oidc-client-id=c --oidc-parameter=audience":                 `--oidc-parameter: "audience" is no name and a value`,
+		oidc + " --oidc-client-id=c --oidc-parameter==a":                       `--oidc-parameter: "=a" is no name and a value`,
+		oidc + " --oidc-client-id=c --oidc-parameter=scope=a":                  "--oidc-parameter: scope is what the Playground itself says",
+		oidc + " --oidc-client-id=c --oidc-parameter=a=b --oidc-parameter=a=c": "--oidc-parameter: a is given twice",
 
 		"--metrics=127.0.0.1:80 --listen=127.0.0.1:80": "--metrics: the API is served at 127.0.0.1:80: give another port",
 		"--concurrency=9223372036854775807":            "--concurrency: 9223372036854775807 is too large: at most 1073741824",

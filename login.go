@@ -17,6 +17,7 @@ import (
 	"rollcall/auth"
 	"rollcall/directory"
 	"rollcall/identity"
+	"rollcall/playground"
 	"rollcall/provisioning"
 	"rollcall/scim"
 	"rollcall/session"
@@ -56,6 +57,9 @@ func (c config) checkLogins() error {
 	}
 	if err == nil {
 		_, err = c.roles()
+	}
+	if err == nil {
+		_, err = c.pageLogin()
 	}
 	return err
 }
@@ -128,6 +132,50 @@ func (c config) roles() (identity.Roles, error) {
 		return nil, fmt.Errorf("--role: %w", err)
 	}
 	return roles, nil
+}
+
+// ownParameters are those that the Playground itself sends, and no flag may change.
+var ownParameters = []string{
+	"client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "code_verifier", "grant_type", "nonce", "prompt", "redirect_uri",
+	"refresh_token", "response_mode", "response_type", "scope", "state",
+}
+
+// pageLogin returns how people log in from the Playground, or nil if they do not.
+func (c config) pageLogin() (*playground.Login, error) {
+	issuers, parameters := several(c.Issuers), map[string]string{}
+	switch {
+	case c.ClientID == "" && len(several(c.Parameters)) > 0:
+		return nil, errors.New("--oidc-parameter: nobody logs in from the Playground: give --oidc-client-id=CLIENT")
+	case c.ClientID == "":
+		return nil, nil
+	case len(issuers) == 0:
+		return nil, errors.New("--oidc-client-id: there is no provider: give --oidc-issuer=URL")
+	case !slices.Contains(strings.Fields(c.Scopes), "openid"):
+		return nil, fmt.Errorf("--oidc-scopes: %q has no openid, without which the provider does not say who has logged in", c.Scopes)
+	}
+	for _, text := range several(c.Parameters) {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" || value == "" {
+			return nil, fmt.Errorf("--oidc-parameter: %q is no name and a value: write one such as audience=https://rollcall.example.com", text)
+		}
+		if slices.Contains(ownParameters, name) {
+			return nil, fmt.Errorf("--oidc-parameter: %s is what the Playground itself says", name)
+		}
+		if _, twice := parameters[name]; twice {
+			return nil, fmt.Errorf("--oidc-parameter: %s is given twice", name)
+		}
+		parameters[name] = value
+	}
+	return &playground.Login{Issuer: issuers[0], ClientID: c.ClientID, Scope: strings.Join(strings.Fields(c.Scopes), " "), Parameters: parameters}, nil
+}
+
+// page returns the Playground.
+func (s *service) page() http.Handler {
+	login, _ := s.pageLogin() // checkLogins has seen it
+	if login != nil {
+		login.Origins = func() []string { return s.viewers.Issuers.Origins(login.Issuer) }
+	}
+	return playground.New(login)
 }
 
 // newAuthenticator makes of the flags what finds out who sends requests.

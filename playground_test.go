@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"html"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/auth/authtest"
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
 )
@@ -189,6 +192,41 @@ func TestThePlaygroundNeedsNothingFromOutside(t *testing.T) {
 		asset := get(t, s.base+"/"+link[1])
 		if want := types[filepath.Ext(link[1])]; asset.contentType != want || asset.body == "" {
 			t.Errorf("%s is %d bytes of %q, want %q", link[1], len(asset.body), asset.contentType, want)
+		}
+	}
+}
+
+func TestThePlaygroundLogsPeopleInAtTheFirstProviderIfAClientIsNamed(t *testing.T) {
+	t.Parallel()
+	first, second := authtest.New(t), authtest.New(t)
+	for _, test := range []struct {
+		args           []string
+		login, connect string
+	}{
+		{nil, "null", "'self'"},
+		{
+			[]string{"--oidc-client-id=page", "--oidc-scopes=openid  groups", "--oidc-parameter=audience=a=b&c resource=urn:d"},
+			`{"issuer":"` + first.URL + `","clientId":"page","scope":"openid groups","parameters":{"audience":"a=b\u0026c","resource":"urn:d"}}`,
+			"'self' " + first.URL,
+		},
+	} {
+		s := start(t, append([]string{
+			"--database", databasetest.With(t, "sqlite", databasetest.Nothing), "--oidc-audience=rollcall", "--oidc-issuer", first.URL, "--oidc-issuer", second.URL,
+		}, test.args...)...)
+		res, err := http.Get(s.base + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if want := ` data-login="` + html.EscapeString(test.login) + `"`; !bytes.Contains(body, []byte(want)) {
+			t.Errorf("%v: want%s in %s", test.args, want, body)
+		}
+		if policy := res.Header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "; connect-src "+test.connect) {
+			t.Errorf("%v: the policy is %s", test.args, policy)
 		}
 	}
 }

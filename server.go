@@ -32,7 +32,6 @@ import (
 	"rollcall/idempotency"
 	"rollcall/identity"
 	"rollcall/metrics"
-	"rollcall/playground"
 	"rollcall/provisioning"
 	"rollcall/session"
 	"rollcall/webhook"
@@ -466,7 +465,7 @@ func (s *service) route() (err error) {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", playground.New())
+	mux.Handle("/", s.page())
 	mux.Handle("/query", s.api)
 	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)

@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -53,6 +55,7 @@ type issuer struct {
 	now    func() time.Time
 
 	keys    atomic.Pointer[keys] // nil: not known yet
+	origins atomic.Pointer[[]string]
 	failure atomic.Pointer[error]
 	asking  chan struct{} // has room for the one that asks
 	asked   time.Time     // when it was asked last because of a token; of the one in asking
@@ -187,11 +190,15 @@ func (i *issuer) fetch(ctx context.Context) (*keys, error) {
 		return nil, fmt.Errorf("its discovery document: %w", err)
 	}
 	var document struct {
-		URL string `json:"jwks_uri"`
+		URL        string `json:"jwks_uri"`
+		Token      string `json:"token_endpoint"`
+		Revocation string `json:"revocation_endpoint"`
 	}
 	if err := provider.Claims(&document); err != nil {
 		return nil, fmt.Errorf("its discovery document: %w", err)
 	}
+	origins := originsOf(i.URL, document.Token, document.Revocation)
+	i.origins.Store(&origins)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, document.URL, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("its keys: %w", err)
@@ -210,6 +217,23 @@ func (i *issuer) fetch(ctx context.Context) (*keys, error) {
 		return nil, fmt.Errorf("its keys: %s", resp.Status)
 	}
 	return readKeys(body)
+}
+
+// isHost matches a host, with or without a port, as it may stand in an origin. Go's URLs let more pass, such as semicolons.
+var isHost = regexp.MustCompile(`^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?$`)
+
+// originsOf returns the origins of some URLs, each once, and leaves out what is none that a browser may ask.
+func originsOf(urls ...string) (origins []string) {
+	for _, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil || protected(u) != nil || !isHost.MatchString(u.Host) {
+			continue
+		}
+		if origin := u.Scheme + "://" + u.Host; !slices.Contains(origins, origin) {
+			origins = append(origins, origin)
+		}
+	}
+	return origins
 }
 
 // readKeys reads a JSON Web Key Set. Keys that are not understood or may not sign are left out, as RFC 7517, section 5, has it.

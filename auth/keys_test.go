@@ -313,3 +313,31 @@ func TestAnIssuerIsBelievedOnlyWhatItMaySay(t *testing.T) {
 		})
 	}
 }
+
+func TestTheOriginsOfALoginAreThoseOfTheIssuerAndItsEndpoints(t *testing.T) {
+	p := newProvider(t, public("k", rsaKey()))
+	s := must(NewIssuers(slog.New(slog.DiscardHandler), Issuer{URL: p.URL, Audiences: []string{"rollcall"}}))
+	origins := func() string { return strings.Join(s.Origins(p.URL), " ") }
+	if origins() != p.URL {
+		t.Errorf("before its document is known: %s", origins())
+	}
+	for _, endpoints := range []struct{ token, revocation, want string }{
+		{p.URL + "/token", p.URL + "/revoke", p.URL},
+		{"https://login.example.com/token", "https://login.example.com:8443/revoke", p.URL + " https://login.example.com https://login.example.com:8443"},
+		{"http://[::1]:9000/token", "", p.URL + " http://[::1]:9000"},
+		{"http://login.example.com/token", "javascript:alert(1)", p.URL},
+		{"https://a;script-src/token", "https://*.example.com/revoke", p.URL},
+		{"https://user@login.example.com/token", "https://'self'/revoke", p.URL + " https://login.example.com"},
+		{"https://", "/token", p.URL},
+	} {
+		p.set(func() {
+			p.document = object{"token_endpoint": endpoints.token, "revocation_endpoint": endpoints.revocation}
+		})
+		if err := s.issuers[p.URL].ask(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if origins() != endpoints.want {
+			t.Errorf("%+v: %s", endpoints, origins())
+		}
+	}
+}

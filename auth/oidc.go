@@ -156,6 +156,18 @@ func (s *Issuers) Ready() error {
 	return errors.Join(waiting...)
 }
 
+// Origins returns the origins that a page in a browser asks when somebody logs in there with an issuer, such as
+// "https://login.example.com": the issuer's own and, once its discovery document is known, those of its token and revocation endpoints. They may
+// stand in a Content-Security-Policy as they are.
+func (s *Issuers) Origins(url string) []string {
+	if i := s.issuers[url]; i != nil {
+		if origins := i.origins.Load(); origins != nil {
+			return *origins
+		}
+	}
+	return originsOf(url)
+}
+
 // Verify returns whom an access token is about, or an *InvalidTokenError or a *NotReadyError. A token that was verified before is found
 // by its SHA-256. ctx ends only the waiting for keys that nobody here has seen.
 //

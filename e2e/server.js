@@ -152,11 +152,11 @@ export async function post(url, body, headers = {}) {
 }
 
 /** rename changes a user's name, so that an event is sent. */
-export async function rename(url, id, name) {
+export async function rename(url, id, name, headers) {
   const response = await post(url, {
     query: "mutation($id: ID!, $name: String!) { updateUser(input: {id: $id, name: $name}) { user { name } } }",
     variables: { id, name },
-  });
+  }, headers);
   const { data, errors } = await response.json();
   if (errors || data.updateUser.user.name !== name) throw new Error(JSON.stringify(errors ?? data));
 }

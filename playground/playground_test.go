@@ -3,6 +3,7 @@ package playground_test
 import (
 	"bytes"
 	"compress/gzip"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +16,7 @@ import (
 	"rollcall/playground"
 )
 
-var handler = playground.New()
+var handler = playground.New(nil)
 
 // send asks for something and returns the answer with its body as it was sent.
 func send(t *testing.T, method, target, acceptEncoding string) (*http.Response, []byte) {
@@ -209,4 +210,41 @@ func TestTheLicensesOfWhatIsBundledAreServed(t *testing.T) {
 		return
 	}
 	t.Error("there are none")
+}
+
+func TestThePageOfALoginSaysHowAndMayReachTheProviderAlone(t *testing.T) {
+	origins := []string{"https://login.example.com"}
+	login := &playground.Login{
+		Issuer: `https://login.example.com/"><script>`, ClientID: "it's & <b>", Scope: "openid profile",
+		Parameters: map[string]string{"audience": "https://rollcall.example"},
+		Origins:    func() []string { return origins },
+	}
+	get := func(h http.Handler, target string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+		return w
+	}
+	with, without := playground.New(login), get(playground.New(nil), "/")
+	page := get(with, "/")
+	found := regexp.MustCompile(`\sdata-login="([^"]*)"`).FindStringSubmatch(page.Body.String())
+	if found == nil || strings.Contains(found[1], "<") {
+		t.Fatalf("the page is %s", page.Body)
+	}
+	const want = `{"issuer":"https://login.example.com/\"\u003e\u003cscript\u003e","clientId":"it's \u0026 \u003cb\u003e",` +
+		`"scope":"openid profile","parameters":{"audience":"https://rollcall.example"}}`
+	if got := html.UnescapeString(found[1]); got != want {
+		t.Errorf("the page has %s", got)
+	}
+	if !strings.Contains(without.Body.String(), ` data-login="null"`) {
+		t.Errorf("without a login the page is %s", without.Body)
+	}
+
+	const policy = "Content-Security-Policy"
+	for _, more := range []string{"", " https://tokens.example.com"} { // which the server may learn later
+		origins = append(origins, strings.Fields(more)...)
+		got, base := get(with, "/").Header().Get(policy), without.Header().Get(policy)
+		if got != base+" https://login.example.com"+more || !strings.HasSuffix(base, "; connect-src 'self'") {
+			t.Errorf("the policy is %s, without a login %s", got, base)
+		}
+	}
 }

@@ -18,7 +18,17 @@ after(() => {
   server.close();
   server.closeAllConnections();
 });
-const fetcher = createFetcher(new URL(`http://127.0.0.1:${server.address().port}/query`));
+
+/** login is one at which whatever the test wants is known, and which notes what it is told. */
+const login = { tokens: [], told: [] };
+login.token = async () => login.tokens[0];
+login.renew = async (used) => {
+  assert.equal(used, login.tokens.shift());
+  return login.tokens.length > 0;
+};
+login.refused = (why, byHand) => login.told.push([why, byHand]);
+login.accepted = () => login.told.push("accepted");
+const fetcher = createFetcher(new URL(`http://127.0.0.1:${server.address().port}/query`), login);
 
 /** all runs an operation and returns what was shown, as text, and how it ended. */
 const all = (params = { query: "{ a }" }, options = { documentAST: {} }) =>
@@ -87,6 +97,61 @@ test("an operation is sent as it stands, with the user's headers in place of tho
   assert.deepEqual(requests.map(({ headers }) => headers.accept), ["application/json", "text/event-stream, application/json"]);
   assert.equal(requests[0].headers["x-one"], "1");
   assert.match((await all(params, { documentAST: {}, headers: { "not a name": "1" } })).end, /header name/);
+});
+
+/** wanting answers only who has a token, and the others with 401. */
+const wanting = (token) => async (response) => {
+  const { authorization } = requests.at(-1).headers;
+  if (authorization === `Bearer ${token}`) response.end('{"data":{"a":1}}');
+  else response.writeHead(401).end('{"errors":[{"message":"no","extensions":{"code":"UNAUTHENTICATED"}}]}');
+};
+
+test("what the token of a login is refused for is sent again with a renewed one, once", async () => {
+  for (const { tokens, sent, told } of [
+    { tokens: ["good"], sent: ["good"], told: ["accepted"] },
+    { tokens: ["old", "good"], sent: ["old", "good"], told: ["accepted"] },
+    { tokens: ["old", "bad", "good"], sent: ["old", "bad"], told: [["no", false]] },
+    { tokens: ["old"], sent: ["old"], told: [["no", false]] },
+    { tokens: [], sent: [undefined], told: [["no", false]] },
+  ]) {
+    Object.assign(login, { tokens: [...tokens], told: [] });
+    requests.length = 0;
+    answer = wanting("good");
+    await all();
+    assert.deepEqual(requests.map(({ headers }) => headers.authorization?.slice("Bearer ".length)), sent);
+    assert.deepEqual(login.told, told);
+  }
+});
+
+test("an Authorization that the user has written is sent in place of the login's, for the schema too, and is not renewed", async () => {
+  for (const [written, told] of [["Bearer good", "accepted"], ["Bearer bad", ["no", true]]]) {
+    Object.assign(login, { tokens: ["of the login", "renewed"], told: [] });
+    requests.length = 0;
+    answer = wanting("good");
+    await all(undefined, { documentAST: {}, headers: { authorization: written } });
+    await fetcher({ query: "{ __schema }" }, { headers: { authorization: written } });
+    assert.deepEqual(requests.map(({ headers }) => headers.authorization), [written, written]);
+    assert.deepEqual(login.told, [told, told]);
+  }
+  login.tokens = [];
+});
+
+test("a stream whose token ends goes on after its last event with a renewed one, as long as there is one", async () => {
+  Object.assign(login, { tokens: ["first", "second", "third"], told: [] });
+  requests.length = 0;
+  answer = async (response) => {
+    response.writeHead(200, { "Content-Type": "text/event-stream" });
+    const ended = JSON.stringify({ errors: [{ message: "ended", extensions: { code: "UNAUTHENTICATED" } }] });
+    response.end(`event: next\nid: ${requests.length}\ndata: {"data":{"a":${requests.length}}}\n\nevent: next\ndata: ${ended}\n\nevent: complete\ndata:\n\n`);
+  };
+  const { shown, end } = await all();
+  assert.deepEqual(shown.slice(0, 3), [1, 2, 3].map((a) => `{"data":{"a":${a}}}`));
+  assert.match(shown[3], /ended/);
+  assert.deepEqual([shown.length, end], [4, "complete"]);
+  assert.deepEqual(requests.map(({ headers }) => [headers.authorization, headers["last-event-id"]]), [
+    ["Bearer first", undefined], ["Bearer second", "1"], ["Bearer third", "2"],
+  ]);
+  assert.deepEqual(login.told, ["accepted", "accepted", "accepted", ["ended", false]]);
 });
 
 test("the schema comes as a result, and its absence as a text that says why", async () => {

@@ -5,18 +5,21 @@
 /**
  * createFetcher returns what runs operations for GraphiQL. Every operation is one request, with the headers that the user has
  * written: its answer is JSON or, of a subscription and of what is deferred, a stream of server-sent events. So what the editor
- * holds is sent as it stands, and a proxy that passes on HTTP is enough.
+ * holds is sent as it stands, and a proxy that passes on HTTP is enough. The access token of a login is among the headers, unless the
+ * user has written an Authorization.
  * @param {URL} url
+ * @param {ReturnType<typeof import("./login.js").createLogin>} login
  */
-export function createFetcher(url) {
+export function createFetcher(url, login) {
+  const results = (...args) => resultsOf(url, login, ...args);
   return (params, options) => {
-    if (!("documentAST" in options)) return introspect(url, params, options.headers); // GraphiQL itself asks, for the schema
+    if (!("documentAST" in options)) return introspect(results(params, options.headers)); // GraphiQL itself asks, for the schema
     return {
       subscribe({ next, error, complete }) {
         const stop = new AbortController();
         const run = async () => {
           try {
-            for await (const result of results(url, params, options.headers, stop.signal)) next(result);
+            for await (const result of results(params, options.headers, stop.signal)) next(result);
             complete();
           } catch (cause) {
             if (!stop.signal.aborted) error({ message: cause.message });
@@ -33,10 +36,12 @@ export function createFetcher(url) {
 export const noSchema = "// This server does not show its schema: ";
 
 /** introspect returns the schema, or a text for the result's pane where the server gives none. */
-async function introspect(url, params, headers) {
-  for await (const result of results(url, params, headers)) {
+async function introspect(results) {
+  for await (const result of results) {
     if (result.data) return result;
-    return `${noSchema}${result.errors?.[0]?.message ?? "it gives no reason"}.\n// Operations need no schema to be run.`;
+    const reason = result.errors?.[0]?.message ?? "it gives no reason";
+    const next = unauthenticated(result) ? "Log in, or write a token in Headers and fetch the schema again" : "Operations need no schema to be run";
+    return `${noSchema}${reason}.\n// ${next}.`;
   }
 }
 
@@ -44,26 +49,54 @@ async function introspect(url, params, headers) {
  * results yields the result of an operation each time that more of it, or another event, has arrived.
  * @returns {AsyncGenerator<Result>}
  */
-async function* results(url, params, headers, signal) {
+async function* resultsOf(url, login, params, headers, signal) {
   const all = new Headers({ "Content-Type": "application/json", Accept: "text/event-stream, application/json" });
   for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value);
-  const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal }).catch(disconnected);
-  if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    yield read(await response.text().catch(disconnected), response);
-    return;
+  const byHand = all.has("Authorization");
+  let refused; // whether a renewed token has been tried in vain
+  for (;;) {
+    const token = byHand ? undefined : await login.token();
+    if (token) all.set("Authorization", `Bearer ${token}`);
+    const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(params), signal }).catch(disconnected);
+    /** renewed reports whether the request can be sent again, with another token. What is refused so has not run. */
+    const renewed = async () => Boolean(token) && !refused && (refused = await login.renew(token));
+    if (response.status === 401 && (await renewed())) continue;
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+      const result = read(await response.text().catch(disconnected), response);
+      notice(result, login, byHand);
+      yield result;
+      return;
+    }
+    refused = false;
+    // Chromium takes a request whose body was read piece by piece for a cancelled one, even at its end, unless another reads it too.
+    response.clone().text().catch(() => {});
+    let result;
+    let again = false;
+    for await (const { event, data, id } of events(response.body)) {
+      if (event === "complete") return;
+      const part = JSON.parse(data);
+      if (id) all.set("Last-Event-ID", id);
+      if (unauthenticated(part) && (await renewed())) { // a subscription goes on where it has ended, with another token
+        again = true;
+        break;
+      }
+      if (part.incremental) add(result, part);
+      else result = part;
+      const { hasNext: _, ...shown } = result;
+      notice(shown, login, byHand);
+      yield shown;
+    }
+    if (!again) disconnected({ message: "the operation is not complete" });
   }
-  // Chromium takes a request whose body was read piece by piece for a cancelled one, even at its end, unless another reads it too.
-  response.clone().text().catch(() => {});
-  let result;
-  for await (const { event, data } of events(response.body)) {
-    if (event === "complete") return;
-    const part = JSON.parse(data);
-    if (part.incremental) add(result, part);
-    else result = part;
-    const { hasNext: _, ...shown } = result;
-    yield shown;
-  }
-  disconnected({ message: "the operation is not complete" });
+}
+
+const unauthenticated = ({ errors }) => errors?.find(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
+
+/** notice tells the login whether the server wants another. */
+function notice(result, login, byHand) {
+  const refusal = unauthenticated(result);
+  if (refusal) login.refused(refusal.message, byHand);
+  else login.accepted();
 }
 
 function disconnected({ message }) {

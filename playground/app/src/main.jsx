@@ -14,10 +14,14 @@ import { Behaviour } from "./behaviour.jsx";
 import { documentationPlugin } from "./documentation.jsx";
 import { examples, examplesPlugin } from "./examples.jsx";
 import { createFetcher } from "./fetcher.js";
+import { createLogin } from "./login.js";
+import { LoginButton, LoginProblem } from "./login.jsx";
 import { isNarrow } from "./narrow.js";
 import icon from "./icon.svg";
 
-const fetcher = createFetcher(new URL("query", document.baseURI));
+const login = createLogin(JSON.parse(document.body.dataset.login), new URL(".", document.baseURI));
+login.resume();
+const fetcher = createFetcher(new URL("query", document.baseURI), login);
 const plugins = [examplesPlugin, documentationPlugin, HISTORY_PLUGIN];
 const stored = (name) => localStorage.getItem(`graphiql:${name}`);
 const isFirstVisit = stored("tabState") === null;
@@ -44,6 +48,8 @@ function Page() {
                 <img src={new URL(icon, import.meta.url).href} alt="" />
                 Rollcall
               </span>
+              <LoginButton login={login} />
+              <LoginProblem login={login} />
             </GraphiQL.Logo>
           </GraphiQLInterface>
         </DocExplorerStore>
