@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"cmp"
 	"container/heap"
-	"math"
 	"math/bits"
 	"strconv"
 	"sync"
@@ -15,7 +14,7 @@ import (
 type Options struct {
 	Policy    string // its name in the fields of answers, in ASCII without quotes; "": default
 	PerMinute int    // units that each client may ask for in a minute, at least 1
-	Burst     int    // units that one may ask for at once, after it has asked for nothing; 0: those of a minute
+	Burst     int    // units that one may ask for at once, after it has asked for nothing; 0: those of a minute. No more than flow in during 73 years count.
 	// MaxClients is how many clients have a bucket of their own, each of which takes about 200 bytes, beside a long name of the client's;
 	// 0: 65,536. One more takes the place of the one that has the least to wait for until its bucket is full: so nobody empties a bucket
 	// and has it forgotten by what others, or the same one by other addresses, ask for, unless each of them asks for as much.
@@ -53,22 +52,26 @@ func New(options Options) *Limiter {
 	options.MaxClients = cmp.Or(options.MaxClients, 1<<16)
 	l := &Limiter{options: options, began: time.Now(), buckets: map[Client]*bucket{}}
 	l.whole = l.flow(options.Burst)
-	l.policy = []string{strconv.Quote(options.Policy) + ";q=" + strconv.Itoa(options.Burst) + ";w=" + strconv.FormatInt(seconds(l.whole), 10)}
+	l.options.Burst = min(options.Burst, l.units(l.whole))
+	l.policy = []string{strconv.Quote(options.Policy) + ";q=" + strconv.Itoa(l.options.Burst) + ";w=" + strconv.FormatInt(seconds(l.whole), 10)}
 	return l
 }
+
+// longest is the longest time that is reckoned with, 73 years: sums of a few do not overflow.
+const longest = 1 << 61
 
 // flow returns how long it takes until so many units have flowed into a bucket. It is rounded up, so that never too much is granted.
 func (l *Limiter) flow(units int) time.Duration {
 	high, low := bits.Mul64(uint64(units), uint64(time.Minute))
 	per := uint64(l.options.PerMinute)
 	if high >= per {
-		return math.MaxInt64
+		return longest
 	}
 	nanoseconds, rest := bits.Div64(high, low, per)
 	if rest > 0 {
 		nanoseconds++
 	}
-	return time.Duration(min(nanoseconds, math.MaxInt64))
+	return time.Duration(min(nanoseconds, longest))
 }
 
 // units returns how many whole units flow into a bucket in a time, which is at most that in which it fills.
