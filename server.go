@@ -409,6 +409,11 @@ func (s *service) assemble(context.Context) (err error) {
 		MaxDepth: s.MaxDepth,
 		MaxCost:  s.MaxCost,
 
+		ClientConcurrency: s.OfOneClient,
+		Rate:              s.Rate,
+		RateBurst:         s.RateBurst,
+		MaxStreams:        s.MaxStreams,
+
 		Documents:     s.documents,
 		DocumentsOnly: s.OnlyThese,
 		CheckOrigin:   s.socketOrigins(),
@@ -429,6 +434,7 @@ func (s *service) assemble(context.Context) (err error) {
 	s.counts.Counter("rollcall_resolved_queries_total",
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
 	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
+	s.countLimits()
 	s.countWebhooks()
 	mux := http.NewServeMux()
 	mux.Handle("/", playground.New())
@@ -458,13 +464,34 @@ func (s *service) routeSCIM(mux *http.ServeMux) error {
 		return err
 	}
 	s.changes.Actor = provisioning.Actor
-	service := thisMachineAlone(provisioning.New(provisioning.Config{
+	service := thisMachineAlone(s.limited(provisioning.New(provisioning.Config{
 		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
 		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
-	}))
+	})))
 	mux.Handle(provisioning.Base, service)
 	mux.Handle(provisioning.Base+"/", service)
 	return nil
+}
+
+// scimCost is what a request of SCIM costs of what a client may ask for: about what a user costs by GraphQL with the teams that SCIM tells of, too.
+const scimCost = 10
+
+// limited lets only those requests of SCIM through for which their clients have enough left.
+func (s *service) limited(h http.Handler) http.Handler {
+	return s.api.Clients.Handler(s.api.Clients.Charge(h, scimCost, func(w http.ResponseWriter, status int, message string) {
+		scim.WriteError(w, scim.Failed(status, "%s", message))
+	}))
+}
+
+// countLimits has the metrics tell of what clients were refused for asking for too much.
+func (s *service) countLimits() {
+	const refused = "Requests and operations that were refused since their clients had asked for too much, or had too many streams open."
+	limiter, streams := s.api.Clients.Limiter, s.api.Clients.Streams
+	for client, named := range map[string]bool{"viewer": true, "address": false} {
+		s.counts.Counter("rollcall_rate_limited_total", refused, func() int64 { return limiter.Refused(named) }, "limit", "rate", "client", client)
+		s.counts.Counter("rollcall_rate_limited_total", refused, func() int64 { return streams.Refused(named) }, "limit", "streams", "client", client)
+	}
+	s.counts.Gauge("rollcall_rate_buckets", "Clients that have asked for something so recently that they may not ask for as much as others at once.", limiter.Buckets)
 }
 
 // countWebhooks has the metrics tell of the webhooks that this server may deliver.
