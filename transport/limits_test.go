@@ -238,7 +238,9 @@ func TestStreamsOfAClientAreBoundedOverAllTransportsTogether(t *testing.T) {
 	}
 	c := s.connect(modern)
 	c.subscribe("1", subscription)
-	third := func(headers ...string) reply { return post(t, s.url, run(subscription), append(headers, "Accept", eventType)...) }
+	third := func(headers ...string) reply {
+		return post(t, s.url, run(subscription), append(headers, "Accept", eventType)...)
+	}
 	eventually(t, "a third stream is refused", func() bool {
 		// Until the second has begun, this one is served: it is ended again.
 		ctx, cancel := context.WithCancel(t.Context())
@@ -300,20 +302,5 @@ func TestLimitsBelongToWhoeverInitSaysTheClientIs(t *testing.T) {
 		if text, err := socket.read(); err != nil || !strings.Contains(text, c.want) {
 			t.Errorf("%s: want %s, got %s, %v", c.name, c.want, text, err)
 		}
-	}
-}
-
-func BenchmarkARefusedRequest(b *testing.B) {
-	for what, units := range map[string]int{"refused": price, "served": 1 << 30} {
-		b.Run(what, func(b *testing.B) {
-			limits := limited(units, 0)
-			h := limits.Handler(newServer(&transport.HTTP{Limits: limits}, fields{}))
-			body := run(`{ one }`)
-			for b.Loop() {
-				r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/", strings.NewReader(body))
-				r.Header.Set("Content-Type", jsonType)
-				h.ServeHTTP(httptest.NewRecorder(), r)
-			}
-		})
 	}
 }
