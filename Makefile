@@ -111,8 +111,8 @@ batching: ## Count the statements of ROLLCALL_TEST_BATCHING (10000) mixed operat
 	go test $(RACE) -count=1 -timeout 0 -v -run TestStatementsNeverVaryUnderLoad ./graph
 
 soak: export ROLLCALL_TEST_SOAK ?= 60s
-soak: ## Beset the server with idle, slow and hostile clients for ROLLCALL_TEST_SOAK (60s) on each database of `make test`.
-	go test -count=1 -timeout 0 -v -run TestANormalClientIsServedUnderSiege .
+soak: ## Beset the server with idle, slow, hostile and greedy clients for ROLLCALL_TEST_SOAK (60s) on each database of `make test`.
+	go test -count=1 -timeout 0 -v -run 'TestANormalClientIsServedUnderSiege|TestOthersAreServedBesideAGreedyClient' .
 
 differential: export ROLLCALL_TEST_DIFFERENTIAL ?= 5000
 differential: ## Compare the answers to ROLLCALL_TEST_DIFFERENTIAL (5000) random queries with those of resolvers, on each database of `make test`.

@@ -61,6 +61,10 @@ type config struct {
 	TLSCert     string        `placeholder:"FILE" help:"The certificate, in PEM, to serve HTTPS with; --tls-key goes with it. It is read at the start."`
 	TLSKey      string        `placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	Concurrency int           `placeholder:"N" default:"128" help:"Most requests that run at once; four times as many may wait, and more are refused. Default: ${default}."`
+	OfOneClient int           `name:"client-concurrency" placeholder:"N" default:"16" help:"Most requests of one client that run at once; 0 is any number. Default: ${default}."`
+	Rate        int           `placeholder:"N" default:"0" help:"Most that each client may ask for in a minute, in units of cost as for --max-cost; 0 is any amount. Default: ${default}."`
+	RateBurst   int           `placeholder:"N" help:"Most that a client may ask for at once, after it has asked for nothing. Default: what --rate allows in a minute."`
+	MaxStreams  int           `placeholder:"N" default:"1000" help:"Most streams that a client may have open at once; 0 is any number. Default: ${default}."`
 	Production  bool          `help:"Answer no introspection, and suggest nothing in errors."`
 	Metrics     string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from the API. Without a host: on every address, so other machines may reach it. Default: nowhere."`
 	KeepChanges time.Duration `placeholder:"DURATION" default:"720h" help:"How long the log keeps changes: whoever has not read it for longer reads the lists anew. 0 is for ever. Default: ${default}."`
@@ -281,7 +285,8 @@ func withoutURLs(err error, args []string) string {
 }
 
 const (
-	maxNumber = 1 << 30 // beyond any useful limit, and small enough that sums and products of limits do not overflow
+	maxNumber = 1 << 30  // beyond any useful limit, and small enough that sums and products of limits do not overflow
+	minRate   = scimCost // else no request of SCIM would ever be served
 	minTime   = time.Millisecond
 	maxTime   = 24 * time.Hour
 	minKept   = time.Hour // a client that has lost its connection goes on from its cursor, and does not read all anew
@@ -299,6 +304,10 @@ func (c config) check() error {
 		{"max-depth", c.MaxDepth, 1},
 		{"max-cost", c.MaxCost, 1},
 		{"max-batch", c.MaxBatch, 0},
+		{"max-streams", c.MaxStreams, 0},
+		{"client-concurrency", c.OfOneClient, 0},
+		{"rate", cmp.Or(c.Rate, minRate), minRate},
+		{"rate-burst", cmp.Or(c.RateBurst, minRate), minRate},
 	} {
 		if n.value < n.min {
 			return fmt.Errorf("--%s: %d is too small: at least %d", n.flag, n.value, n.min)
@@ -323,6 +332,9 @@ func (c config) check() error {
 	}
 	if err := c.checkAddresses(); err != nil {
 		return err
+	}
+	if c.RateBurst != 0 && c.Rate == 0 {
+		return errors.New("--rate-burst: there is no rate: give --rate=N")
 	}
 	if c.OnlyThese && c.Documents == "" {
 		return errors.New("--documents-only: there is no list of documents: give --documents=FILE")

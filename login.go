@@ -257,10 +257,10 @@ func (s *service) routeSCIM(mux *http.ServeMux, pools session.Pools) {
 		}
 		return nil
 	}
-	service := s.viewers.Handler(provisioning.New(provisioning.Config{
+	service := s.viewers.Handler(s.limited(provisioning.New(provisioning.Config{
 		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
 		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
-	}), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.Refusal) {
+	})), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.Refusal) {
 		scim.WriteError(w, scim.Failed(refusal.Status, "%s", refusal.Err.Message))
 	})
 	mux.Handle(provisioning.Base, service)

@@ -33,6 +33,7 @@ import (
 	"rollcall/identity"
 	"rollcall/metrics"
 	"rollcall/provisioning"
+	"rollcall/scim"
 	"rollcall/session"
 	"rollcall/webhook"
 )
@@ -426,6 +427,12 @@ func (s *service) assemble(context.Context) (err error) {
 		MaxDepth: s.MaxDepth,
 		MaxCost:  s.MaxCost,
 
+		ClientConcurrency: s.OfOneClient,
+		Client:            s.viewers.Client,
+		Rate:              s.Rate,
+		RateBurst:         s.RateBurst,
+		MaxStreams:        s.MaxStreams,
+
 		Documents:     s.documents,
 		DocumentsOnly: s.OnlyThese,
 		CheckOrigin:   s.socketOrigins(),
@@ -450,6 +457,7 @@ func (s *service) assemble(context.Context) (err error) {
 	s.counts.Counter("rollcall_resolved_queries_total",
 		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
 	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
+	s.countLimits()
 	s.countWebhooks()
 	for _, code := range []apierror.Code{apierror.CodeUnauthenticated, apierror.CodeForbidden} {
 		s.counts.Counter("rollcall_refused_attempts_total", "Requests and operations that were refused for who has sent them, or has not said so.",
@@ -474,6 +482,27 @@ func (s *service) route() (err error) {
 	s.routeMetrics(mux)
 	s.handler, err = web(s.config, mux)
 	return err
+}
+
+// scimCost is what a request of SCIM costs of what a client may ask for: about what a user costs by GraphQL with the teams that SCIM tells of, too.
+const scimCost = 10
+
+// limited lets only those requests of SCIM through for which their clients have enough left.
+func (s *service) limited(h http.Handler) http.Handler {
+	return s.api.Clients.Handler(s.api.Clients.Charge(h, scimCost, func(w http.ResponseWriter, status int, message string) {
+		scim.WriteError(w, scim.Failed(status, "%s", message))
+	}))
+}
+
+// countLimits has the metrics tell of what clients were refused for asking for too much.
+func (s *service) countLimits() {
+	const refused = "Requests and operations that were refused since their clients had asked for too much, or had too many streams open."
+	limiter, streams := s.api.Clients.Limiter, s.api.Clients.Streams
+	for client, named := range map[string]bool{"viewer": true, "address": false} {
+		s.counts.Counter("rollcall_rate_limited_total", refused, func() int64 { return limiter.Refused(named) }, "limit", "rate", "client", client)
+		s.counts.Counter("rollcall_rate_limited_total", refused, func() int64 { return streams.Refused(named) }, "limit", "streams", "client", client)
+	}
+	s.counts.Gauge("rollcall_rate_buckets", "Clients that have asked for something so recently that they may not ask for as much as others at once.", limiter.Buckets)
 }
 
 // countWebhooks has the metrics tell of the webhooks that this server may deliver.

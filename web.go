@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"rollcall/idempotency"
+	"rollcall/ratelimit"
 	"rollcall/scim"
 	"rollcall/transport"
 )
@@ -46,7 +47,7 @@ func (c config) cors() *cors.Cors {
 		AllowedOrigins: c.CORSOrigin,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{transport.HeaderOperationID, idempotency.ReplayedHeader, "Retry-After", "ETag"},
+		ExposedHeaders: []string{transport.HeaderOperationID, idempotency.ReplayedHeader, ratelimit.HeaderPolicy, ratelimit.HeaderLimit, "Retry-After", "ETag"},
 		MaxAge:         7200, // seconds; Chromium's limit
 		// Where every page is allowed, no page is trusted: the browser must not send credentials with its requests.
 		AllowCredentials: !slices.Contains(c.CORSOrigin, "*"),

@@ -107,7 +107,7 @@ func TestOnlyPagesOfTheOriginsThatAreGivenMayUseTheAPI(t *testing.T) {
 		if got := res.Header.Get("Access-Control-Allow-Origin"); got != c.allowed || res.Header.Get("Access-Control-Allow-Credentials") != credentials(c.allowed) || !strings.Contains(string(text), "Query") {
 			t.Errorf("%s: an answer to %s: %q %s", c.what, c.origin, got, text)
 		}
-		if exposed := res.Header.Get("Access-Control-Expose-Headers"); c.allowed != "" && exposed != "Operation-Id, Idempotent-Replayed, Retry-After, Etag" || c.allowed == "" && exposed != "" {
+		if exposed := res.Header.Get("Access-Control-Expose-Headers"); c.allowed != "" && exposed != "Operation-Id, Idempotent-Replayed, Ratelimit-Policy, Ratelimit, Retry-After, Etag" || c.allowed == "" && exposed != "" {
 			t.Errorf("%s: exposed to %s: %q", c.what, c.origin, exposed)
 		}
 		if vary := strings.Join(res.Header.Values("Vary"), ", "); !strings.Contains(vary, "Accept") || c.s == some && !strings.Contains(vary, "Origin") {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql/handler"
@@ -22,6 +23,7 @@ import (
 	"rollcall/keyset"
 	"rollcall/limit"
 	"rollcall/operation"
+	"rollcall/ratelimit"
 	"rollcall/session"
 	"rollcall/transport"
 	"rollcall/validation"
@@ -45,6 +47,14 @@ type Config struct {
 
 	Concurrency int  // requests that run at once, beside four times as many that wait; 0: any number
 	Production  bool // no introspection, and no suggestions in errors
+
+	ClientConcurrency int // those of one client that run at once; 0: any number
+	Rate              int // what each client may ask for in a minute, in units of cost; 0: any amount
+	RateBurst         int // what one may ask for at once, after it has asked for nothing; 0: that of a minute
+	MaxStreams        int // streams of one client that are open at once; 0: any number
+	// Client returns the address of whoever sends a request, which is whom limits are for where the viewer is anonymous or there is none; nil:
+	// that of the connection.
+	Client func(*http.Request) netip.Addr
 
 	// Program returns a text that each program has of its own, and all servers of one have in common, so that the ETags of another
 	// version do not count; nil: all have the same.
@@ -85,6 +95,8 @@ const (
 // API is the GraphQL API.
 type API struct {
 	http.Handler
+	// Clients are whom limits are for. What is served beside the API may share these.
+	Clients *ratelimit.Clients
 	// Fallbacks and Resolved count what the read plan did not cover: batches and whole queries.
 	Fallbacks, Resolved func() int64
 	// Check returns an error that names the columns that the database does not have.
@@ -141,16 +153,19 @@ func newHandler(cfg Config, planned bool) *API {
 		schema = d.Plan.Answers(schema)
 	}
 	srv := handler.New(schema)
-	gate := cfg.gate()
+	clients := cfg.clients()
+	gate := cfg.gate(clients)
 	cost := &limit.Cost{
-		Max: cfg.MaxCost, Sizes: d.Sizes, Inputs: d.Inputs, Searches: d.Searches, Counts: d.Counts, MaxCount: keyset.MaxCount,
+		Max: cfg.maxCost(clients), Sizes: d.Sizes, Inputs: d.Inputs, Searches: d.Searches, Counts: d.Counts, MaxCount: keyset.MaxCount,
 		Page: keyset.DefaultSize, MaxPage: cfg.MaxPage, TooLong: func(argument string, items int) error { return keyset.TooLong(argument, items, cfg.MaxPage) },
 	}
+	limits := limits(clients, cost)
 	api := &API{
+		Clients:   clients,
 		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,
 		Check:   func(ctx context.Context) error { return d.Check(ctx, cfg.Database.Side) },
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch, Documents: cfg.Documents, Until: cfg.Until},
-		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate, Until: cfg.Until},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch, Documents: cfg.Documents, Limits: limits, Until: cfg.Until},
+		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate, Limits: limits, Until: cfg.Until},
 	}
 	srv.AddTransport(api.sockets)
 	srv.AddTransport(api.streams)
@@ -172,7 +187,7 @@ func newHandler(cfg Config, planned bool) *API {
 		Logger:   cfg.Logger,
 	}
 	api.streams.Validators = cfg.validators(pools)
-	api.Handler = operation.Handler(srv, operation.Extension{
+	api.Handler = clients.Handler(operation.Handler(srv, operation.Extension{
 		Pools:          pools,
 		Bind:           d.Bind,
 		Keys:           cfg.Keys,
@@ -181,7 +196,7 @@ func newHandler(cfg Config, planned bool) *API {
 		Repeat:         d.Plan.Repeat,
 		ErrorPresenter: present,
 		Observe:        cfg.Observe,
-	})
+	}))
 	if cfg.Viewer != nil {
 		api.Handler = cfg.Viewer(api.Handler)
 	}
@@ -207,9 +222,12 @@ func (cfg Config) readDocuments(srv *handler.Server, schema *ast.Schema) {
 }
 
 // gate admits as many requests as may run and wait; nil: all.
-func (cfg Config) gate() *transport.Gate {
+func (cfg Config) gate(clients *ratelimit.Clients) *transport.Gate {
 	if cfg.Concurrency <= 0 {
 		return nil
 	}
-	return transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
+	gate := transport.NewGate(cfg.Concurrency, 4*cfg.Concurrency, cfg.Deadline)
+	gate.Clients = clients
+	gate.MaxRunning = cfg.ClientConcurrency
+	return gate
 }

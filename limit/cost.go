@@ -155,12 +155,16 @@ func (c *Cost) MutateOperationContext(_ context.Context, oc *graphql.OperationCo
 
 // CheckBatch refuses valid operations that cost more together than one of them may.
 func (c *Cost) CheckBatch(operations []*graphql.OperationContext) *gqlerror.Error {
-	all := Costs{Limit: c.Max}
+	return Costs{c.Sum(operations), c.Max}.check()
+}
+
+// Sum returns what valid operations cost together.
+func (c *Cost) Sum(operations []*graphql.OperationContext) (sum int) {
 	for _, oc := range operations {
 		one, _ := c.of(oc)
-		all.Requested = plus(all.Requested, one.Requested)
+		sum = plus(sum, one.Requested)
 	}
-	return all.check()
+	return sum
 }
 
 // InterceptResponse puts the cost of an operation into its answer, for a client that asks for it.

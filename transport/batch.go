@@ -34,7 +34,7 @@ func (i *item) plain() bool {
 // each other operation runs alone, in its turn.
 func (x *exchange) batch(ctx context.Context, body []byte) {
 	if x.r.Header[idempotency.Header] != nil {
-		x.refuse(ctx, badRequest("%s names one operation, and this is an array of them: put @idempotent(key: …) on each mutation", idempotency.Header))
+		x.refuseArray(ctx, badRequest("%s names one operation, and this is an array of them: put @idempotent(key: …) on each mutation", idempotency.Header))
 		return
 	}
 	items, refused := x.items(body)
@@ -45,7 +45,7 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		refused = refuse(http.StatusNotAcceptable, CodeNotAcceptable, "an array of operations is answered as %s: accept it", jsonType)
 	}
 	if refused != nil {
-		x.refuse(ctx, refused)
+		x.refuseArray(ctx, refused)
 		return
 	}
 	var operations []*graphql.OperationContext // that can be run
@@ -56,9 +56,14 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 	}
 	if x.CheckBatch != nil {
 		if err := x.CheckBatch(operations); err != nil {
-			x.write(x.exec.DispatchError(ctx, gqlerror.List{err}))
+			if x.pay(ctx, notRun*len(items)) {
+				x.write(x.exec.DispatchError(ctx, gqlerror.List{err}))
+			}
 			return
 		}
+	}
+	if !x.pay(ctx, x.Limits.cost(operations...)+notRun*(len(items)-len(operations))) {
+		return
 	}
 	var group []*item
 	for _, one := range items {
@@ -89,6 +94,13 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		media = graphqlType
 	}
 	x.send(media, http.StatusOK, append(b, ']'))
+}
+
+// refuseArray answers an array that is refused for itself.
+func (x *exchange) refuseArray(ctx context.Context, refused *refusal) {
+	if x.pay(ctx, notRun) {
+		x.refuse(ctx, refused)
+	}
 }
 
 // items decodes an array. An operation that is refused has its answer.

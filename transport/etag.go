@@ -95,8 +95,13 @@ func (x *exchange) get(ctx context.Context, oc *graphql.OperationContext, id str
 	}
 	asked := x.r.Header["If-None-Match"]
 	if tag != "" && matches(asked, tag) {
-		kept()
-		x.notModified()
+		if x.payLess(ctx, oc) {
+			kept()
+			x.notModified()
+		}
+		return
+	}
+	if !x.pay(ctx, x.Limits.cost(oc)) {
 		return
 	}
 	respond, ctx := x.exec.DispatchOperation(ctx, oc)

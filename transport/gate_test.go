@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/ratelimit"
 	"rollcall/transport"
 )
 
@@ -77,6 +79,161 @@ func TestNobodyWaitsAtAGateForEver(t *testing.T) {
 		defer cancel()
 		if _, err := gate.Enter(ctx); !errors.Is(err, errSeen) {
 			t.Errorf("want the reason of the cancellation, got %v", err)
+		}
+	})
+}
+
+// visitors is a gate with requests of clients that have names.
+type visitors struct {
+	t     *testing.T
+	gate  *transport.Gate
+	all   sync.WaitGroup
+	mu    sync.Mutex
+	order []string          // in which requests were let in; refused ones have a - before
+	out   map[string]func() // lets the requests of a name leave
+}
+
+func visit(t *testing.T, places, queue, each int) *visitors {
+	v := &visitors{t: t, gate: transport.NewGate(places, queue, time.Minute), out: map[string]func(){}}
+	v.gate.MaxRunning = each
+	v.gate.Clients = &ratelimit.Clients{Name: func(ctx context.Context) string { name, _ := ctx.Value(nameKey{}).(string); return name[:1] }}
+	return v
+}
+
+// come has requests arrive one after the other, each of which runs until leave is called. The first letter of a name is the client.
+func (v *visitors) come(names ...string) {
+	for _, name := range names {
+		v.all.Go(func() {
+			leave, err := v.gate.Enter(context.WithValue(v.t.Context(), nameKey{}, name))
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			if err != nil {
+				name = "-" + name
+			}
+			v.order = append(v.order, name)
+			v.out[name] = leave
+		})
+		synctest.Wait()
+	}
+}
+
+// leave has requests leave that run.
+func (v *visitors) leave(names ...string) {
+	for _, name := range names {
+		v.mu.Lock()
+		leave := v.out[name]
+		v.mu.Unlock()
+		leave()
+		synctest.Wait()
+	}
+}
+
+// want compares what has happened since the last call.
+func (v *visitors) want(order ...string) {
+	v.t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !slices.Equal(v.order, order) {
+		v.t.Errorf("want %q, got %q", order, v.order)
+	}
+	v.order = nil
+}
+
+func TestClientsTakeTurnsAtAGateHoweverManyRequestsOneHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := visit(t, 1, 100, 0)
+		v.come("a1", "a2", "a3", "a4", "b1", "b2", "c1")
+		v.want("a1")
+		v.leave("a1", "a2", "b1", "c1", "a3", "b2", "a4")
+		v.want("a2", "b1", "c1", "a3", "b2", "a4")
+		v.all.Wait()
+	})
+}
+
+func TestWhereNobodyMoreCanWaitTheClientWithMostRequestsGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := visit(t, 1, 3, 0)
+		v.come("a1", "a2", "a3", "a4")
+		v.come("a5") // it has most itself
+		v.want("a1", "-a5")
+		v.come("b1")
+		v.want("-a4") // its last one
+		v.come("b2")  // which would be as many as those of a
+		v.want("-b2")
+		v.come("c1")
+		v.want("-a3")
+		v.come("d1") // now each has one
+		v.want("-d1")
+		v.leave("a1", "a2", "b1", "c1")
+		v.want("a2", "b1", "c1")
+		if running, waiting := v.gate.Running(), v.gate.Waiting(); running != 0 || waiting != 0 {
+			t.Errorf("at the end %d run and %d wait", running, waiting)
+		}
+		v.all.Wait()
+	})
+}
+
+func TestAClientRunsNoMoreAtOnceThanItMayAndLeavesPlacesToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := visit(t, 4, 100, 2)
+		v.come("a1", "a2", "a3", "a4")
+		v.want("a1", "a2")
+		v.come("b1", "c1", "b2")
+		v.want("b1", "c1")
+		v.leave("b1") // b2 may run, a3 may not
+		v.want("b2")
+		v.leave("a2")
+		v.want("a3")
+		v.leave("a1", "a3", "a4", "b2", "c1")
+		v.want("a4")
+		v.all.Wait()
+	})
+}
+
+// Requests come, run, give up and leave at random: whatever happens, no bound is passed, nobody is forgotten, and nothing is left.
+func TestAGateForgetsNobodyAndPassesNoBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const places, queue, each = 5, 20, 2
+		v := visit(t, places, queue, each)
+		var mu sync.Mutex
+		running, in, out := map[string]int{}, 0, 0
+		var all sync.WaitGroup
+		for n := range 3000 {
+			name := string(rune('a' + rand.IntN(6)))
+			all.Go(func() {
+				time.Sleep(time.Duration(n) * time.Millisecond)
+				ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), nameKey{}, name), time.Duration(rand.IntN(100))*time.Millisecond)
+				defer cancel()
+				leave, err := v.gate.Enter(ctx)
+				mu.Lock()
+				if err != nil {
+					out++
+					mu.Unlock()
+					return
+				}
+				in++
+				running[name]++
+				sum := 0
+				for _, n := range running {
+					sum += n
+				}
+				if running[name] > each || sum > places || v.gate.Waiting() > queue {
+					t.Errorf("%v run and %d wait", running, v.gate.Waiting())
+				}
+				mu.Unlock()
+				time.Sleep(time.Duration(rand.IntN(12)) * time.Millisecond)
+				mu.Lock()
+				running[name]--
+				mu.Unlock()
+				leave()
+			})
+		}
+		all.Wait()
+		if in == 0 || out == 0 || in+out != 3000 {
+			t.Errorf("%d were let in and %d were not", in, out)
+		}
+		if running, waiting, clients := v.gate.Running(), v.gate.Waiting(), v.gate.Visitors(); running+waiting+clients != 0 {
+			t.Errorf("at the end %d run and %d wait, of %d clients", running, waiting, clients)
 		}
 	})
 }

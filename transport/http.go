@@ -42,6 +42,8 @@ type HTTP struct {
 	ReadTimeout time.Duration
 	// Gate admits requests; nil: all.
 	Gate *Gate
+	// Limits bound what each client may ask for; nil: nothing does.
+	Limits *Limits
 	// Validators give answers an ETag; nil: they have none.
 	Validators *Validators
 	// Documents are those whose answers have a Cache-Control of their own.
@@ -128,6 +130,9 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	header["X-Content-Type-Options"] = noSniff
 	header[HeaderOperationID] = []string{request.ID}
 
+	if r.Method != http.MethodOptions && !x.pay(ctx, 0) {
+		return
+	}
 	var params *graphql.RawParams
 	var refused *refusal
 	switch r.Method {
@@ -160,7 +165,9 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 			"the answer is %s or %s, or for what comes in parts %s or %s: accept one of them", graphqlType, jsonType, multipartType, eventType)
 	}
 	if refused != nil {
-		x.refuse(ctx, refused)
+		if x.pay(ctx, notRun) {
+			x.refuse(ctx, refused)
+		}
 		return
 	}
 	x.admitted(ctx, func() { x.operate(ctx, params) })
@@ -194,21 +201,54 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 	id := document.ID(params)
 	oc, errs := x.operation(ctx, params)
 	if errs != nil {
-		x.write(x.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs))
+		if x.pay(ctx, notRun) {
+			x.write(x.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs))
+		}
 		return
 	}
-	switch kind := oc.Operation.Operation; {
+	kind := oc.Operation.Operation
+	switch {
+	case kind == ast.Mutation && x.r.Method != http.MethodPost, kind == ast.Subscription && x.wanted.parts(true) == "", x.r.Method == http.MethodHead:
+		if x.payLess(ctx, oc) {
+			x.unrun(ctx, kind)
+		}
+	case kind == ast.Subscription, x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer"):
+		x.inParts(ctx, oc)
+	case x.r.Method == http.MethodGet:
+		x.get(ctx, oc, id)
+	case x.pay(ctx, x.Limits.cost(oc)):
+		respond, ctx := x.exec.DispatchOperation(ctx, oc)
+		x.write(respond(ctx))
+	}
+}
+
+// unrun answers an operation of a kind that is not run: it cannot be as it was sent, or the method is HEAD.
+func (x *exchange) unrun(ctx context.Context, kind ast.Operation) {
+	switch {
 	case kind == ast.Mutation && x.r.Method != http.MethodPost:
 		x.w.Header().Set("Allow", http.MethodPost)
 		x.refuse(ctx, refuse(http.StatusMethodNotAllowed, CodeMethodNotAllowed, "a mutation must be sent by POST"))
-		return
 	case kind == ast.Subscription && x.wanted.parts(true) == "":
 		x.write(x.exec.DispatchError(ctx, streamRequired()))
-		return
-	case x.r.Method == http.MethodHead:
+	default:
 		x.head(kind)
+	}
+}
+
+// inParts runs an operation whose answer may come in parts.
+func (x *exchange) inParts(ctx context.Context, oc *graphql.OperationContext) {
+	end, refused := x.Limits.open(ctx)
+	if refused != nil {
+		if x.payLess(ctx, oc) {
+			x.refuse(ctx, refused)
+		}
 		return
-	case kind == ast.Subscription:
+	}
+	defer end()
+	if !x.pay(ctx, x.Limits.cost(oc)) {
+		return
+	}
+	if oc.Operation.Operation == ast.Subscription {
 		if x.form(true).ids {
 			x.request.LastEventID = x.r.Header.Get("Last-Event-ID")
 		}
@@ -217,21 +257,12 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 		x.stream(respond, ctx)
 		return
 	}
-	if x.wanted.parts(false) != "" && strings.Contains(oc.RawQuery, "defer") {
-		x.request.Parts = true
-		respond, ctx := x.exec.DispatchOperation(ctx, oc)
-		x.stream(func(ctx context.Context) *graphql.Response {
-			defer x.leave() // the parts after the first one wait for a client that may read slowly
-			return respond(ctx)
-		}, ctx)
-		return
-	}
-	if x.r.Method == http.MethodGet {
-		x.get(ctx, oc, id)
-		return
-	}
+	x.request.Parts = true
 	respond, ctx := x.exec.DispatchOperation(ctx, oc)
-	x.write(respond(ctx))
+	x.stream(func(ctx context.Context) *graphql.Response {
+		defer x.leave() // the parts after the first one wait for a client that may read slowly
+		return respond(ctx)
+	}, ctx)
 }
 
 // replayed says in the headers that the answer is replayed, if it is, and whose it was first. It comes before the first byte.
@@ -257,7 +288,12 @@ func (x *exchange) head(kind ast.Operation) {
 
 // refuse answers what is not a well-formed request.
 func (x *exchange) refuse(ctx context.Context, refused *refusal) {
-	x.send(cmp.Or(x.wanted.one(), jsonType), refused.status, appendResponse(nil, x.exec.DispatchError(ctx, refused.list())))
+	x.answer(ctx, refused.status, refused.list())
+}
+
+// answer answers with a status of its own what is not run, in one piece.
+func (x *exchange) answer(ctx context.Context, status int, errs gqlerror.List) {
+	x.send(cmp.Or(x.wanted.one(), jsonType), status, appendResponse(nil, x.exec.DispatchError(ctx, errs)))
 }
 
 // write answers with one response, in the form that the client wants most, which may be a stream.

@@ -26,6 +26,8 @@ const (
 	CodeStreamRequired   = "STREAM_REQUIRED"            // a subscription on a transport with one answer
 	CodeTooManyRequests  = "TOO_MANY_REQUESTS"          // see WebSocket.MaxOperations
 	CodeOverloaded       = "OVERLOADED"                 // too many other requests run and wait
+	CodeRateLimited      = "RATE_LIMITED"               // the client has asked for too much: see Limits
+	CodeTooManyStreams   = "TOO_MANY_STREAMS"           // the client has too many open: see Limits
 )
 
 // refusal is why a request is refused before there is an operation.

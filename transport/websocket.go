@@ -38,6 +38,8 @@ type WebSocket struct {
 	MaxMessage int64
 	// Gate admits operations; nil: all.
 	Gate *Gate
+	// Limits bound what each client may ask for; nil: nothing does.
+	Limits *Limits
 	// CheckOrigin reports whether a page of the request's Origin may connect; nil: one of the same host may.
 	// A request without an Origin is not a browser's.
 	CheckOrigin func(*http.Request) bool

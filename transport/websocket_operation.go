@@ -115,21 +115,34 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 			last = s.failure(op.id, gqlerror.List{s.recovered(ctx, p)})
 		}
 	}()
+	refuses := func(errs gqlerror.List) []byte { return s.failure(op.id, s.exec.DispatchError(ctx, errs).Errors) }
+	before := 0 // what there must be is something, until it is known how much
+	if refused != nil {
+		before = notRun
+	}
+	if v := s.Limits.take(ctx, before); !v.Granted {
+		return refuses(rateLimited(v))
+	}
 	if refused != nil { // for a limit, which is no reason to end the others
-		return s.failure(op.id, s.exec.DispatchError(ctx, refused.list()).Errors)
+		return refuses(refused.list())
 	}
 	leave, err := s.Gate.Enter(ctx)
 	if err != nil {
-		return s.failure(op.id, s.exec.DispatchError(ctx, notAdmitted(err)).Errors)
+		return refuses(notAdmitted(err))
 	}
 	defer leave()
 	ctx = graphql.StartOperationTrace(ctx)
 	oc, errs := s.exec.CreateOperationContext(ctx, params)
 	ctx = graphql.WithOperationContext(ctx, oc)
-	if len(errs) > 0 {
-		return s.failure(op.id, s.exec.DispatchError(ctx, errs).Errors)
+	subscription := len(errs) == 0 && oc.Operation.Operation == ast.Subscription
+	end, errs, cost := s.price(ctx, oc, errs)
+	defer end()
+	if v := s.Limits.take(ctx, cost); !v.Granted {
+		return refuses(rateLimited(v))
 	}
-	subscription := oc.Operation.Operation == ast.Subscription
+	if len(errs) > 0 {
+		return refuses(errs)
+	}
 	if subscription {
 		s.lasts(op)
 	}
@@ -150,6 +163,21 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 		}
 	}
 	return socketReply{ID: op.id, Type: "complete"}.encode()
+}
+
+// price returns what an operation costs which has errors, or none, and counts it if it is a stream: one too many has errors, too.
+func (s *socket) price(ctx context.Context, oc *graphql.OperationContext, errs gqlerror.List) (end func(), _ gqlerror.List, cost int) {
+	switch {
+	case len(errs) > 0:
+		return func() {}, errs, notRun
+	case oc.Operation.Operation != ast.Subscription:
+		return func() {}, nil, s.Limits.cost(oc)
+	}
+	end, refused := s.Limits.open(ctx)
+	if refused != nil {
+		return func() {}, refused.list(), s.Limits.less(oc)
+	}
+	return end, nil, s.Limits.cost(oc)
 }
 
 // result returns the message with a response of an operation. All but the first one of a query are increments.

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
+	"rollcall/transport"
+)
+
+const (
+	// greedyQuery is what the greedy client and the others ask for; it costs 44 at least, for 20 users with a manager.
+	greedyQuery = `{ users(first: 20) { nodes { name manager { name } } } }`
+	greedyCost  = 44
+	// greedyRate and greedyBurst have room for each of the others, which ask for less than 50 such queries in a second.
+	greedyRate  = 150_000
+	greedyBurst = 3_000
+	// greedyWorkers is how many requests the greedy client has under way.
+	greedyWorkers = 64
+)
+
+// TestOthersAreServedBesideAGreedyClient has one client ask for as much as it can get, beside four that ask now and then.
+// ROLLCALL_TEST_SOAK is how long, for each way and on each database; `make soak` sets it, and shows how long the others waited with and without
+// the greedy one, in turns.
+func TestOthersAreServedBesideAGreedyClient(t *testing.T) {
+	value := os.Getenv("ROLLCALL_TEST_SOAK")
+	if value == "" {
+		t.Parallel()
+		(&contest{round: 500 * time.Millisecond, rounds: 1}).run(t, "sqlite")
+		return
+	}
+	lasts, err := time.ParseDuration(value)
+	if err != nil {
+		t.Fatalf("ROLLCALL_TEST_SOAK: %v", err)
+	}
+	const rounds = 10
+	databasetest.EachKind(t, func(t *testing.T, kind string) {
+		(&contest{round: lasts / (2 * rounds), rounds: rounds}).run(t, kind)
+	})
+}
+
+// contest is between a greedy client and others.
+type contest struct {
+	round  time.Duration // without the greedy one, and with it
+	rounds int
+}
+
+func (c *contest) run(t *testing.T, kind string) {
+	url := databasetest.With(t, kind, directorytest.Demo)
+	rate := []string{"--rate", strconv.Itoa(greedyRate), "--rate-burst", strconv.Itoa(greedyBurst)}
+	type way struct {
+		what string
+		args []string
+		mode string
+	}
+	ways := []way{
+		{"without a rate, any number at once", []string{"--client-concurrency=0"}, ""},
+		{"without a rate", nil, ""},
+		{"without a rate, one at once", []string{"--client-concurrency=1"}, ""},
+		{"with a rate, coming back as told", rate, "until refused, patient"},
+		{"with a rate, coming back at once", rate, "until refused"},
+	}
+	if c.rounds == 1 {
+		ways = []way{ways[1], ways[len(ways)-1]}
+	}
+	for _, way := range ways {
+		s := launch(t, built(t), append([]string{"--database", url, "--log-level", "error", "--metrics", "127.0.0.1:0"}, way.args...)...)
+		var alone, beside latencies
+		var served, refused int
+		began := time.Now()
+		for range c.rounds {
+			alone = append(alone, others(t, s.base, c.round)...)
+			g := startGreedy(t, s.base, way.mode)
+			beside = append(beside, others(t, s.base, c.round)...)
+			got, not := g.end()
+			served, refused = served+got, refused+not
+		}
+		rated := way.mode != ""
+		granted := greedyBurst + greedyRate*time.Since(began).Minutes()
+		if served == 0 || rated != (refused > 0) || rated && float64(served)*greedyCost > granted {
+			t.Errorf("%s: the greedy client was served %d times, and refused %d times", way.what, served, refused)
+		}
+		if m := s.metrics(); m[`rollcall_rate_limited_total{limit="rate",client="address"}`] != float64(refused) {
+			t.Errorf("%s: it was refused %d times, and counted are %v", way.what, refused, m[`rollcall_rate_limited_total{limit="rate",client="address"}`])
+		}
+		t.Logf("%s: p99 of the others %.1f times as long, p50 %.1f times; the greedy one was served %d times, refused %d times\nalone:  %s\nbeside: %s",
+			way.what, float64(beside.at(.99))/float64(alone.at(.99)), float64(beside.at(.5))/float64(alone.at(.5)), served, refused, alone, beside)
+		s.stop()
+	}
+}
+
+// at returns the latency that a share of the requests did not exceed.
+func (l latencies) at(share float64) time.Duration {
+	slices.Sort(l)
+	return l[int(share*float64(len(l)-1))]
+}
+
+// others are four clients with addresses of their own, each of whose requests must succeed.
+func others(t *testing.T, base string, lasts time.Duration) (all latencies) {
+	t.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	until := time.Now().Add(lasts)
+	for n := range 4 {
+		wg.Go(func() {
+			c := from(base, fmt.Sprintf("127.0.0.%d", 2+n))
+			defer c.CloseIdleConnections()
+			for time.Now().Before(until) {
+				began := time.Now()
+				a, err := c.send(greedyQuery)
+				if err != nil || !a.ok() {
+					t.Errorf("after %s: %v, %v", time.Since(began), a.Errors, err)
+					return
+				}
+				mu.Lock()
+				all = append(all, time.Since(began))
+				mu.Unlock()
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// A greedy client is a process of its own, which gives way to others: so it costs the server what it asks for, and the others' clients nothing.
+type greedy struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.Closer
+	out *bufio.Reader
+}
+
+func startGreedy(t *testing.T, base, mode string) *greedy {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &greedy{t: t, cmd: exec.Command("nice", self)}
+	g.cmd.Env = append(os.Environ(), greedyVariable+"="+base, greedyVariable+"_MODE="+mode)
+	in, err := g.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := g.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	g.in, g.out = in, bufio.NewReader(out)
+	if _, err := g.out.ReadString('\n'); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	return g
+}
+
+// end returns how many of its requests were served, and how many refused for the rate.
+func (g *greedy) end() (served, refused int) {
+	g.t.Helper()
+	_ = g.in.Close()
+	if _, err := fmt.Fscan(g.out, &served, &refused); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := g.cmd.Wait(); err != nil {
+		g.t.Fatal(err)
+	}
+	return served, refused
+}
+
+// greedyVariable has the URL of the server that a process of the tests is to be greedy at.
+const greedyVariable = "ROLLCALL_TEST_GREEDY"
+
+// beGreedy asks until the standard input ends, and says in the end how many requests were served and refused.
+func beGreedy(base string) {
+	mode := os.Getenv(greedyVariable + "_MODE")
+	patient := strings.Contains(mode, "patient")
+	enough := make(chan struct{}) // it has been refused, if that is asked for
+	refusedOnce := sync.OnceFunc(func() { close(enough) })
+	if !strings.Contains(mode, "until refused") {
+		refusedOnce()
+	}
+	c := from(base, "127.0.0.9")
+	var served, refused atomic.Int64
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	begun := sync.OnceFunc(func() { _, _ = fmt.Fprintln(os.Stdout, "begun") })
+	for range greedyWorkers {
+		wg.Go(func() {
+			for !over.Load() {
+				a, err := c.send(greedyQuery)
+				switch {
+				case err == nil && a.ok():
+					served.Add(1)
+				case a.code() == transport.CodeRateLimited:
+					refused.Add(1)
+					refusedOnce()
+					if patient {
+						time.Sleep(time.Second) // as Retry-After says, for a request as cheap as these
+					}
+				}
+				begun()
+			}
+		})
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	<-enough
+	over.Store(true)
+	wg.Wait()
+	_, _ = fmt.Fprintln(os.Stdout, served.Load(), refused.Load())
+}
