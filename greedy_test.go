@@ -193,13 +193,14 @@ func beGreedy(base string) {
 	if !strings.Contains(mode, "until refused") {
 		refusedOnce()
 	}
-	c := from(base, "127.0.0.9")
+	shared := from(base, "127.0.0.9")
 	var served, refused atomic.Int64
 	var over atomic.Bool
 	var wg sync.WaitGroup
 	begun := sync.OnceFunc(func() { _, _ = fmt.Fprintln(os.Stdout, "begun") })
 	for range greedyWorkers {
 		wg.Go(func() {
+			c := &client{Client: shared.Client, base: base}
 			for !over.Load() {
 				a, err := c.send(greedyQuery)
 				switch {

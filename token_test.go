@@ -68,7 +68,9 @@ func TestTokensAreRevokedByIDsTextsAndSHA256OrNoneOfThemIs(t *testing.T) {
 		for i := range 4 {
 			texts = append(texts, strings.TrimSpace(output(t, "token", "create", "--database", url, "--name", fmt.Sprint("t", i+1))))
 		}
-		revoked := func() int { return len(regexp.MustCompile(`(?m) \d{4}-\S+Z +[0-9a-f]{12}$`).FindAllString(output(t, "token", "list", "--database", url), -1)) }
+		revoked := func() int {
+			return len(regexp.MustCompile(`(?m) \d{4}-\S+Z +[0-9a-f]{12}$`).FindAllString(output(t, "token", "list", "--database", url), -1))
+		}
 		if err := refusal(t, "token", "revoke", "--database", url, "1", "ApiToken:9", "nonsense"); !contains(err, "token revoke: ", "there is no API token ApiToken:9", `"nonsense" is no API token`) || revoked() != 0 {
 			t.Errorf("got %s", err)
 		}

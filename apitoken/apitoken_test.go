@@ -498,7 +498,7 @@ func TestOfManyWhoRevokeATokenAtATimeOneDoesAndTheOthersFindItDone(t *testing.T)
 }
 
 func TestATokenOfADeactivatedOwnerOpensNothingUntilTheyAreReactivated(t *testing.T) {
-	onEveryDatabase(t, func(t *testing.T, s *server) {
+	onEveryDatabase(t, func(_ *testing.T, s *server) {
 		ada := s.user("ada")
 		token, row := s.create("ownerId", model.UserID(ada))
 		free, freeRow := s.create()

@@ -37,22 +37,29 @@ func FuzzNoWindowHasMoreThanABurstAndWhatFlowsIn(f *testing.F) {
 		burst = l.Burst()
 		whole := time.Duration(float64(burst) / float64(perMinute) * float64(time.Minute))
 		random := rand.New(rand.NewPCG(seed, 0))
-		now, grants := time.Duration(0), []grant(nil)
+		now, grants, refused := time.Duration(0), []grant(nil), 0
 		for range 200 {
 			now += time.Duration(random.ExpFloat64() * float64(whole) / 20)
 			cost := 1 + random.IntN(max(1, burst/(1+random.IntN(20))))
 			v := l.TakeAt(named(1), cost, now)
 			if v.Granted {
 				grants = append(grants, grant{now, cost})
-			} else if again := l.TakeAt(named(1), cost, now+v.Reset-1); again.Granted {
+				continue
+			}
+			refused++
+			if early := l.TakeAt(named(1), cost, now+v.Reset-1); early.Granted {
 				t.Fatalf("%d of %d were granted 1 ns before the client was to come back", cost, v.Left)
 			}
-			if now += v.Reset; !v.Granted && random.IntN(2) == 0 {
+			if random.IntN(2) == 0 {
+				now += v.Reset
 				if again := l.TakeAt(named(1), cost, now); !again.Granted {
 					t.Fatalf("%d were refused when the client was to come back", cost)
 				}
 				grants = append(grants, grant{now, cost})
 			}
+		}
+		if refused == 0 {
+			t.Error("nothing was refused")
 		}
 		for i := range grants {
 			sum := 0

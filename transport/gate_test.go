@@ -123,6 +123,9 @@ func (v *visitors) leave(names ...string) {
 		v.mu.Lock()
 		leave := v.out[name]
 		v.mu.Unlock()
+		if leave == nil {
+			v.t.Fatalf("%s does not run", name)
+		}
 		leave()
 		synctest.Wait()
 	}
