@@ -308,7 +308,7 @@ func (s *Schema) checkAccess(schema *ast.Schema, plan *batch.Plan) error {
 		case def.Kind == ast.Object:
 			r := &ruled{schema: s, guards: &guards{policy: &s.policy}, def: def, root: def == schema.Query || def == schema.Mutation || def == schema.Subscription}
 			if of := s.objectOf(name); of != nil {
-				r.guards, r.isEntity, r.isNode = &of.guards, true, of.isNode
+				r.guards, r.isEntity, r.hasID = &of.guards, true, of.hasID
 			}
 			all = append(all, r)
 			wrong = append(wrong, r.take(schema, plan))
@@ -366,7 +366,7 @@ type ruled struct {
 	def      *ast.Definition
 	root     bool // there is no object
 	isEntity bool // it is declared: it has a table
-	isNode   bool // its objects have ids: they are no edges
+	hasID    bool // its objects have ids: they are no edges
 }
 
 // take takes the rules over.
@@ -377,7 +377,7 @@ func (r *ruled) take(schema *ast.Schema, plan *batch.Plan) error {
 	wrong = append(wrong, readErr, writeErr)
 	switch {
 	case !read.Given() && !write.Given():
-	case !r.isNode:
+	case !r.hasID:
 		wrong = append(wrong, fmt.Errorf("entity: a rule stands at the type %s, whose objects no table has: put one at the fields that lead to it", r.def.Name))
 	default:
 		r.guards.readable = read
@@ -425,7 +425,7 @@ func (r *ruled) rule(directives ast.DirectiveList, of string, action access.Acti
 func (r *ruled) checkLeads(schema *ast.Schema) error {
 	var wrong []error
 	for _, field := range r.def.Fields {
-		if !r.isEntity || !field.Type.NonNull || field.Type.Elem != nil || !r.isNode && field.Name == "node" {
+		if !r.isEntity || !field.Type.NonNull || field.Type.Elem != nil || !r.hasID && field.Name == "node" {
 			continue
 		}
 		for _, to := range schema.GetPossibleTypes(schema.Types[field.Type.Name()]) {
@@ -467,7 +467,7 @@ func (r *ruled) takeWrite(schema *ast.Schema, field *ast.FieldDefinition, rule a
 	switch {
 	case r.def == schema.Mutation:
 		r.schema.roots[rule.Of] = rule
-	case r.isNode:
+	case r.hasID:
 		r.guards.writes = append(r.guards.writes, guard{field.Name, rule})
 	default:
 		return fmt.Errorf("entity: the rule at %s is about writing, and nobody writes a %s: take it out", rule.Of, r.def.Name)
