@@ -446,17 +446,7 @@ func (s *service) assemble(context.Context) (err error) {
 		Observe:       s.counts.Observe,
 		Logger:        s.log,
 	})
-	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Streams, "transport", "http")
-	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Sockets, "transport", "websocket")
-	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Running, "state", "running")
-	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Waiting, "state", "waiting")
-	s.counts.Gauge("rollcall_subscriptions", "Subscriptions that are open.", follower.Subscribers)
-	s.counts.Counter("rollcall_slow_subscriptions_total", "Subscriptions that have ended since their clients took the events too slowly.", follower.Slow)
-	s.counts.Counter("rollcall_changes_reads_total", "Reads of the log of changes, each for all subscriptions.", follower.Reads)
-	s.counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", s.api.Fallbacks)
-	s.counts.Counter("rollcall_resolved_queries_total",
-		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
-	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
+	s.countRequests(follower)
 	s.countLimits()
 	s.countWebhooks()
 	for _, code := range []apierror.Code{apierror.CodeUnauthenticated, apierror.CodeForbidden} {
@@ -492,6 +482,21 @@ func (s *service) limited(h http.Handler) http.Handler {
 	return s.api.Clients.Handler(s.api.Clients.Charge(h, scimCost, func(w http.ResponseWriter, status int, message string) {
 		scim.WriteError(w, scim.Failed(status, "%s", message))
 	}))
+}
+
+// countRequests has the metrics tell of what is open and of how requests were answered.
+func (s *service) countRequests(follower *changelog.Follower) {
+	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Streams, "transport", "http")
+	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Sockets, "transport", "websocket")
+	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Running, "state", "running")
+	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Waiting, "state", "waiting")
+	s.counts.Gauge("rollcall_subscriptions", "Subscriptions that are open.", follower.Subscribers)
+	s.counts.Counter("rollcall_slow_subscriptions_total", "Subscriptions that have ended since their clients took the events too slowly.", follower.Slow)
+	s.counts.Counter("rollcall_changes_reads_total", "Reads of the log of changes, each for all subscriptions.", follower.Reads)
+	s.counts.Counter("rollcall_batching_fallbacks_total", "Batches that no read plan foresaw.", s.api.Fallbacks)
+	s.counts.Counter("rollcall_resolved_queries_total",
+		"Queries that were answered by resolvers and not from the read plan: it does not cover them, or something in them failed.", s.api.Resolved)
+	s.counts.Counter("rollcall_not_modified_total", "Requests that were answered with 304: the client has the answer, and nothing was run.", s.api.NotModified)
 }
 
 // countLimits has the metrics tell of what clients were refused for asking for too much.

@@ -155,10 +155,7 @@ func newHandler(cfg Config, planned bool) *API {
 	srv := handler.New(schema)
 	clients := cfg.clients()
 	gate := cfg.gate(clients)
-	cost := &limit.Cost{
-		Max: cfg.maxCost(clients), Sizes: d.Sizes, Inputs: d.Inputs, Searches: d.Searches, Counts: d.Counts, MaxCount: keyset.MaxCount,
-		Page: keyset.DefaultSize, MaxPage: cfg.MaxPage, TooLong: func(argument string, items int) error { return keyset.TooLong(argument, items, cfg.MaxPage) },
-	}
+	cost := cfg.cost(d, clients)
 	limits := limits(clients, cost)
 	api := &API{
 		Clients:   clients,
@@ -201,6 +198,14 @@ func newHandler(cfg Config, planned bool) *API {
 		api.Handler = cfg.Viewer(api.Handler)
 	}
 	return api
+}
+
+// cost finds what operations cost, and refuses those that cost too much.
+func (cfg Config) cost(d *directory.Directory, clients *ratelimit.Clients) *limit.Cost {
+	return &limit.Cost{
+		Max: cfg.maxCost(clients), Sizes: d.Sizes, Inputs: d.Inputs, Searches: d.Searches, Counts: d.Counts, MaxCount: keyset.MaxCount,
+		Page: keyset.DefaultSize, MaxPage: cfg.MaxPage, TooLong: func(argument string, items int) error { return keyset.TooLong(argument, items, cfg.MaxPage) },
+	}
 }
 
 // readDocuments sets up how a server finds, bounds and checks documents.

@@ -62,7 +62,7 @@ func TestTheFieldsAreThoseOfTheDraftAndTellWhatIsLeft(t *testing.T) {
 		policy, of := item(t, header, ratelimit.HeaderPolicy)
 		limited, left := item(t, header, ratelimit.HeaderLimit)
 		if policy != limited || of["q"] < left["r"] || of["w"] < 1 || left["t"] > of["w"] {
-			t.Errorf("%v and %v do not go together", header[ratelimit.HeaderPolicy], header[ratelimit.HeaderLimit])
+			t.Errorf("%v and %v do not go together", header.Get(ratelimit.HeaderPolicy), header.Get(ratelimit.HeaderLimit))
 		}
 	}
 }
