@@ -221,7 +221,7 @@ func TestThePageOfALoginSaysHowAndMayReachTheProviderAlone(t *testing.T) {
 	}
 	get := func(h http.Handler, target string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
 		return w
 	}
 	with, without := playground.New(login), get(playground.New(nil), "/")
