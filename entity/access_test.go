@@ -325,7 +325,9 @@ func TestWhatIsHiddenIsFoundNowhere(t *testing.T) {
 			{"by its name", `{ personByName(name: "NAME") { id } }`, `{"personByName":{"id":"Person:6"}}`, `{"personByName":null}`},
 		} {
 			t.Run(c.what, func(t *testing.T) {
-				query := func(id int) string { return strings.NewReplacer("ID", fmt.Sprint("Person:", id), "NAME", fmt.Sprintf("p%02d", id*7%41)).Replace(c.query) }
+				query := func(id int) string {
+					return strings.NewReplacer("ID", fmt.Sprint("Person:", id), "NAME", fmt.Sprintf("p%02d", id*7%41)).Replace(c.query)
+				}
 				for id, want := range map[int]string{6: c.visible, 9: c.hidden, 41: c.hidden} {
 					got, statements := o.must(t, manager, query(id))
 					if got != want {
