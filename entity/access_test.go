@@ -24,6 +24,13 @@ import (
 	"rollcall/session"
 )
 
+func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
+
+// filled is the office's tables and rows.
+var filled = databasetest.Content{Name: "office", Fill: func(ctx context.Context, db *database.Database) error {
+	return entitytest.Fill(db.Write.WithContext(ctx))
+}}
+
 // Viewers of the office: see entitytest.Visible.
 var (
 	program *access.Viewer
@@ -33,56 +40,53 @@ var (
 	nobody  = &access.Viewer{Subject: "anonymous", Role: access.RoleViewer}
 )
 
-// office serves the office on a database, from the plan and by gqlgen's engine alone.
-type office struct {
-	ways map[string]*served
-}
-
+// served is the office as it is served on a database.
 type served struct {
 	http.Handler
 	statements int64 // of the last operation
 	resolved   func() int64
 }
 
-func newOffice(t *testing.T, db *database.Database, more ...func(*entitytest.Office)) *office {
+// serve serves the office on a database, from the plan or by gqlgen's engine alone.
+func serve(t *testing.T, db *database.Database, planned bool, more ...func(*entitytest.Office)) *served {
 	t.Helper()
-	if err := entitytest.Fill(db.Write); err != nil {
+	office := entitytest.New(100)
+	for _, change := range more {
+		change(office)
+	}
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: officeResolver{Office: office}})
+	if planned {
+		schema = office.Plan.Answers(schema)
+	}
+	srv := handler.New(schema)
+	srv.AddTransport(transport.POST{})
+	srv.Use(office.Plan)
+	srv.Use(entity.Access{Schema: office.Schema})
+	if err := office.Check(t.Context(), db.Side); err != nil {
 		t.Fatal(err)
 	}
-	o := &office{ways: map[string]*served{}}
-	for way, planned := range map[string]bool{"from the plan": true, "by the engine": false} {
-		declared := entitytest.New(100)
-		for _, change := range more {
-			change(declared)
-		}
-		schema := generated.NewExecutableSchema(generated.Config{Resolvers: officeResolver{Office: declared}})
-		if planned {
-			schema = declared.Plan.Answers(schema)
-		}
-		srv := handler.New(schema)
-		srv.AddTransport(transport.POST{})
-		srv.Use(declared.Plan)
-		srv.Use(entity.Access{Schema: declared.Schema})
-		if err := declared.Check(t.Context(), db.Side); err != nil {
-			t.Fatal(err)
-		}
-		s := &served{resolved: declared.Plan.Resolved}
-		s.Handler = operation.Handler(srv, operation.Extension{
-			Pools:   session.Pools{Write: db.Write, Read: db.Read, Side: db.Side, Logger: slog.New(slog.DiscardHandler)},
-			Bind:    declared.Bind,
-			Observe: func(_ session.Operation, r operation.Report) { s.statements = r.Statements },
-		})
-		o.ways[way] = s
-	}
-	return o
+	s := &served{resolved: office.Plan.Resolved}
+	s.Handler = operation.Handler(srv, operation.Extension{
+		Pools:   session.Pools{Write: db.Write, Read: db.Read, Side: db.Side, Logger: slog.New(slog.DiscardHandler)},
+		Bind:    office.Bind,
+		Observe: func(_ session.Operation, r operation.Report) { s.statements = r.Statements },
+	})
+	return s
 }
 
-// each runs fn with the office on every database, and each way of answering.
-func eachOffice(t *testing.T, fn func(t *testing.T, o *served)) {
+// eachOffice runs fn with the office on every database, answered from the plan and by the engine.
+func eachOffice(t *testing.T, fn func(t *testing.T, o *served), more ...func(*entitytest.Office)) {
 	t.Helper()
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		for way, served := range newOffice(t, db).ways {
-			t.Run(way, func(t *testing.T) { fn(t, served) })
+	databasetest.EachWith(t, filled, func(t *testing.T, url string) {
+		db := databasetest.Open(t, url)
+		for way, planned := range map[string]bool{"from the plan": true, "by the engine": false} {
+			t.Run(way, func(t *testing.T) {
+				o := serve(t, db, planned, more...)
+				fn(t, o)
+				if n := o.resolved(); planned && n > 0 {
+					t.Errorf("resolvers have answered %d queries", n)
+				}
+			})
 		}
 	})
 }
@@ -314,22 +318,26 @@ func TestACursorOfOneViewerIsGoodForAnother(t *testing.T) {
 func TestWhatIsHiddenIsFoundNowhere(t *testing.T) {
 	eachOffice(t, func(t *testing.T, o *served) {
 		for _, c := range []struct{ what, query, visible, hidden string }{
-			{"by its id", `{ person(id: "Person:%d") { id name } }`, `{"person":{"id":"Person:6","name":"p01"}}`, `{"person":null}`},
-			{"as a node", `{ node(id: "Person:%d") { id } }`, `{"node":{"id":"Person:6"}}`, `{"node":null}`},
-			{"as one of several", `{ nodes(ids: ["Club:1", "Person:%d", "Person:2"]) { id } }`, `{"nodes":[{"id":"Club:1"},{"id":"Person:6"},{"id":"Person:2"}]}`, `{"nodes":[{"id":"Club:1"},null,{"id":"Person:2"}]}`},
-			{"by its id in a filter", `{ people(filter: {id: {in: ["Person:%d"]}}) { totalCount nodes { id } } }`, `{"people":{"totalCount":1,"nodes":[{"id":"Person:6"}]}}`, `{"people":{"totalCount":0,"nodes":[]}}`},
+			{"by its id", `{ person(id: "ID") { id name } }`, `{"person":{"id":"Person:6","name":"p01"}}`, `{"person":null}`},
+			{"as a node", `{ node(id: "ID") { id } }`, `{"node":{"id":"Person:6"}}`, `{"node":null}`},
+			{"as one of several", `{ nodes(ids: ["Club:1", "ID", "Person:2"]) { id } }`, `{"nodes":[{"id":"Club:1"},{"id":"Person:6"},{"id":"Person:2"}]}`, `{"nodes":[{"id":"Club:1"},null,{"id":"Person:2"}]}`},
+			{"by its id in a filter", `{ people(filter: {id: {in: ["ID"]}}) { totalCount nodes { id } } }`, `{"people":{"totalCount":1,"nodes":[{"id":"Person:6"}]}}`, `{"people":{"totalCount":0,"nodes":[]}}`},
+			{"by its name", `{ personByName(name: "NAME") { id } }`, `{"personByName":{"id":"Person:6"}}`, `{"personByName":null}`},
 		} {
 			t.Run(c.what, func(t *testing.T) {
+				query := func(id int) string {
+					return strings.NewReplacer("ID", fmt.Sprint("Person:", id), "NAME", fmt.Sprintf("p%02d", id*7%41)).Replace(c.query)
+				}
 				for id, want := range map[int]string{6: c.visible, 9: c.hidden, 41: c.hidden} {
-					got, statements := o.must(t, manager, fmt.Sprintf(c.query, id))
+					got, statements := o.must(t, manager, query(id))
 					if got != want {
 						t.Errorf("%d: want %s, got %s", id, want, got)
 					}
-					if _, as := o.must(t, program, fmt.Sprintf(c.query, id)); statements != as {
+					if _, as := o.must(t, program, query(id)); statements != as {
 						t.Errorf("%d: %d statements, and %d without a viewer", id, statements, as)
 					}
 				}
-				if got, _ := o.must(t, editor, fmt.Sprintf(c.query, 9)); got != strings.NewReplacer("Person:6", "Person:9", "p01", "p22").Replace(c.visible) {
+				if got, _ := o.must(t, editor, query(9)); got != strings.NewReplacer("Person:6", "Person:9", "p01", "p22").Replace(c.visible) {
 					t.Errorf("as an editor: %s", got)
 				}
 			})
@@ -444,25 +452,26 @@ func TestWhatWouldTellWhatIsHiddenIsRefused(t *testing.T) {
 
 func TestWhatIsHiddenCannotBeWritten(t *testing.T) {
 	eachOffice(t, func(t *testing.T, o *served) {
-		rename := func(id int) string {
-			return fmt.Sprintf(`mutation { rename(id: "Person:%d", name: "new") { name boss { id } } }`, id)
-		}
 		for _, c := range []struct {
-			as   *access.Viewer
-			id   int
-			want string
+			as       *access.Viewer
+			mutation string
+			id       int
+			want     string
 		}{
-			{manager, 9, "there is no person Person:9"},
-			{manager, 41, "there is no person Person:41"},
-			{manager, 6, "name of this person may be written by SELF, EDITOR alone"},
-			{nobody, 2, "rename is for SELF, EDITOR alone"},
-			{manager, 2, ""},
-			{editor, 9, ""},
+			{manager, `rename(name: "new"`, 9, "there is no person Person:9"},
+			{manager, `rename(name: "new"`, 41, "there is no person Person:41"},
+			{manager, `rename(name: "new"`, 6, "name of this person may be written by SELF, EDITOR alone"},
+			{nobody, `rename(name: "new"`, 2, "rename is for SELF, EDITOR alone"},
+			{manager, `rename(name: "new"`, 2, ""},
+			{editor, `rename(name: "new"`, 9, ""},
+			{manager, "dismiss(", 2, "dismiss is for EDITOR alone"},
+			{leaf, "dismiss(", 40, "dismiss is for EDITOR alone"},
+			{editor, "dismiss(", 41, "there is no person Person:41"},
 		} {
-			r := o.as(t, c.as, rename(c.id))
+			r := o.as(t, c.as, fmt.Sprintf(`mutation { %s id: "Person:%d") { name boss { id } } }`, c.mutation, c.id))
 			if c.want == "" && (len(r.Errors) > 0 || !strings.Contains(string(r.Data), `"name":"new"`)) ||
 				c.want != "" && (len(r.Errors) != 1 || !strings.Contains(r.Errors[0].Message, c.want)) {
-				t.Errorf("as %s, of %d: want %q, got %s", name(c.as), c.id, c.want, r.raw)
+				t.Errorf("as %s, %s of %d: want %q, got %s", name(c.as), c.mutation, c.id, c.want, r.raw)
 			}
 		}
 	})
@@ -476,28 +485,55 @@ func (d decided) Allows(_ context.Context, v *access.Viewer, r access.Rule) bool
 }
 
 func TestAnotherPolicyDecidesInPlaceOfRoles(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		policy := decided{"app Person read": true, "app Person.phone read": true, "app Person write": true, "app Mutation.rename write": true, "user:2 Person.badge read": true}
-		for way, o := range newOffice(t, db, func(o *entitytest.Office) { o.Decide(policy) }).ways {
-			t.Run(way, func(t *testing.T) {
-				app, root := &access.Viewer{Subject: "app"}, &access.Viewer{Subject: "root", Role: access.RoleAdmin}
-				for _, c := range []struct {
-					as          *access.Viewer
-					query, want string
-				}{
-					{app, `{ people(first: 2, filter: {phone: {eq: "9"}}) { totalCount nodes { id badge phone } } }`, `{"people":{"totalCount":1,"nodes":[{"id":"Person:9","badge":null,"phone":"9"}]}}`},
-					{app, `mutation { rename(id: "Person:9", name: "p22") { name } }`, `{"rename":{"name":"p22"}}`},
-					{root, `{ people { totalCount } person(id: "Person:9") { id } }`, `{"people":{"totalCount":0},"person":null}`},
-					{manager, `{ people(first: 2) { totalCount nodes { badge phone } } }`, `{"people":{"totalCount":13,"nodes":[{"badge":"b2","phone":"2"},{"badge":"b6","phone":null}]}}`},
-				} {
-					if got, _ := o.must(t, c.as, c.query); got != c.want {
-						t.Errorf("as %s, %s: want %s, got %s", name(c.as), c.query, c.want, got)
+	policy := decided{"app Person read": true, "app Person.phone read": true, "app Person write": true, "app Mutation.rename write": true, "user:2 Person.badge read": true}
+	eachOffice(t, func(t *testing.T, o *served) {
+		app, root := &access.Viewer{Subject: "app"}, &access.Viewer{Subject: "root", Role: access.RoleAdmin}
+		for _, c := range []struct {
+			as          *access.Viewer
+			query, want string
+		}{
+			{app, `{ people(first: 2, filter: {phone: {eq: "9"}}) { totalCount nodes { id badge phone } } }`, `{"people":{"totalCount":1,"nodes":[{"id":"Person:9","badge":null,"phone":"9"}]}}`},
+			{app, `mutation { rename(id: "Person:9", name: "p22") { name } }`, `{"rename":{"name":"p22"}}`},
+			{root, `{ people { totalCount } person(id: "Person:9") { id } }`, `{"people":{"totalCount":0},"person":null}`},
+			{manager, `{ people(first: 2) { totalCount nodes { badge phone } } }`, `{"people":{"totalCount":13,"nodes":[{"badge":"b2","phone":"2"},{"badge":"b6","phone":null}]}}`},
+		} {
+			if got, _ := o.must(t, c.as, c.query); got != c.want {
+				t.Errorf("as %s, %s: want %s, got %s", name(c.as), c.query, c.want, got)
+			}
+		}
+		if r := o.as(t, root, `mutation { dismiss(id: "Person:9") { id } }`); len(r.Errors) != 1 || r.Errors[0].Extensions["code"] != "FORBIDDEN" {
+			t.Errorf("as root: got %s", r.raw)
+		}
+	}, func(o *entitytest.Office) { o.Decide(policy) })
+}
+
+func TestWhatAFilterFindsIsWhatThereIsForTheViewer(t *testing.T) {
+	databasetest.EachWith(t, filled, func(t *testing.T, url string) {
+		db, office := databasetest.Open(t, url), entitytest.New(100)
+		srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: officeResolver{Office: office}}))
+		srv.Use(office.Plan)
+		pools := session.Pools{Write: db.Write, Read: db.Read, Side: db.Side}
+		if err := pools.Install(); err != nil {
+			t.Fatal(err)
+		}
+		filter := map[string]any{"name": map[string]any{"startsWith": "p"}}
+		for v, want := range map[*access.Viewer]int{program: 40, editor: 40, manager: len(entitytest.Visible), leaf: 1, nobody: 0} {
+			for _, filter := range []map[string]any{nil, filter} {
+				err := session.Run(access.WithViewer(t.Context(), v), pools, session.Read, "find", func(ctx context.Context) error {
+					n, err := office.People.CountFound(ctx, filter)
+					if err != nil {
+						return err
 					}
+					people, err := office.People.Found(ctx, filter, entity.Portion{Limit: 100})
+					if int(n) != want || len(people) != want {
+						t.Errorf("as %s: want %d, counted %d and found %d", name(v), want, n, len(people))
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
 				}
-				if r := o.as(t, root, `mutation { dismiss(id: "Person:9") { id } }`); len(r.Errors) != 1 || r.Errors[0].Extensions["code"] != "FORBIDDEN" {
-					t.Errorf("as root: got %s", r.raw)
-				}
-			})
+			}
 		}
 	})
 }

@@ -49,11 +49,12 @@ func (o *Office) declarePeople() {
 	p := o.People
 	entity.Find(o.Schema, "person", p)
 	entity.All(o.Schema, "people", p)
-	entity.Text(p, "name", func(p *Person) *string { return &p.Name }).Order().Filter()
+	name := entity.Text(p, "name", func(p *Person) *string { return &p.Name }).Order().Filter()
 	badge := entity.OptionalText(p, "badge", func(p *Person) **string { return &p.Badge }).Unique("another person has this badge")
 	entity.OptionalText(p, "phone", func(p *Person) **string { return &p.Phone }).Filter()
 	entity.One(p, "boss", p, func(p *Person) **int64 { return &p.BossID }).Filter()
 	entity.FindBy(o.Schema, "personByBadge", p, badge, func(badge string) (string, bool) { return badge, true })
+	entity.FindBy(o.Schema, "personByName", p, name, func(name string) (string, bool) { return name, true })
 	entity.Above(p, "bosses", "boss_id")
 	entity.Many(p, "reports", p, "boss_id")
 	below := entity.Link[BelowEdge](o.Schema, "Below", "")

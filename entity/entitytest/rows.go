@@ -19,14 +19,13 @@ var tables = []string{
 	"CREATE TABLE club_members (club_id BIGINT NOT NULL, person_id BIGINT NOT NULL, joined VARCHAR(64) NOT NULL, PRIMARY KEY (club_id, person_id))",
 }
 
-// Fill makes the office's tables and 40 persons. Person n has the boss n/3, the badge bn, the phone n, and as a name p and two digits, which are in
+// Fill makes the office's tables and 40 persons. Person n has the boss n/3, but person 2 person 1, the badge bn, the phone n, and as a name p and two digits, which are in
 // another order than the numbers are. Club 1, which person 1 has founded, has the members with even numbers; within it are club 2, which person 6 has
 // founded, of those that can be divided by 3, and club 3, of person 9 alone, who has founded it.
-func Fill(db *gorm.DB) error {
+func Fill(db *gorm.DB) (err error) {
 	run := func(statement string, args ...any) {
-		if db.Error == nil {
-			db = db.Exec(statement, args...)
-			db.Statement.SQL.Reset()
+		if err == nil {
+			err = db.Exec(statement, args...).Error
 		}
 	}
 	for _, table := range tables {
@@ -37,8 +36,11 @@ func Fill(db *gorm.DB) error {
 	}
 	for n := 1; n <= 40; n++ {
 		boss, name := any(n/3), fmt.Sprintf("p%02d", n*7%41)
-		if n < 3 {
+		switch n {
+		case 1:
 			boss = nil
+		case 2:
+			boss = 1
 		}
 		run("INSERT INTO persons (id, name, badge, phone, boss_id) VALUES (?, ?, ?, ?, ?)", n, name, fmt.Sprintf("b%d", n), fmt.Sprint(n), boss)
 		run("INSERT INTO person_words (word, person_id) VALUES (?, ?), (?, ?)", name, n, "staff", n)
@@ -52,5 +54,5 @@ func Fill(db *gorm.DB) error {
 	join(3, 9)
 	run("INSERT INTO clubs (id, name, founder_id, parent_id) VALUES (1, 'all', 1, NULL), (2, 'two', 6, 1), (3, 'nine', 9, 1)")
 	run("INSERT INTO directory_counts (name, delta) VALUES ('Person', 40)")
-	return db.Error
+	return err
 }

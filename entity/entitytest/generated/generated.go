@@ -91,6 +91,7 @@ type PersonConnectionResolver interface {
 type QueryResolver interface {
 	Person(ctx context.Context, id string) (*entitytest.Person, error)
 	PersonByBadge(ctx context.Context, badge string) (*entitytest.Person, error)
+	PersonByName(ctx context.Context, name string) (*entitytest.Person, error)
 	People(ctx context.Context, first *int, after *string, last *int, before *string, orderBy map[string]any, filter map[string]any, query *string) (*keyset.Connection[entitytest.PersonEdge, entitytest.Person], error)
 	Club(ctx context.Context, id string) (*entitytest.Club, error)
 	Clubs(ctx context.Context, first *int, after *string, last *int, before *string, filter map[string]any) (*keyset.Connection[entitytest.ClubEdge, entitytest.Club], error)
@@ -215,6 +216,7 @@ enum Access { SELF BOSS VIEWER EDITOR ADMIN }
 type Query {
   person(id: ID!): Person
   personByBadge(badge: String!): Person
+  personByName(name: String!): Person
   people(first: Int, after: String, last: Int, before: String, orderBy: PersonOrder, filter: PersonFilter, query: String): PersonConnection!
   club(id: ID!): Club
   clubs(first: Int, after: String, last: Int, before: String, filter: ClubFilter): ClubConnection!
@@ -1166,6 +1168,20 @@ func field_Query_personByBadge_args(ctx context.Context, ec *executionContext, r
 		return nil, err
 	}
 	args["badge"] = arg0
+	return args, nil
+}
+
+func field_Query_personByName_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "name",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNString2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["name"] = arg0
 	return args, nil
 }
 
@@ -3129,6 +3145,50 @@ func fieldContext_Query_personByBadge(ctx context.Context, ec *executionContext,
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Query_personByBadge_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_personByName(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_personByName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().PersonByName(ctx, fc.Args["name"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *entitytest.Person) graphql.Marshaler {
+			return marshalOPerson2ᚖrollcallᚋentityᚋentitytestᚐPerson(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Query_personByName(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Person(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_personByName_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -6394,6 +6454,28 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 					}
 				}()
 				res = _Query_personByBadge(ctx, ec, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "personByName":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _Query_personByName(ctx, ec, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
