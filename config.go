@@ -61,7 +61,7 @@ type config struct {
 	TLSCert     string        `placeholder:"FILE" help:"The certificate, in PEM, to serve HTTPS with; --tls-key goes with it. It is read at the start."`
 	TLSKey      string        `placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	Concurrency int           `placeholder:"N" default:"128" help:"Most requests that run at once; four times as many may wait, and more are refused. Default: ${default}."`
-	OfOneClient int           `name:"client-concurrency" placeholder:"N" default:"16" help:"Most requests of one client that run at once; 0 is any number. Default: ${default}."`
+	OfOneClient int           `name:"client-concurrency" placeholder:"N" default:"0" help:"Most requests of one client that run at once; 0 is any number. Default: ${default}."`
 	Rate        int           `placeholder:"N" default:"0" help:"Most that each client may ask for in a minute, in units of cost as for --max-cost; 0 is any amount. Default: ${default}."`
 	RateBurst   int           `placeholder:"N" help:"Most that a client may ask for at once, after it has asked for nothing. Default: what --rate allows in a minute."`
 	MaxStreams  int           `placeholder:"N" default:"1000" help:"Most streams that a client may have open at once; 0 is any number. Default: ${default}."`
@@ -73,7 +73,7 @@ type config struct {
 	Issuers     []string      `name:"oidc-issuer" sep:"none" placeholder:"URL" help:"An OpenID provider whose access tokens are accepted, as it calls itself; again for each."`
 	Audiences   []string      `name:"oidc-audience" sep:"none" placeholder:"NAME" help:"What the provider calls this server, so that a token is for it (the claim aud); one for all providers, or again for each, in their order."`
 	RolesClaim  string        `name:"oidc-roles-claim" placeholder:"CLAIM" help:"The claim that has a user's roles, or a path to it such as realm_access.roles. Without one of VIEWER, EDITOR and ADMIN there, whoever has logged in is VIEWER."`
-	Roles       []string      `name:"role" sep:"none" placeholder:"ROLE=NAME" help:"What a provider or a proxy calls a role, such as ADMIN=directory-admins, instead of its own name; again for each."`
+	Roles       []string      `name:"role-name" sep:"none" placeholder:"ROLE=NAME" help:"What a provider or a proxy calls a role, such as ADMIN=directory-admins, instead of its own name; again for each."`
 	LinkEmail   []string      `name:"oidc-link-email" sep:"none" placeholder:"URL" help:"A provider whose verified email addresses say which user somebody is, the first time; or proxy, for those of --trust-proxy."`
 	CreateUsers bool          `name:"oidc-create-users" help:"Create a user of whoever a provider knows, by a verified email address and a name, and the directory does not."`
 	ClientID    string        `name:"oidc-client-id" placeholder:"CLIENT" help:"The public client as which people log in from the Playground, at the first --oidc-issuer."`

@@ -47,7 +47,7 @@ var flags = map[string]struct {
 	"tls-key":        {"one.pem", "other.pem", func(c config) any { return c.TLSKey }, "--tls-cert=cert.pem"},
 	"concurrency":    {"3", "4", func(c config) any { return c.Concurrency }, ""},
 
-	"client-concurrency": {"0", "4", func(c config) any { return c.OfOneClient }, ""},
+	"client-concurrency": {"3", "4", func(c config) any { return c.OfOneClient }, ""},
 
 	"rate":             {"1000", "2000", func(c config) any { return c.Rate }, ""},
 	"rate-burst":       {"30", "40", func(c config) any { return c.RateBurst }, "--rate=50"},
@@ -68,7 +68,7 @@ var flags = map[string]struct {
 	"oidc-scopes":       {"openid email", "openid profile", func(c config) any { return c.Scopes }, oidc},
 	"oidc-parameter":    {"audience=one resource=a", "audience=other", func(c config) any { return strings.Join(c.Parameters, ",") }, oidc + " --oidc-client-id=c"},
 	"oidc-roles-claim":  {"roles", "realm_access.roles", func(c config) any { return c.RolesClaim }, oidc},
-	"role":              {"ADMIN=a b;EDITOR=c", "ADMIN=d", func(c config) any { return strings.Join(c.Roles, ",") }, ""},
+	"role-name":         {"ADMIN=a b;EDITOR=c", "ADMIN=d", func(c config) any { return strings.Join(c.Roles, ",") }, ""},
 	"oidc-link-email":   {"https://a.example", "https://a.example https://a.example", func(c config) any { return strings.Join(c.LinkEmail, ",") }, oidc},
 	"oidc-create-users": {"true", "false", func(c config) any { return c.CreateUsers }, oidc},
 	"trust-proxy":       {"10.0.0.0/8 192.0.2.1", "::1", func(c config) any { return strings.Join(c.TrustProxy, ",") }, ""},
@@ -220,8 +220,8 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--trust-proxy=10.0.0.0/33":                                `--trust-proxy: "10.0.0.0/33" is not a range of addresses such as 10.0.0.0/8`,
 		"--trust-proxy=0.0.0.0/0":                                  "--trust-proxy: 0.0.0.0/0 is every address, so that everybody could be anybody",
 		"--proxy-login=x":                                          `--proxy-login must be one of "x-forwarded","x-auth-request","none"`,
-		"--role=ADMIN":                                             `--role: "ADMIN" is no role and a name: write one such as ADMIN=directory-admins`,
-		"--role=ROOT=a":                                            `--role: "ROOT" is no role: there are VIEWER, EDITOR and ADMIN`,
+		"--role-name=ADMIN":                                        `--role-name: "ADMIN" is no role and a name: write one such as ADMIN=directory-admins`,
+		"--role-name=ROOT=a":                                       `--role-name: "ROOT" is no role: there are VIEWER, EDITOR and ADMIN`,
 		"--scim-anonymous":                                         "unknown flag --scim-anonymous",
 
 		"--oidc-client-id=c":                                                   "--oidc-client-id: there is no provider: give --oidc-issuer=URL",

@@ -24,7 +24,7 @@ import (
 	"rollcall/transport"
 )
 
-// A flag that may be given again may hold several values too, with spaces between, as a variable has to. (Those of --role are
+// A flag that may be given again may hold several values too, with spaces between, as a variable has to. (Those of --role-name are
 // separated by ;, for names may have spaces.)
 func several(values []string) []string { return strings.Fields(strings.Join(values, " ")) }
 
@@ -129,7 +129,7 @@ func (c config) linkEmail() (map[string]bool, error) {
 func (c config) roles() (identity.Roles, error) {
 	roles, err := identity.ParseRoles(c.Roles)
 	if err != nil {
-		return nil, fmt.Errorf("--role: %w", err)
+		return nil, fmt.Errorf("--role-name: %w", err)
 	}
 	return roles, nil
 }

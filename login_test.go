@@ -449,7 +449,7 @@ func TestSeveralIssuersEachHaveTheirOwnAudience(t *testing.T) {
 func TestSCIMAndTheMetricsAskForMoreThanALogin(t *testing.T) {
 	t.Parallel()
 	p := authtest.New(t)
-	s := trusting(t, databasetest.With(t, "sqlite", directorytest.Demo), p, "--role", "EDITOR=editors", "--allow-anonymous")
+	s := trusting(t, databasetest.With(t, "sqlite", directorytest.Demo), p, "--role-name", "EDITOR=editors", "--allow-anonymous")
 	for _, test := range []struct {
 		role          string // "": no credentials
 		scim, metrics int

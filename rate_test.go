@@ -21,7 +21,7 @@ func from(base, address string) *client {
 
 func TestEachClientHasARateOverAllOfTheServer(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--scim-anonymous", "--metrics", "127.0.0.1:0", "--rate", "10", "--rate-burst", "30")
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--metrics", "127.0.0.1:0", "--rate", "10", "--rate-burst", "30")
 	one, other := from(s.base, "127.0.0.2"), from(s.base, "127.0.0.3")
 	defer one.CloseIdleConnections()
 	defer other.CloseIdleConnections()

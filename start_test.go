@@ -147,6 +147,7 @@ func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 			"DROP TABLE import_waiting",
 			"DROP TABLE import_users",
 			"DROP TABLE identities",
+			"DROP TABLE api_tokens",
 			"INSERT INTO users (id, name, email, created_at, updated_at) VALUES " +
 				"(7, 'Zoe', 'zo\u00eb@example.com', '2024-01-01', '2024-01-01'), (9, 'Zoe', 'zoe\u0308@example.com', '2024-01-01', '2024-01-01')",
 		} {

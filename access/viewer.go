@@ -31,6 +31,12 @@ const (
 	ScopeMetrics = "metrics" // the metrics
 )
 
+// The subjects of viewers without credentials, who may be anybody.
+const (
+	Anonymous = "anonymous"
+	Local     = "local" // a program of the server's own machine
+)
+
 // Viewer is who sends a request.
 type Viewer struct {
 	// Subject names the viewer for logs, limits and the log of changes, such as "user:42", "token:7", "proxy:ada" or "anonymous". Two viewers
@@ -41,6 +47,9 @@ type Viewer struct {
 	Scopes  []string  // what the viewer is bounded to; nil: nothing
 	Expires time.Time // from then on it is not the viewer any more; zero: never
 }
+
+// Named reports whether the viewer has said who it is.
+func (v *Viewer) Named() bool { return v.Subject != Anonymous && v.Subject != Local }
 
 // Within reports whether the viewer's scopes allow one.
 func (v *Viewer) Within(scope string) bool {

@@ -34,10 +34,10 @@ func (cfg Config) maxCost(clients *ratelimit.Clients) int {
 	return most
 }
 
-// named returns the name that a client has: whoever is anonymous has none.
+// named returns the name that a client has: who has no credentials has none.
 func named(ctx context.Context) string {
 	viewer := access.ViewerOf(ctx)
-	if viewer == nil || viewer.Subject == "anonymous" {
+	if viewer == nil || !viewer.Named() {
 		return ""
 	}
 	return viewer.Subject

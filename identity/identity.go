@@ -125,8 +125,8 @@ func Forbidden(v *access.Viewer, scope, format string, args ...any) *Refusal {
 
 // The viewers without credentials, which all their requests share.
 var (
-	local     = &access.Viewer{Subject: "local", Role: access.RoleAdmin}
-	anonymous = &access.Viewer{Subject: "anonymous", Role: access.RoleViewer}
+	local     = &access.Viewer{Subject: access.Local, Role: access.RoleAdmin}
+	anonymous = &access.Viewer{Subject: access.Anonymous, Role: access.RoleViewer}
 )
 
 // Context returns the context of a request with its viewer in it.

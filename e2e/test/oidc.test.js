@@ -12,7 +12,7 @@ const rsa = await newKey("RS256", "first");
 const ec = await newKey("ES256", "second");
 const op = await provider({ keys: [rsa, ec] });
 const stranger = await provider({ keys: [await newKey("RS256", "first")] });
-const flags = [`--oidc-issuer=${op.issuer}`, `--oidc-audience=${audience}`, "--oidc-roles-claim=realm.roles", "--role=ADMIN=directory-admins"];
+const flags = [`--oidc-issuer=${op.issuer}`, `--oidc-audience=${audience}`, "--oidc-roles-claim=realm.roles", "--role-name=ADMIN=directory-admins"];
 const server = await start(...flags);
 const leeway = 30; // s for which the server accepts a token that has expired
 
