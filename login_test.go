@@ -316,8 +316,10 @@ func TestStreamsEndWhenTheirTokenExpires(t *testing.T) {
 
 // closing reads a socket to its end.
 func closing(conn *websocket.Conn) (code websocket.StatusCode, reason string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	for {
-		if _, _, err := conn.Read(context.Background()); err != nil {
+		if _, _, err := conn.Read(ctx); err != nil {
 			closed, _ := errors.AsType[websocket.CloseError](err)
 			return closed.Code, closed.Reason
 		}
@@ -333,7 +335,9 @@ type opened struct {
 // streamAs opens a subscription with a token.
 func (s *server) streamAs(token, media string) *opened {
 	s.tb.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.base+"/query", strings.NewReader(subscription))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s.tb.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"/query", strings.NewReader(subscription))
 	if err != nil {
 		s.tb.Fatal(err)
 	}

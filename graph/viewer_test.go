@@ -49,7 +49,9 @@ func viewed(t *testing.T, refused func(ctx context.Context, operation string, co
 // ask sends a request; headers are name, value, name, value.
 func ask(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a subscription that is let in would go on
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -721,9 +721,9 @@ func TestChangesOfAPITokensAreNotSentAndHoldNothingUp(t *testing.T) {
 func TestABatchOfAnEarlierProgramGoesOnWithoutTheChangesOfAPITokens(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.Database) {
 		next := int64(1) // user
-		for _, users := range []int64{0, 2} {
+		for i, users := range []int64{0, 2, 0} {
 			url, got := collector(t)
-			name := fmt.Sprint("crm", users)
+			name := fmt.Sprint("crm", i)
 			if err := newServer(db, quick(), to(t, name, url)).Register(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -733,6 +733,10 @@ func TestABatchOfAnEarlierProgramGoesOnWithoutTheChangesOfAPITokens(t *testing.T
 			writeTokens(t, db, 3)
 			if err := db.Write.Exec("UPDATE webhooks SET batch_until = position + ? WHERE name = ?", users+2, name).Error; err != nil {
 				t.Fatal(err)
+			}
+			if i == 2 { // something came behind a batch of tokens alone
+				write(t, db, next, next)
+				users = 1
 			}
 			s := start(t, db, quick(), to(t, name, url))
 			eventually(t, "no lag", func() bool { return s.status(t, name).Lag == 0 })
