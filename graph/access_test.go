@@ -311,6 +311,7 @@ func (w *rightsWorld) accessInputs() map[string]input {
 		"removeTeamMembers": {"teamId": w.team, "userIds": []string{self}},
 		"setTeamMemberRole": role, "addMemberships": {"memberships": []input{role}}, "setMembershipRoles": {"memberships": []input{role}},
 		"removeMemberships": {"memberships": []input{seat}},
+		"createApiToken":    {"name": "New"}, "revokeApiToken": {"id": "ApiToken:1"},
 	}
 }
 

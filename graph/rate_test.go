@@ -105,7 +105,7 @@ func TestEachViewerMayAskForAsMuchAndWhoHasNoNameByAddress(t *testing.T) {
 		{"user:42", "192.0.2.1", -1},
 		{"token:7", "192.0.2.1", 100 - once},
 		{"anonymous", "192.0.2.1", 100 - once},
-		{"", "192.0.2.1", 100 - 2*once}, // no viewer at the same address
+		{"local", "192.0.2.1", 100 - 2*once}, // who has no credentials either
 		{"anonymous", "192.0.2.2", 100 - once},
 		{"anonymous", "2001:db8::1", 100 - once},
 		{"anonymous", "2001:db8::ffff", 100 - 2*once}, // of the same network
