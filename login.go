@@ -213,7 +213,7 @@ func (s *service) watchViewers(ctx context.Context) {
 
 // withViewer serves the API with requests that have viewers.
 func (s *service) withViewer(api http.Handler) http.Handler {
-	answered := s.viewers.Handler(api, nil, func(w http.ResponseWriter, r *http.Request, refusal *identity.Refusal) {
+	answered := s.viewers.Handler(api, nil, func(w http.ResponseWriter, r *http.Request, refusal *identity.RefusedError) {
 		transport.Refuse(w, r, refusal.Status, refusal.Err)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -248,7 +248,7 @@ func (s *service) refusedOperation(ctx context.Context, operation string, code a
 
 // routeSCIM serves identity providers.
 func (s *service) routeSCIM(mux *http.ServeMux, pools session.Pools) {
-	allow := func(v *access.Viewer) *identity.Refusal {
+	allow := func(v *access.Viewer) *identity.RefusedError {
 		switch {
 		case !v.Within(access.ScopeSCIM):
 			return identity.Forbidden(v, access.ScopeSCIM, "SCIM needs the scope %s, which the token does not have", access.ScopeSCIM)
@@ -260,7 +260,7 @@ func (s *service) routeSCIM(mux *http.ServeMux, pools session.Pools) {
 	service := s.viewers.Handler(s.limited(provisioning.New(provisioning.Config{
 		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
 		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
-	})), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.Refusal) {
+	})), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
 		scim.WriteError(w, scim.Failed(refusal.Status, "%s", refusal.Err.Message))
 	})
 	mux.Handle(provisioning.Base, service)
@@ -269,13 +269,13 @@ func (s *service) routeSCIM(mux *http.ServeMux, pools session.Pools) {
 
 // routeMetrics serves /metrics to those who may see how the server is used.
 func (s *service) routeMetrics(mux *http.ServeMux) {
-	allow := func(v *access.Viewer) *identity.Refusal {
+	allow := func(v *access.Viewer) *identity.RefusedError {
 		if slices.Contains(v.Scopes, access.ScopeMetrics) || v.Scopes == nil && access.HasRole(v.Role, access.RoleAdmin) {
 			return nil
 		}
 		return identity.Forbidden(v, access.ScopeMetrics, "the metrics need a token with the scope %s, or the role %s", access.ScopeMetrics, access.RoleAdmin)
 	}
-	mux.Handle("GET /metrics", s.viewers.Handler(gzhttp.GzipHandler(s.counts), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.Refusal) {
+	mux.Handle("GET /metrics", s.viewers.Handler(gzhttp.GzipHandler(s.counts), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
 		http.Error(w, refusal.Err.Message, refusal.Status)
 	}))
 }

@@ -152,16 +152,7 @@ func (d *Directory) putSeats(ctx context.Context, e *entries, all []*seat, chang
 		if !e.look(i) {
 			continue
 		}
-		team := thereTeams[s.team]
-		switch {
-		case s.team == 0:
-		case team == nil:
-			_ = e.refuse(i, blamed("teamId", d.teams.Missing(s.team)))
-		default:
-			if err := d.teams.Writable(ctx, team, "members"); err != nil {
-				_ = e.refuse(i, apierror.Forbidden("teamId", "%s", err.Error()))
-			}
-		}
+		_ = e.refuse(i, d.admits(ctx, s.team, thereTeams[s.team]))
 		if s.user != 0 && thereUsers[s.user] == nil {
 			_ = e.refuse(i, blamed("userId", d.users.Missing(s.user)))
 		}
@@ -197,6 +188,20 @@ func (d *Directory) putSeats(ctx context.Context, e *entries, all []*seat, chang
 		return e.failed(ctx, err)
 	}
 	return e.failed(ctx, update(ctx, d, d.memberships, edits))
+}
+
+// admits returns why the viewer of ctx may not put somebody into the team with a number, which is nil where there is none; 0: there is no such number.
+func (d *Directory) admits(ctx context.Context, number int64, team *model.Team) error {
+	switch {
+	case number == 0:
+		return nil
+	case team == nil:
+		return blamed("teamId", d.teams.Missing(number))
+	}
+	if err := d.teams.Writable(ctx, team, "members"); err != nil {
+		return apierror.Forbidden("teamId", "%s", err.Error())
+	}
+	return nil
 }
 
 // edit gives a membership its role.

@@ -362,24 +362,30 @@ func (t *tree[T]) read(ctx context.Context, e *entries, items []*item[T]) error 
 			}
 			waited = true
 		}
-		if err := t.objects.Writable(ctx, it.before, it.change.Fields()...); err != nil {
-			if err := e.refuse(i, err); err != nil {
-				return err
-			}
-			it.moves = false
-			continue
-		}
-		row := *it.before
-		it.row = &row
-		it.columns, err = it.change.Apply(it.row)
-		if err := e.refuse(i, expect(t.globalID(it.change.ID), *t.version(it.before), it.expected), err); err != nil {
+		if err := t.apply(ctx, e, i, it); err != nil {
 			return err
 		}
-		if it.ref >= 0 { // Apply knows no entries, and has taken away what is above if the input says null
-			it.columns = slices.DeleteFunc(it.columns, func(column string) bool { return column == t.column })
-			if *t.above(it.row) = it.above; it.moves {
-				it.columns = append(it.columns, t.column)
-			}
+	}
+	return nil
+}
+
+// apply makes the change of an item in what is to be stored, or refuses it. The error is one that no client may see.
+func (t *tree[T]) apply(ctx context.Context, e *entries, i int, it *item[T]) error {
+	if err := t.objects.Writable(ctx, it.before, it.change.Fields()...); err != nil {
+		it.moves = false
+		return e.refuse(i, err)
+	}
+	row := *it.before
+	it.row = &row
+	var err error
+	it.columns, err = it.change.Apply(it.row)
+	if err := e.refuse(i, expect(t.globalID(it.change.ID), *t.version(it.before), it.expected), err); err != nil {
+		return err
+	}
+	if it.ref >= 0 { // Apply knows no entries, and has taken away what is above if the input says null
+		it.columns = slices.DeleteFunc(it.columns, func(column string) bool { return column == t.column })
+		if *t.above(it.row) = it.above; it.moves {
+			it.columns = append(it.columns, t.column)
 		}
 	}
 	return nil

@@ -194,7 +194,8 @@ func (l officeList) page(t *testing.T, o *served, v *access.Viewer, window strin
 		if err := json.Unmarshal(of, &one); err != nil || len(one) != 1 {
 			t.Fatalf("no list is in %s", data)
 		}
-		for _, of = range one {
+		for _, only := range one {
+			of = only
 		}
 	}
 	if err := json.Unmarshal(of, &p); err != nil {

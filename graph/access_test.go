@@ -570,11 +570,11 @@ func TestTheREADMEHasTheMatrixOfRights(t *testing.T) {
 			if read == nil && write == nil {
 				continue
 			}
-			if of != "User" && of != "Team" {
-				write = []string{}
-			} else if write == nil && schema.Types["Update"+of+"Input"].Fields.ForName(f.Name) != nil {
+			switch {
+			case write != nil:
+			case (of == "User" || of == "Team") && schema.Types["Update"+of+"Input"].Fields.ForName(f.Name) != nil:
 				write = []string{"EDITOR"}
-			} else if write == nil {
+			default:
 				write = []string{}
 			}
 			row("`"+of+"."+f.Name+"`", func(k viewerKind) string {

@@ -175,14 +175,7 @@ func newHandler(cfg Config, planned bool) *API {
 	srv.AroundResponses(tellEnd)
 	srv.Use(d.Plan)
 	srv.Use(d.Access())
-	pools := session.Pools{
-		Write:    cfg.Database.Write,
-		Read:     cfg.Database.Read,
-		Side:     cfg.Database.Side,
-		Proof:    cfg.Proof,
-		Deadline: cfg.Deadline,
-		Logger:   cfg.Logger,
-	}
+	pools := cfg.pools()
 	api.streams.Validators = cfg.validators(pools)
 	api.Handler = clients.Handler(operation.Handler(srv, operation.Extension{
 		Pools:          pools,
@@ -198,6 +191,18 @@ func newHandler(cfg Config, planned bool) *API {
 		api.Handler = cfg.Viewer(api.Handler)
 	}
 	return api
+}
+
+// pools are those of the database.
+func (cfg Config) pools() session.Pools {
+	return session.Pools{
+		Write:    cfg.Database.Write,
+		Read:     cfg.Database.Read,
+		Side:     cfg.Database.Side,
+		Proof:    cfg.Proof,
+		Deadline: cfg.Deadline,
+		Logger:   cfg.Logger,
+	}
 }
 
 // cost finds what operations cost, and refuses those that cost too much.

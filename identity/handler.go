@@ -10,7 +10,7 @@ import (
 
 // Handler serves next with requests whose contexts have viewers. allow refuses viewers; nil: it refuses none. refuse answers what was refused, with
 // the headers set that belong to that.
-func (a *Authenticator) Handler(next http.Handler, allow func(*access.Viewer) *Refusal, refuse func(http.ResponseWriter, *http.Request, *Refusal)) http.Handler {
+func (a *Authenticator) Handler(next http.Handler, allow func(*access.Viewer) *RefusedError, refuse func(http.ResponseWriter, *http.Request, *RefusedError)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, refusal := a.Context(r)
 		if refusal == nil && allow != nil {
@@ -27,7 +27,7 @@ func (a *Authenticator) Handler(next http.Handler, allow func(*access.Viewer) *R
 }
 
 // log logs that a request was refused.
-func (a *Authenticator) log(r *http.Request, refusal *Refusal) {
+func (a *Authenticator) log(r *http.Request, refusal *RefusedError) {
 	attempt := Attempt{Code: refusal.Err.Code, Reason: refusal.Err.Message}
 	if refusal.Viewer != nil {
 		attempt.Subject = refusal.Viewer.Subject

@@ -69,21 +69,21 @@ const (
 // The realm of challenges.
 const realm = "rollcall"
 
-// Refusal is why a request is not served. It holds no credentials.
-type Refusal struct {
+// RefusedError is why a request is not served. It holds no credentials.
+type RefusedError struct {
 	Status    int             // of HTTP: 400, 401, 403 or 503
 	Err       *apierror.Error // for the client; its cause is for the log
 	Challenge *auth.Challenge // nil: other credentials would not help
 	Viewer    *access.Viewer  // who is refused; nil: that is not known
 }
 
-func (r *Refusal) Error() string { return r.Err.Error() }
+func (r *RefusedError) Error() string { return r.Err.Error() }
 
 // Unwrap returns what the client is told.
-func (r *Refusal) Unwrap() error { return r.Err }
+func (r *RefusedError) Unwrap() error { return r.Err }
 
 // SetHeader says in the headers of an answer what would help.
-func (r *Refusal) SetHeader(h http.Header) {
+func (r *RefusedError) SetHeader(h http.Header) {
 	if r.Challenge != nil {
 		r.Challenge.Set(h)
 	}
@@ -93,30 +93,30 @@ func (r *Refusal) SetHeader(h http.Header) {
 }
 
 // unauthenticated refuses credentials, or their absence. code is that of RFC 6750.
-func unauthenticated(code string, cause error, format string, args ...any) *Refusal {
+func unauthenticated(code string, cause error, format string, args ...any) *RefusedError {
 	err := apierror.Unauthenticated(format, args...)
 	err.Err = cause
 	challenge := &auth.Challenge{Realm: realm, Error: code}
 	if code != "" {
 		challenge.Description = err.Message
 	}
-	return &Refusal{Status: http.StatusUnauthorized, Err: err, Challenge: challenge}
+	return &RefusedError{Status: http.StatusUnauthorized, Err: err, Challenge: challenge}
 }
 
 const invalidToken = "invalid_token"
 
 // noCredentials refuses a request that has none where they are needed.
-func noCredentials() *Refusal {
+func noCredentials() *RefusedError {
 	return unauthenticated("", nil, "the request says nothing of who sends it: send a token in the header Authorization, as Bearer")
 }
 
 // Forbidden refuses a viewer what another one may do. scope is what is lacking, or "" if it is no scope. Whoever has said nothing of themself
 // is asked to instead.
-func Forbidden(v *access.Viewer, scope, format string, args ...any) *Refusal {
+func Forbidden(v *access.Viewer, scope, format string, args ...any) *RefusedError {
 	if v == anonymous {
 		return noCredentials()
 	}
-	r := &Refusal{Status: http.StatusForbidden, Err: apierror.Forbidden("", format, args...), Viewer: v}
+	r := &RefusedError{Status: http.StatusForbidden, Err: apierror.Forbidden("", format, args...), Viewer: v}
 	if scope != "" {
 		r.Challenge = &auth.Challenge{Realm: realm, Error: "insufficient_scope", Description: r.Err.Message, Scope: scope}
 	}
@@ -130,7 +130,7 @@ var (
 )
 
 // Context returns the context of a request with its viewer in it.
-func (a *Authenticator) Context(r *http.Request) (context.Context, *Refusal) {
+func (a *Authenticator) Context(r *http.Request) (context.Context, *RefusedError) {
 	token, err := auth.Bearer(r)
 	if errors.Is(err, auth.ErrOtherScheme) {
 		if user, _ := a.Proxies.User(r); user != nil { // some send on what they have asked their clients for
@@ -144,11 +144,11 @@ func (a *Authenticator) Context(r *http.Request) (context.Context, *Refusal) {
 }
 
 // notBearer refuses a header Authorization.
-func notBearer(err error) *Refusal {
+func notBearer(err error) *RefusedError {
 	if errors.Is(err, auth.ErrOtherScheme) {
 		return unauthenticated("", nil, "%s", err.Error())
 	}
-	return &Refusal{
+	return &RefusedError{
 		Status:    http.StatusBadRequest,
 		Err:       &apierror.Error{Code: apierror.CodeBadRequest, Message: err.Error()},
 		Challenge: &auth.Challenge{Realm: realm, Error: "invalid_request", Description: err.Error()},
@@ -156,7 +156,7 @@ func notBearer(err error) *Refusal {
 }
 
 // viewer returns ctx with the viewer of a request. token: "" if it has none.
-func (a *Authenticator) viewer(ctx context.Context, r *http.Request, token string) (context.Context, *Refusal) {
+func (a *Authenticator) viewer(ctx context.Context, r *http.Request, token string) (context.Context, *RefusedError) {
 	switch {
 	case auth.IsAPIToken(token):
 		return a.ofAPIToken(ctx, token)
@@ -182,7 +182,7 @@ func (a *Authenticator) viewer(ctx context.Context, r *http.Request, token strin
 	return nil, noCredentials()
 }
 
-func (a *Authenticator) ofAPIToken(ctx context.Context, text string) (context.Context, *Refusal) {
+func (a *Authenticator) ofAPIToken(ctx context.Context, text string) (context.Context, *RefusedError) {
 	token, err := auth.ParseAPIToken(text)
 	if err != nil {
 		return nil, unauthenticated(invalidToken, nil, "%s", err.Error())
@@ -199,7 +199,7 @@ func (a *Authenticator) ofAPIToken(ctx context.Context, text string) (context.Co
 	return access.WithViewer(ctx, v), nil
 }
 
-func (a *Authenticator) ofAccessToken(ctx context.Context, text string) (context.Context, *Refusal) {
+func (a *Authenticator) ofAccessToken(ctx context.Context, text string) (context.Context, *RefusedError) {
 	if a.Issuers == nil {
 		return nil, unauthenticated(invalidToken, nil, "the token is no API token, and no others are accepted here")
 	}
@@ -207,7 +207,7 @@ func (a *Authenticator) ofAccessToken(ctx context.Context, text string) (context
 	if invalid, ok := errors.AsType[*auth.InvalidTokenError](err); ok {
 		return nil, unauthenticated(invalidToken, invalid, "%s", invalid.Reason)
 	} else if err != nil {
-		return nil, &Refusal{Status: http.StatusServiceUnavailable, Err: &apierror.Error{
+		return nil, &RefusedError{Status: http.StatusServiceUnavailable, Err: &apierror.Error{
 			Code: CodeIssuerUnavailable, Err: err, Message: "the token's issuer has not answered yet, so it cannot be told whether the token is good: try again later",
 		}}
 	}
@@ -219,7 +219,7 @@ func (a *Authenticator) ofAccessToken(ctx context.Context, text string) (context
 }
 
 // linked returns ctx with the viewer of a login.
-func (a *Authenticator) linked(ctx context.Context, l login) (context.Context, *Refusal) {
+func (a *Authenticator) linked(ctx context.Context, l login) (context.Context, *RefusedError) {
 	found, err := a.links.find(ctx, l)
 	if err != nil {
 		return nil, unavailable(err)
@@ -236,8 +236,8 @@ func (a *Authenticator) linked(ctx context.Context, l login) (context.Context, *
 }
 
 // unavailable refuses a request since it cannot be told whose it is.
-func unavailable(cause error) *Refusal {
-	return &Refusal{Status: http.StatusServiceUnavailable, Err: &apierror.Error{
+func unavailable(cause error) *RefusedError {
+	return &RefusedError{Status: http.StatusServiceUnavailable, Err: &apierror.Error{
 		Code: apierror.CodeUnavailable, Err: cause, Message: "the database does not tell who sends the request: try again later",
 	}}
 }

@@ -142,7 +142,7 @@ func viewer(tb testing.TB, a *identity.Authenticator, r *http.Request) *access.V
 }
 
 // refused returns why a request is refused, which it must be.
-func refused(tb testing.TB, a *identity.Authenticator, r *http.Request) *identity.Refusal {
+func refused(tb testing.TB, a *identity.Authenticator, r *http.Request) *identity.RefusedError {
 	tb.Helper()
 	ctx, refusal := a.Context(r)
 	if refusal == nil {

@@ -16,7 +16,7 @@ func (*Authenticator) Later(r *http.Request) context.Context {
 
 // SocketContext returns ctx, which comes from Later, with the viewer of a socket in it. The payload of the first message may have credentials, as
 // {"Authorization": "Bearer …"}, {"authorization": "Bearer …"} or {"token": "…"}; if it has none, those of the request count that has opened the socket.
-func (a *Authenticator) SocketContext(ctx context.Context, payload map[string]any) (context.Context, *Refusal) {
+func (a *Authenticator) SocketContext(ctx context.Context, payload map[string]any) (context.Context, *RefusedError) {
 	r, _ := ctx.Value(requestKey{}).(*http.Request)
 	if r == nil {
 		return nil, noCredentials()
@@ -27,7 +27,7 @@ func (a *Authenticator) SocketContext(ctx context.Context, payload map[string]an
 		a.log(r, refusal)
 		return nil, refusal
 	}
-	var refusal *Refusal
+	var refusal *RefusedError
 	if given {
 		ctx, refusal = a.viewer(ctx, r, token)
 	} else {

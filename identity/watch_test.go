@@ -180,7 +180,9 @@ func TestRunLooksByItself(t *testing.T) {
 		a.Run(ctx)
 	}()
 	w.setStatus(id, model.StatusDeactivated)
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("it ended without a reason")
+	}
 	cancel()
 	<-done
 }
@@ -214,15 +216,17 @@ func TestTheLogHasNoPartOfACredential(t *testing.T) {
 	w := sqlite(t)
 	a := w.authenticator(nil)
 	serve := func(r *http.Request) {
-		refuse := func(w http.ResponseWriter, _ *http.Request, refusal *identity.Refusal) { w.WriteHeader(refusal.Status) }
+		refuse := func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
+			w.WriteHeader(refusal.Status)
+		}
 		a.Handler(http.NotFoundHandler(), nil, refuse).ServeHTTP(httptest.NewRecorder(), r)
 	}
 	for _, token := range []string{authtest.New(t).Token(t, "ann", nil), w.one.Token(t, "ann", nil) + "x", auth.NewAPIToken().Text(), "secret~token"} {
 		for range 2 {
 			serve(request(token))
 		}
-		serve(withHeader(request(""), "Authorization", "Basic "+token))
-		for _, part := range strings.Split(token, ".") {
+		serve(withAuthorization(request(""), "Basic "+token))
+		for part := range strings.SplitSeq(token, ".") {
 			if len(part) > 5 && strings.Contains(w.log.String(), part) {
 				t.Errorf("the log has a part of %s:\n%s", token, &w.log)
 			}

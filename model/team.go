@@ -2,9 +2,9 @@ package model
 
 import (
 	"fmt"
-	"rollcall/access"
 	"time"
 
+	"rollcall/access"
 	"rollcall/fold"
 	"rollcall/keyset"
 )

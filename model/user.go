@@ -2,10 +2,10 @@
 package model
 
 import (
-	"rollcall/access"
 	"strings"
 	"time"
 
+	"rollcall/access"
 	"rollcall/fold"
 	"rollcall/keyset"
 )

@@ -41,9 +41,10 @@ func (*Club) IsNode() {}
 // GlobalID returns the club's id, such as Club:1.
 func (c *Club) GlobalID() string { return keyset.ID("Club", c.ID) }
 
-// The pages of lists, and their edges.
 type (
-	PersonEdge       = keyset.Edge[Person]
+	// PersonEdge is a person in a page.
+	PersonEdge = keyset.Edge[Person]
+	// PersonConnection is such a page.
 	PersonConnection = keyset.Connection[PersonEdge, Person]
 
 	BelowEdge struct {
