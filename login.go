@@ -186,7 +186,7 @@ func (s *service) socketViewer(ctx context.Context, payload map[string]any) (con
 	case refusal.Status == http.StatusServiceUnavailable:
 		return nil, nil, transport.ErrTryLater
 	}
-	return nil, nil, refusal
+	return nil, nil, refusal.Err
 }
 
 // refusedOperation logs that a viewer was refused by the API itself.

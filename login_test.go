@@ -183,7 +183,7 @@ func TestEveryTransportRefusesWhoSaysNotWhoItIs(t *testing.T) {
 				answer.Data != nil || answer.Errors[0].Extensions.OperationID != res.Header.Get("Operation-Id") {
 				t.Errorf("%s: the body is %s", test.what, body)
 			}
-			if res.StatusCode != 401 || !strings.HasPrefix(res.Header.Get("WWW-Authenticate"), challenge) || res.Header.Get("Cache-Control") != "no-store" ||
+			if res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(res.Header.Get("WWW-Authenticate"), challenge) || res.Header.Get("Cache-Control") != "no-store" ||
 				!strings.HasPrefix(res.Header.Get("Content-Type"), test.media) {
 				t.Errorf("%s: %d %s", test.what, res.StatusCode, res.Header)
 			}
@@ -194,7 +194,7 @@ func TestEveryTransportRefusesWhoSaysNotWhoItIs(t *testing.T) {
 		}
 	}
 	res, body := s.askAt(http.DefaultClient, "/query?access_token="+good, http.MethodPost, whoami, "Content-Type", jsonType)
-	if res.StatusCode != 400 || !strings.Contains(string(body), "BAD_REQUEST") || !strings.Contains(res.Header.Get("WWW-Authenticate"), "invalid_request") {
+	if res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "BAD_REQUEST") || !strings.Contains(res.Header.Get("WWW-Authenticate"), "invalid_request") {
 		t.Errorf("a token in the URL: %d %s", res.StatusCode, body)
 	}
 }
@@ -387,7 +387,7 @@ func TestADeactivationEndsTheStreamsOfEveryServer(t *testing.T) {
 			t.Errorf("the socket ended with %d", code)
 		}
 		t.Logf("ended after %s", time.Since(began))
-		if res, body := other.ask(http.DefaultClient, http.MethodPost, whoami, "Content-Type", jsonType, "Authorization", "Bearer "+token); res.StatusCode != 401 || !strings.Contains(string(body), "deactivated") {
+		if res, body := other.ask(http.DefaultClient, http.MethodPost, whoami, "Content-Type", jsonType, "Authorization", "Bearer "+token); res.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), "deactivated") {
 			t.Errorf("the next request gets %d %s", res.StatusCode, body)
 		}
 		eventually(t, "the bystander hears of it", func() bool { return strings.Contains(bystander.text.String(), "UPDATED") })
@@ -414,21 +414,21 @@ func TestAServerStartsWithoutItsIssuerAndServesOthersMeanwhile(t *testing.T) {
 		return s.ask(http.DefaultClient, http.MethodPost, whoami, append(headers, "Content-Type", jsonType)...)
 	}
 	eventually(t, "the log says so", func() bool { return strings.Contains(s.log.String(), "does not tell its keys") })
-	if res, body := ask("Authorization", "Bearer "+token); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "ISSUER_UNAVAILABLE") {
+	if res, body := ask("Authorization", "Bearer "+token); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "ISSUER_UNAVAILABLE") {
 		t.Errorf("a token gets %d %s", res.StatusCode, body)
 	}
 	_, err := dialSocket(t, s, fmt.Sprintf(`{"type":"connection_init","payload":{"token":%q}}`, token))
 	if websocket.CloseStatus(err) != websocket.StatusTryAgainLater {
 		t.Errorf("a socket gets %v", err)
 	}
-	if res, body := ask(); res.StatusCode != 200 {
+	if res, body := ask(); res.StatusCode != http.StatusOK {
 		t.Errorf("others get %d %s", res.StatusCode, body)
 	}
-	if res, _ := s.askAt(http.DefaultClient, "/readyz", http.MethodGet, ""); res.StatusCode != 200 {
+	if res, _ := s.askAt(http.DefaultClient, "/readyz", http.MethodGet, ""); res.StatusCode != http.StatusOK {
 		t.Errorf("it is not ready: %d", res.StatusCode)
 	}
 	p.Down.Store(false)
-	eventually(t, "the token is good", func() bool { res, _ := ask("Authorization", "Bearer "+token); return res.StatusCode == 200 })
+	eventually(t, "the token is good", func() bool { res, _ := ask("Authorization", "Bearer "+token); return res.StatusCode == http.StatusOK })
 }
 
 func TestSeveralIssuersEachHaveTheirOwnAudience(t *testing.T) {

@@ -430,6 +430,12 @@ func (s *service) assemble(context.Context) (err error) {
 		Observe:       s.counts.Observe,
 		Logger:        s.log,
 	})
+	s.count(follower)
+	return s.route()
+}
+
+// count has the metrics tell of what the API and the others do.
+func (s *service) count(follower *changelog.Follower) {
 	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Streams, "transport", "http")
 	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Sockets, "transport", "websocket")
 	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Running, "state", "running")
@@ -446,7 +452,6 @@ func (s *service) assemble(context.Context) (err error) {
 		s.counts.Counter("rollcall_refused_attempts_total", "Requests and operations that were refused for who has sent them, or has not said so.",
 			func() int64 { return s.viewers.Refusals.Count(code) }, "code", string(code))
 	}
-	return s.route()
 }
 
 // route says what is served where.

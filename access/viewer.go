@@ -42,7 +42,9 @@ type Viewer struct {
 }
 
 // Within reports whether the viewer's scopes allow one.
-func (v *Viewer) Within(scope string) bool { return v.Scopes == nil || slices.Contains(v.Scopes, scope) }
+func (v *Viewer) Within(scope string) bool {
+	return v.Scopes == nil || slices.Contains(v.Scopes, scope)
+}
 
 // Identity is a text that two viewers share if and only if they may see and do the same: for what is kept for a viewer.
 func (v *Viewer) Identity() string {

@@ -77,11 +77,6 @@ type Refusal struct {
 	Viewer    *access.Viewer  // who is refused; nil: that is not known
 }
 
-func (r *Refusal) Error() string { return r.Err.Error() }
-
-// Unwrap returns what the client is told.
-func (r *Refusal) Unwrap() error { return r.Err }
-
 // SetHeader says in the headers of an answer what would help.
 func (r *Refusal) SetHeader(h http.Header) {
 	if r.Challenge != nil {

@@ -86,7 +86,7 @@ func TestTheFirstOfAllThatARequestHasSaysWhoSendsIt(t *testing.T) {
 		{"this machine", all, here(request("")), access.Viewer{Subject: "local", Role: access.RoleAdmin}},
 		{"nobody", open, request(""), access.Viewer{Subject: "anonymous", Role: access.RoleViewer}},
 		{"another proxy's word, which is nobody's", open, request("", user...), access.Viewer{Subject: "anonymous", Role: access.RoleViewer}},
-		{"a proxy that sends on what it has asked for", all, withHeader(request("", user...), "Authorization", "Basic YTpi"), access.Viewer{Subject: "proxy:ada", Role: access.RoleAdmin}},
+		{"a proxy that sends on what it has asked for", all, withAuthorization(request("", user...), "Basic YTpi"), access.Viewer{Subject: "proxy:ada", Role: access.RoleAdmin}},
 	} {
 		got := *viewer(t, test.a, test.r)
 		if got.Expires.IsZero() == strings.HasPrefix(got.Subject, "oidc") {
@@ -99,8 +99,8 @@ func TestTheFirstOfAllThatARequestHasSaysWhoSendsIt(t *testing.T) {
 	}
 }
 
-func withHeader(r *http.Request, name, value string) *http.Request {
-	r.Header.Set(name, value)
+func withAuthorization(r *http.Request, value string) *http.Request {
+	r.Header.Set("Authorization", value)
 	return r
 }
 
@@ -120,8 +120,8 @@ func TestWhatIsNotValidIsRefusedAndFallsBackToNothing(t *testing.T) {
 		{"a token that is none", func() *http.Request { return request("x") }, 401, "UNAUTHENTICATED", `error="invalid_token"`},
 		{"an expired token", func() *http.Request { return request(w.one.Token(t, "ann", past)) }, 401, "UNAUTHENTICATED", `error_description="the token has expired"`},
 		{"a token for somebody else", func() *http.Request { return request(w.one.Token(t, "ann", map[string]any{"aud": "mail"})) }, 401, "UNAUTHENTICATED", `error="invalid_token"`},
-		{"another scheme", func() *http.Request { return withHeader(request(""), "Authorization", "Basic YTpi") }, 401, "UNAUTHENTICATED", `realm="rollcall"`},
-		{"no token behind Bearer", func() *http.Request { return withHeader(request(""), "Authorization", "Bearer ") }, 400, "BAD_REQUEST", `error="invalid_request"`},
+		{"another scheme", func() *http.Request { return withAuthorization(request(""), "Basic YTpi") }, 401, "UNAUTHENTICATED", `realm="rollcall"`},
+		{"no token behind Bearer", func() *http.Request { return withAuthorization(request(""), "Bearer ") }, 400, "BAD_REQUEST", `error="invalid_request"`},
 		{"two headers", func() *http.Request { return request("x", "Authorization", "Bearer y") }, 400, "BAD_REQUEST", `error="invalid_request"`},
 	} {
 		for _, cfg := range []func(*identity.Config){
@@ -143,7 +143,7 @@ func TestWhatIsNotValidIsRefusedAndFallsBackToNothing(t *testing.T) {
 	}
 	broken := w.authenticator(func(cfg *identity.Config) { cfg.Tokens, cfg.Anonymous = &tokens{err: errors.New("away")}, true })
 	if got := refused(t, broken, request(auth.NewAPIToken().Text())); got.Status != 503 || got.Err.Code != apierror.CodeUnavailable {
-		t.Errorf("while the database is away: %d %v", got.Status, got)
+		t.Errorf("while the database is away: %d %v", got.Status, got.Err)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestThisMachineAloneIsThisMachineUnderItsOwnName(t *testing.T) {
 		r := here(request(""))
 		change(r)
 		if got := refused(t, a, r); got.Status != 403 || got.Err.Code != apierror.CodeForbidden {
-			t.Errorf("%s: %d %v", what, got.Status, got)
+			t.Errorf("%s: %d %v", what, got.Status, got.Err)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func TestAProxyThatIsNotTrustedIsBelievedNothing(t *testing.T) {
 	forged := []string{"X-Forwarded-User", "root", "X-Forwarded-Groups", "ADMIN", "X-Forwarded-For", "10.0.0.1"}
 	r := request("", forged...)
 	if got := refused(t, a, r); got.Status != 401 {
-		t.Errorf("from elsewhere: %d %v", got.Status, got)
+		t.Errorf("from elsewhere: %d %v", got.Status, got.Err)
 	}
 	if got := a.Client(r); got != netip.MustParseAddr("203.0.113.7") {
 		t.Errorf("the client is taken for %s", got)
@@ -185,7 +185,7 @@ func TestAProxyThatIsNotTrustedIsBelievedNothing(t *testing.T) {
 		t.Errorf("from the proxy: %+v", got)
 	}
 	if got := refused(t, a, func() *http.Request { r.Header.Add("X-Forwarded-User", "ada"); return r }()); got.Status != 401 {
-		t.Errorf("with two users: %d %v", got.Status, got)
+		t.Errorf("with two users: %d %v", got.Status, got.Err)
 	}
 }
 

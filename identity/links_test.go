@@ -93,7 +93,7 @@ func TestADeactivatedUserIsRefusedHoweverTheLoginIsFound(t *testing.T) {
 			"linked before": request(token), "linked now": request(w.one.Token(t, "ben", verified("ben@example.com"))),
 		} {
 			if got := refused(t, a, r); got.Status != http.StatusUnauthorized || got.Viewer == nil || !strings.HasPrefix(got.Viewer.Subject, "user:") {
-				t.Errorf("%s: %d %v of %+v", what, got.Status, got, got.Viewer)
+				t.Errorf("%s: %d %v of %+v", what, got.Status, got.Err, got.Viewer)
 			}
 		}
 		w.setStatus(ann, model.StatusActive)
@@ -222,7 +222,7 @@ func (w *world) atOnce(n int, token func(i int) string, change func(*identity.Co
 					users[i] = access.ViewerOf(ctx).UserID
 					return
 				}
-				w.tb.Logf("refused with %d: %v", refusal.Status, refusal)
+				w.tb.Logf("refused with %d: %v", refusal.Status, refusal.Err)
 			}
 		})
 	}
@@ -239,7 +239,7 @@ func TestADatabaseIsAskedOnceASecondForEachLogin(t *testing.T) {
 		for range 20 {
 			all.Go(func() {
 				if _, refusal := a.Context(request(token)); refusal != nil {
-					t.Error(refusal)
+					t.Error(refusal.Err)
 				}
 			})
 		}
@@ -267,7 +267,7 @@ func TestWhileTheDatabaseIsAwayNobodyIsTakenForSomebody(t *testing.T) {
 	}
 	a.Pass(time.Second)
 	if got := refused(t, a, request(token)); got.Status != http.StatusServiceUnavailable {
-		t.Errorf("%d %v", got.Status, got)
+		t.Errorf("%d %v", got.Status, got.Err)
 	}
 }
 

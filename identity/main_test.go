@@ -136,7 +136,7 @@ func viewer(tb testing.TB, a *identity.Authenticator, r *http.Request) *access.V
 	tb.Helper()
 	ctx, refusal := a.Context(r)
 	if refusal != nil {
-		tb.Fatalf("refused with %d: %v", refusal.Status, refusal)
+		tb.Fatalf("refused with %d: %v", refusal.Status, refusal.Err)
 	}
 	return access.ViewerOf(ctx)
 }

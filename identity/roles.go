@@ -15,7 +15,7 @@ type Roles map[string][]string
 // ParseRoles reads mappings such as ADMIN=directory-admins. Each text may hold several, with ; between them.
 func ParseRoles(texts []string) (Roles, error) {
 	roles := Roles{}
-	for _, text := range strings.Split(strings.Join(texts, ";"), ";") {
+	for text := range strings.SplitSeq(strings.Join(texts, ";"), ";") {
 		text = strings.TrimSpace(text)
 		if text == "" {
 			continue
