@@ -44,27 +44,35 @@ func (c *Club) GlobalID() string { return keyset.ID("Club", c.ID) }
 type (
 	// PersonEdge is a person in a page.
 	PersonEdge = keyset.Edge[Person]
-	// PersonConnection is such a page.
+	// PersonConnection is a page of persons.
 	PersonConnection = keyset.Connection[PersonEdge, Person]
 
+	// BelowEdge is a person below another, in a page.
 	BelowEdge struct {
 		keyset.Edge[Person]
 		Depth int64
 	}
+	// BelowConnection is a page of persons below another.
 	BelowConnection = keyset.Connection[BelowEdge, Person]
 
-	ClubEdge       = keyset.Edge[Club]
+	// ClubEdge is a club in a page.
+	ClubEdge = keyset.Edge[Club]
+	// ClubConnection is a page of clubs.
 	ClubConnection = keyset.Connection[ClubEdge, Club]
 
+	// PersonClubEdge is a club that a person is in, in a page.
 	PersonClubEdge struct {
 		keyset.Edge[Club]
 		Joined string
 	}
+	// PersonClubConnection is a page of the clubs that a person is in.
 	PersonClubConnection = keyset.Connection[PersonClubEdge, Club]
 
+	// MemberEdge is a member of a club in a page.
 	MemberEdge struct {
 		keyset.Edge[Person]
 		Joined string
 	}
+	// MemberConnection is a page of a club's members.
 	MemberConnection = keyset.Connection[MemberEdge, Person]
 )
