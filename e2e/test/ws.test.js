@@ -97,7 +97,12 @@ async function closing(protocol, ...messages) {
   const socket = new WebSocket(address, protocol);
   const closed = new Promise((resolve) => socket.on("close", (code, reason) => resolve([code, String(reason)])));
   await within("the socket to open", new Promise((resolve) => socket.on("open", resolve)));
-  for (const message of messages) socket.send(typeof message === "string" ? message : JSON.stringify(message));
+  for (const [i, message] of messages.entries()) {
+    socket.send(typeof message === "string" ? message : JSON.stringify(message));
+    if (message === init && messages[i + 1] === subscribe) { // which comes after connection_ack
+      await within("connection_ack", new Promise((resolve) => socket.once("message", resolve)));
+    }
+  }
   const result = await within("the socket to close", closed);
   return result;
 }
