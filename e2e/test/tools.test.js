@@ -113,10 +113,10 @@ test("the schema keeps graphql-eslint's rules of the Relay specification, which 
       },
     }];`;
   const { folder, tool, read } = await project({ "eslint.config.mjs": config });
-  // The log is read forwards, and a change is no object that could be asked for by an id.
+  // The log is read forwards, and a change or an API token is no object that could be asked for by an id.
   const schema = (await read("schema.graphql"))
     .replace(/^ {2}changes\($/m, "# eslint-disable-next-line @graphql-eslint/relay-arguments\n$&")
-    .replace(/^type (Change|History)Edge /gm, "# eslint-disable-next-line @graphql-eslint/relay-edge-types\n$&");
+    .replace(/^type (ApiToken|Change|History)Edge /gm, "# eslint-disable-next-line @graphql-eslint/relay-edge-types\n$&");
   await writeFile(join(folder, "schema.graphql"), schema);
   await tool("eslint", "schema.graphql");
   for (const [from, to, rule] of [
@@ -157,7 +157,7 @@ test("GraphQL Code Generator writes types that TypeScript accepts, and a list of
       export function show(result: Named, change: ResultOf<typeof changed>): string {
         const at: string | undefined = result.user?.createdAt;
         const count: number | undefined = result.user?.teams.totalCount;
-        const kind: "CREATED" | "UPDATED" | "DELETED" | "ERASED" = change.userChanged.kind;
+        const kind: "CREATED" | "UPDATED" | "DELETED" | "ERASED" | "REVOKED" = change.userChanged.kind;
         // @ts-expect-error no such field: the types are not any
         void result.user?.nobody;
         // @ts-expect-error it may be null
