@@ -368,7 +368,7 @@ func (p *pair) arrays(t *testing.T, seed uint64, n int) (all []array) {
 		for j := range 1 + seed%5 {
 			a.operations = append(a.operations, generate(schema, seed+j, false))
 		}
-		a.sound = p.engine.ask(t.Context(), a.operations, "application/json")
+		a.sound = p.engine.ask(asViewer(t.Context(), a.seed), a.operations, "application/json")
 		all = append(all, a)
 	}
 	return all
@@ -379,7 +379,8 @@ func (p *pair) compareArrays(t *testing.T, arrays []array) {
 	t.Helper()
 	for _, a := range arrays {
 		operations := a.operations
-		engine, api := p.engine.ask(t.Context(), operations, "application/json"), p.api.ask(t.Context(), operations, "application/json")
+		ctx := asViewer(t.Context(), a.seed)
+		engine, api := p.engine.ask(ctx, operations, "application/json"), p.api.ask(ctx, operations, "application/json")
 		// Whole rows are read for the resolvers that had to run, and what another query was reading meanwhile is read again for it.
 		if engine.statements += 2 * a.sound.statements; !api.failed() {
 			engine.statements = a.sound.statements
