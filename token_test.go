@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -113,4 +114,56 @@ func TestACommandOfTokensSaysWhatItCannotDoAndWhatToWriteInstead(t *testing.T) {
 			t.Errorf("%q: got %s", args, err)
 		}
 	}
+}
+
+// TestATokenOpensTheServerUntilItIsRevokedOnAnyServer makes a token by the command, and revokes it by the API of another server.
+func TestATokenOpensTheServerUntilItIsRevokedOnAnyServer(t *testing.T) {
+	t.Parallel()
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
+		t.Parallel()
+		made := func(args ...string) string {
+			return strings.TrimSpace(output(t, append([]string{"token", "create", "--database", url}, args...)...))
+		}
+		admin, token := made("--name=admin", "--role=admin"), made("--name=reader", "--owner=kwame.mensah.2@example.com")
+		reading := made("--name=reading", "--role=admin", "--scope=read")
+		one, other := startAs(t, "--database", url), startAs(t, "--database", url)
+		if got := field(t, other.answerAs(token, `{ viewer { role scopes user { id phone } } }`), "viewer", "user", "id"); got != "User:2" {
+			t.Errorf("the viewer is %v", got)
+		}
+		post := func(token, query string) (int, string) {
+			res, body := one.ask(http.DefaultClient, http.MethodPost, request(query), "Content-Type", jsonType, "Authorization", "Bearer "+token)
+			return res.StatusCode, string(body)
+		}
+		for query, code := range map[string]string{
+			`mutation { eraseUser(input: {id: "User:3"}) { erasedUserId } }`: "FORBIDDEN", `{ users(filter: {phone: {startsWith: "+"}}) { totalCount } }`: "FORBIDDEN",
+		} {
+			if _, body := post(token, query); !strings.Contains(body, code) {
+				t.Errorf("%s: %s", query, body)
+			}
+		}
+		if _, body := post(reading, `mutation { deleteUser(input: {id: "User:3"}) { deletedUserId } }`); !strings.Contains(body, "the scope write") {
+			t.Errorf("a token that reads: %s", body)
+		}
+		if status, body := post(token[:len(token)-1]+"x", `{ viewer { role } }`); status != http.StatusUnauthorized {
+			t.Errorf("a token with another checksum: %d %s", status, body)
+		}
+		stream := other.streamAs(token, "text/event-stream")
+		conn, err := dialSocket(t, other, fmt.Sprintf(`{"type":"connection_init","payload":{"token":%q}}`, token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.answerAs(admin, `mutation { revokeApiToken(input: {id: "ApiToken:2"}) { apiToken { revokedAt } } }`)
+		if status, _ := post(token, `{ viewer { role } }`); status != http.StatusUnauthorized {
+			t.Errorf("the revoked token gets %d", status)
+		}
+		if err := <-stream.ended; err != nil || !strings.Contains(stream.text.String(), `"code":"UNAUTHENTICATED"`) {
+			t.Errorf("the stream ended with %v:\n%s", err, &stream.text)
+		}
+		if code, _ := closing(conn); code != 4403 {
+			t.Errorf("the socket ended with %d", code)
+		}
+		eventually(t, "an ADMIN reads of it in the log", func() bool {
+			return strings.Contains(one.answerAs(admin, `{ changes(kinds: [REVOKED]) { nodes { type objectId } } }`), `"ApiToken:2"`)
+		})
+	})
 }
