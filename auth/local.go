@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,7 +17,8 @@ import (
 // its own (DNS rebinding), and a page of another site that a browser of this machine shows.
 //
 // So both ends of the connection have loopback addresses, there is no header as proxies add them, and the Host, and the Origin if there
-// is one, is localhost or below it, or a loopback address, with any port.
+// is one, is localhost or below it, or a loopback address, with any port. Of what a page only shows or follows, such as an image or a link, browsers tell no
+// Origin, but by Sec-Fetch-Site that the page is of another site.
 func ThisMachineAlone(r *http.Request) error {
 	if !peer(r).IsLoopback() {
 		return errors.New("the request comes from another machine")
@@ -37,11 +39,15 @@ func ThisMachineAlone(r *http.Request) error {
 	if len(origins) > 1 {
 		return errors.New("the request has several origins")
 	}
+	otherPage := errors.New("the request comes from a page of another host than localhost or a loopback address")
 	for _, origin := range origins {
 		u, err := url.Parse(origin)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || !isLocalHost(u.Host) {
-			return errors.New("the request comes from a page of another host than localhost or a loopback address")
+			return otherPage
 		}
+	}
+	if len(origins) == 0 && slices.Contains(r.Header["Sec-Fetch-Site"], "cross-site") {
+		return otherPage
 	}
 	return nil
 }

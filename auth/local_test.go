@@ -24,6 +24,9 @@ func TestARequestOfThisMachineAloneIsKnown(t *testing.T) {
 		{"without a port", "127.0.0.1:5", "127.0.0.1:80", "[::1]", nil, alone},
 		{"a page of this machine", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Origin": {"http://localhost:3000"}}, alone},
 		{"a page of this machine by https", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Origin": {"https://[::1]"}}, alone},
+		{"a page of this machine by another name", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Origin": {"http://127.0.0.1"}, "Sec-Fetch-Site": {"cross-site"}}, alone},
+		{"what somebody has typed", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Sec-Fetch-Site": {"none"}}, alone},
+		{"what its own page shows", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Sec-Fetch-Site": {"same-origin"}}, alone},
 		{"other headers", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"X-Request-Id": {"1"}, "Viable": {"1"}}, alone},
 
 		{"another machine", "192.0.2.1:5", "127.0.0.1:8080", "localhost", nil, remote},
@@ -66,6 +69,7 @@ func TestARequestOfThisMachineAloneIsKnown(t *testing.T) {
 		{"an empty origin", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Origin": {""}}, origin},
 		{"an extension", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Origin": {"chrome-extension://localhost"}}, origin},
 		{"a malformed origin", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Origin": {"http://[::1"}}, origin},
+		{"what a page of another site shows", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Sec-Fetch-Site": {"cross-site"}}, origin},
 		{"two origins", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Origin": {"http://localhost", "http://localhost"}}, "several origins"},
 	} {
 		r := from(t, row.peer, row.header)

@@ -135,26 +135,24 @@ func (w *accessWalk) checkSearch(l *list, query any) *apierror.Error {
 	return nil
 }
 
-// checkFilter looks through a filter of objects of a type, and those within it.
+// checkFilter looks through a filter of objects of a type, and those within it. It takes values as filterReader does: else one that is read would be looked past.
 func (w *accessWalk) checkFilter(typ, path string, value any) *apierror.Error {
-	switch value := value.(type) {
-	case map[string]any:
-		for _, field := range slices.Sorted(maps.Keys(value)) {
-			operand := value[field]
-			at := path + "." + field
-			err := cmp.Or(w.checkUse(typ, field, at, "filter"), w.checkAbout(typ, field, at))
-			if field == "and" || field == "or" || field == "not" {
-				err = w.checkFilter(typ, at, operand)
+	filter, _ := value.(map[string]any)
+	for _, field := range slices.Sorted(maps.Keys(filter)) {
+		at := path + "." + field
+		var err *apierror.Error
+		switch field {
+		case "and", "or":
+			for i, one := range graphql.CoerceList(filter[field]) {
+				err = cmp.Or(err, w.checkFilter(typ, fmt.Sprintf("%s.%d", at, i), one))
 			}
-			if err != nil {
-				return err
-			}
+		case "not":
+			err = w.checkFilter(typ, at, filter[field])
+		default:
+			err = cmp.Or(w.checkUse(typ, field, at, "filter"), w.checkAbout(typ, field, at))
 		}
-	case []any:
-		for i, one := range value {
-			if err := w.checkFilter(typ, fmt.Sprintf("%s.%d", path, i), one); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

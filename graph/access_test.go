@@ -280,15 +280,34 @@ func TestNobodyFiltersOrFindsByWhatTheyMayNotRead(t *testing.T) {
 	})
 }
 
+// TestOneFilterWhereAListIsDueIsLookedThroughAsWell sends it in variables, where it becomes a list of another type than those of a document have.
+func TestOneFilterWhereAListIsDueIsLookedThroughAsWell(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *rightsWorld) {
+		for _, field := range []string{"phone", "externalId", "location"} {
+			rule := ruleAt(schema.Types["User"].Fields.ForName(field).Directives, "read")
+			may := func(k viewerKind) bool { return k.may(rule, false) }
+			one := map[string]any{field: map[string]any{"startsWith": "a"}}
+			for _, list := range []string{"and", "or"} {
+				const whole = `query($f: UserFilter) { users(filter: $f) { totalCount } }`
+				w.wantRefused(t, whole, may, "f", map[string]any{list: one})
+				w.wantRefused(t, whole, may, "f", map[string]any{"not": map[string]any{"or": map[string]any{list: one}}})
+				part := `query($f: [UserFilter!]) { team(id: "` + w.team + `") { members(filter: {` + list + `: $f}) { nodes { id } } } }`
+				w.wantRefused(t, part, may, "f", one)
+				w.wantRefused(t, part, may, "f", []any{map[string]any{}, map[string]any{list: one}})
+			}
+		}
+	})
+}
+
 // wantRefused fails unless an operation is FORBIDDEN to those kinds of viewers that may not do it, and to nobody else.
-func (w *rightsWorld) wantRefused(t *testing.T, document string, may func(viewerKind) bool) {
+func (w *rightsWorld) wantRefused(t *testing.T, document string, may func(viewerKind) bool, variables ...any) {
 	t.Helper()
 	for _, k := range viewerKinds {
 		var a answer
-		statements := w.sql.During(func() { a = w.as(k).send(document) })
+		statements := w.sql.During(func() { a = w.as(k).send(document, variables...) })
 		switch refused := len(a.Errors) > 0 && a.Errors[0].Extensions["code"] == "FORBIDDEN"; {
 		case refused == may(k), !refused && len(a.Errors) > 0:
-			t.Errorf("as %s: %s got %s", k.name, document, a.raw)
+			t.Errorf("as %s: %s with %v got %s", k.name, document, variables, a.raw)
 		case refused && (len(statements) > 0 || a.Data != nil):
 			t.Errorf("as %s: %s got %s after %v", k.name, document, a.raw, statements)
 		}

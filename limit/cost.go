@@ -369,12 +369,14 @@ func worth(value any) (sum int) {
 		for _, in := range v {
 			sum = plus(sum, worth(in))
 		}
-	case []any:
-		for _, in := range v {
-			sum = plus(sum, worth(in))
-		}
 	default:
-		sum = 1
+		list := reflect.ValueOf(value) // of whatever type: one value in a variable, where a list is due, becomes a list of its own type
+		if list.Kind() != reflect.Slice {
+			return 1
+		}
+		for i := range list.Len() {
+			sum = plus(sum, worth(list.Index(i).Interface()))
+		}
 	}
 	return sum
 }

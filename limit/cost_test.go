@@ -154,6 +154,8 @@ func TestVariablesTellHowManyItemsThereAre(t *testing.T) {
 		{(1+2)*2 + 1, nodes, []any{"ids", "a"}},
 		{(20+2)*2 + 3, nodes, []any{"ids", nil}},
 		{1 + 3 + 2 + 1, `query($f: In, $x: In) { page(first: 2, filter: { in: $f, list: [$x] }) { nodes { name } } }`, []any{"f", map[string]any{"in": map[string]any{}}}},
+		{1 + 2 + 2 + 1, `query($f: In) { page(first: 2, filter: $f) { nodes { name } } }`, []any{"f", map[string]any{"list": []any{map[string]any{"ids": []any{"a", "b", "c"}}}}}},
+		{1 + 2 + 2 + 1, `query($f: In) { page(first: 2, filter: $f) { nodes { name } } }`, []any{"f", map[string]any{"list": map[string]any{"ids": []any{"a", "b", "c"}}}}},
 		{1 + 3 + 2 + 1, `query($q: String = "x") { page(first: 2, query: $q) { nodes { name } } }`, []any{"q", "a b c"}},
 		{1 + 1 + 2 + 1, `query($q: String = "x") { page(first: 2, query: $q) { nodes { name } } }`, nil},
 		{4, `query($no: Boolean = false) { a: self @include(if: $no) { name } b: self @skip(if: $no) { self { self { name } } } }`, nil},
