@@ -22,7 +22,7 @@ type tokenCommand struct {
 	Create struct {
 		Name    string   `placeholder:"NAME" env:"-" required:"" help:"What the token is for, such as payroll."`
 		Role    string   `placeholder:"ROLE" env:"-" enum:"viewer,editor,admin" default:"viewer" help:"What it may do: viewer, editor or admin. Default: ${default}."`
-		Scope   []string `placeholder:"SCOPE" env:"-" enum:"read,write,scim,metrics" help:"What it may be used for: read, write, scim or metrics; again for each. Default: all."`
+		Scope   []string `placeholder:"SCOPE" env:"-" enum:"read,write,scim,metrics" help:"What it may be used for: read, write, scim or metrics; again for each. Default: all, but metrics for admin alone."`
 		Owner   string   `placeholder:"EMAIL" env:"-" help:"The user whose token it is, by an email address or an id; the token works as long as that user is active. Default: nobody."`
 		Expires string   `placeholder:"DURATION" env:"-" default:"90d" help:"How long it works, such as 90d or 12h, at most 3653d; never is for ever. Default: ${default}."`
 	} `cmd:"" help:"Make a token and print it, this once, then stop."`

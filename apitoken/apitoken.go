@@ -92,12 +92,15 @@ func administers(viewer *access.Viewer) error {
 	return nil
 }
 
-// within returns an error if a token has a scope that whoever makes it has not. Without scopes it gets those of its maker. No role is greater
-// than an administrator's.
+// within returns an error if a token has a scope that whoever makes it has not. Without scopes it gets those of its maker, of which the metrics are for
+// administrators alone: to others they would give what their role does not. No role is greater than an administrator's.
 func within(maker *access.Viewer, row *model.APIToken) error {
 	may := func(scope string) bool { return maker == nil || maker.Within(strings.ToLower(scope)) }
 	if len(row.Scopes) == 0 {
-		row.Scopes = slices.DeleteFunc(directory.Scopes(), func(scope string) bool { return !may(scope) })
+		admin := access.HasRole(row.Role, access.RoleAdmin)
+		row.Scopes = slices.DeleteFunc(directory.Scopes(), func(scope string) bool {
+			return !may(scope) || strings.EqualFold(scope, access.ScopeMetrics) && !admin
+		})
 	}
 	for _, scope := range row.Scopes {
 		if !may(scope) {

@@ -243,6 +243,9 @@ func (o *Object[T]) Writable(ctx context.Context, object *T, fields ...string) e
 		known = object
 	}
 	var refused apierror.Errors
+	if len(fields) == 0 && !o.changeable(ctx, known) { // else anybody could have a mutation run that changes nothing
+		refused = append(refused, apierror.Forbidden("id", "this %s may be changed by %s alone", strings.ToLower(o.name), o.writable))
+	}
 	for _, field := range fields {
 		if rule := o.writeRule(field); !o.may(ctx, rule, known) {
 			refused = append(refused, apierror.Forbidden(field, "%s of this %s may be written by %s alone", cmp.Or(field, "all"), strings.ToLower(o.name), rule))
@@ -270,6 +273,11 @@ func (o *Object[T]) Hidden(ctx context.Context, id int64, relations access.Relat
 	return names
 }
 
+// changeable reports whether the viewer of ctx may write something of an object.
+func (g *guards) changeable(ctx context.Context, object any) bool {
+	return g.may(ctx, g.writable, object) || slices.ContainsFunc(g.writes, func(w guard) bool { return g.may(ctx, w.rule, object) })
+}
+
 // ViewerCan declares the fields that say whether the viewer may change an object, or remove it.
 func ViewerCan[T any](o *Object[T], update, remove string) {
 	o.mayWrite = append(o.mayWrite, update, remove)
@@ -286,7 +294,7 @@ func ViewerCan[T any](o *Object[T], update, remove string) {
 		})
 	}
 	declare(update, func(ctx context.Context, t *T) bool {
-		return o.may(ctx, o.writable, t) || slices.ContainsFunc(o.writes, func(w guard) bool { return o.may(ctx, w.rule, t) })
+		return o.changeable(ctx, t)
 	})
 	declare(remove, func(ctx context.Context, t *T) bool { return o.may(ctx, o.writable, t) })
 }

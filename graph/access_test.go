@@ -427,6 +427,17 @@ func TestABulkTellsForWhichEntriesAViewerHasNoRight(t *testing.T) {
 	})
 }
 
+func TestWhoMayChangeNothingOfAnObjectIsRefusedAChangeOfNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *rightsWorld) {
+		for _, k := range viewerKinds {
+			a := w.as(k).send(`mutation($input: UpdateUserInput!) { updateUser(input: $input) { __typename } }`, "input", input{"id": w.ids["self"]})
+			if may := k.may([]string{"SELF", "EDITOR"}, true); may != (len(a.Errors) == 0) || !may && a.code(t) != "FORBIDDEN" {
+				t.Errorf("as %s: %s", k.name, a.raw)
+			}
+		}
+	})
+}
+
 func TestAViewerIsToldWhatTheyMayChange(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *rightsWorld) {
 		const document = `query($user: ID!, $team: ID!, $lone: ID!) { user(id: $user) { viewerCanUpdate viewerCanDelete } team(id: $team) { viewerCanUpdate viewerCanDelete }

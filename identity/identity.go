@@ -123,6 +123,9 @@ func Forbidden(v *access.Viewer, scope, format string, args ...any) *RefusedErro
 	return r
 }
 
+// proxyLogin is how long a stream trusts what a proxy has said of its viewer: then it ends, and whoever comes again is asked about again.
+const proxyLogin = 15 * time.Minute
+
 // The viewers without credentials, which all their requests share.
 var (
 	local     = &access.Viewer{Subject: access.Local, Role: access.RoleAdmin}
@@ -170,6 +173,7 @@ func (a *Authenticator) viewer(ctx context.Context, r *http.Request, token strin
 	case user != nil:
 		return a.linked(ctx, login{
 			issuer: Proxy, subject: user.Name, known: bounded(Proxy+":", user.Name), email: user.Email, roles: user.Roles,
+			expires: time.Now().Add(proxyLogin),
 		})
 	case a.Local:
 		if err := auth.ThisMachineAlone(r); err != nil {
