@@ -39,6 +39,9 @@ func Above[T any](o *Object[T], name, column string) {
 			}
 			to[len(targets)] = integer{&r.below}
 		})
+		if err == nil {
+			err = o.settle(ctx, asked, each(rows, func(r *row) *T { return &r.object }))
+		}
 		if err != nil {
 			return nil, err
 		}
