@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -190,50 +189,54 @@ func (o *Object[T]) relationTargets(asked []*relation) []func(*T) any {
 	return targets
 }
 
-// settle takes relations from those objects to which the viewer of ctx does not have them, although the statements that have read these could not tell.
-func (o *Object[T]) settle(ctx context.Context, asked []*relation, objects iter.Seq[*T]) error {
+// readRelated is read of rows with an object each, and with the relations to it that were asked for.
+func readRelated[R, T any](
+	ctx context.Context, o *Object[T], asked []*relation, object func(*R) *T, statements []keyset.Statement, width int, targets func(r *R, to []any),
+) ([]*R, error) {
+	rows, err := read(ctx, statements, width, targets)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range asked {
 		if r.those == nil {
 			continue
 		}
 		var ids []int64
-		for t := range objects {
-			if *o.related(t)&r.bit != 0 {
+		for _, row := range rows {
+			if t := object(row); *o.related(t)&r.bit != 0 {
 				ids = append(ids, o.ID(t))
 			}
 		}
-		if len(ids) == 0 {
-			continue
+		has, err := r.among(ctx, ids)
+		if err != nil {
+			return nil, err
 		}
-		slices.Sort(ids)
-		has := make(map[int64]bool)
-		for _, s := range r.those(slices.Compact(ids), access.ViewerOf(ctx).UserID) {
-			those, err := Numbers(ctx, s.Text, s.Args...)
-			if err != nil {
-				return err
-			}
-			for _, id := range those {
-				has[id] = true
-			}
-		}
-		for t := range objects {
-			if !has[o.ID(t)] {
+		for _, row := range rows {
+			if t := object(row); !has[o.ID(t)] {
 				*o.related(t) &^= r.bit
 			}
 		}
 	}
-	return nil
+	return rows, nil
 }
 
-// each yields an object of each row.
-func each[R, T any](rows []*R, of func(*R) *T) iter.Seq[*T] {
-	return func(yield func(*T) bool) {
-		for _, r := range rows {
-			if !yield(of(r)) {
-				return
-			}
+// among returns to which objects, by their numbers, the viewer of ctx has a relation, of those of which the statements that have read them could not tell.
+func (r *relation) among(ctx context.Context, ids []int64) (has map[int64]bool, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	slices.Sort(ids)
+	has = make(map[int64]bool, len(ids))
+	for _, s := range r.those(slices.Compact(ids), access.ViewerOf(ctx).UserID) {
+		those, err := Numbers(ctx, s.Text, s.Args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range those {
+			has[id] = true
 		}
 	}
+	return has, nil
 }
 
 // relationBit scans whether a viewer has a relation.

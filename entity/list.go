@@ -250,13 +250,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 				width++
 			}
 			ofParent, err := readGroup(list, narrowedKeys(ctx, &nodes.guards, group), base, func(keys []keyset.Key, ofParent map[keyset.Parent][]*E) error {
-				rows, err := read(ctx, of.Rows(keys, selected), width, targets)
-				if err == nil {
-					err = nodes.settle(ctx, asked, each(rows, func(r *listRow[E, N]) *N { return &r.node }))
-				}
-				if err != nil {
-					return err
-				}
+				rows, err := readRelated(ctx, nodes, asked, func(r *listRow[E, N]) *N { return &r.node }, of.Rows(keys, selected), width, targets)
 				for _, r := range rows {
 					loader.Prime(nodes.ID(&r.node), &r.node)
 					parent := list.ParentOf(r.parent)
@@ -266,7 +260,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 					}
 					ofParent[parent] = append(edges, &r.edge)
 				}
-				return nil
+				return err
 			})
 			if err != nil {
 				return nil, err

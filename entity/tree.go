@@ -33,15 +33,13 @@ func Above[T any](o *Object[T], name, column string) {
 		if all {
 			visible = keyset.All()
 		}
-		rows, err := read(ctx, tree.Above(ids, selected, visible), len(selected)+1, func(r *row, to []any) {
+		object := func(r *row) *T { return &r.object }
+		rows, err := readRelated(ctx, o, asked, object, tree.Above(ids, selected, visible), len(selected)+1, func(r *row, to []any) {
 			for i, target := range targets {
 				to[i] = target(&r.object)
 			}
 			to[len(targets)] = integer{&r.below}
 		})
-		if err == nil {
-			err = o.settle(ctx, asked, each(rows, func(r *row) *T { return &r.object }))
-		}
 		if err != nil {
 			return nil, err
 		}
