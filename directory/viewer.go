@@ -24,9 +24,8 @@ func (d *Directory) declareAccess() {
 	d.users.Related(func(u *model.User) *access.Relations { return &u.Relations })
 	d.teams.Related(func(t *model.Team) *access.Relations { return &t.Relations })
 	d.memberships.Related(func(m *model.Membership) *access.Relations { return &m.Relations })
-	managers := &keyset.Tree{Table: "users", Parent: "manager_id"}
 	d.users.Self(self)
-	d.users.Relate(manager, func(user int64) keyset.Condition { return managers.Under("t.id", user) })
+	d.users.RelateAbove(manager, "manager_id")
 	const owned = "SELECT o.team_id FROM memberships o WHERE o.user_id = ? AND o.role = 'OWNER'"
 	d.teams.Relate(owner, func(user int64) keyset.Condition { return keyset.Among("t.id", owned, user) })
 	d.memberships.Relate(owner, func(user int64) keyset.Condition { return keyset.Among("t.team_id", owned, user) })

@@ -33,6 +33,10 @@ type relation struct {
 	bit       access.Relations
 	self      bool                              // it is the user's own object
 	condition func(user int64) keyset.Condition // in which t is the table of the objects
+	// may takes the place of condition in statements that read objects, where that takes long: to which of the objects that meet it the user has the
+	// relation is told, by their numbers, by the statements that those returns. nil: condition is quick.
+	may   func(user int64) keyset.Condition
+	those func(objects []int64, user int64) []keyset.Statement
 }
 
 // Related says where T keeps what the viewer is to an object.
@@ -54,6 +58,15 @@ func (o *objectBase) Self(name string) {
 // Relate declares a relation of users to objects: condition, which begins with a column of t, the table of the objects, tells to which a user has it.
 func (o *objectBase) Relate(name string, condition func(user int64) keyset.Condition) {
 	o.relations = append(o.relations, &relation{name: name, bit: 1 << len(o.relations), condition: condition})
+}
+
+// RelateAbove declares the relation of users, who are such objects, to those below them, in the tree in which a column has the number of the next one above.
+// There may be many: so a statement that reads objects tells only whether there are any, and where there are, one more goes up from what it has read.
+func (o *objectBase) RelateAbove(name, column string) {
+	tree := &keyset.Tree{Table: o.table, Parent: column}
+	o.Relate(name, func(user int64) keyset.Condition { return tree.Under("t.id", user) })
+	r := o.relations[len(o.relations)-1]
+	r.may, r.those = tree.Begun, tree.Those
 }
 
 // guard is a rule of the schema about a field.
@@ -149,7 +162,11 @@ func (g *guards) asked(ctx context.Context, selects func(field string) bool, wri
 // columns appends columns that tell of relations, as a statement has them in which t is the table of the objects.
 func relationColumns(ctx context.Context, asked []*relation, to []string) []string {
 	for _, r := range asked {
-		to = append(to, literal(r.condition(access.ViewerOf(ctx).UserID))+" AS viewer_"+strings.ToLower(r.name))
+		told := r.condition
+		if r.may != nil {
+			told = r.may
+		}
+		to = append(to, literal(told(access.ViewerOf(ctx).UserID))+" AS viewer_"+strings.ToLower(r.name))
 	}
 	return to
 }
@@ -170,6 +187,56 @@ func (o *Object[T]) relationTargets(asked []*relation) []func(*T) any {
 		targets[i] = func(t *T) any { return relationBit{o.related(t), r.bit} }
 	}
 	return targets
+}
+
+// readRelated is read of rows with an object each, and with the relations to it that were asked for.
+func readRelated[R, T any](
+	ctx context.Context, o *Object[T], asked []*relation, object func(*R) *T, statements []keyset.Statement, width int, targets func(r *R, to []any),
+) ([]*R, error) {
+	rows, err := read(ctx, statements, width, targets)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range asked {
+		if r.those == nil {
+			continue
+		}
+		var ids []int64
+		for _, row := range rows {
+			if t := object(row); *o.related(t)&r.bit != 0 {
+				ids = append(ids, o.ID(t))
+			}
+		}
+		has, err := r.among(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if t := object(row); !has[o.ID(t)] {
+				*o.related(t) &^= r.bit
+			}
+		}
+	}
+	return rows, nil
+}
+
+// among returns to which objects, by their numbers, the viewer of ctx has a relation, of those of which the statements that have read them could not tell.
+func (r *relation) among(ctx context.Context, ids []int64) (has map[int64]bool, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	slices.Sort(ids)
+	has = make(map[int64]bool, len(ids))
+	for _, s := range r.those(slices.Compact(ids), access.ViewerOf(ctx).UserID) {
+		those, err := Numbers(ctx, s.Text, s.Args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range those {
+			has[id] = true
+		}
+	}
+	return has, nil
 }
 
 // relationBit scans whether a viewer has a relation.

@@ -250,7 +250,7 @@ func listSource[E, N any, PE keyset.EdgeOf[E, N]](list *list, nodes *Object[N], 
 				width++
 			}
 			ofParent, err := readGroup(list, narrowedKeys(ctx, &nodes.guards, group), base, func(keys []keyset.Key, ofParent map[keyset.Parent][]*E) error {
-				rows, err := read(ctx, of.Rows(keys, selected), width, targets)
+				rows, err := readRelated(ctx, nodes, asked, func(r *listRow[E, N]) *N { return &r.node }, of.Rows(keys, selected), width, targets)
 				for _, r := range rows {
 					loader.Prime(nodes.ID(&r.node), &r.node)
 					parent := list.ParentOf(r.parent)

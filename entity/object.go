@@ -138,7 +138,7 @@ func (o *Object[T]) ByID() *batch.Source[int64, *T] { return o.byID }
 // selected reads whole rows, or rows with some columns.
 func (o *Object[T]) selected(ctx context.Context, columns []string, asked []*relation, statements []keyset.Statement) ([]*T, error) {
 	targets := append(o.targets(columns), o.relationTargets(asked)...)
-	return read(ctx, statements, len(targets), func(t *T, to []any) {
+	return readRelated(ctx, o, asked, func(t *T) *T { return t }, statements, len(targets), func(t *T, to []any) {
 		for i, target := range targets {
 			to[i] = target(t)
 		}

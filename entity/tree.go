@@ -33,7 +33,8 @@ func Above[T any](o *Object[T], name, column string) {
 		if all {
 			visible = keyset.All()
 		}
-		rows, err := read(ctx, tree.Above(ids, selected, visible), len(selected)+1, func(r *row, to []any) {
+		object := func(r *row) *T { return &r.object }
+		rows, err := readRelated(ctx, o, asked, object, tree.Above(ids, selected, visible), len(selected)+1, func(r *row, to []any) {
 			for i, target := range targets {
 				to[i] = target(&r.object)
 			}

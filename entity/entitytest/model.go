@@ -17,6 +17,7 @@ type Person struct {
 	Name      string
 	Badge     *string
 	Phone     *string
+	Review    *string
 	BossID    *int64
 	Relations access.Relations // what the viewer is to the person
 }

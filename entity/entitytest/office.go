@@ -52,6 +52,7 @@ func (o *Office) declarePeople() {
 	name := entity.Text(p, "name", func(p *Person) *string { return &p.Name }).Order().Filter()
 	badge := entity.OptionalText(p, "badge", func(p *Person) **string { return &p.Badge }).Unique("another person has this badge")
 	entity.OptionalText(p, "phone", func(p *Person) **string { return &p.Phone }).Filter()
+	entity.OptionalText(p, "review", func(p *Person) **string { return &p.Review })
 	entity.One(p, "boss", p, func(p *Person) **int64 { return &p.BossID }).Filter()
 	entity.FindBy(o.Schema, "personByBadge", p, badge, func(badge string) (string, bool) { return badge, true })
 	entity.FindBy(o.Schema, "personByName", p, name, func(name string) (string, bool) { return name, true })
@@ -68,10 +69,9 @@ func (o *Office) declarePeople() {
 		return keyset.Among("t.id", "SELECT c.founder_id FROM clubs c WHERE c.founder_id IS NOT NULL AND c.id = ?", club), err
 	}, o.Clubs)
 
-	tree := &keyset.Tree{Table: "persons", Parent: "boss_id"}
 	p.Related(func(p *Person) *access.Relations { return &p.Relations })
 	p.Self("SELF")
-	p.Relate("BOSS", func(user int64) keyset.Condition { return tree.Under("t.id", user) })
+	p.RelateAbove("BOSS", "boss_id")
 	entity.ViewerCan(p, "viewerCanUpdate", "viewerCanDelete")
 }
 

@@ -241,6 +241,7 @@ type Person implements Node @access(read: [SELF, BOSS, EDITOR], write: [SELF, ED
   name: String!
   badge: String @access(read: [SELF, EDITOR], write: [EDITOR])
   phone: String @access(read: [SELF])
+  review: String @access(read: [BOSS, ADMIN])
   boss: Person
   bosses: [Person!]!
   reports(first: Int, after: String, last: Int, before: String): PersonConnection!
@@ -493,6 +494,8 @@ func childFields_Person(ctx context.Context, ec *executionContext, field graphql
 		return fieldContext_Person_badge(ctx, ec, field)
 	case "phone":
 		return fieldContext_Person_phone(ctx, ec, field)
+	case "review":
+		return fieldContext_Person_review(ctx, ec, field)
 	case "boss":
 		return fieldContext_Person_boss(ctx, ec, field)
 	case "bosses":
@@ -2359,6 +2362,29 @@ func _Person_phone(ctx context.Context, ec *executionContext, field graphql.Coll
 	)
 }
 func fieldContext_Person_phone(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Person", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _Person_review(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *entitytest.Person) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Person_review(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Review, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Person_review(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Person", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
@@ -5773,6 +5799,11 @@ func _Person(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 			}
 		case "phone":
 			out.Values[i] = _Person_phone(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "review":
+			out.Values[i] = _Person_review(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
