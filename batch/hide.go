@@ -48,18 +48,6 @@ func (r *run) hide(s *selection, f *field, hidden hide) []any {
 	return f.visible
 }
 
-// none has the field be null for n objects.
-func (f *field) none(n int) {
-	f.results = results{}
-	for range n {
-		if f.list {
-			f.spans.begin(false, 0)
-		} else {
-			f.add(nil)
-		}
-	}
-}
-
 // path is where a field of the selection is in the answer.
 func (s *selection) path(f *field) string {
 	names := []string{f.Alias}

@@ -228,8 +228,6 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 				}
 			}
 			r.gatherBelow(s, f)
-		case f.visible != nil && !slices.ContainsFunc(objects, isThere): // whatever the arguments are
-			f.none(len(objects))
 		default:
 			request := declared.load(r.ctx, objects, arguments(s.op, selected))
 			s.answer.needs(request != nil)

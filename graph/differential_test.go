@@ -285,6 +285,7 @@ func (p *pair) compare(t *testing.T, seed uint64, snapshot bool, seen *resultCou
 		seen.failed++
 	case api.resolved == 0:
 		seen.planned++
+	case strings.Contains(api.answers[0].extensions, "forbidden"): // of what is hidden, wrong arguments may be no error
 	case op.asIs:
 		t.Errorf("ROLLCALL_TEST_SEED=%d: resolvers have answered what the plan covers: %s", seed, op)
 	}
@@ -397,7 +398,7 @@ func (p *pair) compareArrays(t *testing.T, arrays []array) {
 			return
 		}
 		for j, c := range api.answers {
-			if operations[j].asIs && c.errors == nil {
+			if operations[j].asIs && c.errors == nil && !strings.Contains(c.extensions, "forbidden") { // see compare
 				continue
 			}
 			api.resolved--
