@@ -66,7 +66,7 @@ feature("the editor completes and checks", async ({ page, editor, read, writeDoc
     () => page.keyboard.press("Control+Space"), // again, until the worker knows the schema
   );
   assert.ok(await suggestions.getByText("users", { exact: true }).isVisible());
-  await page.keyboard.type("erByE");
+  await page.keyboard.type("erByEm");
   await until(async () => !(await suggestions.getByText("users", { exact: true }).isVisible()));
   await page.keyboard.press("Enter");
   await until(async () => (await read("operation.graphql")).includes("userByEmail"));
