@@ -91,27 +91,33 @@ type guards struct {
 // readRule returns the rule about reading a field.
 func (g *guards) readRule(field string) access.Rule { return ruleOf(g.reads, field) }
 
-// writeRule returns the rule about writing a field, by its name or that in inputs.
+// writeRule returns the rule about writing a field.
 func (g *guards) writeRule(field string) access.Rule {
-	for _, name := range []string{field, strings.TrimSuffix(field, "Id")} {
-		if rule := ruleOf(g.writes, name); rule.Given() {
-			return rule
-		}
+	if rule := ruleOf(g.writes, field); rule.Given() {
+		return rule
 	}
 	return g.writable
 }
 
+// ruleOf returns the rule about a field, by its name or, where it is a relation, by that in inputs.
 func ruleOf(all []guard, field string) access.Rule {
-	if i := slices.IndexFunc(all, func(g guard) bool { return g.field == field }); i >= 0 {
-		return all[i].rule
+	for _, name := range []string{field, strings.TrimSuffix(field, "Id")} {
+		if i := slices.IndexFunc(all, func(g guard) bool { return g.field == name }); i >= 0 {
+			return all[i].rule
+		}
 	}
 	return access.Rule{}
 }
 
 // allows reports whether a rule lets the viewer of ctx do something whatever the object is.
 func (g *guards) allows(ctx context.Context, rule access.Rule) bool {
+	return allows(ctx, *g.policy, rule)
+}
+
+// allows reports whether a policy lets the viewer of ctx do what a rule is about, whatever the object is.
+func allows(ctx context.Context, policy access.Policy, rule access.Rule) bool {
 	viewer := access.ViewerOf(ctx)
-	return viewer == nil || !rule.Given() || (*g.policy).Allows(ctx, viewer, rule)
+	return viewer == nil || !rule.Given() || policy.Allows(ctx, viewer, rule)
 }
 
 // may reports whether a rule lets the viewer of ctx do something with an object. nil: with one that is not there yet.
@@ -159,7 +165,7 @@ func (g *guards) asked(ctx context.Context, selects func(field string) bool, wri
 	return asked
 }
 
-// columns appends columns that tell of relations, as a statement has them in which t is the table of the objects.
+// relationColumns appends columns that tell of relations, as a statement has them in which t is the table of the objects.
 func relationColumns(ctx context.Context, asked []*relation, to []string) []string {
 	for _, r := range asked {
 		told := r.condition
@@ -329,11 +335,7 @@ func (o *Object[T]) Hidden(ctx context.Context, id int64, relations access.Relat
 		*o.related(t) = relations
 	}
 	for _, f := range o.fields {
-		rule := o.readRule(strings.TrimSuffix(f.name, "Id"))
-		if !rule.Given() {
-			rule = o.readRule(f.name)
-		}
-		if rule.Given() && !o.may(ctx, rule, t) {
+		if rule := o.readRule(f.name); rule.Given() && !o.may(ctx, rule, t) {
 			names = append(names, f.name)
 		}
 	}
@@ -552,12 +554,10 @@ func (r *ruled) takeWrite(schema *ast.Schema, field *ast.FieldDefinition, rule a
 
 // AllowsAll reports whether the rule at a field of Query, such as Query.changes, lets the viewer of ctx see whatever it has, without regard to relations.
 func (s *Schema) AllowsAll(ctx context.Context, field string) bool {
-	viewer, rule := access.ViewerOf(ctx), s.roots[field]
-	return viewer == nil || !rule.Given() || s.policy.Allows(ctx, viewer, rule)
+	return allows(ctx, s.policy, s.roots[field])
 }
 
 // enters reports whether a rule at a field of Query, Mutation or Subscription lets the viewer of ctx in.
 func (s *Schema) enters(ctx context.Context, rule access.Rule) bool {
-	viewer := access.ViewerOf(ctx)
-	return viewer == nil || s.policy.Allows(ctx, viewer, rule) || len(rule.Relations) > 0 && viewer.UserID != 0
+	return allows(ctx, s.policy, rule) || len(rule.Relations) > 0 && access.ViewerOf(ctx).UserID != 0
 }

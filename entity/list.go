@@ -84,11 +84,7 @@ func Records[T, N any](
 	o.schema.lists = append(o.schema.lists, l)
 	source := batch.NewSource(func(ctx context.Context, keys []keyset.Key, needed batch.Columns) (map[keyset.Key]*keyset.Connection[edge, N], error) {
 		if len(needed.Of(prefix+"Connection")) == 0 {
-			pages := unread(l, keys, (*edge).Base)
-			for _, page := range pages {
-				page.Key.Parent.Mark = 0
-			}
-			return pages, nil
+			return unread(l, keys, (*edge).Base), nil
 		}
 		pages := make(map[keyset.Key]*keyset.Connection[edge, N], len(keys))
 		for common, group := range keyset.Groups(keys) {
@@ -107,9 +103,7 @@ func Records[T, N any](
 				ofParent[parent] = append(ofParent[parent], e)
 			}
 			for _, key := range group {
-				own := key
-				own.Parent.Mark = 0
-				pages[key] = keyset.Page(&l.List, own, ofParent[own.Parent], (*edge).Base)
+				pages[key] = keyset.Page(&l.List, key, ofParent[l.ParentOf(key.Parent.ID())], (*edge).Base)
 			}
 		}
 		return pages, nil

@@ -23,8 +23,9 @@ type Key struct {
 	Window Window
 }
 
-// Whole returns the key of the whole list, whatever its order.
+// Whole returns the key of the whole list, whatever its order and whoever reads it.
 func (k Key) Whole() Key {
+	k.Parent.Mark = 0
 	return Key{Parent: k.Parent, Filter: k.Filter, Search: k.Search, Depth: k.Depth}
 }
 
@@ -32,7 +33,7 @@ func (k Key) Whole() Key {
 type Parent struct {
 	id    int64
 	given bool
-	Mark  uint8 // what the list's reader is to know of the parent: no statement has it, and no page
+	Mark  uint8 // what the list's reader is to know of the parent: no statement has it, and no number
 }
 
 // ID returns the row's id.
