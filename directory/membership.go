@@ -252,20 +252,8 @@ func (d *Directory) removeSeats(ctx context.Context, e *entries, all []*seat) er
 // removeMembershipsOf removes the memberships of teams or of users, which a column has, in a mutation that changes some objects beside.
 // The error is BAD_USER_INPUT where these are more than one mutation changes.
 func (d *Directory) removeMembershipsOf(ctx context.Context, e *entries, changed int, column string, of []int64) error {
-	for marks, args := range keyset.In(of) {
-		condition := fmt.Sprintf("%s IN (%s) ORDER BY id LIMIT %d%s", column, marks, maxChanged-changed+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
-		rows, err := d.memberships.Where(ctx, condition, args...)
-		if err != nil {
-			return err
-		}
-		if changed += len(rows); changed > maxChanged {
-			return e.tooMany("take members out with removeMemberships first")
-		}
-		if err := remove[model.Membership](ctx, d, d.memberships, rows, func() error { return nil }); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := removeBelongings[model.Membership](ctx, d, d.memberships, e, changed, column, of, "take members out with removeMemberships first")
+	return err
 }
 
 // AddTeamMembers puts users into a team. Errors: BAD_USER_INPUT (an id, too many), NOT_FOUND, CONFLICT (a user has another role in it).

@@ -80,6 +80,27 @@ func deleteObjects[T any, P written[T]](
 	return e.failed(ctx, err)
 }
 
+// removeBelongings removes the rows of a type that belong to what is removed, whose numbers a column of theirs has, in a mutation that changes some objects beside. It
+// returns how many that changes with these. The error is BAD_USER_INPUT where these are more than one mutation changes: inParts says how to do it in parts.
+func removeBelongings[T any, P written[T]](
+	ctx context.Context, d *Directory, o *entity.Object[T], e *entries, changed int, column string, of []int64, inParts string,
+) (int, error) {
+	for marks, args := range keyset.In(of) {
+		condition := fmt.Sprintf("%s IN (%s) ORDER BY id LIMIT %d%s", column, marks, maxChanged-changed+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
+		rows, err := o.Where(ctx, condition, args...)
+		if err != nil {
+			return changed, err
+		}
+		if changed += len(rows); changed > maxChanged {
+			return changed, e.tooMany(inParts)
+		}
+		if err := remove[T, P](ctx, d, o, rows, func() error { return nil }); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
 // going returns the objects that are removed, and the numbers of those of them that are directly below another one of them.
 func (t *tree[T]) going(e *entries, all []*removal[T], place map[int64]int) (rows []*T, within []int64) {
 	for i, r := range all {

@@ -12,7 +12,6 @@ import (
 	"rollcall/batch"
 	"rollcall/dialect"
 	"rollcall/entity"
-	"rollcall/keyset"
 	"rollcall/model"
 	"rollcall/session"
 )
@@ -124,18 +123,5 @@ func (d *Directory) APITokens(ctx context.Context) ([]*model.APIToken, error) {
 // removeTokensOf removes the tokens of users, in a mutation that changes some objects beside, and returns how many it changes with these. The error is
 // BAD_USER_INPUT where that is more than one may.
 func (d *Directory) removeTokensOf(ctx context.Context, e *entries, changed int, users []int64) (int, error) {
-	for marks, args := range keyset.In(users) {
-		condition := fmt.Sprintf("owner_id IN (%s) ORDER BY id LIMIT %d%s", marks, maxChanged-changed+1, dialect.OfDB(session.DB(ctx)).ForUpdate())
-		rows, err := d.tokens.Where(ctx, condition, args...)
-		if err != nil {
-			return changed, err
-		}
-		if changed += len(rows); changed > maxChanged {
-			return changed, e.tooMany("delete users who have API tokens in parts")
-		}
-		if err := remove[model.APIToken](ctx, d, d.tokens, rows, func() error { return nil }); err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
+	return removeBelongings[model.APIToken](ctx, d, d.tokens, e, changed, "owner_id", users, "delete users who have API tokens in parts")
 }
