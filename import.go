@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"rollcall/directory"
-	"rollcall/session"
 	"rollcall/transfer"
 )
 
@@ -94,10 +93,7 @@ func (s *service) importFile(ctx context.Context) (err error) {
 		return fmt.Errorf("import: %s: %w", c.File, err)
 	}
 	defer source.Close()
-	if !s.db.Dialect().Embedded() {
-		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
-	}
-	pools, err := s.installed(0)
+	pools, err := s.proven(0)
 	if err != nil {
 		return err
 	}

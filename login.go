@@ -258,7 +258,7 @@ func (s *service) routeSCIM(mux *http.ServeMux, pools session.Pools) {
 		return nil
 	}
 	service := s.viewers.Handler(s.limited(provisioning.New(provisioning.Config{
-		Directory: directory.New(directory.Config{MaxPage: s.MaxPage, Proof: s.proof, Log: s.changes}),
+		Directory: s.viewers.Directory,
 		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
 	})), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
 		scim.WriteError(w, scim.Failed(refusal.Status, "%s", refusal.Err.Message))

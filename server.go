@@ -217,6 +217,14 @@ func (s *service) installed(deadline time.Duration) (session.Pools, error) {
 	return pools, pools.Install()
 }
 
+// proven is installed for a command that writes: its commits are proven where a connection could be lost with one.
+func (s *service) proven(deadline time.Duration) (session.Pools, error) {
+	if !s.db.Dialect().Embedded() {
+		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
+	}
+	return s.installed(deadline)
+}
+
 // current makes sure of the schema: it is brought up to date if that is asked for, and SQLite's always is. It returns how many migrations that took.
 func (s *service) current(ctx context.Context, migrate bool) (applied int, err error) {
 	if !migrate && !s.db.Dialect().Embedded() {

@@ -37,10 +37,7 @@ func (s *service) inTokens(ctx context.Context, kind session.Kind, fn func(ctx c
 	if err := s.db.CheckSchema(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
 	}
-	if !s.db.Dialect().Embedded() {
-		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
-	}
-	pools, err := s.installed(s.Deadline)
+	pools, err := s.proven(s.Deadline)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ const (
 	Local     = "local" // a program of the server's own machine
 )
 
+// TokenSubject is what the subject of an API token's viewer begins with; the token's number follows.
+const TokenSubject = "token:"
+
 // Viewer is who sends a request.
 type Viewer struct {
 	// Subject names the viewer for logs, limits and the log of changes, such as "user:42", "token:7", "proxy:ada" or "anonymous". Two viewers

@@ -17,10 +17,7 @@ import (
 	"rollcall/model"
 )
 
-// subject is what the subject of a token's viewer begins with; the token's number follows.
-const subject = "token:"
-
-func subjectOf(id int64) string { return subject + strconv.FormatInt(id, 10) }
+func subjectOf(id int64) string { return access.TokenSubject + strconv.FormatInt(id, 10) }
 
 // selectLookup reads what tells whether tokens open something, and what.
 const selectLookup = "SELECT t.id, t.role, t.scopes, t.owner_id, t.expires_at, t.revoked_at, u.status FROM api_tokens t LEFT JOIN users u ON u.id = t.owner_id WHERE "
@@ -70,7 +67,7 @@ func (t *Tokens) Viewer(ctx context.Context, sum [sha256.Size]byte) (*access.Vie
 func (t *Tokens) Valid(ctx context.Context, subjects []string) (map[string]bool, error) {
 	valid, ids := map[string]bool{}, map[int64]string{}
 	for _, one := range subjects {
-		digits, ok := strings.CutPrefix(one, subject)
+		digits, ok := strings.CutPrefix(one, access.TokenSubject)
 		if id, err := strconv.ParseInt(digits, 10, 64); ok && err == nil && one == subjectOf(id) {
 			ids[id] = one
 		}

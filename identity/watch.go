@@ -39,8 +39,6 @@ func (s *stream) end(err *apierror.Error) {
 	s.once.Do(func() { s.ended <- err })
 }
 
-const tokenPrefix = "token:" // of the subjects of Tokens
-
 // Until watches over the viewer of a stream. ended receives an UNAUTHENTICATED error once the viewer may have no more of it: the token has
 // expired or was withdrawn, or the user was deactivated or has gone. release is to be called when the stream has ended.
 func (a *Authenticator) Until(ctx context.Context) (ended <-chan error, release func()) {
@@ -50,7 +48,7 @@ func (a *Authenticator) Until(ctx context.Context) (ended <-chan error, release 
 		return s.ended, func() {}
 	}
 	s.link, _ = ctx.Value(linkKey{}).(int64)
-	if strings.HasPrefix(v.Subject, tokenPrefix) {
+	if strings.HasPrefix(v.Subject, access.TokenSubject) {
 		s.subject = v.Subject
 	}
 	if !v.Expires.IsZero() {
