@@ -14,10 +14,10 @@ MYSQL_PORT ?= 3307
 
 GALERA_PORT ?= 14600
 
-.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql galera stop-galera chaos retries promise throughput batching soak differential lists plans interruptions bench benchmarks lines weight prepare-e2e e2e provider playground check-playground screenshots
+.PHONY: help generate check-generated zones lint test race all-databases mysql stop-mysql galera stop-galera cluster cluster-behaviour cluster-galera cluster-group cluster-postgres cluster-sqlite chaos retries promise throughput batching soak differential lists plans interruptions bench benchmarks lines weight program release module prepare-e2e e2e provider playground check-playground screenshots
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub("[$$][(]MYSQL_PORT[)]", "$(MYSQL_PORT)"); printf "  %-17s %s\n", $$1, $$2 }' Makefile
 
 generate: ## Write the generated code anew, after a change of schema.graphqls or gqlgen.yml.
 	@for folder in $(GQLGEN); do echo "go tool gqlgen generate, in $$folder"; (cd $$folder && go tool gqlgen generate); done
@@ -62,8 +62,9 @@ test: ## Run the tests, on SQLite and on each server that ROLLCALL_TEST_MARIADB,
 	go test ./...
 
 # SQLite, translated to Go, is most of what the race detector would watch, and has nothing to find: a connection has one goroutine at
-# a time, which is watched in all the other packages. Without, the tests on SQLite take a third of the time.
-RACE := -race -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false
+# a time, which is watched in all the other packages. Without, the tests on SQLite take a third of the time. Most tests wait for their
+# databases more than they work, so that two packages for each processor are tested at once.
+RACE := -race -p $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)) -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false
 
 race: ## Run the tests under the race detector, which needs a C compiler; TESTS=… are more of go test's flags.
 	go test $(RACE) $(TESTS) ./...
@@ -80,10 +81,37 @@ stop-mysql: ## Stop it and delete its data.
 	database/databasetest/mysql.sh stop $(MYSQL_PORT)
 
 galera: ## Start a Galera cluster of two nodes on 127.0.0.1, whose URLs are for ROLLCALL_TEST_GALERA; this needs mariadb-server, galera-4 and rsync.
-	database/databasetest/galera.sh start $(GALERA_PORT)
+	CLUSTER_PORT=$(GALERA_PORT) CLUSTER_NODES=2 CLUSTER_SERVERS=0 cluster/galera.sh start
 
 stop-galera: ## Stop it and delete its data.
-	database/databasetest/galera.sh stop $(GALERA_PORT)
+	CLUSTER_PORT=$(GALERA_PORT) CLUSTER_NODES=2 cluster/galera.sh stop
+
+# Each kind has its own ports, so that one may be tested while others run.
+CLUSTER_KINDS := galera group postgres sqlite
+
+cluster: export ROLLCALL_TEST_CLUSTER ?= galera postgres
+cluster: ## Prove what several servers promise on the set-ups that ROLLCALL_TEST_CLUSTER names (galera postgres), in short; cluster/ says what they need. CLUSTER_HOSTS=all gives each server all nodes.
+	@$(MAKE) --no-print-directory --jobs $(ROLLCALL_TEST_CLUSTER:%=on-%)
+
+on-%: ## The same on one of them, with the set-up's name before each line.
+	@ROLLCALL_TEST_CLUSTER=$* go test -count=1 -timeout 60m -v $(TESTS) ./cluster 2>&1 | sed -u 's/^/$*: /'
+
+cluster-behaviour: export ROLLCALL_TEST_CLUSTER ?= galera postgres
+cluster-behaviour: export CLUSTER_SERVERS := 0
+cluster-behaviour: ## Run the API's tests there through ROLLCALL_TEST_SERVERS (3) servers of each directory, to which requests go in turn; `make cluster` does so too.
+	go test -count=1 -timeout 60m -v -run TestTheBehaviourSuitePasses ./cluster
+
+$(CLUSTER_KINDS:%=cluster-%): export ROLLCALL_TEST_CLUSTER_FAULTS ?= 100
+$(CLUSTER_KINDS:%=cluster-%): export ROLLCALL_TEST_CLUSTER_ATTEMPTS ?= 500
+$(CLUSTER_KINDS:%=cluster-%): export ROLLCALL_TEST_CLUSTER_READS ?= 10000
+$(CLUSTER_KINDS:%=cluster-%): export ROLLCALL_TEST_CLUSTER_RESUMES ?= 1000
+$(CLUSTER_KINDS:%=cluster-%): export ROLLCALL_TEST_CLUSTER_ROUNDS ?= 6
+cluster-galera: ## The same at length on Galera: ROLLCALL_TEST_CLUSTER_FAULTS (100) kills and cuts, _ATTEMPTS (500) races, _READS (10000), _RESUMES (1000), _ROUNDS (6) of restarts.
+cluster-group: ## The same on MySQL's Group Replication.
+cluster-postgres: ## The same on PostgreSQL with a standby, behind PgBouncer.
+cluster-sqlite: ## The same on one SQLite file with two servers.
+$(CLUSTER_KINDS:%=cluster-%): cluster-%:
+	ROLLCALL_TEST_CLUSTER=$* go test -count=1 -timeout 0 -v ./cluster
 
 chaos: export ROLLCALL_TEST_CHAOS ?= 60s
 chaos: ## Run the chaos tests, of the session and of bulks, versions and keys, each for as long as ROLLCALL_TEST_CHAOS says (60s) on each database of `make test`.
@@ -152,6 +180,39 @@ lines: ## Count the lines of production Go in each package, of the working tree 
 
 weight: ## Build from empty caches, and print how long that takes, how large modules and program are, and when it is ready.
 	.ci/weight
+
+# A commit is built to the same bytes, whenever and wherever: with the Go that go.mod names, and told what no other folder or machine says otherwise.
+# The date is the commit's. The Dockerfile says both, since an image is built without git.
+RELEASE_COMMIT ?= $(shell git describe --always --exclude='*' --abbrev=12 --dirty=-changed)
+RELEASE_DATE ?= $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
+RELEASE_BUILD = GOTOOLCHAIN=go$(shell sed -n 's/^go //p' go.mod) GOFLAGS=-mod=readonly GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT= CGO_ENABLED=0 \
+	go build -trimpath -buildvcs=false -ldflags='-s -w -X main.commit=$(RELEASE_COMMIT) -X main.date=$(RELEASE_DATE)'
+
+program: ## Build ./rollcall for GOOS and GOARCH, this machine's by default, as releases have it.
+	$(RELEASE_BUILD) -o rollcall .
+
+CYCLONEDX_VERSION := v1.10.0
+CYCLONEDX := bin/cyclonedx-gomod-$(CYCLONEDX_VERSION)
+
+$(CYCLONEDX):
+	GOBIN=$(CURDIR)/bin go install -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+	mv bin/cyclonedx-gomod $@
+
+module: ## Give the module the path MODULE=example.com/you/rollcall, where `go install` then finds it.
+	.ci/module '$(MODULE)'
+
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+release: $(CYCLONEDX) ## Build the programs of a release in dist/, for PLATFORMS, each with what it is made of (CycloneDX), and their SHA-256.
+	rm -rf dist
+	mkdir dist
+	cp LICENSE dist
+	for platform in $(PLATFORMS); do \
+		program=dist/rollcall-$${platform/\//-}; [[ $$platform != windows/* ]] || program+=.exe; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(RELEASE_BUILD) -o $$program .; \
+		$(CYCLONEDX) bin -json -noserial -notimestamp -std -version=v$(shell sed -n 's/^const release = "\(.*\)"/\1/p' config.go) -output=$$program.cdx.json $$program; \
+	done
+	cd dist && sha256sum -- * >SHA256SUMS
 
 # What e2e and screenshots need: packages, and the program.
 prepare-e2e:

@@ -27,11 +27,20 @@ var flags = map[string]struct {
 	with       string
 }{
 	"database":       {"sqlite:one.db", "sqlite:other.db", func(c config) any { return c.Database }, ""},
+	"replica":        {"mysql://a/x mysql://b/x", "mysql://c/x", func(c config) any { return strings.Join(c.Replicas, ",") }, ""},
+	"config":         {"testdata/one.yaml", "testdata/other.yaml", func(c config) any { return c.Config }, ""},
+	"wait":           {"1s", "0s", func(c config) any { return c.Wait }, ""},
+	"drain-delay":    {"1s", "5s", func(c config) any { return c.DrainDelay }, ""},
+	"max-lag":        {"1s", "1m0s", func(c config) any { return c.MaxLag }, ""},
 	"pool-size":      {"3", "4", func(c config) any { return c.PoolSize }, ""},
 	"log-format":     {"json", "text", func(c config) any { return c.LogFormat }, ""},
 	"log-level":      {"debug", "error", func(c config) any { return c.LogLevel }, ""},
+	"log-operations": {"all", "off", func(c config) any { return c.LogOperations }, ""},
+	"slow":           {"1s", "0s", func(c config) any { return c.Slow }, ""},
+	"log-values":     {"true", "false", func(c config) any { return c.LogValues }, ""},
 	"echo":           {"true", "false", func(c config) any { return c.Echo }, ""},
 	"listen":         {"127.0.0.1:1", "127.0.0.1:2", func(c config) any { return c.Listen }, ""},
+	"base-path":      {"/one", "/an/other", func(c config) any { return c.BasePath }, ""},
 	"deadline":       {"1s", "1m0s", func(c config) any { return c.Deadline }, ""},
 	"max-page":       {"3", "4", func(c config) any { return c.MaxPage }, ""},
 	"commit-proof":   {"off", "on", func(c config) any { return c.Proof }, ""},
@@ -75,6 +84,14 @@ var flags = map[string]struct {
 	"proxy-login":       {"none", "x-auth-request", func(c config) any { return c.ProxyLogin }, ""},
 }
 
+func TestABasePathIsAPath(t *testing.T) {
+	for _, bad := range []string{"api", "/", "/api/", "/a//b", "/a/../b", "/{a}", "/a b", "/a?b", "/%2f", "https://a.example/api"} {
+		if _, err := parse([]string{"--base-path", bad}, io.Discard, io.Discard); err == nil || !strings.HasPrefix(err.Error(), "--base-path: ") && !strings.Contains(bad, "://") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
 func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
 	for name, flag := range flags {
 		variable := variableOf(name)
@@ -102,15 +119,39 @@ func TestEveryFlagIsAVariableTooAndBeatsIt(t *testing.T) {
 func TestHelpTellsEveryFlagAndCommand(t *testing.T) {
 	all := append(slices.Sorted(maps.Keys(flags)), "help")
 	slices.Sort(all)
-	for _, args := range []string{"--help", "-h", "help", "serve --help", "help serve"} {
+	for _, args := range []string{"--help", "-h", "help", "serve --help", "help serve", "check --help"} {
 		if got := helpedFlags(t, args); !slices.Equal(got, all) {
 			t.Errorf("%s tells of %q, want %q", args, got, all)
 		}
 	}
-	for _, command := range []string{"serve", "migrate", "import", "export", "webhook", "token", "version"} {
+	for _, command := range []string{"serve", "check", "migrate", "import", "export", "webhook", "token", "version"} {
 		if text := helpOf(t, "--help"); !regexp.MustCompile(`(?m)^ +` + command + ` +\S.*\.$`).MatchString(text) {
 			t.Errorf("nothing about %s:\n%s", command, text)
 		}
+	}
+}
+
+func TestHelpHasFlagsInGroups(t *testing.T) {
+	grouped := map[string]bool{}
+	for _, group := range flagGroups {
+		for _, flag := range group.flags {
+			if _, known := flags[flag]; !known || grouped[flag] {
+				t.Errorf("%s has %s, which is no flag, or in two groups", group.title, flag)
+			}
+			grouped[flag] = true
+		}
+	}
+	text := helpOf(t, "--help")
+	for _, part := range []string{
+		`Flags:\n(  +\S.*\n)*? +--config=FILE `, `\nDatabase:\n +--database=URL `, `\nWhere and how to serve:\n +--listen=HOST:PORT `, `\nLimits:\n`,
+		`\nWho may use it:\n`, `\nWebhooks:\n +--webhook=NAME=URL `,
+	} {
+		if !regexp.MustCompile(part).MatchString(text) {
+			t.Errorf("nothing like %s in:\n%s", part, text)
+		}
+	}
+	if text := helpOf(t, "token list --help"); strings.Contains(text, "Webhooks:") || !strings.Contains(text, "\nDatabase:\n") {
+		t.Errorf("a group without flags, or none:\n%s", text)
 	}
 }
 
@@ -118,14 +159,14 @@ func TestHelpForACommandTellsOnlyTheFlagsThatMatterToIt(t *testing.T) {
 	for args, want := range map[string][]string{
 		"version --help": {"help"},
 		"help version":   {"help"},
-		"migrate --help": {"database", "echo", "help", "log-format", "log-level"},
-		"export --help":  {"database", "echo", "help", "kind", "log-format", "log-level", "snapshot", "user"},
-		"help migrate":   {"database", "echo", "help", "log-format", "log-level"},
+		"migrate --help": {"config", "database", "echo", "help", "log-format", "log-level", "wait"},
+		"export --help":  {"config", "database", "echo", "help", "kind", "log-format", "log-level", "snapshot", "user", "wait"},
+		"help migrate":   {"config", "database", "echo", "help", "log-format", "log-level", "wait"},
 
-		"help webhook enable": {"database", "from-now", "help", "log-format", "log-level"},
-		"help token create":   {"database", "echo", "expires", "help", "log-format", "log-level", "name", "owner", "role", "scope"},
-		"help token list":     {"database", "echo", "help", "log-format", "log-level"},
-		"help token revoke":   {"database", "echo", "help", "log-format", "log-level"},
+		"help webhook enable": {"config", "database", "from-now", "help", "log-format", "log-level", "wait"},
+		"help token create":   {"config", "database", "echo", "expires", "help", "log-format", "log-level", "name", "owner", "role", "scope", "wait"},
+		"help token list":     {"config", "database", "echo", "help", "log-format", "log-level", "wait"},
+		"help token revoke":   {"config", "database", "echo", "help", "log-format", "log-level", "wait"},
 	} {
 		if got := helpedFlags(t, args); !slices.Equal(got, want) {
 			t.Errorf("%s tells of %q, want %q", args, got, want)
@@ -178,6 +219,10 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--keep-changes=30m":        "--keep-changes: 30m0s is too short: at least 1h0m0s, or 0 for ever",
 		"--keep-changes=-1h":        "--keep-changes: -1h0m0s is too short",
 		"--keep-changes=720":        "write 720s if seconds are meant",
+		"--max-lag=0s":              "--max-lag: 0s is too short",
+		"--slow=-1s":                "--slow: -1s is too short",
+		"--slow=500":                "--slow: \"500\" has no unit",
+		"--log-operations=some":     "--log-operations must be one of",
 		"--shutdown-timeout=-1s":    "--shutdown-timeout: -1s is too short",
 		"--shutdown-timeout=2540h":  "--shutdown-timeout: 2540h0m0s is too long",
 		"--listen=":                 "--listen: the address is missing",
@@ -201,28 +246,34 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--rate=100 --rate-burst=9": "--rate-burst: 9 is too small: at least 10",
 		"--rate-burst=100":          "--rate-burst: there is no rate: give --rate=N",
 
-		"--insecure-admin --listen=:80":                            "--insecure-admin: other machines may reach :80: listen on 127.0.0.1",
-		"--insecure-admin --listen=a.b:80":                         "say who may come: --oidc-issuer, --trust-proxy, --allow-anonymous, or API tokens",
-		"--insecure-admin --listen=[::]:80 " + oidc:                "--insecure-admin: other machines may reach [::]:80",
-		"--insecure-admin --allow-anonymous":                       "leave one out",
-		"--demo --listen=:80":                                      "--demo: everybody would be ADMIN, and other machines may reach :80: listen on 127.0.0.1, or say who may come",
-		"--demo --listen=:80 --trust-proxy=::1 --proxy-login=none": "--demo: everybody would be ADMIN",
-		"--oidc-issuer=https://a.example":                          "--oidc-issuer: what does https://a.example call this server? Give --oidc-audience=NAME",
-		"--oidc-audience=a":                                        "--oidc-audience: there is no provider: give --oidc-issuer=URL",
-		"--oidc-roles-claim=a":                                     "--oidc-roles-claim: there is no provider",
-		"--oidc-create-users":                                      "--oidc-create-users: there is no provider",
-		oidc + " --oidc-audience=b":                                "--oidc-audience: it is given 2 times, and --oidc-issuer 1 times: give it once for all, or once for each",
-		oidc + " --oidc-issuer=https://a.example":                  "--oidc-issuer: issuer https://a.example is given twice",
-		oidc + " --oidc-issuer=http://a.example":                   "--oidc-issuer: issuer http://a.example: it has to be asked by https",
-		"--oidc-audience=a --oidc-issuer=a.example":                "is not the URL of an issuer, such as https://login.example.com/tenant",
-		oidc + " --oidc-link-email=https://b.example":              "--oidc-link-email: https://b.example is none of those that log people in: write one of https://a.example",
-		"--oidc-link-email=proxy":                                  "--oidc-link-email: proxy is none of those that log people in",
-		"--trust-proxy=10.0.0.0/33":                                `--trust-proxy: "10.0.0.0/33" is not a range of addresses such as 10.0.0.0/8`,
-		"--trust-proxy=0.0.0.0/0":                                  "--trust-proxy: 0.0.0.0/0 is every address, so that everybody could be anybody",
-		"--proxy-login=x":                                          `--proxy-login must be one of "x-forwarded","x-auth-request","none"`,
-		"--role-name=ADMIN":                                        `--role-name: "ADMIN" is no role and a name: write one such as ADMIN=directory-admins`,
-		"--role-name=ROOT=a":                                       `--role-name: "ROOT" is no role: there are VIEWER, EDITOR and ADMIN`,
-		"--scim-anonymous":                                         "unknown flag --scim-anonymous",
+		"--insecure-admin --listen=:80":                                "--insecure-admin: other machines may reach :80: listen on 127.0.0.1",
+		"--insecure-admin --listen=a.b:80":                             "say who may come: --oidc-issuer, --trust-proxy, --allow-anonymous, or API tokens",
+		"--insecure-admin --listen=[::]:80 " + oidc:                    "--insecure-admin: other machines may reach [::]:80",
+		"--insecure-admin --allow-anonymous":                           "leave one out",
+		"--demo --listen=:80":                                          "--demo: everybody would be ADMIN, and other machines may reach :80: listen on 127.0.0.1, or say who may come",
+		"--demo --listen=:80 --trust-proxy=::1 --proxy-login=none":     "--demo: everybody would be ADMIN",
+		"--oidc-issuer=https://a.example":                              "--oidc-issuer: what does https://a.example call this server? Give --oidc-audience=NAME",
+		"--oidc-audience=a":                                            "--oidc-audience: there is no provider: give --oidc-issuer=URL",
+		"--oidc-roles-claim=a":                                         "--oidc-roles-claim: there is no provider",
+		"--oidc-create-users":                                          "--oidc-create-users: there is no provider",
+		oidc + " --oidc-audience=b":                                    "--oidc-audience: it is given 2 times, and --oidc-issuer 1 times: give it once for all, or once for each",
+		oidc + " --oidc-issuer=https://a.example":                      "--oidc-issuer: issuer https://a.example is given twice",
+		oidc + " --oidc-issuer=http://a.example":                       "--oidc-issuer: issuer http://a.example: it has to be asked by https",
+		"--oidc-audience=a --oidc-issuer=a.example":                    "is not the URL of an issuer, such as https://login.example.com/tenant",
+		oidc + " --oidc-link-email=https://b.example":                  "--oidc-link-email: https://b.example is none of those that log people in: write one of https://a.example",
+		"--oidc-link-email=https://b.example":                          "write one of --oidc-issuer, which is not given",
+		"--oidc-link-email=proxy":                                      "--oidc-link-email: no proxy logs anybody in: give --trust-proxy=CIDR",
+		"--oidc-link-email=proxy --trust-proxy=::1 --proxy-login=none": "leave out --proxy-login=none",
+		"token create":                                                 "missing flags: --name=NAME (see rollcall token create --help)",
+		"frobnicate x":                                                 "(see rollcall --help)",
+		"serve --bogus":                                                "unknown flag --bogus (see rollcall --help)",
+		"--trust-proxy=10.0.0.0/33":                                    `--trust-proxy: "10.0.0.0/33" is not a range of addresses such as 10.0.0.0/8`,
+		"--trust-proxy=0.0.0.0/0":                                      "--trust-proxy: 0.0.0.0/0 is every address, so that everybody could be anybody",
+		"--trust-proxy=::1 --cors-origin=*":                            "--cors-origin: with * the pages of everybody would open WebSockets",
+		"--proxy-login=x":                                              `--proxy-login must be one of "x-forwarded","x-auth-request","none"`,
+		"--role-name=ADMIN":                                            `--role-name: "ADMIN" is no role and a name: write one such as ADMIN=directory-admins`,
+		"--role-name=ROOT=a":                                           `--role-name: "ROOT" is no role: there are VIEWER, EDITOR and ADMIN`,
+		"--scim-anonymous":                                             "unknown flag --scim-anonymous",
 
 		"--oidc-client-id=c":                                                   "--oidc-client-id: there is no provider: give --oidc-issuer=URL",
 		oidc + " --oidc-parameter=audience=a":                                  "--oidc-parameter: nobody logs in from the Playground: give --oidc-client-id=CLIENT",
@@ -236,6 +287,8 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"--concurrency=9223372036854775807":            "--concurrency: 9223372036854775807 is too large: at most 1073741824",
 		"--max-page=99999999999999999999":              "--max-page: 9223372036854775807 is too large: at most 1073741824",
 		"--max-cost=-9999999999999999999":              "--max-cost: -9223372036854775808 is too small: at least 1",
+
+		"--replica=mysql://a/x --commit-proof=off": "--replica: --commit-proof=off leaves nothing",
 
 		"--documents-only":                     "--documents-only: there is no list of documents",
 		"--tls-key=a.pem":                      "--tls-cert and --tls-key: one is given without the other",
@@ -262,8 +315,7 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 		"whsec_s3cret":                    "unexpected argument (a secret)",
 		"crm=whsec_s3cret":                "unexpected argument crm=(a secret)",
 		"webhook":                         `expected "enable"`,
-		"token":                           `expected one of "create", "list", "revoke"`,
-		"token create":                    "missing flags: --name=NAME",
+		"token":                           `expected one of "create", "list", "revoke" (see rollcall token --help)`,
 		"token revoke":                    `expected "<token> ..."`,
 		"token create --name=x --role=x":  "--role must be one of",
 		"token create --name=x --scope=x": "--scope must be one of",
@@ -410,7 +462,7 @@ func TestTheLogHasTheFormatAndTheLevelThatTheFlagsSay(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-				cfg.logger().Log(context.Background(), level, "a b", "n", 1)
+				cfg.logger(cfg.level()).Log(context.Background(), level, "a b", "n", 1)
 			}
 			if lines := strings.Count(log.String(), "\n"); lines != 4-i || !strings.Contains(log.String(), want) || out.Len() > 0 {
 				t.Errorf("at %s: %q", least, &log)

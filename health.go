@@ -23,7 +23,7 @@ type health struct {
 	db  *database.Database
 	log *slog.Logger
 
-	stopping atomic.Bool // for good
+	leaving atomic.Bool // for good
 
 	mu      sync.Mutex // held while the database is asked: other probes wait for its answer
 	checked time.Time
@@ -34,12 +34,17 @@ type health struct {
 func (h *health) alive(w http.ResponseWriter, r *http.Request) { probed(w, r, "") }
 
 // ready reports whether requests should be sent here. If not, anyone may read the reason; its cause is in the log.
-func (h *health) ready(w http.ResponseWriter, r *http.Request) {
-	reason := "the server is shutting down"
-	if !h.stopping.Load() {
-		reason = h.check(r.Context())
+func (h *health) ready(w http.ResponseWriter, r *http.Request) { probed(w, r, h.unready(r.Context())) }
+
+// unready returns why no requests should be sent here, or "".
+func (h *health) unready(ctx context.Context) string {
+	if h.leaving.Load() {
+		return "the server is shutting down"
 	}
-	probed(w, r, reason)
+	if reason := database.Unavailable(h.db.NoWriter()); reason != "" { // known without asking, and so not a second later
+		return reason
+	}
+	return h.check(ctx)
 }
 
 // check returns why the database cannot be used, or "" if it can.

@@ -104,7 +104,7 @@ func TestTheServerIsReadyWithANewerSchemaWhileThatAllowsIt(t *testing.T) {
 func TestProbesPutNoLoadOnTheDatabase(t *testing.T) {
 	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
 		db := databasetest.Open(t, url)
-		h := &health{db: db, log: parsed(t).logger()}
+		h := &health{db: db, log: parsed(t).logger(parsed(t).level())}
 		if reason := h.check(t.Context()); reason != "" {
 			t.Fatal(reason)
 		}

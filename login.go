@@ -17,6 +17,7 @@ import (
 	"rollcall/auth"
 	"rollcall/directory"
 	"rollcall/identity"
+	"rollcall/operation"
 	"rollcall/playground"
 	"rollcall/provisioning"
 	"rollcall/scim"
@@ -30,21 +31,27 @@ func several(values []string) []string { return strings.Fields(strings.Join(valu
 
 // logins reports whether the flags say who may come, besides those with API tokens.
 func (c config) logins() bool {
-	return len(several(c.Issuers)) > 0 || len(several(c.TrustProxy)) > 0 && c.ProxyLogin != "none" || c.Anonymous
+	return len(several(c.Issuers)) > 0 || c.proxiesLogIn() || c.Anonymous
 }
+
+// proxiesLogIn reports whether proxies are believed whom they have logged in.
+func (c config) proxiesLogIn() bool { return len(several(c.TrustProxy)) > 0 && c.ProxyLogin != "none" }
 
 // localAdmin reports whether everybody on this machine is ADMIN.
 func (c config) localAdmin() bool { return c.LocalAdmin || c.Demo && !c.logins() }
+
+// serves reports whether the command is to serve, or to check what that would do.
+func (c config) serves() bool { return c.command == "serve" || c.command == "check" }
 
 // checkLogins refuses what would let in others than it is meant to.
 func (c config) checkLogins() error {
 	switch {
 	case c.LocalAdmin && c.Anonymous:
 		return errors.New("--insecure-admin and --allow-anonymous: whoever has no credentials cannot be ADMIN and VIEWER: leave one out")
-	case c.command == "serve" && c.LocalAdmin && !loopback(c.Listen):
+	case c.serves() && c.LocalAdmin && !loopback(c.Listen):
 		return fmt.Errorf("--insecure-admin: other machines may reach %s: listen on 127.0.0.1, or leave it out and say who may come: "+
 			"--oidc-issuer, --trust-proxy, --allow-anonymous, or API tokens", c.Listen)
-	case c.command == "serve" && c.localAdmin() && !loopback(c.Listen):
+	case c.serves() && c.localAdmin() && !loopback(c.Listen):
 		return fmt.Errorf("--demo: everybody would be ADMIN, and other machines may reach %s: listen on 127.0.0.1, or say who may come: "+
 			"--oidc-issuer, --trust-proxy or --allow-anonymous", c.Listen)
 	}
@@ -106,21 +113,29 @@ func (c config) proxies() (auth.Proxies, error) {
 		}
 		p.Trusted = append(p.Trusted, prefix)
 	}
+	if len(p.Trusted) > 0 && p.UserHeader != "" && slices.Contains(c.CORSOrigin, "*") {
+		return p, errors.New("--cors-origin: with * the pages of everybody would open WebSockets as whoever a proxy of --trust-proxy has logged in, " +
+			"since browsers send its cookies along: name the origins whose pages may, or give --proxy-login=none")
+	}
 	return p, p.Validate()
 }
 
 // linkEmail returns the issuers, and identity.Proxy, whose email addresses link users.
 func (c config) linkEmail() (map[string]bool, error) {
 	known := several(c.Issuers)
-	if len(several(c.TrustProxy)) > 0 {
+	if c.proxiesLogIn() {
 		known = append(known, identity.Proxy)
 	}
 	all := map[string]bool{}
 	for _, name := range several(c.LinkEmail) {
-		if !slices.Contains(known, name) {
+		switch {
+		case slices.Contains(known, name):
+			all[name] = true
+		case name == identity.Proxy:
+			return nil, errors.New("--oidc-link-email: no proxy logs anybody in: give --trust-proxy=CIDR, and leave out --proxy-login=none")
+		default:
 			return nil, fmt.Errorf("--oidc-link-email: %s is none of those that log people in: write one of %s", name, cmp.Or(strings.Join(known, ", "), "--oidc-issuer, which is not given"))
 		}
-		all[name] = true
 	}
 	return all, nil
 }
@@ -211,10 +226,34 @@ func (s *service) watchViewers(ctx context.Context) {
 	}
 }
 
+// strangerCost is what a request costs that is refused for who sends it: to find that out may take a statement.
+const strangerCost = 10
+
+// authenticated is identity.Authenticator.Handler, in which whoever is refused pays for it: the client of the address, as far as it is not known who
+// that is. Who has nothing left is told so instead, later: so nobody tries credentials, one after the other, as fast as they like.
+func (s *service) authenticated(
+	next http.Handler, allow func(*access.Viewer) *identity.RefusedError, refuse func(http.ResponseWriter, *http.Request, *identity.RefusedError),
+) http.Handler {
+	return s.viewers.Handler(next, allow, func(w http.ResponseWriter, r *http.Request, refusal *identity.RefusedError) {
+		if refusal.Status >= http.StatusInternalServerError { // for which the client is not to blame
+			refuse(w, r, refusal)
+			return
+		}
+		told := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { refuse(w, r, refusal) })
+		s.api.Clients.Charge(told, strangerCost, func(w http.ResponseWriter, status int, message string) {
+			w.Header().Del("WWW-Authenticate") // other credentials would not help
+			refuse(w, r, &identity.RefusedError{Status: status, Err: &apierror.Error{Code: transport.CodeRateLimited, Message: message}})
+		}).ServeHTTP(w, r)
+	})
+}
+
 // withViewer serves the API with requests that have viewers.
 func (s *service) withViewer(api http.Handler) http.Handler {
-	answered := s.viewers.Handler(api, nil, func(w http.ResponseWriter, r *http.Request, refusal *identity.RefusedError) {
-		transport.Refuse(w, r, refusal.Status, refusal.Err)
+	answered := s.authenticated(api, nil, func(w http.ResponseWriter, r *http.Request, refusal *identity.RefusedError) {
+		request := transport.Refuse(w, r, refusal.Status, refusal.Err)
+		s.operations.ended(refusedContext(r.Context(), refusal), session.Operation{ID: request.ID}, operation.Report{
+			Result: operation.ResultRefused, Codes: []string{string(refusal.Err.Code)},
+		}, request.Sent)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if (*transport.WebSocket)(nil).Supports(r) { // whose first message may say who it is
@@ -225,25 +264,27 @@ func (s *service) withViewer(api http.Handler) http.Handler {
 	})
 }
 
+// refusedContext is ctx with who was refused, if that is known.
+func refusedContext(ctx context.Context, refusal *identity.RefusedError) context.Context {
+	if refusal.Viewer == nil {
+		return ctx
+	}
+	return access.WithViewer(ctx, refusal.Viewer)
+}
+
 // socketViewer is transport.WebSocket.Init.
 func (s *service) socketViewer(ctx context.Context, payload map[string]any) (context.Context, map[string]any, error) {
-	ctx, refusal := s.viewers.SocketContext(ctx, payload)
+	known, refusal := s.viewers.SocketContext(ctx, payload)
 	switch {
 	case refusal == nil:
-		return ctx, nil, nil
+		return known, nil, nil
 	case refusal.Status == http.StatusServiceUnavailable:
 		return nil, nil, transport.ErrTryLater
 	}
-	return nil, nil, refusal
-}
-
-// refusedOperation logs that a viewer was refused by the API itself.
-func (s *service) refusedOperation(ctx context.Context, operation string, code apierror.Code, reason string) {
-	attempt := identity.Attempt{Code: code, Reason: reason, Operation: operation}
-	if v := access.ViewerOf(ctx); v != nil {
-		attempt.Subject = v.Subject
+	if v := s.api.Clients.Limiter.Take(s.api.Clients.Of(ctx), strangerCost); !v.Granted {
+		_, _ = s.api.Clients.Delay(ctx, strangerCost, v)
 	}
-	s.viewers.Refusals.Add(ctx, attempt)
+	return nil, nil, refusal
 }
 
 // routeSCIM serves identity providers.
@@ -257,14 +298,15 @@ func (s *service) routeSCIM(mux *http.ServeMux, pools session.Pools) {
 		}
 		return nil
 	}
-	service := s.viewers.Handler(s.limited(provisioning.New(provisioning.Config{
+	base := s.BasePath + provisioning.Base
+	service := s.api.Clients.Handler(s.operations.scim(s.authenticated(s.operations.known(s.limited(provisioning.New(provisioning.Config{
 		Directory: s.viewers.Directory,
-		Pools:     pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
-	})), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
+		BasePath:  s.BasePath, Pools: pools, MaxPage: s.MaxPage, Admit: s.api.Admit, Logger: s.log,
+	}))), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
 		scim.WriteError(w, scim.Failed(refusal.Status, "%s", refusal.Err.Message))
-	})
-	mux.Handle(provisioning.Base, service)
-	mux.Handle(provisioning.Base+"/", service)
+	})))
+	mux.Handle(base, service)
+	mux.Handle(base+"/", service)
 }
 
 // routeMetrics serves /metrics to those who may see how the server is used.
@@ -275,9 +317,9 @@ func (s *service) routeMetrics(mux *http.ServeMux) {
 		}
 		return identity.Forbidden(v, access.ScopeMetrics, "the metrics need a token with the scope %s, or the role %s", access.ScopeMetrics, access.RoleAdmin)
 	}
-	mux.Handle("GET /metrics", s.viewers.Handler(gzhttp.GzipHandler(s.counts), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
+	mux.Handle("GET /metrics", s.api.Clients.Handler(s.authenticated(gzhttp.GzipHandler(s.counts), allow, func(w http.ResponseWriter, _ *http.Request, refusal *identity.RefusedError) {
 		http.Error(w, refusal.Err.Message, refusal.Status)
-	}))
+	})))
 }
 
 // announceLogins logs how one gets in.

@@ -251,6 +251,9 @@ func TestASocketsFirstMessageOrItsHeadersSayWhoOpensIt(t *testing.T) {
 		}{
 			{"Authorization", payload("Authorization", "Bearer "+good), nil, true},
 			{"authorization", payload("authorization", "bearer "+good), nil, true},
+			{"AUTHORIZATION", payload("AUTHORIZATION", "Bearer "+good), nil, true},
+			{"Authorization twice", fmt.Sprintf(`{"type":"connection_init","payload":{"Authorization":%q,"authorization":%[1]q}}`, "Bearer "+good), nil, false},
+			{"AUTHORIZATION of null", fmt.Sprintf(`{"type":"connection_init","payload":{"AUTHORIZATION":null,"token":%q}}`, good), nil, true},
 			{"token", payload("token", good), nil, true},
 			{"the header", bare, []string{"Authorization", "Bearer " + good}, true},
 			{"the header, with a payload of others", payload("x", "y"), []string{"Authorization", "Bearer " + good}, true},
@@ -480,11 +483,56 @@ func TestSCIMAndTheMetricsAskForMoreThanALogin(t *testing.T) {
 	}
 }
 
+// TestAnExpiredOrRevokedTokenOpensNothing tries each root field of the schema, and what is served beside the API.
+func TestAnExpiredOrRevokedTokenOpensNothing(t *testing.T) {
+	t.Parallel()
+	p := authtest.New(t)
+	url := databasetest.With(t, "sqlite", directorytest.Demo)
+	create := []string{"token", "create", "--database", url, "--role=admin"}
+	good, revoked := strings.TrimSpace(output(t, append(create, "--name=good")...)), strings.TrimSpace(output(t, append(create, "--name=gone")...))
+	output(t, "token", "revoke", "--database", url, revoked)
+	s := trusting(t, url, p)
+	var schema struct {
+		Data struct {
+			Schema map[string]struct {
+				Name   string
+				Fields []struct{ Name string }
+			} `json:"__schema"`
+		}
+	}
+	const kinds = `{ __schema { query: queryType { ...F } mutation: mutationType { ...F } subscription: subscriptionType { ...F } } } fragment F on __Type { name fields { name } }`
+	if err := json.Unmarshal([]byte(s.answerAs(good, kinds)), &schema); err != nil || len(schema.Data.Schema) != 3 {
+		t.Fatalf("%v: %v", err, schema)
+	}
+	expired := p.Token(t, "ann", map[string]any{"roles": []string{"ADMIN"}, "exp": time.Now().Add(-time.Hour).Unix()})
+	for what, token := range map[string]string{"expired": expired, "revoked": revoked} {
+		refused := func(path, method, body string) {
+			t.Helper()
+			res, text := s.askAt(http.DefaultClient, path, method, body, "Content-Type", jsonType, "Accept", "application/json, text/event-stream", "Authorization", "Bearer "+token)
+			if res.StatusCode != http.StatusUnauthorized || !strings.Contains(res.Header.Get("WWW-Authenticate"), "invalid_token") || strings.Contains(string(text), `"data"`) {
+				t.Errorf("%s: %s %s %s: got %d %s", what, method, path, body, res.StatusCode, text)
+			}
+		}
+		for kind, of := range schema.Data.Schema {
+			for _, field := range of.Fields {
+				refused("/query", http.MethodPost, request(kind+" { "+field.Name+" { __typename } }"))
+			}
+		}
+		refused("/query", http.MethodPost, "["+whoami+"]")
+		refused("/query?query={__typename}", http.MethodGet, "")
+		refused("/scim/v2/Users", http.MethodGet, "")
+		refused("/metrics", http.MethodGet, "")
+		if _, err := dialSocket(t, s, fmt.Sprintf(`{"type":"connection_init","payload":{"token":%q}}`, token)); websocket.CloseStatus(err) != 4403 {
+			t.Errorf("%s: a WebSocket: %v", what, err)
+		}
+	}
+}
+
 // TestWhatIsRefusedIsInTheLogWithWhoAndWhy but not all of a flood, and no credentials.
 func TestWhatIsRefusedIsInTheLogWithWhoAndWhy(t *testing.T) {
 	t.Parallel()
 	p := authtest.New(t)
-	s := trusting(t, databasetest.With(t, "sqlite", databasetest.Nothing), p, "--trust-proxy", "127.0.0.1", "--proxy-login", "none")
+	s := trusting(t, databasetest.With(t, "sqlite", databasetest.Nothing), p, "--trust-proxy", "127.0.0.1", "--proxy-login", "none", "--log-operations", "off")
 	bad := p.Token(t, "ann", map[string]any{"aud": "mail"})
 	const flood = 200
 	for range flood {
@@ -508,6 +556,13 @@ func TestWhatIsRefusedIsInTheLogWithWhoAndWhy(t *testing.T) {
 		!strings.Contains(log, `level=WARN msg="an attempt was refused" code=UNAUTHENTICATED subject="" operation="" reason="the token is for another audience" detail="[\"mail\"]" client=203.0.113.9`) {
 		t.Errorf("logged:\n%.3000s", log)
 	}
+
+	s.ask(http.DefaultClient, http.MethodPost, `{"query":"mutation Clean { deleteUser(input: {id: \"User:1\"}) { deletedUserId } }"}`, "Content-Type", jsonType,
+		"Authorization", "Bearer "+p.Token(t, "ann", nil), "X-Forwarded-For", "198.51.100.1, 203.0.113.9")
+	want := `code=FORBIDDEN subject="oidc:` + p.URL + `#ann" operation=Clean reason="deleteUser needs the role EDITOR" client=203.0.113.9`
+	eventually(t, "so is what the API itself refuses", func() bool {
+		return strings.Contains(strings.ReplaceAll(s.log.String(), `subject=oidc:`+p.URL+`#ann`, `subject="oidc:`+p.URL+`#ann"`), want)
+	})
 }
 
 func TestIdempotencyKeysAreTheViewersOwn(t *testing.T) {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
@@ -17,6 +20,64 @@ func from(base, address string) *client {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	c.Transport = &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 1000}
 	return c
+}
+
+// TestWhoTriesCredentialsPaysForItByTheAddress: whoever has good ones there is not held up.
+func TestWhoTriesCredentialsPaysForItByTheAddress(t *testing.T) {
+	t.Parallel()
+	url := databasetest.With(t, "sqlite", directorytest.Demo)
+	good := strings.TrimSpace(output(t, "token", "create", "--database", url, "--name=good", "--role=admin"))
+	s := startAs(t, "--database", url, "--metrics", "127.0.0.1:0", "--rate", "10", "--rate-burst", "40")
+	one, other := from(s.base, "127.0.0.2"), from(s.base, "127.0.0.3")
+	defer one.CloseIdleConnections()
+	defer other.CloseIdleConnections()
+	get := func(c *client, path, token string) (*http.Response, string) {
+		res, body := s.askAt(c.Client, path, http.MethodGet, "", "Authorization", "Bearer "+token)
+		return res, string(body)
+	}
+	const query = "/query?query={viewer{role}}"
+	for n, path := range []string{query, "/scim/v2/Users", "/metrics"} {
+		res, body := get(one, path, "rc_guessed")
+		if res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(res.Header.Get("RateLimit"), fmt.Sprintf(`"cost";r=%d;`, 30-10*n)) {
+			t.Errorf("%s: got %d %v %s", path, res.StatusCode, res.Header, body)
+		}
+	}
+	if _, err := dialSocketFrom(t, s, "127.0.0.2", `{"type":"connection_init","payload":{"token":"rc_guessed"}}`); websocket.CloseStatus(err) != 4403 {
+		t.Errorf("a WebSocket: got %v", err)
+	}
+	for path, code := range map[string]string{query: `"code":"RATE_LIMITED"`, "/scim/v2/Users": `"status":"429"`, "/metrics": "asked for too much"} {
+		res, body := get(one, path, "rc_guessed")
+		if res.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, code) || res.Header.Get("Retry-After") == "" || res.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: got %d %v %s", path, res.StatusCode, res.Header, body)
+		}
+		if res, body := get(other, path, "rc_guessed"); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("another address: got %d %s", res.StatusCode, body)
+		}
+		if path != "/scim/v2/Users" && path != "/metrics" {
+			if res, body := get(one, path, good); res.StatusCode != http.StatusOK {
+				t.Errorf("with good credentials: got %d %s", res.StatusCode, body)
+			}
+		}
+	}
+	if m := s.metrics(); m[`rollcall_rate_limited_total{limit="rate",client="address"}`] != 3 || m["rollcall_rate_delayed"] != 0 {
+		t.Errorf("counted are %v", m)
+	}
+}
+
+// dialSocketFrom is dialSocket at an address of this machine.
+func dialSocketFrom(t *testing.T, s *server, address, init string) (*websocket.Conn, error) {
+	t.Helper()
+	c := from(s.base, address)
+	conn, _, err := websocket.Dial(t.Context(), s.base+"/query", &websocket.DialOptions{HTTPClient: c.Client, Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	if err := conn.Write(t.Context(), websocket.MessageText, []byte(init)); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = conn.Read(t.Context())
+	return conn, err
 }
 
 func TestEachClientHasARateOverAllOfTheServer(t *testing.T) {

@@ -70,17 +70,17 @@ func TestTheFlagsInTheREADMEAreThoseOfTheHelp(t *testing.T) {
 }
 
 func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
-	others := []string{"help", "version", "against", "no-raw", "stop-timeout", "rounds", "users"} // of make bench and Docker
+	others := []string{"help", "version", "against", "no-raw", "stop-timeout", "rounds", "users", "build", "detach", "no-deps"} // of make bench and Docker
 	for _, own := range ownFlags {
 		others = append(others, own...)
 	}
-	variables := []string{"ROLLCALL_TEST_", "ROLLCALL_E2E_"}
+	variables := []string{"ROLLCALL_TEST_", "ROLLCALL_E2E_", "ROLLCALL_DATABASE_FILE"}
 	for name := range flags {
 		variables = append(variables, variableOf(name))
 	}
 	for i, line := range readLines(t) {
 		for _, flag := range regexp.MustCompile(`(?:^|[\x60 '"])--([a-z][a-z-]*)`).FindAllStringSubmatch(line, -1) {
-			ofClient := regexp.MustCompile(`^(curl|mariadb-dump|pg_dump) `).MatchString(line)
+			ofClient := regexp.MustCompile(`^(curl|docker|mariadb-dump|pg_dump|pg_restore) `).MatchString(line)
 			if _, known := flags[flag[1]]; !known && !ofClient && !slices.Contains(others, flag[1]) {
 				t.Errorf("README.md:%d: there is no flag --%s", i+1, flag[1])
 			}
@@ -97,8 +97,9 @@ func TestFlagsAndVariablesThatTheREADMENamesExist(t *testing.T) {
 
 func TestTheMetricsInTheREADMEAreThoseThatAreServed(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--metrics", "127.0.0.1:0", "--webhook=crm=http://127.0.0.1:1", "--webhook-secret=crm="+webhookSecret)
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo), "--metrics", "127.0.0.1:0", "--webhook=crm=http://127.0.0.1:1", "--webhook-secret=crm="+webhookSecret, "--documents", listedNames(t))
 	s.answer("{ users { totalCount } }")
+	s.post(`{"documentId":"names"}`)
 	s.answer(`mutation { updateUser(input: {id: "User:42", name: "A new name"}) { user { id } } }`)
 	served := map[string]bool{}
 	for sample := range s.metrics() {
@@ -112,7 +113,7 @@ func TestTheMetricsInTheREADMEAreThoseThatAreServed(t *testing.T) {
 			pattern := withLabels(name, labels)
 			matches := func(metric string) bool { ok, err := path.Match(pattern, metric); return ok && err == nil }
 			found := slices.DeleteFunc(slices.Collect(maps.Keys(served)), func(metric string) bool { return !matches(metric) })
-			if len(found) == 0 && !strings.HasPrefix(pattern, "/") {
+			if len(found) == 0 && !strings.HasPrefix(pattern, "/") && !strings.HasPrefix(pattern, "Rollcall") { // which are alerts
 				t.Errorf("README.md:%d: no metric %s is served", row.line, pattern)
 			}
 			maps.DeleteFunc(served, func(metric string, _ bool) bool { return metric == pattern })
@@ -151,6 +152,12 @@ func TestTheErrorCodesInTheREADMEAreThoseOfTheProgram(t *testing.T) {
 			for _, found := range constant.FindAllStringSubmatch(string(text), -1) {
 				declared[found[1]] = true
 			}
+		}
+	}
+	counted := codes()
+	for code := range declared {
+		if !slices.Contains(counted, code) {
+			t.Errorf("codes lacks %s", code)
 		}
 	}
 	for _, row := range tableRows(t, "Error codes") {

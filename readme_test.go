@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -32,15 +33,20 @@ var ways = []struct{ command, instead, why string }{
 	{`^echo '[^']*' > documents\.json$`, `$0`, ``},
 	{`^printf '[^']*' > people\.csv$`, `$0`, ``},
 	{`^(go run \.|rollcall)( |$)`, `"$$PROGRAM" `, `the tests have built it already`},
-	{`^CGO_ENABLED=0 go build `, `cd "$$CHECKOUT"; $0 -n `, `building takes long, and is what the tests do first`},
+	{`^docker compose run --rm migrate `, `"$$PROGRAM" `, `not every machine has Docker: the test's database will do`},
+	{`^docker (build|run|compose) .*`, `ls "$$CHECKOUT/Dockerfile" "$$CHECKOUT/compose.yaml"`, `see above: packaging_test.go looks at what it would read`},
+	{`^(mkdir -m 700 secrets$|openssl rand |printf 'mysql:)`, `$0`, ``},
 	{`^git worktree `, `cd "$$CHECKOUT"; export GOFLAGS=-n; $0`, `it changes the repository; and see above`},
 	{`^go mod (edit|tidy)`, `cd "$$MODULE"; $0`, `it is for the module of another server`},
 	{`^go test (-race )?\./\.\.\.$`, `cd "$$REPOSITORY"; go list ./...`, `this test is one of those that it runs`},
 	{`^make( |$)`, `make --dry-run -C "$$CHECKOUT" `, `it takes minutes: this sees whether the target can be made`},
 	{`^\.ci/run$`, `bash -n "$$REPOSITORY/.ci/run"`, `it takes half an hour: this sees whether it can be read`},
+	{`^cluster/([a-z]+\.sh) ([a-z-]+).*$`, `bash -n "$$REPOSITORY/cluster/$1" && grep -P "^#\t$1 $2\b" "$$REPOSITORY/cluster/$1"`, `it starts database servers: this sees whether it can be read, and knows the command`},
+	{`^rm -f rollcall\.db `, `mkdir -p restored; cp backup.db restored; cd restored; $0`, `a server has that file open`},
+	{`^cp backup\.db rollcall\.db$`, `$0; "$$PROGRAM" export --database=sqlite:rollcall.db > export.jsonl`, `this sees whether it is a directory`},
 	{`^npm install (.+)$`, `for name in $1; do grep "\"$$name\":" "$$REPOSITORY/e2e/package.json" || exit; done`, `e2e installs them, for the code that needs them`},
 	{`^(mariadb|mariadb-dump) -u root -p`, `$1 --no-defaults $$MARIADB`, `it would ask for a password`},
-	{`^(psql|pg_dump) -h 127\.0\.0\.1 -U postgres`, `$1`, `variables name the server of the tests`},
+	{`^(psql|pg_dump|pg_restore) -h 127\.0\.0\.1 -U postgres`, `$1`, `variables name the server of the tests`},
 }
 
 // TestEverythingInTheREADMEWorks does what README.md says from its beginning to its end, as a reader would. So it has to run as a whole.
@@ -243,6 +249,11 @@ func (r *reader) read(t *testing.T, b block, next string) error {
 			return fmt.Errorf("nothing runs it: %w", err)
 		}
 		return nil
+	case "yaml":
+		_, err := parse([]string{"--config", configured(t, b.text)}, io.Discard, io.Discard)
+		return err
+	case "nginx", "caddyfile": // proxy_test.go runs it
+		return nil
 	case "go": // newReader has written it there
 		if s := r.run(t, `cd "$MODULE"; go build -o /dev/null .`); s.err != nil {
 			return fmt.Errorf("it cannot be compiled:\n%s", s.end())
@@ -253,7 +264,7 @@ func (r *reader) read(t *testing.T, b block, next string) error {
 }
 
 var (
-	commandInLine = regexp.MustCompile(`^(go|make|npm|git|curl|docker|rollcall|mariadb|mariadb-dump|psql|pg_dump) \S|^\.ci/`)
+	commandInLine = regexp.MustCompile(`^(go|make|npm|git|curl|docker|rollcall|mariadb|mariadb-dump|psql|pg_dump) \S|^\.ci/|^cluster/\w+\.sh \S`)
 	fieldInLine   = regexp.MustCompile(`^[a-z]\w*\(`)
 	queryInLine   = regexp.MustCompile(`^\{ |^(query|mutation|subscription)\b.*\{|` + fieldInLine.String())
 	mutationField = regexp.MustCompile(`^(create|update|upsert|delete|erase|deactivate|reactivate|add|remove|revoke|set)`)
@@ -291,7 +302,7 @@ func (r *reader) readInLine(t *testing.T, b block) error {
 
 var (
 	serves  = regexp.MustCompile(`(?m)^"\$PROGRAM" +(serve\b|--[a-z]|\|\|)`)
-	clients = map[string]*regexp.Regexp{"mariadb": regexp.MustCompile(`\bmariadb\b`), "postgres": regexp.MustCompile(`\b(psql|pg_dump)\b`)}
+	clients = map[string]*regexp.Regexp{"mariadb": regexp.MustCompile(`\bmariadb\b`), "postgres": regexp.MustCompile(`\b(psql|pg_dump|pg_restore)\b`)}
 	itsName = regexp.MustCompile(`\brollcall\b`)
 )
 

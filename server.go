@@ -2,11 +2,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/klauspost/compress/gzhttp"
 
 	"rollcall/access"
@@ -32,41 +32,62 @@ import (
 	"rollcall/idempotency"
 	"rollcall/identity"
 	"rollcall/metrics"
+	"rollcall/persisted"
 	"rollcall/provisioning"
 	"rollcall/scim"
 	"rollcall/session"
+	"rollcall/tracing"
 	"rollcall/webhook"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // so that none ends a server, even one that starts
 	cfg, err := parse(os.Args[1:], os.Stdout, os.Stderr)
+	if cfg.hangups = hangups; cfg.command != "serve" {
+		signal.Reset(syscall.SIGHUP)
+	}
 	if err == nil {
 		err = run(ctx, cfg)
 	}
 	if err != nil && !errors.Is(err, errHelped) {
-		fmt.Fprintln(os.Stderr, "rollcall:", strings.Join(strings.Fields(err.Error()), " ")) // some drivers' have many lines
+		cfg.fail(os.Args[1:], err)
 		os.Exit(1)
 	}
 }
 
 // run carries out a command. It returns nil once ctx has ended it in good order.
-func run(ctx context.Context, cfg config) error {
+func run(ctx context.Context, cfg config) (err error) {
 	if cfg.command == "version" {
 		_, err := fmt.Fprintln(cfg.out, version())
 		return err
 	}
-	s := &service{config: cfg, log: cfg.logger()}
+	s := &service{config: cfg, began: time.Now(), level: &slog.LevelVar{}, counted: map[string]bool{}}
+	s.level.Set(cfg.level())
+	s.log = cfg.logger(s.level)
 	tuneMemory(s.log)
-	steps := []func(context.Context) error{s.acquire, s.open, s.assemble, s.prepare, s.serve}
+	if cfg.command == "serve" {
+		s.log.Info("starting", "version", version(), "database", redacted(cfg.Database))
+		defer func() { // after all else
+			if err == nil {
+				s.log.Info("stopped", "after", time.Since(s.began))
+			}
+		}()
+	}
+	steps := []func(context.Context) error{s.acquire, s.open, s.trace, s.assemble, s.prepare, s.serve}
 	switch cfg.command {
+	case "check":
+		steps = []func(context.Context) error{s.check}
 	case "migrate":
 		steps = []func(context.Context) error{s.open, s.migrate}
 	case "import":
 		steps = []func(context.Context) error{s.open, s.importFile}
 	case "export":
 		steps = []func(context.Context) error{s.thereIs, s.open, s.export}
+	case "backup":
+		steps = []func(context.Context) error{s.thereIs, s.open, s.backup}
 	case "webhook enable":
 		steps = []func(context.Context) error{s.thereIs, s.open, s.enableWebhook}
 	case "token create":
@@ -78,7 +99,11 @@ func run(ctx context.Context, cfg config) error {
 	}
 	defer s.close()
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
+		err := step(ctx)
+		if cfg.command == "serve" && ctx.Err() != nil {
+			return nil // it was told to end, perhaps while it starts
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -88,22 +113,31 @@ func run(ctx context.Context, cfg config) error {
 // service is what a command works with: the flags, and what it has made of them.
 type service struct {
 	config
-	log *slog.Logger
-	db  *database.Database
+	log   *slog.Logger
+	level *slog.LevelVar // log's
+	began time.Time
+	db    *database.Database
 
-	encryption *tls.Config // nil: none
-	documents  document.List
-	listener   *net.TCPListener // clients that connect to it wait until the server serves
-	metrics    *net.TCPListener // nil: they are not served
-	receivers  []webhook.Receiver
+	replicas *database.Replicas // nil: there are none
+
+	certificate *currentCertificate // nil: none
+	documents   *document.Listed
+	listener    *net.TCPListener // clients that connect to it wait until the server serves
+	metrics     *net.TCPListener // nil: they are not served
+	receivers   []webhook.Receiver
 
 	proof    *session.Proof // nil: there is none
 	keys     *idempotency.Keys
 	changes  *changelog.Log
 	webhooks *webhook.Webhooks
 	tokens   *apitoken.Tokens
+	kept     *persisted.Store
 	health   *health
 	counts   *metrics.Metrics
+	counted  map[string]bool // webhooks, by their names, that counts tells of
+
+	operations *operationLog
+	tracer     *tracing.Tracer // nil: nobody asks for traces
 
 	handler http.Handler
 	api     *graph.API
@@ -113,15 +147,16 @@ type service struct {
 // acquire gets what a server needs besides its database, before anything is written there: a start that fails for want of it
 // leaves no trace.
 func (s *service) acquire(ctx context.Context) (err error) {
-	if s.encryption, err = s.certificate(); err != nil {
+	r, err := s.readable()
+	if err != nil {
 		return err
 	}
-	if s.documents, err = document.ReadFile(s.Documents); err != nil {
-		return fmt.Errorf("--documents: %w", err)
+	if r.certificate != nil {
+		s.certificate = &currentCertificate{}
+		s.certificate.serving.Store(r.certificate)
+		r.certificate.warn(s.log)
 	}
-	if s.receivers, err = s.config.receivers(); err != nil {
-		return err
-	}
+	s.documents, s.receivers = document.NewListed(r.documents), r.receivers
 	if s.listener, err = listenOn(ctx, "--listen", s.Listen); err != nil || s.Metrics == "" {
 		return err
 	}
@@ -141,20 +176,51 @@ func (s *service) thereIs(context.Context) error {
 	return nil
 }
 
-func (s *service) open(ctx context.Context) (err error) {
-	options := database.Options{PoolSize: s.PoolSize, Deadline: s.Deadline}
+// options are those of each database that is opened.
+func (s *service) options() database.Options {
+	options := database.Options{PoolSize: s.PoolSize, Deadline: s.Deadline, Log: s.log}
 	if s.Echo {
 		options.Logger = session.Echo(s.log)
 	}
-	if s.db, err = database.Open(ctx, s.Database, options); err != nil {
+	return options
+}
+
+// awaitDatabase opens the database. One that does not answer is tried again for as long as --wait says.
+func (s *service) awaitDatabase(ctx context.Context) (err error) {
+	const between = 500 * time.Millisecond
+	told, until := false, time.Now().Add(s.Wait)
+	for {
+		if s.db, err = database.Open(ctx, s.Database, s.options()); err == nil {
+			return nil
+		}
+		failure, ok := errors.AsType[*database.OpenError](err)
+		if !ok || !failure.Unreachable || time.Until(until) < between {
+			return err
+		}
+		if !told {
+			s.log.Warn("the database does not answer, and is waited for", "for", s.Wait, "error", err)
+			told = true
+		}
+		select {
+		case <-time.After(between):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (s *service) open(ctx context.Context) (err error) {
+	if err = s.awaitDatabase(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
 	}
 	s.changes = &changelog.Log{DB: s.db.Side, Dialect: s.db.Dialect(), Keep: s.KeepChanges, Logger: s.log}
 	s.webhooks = &webhook.Webhooks{DB: s.db.Side, Dialect: s.db.Dialect(), Log: s.changes, Receivers: s.receivers, Logger: s.log}
 	s.tokens = &apitoken.Tokens{Reads: s.db.Pools()["read"], Writes: s.db.Side, Dialect: s.db.Dialect(), Logger: s.log}
+	s.kept = &persisted.Store{Reads: s.db.Pools()["read"], Writes: s.db.Side, Dialect: s.db.Dialect()}
 	if s.db.Dialect().Embedded() { // then writes queue for one connection
 		s.webhooks.DB = s.db.Pools()["write"]
 		s.tokens.Writes = s.webhooks.DB
+		s.kept.Writes = s.webhooks.DB
 	}
 	s.changes.Floor = s.webhooks.Needed
 	return nil
@@ -162,11 +228,15 @@ func (s *service) open(ctx context.Context) (err error) {
 
 // close gives back what was acquired and opened. A listener that is nil can be closed.
 func (s *service) close() {
+	if s.replicas != nil {
+		_ = s.replicas.Close()
+	}
 	if s.db != nil {
 		_ = s.db.Close()
 	}
 	_ = s.listener.Close()
 	_ = s.metrics.Close()
+	s.endTraces()
 }
 
 func (s *service) migrate(ctx context.Context) error {
@@ -213,16 +283,25 @@ func (s *service) enableWebhook(ctx context.Context) error {
 
 // installed returns the pools for units of work that are not the API's. What a unit does has a deadline, or 0.
 func (s *service) installed(deadline time.Duration) (session.Pools, error) {
-	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Proof: s.proof, Deadline: deadline, Logger: s.log}
+	pools := session.Pools{Write: s.db.Write, Read: s.db.Read, Side: s.db.Side, Proof: s.proof, Deadline: deadline, Moves: s.db.Several(), Logger: s.log}
 	return pools, pools.Install()
 }
 
 // proven is installed for a command that writes: its commits are proven where a connection could be lost with one.
 func (s *service) proven(deadline time.Duration) (session.Pools, error) {
 	if !s.db.Dialect().Embedded() {
-		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
+		s.proof = s.proves()
 	}
 	return s.installed(deadline)
+}
+
+// proves returns a proof of commits. Of several hosts the next one may not take writes as long as the old one is missed, which takes longer than an answer may.
+func (s *service) proves() *session.Proof {
+	p := &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
+	if s.db.Several() {
+		p.Within = max(s.Deadline, 10*time.Second)
+	}
+	return p
 }
 
 // current makes sure of the schema: it is brought up to date if that is asked for, and SQLite's always is. It returns how many migrations that took.
@@ -265,14 +344,15 @@ func (s *service) prepare(ctx context.Context) error {
 	if !s.Demo {
 		return nil
 	}
-	loaded, err := directory.LoadDemo(ctx, session.Pools{Write: s.db.Write, Side: s.db.Side, Logger: s.log}, s.db.Alone)
+	loaded, err := directory.LoadDemo(ctx, session.Pools{Write: s.db.Write, Side: s.db.Side, Moves: s.db.Several(), Logger: s.log}, s.db.Alone)
 	if err != nil {
 		return fmt.Errorf("--demo: %w", err)
 	}
 	if !loaded {
-		_, err = fmt.Fprintln(s.out, "The directory has users already: no demo data was loaded.")
+		const already = "The directory has users already: no demo data was loaded."
+		s.say(already+"\n", already)
 	}
-	return err
+	return nil
 }
 
 // warnOfClashes logs which users share an email, as far as migrations have met them. The server serves all the same.
@@ -290,10 +370,18 @@ func (s *service) warnOfClashes(ctx context.Context) {
 	}
 }
 
-// serve answers requests until ctx ends, then lets those in flight finish.
+// serve answers requests until ctx ends, for --drain-delay longer, then lets those in flight finish.
 func (s *service) serve(ctx context.Context) error {
+	signalled := ctx.Done()
+	ctx, part := context.WithCancel(context.WithoutCancel(ctx)) // what serves goes on during the delay
+	defer part()
 	if err := s.api.Check(ctx); err != nil {
 		return fmt.Errorf("--database: %w", err)
+	}
+	watching, end := context.WithCancel(ctx)
+	defer end()
+	if err := s.openReplicas(watching); err != nil {
+		return err
 	}
 	if err := s.webhooks.Register(ctx); err != nil {
 		return fmt.Errorf("--webhook: %w", err)
@@ -301,8 +389,9 @@ func (s *service) serve(ctx context.Context) error {
 	if s.proof != nil {
 		go s.proof.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old operation ids", "error", err) })
 	}
-	pools := session.Pools{Write: s.db.Write, Side: s.db.Side, Proof: s.proof, Logger: s.log}
+	pools := session.Pools{Write: s.db.Write, Side: s.db.Side, Proof: s.proof, Moves: s.db.Several(), Logger: s.log}
 	go s.keys.SweepEvery(ctx, pools, time.Hour, func(err error) { s.log.Warn("cannot sweep old idempotency keys", "error", err) })
+	go s.kept.SweepEvery(ctx, time.Hour, func(err error) { s.log.Warn("cannot sweep old persisted documents", "error", err) })
 	go s.changes.SweepEvery(ctx, s.db.Pools()["write"], time.Hour, func(err error) { s.log.Warn("cannot sweep old changes", "error", err) })
 	go s.changes.WakeEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot tell whether changes were left without a position", "error", err) })
 	go s.db.FoldCountsEvery(ctx, time.Second, func(err error) { s.log.Warn("cannot fold the counts of the directory", "error", err) })
@@ -319,21 +408,27 @@ func (s *service) serve(ctx context.Context) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		Protocols:         &http.Protocols{},
-		TLSConfig:         s.encryption,
+	}
+	if s.certificate != nil {
+		server.TLSConfig = s.certificate.config()
+		go s.certificate.watch(ctx, s.log)
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	l := &lifecycle{Server: server, listener: s.listener, api: s.api, health: s.health, db: s.db, log: s.log}
 	l.begin()
+	go s.reloadAt(ctx, s.hangups)
 	s.announce()
 	s.announceLogins()
 	select {
 	case err := <-l.served:
 		return err
-	case <-ctx.Done():
+	case <-signalled:
 	}
-	l.end(cmp.Or(s.Shutdown, s.Deadline+5*time.Second)) // by default every operation can reach its deadline
+	l.delay(s.DrainDelay)
+	part()
+	l.end(s.shutdownTimeout())
 	return nil
 }
 
@@ -341,8 +436,7 @@ func (s *service) serve(ctx context.Context) error {
 func (s *service) number(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	s.changes.Wake()
-	_ = s.changes.Settle(ctx) // else WakeEvery will
+	_ = s.changes.SettleAll(ctx) // else WakeEvery will
 }
 
 // deliver delivers webhooks until ctx ends, or until the function that it returns is called, which waits for the end.
@@ -375,7 +469,7 @@ func (s *service) serveMetrics() (end func()) {
 	if address != s.metrics.Addr().String() {
 		also = " (and on this machine's other addresses)"
 	}
-	_, _ = fmt.Fprintf(s.out, "Metrics are at http://%s/metrics%s\n", address, also)
+	s.say(fmt.Sprintf("Metrics are at http://%s/metrics%s\n", address, also), "metrics are served", "metrics", "http://"+address+"/metrics")
 	return func() { _ = server.Close() }
 }
 
@@ -409,21 +503,23 @@ func (s *service) assemble(context.Context) (err error) {
 			panic(p)
 		}
 	}()
-	s.health, s.counts = &health{db: s.db, log: s.log}, metrics.New(s.db.Pools())
+	s.health, s.counts = &health{db: s.db, log: s.log}, metrics.New(s.db.Pools(), codes())
 	if s.Proof == "on" && !s.db.Dialect().Embedded() { // which has no connection that a COMMIT could be lost with
-		s.proof = &session.Proof{DB: s.db.Side, Dialect: s.db.Dialect()}
+		s.proof = s.proves()
 	}
 	s.keys, s.changes.Actor = &idempotency.Keys{Viewer: access.IdentityOf}, actor
 	if s.viewers, err = s.newAuthenticator(); err != nil {
 		return err
 	}
-	follow := changelog.FollowOptions{Poll: s.EventsPoll, Reads: s.db.Pools()["read"]}
-	if signal, ok := s.db.Signal("rollcall_changes"); ok {
-		follow.Signal = signal
+	if err = s.findReplicas(); err != nil {
+		return err
 	}
-	follower := changelog.NewFollower(s.changes, follow)
+	follower := s.newFollower()
+	s.operations = &operationLog{config: s.config, tracer: s.tracer, handler: s.log.Handler(), count: s.counts.Errors, cost: func(oc *graphql.OperationContext) int { return s.api.Cost(oc) }}
 	s.api = graph.NewHandler(graph.Config{
 		Database: s.db,
+		Replicas: s.replicas,
+		AfterFor: s.afterFor(),
 		Proof:    s.proof,
 		Keys:     s.keys,
 		Log:      s.changes,
@@ -443,6 +539,7 @@ func (s *service) assemble(context.Context) (err error) {
 
 		Documents:     s.documents,
 		DocumentsOnly: s.OnlyThese,
+		Persisted:     s.kept,
 		CheckOrigin:   s.socketOrigins(),
 		Concurrency:   s.Concurrency,
 		Production:    s.Production,
@@ -450,10 +547,19 @@ func (s *service) assemble(context.Context) (err error) {
 		Viewer:        s.withViewer,
 		SocketViewer:  s.socketViewer,
 		Until:         s.viewers.Until,
-		Refused:       s.refusedOperation,
+		Refused:       s.viewers.Refused,
 		Observe:       s.counts.Observe,
+		Ended:         s.operations.ended,
+		Trace:         s.operations.trace,
+		TraceBatches:  s.tracer != nil,
 		Logger:        s.log,
 	})
+	s.count(follower)
+	return s.route()
+}
+
+// count has the metrics tell what is not counted with each operation.
+func (s *service) count(follower *changelog.Follower) {
 	s.countRequests(follower)
 	s.countLimits()
 	s.countWebhooks()
@@ -461,7 +567,15 @@ func (s *service) assemble(context.Context) (err error) {
 		s.counts.Counter("rollcall_refused_attempts_total", "Requests and operations that were refused for who has sent them, or has not said so.",
 			func() int64 { return s.viewers.Refusals.Count(code) }, "code", string(code))
 	}
-	return s.route()
+}
+
+// newFollower returns what follows the log for subscriptions.
+func (s *service) newFollower() *changelog.Follower {
+	follow := changelog.FollowOptions{Poll: s.EventsPoll, Reads: s.db.Pools()["read"]}
+	if signal, ok := s.db.Signal("rollcall_changes"); ok {
+		follow.Signal = signal
+	}
+	return changelog.NewFollower(s.changes, follow)
 }
 
 // route says what is served where.
@@ -470,15 +584,16 @@ func (s *service) route() (err error) {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
+	all, mux := http.NewServeMux(), http.NewServeMux()
+	all.Handle(s.BasePath+"/", http.StripPrefix(s.BasePath, mux))
 	mux.Handle("/", s.page())
 	mux.Handle("/query", s.api)
 	mux.Handle("/query/{$}", s.api) // as some clients and proxies write it
 	mux.HandleFunc("/healthz", s.health.alive)
 	mux.HandleFunc("/readyz", s.health.ready)
-	s.routeSCIM(mux, pools)
+	s.routeSCIM(all, pools)
 	s.routeMetrics(mux)
-	s.handler, err = web(s.config, mux)
+	s.handler, err = web(s.config, s.tracer.Handler(all))
 	return err
 }
 
@@ -487,13 +602,21 @@ const scimCost = 10
 
 // limited lets only those requests of SCIM through for which their clients have enough left.
 func (s *service) limited(h http.Handler) http.Handler {
-	return s.api.Clients.Handler(s.api.Clients.Charge(h, scimCost, func(w http.ResponseWriter, status int, message string) {
+	return s.api.Clients.Charge(h, scimCost, func(w http.ResponseWriter, status int, message string) {
 		scim.WriteError(w, scim.Failed(status, "%s", message))
-	}))
+	})
 }
 
 // countRequests has the metrics tell of what is open and of how requests were answered.
 func (s *service) countRequests(follower *changelog.Follower) {
+	s.countReplicas()
+	s.counts.Gauge("rollcall_ready", "1 while requests should come here, as /readyz says, else 0.", func() int {
+		if s.health.unready(context.Background()) != "" {
+			return 0
+		}
+		return 1
+	})
+	s.counts.Gauge("rollcall_build_info", "Always 1.", func() int { return 1 }, "version", release, "go", runtime.Version())
 	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Streams, "transport", "http")
 	s.counts.Gauge("rollcall_open_streams", "Answers in parts that are open.", s.api.Sockets, "transport", "websocket")
 	s.counts.Gauge("rollcall_requests", "Requests that have been admitted, and that wait for that.", s.api.Running, "state", "running")
@@ -509,12 +632,15 @@ func (s *service) countRequests(follower *changelog.Follower) {
 
 // countLimits has the metrics tell of what clients were refused for asking for too much.
 func (s *service) countLimits() {
-	const refused = "Requests and operations that were refused since their clients had asked for too much, or had too many streams open."
+	const refused = "Requests and operations that were refused since their clients had asked for too much, or had too many streams or WebSockets open."
 	limiter, streams := s.api.Clients.Limiter, s.api.Clients.Streams
+	sockets := s.api.Clients.Sockets
 	for client, named := range map[string]bool{"viewer": true, "address": false} {
 		s.counts.Counter("rollcall_rate_limited_total", refused, func() int64 { return limiter.Refused(named) }, "limit", "rate", "client", client)
 		s.counts.Counter("rollcall_rate_limited_total", refused, func() int64 { return streams.Refused(named) }, "limit", "streams", "client", client)
+		s.counts.Counter("rollcall_rate_limited_total", refused, func() int64 { return sockets.Refused(named) }, "limit", "sockets", "client", client)
 	}
+	s.counts.Gauge("rollcall_rate_delayed", "Refusals for the rate that wait before they are answered.", s.api.Clients.Delays.Waiting)
 	s.counts.Gauge("rollcall_rate_buckets", "Clients that have asked for something so recently that they may not ask for as much as others at once.", limiter.Buckets)
 }
 
@@ -522,27 +648,49 @@ func (s *service) countLimits() {
 func (s *service) countWebhooks() {
 	s.changes.OnNumbered(s.webhooks.Wake)
 	for _, r := range s.receivers {
-		name := r.Name
-		s.counts.Gauge("rollcall_webhook_lag_changes", "Changes that the webhook's receiver does not have.", func() int { return s.webhooks.Lag(name) }, "webhook", name)
-		s.counts.Gauge("rollcall_webhook_lag_seconds", "How long ago the oldest of these changes was made.", func() int { return s.webhooks.Age(name) }, "webhook", name)
-		s.counts.Gauge("rollcall_webhook_disabled", "1 if the webhook is disabled, else 0.", func() int { return s.webhooks.Disabled(name) }, "webhook", name)
-		for _, outcome := range webhook.Outcomes {
-			s.counts.Counter("rollcall_webhook_attempts_total",
-				"Requests of this server to the receiver, by outcome (delivered, refused: another status than 2xx, failed: no answer).",
-				func() int64 { return s.webhooks.Attempts(name, outcome) }, "outcome", outcome, "webhook", name)
-		}
+		s.countWebhook(r.Name)
 	}
+}
+
+// countWebhook has the metrics tell of one webhook, from now on.
+func (s *service) countWebhook(name string) {
+	if s.counted[name] {
+		return
+	}
+	s.counted[name] = true
+	s.counts.Gauge("rollcall_webhook_lag_changes", "Changes that the webhook's receiver does not have.", func() int { return s.webhooks.Lag(name) }, "webhook", name)
+	s.counts.Gauge("rollcall_webhook_lag_seconds", "How long ago the oldest of these changes was made.", func() int { return s.webhooks.Age(name) }, "webhook", name)
+	s.counts.Gauge("rollcall_webhook_disabled", "1 if the webhook is disabled, else 0.", func() int { return s.webhooks.Disabled(name) }, "webhook", name)
+	for _, outcome := range webhook.Outcomes {
+		s.counts.Counter("rollcall_webhook_attempts_total",
+			"Requests of this server to the receiver, by outcome (delivered, refused: another status than 2xx, failed: no answer).",
+			func() int64 { return s.webhooks.Attempts(name, outcome) }, "outcome", outcome, "webhook", name)
+	}
+}
+
+// say tells something of the start: on standard output, or in the log where all output is JSON.
+func (s *service) say(text, line string, attrs ...any) {
+	if s.LogFormat == "json" {
+		s.log.Info(line, attrs...)
+		return
+	}
+	_, _ = io.WriteString(s.out, text)
 }
 
 // announce prints where the server is, and a query to try, which any directory has an answer to.
 func (s *service) announce() {
 	base := "http://" + reachable(s.listener)
-	if s.encryption != nil {
+	if s.certificate != nil {
 		base = "https://" + reachable(s.listener)
 	}
+	base += s.BasePath
+	s.log.Info("ready", "playground", base+"/", "api", base+"/query", "scim", base+provisioning.Base, "after", time.Since(s.began))
 	credentials := ""
 	if !s.localAdmin() && !s.Anonymous {
 		credentials = " -H \"Authorization: Bearer $TOKEN\""
+	}
+	if s.LogFormat == "json" {
+		return
 	}
 	_, _ = fmt.Fprintf(s.out, `Rollcall serves %s
   Playground  %s/

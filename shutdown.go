@@ -36,8 +36,8 @@ var errStopped = fmt.Errorf("the server has stopped: %w", context.Canceled)
 
 // lifecycle is a server's from its first request to its last answer:
 //
-//	serving ──signal──▶ parting ──▶ draining ──timeout──▶ cancelling ──▶ ended
-//	                                   └───────────all answered───────────▲
+//	serving ──signal──▶ delay ──▶ parting ──▶ draining ──timeout──▶ cancelling ──▶ ended
+//	                                             └───────────all answered───────────▲
 type lifecycle struct {
 	*http.Server
 	listener *net.TCPListener
@@ -47,8 +47,9 @@ type lifecycle struct {
 	db       *database.Database
 	log      *slog.Logger
 
-	cancel context.CancelCauseFunc
-	kept   atomic.Int64 // when, since the signal, an answer was last given that leaves its connection open; ns since 1970
+	cancel  context.CancelCauseFunc
+	parting atomic.Bool  // for good
+	kept    atomic.Int64 // when, since the signal, an answer was last given that leaves its connection open; ns since 1970
 
 	mu    sync.Mutex
 	conns map[net.Conn]http.ConnState // the open ones, without those of WebSockets
@@ -72,11 +73,11 @@ func (l *lifecycle) begin() {
 	l.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.ProtoMajor >= 2: // it has a message for that, which Shutdown sends
-		case l.health.stopping.Load():
+		case l.parting.Load():
 			w.Header().Set("Connection", "close")
 		default:
 			defer func() {
-				if l.health.stopping.Load() {
+				if l.parting.Load() {
 					l.kept.Store(time.Now().UnixNano())
 				}
 			}()
@@ -92,6 +93,20 @@ func (l *lifecycle) begin() {
 	}()
 }
 
+// delay has the server go on as before for a while, but for /readyz, which is 503 from now on.
+func (l *lifecycle) delay(d time.Duration) {
+	l.health.leaving.Store(true)
+	if d <= 0 {
+		return
+	}
+	l.log.Info("not ready any more: new connections are still served", "for", d)
+	select {
+	case <-time.After(d):
+	case err := <-l.served: // the listener has failed
+		l.served <- err
+	}
+}
+
 // end takes no more connections, lets what is in flight finish, and cancels what has not when the time is over.
 func (l *lifecycle) end(timeout time.Duration) {
 	defer l.cancel(errStopped)
@@ -101,7 +116,7 @@ func (l *lifecycle) end(timeout time.Duration) {
 
 	_ = l.listener.SetDeadline(time.Now())
 	accepted := l.acceptedAll(parting)
-	l.health.stopping.Store(true) // no sooner: a client that is told to connect anew is to be refused
+	l.parting.Store(true) // no sooner: a client that is told to connect anew is to be refused
 	l.log.Info("stopping: operations in flight may finish", "within", timeout)
 	sockets, hurry := context.WithCancel(context.Background())
 	defer hurry()
@@ -123,6 +138,9 @@ func (l *lifecycle) end(timeout time.Duration) {
 		l.closeUnused()
 	}
 	if l.drain(orderly, closed) == nil {
+		brief, done := context.WithTimeout(orderly, time.Second)
+		defer done()
+		l.api.Drain(brief)
 		return
 	}
 

@@ -48,7 +48,10 @@ type answer struct {
 	Data   json.RawMessage
 	Errors []struct {
 		Message    string
-		Extensions struct{ Code string }
+		Extensions struct {
+			Code       string
+			RetryAfter int // seconds
+		}
 	}
 }
 
@@ -357,6 +360,37 @@ func TestAnOpenConnectionLearnsThatTheServerIsNotReadyAnyMore(t *testing.T) {
 	if err := s.wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestDuringTheDrainDelayTheServerIsNotReadyAndServesNewConnections(t *testing.T) {
+	t.Parallel()
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
+		s := launch(t, built(t), "--database", url, "--drain-delay", "2s")
+		text, _ := s.events()
+		s.signal(syscall.SIGTERM)
+		signalled := time.Now()
+		eventually(t, "it is not ready", func() bool {
+			status, text := s.probe("/readyz")
+			return status == http.StatusServiceUnavailable && strings.Contains(text, "shutting down")
+		})
+		if status, _ := s.probe("/healthz"); status != http.StatusOK {
+			t.Errorf("it is said to be dead: %d", status)
+		}
+		served := 0
+		for time.Since(signalled) < 1500*time.Millisecond {
+			c := newClient(s.base, served%2 == 0) // which has no connection yet
+			a, err := c.send(create(fmt.Sprintf("late%d@example.com", served)))
+			c.CloseIdleConnections()
+			if err != nil || !a.ok() {
+				t.Fatalf("after %d: %v %v", served, err, a.Errors)
+			}
+			served++
+		}
+		eventually(t, "a stream has what came since", func() bool { return strings.Count(text.String(), "CREATED") >= served })
+		if err := s.wait(); err != nil || served == 0 || !contains(s.log.String(), `msg="not ready any more: new connections are still served" for_ms=2000`, "stopping") {
+			t.Errorf("%d served, ended with %v\n%s", served, err, &s.log)
+		}
+	})
 }
 
 func TestWhatOutlivesTheShutdownIsRolledBackAndNamed(t *testing.T) {

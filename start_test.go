@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -91,6 +93,87 @@ func TestWhoConnectsDuringTheStartIsAnsweredAfterIt(t *testing.T) {
 	}
 }
 
+// startWaiting starts a server whose database is away, until it waits for that.
+func startWaiting(t *testing.T, url string, out, log *writings) (cancel context.CancelFunc, ended <-chan error) {
+	t.Helper()
+	cfg, err := parse([]string{"--database", url, "--listen", "127.0.0.1:0"}, out, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	end := make(chan error, 1)
+	go func() { end <- run(ctx, cfg) }()
+	eventually(t, "it waits", func() bool {
+		return contains(log.String(), `level=WARN msg="the database does not answer, and is waited for" for_ms=30000`)
+	})
+	return cancel, end
+}
+
+// A database that is away when the server starts, as after a power cut, is waited for.
+func TestADatabaseThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
+		t.Parallel()
+		for _, hosts := range []int{1, 2} {
+			u, p := parseURL(t, databasetest.With(t, kind, databasetest.Nothing)), &databasetest.Proxy{}
+			there := u.Host
+			u.Host = p.Listen(t, freeAddress(t))
+			if hosts == 2 {
+				u.Host += "," + freeAddress(t)
+			}
+			var out, log writings
+			cancel, ended := startWaiting(t, u.String(), &out, &log)
+			p.Lead(there)
+			eventually(t, "it serves", func() bool { return strings.Contains(out.String(), "Rollcall serves") })
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(log.String(), "is waited for"); n != 1 {
+				t.Errorf("it says so %d times", n)
+			}
+		}
+	})
+}
+
+func TestWhoIsToEndWhileTheDatabaseIsWaitedForEndsInGoodOrder(t *testing.T) {
+	t.Parallel()
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
+		t.Parallel()
+		u := parseURL(t, databasetest.With(t, kind, databasetest.Nothing))
+		u.Host = freeAddress(t)
+		var out, log writings
+		cancel, ended := startWaiting(t, u.String(), &out, &log)
+		cancel()
+		if err := <-ended; err != nil || !strings.Contains(log.String(), "msg=stopped") {
+			t.Errorf("%v\n%s", err, &log)
+		}
+	})
+}
+
+func TestADatabaseThatRefusesIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
+		t.Parallel()
+		away := parseURL(t, databasetest.With(t, kind, databasetest.Nothing))
+		away.Path += "_unknown"
+		denied := parseURL(t, databasetest.With(t, kind, databasetest.Nothing))
+		denied.User = url.UserPassword("nobody", "s3cret")
+		several := parseURL(t, denied.String())
+		several.Host += "," + several.Host
+		for want, u := range map[string]*url.URL{"has no database": away, "refuses the user": denied, "no host of the database|refuses the user": several} {
+			var log writings
+			cfg, err := parse([]string{"--database", u.String(), "--listen", "127.0.0.1:0", "--wait=24h"}, io.Discard, &log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := run(t.Context(), cfg); err == nil || !regexp.MustCompile(want).MatchString(err.Error()) || contains(log.String(), "waited") {
+				t.Errorf("%v\n%s", err, &log)
+			}
+		}
+	})
+}
+
 // freeAddress returns one that nobody listens on.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
@@ -148,6 +231,7 @@ func TestWhoeverMigratesIsToldOfUsersWithOneEmail(t *testing.T) {
 			"DROP TABLE import_users",
 			"DROP TABLE identities",
 			"DROP TABLE api_tokens",
+			"DROP TABLE persisted_documents",
 			"INSERT INTO users (id, name, email, created_at, updated_at) VALUES " +
 				"(7, 'Zoe', 'zo\u00eb@example.com', '2024-01-01', '2024-01-01'), (9, 'Zoe', 'zoe\u0308@example.com', '2024-01-01', '2024-01-01')",
 		} {

@@ -64,11 +64,13 @@ func (s *service) createToken(ctx context.Context) error {
 	} else {
 		input["expiresAt"] = time.Now().Add(life)
 	}
-	scopes := make([]any, len(c.Scope))
-	for i, scope := range c.Scope {
-		scopes[i] = strings.ToUpper(scope)
+	var scopes []any
+	for _, scope := range c.Scope {
+		scopes = append(scopes, strings.ToUpper(scope))
 	}
-	input["scopes"] = scopes
+	if scopes != nil {
+		input["scopes"] = scopes
+	}
 	var text auth.APIToken
 	var token *model.APIToken
 	err = s.inTokens(ctx, session.Write, func(ctx context.Context, tokens *apitoken.Tokens) (err error) {
@@ -105,8 +107,8 @@ func lifetime(text string) (life time.Duration, never bool, err error) {
 			return 0, false, fmt.Errorf("%q is not a number of days: write one such as 90d", text)
 		}
 		life = time.Duration(min(max(n, 0), maxDays+1)) * 24 * time.Hour
-	} else if life, err = duration(text); err != nil {
-		return 0, false, err
+	} else if life, err = time.ParseDuration(text); err != nil {
+		return 0, false, fmt.Errorf("%q is not a time: write one such as 90d, 12h or never", text)
 	}
 	switch {
 	case life <= 0:

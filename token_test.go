@@ -90,7 +90,8 @@ func TestACommandOfTokensSaysWhatItCannotDoAndWhatToWriteInstead(t *testing.T) {
 	t.Parallel()
 	url := databasetest.With(t, "sqlite", databasetest.Nothing)
 	for args, want := range map[string]string{
-		"create --name=x --expires=10":               `--expires: "10" has no unit: write 10s`,
+		"create --name=x --expires=10":               `--expires: "10" is not a time: write one such as 90d, 12h or never`,
+		"create --name=x --expires=1y":               `--expires: "1y" is not a time: write one such as 90d`,
 		"create --name=x --expires=xd":               `--expires: "xd" is not a number of days`,
 		"create --name=x --expires=-1d":              "--expires: -1d is too short",
 		"create --name=x --expires=0s":               "--expires: 0s is too short",
@@ -103,6 +104,9 @@ func TestACommandOfTokensSaysWhatItCannotDoAndWhatToWriteInstead(t *testing.T) {
 		if err := refusal(t, append(append([]string{"token"}, strings.Fields(args)...), "--database", url)...); !strings.Contains(err, want) {
 			t.Errorf("%s: want %s, got %s", args, want, err)
 		}
+	}
+	if err := refusal(t, "token", "create", "--name=x", "--owner=nobody@example.com", "--database", url); strings.Contains(err, "deleted") {
+		t.Errorf("a user who was deleted owns nothing: %s", err)
 	}
 	for _, args := range []string{"--expires=0", "--expires=3653d", "--expires=1s", "--role=editor"} {
 		if _, _, err := told(t, "token", "create", "--name=x", args, "--database", url); err != nil {
@@ -144,7 +148,8 @@ func TestATokenOpensTheServerUntilItIsRevokedOnAnyServer(t *testing.T) {
 		if _, body := post(reading, `mutation { deleteUser(input: {id: "User:3"}) { deletedUserId } }`); !strings.Contains(body, "the scope write") {
 			t.Errorf("a token that reads: %s", body)
 		}
-		if status, body := post(token[:len(token)-1]+"x", `{ viewer { role } }`); status != http.StatusUnauthorized {
+		last := map[bool]string{true: "y", false: "x"}[strings.HasSuffix(token, "x")]
+		if status, body := post(token[:len(token)-1]+last, `{ viewer { role } }`); status != http.StatusUnauthorized {
 			t.Errorf("a token with another checksum: %d %s", status, body)
 		}
 		stream := other.streamAs(token, "text/event-stream")

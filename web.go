@@ -1,10 +1,7 @@
 package main
 
 import (
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,29 +40,18 @@ func web(cfg config, h http.Handler) (http.Handler, error) {
 
 // cors is what pages of other origins may do.
 func (c config) cors() *cors.Cors {
+	exposed := []string{
+		transport.HeaderOperationID, transport.HeaderAfter, idempotency.ReplayedHeader, ratelimit.HeaderPolicy, ratelimit.HeaderLimit, "Retry-After", "ETag",
+	}
 	return cors.New(cors.Options{
 		AllowedOrigins: c.CORSOrigin,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{transport.HeaderOperationID, idempotency.ReplayedHeader, ratelimit.HeaderPolicy, ratelimit.HeaderLimit, "Retry-After", "ETag"},
+		ExposedHeaders: exposed,
 		MaxAge:         7200, // seconds; Chromium's limit
 		// Where every page is allowed, no page is trusted: the browser must not send credentials with its requests.
 		AllowCredentials: !slices.Contains(c.CORSOrigin, "*"),
 	})
-}
-
-// certificate returns how to serve HTTPS, or nil if no certificate is given.
-func (c config) certificate() (*tls.Config, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
-		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
-	} else if err != nil {
-		return nil, fmt.Errorf("--tls-cert and --tls-key: %s and %s are not a certificate and its private key in PEM: %w", c.TLSCert, c.TLSKey, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}}, nil
 }
 
 // checkOrigins refuses what no browser sends as a page's origin, and would therefore match nothing. A host may begin with "*.",

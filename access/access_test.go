@@ -51,6 +51,18 @@ func TestARuleIsReadFromTheSchema(t *testing.T) {
 	}
 }
 
+func TestARuleSaysWhatItNeeds(t *testing.T) {
+	for want, r := range map[string]access.Rule{
+		"the role EDITOR": {Roles: []string{"EDITOR"}},
+		"the role EDITOR, or the relation SELF or MANAGER": {Roles: []string{"EDITOR"}, Relations: []string{"SELF", "MANAGER"}},
+		"the relation SELF": {Relations: []string{"SELF"}},
+	} {
+		if got := r.Needs(); got != want {
+			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}
+
 func TestWhatNoDirectiveSaysIsNoRule(t *testing.T) {
 	for _, d := range []string{"", `@access(write: [EDITOR])`, `@access(read: null, write: [EDITOR])`, `@deprecated`} {
 		if rule, err := ruleAt(t, d, access.Read); err != nil || rule.Given() {

@@ -39,6 +39,20 @@ func (r Rule) Given() bool { return r.Of != "" }
 // String says whom the rule allows it, as text for people.
 func (r Rule) String() string { return strings.Join(slices.Concat(r.Relations, r.Roles), ", ") }
 
+// Needs says what the rule asks for, as the end of a sentence about what was refused. A greater role does too.
+func (r Rule) Needs() string {
+	var text []string
+	for _, of := range []struct {
+		what  string
+		names []string
+	}{{"role", r.Roles}, {"relation", r.Relations}} {
+		if len(of.names) > 0 {
+			text = append(text, "the "+of.what+" "+strings.Join(of.names, " or "))
+		}
+	}
+	return strings.Join(text, ", or ")
+}
+
 // RuleOf returns the rule about an action that directives have at a place of the schema.
 func RuleOf(directives ast.DirectiveList, of string, action Action) (Rule, error) {
 	d := directives.ForName(Directive)

@@ -61,7 +61,8 @@ func (t *Tokens) now() time.Time {
 }
 
 // Create makes a token, as an input of createApiToken says, in the session of ctx. Its text is in what it returns, and nowhere else. Errors: FORBIDDEN
-// where whoever ctx belongs to is no administrator, or gives more than they have; BAD_USER_INPUT, for each field one.
+// where whoever ctx belongs to is no administrator, or gives more than they have, such as a token that is to outlive the one that makes it;
+// BAD_USER_INPUT, for each field one.
 func (t *Tokens) Create(ctx context.Context, input entity.Input) (auth.APIToken, *model.APIToken, error) {
 	viewer := access.ViewerOf(ctx)
 	if err := administers(viewer); err != nil {
@@ -69,7 +70,10 @@ func (t *Tokens) Create(ctx context.Context, input entity.Input) (auth.APIToken,
 	}
 	row, err := t.Directory.NewAPIToken(input)
 	never, invalid := input.Bool("neverExpires")
-	if err := join(err, invalid, t.expire(row, never)); err != nil {
+	if given, ok := input["scopes"].([]any); ok && len(given) == 0 { // it would be all of them
+		err = join(err, apierror.BadInput("scopes", "scopes is empty: name at least one, or leave it out for all that you have"))
+	}
+	if err := join(err, invalid, t.expire(row, never, ends(viewer))); err != nil {
 		return auth.APIToken{}, nil, err
 	}
 	if err := within(viewer, row); err != nil {
@@ -110,9 +114,29 @@ func within(maker *access.Viewer, row *model.APIToken) error {
 	return nil
 }
 
-// expire sets when a token expires: after the usual time, unless it says when, or that it never does.
-func (t *Tokens) expire(row *model.APIToken, never bool) error {
+// ends returns when the token expires with which another one is made; nil: it is made otherwise, or that one never does. A login is no token: it is
+// short since somebody logs in again, who may make a token that lasts.
+func ends(maker *access.Viewer) *time.Time {
+	if maker == nil || maker.Expires.IsZero() || !strings.HasPrefix(maker.Subject, access.TokenSubject) {
+		return nil
+	}
+	return &maker.Expires
+}
+
+// expire sets when a token expires: after the usual time, unless it says when, or that it never does. It does not outlive the one that makes it, which
+// ends at a time; nil: none does.
+func (t *Tokens) expire(row *model.APIToken, never bool, ends *time.Time) error {
 	now := t.now()
+	if ends != nil {
+		switch at := row.ExpiresAt; {
+		case never && at == nil:
+			return apierror.Forbidden("neverExpires", "a token does not outlive the one that makes it, which expires at %s", ends.Format(time.RFC3339))
+		case at != nil && at.After(*ends):
+			return apierror.Forbidden("expiresAt", "a token does not outlive the one that makes it, which expires at %s", ends.Format(time.RFC3339))
+		case at == nil && ends.Before(now.Add(usualLife)):
+			row.ExpiresAt = ends
+		}
+	}
 	switch at := row.ExpiresAt; {
 	case never && at != nil:
 		return apierror.BadInput("neverExpires", "neverExpires and expiresAt cannot be given together")

@@ -167,10 +167,18 @@ func (s *server) user(name string) (id int64) {
 func (s *server) viewer(token auth.APIToken) *access.Viewer {
 	s.t.Helper()
 	v, err := s.Viewer(s.t.Context(), token.SHA256())
-	if err != nil {
+	if _, dead := errors.AsType[*auth.InvalidTokenError](err); err != nil && !dead {
 		s.t.Fatal(err)
 	}
 	return v
+}
+
+// wantDead fails unless whoever sends a token is told why it opens nothing, and the log which one it is.
+func (s *server) wantDead(token auth.APIToken, row *model.APIToken, why string) {
+	s.t.Helper()
+	if v, err := s.Viewer(s.t.Context(), token.SHA256()); v != nil || err == nil || err.Error() != fmt.Sprintf("%s: token:%d", why, row.ID) {
+		s.t.Errorf("want %s, got %+v, %v", why, v, err)
+	}
 }
 
 // wantOpen fails unless a token opens something, or nothing, for those who log in and for those who have.
@@ -199,8 +207,7 @@ func (s *server) stored(id int64) *model.APIToken {
 // changes returns the log, in short.
 func (s *server) changes() (all []string) {
 	s.t.Helper()
-	s.log.Wake()
-	if err := s.log.Settle(s.t.Context()); err != nil {
+	if err := s.log.SettleAll(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 	page, err := s.log.Read(s.t.Context(), changelog.Query{Limit: 1000})
@@ -299,6 +306,7 @@ func TestATokenIsWhoItSaysUntilItExpires(t *testing.T) {
 		s.wantOpen(token, row, true)
 		s.set(at)
 		s.wantOpen(token, row, false)
+		s.wantDead(token, row, "the API token has expired")
 		for _, other := range []auth.APIToken{auth.NewAPIToken(), {}} {
 			if v := s.viewer(other); v != nil {
 				t.Errorf("another token is %+v", v)
@@ -343,6 +351,7 @@ func TestWhatNoTokenMayBeIsToldAtOnceAndStoresNothing(t *testing.T) {
 			"a line break":     {[]any{"name", "a\nb"}, []string{"name"}},
 			"another role":     {[]any{"role", "OWNER"}, []string{"role"}},
 			"another scope":    {[]any{"scopes", []any{"READ", "ALL"}}, []string{"scopes.1"}},
+			"no scope":         {[]any{"scopes", []any{}}, []string{"scopes"}},
 			"no user":          {[]any{"ownerId", "User:9999"}, []string{"ownerId"}},
 			"one who has left": {[]any{"ownerId", model.UserID(gone)}, []string{"ownerId"}},
 			"no user's id":     {[]any{"ownerId", "Team:1"}, []string{"ownerId"}},
@@ -430,6 +439,46 @@ func TestOnlyAnAdministratorMakesListsAndRevokesTokensAndGivesNoMoreThanTheyHave
 	})
 }
 
+func TestATokenDoesNotOutliveTheOneThatMakesItButALoginIsNoToken(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, s *server) {
+		now := *s.clock.Load()
+		ends := now.Add(10 * 24 * time.Hour)
+		token := &access.Viewer{Subject: "token:9", Role: access.RoleAdmin, Scopes: []string{access.ScopeRead, access.ScopeWrite}, Expires: ends}
+		lasting := &access.Viewer{Subject: "token:9", Role: access.RoleAdmin, Scopes: []string{access.ScopeRead, access.ScopeWrite}}
+		login := &access.Viewer{Subject: "user:1", Role: access.RoleAdmin, Expires: now.Add(5 * time.Minute)}
+		usual := now.Add(90 * 24 * time.Hour)
+		for _, c := range []struct {
+			what  string
+			maker *access.Viewer
+			input []any
+			want  time.Time // zero: never
+			field string    // of the error; "": there is none
+		}{
+			{"a token, by its own end", token, nil, ends, ""},
+			{"a token that ends before", token, []any{"expiresAt", ends.Add(-time.Hour)}, ends.Add(-time.Hour), ""},
+			{"a token that ends with it", token, []any{"expiresAt", ends}, ends, ""},
+			{"a token that ends after", token, []any{"expiresAt", ends.Add(time.Second)}, ends, "expiresAt"},
+			{"a token that never ends", token, []any{"neverExpires", true}, ends, "neverExpires"},
+			{"a token of one that never ends", lasting, []any{"neverExpires", true}, time.Time{}, ""},
+			{"the usual one of one that never ends", lasting, nil, usual, ""},
+			{"the usual one of a login", login, nil, usual, ""},
+			{"one of a login that never ends", login, []any{"neverExpires", true}, time.Time{}, ""},
+		} {
+			err := s.run(c.maker, func(ctx context.Context) error {
+				_, made, err := s.Create(ctx, inputOf(c.input))
+				if err == nil && (made.ExpiresAt == nil) != c.want.IsZero() || made != nil && made.ExpiresAt != nil && !made.ExpiresAt.Equal(c.want) {
+					t.Errorf("%s: expires at %v", c.what, made.ExpiresAt)
+				}
+				return err
+			})
+			e, _ := errors.AsType[*apierror.Error](err)
+			if c.field == "" && err != nil || c.field != "" && (e == nil || e.Code != apierror.CodeForbidden || e.Field != c.field) {
+				t.Errorf("%s: got %v", c.what, err)
+			}
+		}
+	})
+}
+
 func TestARevokedTokenOpensNothingAtAnyServerFromThenOn(t *testing.T) {
 	databasetest.EachWith(t, databasetest.Nothing, func(t *testing.T, url string) {
 		one, other := newServer(t, databasetest.Open(t, url)), newServer(t, databasetest.Open(t, url))
@@ -448,6 +497,7 @@ func TestARevokedTokenOpensNothingAtAnyServerFromThenOn(t *testing.T) {
 		})
 		for _, s := range []*server{one, other} {
 			s.wantOpen(token, row, false)
+			s.wantDead(token, row, "the API token was revoked")
 			s.wantOpen(kept, keptRow, true)
 		}
 		err := one.run(nil, func(ctx context.Context) error {
@@ -508,6 +558,9 @@ func TestATokenOfADeactivatedOwnerOpensNothingUntilTheyAreReactivated(t *testing
 				return err
 			})
 			s.wantOpen(token, row, status == model.StatusActive)
+			if status != model.StatusActive {
+				s.wantDead(token, row, "the owner of the API token is deactivated")
+			}
 			s.wantOpen(free, freeRow, true)
 		}
 	})

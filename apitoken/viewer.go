@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/access"
+	"rollcall/auth"
 	"rollcall/keyset"
 	"rollcall/model"
 )
@@ -36,13 +37,21 @@ func (l *lookup) targets() []any {
 	return []any{&l.id, &l.role, &l.scopes, &l.owner, &l.expires, &l.revoked, &l.status}
 }
 
-// live reports whether the token opens something at a time.
-func (l *lookup) live(now time.Time) bool {
-	return !l.revoked.Valid && (!l.expires.Valid || now.Before(l.expires.Time)) && (!l.owner.Valid || l.status.String == string(model.StatusActive))
+// dead says why the token opens nothing at a time; "": it does open something.
+func (l *lookup) dead(now time.Time) string {
+	switch {
+	case l.revoked.Valid:
+		return "the API token was revoked"
+	case l.expires.Valid && !now.Before(l.expires.Time):
+		return "the API token has expired"
+	case l.owner.Valid && l.status.String != string(model.StatusActive):
+		return "the owner of the API token is deactivated"
+	}
+	return ""
 }
 
-// Viewer returns who sends the token whose text has a SHA-256, and notes that it was used; nil: there is no such token, or it opens nothing, since it has
-// expired, was revoked, or its owner is deactivated. It is one statement on Reads.
+// Viewer returns who sends the token whose text has a SHA-256, and notes that it was used; nil: there is no such token. One that opens nothing, since it has
+// expired, was revoked, or its owner is deactivated, is an *auth.InvalidTokenError, which tells that to whoever has the text. It is one statement on Reads.
 func (t *Tokens) Viewer(ctx context.Context, sum [sha256.Size]byte) (*access.Viewer, error) {
 	var l lookup
 	err := t.Reads.QueryRowContext(ctx, t.Dialect.Rebind(selectLookup+"t.sha256 = ?"), hex.EncodeToString(sum[:])).Scan(l.targets()...)
@@ -52,8 +61,9 @@ func (t *Tokens) Viewer(ctx context.Context, sum [sha256.Size]byte) (*access.Vie
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !l.live(now):
-		return nil, nil
+	}
+	if why := l.dead(now); why != "" {
+		return nil, &auth.InvalidTokenError{Reason: why, Detail: subjectOf(l.id), Expired: l.expires.Valid && !now.Before(l.expires.Time)}
 	}
 	t.used(l.id, now)
 	scopes := make([]string, len(l.scopes))
@@ -92,7 +102,7 @@ func (t *Tokens) Valid(ctx context.Context, subjects []string) (map[string]bool,
 		if err := rows.Scan(l.targets()...); err != nil {
 			return nil, err
 		}
-		if one, asked := ids[l.id]; asked && l.live(now) {
+		if one, asked := ids[l.id]; asked && l.dead(now) == "" {
 			valid[one] = true
 		}
 	}

@@ -58,7 +58,7 @@ func ofProxies(name string) bool {
 	case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Envoy-External-Address", "True-Client-Ip", "Cf-Connecting-Ip":
 		return true
 	}
-	return strings.HasPrefix(name, "X-Forwarded")
+	return strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "X-Auth-Request-")
 }
 
 // isLocalHost reports whether a host, with or without a port, is this machine under its own name.

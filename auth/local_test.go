@@ -37,6 +37,7 @@ func TestARequestOfThisMachineAloneIsKnown(t *testing.T) {
 		{"no address of this machine", "127.0.0.1:5", "", "localhost", nil, shared},
 
 		{"Forwarded", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Forwarded": {"for=192.0.2.1"}}, proxied},
+		{"who has logged in at oauth2-proxy", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"X-Auth-Request-User": {"ada"}}, proxied},
 		{"Via", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"Via": {"1.1 x"}}, proxied},
 		{"X-Real-IP", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"X-Real-Ip": {"127.0.0.1"}}, proxied},
 		{"X-Forwarded-For", "127.0.0.1:5", "127.0.0.1:80", "localhost", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, proxied},

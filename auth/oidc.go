@@ -144,6 +144,16 @@ func (s *Issuers) Run(ctx context.Context) {
 	running.Wait()
 }
 
+// Ask asks each provider for its keys, once, and returns what Ready does then.
+func (s *Issuers) Ask(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, i := range s.issuers {
+		running.Go(func() { _ = i.askInTurn(ctx) }) // which Ready tells
+	}
+	running.Wait()
+	return s.Ready()
+}
+
 // Ready returns a *NotReadyError for each issuer whose keys are not known yet, joined, or nil.
 func (s *Issuers) Ready() error {
 	var waiting []error

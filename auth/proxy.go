@@ -130,6 +130,19 @@ func (p *Proxies) User(r *http.Request) (*ProxyUser, error) {
 	return &user, nil
 }
 
+// Nobody says, for a log, why User finds nobody in a request although proxies log people in; "": they do not.
+func (p *Proxies) Nobody(r *http.Request) string {
+	switch from := peer(r); {
+	case p.UserHeader == "" || len(p.Trusted) == 0:
+		return ""
+	case p.trusts(from):
+		return "the proxy has sent no " + p.UserHeader
+	case r.Header.Get(p.UserHeader) != "":
+		return fmt.Sprintf("%s is no trusted proxy, so its %s is ignored", from, p.UserHeader)
+	}
+	return ""
+}
+
 // Client returns the address from which the request was sent: that of the peer, or, if that is a trusted proxy, the one that it names in
 // X-Forwarded-For, and so on from the right while that is a trusted one's too. What stands to the left of an address that is not trusted
 // may be invented. An entry that is no address ends the way, at the proxy that has written it. The address is invalid if the peer has

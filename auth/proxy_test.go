@@ -82,6 +82,30 @@ func TestAProxyNamesOneUserOrNobody(t *testing.T) {
 	}
 }
 
+func TestTheLogTellsWhyAProxyHasLoggedNobodyIn(t *testing.T) {
+	p := XForwardedHeaders()
+	p.Trusted = trusted("10.0.0.1")
+	ann := http.Header{"X-Forwarded-User": {"ann"}}
+	for _, row := range []struct {
+		peer   string
+		header http.Header
+		want   string
+	}{
+		{"10.0.0.1:4", http.Header{"X-Forwarded-Email": {"ann@example.com"}}, "the proxy has sent no X-Forwarded-User"},
+		{"10.0.0.2:4", ann, "10.0.0.2 is no trusted proxy, so its X-Forwarded-User is ignored"},
+		{"10.0.0.2:4", http.Header{}, ""},
+	} {
+		if got := p.Nobody(from(t, row.peer, row.header)); got != row.want {
+			t.Errorf("from %s with %v: %q", row.peer, row.header, got)
+		}
+	}
+	for _, none := range []Proxies{XForwardedHeaders(), {Trusted: p.Trusted}} {
+		if got := none.Nobody(from(t, "10.0.0.1:4", ann)); got != "" {
+			t.Errorf("where nobody is logged in by a proxy: %q", got)
+		}
+	}
+}
+
 func TestHeadersThatStandForOneThingEachAreValid(t *testing.T) {
 	for _, p := range []Proxies{{}, XForwardedHeaders(), XAuthRequestHeaders(), {UserHeader: "remote-user"}, {UserHeader: "A", RolesHeader: "B"}} {
 		if err := p.Validate(); err != nil {

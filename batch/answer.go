@@ -15,13 +15,21 @@ import (
 // answer is the data of a query that the plan has followed: the tree of its selections, each with all its objects.
 type answer struct {
 	roots    selection
-	complete bool // the plan covers everything that is selected, and nothing has failed
+	complete bool   // the plan covers everything that is selected, and nothing has failed
+	why      string // it is not
 }
 
-// needs makes the answer, if there is one, incomplete unless something that it needs is there.
-func (a *answer) needs(there bool) {
-	if a != nil && !there {
-		a.complete = false
+// lacks makes the answer, if there is one, incomplete.
+func (a *answer) lacks(why string) {
+	if a != nil && a.complete {
+		a.complete, a.why = false, why
+	}
+}
+
+// lacks makes the selection's answer incomplete for one of its fields.
+func (s *selection) lacks(field, why string) {
+	if s.answer != nil {
+		s.answer.lacks(s.typ + "." + field + " " + why)
 	}
 }
 
@@ -53,6 +61,7 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 	case s.plan.schema == nil:
 		return graphql.OneShot(graphql.ErrorResponse(ctx, "batch: the server does not use the plan whose Answers made its schema: call Use(plan)"))
 	case op.Operation.Operation != ast.Query:
+		s.plan.tellAnswered(ctx, false, "")
 		return s.ExecutableSchema.Exec(ctx)
 	}
 	var engine graphql.ResponseHandler
@@ -60,32 +69,45 @@ func (s schema) Exec(ctx context.Context) graphql.ResponseHandler {
 		if engine != nil {
 			return engine(ctx)
 		}
+		why := "a directive of the operation leaves it to the resolvers"
 		if set, _ := s.plan.set(ctx); set != nil && !s.plan.operationGuarded(op) { // the engine reports the error of set
-			if data := set.answer(ctx); data != nil {
+			var data []byte
+			if data, why = set.answer(ctx); data != nil {
+				s.plan.tellAnswered(ctx, true, "")
 				engine = func(context.Context) *graphql.Response { return nil }
 				return &graphql.Response{Data: data}
 			}
 			set.forgetForbidden(op)
 			set.widen(ctx)
 		}
+		s.plan.tellAnswered(ctx, false, why)
 		s.plan.resolved.Add(1)
 		engine = s.ExecutableSchema.Exec(ctx)
 		return engine(ctx)
 	}
 }
 
-// answer returns the data of the query of ctx, or nil where the resolvers are to answer it.
-func (s *Set) answer(ctx context.Context) (data []byte) {
+func (p *Plan) tellAnswered(ctx context.Context, planned bool, why string) {
+	if p.Answered != nil {
+		p.Answered(ctx, planned, why)
+	}
+}
+
+// answer returns the data of the query of ctx, or nil and why where the resolvers are to answer it.
+func (s *Set) answer(ctx context.Context) (data []byte, why string) {
 	s.followRoots(ctx, true)
 	op := graphql.GetOperationContext(ctx)
 	a := &s.query(op).answer
-	if ctx.Err() != nil || !a.complete { // where ctx has ended, the run for its group may not have
-		return nil
+	switch {
+	case ctx.Err() != nil: // the run for its group may not have ended
+		return nil, "the operation has ended before"
+	case !a.complete:
+		return nil, a.why
 	}
 	defer func() {
 		if v := recover(); v != nil {
 			_ = op.RecoverFunc(ctx, v) // it is logged; the resolvers make the error
-			data = nil
+			data, why = nil, "a value could not be written"
 		}
 	}()
 	buffer := buffers.Get().(*[]byte)
@@ -96,7 +118,10 @@ func (s *Set) answer(ctx context.Context) (data []byte) {
 			*buffer = written
 		}
 	}
-	return data
+	if data == nil {
+		why = "a value is an error, or null where it must not be"
+	}
+	return data, why
 }
 
 // buffers are reused to write answers. Those above maxKept bytes are not.

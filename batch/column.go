@@ -93,15 +93,19 @@ func (s *Set) widen(ctx context.Context) {
 	s.narrowed.Store(false)
 }
 
-// note marks the dependencies of the included fields of a selection set and of those below it. It reports whether the plan
-// can answer all of them, as far as that is known before anything is read. Where arguments are not valid, resolvers need whole
+// note marks the dependencies of the included fields of a selection set and of those below it. It returns why the plan
+// cannot answer all of them, as far as that is known before anything is read; "": it can. Where arguments are not valid, resolvers need whole
 // rows, if there is an object that has the field. Each fragment is visited once, wherever it is spread.
-func (s *Set) note(op *graphql.OperationContext, set ast.SelectionSet, fragments map[string]bool) bool {
+func (s *Set) note(op *graphql.OperationContext, set ast.SelectionSet, fragments map[string]bool) (why string) {
 	for _, selected := range set {
 		directives, below := parts(op, selected)
 		switch in, known := included(op, directives); {
-		case s.plan.guarded(directives), directives.ForName("defer") != nil, !known:
-			return false
+		case s.plan.guarded(directives):
+			return "a directive leaves a selection to the resolvers"
+		case directives.ForName("defer") != nil:
+			return "a part of it is deferred"
+		case !known:
+			return "it is not known whether a selection is included"
 		case !in:
 			continue
 		}
@@ -112,7 +116,7 @@ func (s *Set) note(op *graphql.OperationContext, set ast.SelectionSet, fragments
 			}
 			covered := s.plan.covers[f.Definition]
 			if covered == nil {
-				return false
+				return f.ObjectDefinition.Name + "." + f.Name + " is resolved"
 			}
 			s.answering = s.answering && covered.takes(op, f)
 			for _, i := range covered.needs {
@@ -124,11 +128,11 @@ func (s *Set) note(op *graphql.OperationContext, set ast.SelectionSet, fragments
 			}
 			fragments[f.Name] = true
 		}
-		if !s.note(op, below, fragments) {
-			return false
+		if why := s.note(op, below, fragments); why != "" {
+			return why
 		}
 	}
-	return true
+	return ""
 }
 
 // parts returns the directives at a selection, with those of the fragment that it spreads, and what is selected in it.

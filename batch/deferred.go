@@ -47,6 +47,7 @@ func (s *Set) resume(ctx context.Context, field graphql.CollectedField) {
 				for _, f := range d.deferred {
 					r.gatherField(&d.selection, f)
 				}
+				s.trace.keep(d.fields)
 			})
 		})
 	}

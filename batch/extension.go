@@ -49,7 +49,7 @@ func (p *Plan) InterceptRootField(ctx context.Context, next graphql.RootResolver
 // as each of a mutation's, and, before the first of their resolvers, fields that are deferred together.
 func (p *Plan) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
-	if hidden := p.hides[fc.Object][fc.Field.Name]; hidden != nil && p.hidden(ctx, fc, hidden) {
+	if p.hidden(ctx, fc) {
 		return nil, nil
 	}
 	deferred, operation, declared := fc.Field.IsDeferred(), p.operations[fc.Object], p.fields[fc.Object][fc.Field.Name]

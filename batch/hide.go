@@ -9,29 +9,38 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// hide reports whether a field of an object is hidden.
-type hide func(ctx context.Context, object any) bool
+// hider returns what reports whether a field of an object is hidden in an operation; nil: it is of none.
+type hider func(ctx context.Context) (hidden func(object any) bool)
 
 // hiddenExtension is where an answer lists the fields that were hidden.
 const hiddenExtension = "forbidden"
 
-// Hide has a field be null for the objects of which hidden says so, whether the plan or a resolver would answer it. The answer lists the paths
+// Hide has a field be null for the objects of which it is hidden, whether the plan or a resolver would answer it. of is called once for all objects of a
+// selection, and returns what reports of each whether the field is hidden; nil: it is of none. The answer lists the paths
 // of such fields, each once, in its extensions, under forbidden: the names of the answer's fields, with dots between, such as users.nodes.phone. The field
-// may be null. For a field of Query the object is Root; else see ObjectOf. It is called when the schema is checked: see Complete.
-func (p *Plan) Hide(typ, field string, hidden func(ctx context.Context, object any) bool) {
-	if p.hides == nil {
-		p.hides = map[string]map[string]hide{}
+// may be null. For a field of Query the object is Root; else see ObjectOf. Hide is called when the schema is checked: see Complete.
+func (p *Plan) Hide(typ, field string, of func(ctx context.Context) (hidden func(object any) bool)) {
+	if p.hiders == nil {
+		p.hiders = map[string]map[string]hider{}
 	}
-	if p.hides[typ] == nil {
-		p.hides[typ] = map[string]hide{}
+	if p.hiders[typ] == nil {
+		p.hiders[typ] = map[string]hider{}
 	}
-	p.hides[typ][field] = hidden
+	p.hiders[typ][field] = of
 }
 
-// hide returns the objects of a selection without those of which a field is hidden, and notes that for the answer.
-func (r *run) hide(s *selection, f *field, hidden hide) []any {
+// visible returns the objects of a selection without those of which a field is hidden, and notes that for the answer.
+func (r *run) visible(s *selection, f *field) []any {
+	of := r.hiders[s.typ][f.Name]
+	if of == nil {
+		return s.objects
+	}
+	hidden := of(r.ctx)
+	if hidden == nil {
+		return s.objects
+	}
 	for i, object := range s.objects {
-		if object == nil || !hidden(r.ctx, object) {
+		if object == nil || !hidden(object) {
 			continue
 		}
 		if f.visible == nil {
@@ -59,7 +68,15 @@ func (s *selection) path(f *field) string {
 }
 
 // hidden reports whether a field that gqlgen answers is hidden, and notes that for the answer.
-func (p *Plan) hidden(ctx context.Context, fc *graphql.FieldContext, hidden hide) bool {
+func (p *Plan) hidden(ctx context.Context, fc *graphql.FieldContext) bool {
+	of := p.hiders[fc.Object][fc.Field.Name]
+	if of == nil {
+		return false
+	}
+	hidden := of(ctx)
+	if hidden == nil {
+		return false
+	}
 	set, err := p.set(ctx)
 	var object any = Root{}
 	switch {
@@ -69,7 +86,7 @@ func (p *Plan) hidden(ctx context.Context, fc *graphql.FieldContext, hidden hide
 	case fc.Parent != nil:
 		object = fc.Parent.Result
 	}
-	if !hidden(ctx, object) {
+	if !hidden(object) {
 		return false
 	}
 	if set == nil || err != nil {
@@ -130,7 +147,7 @@ func (s *Set) forgetForbidden(op *graphql.OperationContext) {
 
 // tellHidden adds the paths of the hidden fields to an answer.
 func (p *Plan) tellHidden(ctx context.Context, response *graphql.Response) *graphql.Response {
-	if response == nil || len(p.hides) == 0 || !graphql.HasOperationContext(ctx) {
+	if response == nil || len(p.hiders) == 0 || !graphql.HasOperationContext(ctx) {
 		return response
 	}
 	set, err := p.set(ctx)

@@ -72,7 +72,7 @@ var hidingWays = map[string]func() *library{
 func (l *library) hiding(of map[string]func(ctx context.Context, object any) bool) *library {
 	for name, hides := range of {
 		typ, field, _ := strings.Cut(name, ".")
-		l.plan.Hide(typ, field, hides)
+		l.plan.Hide(typ, field, func(ctx context.Context) func(any) bool { return func(object any) bool { return hides(ctx, object) } })
 	}
 	return l
 }
@@ -257,6 +257,26 @@ func TestAHiddenFieldOfAnEventIsNotRead(t *testing.T) {
 				close(l.published)
 				s.next()
 			})
+		}
+	}
+}
+
+func TestWhatHidesIsAskedOnceForAllObjectsOfASelection(t *testing.T) {
+	for _, hides := range []bool{false, true} {
+		var asked, objects int
+		l := newFromPlan(withResolver(hideable())...)
+		l.plan.Hide("Author", "pen", func(context.Context) func(any) bool {
+			asked++
+			if !hides {
+				return nil
+			}
+			return func(any) bool { objects++; return false }
+		})
+		a := l.serve(t).ask(t, `{ authors(ids: [2, 4, 12]) { pen } }`)
+		a.want(t, `{"authors":[{"pen":"P2"},{"pen":"P4"},{"pen":"P12"}]}`, 0)
+		a.wantForbidden(t)
+		if want := map[bool]int{true: 3}[hides]; asked != 1 || objects != want {
+			t.Errorf("asked %d times and about %d objects, want %d", asked, objects, want)
 		}
 	}
 }

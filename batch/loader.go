@@ -25,6 +25,7 @@ type Loader[K comparable, V any] struct {
 	from      int          // the first slot of that batch; sent is after the last
 	clears    int          // how often the set was cleared
 	clearedAt int          // clears when the batch was gathered
+	batch     int          // the index of that batch, where it is traced; -1: it has no keys
 	unplanned *unplanned   // batches keys that no plan enqueued; nil until there are any
 }
 
@@ -159,27 +160,27 @@ func (l *Loader[K, V]) add(key K) int {
 }
 
 // enqueue adds a key to the batch that a plan is gathering, once for each resolver that will read it. It returns the
-// key's slot.
-func (l *Loader[K, V]) enqueue(key K) int {
+// key's slot, whether the key is new in the batch, and whether it is in one at all: its value may be there.
+func (l *Loader[K, V]) enqueue(key K) (i int, added, waits bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, ok := l.find(key)
 	switch {
 	case !ok:
-		i = l.add(key)
+		i, added = l.add(key), true
 	case l.slots[i].loaded:
-		return i
+		return i, false, false
 	case i < l.sent: // it has failed, or is an unplanned batch's: it is read again
 		old := l.slots[i]
 		l.slots[i].thunk = nil
-		i = l.add(key)
+		i, added = l.add(key), true
 		l.slots[i].thunk = old.thunk
 		if old.err != nil {
 			l.slots[i].err, l.slots[i].pendingReads = old.err, old.pendingReads
 		}
 	}
 	l.slots[i].pendingReads++
-	return i
+	return i, added, true
 }
 
 // gather makes a batch of the keys that a plan has enqueued. It reports whether there are any.
@@ -189,7 +190,7 @@ func (l *Loader[K, V]) gather() bool {
 	if l.sent == len(l.slots) {
 		return false
 	}
-	l.from, l.sent, l.clearedAt = l.sent, len(l.slots), l.clears
+	l.from, l.sent, l.clearedAt, l.batch = l.sent, len(l.slots), l.clears, -1
 	l.keys = make([]K, 0, l.sent-l.from)
 	for _, s := range l.slots[l.from:] {
 		if s.pendingReads > 0 && !s.loaded {
@@ -305,6 +306,17 @@ var errGoexit = errors.New("batch: the fetch ended its goroutine")
 func (l *Loader[K, V]) read(keys []K, planned bool, then func(map[K]V, error)) {
 	var values map[K]V
 	var err error
+	ctx := l.set.ctx
+	if t := l.set.trace; t != nil {
+		batch := t.begin(len(keys), planned)
+		if planned {
+			l.batch = batch
+		}
+		defer func() { t.end(batch, err) }()
+		if l.set.plan.Within != nil {
+			ctx = l.set.plan.Within(ctx, batch)
+		}
+	}
 	ended := true
 	defer func() {
 		if p := recover(); p != nil {
@@ -314,6 +326,6 @@ func (l *Loader[K, V]) read(keys []K, planned bool, then func(map[K]V, error)) {
 		}
 		then(values, err)
 	}()
-	values, err = l.source.fetch(l.set.ctx, keys, Columns{l.set, planned})
+	values, err = l.source.fetch(ctx, keys, Columns{l.set, planned})
 	ended = false
 }

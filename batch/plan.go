@@ -23,6 +23,13 @@ type Plan struct {
 	// Event is told of each event of a subscription, before that is answered; nil: nobody is.
 	Event func(ctx context.Context, event any)
 
+	// Answered is told whether the plan answers an operation of the schema that Answers has returned, or why the resolvers do; nil: nothing is told.
+	Answered func(ctx context.Context, planned bool, why string)
+	// Traces reports whether TraceOf is to tell what is read for an operation; nil: of none.
+	Traces func(*graphql.OperationContext) bool
+	// Within returns the context of a batch of an operation that is traced, by its index in Trace.Batches; nil: the same.
+	Within func(ctx context.Context, batch int) context.Context
+
 	suggest      func(of *ast.Definition, field *ast.FieldDefinition) string // nil: not every field has to be declared
 	check        func(*ast.Schema) error
 	dependencies int                      // how many columns are declared
@@ -31,7 +38,7 @@ type Plan struct {
 
 	fallbacks, resolved atomic.Int64
 
-	hides map[string]map[string]hide // by type and field: see Hide
+	hiders map[string]map[string]hider // by type and field: see Hide
 
 	// What Validate makes of it with the schema.
 	schema     *ast.Schema

@@ -85,6 +85,8 @@ type request interface {
 	// take adds what was loaded to the results of other requests for the same objects, if there are any. It reports whether that
 	// is everything.
 	take(into *results) (complete bool)
+	// trace returns what it has waited for.
+	trace() readTrace
 }
 
 // keyRequest is a request for keys of a Loader.
@@ -94,6 +96,9 @@ type keyRequest[K comparable, V any] struct {
 	spans     spans         // of a list with a key for each element
 	list      bool          // each value is a list
 	clearedAt int           // the loader's clears when it was made
+
+	added, asked int  // keys for the batch, and all
+	waits        bool // some of them are read
 }
 
 func newRequest[K comparable, V any](l *Loader[K, V], positions int) *keyRequest[K, V] {
@@ -109,9 +114,25 @@ func newRequest[K comparable, V any](l *Loader[K, V], positions int) *keyRequest
 func (r *keyRequest[K, V]) enqueue(key K, ok bool) {
 	i := -1
 	if ok {
-		i = r.loader.enqueue(key)
+		var added, waits bool
+		i, added, waits = r.loader.enqueue(key)
+		r.waits = r.waits || waits
+		r.asked++
+		if added {
+			r.added++
+		}
 	}
 	r.slots = append(r.slots, int32(i))
+}
+
+func (r *keyRequest[K, V]) trace() readTrace {
+	r.loader.mu.Lock()
+	defer r.loader.mu.Unlock()
+	t := readTrace{r.added, r.asked - r.added, -1}
+	if r.waits {
+		t.batch = r.loader.batch
+	}
+	return t
 }
 
 func (r *keyRequest[K, V]) take(into *results) (complete bool) {

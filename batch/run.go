@@ -43,6 +43,8 @@ type field struct {
 	visible []any                             // the objects, without those of which the field is hidden; nil: all are
 	results                                   // of a relation or path
 	write   func(b []byte, value any) []byte  // appends such a result, where it is no object
+	objects int                               // how many the selection has
+	reads   []readTrace                       // what it has waited for, where that is traced
 	list    bool
 	path    bool        // its lists are fields of the objects
 	below   []selection // of the results: one, or one for each of their types; none for numbers
@@ -87,12 +89,16 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 // begin gathers the roots of a query.
 func (r *run) begin(q *query, answering bool) {
 	roots := &selection{op: q.op, typ: r.schema.Query.Name, set: q.op.Operation.SelectionSet, objects: root}
-	if answering && r.set.note(q.op, roots.set, map[string]bool{}) {
-		q.answer = answer{roots: *roots, complete: true}
-		roots = &q.answer.roots
-		roots.answer = &q.answer
+	if answering {
+		if q.answer.why = r.set.note(q.op, roots.set, map[string]bool{}); q.answer.why == "" {
+			q.answer = answer{roots: *roots, complete: true}
+			roots = &q.answer.roots
+			roots.answer = &q.answer
+		}
 	}
 	r.gather(roots)
+	r.set.trace.restart()
+	r.set.trace.keep(roots.fields)
 }
 
 // followBelow follows what a field has returned.
@@ -105,7 +111,9 @@ func (s *Set) followBelow(ctx context.Context, selected graphql.CollectedField, 
 		} else {
 			f.add(result)
 		}
+		f.objects = 1
 		r.gatherBelow(&selection{op: graphql.GetOperationContext(ctx)}, f)
+		r.set.trace.keepOne(f)
 	})
 	s.report(ctx)
 }
@@ -123,8 +131,9 @@ func (s *Set) follow(ctx context.Context, gather func(*run)) {
 		level := r.pending
 		r.pending = nil
 		for _, f := range level {
-			if f.answer != nil || r.leads(f.Selections) {
-				f.answer.needs(f.take(&f.results))
+			f.traced(s)
+			if (f.answer != nil || r.leads(f.Selections)) && !f.take(&f.results) {
+				f.lacks(f.Name, "could not be read")
 			}
 		}
 		for i, f := range level {
@@ -198,16 +207,13 @@ func plain(set ast.SelectionSet) []graphql.CollectedField {
 func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.answer.needs(false)
+			s.lacks(selected.Name, "has failed")
 			r.set.fail(s.op, s.op.RecoverFunc(r.ctx, v))
 		}
 	}()
-	s.fields = append(s.fields, field{CollectedField: selected})
+	s.fields = append(s.fields, field{CollectedField: selected, objects: len(s.objects)})
 	f := &s.fields[len(s.fields)-1]
-	objects := s.objects
-	if hidden := r.hides[s.typ][selected.Name]; hidden != nil {
-		objects = r.hide(s, f, hidden)
-	}
+	objects := r.visible(s, f)
 	for _, declared := range r.fields[s.typ][selected.Name] {
 		f.list, f.path, f.write = declared.list, declared.follow != nil, declared.write
 		switch {
@@ -230,8 +236,9 @@ func (r *run) gatherField(s *selection, selected graphql.CollectedField) {
 			r.gatherBelow(s, f)
 		default:
 			request := declared.load(r.ctx, objects, arguments(s.op, selected))
-			s.answer.needs(request != nil)
-			if request != nil {
+			if request == nil {
+				s.lacks(selected.Name, "has arguments that are not valid")
+			} else {
 				r.pending = append(r.pending, pendingField{s, f, request})
 			}
 		}
@@ -288,7 +295,9 @@ func (r *run) byType(s *selection, f *field) (split []selection) {
 			continue
 		}
 		typ, known := types[reflect.TypeOf(object)]
-		s.answer.needs(known)
+		if !known {
+			s.lacks(f.Name, "has an object of a type that is not declared")
+		}
 		of := slices.IndexFunc(split, func(s selection) bool { return s.typ == typ })
 		if of < 0 {
 			of = len(split)

@@ -25,6 +25,8 @@ type Set struct {
 	one  [1]*query
 	some [16]loader
 
+	trace *tracer // nil: nothing is traced
+
 	following sync.Mutex     // held by the run that is filling batches
 	run       run            // that run
 	reading   sync.WaitGroup // its batches
@@ -75,6 +77,7 @@ func NewSet(ctx context.Context, plan *Plan, operations ...*graphql.OperationCon
 	for _, op := range operations {
 		s.add(op)
 	}
+	s.traces()
 	s.ctx = context.WithValue(ctx, contextKey{}, s)
 	return s.ctx, s
 }

@@ -154,7 +154,7 @@ func TestFiguresAreDrawnAndStored(t *testing.T) {
 }
 
 func TestManyWritersAreMeasuredAndFollowed(t *testing.T) {
-	measured := throughput{Database: []string{"sqlite:"}, Servers: 1, Writers: 4, Rounds: 1, Mix: "mixed", Follow: true, Quick: true}
+	measured := throughput{Database: []string{"sqlite:"}, Servers: 1, Writers: 4, Rounds: 1, Mix: "mixed", Follow: true, Rate: 200, Audience: 8, Of: "one", Quick: true}
 	if err := measured.run(t.Context()); err != nil {
 		t.Error(err)
 	}

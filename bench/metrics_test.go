@@ -50,7 +50,7 @@ func TestTheMetricsOfAProgramInGoAreThoseOfPrometheusOwnLibrary(t *testing.T) {
 		defer func() { _ = pools[name].Close() }()
 		registry.MustRegister(collectors.NewDBStatsCollector(pools[name], name))
 	}
-	got, want := families(t, metrics.New(pools)), families(t, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	got, want := families(t, metrics.New(pools, nil)), families(t, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if len(want) < 40 {
 		t.Errorf("only %d families", len(want))
 	}
@@ -65,7 +65,7 @@ func TestTheMetricsOfAProgramInGoAreThoseOfPrometheusOwnLibrary(t *testing.T) {
 }
 
 func BenchmarkObserveByRollcall(b *testing.B) {
-	m := metrics.New(nil)
+	m := metrics.New(nil, nil)
 	for b.Loop() {
 		m.Observe(session.Operation{Kind: "query"}, operation.Report{Result: operation.ResultOK, Attempts: 1, Statements: 3, Duration: time.Millisecond})
 	}

@@ -36,6 +36,9 @@ type throughput struct {
 	Mix      string        `placeholder:"NAME" enum:"mixed,update" default:"mixed" help:"What is sent: mixed (updateUser, of ten one createUser, of twenty one updateUsers of up to 20) or update (updateUser alone). Default: ${default}."`
 	Build    []string      `placeholder:"NAME=BINARY" sep:"none" help:"A build of Rollcall by its absolute path. It can be given several times; the first is what the others are compared with. Default: this working tree alone."`
 	Process  []int         `placeholder:"PID" help:"The database's processes, whose CPU time is to be counted, with that of their children."`
+	Rate     float64       `placeholder:"N" help:"Mutations per second that all writers send together. Default: as many as get done."`
+	Audience int           `placeholder:"N" help:"Subscribers, divided between all servers, that are there meanwhile."`
+	Of       string        `name:"audience-of" placeholder:"WHAT" enum:"one,all" default:"one" help:"What each of them follows: one of the users that are written to, or all. Default: ${default}."`
 	Follow   bool          `help:"Subscribe to all changes at the last server, write at the others alone, and measure how long after its answer a mutation is told."`
 	Quick    bool          `help:"One short round, to see that it works; its figures mean nothing."`
 }
@@ -54,6 +57,8 @@ type followed struct {
 	failed  int       // mutations with errors
 	delays  []time.Duration
 	missed  int // mutations whose event did not come
+	present *audience
+	events  []float64 // that the audience was told, per second
 }
 
 func (t throughput) run(ctx context.Context) (err error) {
@@ -102,7 +107,7 @@ func (t throughput) run(ctx context.Context) (err error) {
 		}
 		if round == 0 {
 			for _, f := range all {
-				f.rates, f.retries, f.cpu, f.stored, f.delays, f.missed = nil, nil, nil, nil, nil, 0
+				f.rates, f.retries, f.cpu, f.stored, f.events, f.delays, f.missed = nil, nil, nil, nil, nil, nil, 0
 			}
 		}
 	}
@@ -149,6 +154,9 @@ func (t throughput) start(ctx context.Context, given, folder string) (f *followe
 	}
 	for i := range t.Servers {
 		args := []string{"--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", fmt.Sprintf("--pool-size=%d", (t.Writers+t.Servers-1)/t.Servers), "--log-level=error", "--max-cost=10000000", "--database=" + urls[i%len(urls)]}
+		if t.Audience > 0 {
+			args = append(args, fmt.Sprintf("--max-streams=%d", t.Audience+1))
+		}
 		args = append(args, withoutCredentials(ctx, file)...)
 		s, err := launch(file, args, nil)
 		for try := 0; err != nil && len(urls) > 1 && try < 20; try++ { // a node may not have all of the schema yet
@@ -189,6 +197,18 @@ func (t throughput) start(ctx context.Context, given, folder string) (f *followe
 			f.nodes[0].cursors = append(f.nodes[0].cursors, r.User.ID)
 		}
 	}
+	if t.Audience > 0 {
+		users := f.nodes[0].cursors
+		if f.present, err = gather(ctx, t.Audience, f.nodes, func(i int) string {
+			if t.Of == "all" {
+				return ""
+			}
+			return users[i%len(users)]
+		}); err != nil {
+			return nil, end, err
+		}
+		ends = append(ends, f.present.leave)
+	}
 	return f, end, nil
 }
 
@@ -227,12 +247,16 @@ func (t throughput) measure(ctx context.Context, f *followed, round int) error {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	answered, failed := map[string]time.Time{}, 0
+	toldBefore := f.told()
 	began := time.Now()
 	for i := range t.Writers {
 		all.Go(func() {
 			w := writer{Rand: mathrand.New(mathrand.NewPCG(uint64(round), uint64(i))), mix: t.Mix, own: f.own(i, t.Writers), prefix: fmt.Sprintf("%s %d.%d.", f.name, round, i)}
 			own, wrong := map[string]time.Time{}, 0
-			for time.Since(began) < t.Round && ctx.Err() == nil {
+			for n := 0; time.Since(began) < t.Round && ctx.Err() == nil; n++ {
+				if t.Rate > 0 { // the writers one after the other, evenly
+					time.Sleep(time.Until(began.Add(time.Duration(float64(n*t.Writers+i) / t.Rate * float64(time.Second)))))
+				}
 				mark, body := w.next()
 				if _, err := ask(ctx, client, writing[i%len(writing)], body); err != nil {
 					if wrong++; wrong == 1 {
@@ -264,6 +288,7 @@ func (t throughput) measure(ctx context.Context, f *followed, round int) error {
 	f.cpu = append(f.cpu, float64((cpuAfter-cpu).Microseconds())/n)
 	f.stored = append(f.stored, float64((storedAfter-stored).Microseconds())/n)
 	f.rates = append(f.rates, float64(len(answered))/took.Seconds())
+	f.events = append(f.events, float64(f.told()-toldBefore)/took.Seconds())
 	f.retries = append(f.retries, (after-before)/n)
 	f.failed += failed
 	if told != nil {
@@ -271,6 +296,14 @@ func (t throughput) measure(ctx context.Context, f *followed, round int) error {
 		f.delays, f.missed = append(f.delays, delays...), f.missed+missed
 	}
 	return context.Cause(ctx)
+}
+
+// told is how many events the audience has been told.
+func (f *followed) told() int64 {
+	if f.present == nil {
+		return 0
+	}
+	return f.present.events.Load()
 }
 
 // own are the users that a writer changes.
@@ -372,25 +405,14 @@ type told struct {
 
 // follow subscribes to the changes of all users at a server.
 func follow(ctx context.Context, s *server) (*told, error) {
-	body := strings.NewReader(`{"query": "subscription { userChanged { kind user { id title } } }"}`)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.api, body)
+	events, err := subscribe(ctx, s, `{"query": "subscription { userChanged { kind user { id title } } }"}`)
 	if err != nil {
 		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "text/event-stream")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(res.Body)
-		return nil, errors.Join(fmt.Errorf("subscribe: %s: %.500s", res.Status, text), res.Body.Close())
 	}
 	t := &told{first: map[string]time.Time{}}
-	lines := bufio.NewScanner(res.Body)
+	lines := bufio.NewScanner(events)
 	go func() {
-		defer func() { _ = res.Body.Close() }()
+		defer func() { _ = events.Close() }()
 		for lines.Scan() {
 			text, ok := strings.CutPrefix(lines.Text(), "data: ")
 			if !ok {
@@ -450,7 +472,7 @@ func (t throughput) print(to io.Writer, all []*followed) {
 	kind, _, _ := strings.Cut(t.Database[0], ":")
 	_, _ = fmt.Fprintf(to, "\n%d writers (%s), %d servers, %s on %d, %d rounds of %s, %d cores, %s: medians\n\n", t.Writers, t.Mix, t.Servers, cmp.Or(kinds[kind], kind),
 		len(t.Database), t.Rounds, t.Round, runtime.NumCPU(), runtime.Version())
-	_, _ = fmt.Fprintln(to, "| Build | Mutations/s | Range | Ratio | Range of ratios (quartiles) | CPU of the servers, µs | CPU of the database, µs | Reruns each | Errors | Told after: median, ms | p99, ms | Not told |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
+	_, _ = fmt.Fprintln(to, "| Build | Mutations/s | Range | Ratio | Range of ratios (quartiles) | CPU of the servers, µs | CPU of the database, µs | Reruns each | Errors | Told after: median, ms | p99, ms | Not told | Events/s of the audience |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, f := range all {
 		var ratios []float64
 		for i := range f.rates {
@@ -461,7 +483,10 @@ func (t throughput) print(to io.Writer, all []*followed) {
 		if slices.Sort(f.delays); len(f.delays) > 0 {
 			p50, p99 = digits(1e3*f.delays[len(f.delays)/2].Seconds()), digits(1e3*f.delays[len(f.delays)*99/100].Seconds())
 		}
-		_, _ = fmt.Fprintf(to, "| %s | %.0f | %.0f to %.0f | %.3f | %.3f to %.3f | %.0f | %.0f | %.4f | %d | %s | %s | %d |\n", f.name, median(f.rates), slices.Min(f.rates), slices.Max(f.rates),
-			median(ratios), ratios[len(ratios)/4], ratios[len(ratios)*3/4], median(f.cpu), median(f.stored), median(f.retries), f.failed, p50, p99, f.missed)
+		_, _ = fmt.Fprintf(to, "| %s | %.0f | %.0f to %.0f | %.3f | %.3f to %.3f | %.0f | %.0f | %.4f | %d | %s | %s | %d | %.0f |\n", f.name, median(f.rates), slices.Min(f.rates), slices.Max(f.rates),
+			median(ratios), ratios[len(ratios)/4], ratios[len(ratios)*3/4], median(f.cpu), median(f.stored), median(f.retries), f.failed, p50, p99, f.missed, median(f.events))
+		if f.present != nil && f.present.ended.Load() > 0 {
+			_, _ = fmt.Fprintf(to, "\nOf the audience of %s %d subscriptions have ended.\n", f.name, f.present.ended.Load())
+		}
 	}
 }

@@ -56,7 +56,6 @@ type Follower struct {
 const (
 	pageSize    = 1000             // changes that one statement reads for all subscribers
 	readFor     = 10 * time.Second // how long one may take
-	settleFor   = time.Second      // how long a new subscriber waits for this process's own changes to be numbered
 	maxPause    = time.Second      // after a failure
 	maxBehind   = 10 * time.Second // how long a database may be behind what was read of another one of its cluster
 	defaultPoll = 25 * time.Millisecond

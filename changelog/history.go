@@ -26,15 +26,22 @@ func Columns() []string {
 	return all
 }
 
-// Rows reads the changes that statements of keyset select, each with the number of its object. ctx may belong to a session, in which they
-// are run; else DB runs them.
-func (l *Log) Rows(ctx context.Context, statements []keyset.Statement) (changes []*model.Change, objects []int64, err error) {
+// unnumberedArm is one more arm of a statement's UNION ALL: a change without a position, if there is one. Each arm that keyset makes is a subselect.
+var unnumberedArm = " UNION ALL SELECT * FROM (SELECT " + strings.Join(Columns(), ", ") + ", t.object_id AS list_parent FROM changes t WHERE t.position IS NULL LIMIT 1) AS list"
+
+// Rows reads the changes of a History that statements of keyset select, each with the number of its object, and whether committed changes wait for their
+// positions. ctx may belong to a session, in which they are run; else DB runs them.
+func (l *Log) Rows(ctx context.Context, statements []keyset.Statement) (changes []*model.Change, objects []int64, unnumbered bool, err error) {
 	for _, s := range statements {
-		err := l.query(ctx, s.Text, s.Args, func(rows *sql.Rows) error {
+		err := l.query(ctx, s.Text+unnumberedArm, s.Args, func(rows *sql.Rows) error {
 			var c row
 			var id, object int64
 			if err := rows.Scan(append(append([]any{&id}, c.targets()...), &object)...); err != nil {
 				return err
+			}
+			if !c.position.Valid {
+				unnumbered = true
+				return nil
 			}
 			change := c.change()
 			change.ID = id
@@ -42,8 +49,8 @@ func (l *Log) Rows(ctx context.Context, statements []keyset.Statement) (changes 
 			return nil
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 	}
-	return changes, objects, nil
+	return changes, objects, unnumbered, nil
 }

@@ -73,7 +73,10 @@ type Now struct {
 	Unnumbered bool   // committed changes wait for their positions
 }
 
-const selectClock = "SELECT k.position, k.operation_id, k.expired, EXISTS (SELECT 1 FROM changes WHERE position IS NULL) FROM changes_clock k"
+// isUnnumbered is whether committed changes wait for their positions.
+const isUnnumbered = "EXISTS (SELECT 1 FROM changes WHERE position IS NULL)"
+
+const selectClock = "SELECT k.position, k.operation_id, k.expired, " + isUnnumbered + " FROM changes_clock k"
 
 // Now tells how far the log is, in one statement. ctx may belong to a session, in which that is run; else DB runs it.
 func (l *Log) Now(ctx context.Context) (now Now, err error) {

@@ -42,7 +42,12 @@ func (l *Log) Wake() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked++
-	if !n.working && l.DB != nil {
+	l.begin()
+}
+
+// begin has the numberer work, if it does not. The caller holds mu.
+func (l *Log) begin() {
+	if n := &l.numberer; !n.working && l.DB != nil {
 		n.working, n.hurry = true, make(chan struct{}, 1)
 		go l.work(n.hurry)
 	}
@@ -55,16 +60,25 @@ func (l *Log) OnNumbered(fn func()) {
 	l.numberer.after = append(l.numberer.after, fn)
 }
 
-// Settle waits until what this process has committed has its positions, so that who reads the log then sees it, or until that has failed for now.
+var errUnsettled = errors.New("changelog: committed changes could not be given their positions, for now")
+
+// Settle waits until what this process has committed has its positions, so that who reads the log then sees it. The error says that this has failed for now.
 func (l *Log) Settle(ctx context.Context) error {
 	n := &l.numberer
 	n.mu.Lock()
 	asked := n.asked
+	if n.answered < asked {
+		l.begin() // it may have given up
+	}
 	n.mu.Unlock()
 	for {
 		n.mu.Lock()
 		if n.answered >= asked || !n.working {
+			settled := n.answered >= asked || l.DB == nil // others number
 			n.mu.Unlock()
+			if !settled {
+				return errUnsettled
+			}
 			return nil
 		}
 		if n.passed == nil {
@@ -82,6 +96,29 @@ func (l *Log) Settle(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// SettleAll is Settle for what others have committed, too: it takes a pass of its own.
+func (l *Log) SettleAll(ctx context.Context) error {
+	l.Wake()
+	return l.Settle(ctx)
+}
+
+// settleFor bounds how long a reader waits for positions while nobody can give them.
+const settleFor = time.Second
+
+// Settled has the log read once what this process has committed has its positions, and again, once others' changes have theirs, if read finds that some had
+// none. late reports that they had not got them within a second.
+func (l *Log) Settled(ctx context.Context, read func() (unnumbered bool, err error)) (late bool, err error) {
+	settling, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	late = l.Settle(settling) != nil
+	if unnumbered, err := read(); err != nil || !unnumbered {
+		return late, err
+	}
+	late = l.SettleAll(settling) != nil
+	_, err = read()
+	return late, err
 }
 
 // work numbers until it was not woken again during a pause.

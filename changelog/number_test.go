@@ -76,11 +76,17 @@ func TestWhoWaitsForPositionsIsToldOnceTheyCannotBeGiven(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	began := time.Now()
-	if err := l.Settle(ctx); err != nil {
-		t.Error(err)
+	if err := l.Settle(ctx); !errors.Is(err, errUnsettled) {
+		t.Errorf("got %v", err)
 	}
 	if n := db.tried.Load(); n < maxFailures || time.Since(began) < maxFailures*passEvery {
 		t.Errorf("it has tried %d times within %s", n, time.Since(began))
+	}
+	if late, err := l.Settled(ctx, func() (bool, error) { return true, nil }); !late || err != nil {
+		t.Errorf("who reads the log is told %t, %v", late, err)
+	}
+	if err := (&Log{}).SettleAll(ctx); err != nil { // which leaves it to others
+		t.Error(err)
 	}
 }
 

@@ -27,6 +27,8 @@ type Query struct {
 	After *Cursor // nil: from the oldest change that is kept
 	Field string  // the input that has it, for errors
 	Limit int     // how many at most
+	// Patience is until when Read waits for a database that has not got to After yet; zero: a second.
+	Patience time.Time
 
 	Kinds   []model.ChangeKind // nil: of every kind
 	Types   []model.ChangeType // nil: of objects of every type
@@ -41,15 +43,20 @@ type Page struct {
 	Changes []*model.Change
 	Until   Cursor // whoever has the page has everything up to here that was asked for
 	More    bool   // there are more changes by now
+
+	Unnumbered bool // committed changes wait for their positions, and may be others by now
 }
 
-// catchUp is how long a reader waits for a database that has not got to a cursor yet, as a node of a cluster may that gets another's writes.
-const catchUp = time.Second
+// CatchUp is how long a reader waits for a database that has not got to a cursor yet, as a node of a cluster may that gets another's writes.
+const CatchUp = time.Second
 
 // Read reads a page with one statement, and so as of one moment. ctx may belong to a session, in which that is run; else DB runs it. The
 // error is CURSOR_EXPIRED where changes after the cursor may be gone.
 func (l *Log) Read(ctx context.Context, q Query) (*Page, error) {
-	until := time.Now().Add(catchUp)
+	until := q.Patience
+	if until.IsZero() {
+		until = time.Now().Add(CatchUp)
+	}
 	for pause := 20 * time.Millisecond; ; pause *= 2 {
 		page, now, err := l.read(ctx, q)
 		if apierror.CodeOf(err) != CodeExpired || q.After.Position <= now || time.Now().After(until) {
@@ -73,7 +80,7 @@ func (l *Log) read(ctx context.Context, q Query) (*Page, int64, error) {
 	page := &Page{}
 	err := l.query(ctx, text, args, func(rows *sql.Rows) error {
 		var c row
-		err := rows.Scan(append([]any{&now, &last, &gone, &lastGone, &marked, &passed}, c.targets()...)...)
+		err := rows.Scan(append([]any{&now, &last, &gone, &lastGone, &marked, &passed, &page.Unnumbered}, c.targets()...)...)
 		if err == nil && c.position.Valid {
 			page.Changes = append(page.Changes, c.change())
 		}
@@ -138,7 +145,7 @@ func (q Query) statement(scan int64) (text string, args []any) {
 		}
 		return "(SELECT m.operation_id FROM changes m WHERE m.position = " + at(plus) + ")"
 	}
-	b.WriteString("SELECT k.position, k.operation_id, k.expired, k.expired_operation_id, " + operation(q.After != nil, 0) + ", " + operation(scan > 0, scan) +
+	b.WriteString("SELECT k.position, k.operation_id, k.expired, k.expired_operation_id, " + operation(q.After != nil, 0) + ", " + operation(scan > 0, scan) + ", " + isUnnumbered +
 		", c.* FROM changes_clock k LEFT JOIN (SELECT " + columns + " FROM changes WHERE position > " + at(0))
 	if scan > 0 {
 		b.WriteString(" AND position <= " + at(scan))

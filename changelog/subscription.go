@@ -43,10 +43,7 @@ func (f *Follower) Subscribe(ctx context.Context, q Query) (*Subscription, error
 		}
 		s.until, s.page = *q.After, *page
 	} else {
-		settling, cancel := context.WithTimeout(ctx, settleFor)
-		_ = f.log.Settle(settling) // what was answered before is not news
-		cancel()
-		now, err := f.missed.Now(ctx)
+		now, err := f.now(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -57,6 +54,16 @@ func (f *Follower) Subscribe(ctx context.Context, q Query) (*Subscription, error
 	}
 	f.subscribers.Add(1)
 	return s, nil
+}
+
+// now returns where the log is once all that was committed before has its position, whichever server has committed it: what was answered
+// before is not news.
+func (f *Follower) now(ctx context.Context) (now Now, err error) {
+	_, err = f.log.Settled(ctx, func() (unnumbered bool, err error) {
+		now, err = f.missed.Now(ctx)
+		return now.Unnumbered, err
+	})
+	return now, err
 }
 
 // Until returns the cursor up to which everything was returned by Next.

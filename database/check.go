@@ -16,6 +16,9 @@ var errReadOnly = errors.New("the database says that it is read-only")
 // refusal it asks on a new connection, since an old one may lead to a server that is not the primary any more. It
 // changes nothing.
 func (d *Database) Check(ctx context.Context) error {
+	if err := d.NoWriter(); err != nil {
+		return err
+	}
 	err := d.check(ctx, d.Side)
 	if d.fresh != nil && (errors.Is(err, errReadOnly) || dialect.Is(err, ofConnection)) {
 		d.renewal.better.Store(true)
@@ -28,6 +31,9 @@ func (d *Database) Check(ctx context.Context) error {
 	}
 	return err
 }
+
+// NoWriter returns why no host takes writes, where the URL lists several, or nil. It asks nobody: each host is asked all the time.
+func (d *Database) NoWriter() error { return d.hosts.failure() }
 
 func (d *Database) check(ctx context.Context, side *sql.DB) error {
 	if err := d.checkSchema(ctx, side); err != nil {
@@ -82,6 +88,9 @@ var emptyWrites = []string{
 	"INSERT INTO webhooks (name, position, mark, batch_until, owner, renewed_at) SELECT name, position, mark, batch_until, owner, renewed_at FROM webhooks WHERE 1 = 0",
 	"UPDATE webhooks SET position = position WHERE 1 = 0",
 	"INSERT INTO identities (issuer, subject, user_id, linked_at) SELECT issuer, subject, user_id, linked_at FROM identities WHERE 1 = 0",
+	"INSERT INTO persisted_documents (hash, text, bytes, stored_at, used_at, days) SELECT hash, text, bytes, stored_at, used_at, days FROM persisted_documents WHERE 1 = 0",
+	"UPDATE persisted_documents SET used_at = used_at WHERE 1 = 0",
+	"DELETE FROM persisted_documents WHERE 1 = 0",
 	"DELETE FROM memberships WHERE 1 = 0",
 	"DELETE FROM users WHERE 1 = 0",
 }

@@ -39,7 +39,17 @@ type guard interface {
 // guardedConn is a connection to MySQL or SQLite under a guard. (pgx has callbacks for that.)
 type guardedConn struct {
 	driverConn
-	guard guard
+	guard   guard
+	explain func(ctx context.Context, conn driverConn, err error) error // returns what a failure means here; nil: what it says
+}
+
+// failed tells the guard of an error, and returns what that means.
+func (c *guardedConn) failed(ctx context.Context, err error) error {
+	if err != nil && c.explain != nil {
+		err = c.explain(ctx, c.driverConn, err)
+	}
+	c.guard.failed(err)
+	return err
 }
 
 // CheckNamedValue is the driver's, if it has one.
@@ -59,20 +69,17 @@ func (c *guardedConn) ResetSession(ctx context.Context) error {
 
 func (c *guardedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	result, err := c.driverConn.ExecContext(ctx, query, args)
-	c.guard.failed(err)
-	return result, err
+	return result, c.failed(ctx, err)
 }
 
 func (c *guardedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := c.driverConn.QueryContext(ctx, query, args)
-	c.guard.failed(err)
-	return rows, err
+	return rows, c.failed(ctx, err)
 }
 
 func (c *guardedConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
 	tx, err := c.driverConn.BeginTx(ctx, options)
-	c.guard.failed(err)
-	if err != nil {
+	if err = c.failed(ctx, err); err != nil {
 		return nil, err
 	}
 	return guardedTx{tx, c.guard}, nil

@@ -27,7 +27,7 @@ func (d *Database) deriveMigration() *goose.Migration {
 // Derive puts right what is made of other columns and rows: the folded columns, the words that users are searched by and the counts of
 // users and teams. What is written past the server lacks them. To do so again does no harm, nor beside another process or a server.
 func (d *Database) Derive(ctx context.Context) error {
-	return d.maintain(ctx, func(pool *sql.DB) error { return d.derive(ctx, transactions(ctx, pool)) })
+	return d.maintain(ctx, func(ctx context.Context, pool *sql.DB) error { return d.derive(ctx, transactions(ctx, pool)) })
 }
 
 // derive is Derive, in the transactions that begin gives it.

@@ -36,7 +36,7 @@ func (d *Database) emailsMigration() *goose.Migration {
 // SpellEmails rewrites the emails that are stored in another form than model.NormalEmail's, past the server or by an earlier one.
 // It returns those that cannot be. To do so again does no harm.
 func (d *Database) SpellEmails(ctx context.Context) (clashes []EmailClash, err error) {
-	err = d.maintain(ctx, func(pool *sql.DB) error {
+	err = d.maintain(ctx, func(ctx context.Context, pool *sql.DB) error {
 		clashes, err = d.spellEmails(ctx, pool)
 		return err
 	})

@@ -26,6 +26,9 @@ func Unavailable(err error) string {
 	if _, ok := errors.AsType[*movedError](err); ok {
 		return "the database's file has been deleted or replaced, and the server must be started again"
 	}
+	if none, ok := errors.AsType[*noHostError](err); ok {
+		return none.Error()
+	}
 	if errors.Is(err, errReadOnly) {
 		return string(dialect.FaultReadOnly)
 	}

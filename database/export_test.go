@@ -5,16 +5,19 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"net"
+	"time"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 
 	"rollcall/dialect"
 )
 
 // MigrateDown undoes the migrations after a version.
 func (d *Database) MigrateDown(ctx context.Context, to int64) error {
-	return d.maintain(ctx, func(pool *sql.DB) error {
+	return d.maintain(ctx, func(ctx context.Context, pool *sql.DB) error {
 		provider, err := d.provider(pool)
 		if err == nil {
 			_, err = provider.DownTo(ctx, to)
@@ -25,12 +28,12 @@ func (d *Database) MigrateDown(ctx context.Context, to int64) error {
 
 // Locked runs fn under the lock of Migrate.
 func (d *Database) Locked(ctx context.Context, fn func()) error {
-	return d.maintain(ctx, func(*sql.DB) error { fn(); return nil })
+	return d.maintain(ctx, func(context.Context, *sql.DB) error { fn(); return nil })
 }
 
 // Maintain runs fn with the pool that changes the schema.
 func (d *Database) Maintain(ctx context.Context, fn func(*sql.DB) error) error {
-	return d.maintain(ctx, fn)
+	return d.maintain(ctx, func(_ context.Context, pool *sql.DB) error { return fn(pool) })
 }
 
 // ConnectDeaf connects as a pool does, through something that keeps what is set to itself.
@@ -43,7 +46,7 @@ func ConnectDeaf(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	pool := mysqlPool(cfg, deafConnector{base}, &renewal{}, false, 0)
+	pool := mysqlPool(nil, []mysqlNode{{cfg, deafConnector{base}}}, &renewal{}, false, 0)
 	return errors.Join(pool.PingContext(ctx), pool.Close())
 }
 
@@ -98,7 +101,45 @@ func OpenPostgresThrough(url string, wrap func(net.Conn) net.Conn) (*sql.DB, err
 		}
 		return wrap(conn), nil
 	}
-	pool := postgresPool((&renewal{}).postgres(cfg, false), mode, postgresSettings{readOnly: true})
+	pool := postgresPool(nil, (&renewal{}).postgres([]*pgx.ConnConfig{cfg}, false), mode, postgresSettings{readOnly: true})
 	pool.SetMaxOpenConns(1)
 	return pool, nil
+}
+
+// ErrLeaseLost is why Leased cancels what it runs.
+var ErrLeaseLost = errLeaseLost
+
+// Leased runs fn under the lease of a cluster, whose times are these.
+func Leased(ctx context.Context, pool *sql.DB, renewed, silence, answer time.Duration, fn func(context.Context) error) error {
+	return leased(ctx, pool, leaseTimes{renewed, silence, answer}, func(ctx context.Context, _ *sql.DB) error { return fn(ctx) })
+}
+
+// EachHost returns a URL for each host of one.
+var EachHost = eachHost
+
+// ErrOfWait returns what a wait for a lock that has ended in vain means where the server says that of its cluster.
+func ErrOfWait(ctx context.Context, status string) error {
+	return galeraMeans(ctx, saying{status: status}, &driverMySQL.MySQLError{Number: 1205})
+}
+
+// saying is a connection to a server with a status.
+type saying struct {
+	driverConn
+	status string
+}
+
+func (s saying) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	return &oneStatus{s.status}, nil
+}
+
+type oneStatus struct{ status string }
+
+func (*oneStatus) Columns() []string { return []string{"Variable_name", "Value"} }
+func (*oneStatus) Close() error      { return nil }
+func (s *oneStatus) Next(row []driver.Value) error {
+	if s.status == "" {
+		return io.EOF
+	}
+	row[0], row[1] = []byte("wsrep_cluster_status"), []byte(s.status)
+	return nil
 }

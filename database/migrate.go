@@ -66,7 +66,7 @@ func (d *Database) Migrate(ctx context.Context) (applied int, err error) {
 	if err := d.CheckSchema(ctx); !errors.As(err, &outdated) || !outdated.pending() {
 		return 0, err
 	}
-	err = d.maintain(ctx, func(pool *sql.DB) error {
+	err = d.maintain(ctx, func(ctx context.Context, pool *sql.DB) error {
 		applied, err = d.up(ctx, pool)
 		return err
 	})
@@ -166,7 +166,7 @@ const requirement = "schema_requirement"
 var tables = []string{
 	goose.DefaultTablename, "users", "teams", "memberships", "session_operations", "directory_locks", "user_words",
 	"directory_counts", "idempotency_keys", "changes", "changes_clock", requirement, "webhooks",
-	"imports", "import_waiting", "import_users", "identities", "api_tokens",
+	"imports", "import_waiting", "import_users", "identities", "api_tokens", "persisted_documents",
 }
 
 // flaws returns the tables that are there, each with what is wrong with it or "". The version does not show it, since tables may
@@ -215,7 +215,7 @@ func (d *Database) provider(pool *sql.DB) (*goose.Provider, error) {
 // Alone runs fn while no other process migrates the database, derives, or is in Alone. That lock is one node's in a cluster: so fn is run
 // again, and has to look anew, where it fails since another has inserted its rows first.
 func (d *Database) Alone(ctx context.Context, fn func() error) error {
-	return unlessOvertaken(func() error { return d.maintain(ctx, func(*sql.DB) error { return fn() }) })
+	return unlessOvertaken(func() error { return d.maintain(ctx, func(context.Context, *sql.DB) error { return fn() }) })
 }
 
 // locked runs fn while a connection of the pool has a lock, which lasts as long as the connection. Then it closes the pool.

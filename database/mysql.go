@@ -45,6 +45,7 @@ var mysqlProduct = product{
 	readOnly: "SELECT @@read_only /*!50720 OR @@super_read_only */, @@innodb_read_only", // MariaDB skips the comment
 	lossy: `SELECT CONCAT('innodb_flush_log_at_trx_commit = ', @@innodb_flush_log_at_trx_commit) FROM DUAL
 		WHERE @@innodb_flush_log_at_trx_commit <> 1`,
+	catchUp:    "SET STATEMENT wsrep_sync_wait = 1 FOR SELECT 1",
 	lockCounts: "INSERT INTO directory_locks (name, changes) VALUES ('counts', 1) ON DUPLICATE KEY UPDATE changes = changes + 1",
 	oddEmails:  "email REGEXP '[^!-~]|[A-Z]|xn--'",
 }
@@ -60,25 +61,56 @@ func ofEachTable(query string) string {
 }
 
 func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, error) {
-	cfg, err := mysqlConfig(rawURL)
+	d := &Database{product: mysqlProduct, renewal: newRenewal()}
+	nodes, err := mysqlNodes(rawURL, opt.Deadline)
 	if err != nil {
 		return nil, err
 	}
-	cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, max(minReadTimeout, opt.Deadline+10*time.Second))
-	base, err := driverMySQL.NewConnector(cfg)
-	if err != nil {
-		return nil, openErrorf("the MySQL URL cannot be used: %v", err)
+	d.hosts = mysqlHosts(nodes, opt, d.renewal)
+	d.fresh = func() *sql.DB { return mysqlPool(d.hosts, nodes, d.renewal, false, 0) }
+	d.maintain = func(ctx context.Context, fn func(context.Context, *sql.DB) error) error {
+		i, _, err := d.hosts.wait(ctx)
+		if err != nil {
+			return err
+		}
+		return mysqlMaintain(ctx, nodes[i].cfg, fn)
 	}
-	d := &Database{product: mysqlProduct, renewal: newRenewal()}
-	d.fresh = func() *sql.DB { return mysqlPool(cfg, base, d.renewal, false, 0) }
-	d.maintain = func(ctx context.Context, fn func(*sql.DB) error) error { return mysqlMaintain(ctx, cfg, fn) }
-	d.pools = pools{write: d.fresh(), side: d.fresh(), read: mysqlPool(cfg, base, d.renewal, true, opt.Deadline)}.sized(opt)
+	d.pools = pools{write: d.fresh(), side: d.fresh(), read: mysqlPool(d.hosts, nodes, d.renewal, true, opt.Deadline)}.sized(opt)
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if err := d.pools.ping(connecting); err != nil {
-		return nil, server{"MySQL", cfg.Addr, cfg.User, cfg.DBName, cfg.Passwd}.failure(ctx, err)
+		d.hosts.end()
+		return nil, nodes[0].server().failure(ctx, err)
 	}
 	return d, nil
+}
+
+// mysqlNode is one of the hosts that a URL lists.
+type mysqlNode struct {
+	cfg  *driverMySQL.Config
+	base driver.Connector
+}
+
+func (n mysqlNode) server() server {
+	return server{"MySQL", n.cfg.Addr, n.cfg.User, n.cfg.DBName, n.cfg.Passwd}
+}
+
+// mysqlNodes reads a URL, which may list several hosts.
+func mysqlNodes(rawURL string, deadline time.Duration) (nodes []mysqlNode, err error) {
+	for _, one := range eachHost(rawURL) {
+		cfg, err := mysqlConfig(one)
+		if err != nil {
+			return nil, err
+		}
+		cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, max(minReadTimeout, deadline+10*time.Second))
+		nodes = append(nodes, mysqlNode{cfg: cfg})
+	}
+	for i := range nodes {
+		if nodes[i].base, err = driverMySQL.NewConnector(nodes[i].cfg); err != nil {
+			return nil, openErrorf("the MySQL URL cannot be used: %v", err)
+		}
+	}
+	return nodes, nil
 }
 
 // mysqlStatements returns a statement that sets a connection's variables, whatever the server's defaults and its init_connect
@@ -133,19 +165,22 @@ func mysqlStatements(readOnly bool, limit time.Duration) (set, check string) {
 }
 
 // mysqlPool returns a pool whose connections are set as mysqlStatements says. Others are refused.
-func mysqlPool(cfg *driverMySQL.Config, base driver.Connector, renewal *renewal, readOnly bool, limit time.Duration) *sql.DB {
+func mysqlPool(hosts *hosts, nodes []mysqlNode, renewal *renewal, readOnly bool, limit time.Duration) *sql.DB {
 	set, check := mysqlStatements(readOnly, limit)
-	return sql.OpenDB(connector{base, func(ctx context.Context) (driver.Conn, error) {
+	return sql.OpenDB(connector{nodes[0].base, func(ctx context.Context) (driver.Conn, error) {
 		renewed := renewal.connection(!readOnly) // of the generation in which it began
-		conn, err := base.Connect(ctx)
-		if err != nil {
-			return nil, err
-		}
-		guarded := &guardedConn{conn.(driverConn), renewed}
-		if err := mysqlPrepare(ctx, guarded, cfg.Addr, set, check); err != nil {
-			return nil, errors.Join(err, guarded.Close())
-		}
-		return guarded, nil
+		conn, _, err := connectTo(ctx, hosts, func(ctx context.Context, i int) (driver.Conn, error) {
+			conn, err := nodes[i].base.Connect(ctx)
+			if err != nil {
+				return nil, err
+			}
+			guarded := &guardedConn{conn.(driverConn), renewed, galeraMeans}
+			if err := mysqlPrepare(ctx, guarded, nodes[i].cfg.Addr, set, check); err != nil {
+				return nil, errors.Join(err, guarded.Close())
+			}
+			return guarded, nil
+		})
+		return conn, err
 	}})
 }
 
@@ -184,15 +219,15 @@ func (mysqlVersions) CreateVersionTable(ctx context.Context, db goosedb.DBTxConn
 }
 
 // mysqlMaintain takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
-// characters, and has no MD5 any more. Of a cluster each node has locks of its own.
-func mysqlMaintain(ctx context.Context, cfg *driverMySQL.Config, fn func(pool *sql.DB) error) error {
+// characters, and has no MD5 any more. Of a cluster each node has locks of its own: see mysqlLeased.
+func mysqlMaintain(ctx context.Context, cfg *driverMySQL.Config, fn func(ctx context.Context, pool *sql.DB) error) error {
 	cfg = cfg.Clone()
 	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
 	base, err := driverMySQL.NewConnector(cfg)
 	if err != nil {
 		return err
 	}
-	pool := mysqlPool(cfg, base, &renewal{}, false, 0)
+	pool := mysqlPool(nil, []mysqlNode{{cfg, base}}, &renewal{}, false, 0)
 	return locked(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', LEFT(SHA2(DATABASE(), 256), 40)), 600)").Scan(&got)
@@ -200,7 +235,7 @@ func mysqlMaintain(ctx context.Context, cfg *driverMySQL.Config, fn func(pool *s
 			err = errors.New("another process has been changing the database's schema for ten minutes")
 		}
 		return err
-	}, func() error { return fn(pool) })
+	}, func() error { return mysqlLeased(ctx, pool, fn) })
 }
 
 // mysqlConfig reads a URL. Parameters are the driver's own, as far as they leave the API's behaviour

@@ -7,10 +7,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 	gormlogger "gorm.io/gorm/logger"
 
@@ -25,11 +26,18 @@ const (
 	minReadTimeout  = time.Minute // longer than a server's wait for a lock, so that its own error arrives first
 )
 
+// schemes are those of the URLs that Open takes.
+var schemes = map[string]dialect.Dialect{
+	"sqlite": dialect.SQLite, "mysql": dialect.MySQL, "mariadb": dialect.MySQL, "postgres": dialect.PostgreSQL, "postgresql": dialect.PostgreSQL,
+}
+
 // Options are what Open needs besides the URL.
 type Options struct {
 	PoolSize int                  // connections for reads, and as many for transactions; 0: 16
 	Deadline time.Duration        // longest that a pooled read may run on the server, 0: no limit; SQLite knows none
 	Logger   gormlogger.Interface // nil: silent
+	Settled  time.Duration        // of several hosts: how long an earlier one must be well before it is the writer again; 0: 10 s
+	Log      *slog.Logger         // hears of moves from host to host; nil: slog.Default()
 }
 
 // Database is one directory's database, as three pools.
@@ -41,17 +49,23 @@ type Database struct {
 	product product
 	pools   pools
 	renewal *renewal
-	fresh   func() *sql.DB         // a pool like Side whose connections are new; nil where these are no better than old ones
-	signal  func() *pgx.ConnConfig // how to connect to wait for a Signal, nil: not so; nil where no database has any
-	files   *sqliteFiles           // SQLite's; nil elsewhere
+	hosts   *hosts         // nil: the URL lists one
+	cluster cluster        // of Galera
+	fresh   func() *sql.DB // a pool like Side whose connections are new; nil where these are no better than old ones
+	signal  listen         // how to wait for a Signal; nil where no database has any
+	files   *sqliteFiles   // SQLite's; nil elsewhere
 	// maintain runs fn while no other process is within maintain on the same database, with a pool in which no statement has a
 	// time limit. goose has a lock of its own, but not on every database, and it creates its table before it takes the lock.
-	maintain func(ctx context.Context, fn func(pool *sql.DB) error) error
+	// Its context ends when another process may be within maintain all the same.
+	maintain func(ctx context.Context, fn func(ctx context.Context, pool *sql.DB) error) error
 }
 
 // OpenError says in one sentence why a database cannot be opened. It never contains the password:
 // it keeps no cause, since the drivers' own errors carry the whole configuration.
-type OpenError struct{ Message string }
+type OpenError struct {
+	Message     string
+	Unreachable bool // the server may well answer later
+}
 
 func (e *OpenError) Error() string { return e.Message }
 
@@ -65,6 +79,9 @@ func openErrorf(format string, args ...any) error {
 //	mysql://user:password@host:3306/name                 MySQL or MariaDB, as mariadb:// is
 //	postgres://user:password@host:5432/name?sslmode=…    as pgx takes it, and pooler=session or transaction
 //
+// The host may be a list, host1:3306,host2:3306, in the order in which they are preferred: all pools lead to the one that takes writes,
+// and to another one when that does not any more.
+//
 // It returns an *OpenError, or the context's error when the context ends first.
 func Open(ctx context.Context, url string, opt Options) (d *Database, err error) {
 	opt.PoolSize = cmp.Or(max(opt.PoolSize, 0), defaultPoolSize)
@@ -72,12 +89,15 @@ func Open(ctx context.Context, url string, opt Options) (d *Database, err error)
 		opt.Logger = gormlogger.Discard
 	}
 	scheme, rest, _ := strings.Cut(url, ":")
-	switch scheme {
-	case "sqlite":
+	if each := eachHost(url); len(each) > 1 && slices.ContainsFunc(each, hostless) { // to the drivers it is this machine
+		return nil, openErrorf("a host is missing between the commas of the URL")
+	}
+	switch schemes[scheme] {
+	case dialect.SQLite:
 		d, err = openSQLite(ctx, rest, opt)
-	case "mysql", "mariadb":
+	case dialect.MySQL:
 		d, err = openMySQL(ctx, url, opt)
-	case "postgres", "postgresql":
+	case dialect.PostgreSQL:
 		d, err = openPostgres(ctx, url, opt)
 	default:
 		err = openErrorf("the URL must be one of sqlite:FILE, mysql://user:password@host:port/name " +
@@ -107,6 +127,9 @@ func Open(ctx context.Context, url string, opt Options) (d *Database, err error)
 // Dialect returns the database's dialect.
 func (d *Database) Dialect() dialect.Dialect { return d.product.Dialect }
 
+// Several reports whether the URL lists several hosts, so that what has lost its connection may find another.
+func (d *Database) Several() bool { return d.hosts != nil }
+
 // Pools returns the three pools by their names: "write", "read" and "side".
 func (d *Database) Pools() map[string]*sql.DB {
 	return map[string]*sql.DB{"write": d.pools.write, "read": d.pools.read, "side": d.pools.side}
@@ -116,6 +139,7 @@ func (d *Database) Pools() map[string]*sql.DB {
 func (d *Database) Close() error {
 	err := d.pools.close()
 	d.renewal.end()
+	d.hosts.end()
 	if d.files != nil {
 		err = errors.Join(err, d.files.close())
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
@@ -39,30 +40,50 @@ var postgresProduct = product{
 	oddEmails:  "email ~ '[^!-~]|[A-Z]|xn--'",
 }
 
-func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, error) {
+func openPostgres(ctx context.Context, rawURL string, opt Options) (_ *Database, err error) {
 	cfg, mode, err := postgresConfig(rawURL)
 	if err != nil {
 		return nil, err
 	}
+	d := &Database{product: postgresProduct, renewal: newRenewal()}
+	nodes := postgresNodes(cfg)
+	if d.hosts, err = postgresHosts(nodes, rawURL, opt, d.renewal); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.hosts.end()
+			err = postgresFailure(ctx, cfg, err)
+		}
+	}()
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if mode == sessionPooler {
-		if err := postgresBackends(connecting, cfg); err != nil {
-			return nil, postgresFailure(ctx, cfg, err)
+		i, _, err := d.hosts.wait(connecting)
+		if err == nil {
+			err = postgresBackends(connecting, nodes[i])
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	d := &Database{product: postgresProduct, renewal: newRenewal()}
-	d.fresh = func() *sql.DB { return postgresPool(d.renewal.postgres(cfg, true), mode, postgresSettings{}) }
-	d.maintain = func(ctx context.Context, fn func(*sql.DB) error) error {
-		pool := postgresPool(cfg, mode, postgresSettings{endless: true})
+	d.fresh = func() *sql.DB {
+		return postgresPool(d.hosts, d.renewal.postgres(nodes, true), mode, postgresSettings{})
+	}
+	d.maintain = func(ctx context.Context, fn func(context.Context, *sql.DB) error) error {
+		i, _, err := d.hosts.wait(ctx)
+		if err != nil {
+			return err
+		}
+		pool := postgresPool(nil, nodes[i:i+1], mode, postgresSettings{endless: true})
 		lock, err := postgresLock(ctx, pool)
 		if err == nil {
-			err = errors.Join(fn(pool), lock.Rollback())
+			err = errors.Join(fn(ctx, pool), lock.Rollback())
 		}
 		return errors.Join(err, pool.Close())
 	}
 	connect := func() error {
-		reading := postgresPool(d.renewal.postgres(cfg, false), mode, postgresSettings{readOnly: true, limit: opt.Deadline})
+		reading := postgresPool(d.hosts, d.renewal.postgres(nodes, false), mode, postgresSettings{readOnly: true, limit: opt.Deadline})
 		d.pools = pools{write: d.fresh(), side: d.fresh(), read: reading}.sized(opt)
 		return d.pools.ping(connecting)
 	}
@@ -72,20 +93,34 @@ func openPostgres(ctx context.Context, rawURL string, opt Options) (*Database, e
 		err = connect()
 	}
 	if err != nil {
-		return nil, postgresFailure(ctx, cfg, err)
+		return nil, err
 	}
-	d.signal = func() *pgx.ConnConfig {
+	d.signal = func(ctx context.Context) (*pgx.Conn, func(), error) {
 		if mode == transactionPooler {
-			return nil
+			return nil, nil, errors.ErrUnsupported
 		}
-		return cfg.Copy()
+		return postgresListen(ctx, d.hosts, nodes)
 	}
 	return d, nil
 }
 
 // postgresPool returns a pool whose connections are set as settings say, whatever the server's, the database's and the role's
 // defaults are. A connection that was idle is tried if it looks as if the server had closed it, and after a second in any case.
-func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSettings) *sql.DB {
+func postgresPool(hosts *hosts, nodes []*pgx.ConnConfig, mode poolerMode, settings postgresSettings) *sql.DB {
+	bases := make([]driver.Connector, len(nodes))
+	for i, cfg := range nodes {
+		bases[i] = postgresConnector(cfg, mode, settings)
+	}
+	if len(bases) == 1 {
+		return sql.OpenDB(bases[0])
+	}
+	return sql.OpenDB(connector{bases[0], func(ctx context.Context) (driver.Conn, error) {
+		conn, _, err := connectTo(ctx, hosts, func(ctx context.Context, i int) (driver.Conn, error) { return bases[i].Connect(ctx) })
+		return conn, err
+	}})
+}
+
+func postgresConnector(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSettings) driver.Connector {
 	if mode == transactionPooler {
 		cfg = cfg.Copy()
 		if cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement { // that would be prepared on one server, and executed on another
@@ -110,9 +145,9 @@ func postgresPool(cfg *pgx.ConnConfig, mode poolerMode, settings postgresSetting
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
 	}), stdlib.OptionResetSession(postgresFit))
 	if mode == transactionPooler {
-		base = pooledConnector(base, settings)
+		return pooledConnector(base, settings)
 	}
-	return sql.OpenDB(base)
+	return base
 }
 
 // postgresSettings are what a pool's connections are set to.
@@ -123,7 +158,7 @@ type postgresSettings struct {
 }
 
 // errPooler refuses a connection through a pooler that the URL does not name: what is set on it would reach others.
-var errPooler error = &OpenError{"PostgreSQL is behind a pooler now, and was not when the server started: start it again, " +
+var errPooler error = &OpenError{Message: "PostgreSQL is behind a pooler now, and was not when the server started: start it again, " +
 	"or write pooler=transaction in the URL"}
 
 // session returns a statement that sets a whole session. Without a pooler it does so only on the backend which the server named

@@ -22,5 +22,6 @@ type product struct {
 	readOnly       string // whether the server may be closed to this user's writes, and whether it is for sure; "": none is
 	lossy          string // the settings by which a crash takes with it what was acknowledged shortly before
 	oddEmails      string // a condition for emails that model.NormalEmail may change, and for only few besides
+	catchUp        string // waits for what the other nodes of a cluster of Galera have committed; "": there is no such cluster
 	lockCounts     string // changes the common row of those that recount
 }

@@ -73,6 +73,12 @@ func (r *renewal) renew() {
 	}
 }
 
+// replace has every connection replaced at once, since another server is to be used.
+func (r *renewal) replace() {
+	r.refused.Store(true)
+	r.generation.Add(1)
+}
+
 // look has Check find out whether a new connection may do what one was denied. It renews them all then.
 func (r *renewal) look() {
 	if r.check == nil || r.until.Err() != nil {
@@ -135,24 +141,28 @@ func renewedOf(conn *pgconn.PgConn) (r *renewed, ok bool) {
 	return r, ok
 }
 
-// postgres returns cfg for connections under the renewal.
-func (r *renewal) postgres(cfg *pgx.ConnConfig, writes bool) *pgx.ConnConfig {
-	cfg = cfg.Copy()
-	cfg.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
-		conn.CustomData()[renewedKey] = r.connection(writes)
-		return nil
-	}
-	failed := cfg.OnPgError
-	cfg.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		if renewed, ok := renewedOf(conn); ok {
-			renewed.failed(err)
+// postgres returns configurations for connections under the renewal.
+func (r *renewal) postgres(nodes []*pgx.ConnConfig, writes bool) []*pgx.ConnConfig {
+	all := make([]*pgx.ConnConfig, len(nodes))
+	for i, node := range nodes {
+		cfg := node.Copy()
+		cfg.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+			conn.CustomData()[renewedKey] = r.connection(writes)
+			return nil
 		}
-		return failed(conn, err)
+		failed := cfg.OnPgError
+		cfg.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+			if renewed, ok := renewedOf(conn); ok {
+				renewed.failed(err)
+			}
+			return failed(conn, err)
+		}
+		cfg.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+			return &cutShort{pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}, conn}
+		}
+		all[i] = cfg
 	}
-	cfg.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &cutShort{pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}, conn}
-	}
-	return cfg
+	return all
 }
 
 // cutShort ends what a connection is doing when its context ends, as pgx does by itself, and has the connection never used again. After

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -35,6 +37,7 @@ func (s server) failure(ctx context.Context, err error) error {
 	var dns *net.DNSError
 	var op *net.OpError
 	var cert *tls.CertificateVerificationError
+	var none *noHostError
 	deadline, limited := ctx.Deadline()
 	switch m := dialect.MeaningOf(err); {
 	case errors.As(err, &refused):
@@ -44,22 +47,30 @@ func (s server) failure(ctx context.Context, err error) error {
 		return openErrorf("%s at %s refuses the user %q: check the user's name, password and rights", s.product, s.addr, user)
 	case m.Is(dialect.NoDatabase):
 		return openErrorf("%s at %s has no database %q: create it first", s.product, s.addr, s.name)
+	case m.Number != "" && slices.Contains([]dialect.Fault{dialect.FaultUnreachable, dialect.FaultNotReady, dialect.FaultBusy}, m.Fault):
+		return unreachable("%s at %s refuses the connection: %s", s.product, s.addr, s.detail(errors.New(m.Text)))
 	case m.Number != "":
 		return openErrorf("%s at %s refuses the connection: %s", s.product, s.addr, s.detail(errors.New(m.Text)))
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited && !time.Now().Before(deadline): // the network may notice it before the context does
 		return context.DeadlineExceeded
+	case errors.As(err, &none):
+		return &OpenError{Message: s.product + ": " + none.Error(), Unreachable: !none.denied}
 	case errors.As(err, &dns) && !dns.IsTimeout:
-		return openErrorf("no host of the name %q is known", dns.Name)
+		return unreachable("no host of the name %q is known", dns.Name)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Timeout():
-		return openErrorf("%s at %s did not answer within %s", s.product, s.addr, connectTimeout)
+		return unreachable("%s at %s did not answer within %s", s.product, s.addr, connectTimeout)
 	case errors.As(err, &op) && op.Op == "dial":
-		return openErrorf("cannot reach %s at %s: %v", s.product, s.addr, op.Err)
+		return unreachable("cannot reach %s at %s: %v", s.product, s.addr, op.Err)
 	case errors.As(err, &cert):
 		return openErrorf("the certificate of %s at %s is not trusted: %v", s.product, s.addr, cert.Err)
 	}
-	return openErrorf("cannot connect to %s at %s: %s", s.product, s.addr, s.detail(err))
+	return unreachable("cannot connect to %s at %s: %s", s.product, s.addr, s.detail(err))
+}
+
+func unreachable(format string, args ...any) error {
+	return &OpenError{Message: fmt.Sprintf(format, args...), Unreachable: true}
 }
 
 // detail is an error's text on one line, unless it repeats the password.

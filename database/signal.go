@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -14,15 +13,19 @@ type Signal struct {
 	channel string
 	id      string // of this process, which need not be woken by itself
 	pool    *sql.DB
-	config  *pgx.ConnConfig // nil: a pooler in transaction mode gives no connection that could wait
+	listen  listen
 }
+
+// listen connects for waiting. The connection is lost when another host becomes the writer, and end is to be called when it is not needed any more.
+// The error is errors.ErrUnsupported where a pooler in transaction mode gives no connection that could wait.
+type listen func(ctx context.Context) (conn *pgx.Conn, end func(), err error)
 
 // Signal returns the signal of a name; ok reports whether the database has any.
 func (d *Database) Signal(name string) (s *Signal, ok bool) {
 	if d.signal == nil {
 		return nil, false
 	}
-	return &Signal{name, rand.Text(), d.Side, d.signal()}, true
+	return &Signal{name, rand.Text(), d.Side, d.signal}, true
 }
 
 // Send wakes the processes that wait. In a transaction that writes it would keep the commits of all others waiting, so it has its own.
@@ -34,16 +37,13 @@ func (s *Signal) Send(ctx context.Context) error {
 // Wait calls woken when it begins to hear, and whenever another process has sent, until ctx ends or the connection, which is its own, is lost.
 // Behind a pooler in transaction mode the error is errors.ErrUnsupported.
 func (s *Signal) Wait(ctx context.Context, woken func()) error {
-	if s.config == nil {
-		return errors.ErrUnsupported
-	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(connecting, s.config)
+	conn, end, err := s.listen(connecting)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	defer end()
 	if _, err := conn.Exec(connecting, "LISTEN "+pgx.Identifier{s.channel}.Sanitize()); err != nil {
 		return err
 	}

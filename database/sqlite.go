@@ -52,8 +52,8 @@ func openSQLite(ctx context.Context, path string, opt Options) (*Database, error
 	if err := p.ping(ctx); err != nil {
 		return nil, sqliteFailure(ctx, path, errors.Join(err, files.close()))
 	}
-	return &Database{product: sqliteProduct, pools: p, renewal: newRenewal(), files: files, maintain: func(ctx context.Context, fn func(*sql.DB) error) error {
-		return sqliteMaintain(ctx, write, fn)
+	return &Database{product: sqliteProduct, pools: p, renewal: newRenewal(), files: files, maintain: func(ctx context.Context, fn func(context.Context, *sql.DB) error) error {
+		return sqliteMaintain(ctx, write, func(pool *sql.DB) error { return fn(ctx, pool) })
 	}}, nil
 }
 

@@ -162,7 +162,7 @@ func (f *sqliteFiles) connect(ctx context.Context, base driver.Connector) (drive
 		}
 		return nil, err
 	}
-	return &guardedConn{conn.(driverConn), f}, nil
+	return &guardedConn{driverConn: conn.(driverConn), guard: f}, nil
 }
 
 // fit refuses a connection where the files are not well. The pool asks for another then, and learns why.

@@ -13,6 +13,8 @@ import (
 type Dialect interface {
 	// Name returns GORM's name of the dialect: "sqlite", "mysql" (MariaDB's too) or "postgres".
 	Name() string
+	// System returns OpenTelemetry's name of it, for db.system.name.
+	System() string
 	// Embedded reports whether the database runs within this process: then no connection to it can be lost, so that a COMMIT
 	// is always answered and nothing is left to kill, and no operator need be asked before its schema is changed.
 	Embedded() bool
@@ -39,7 +41,7 @@ type Dialect interface {
 	Analyze(table string) string
 	// IfNew returns the clause by which an INSERT of one row says whether it has stored it: then it affects one row, and where
 	// there is one that has the same value in a unique column, another number of rows. For that it may add 1 to the counter of that
-	// row, so the transaction is to be rolled back then. It waits as UnlessStored does, and hides no other error.
+	// row. It waits as UnlessStored does, and hides no other error.
 	IfNew(column, counter string) string
 	// DeleteBy returns how a DELETE begins, up to its WHERE, that finds its rows by an index of their table: one that looked at all rows would
 	// wait for those that others have not committed.

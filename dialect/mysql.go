@@ -6,11 +6,14 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+
+	driverMySQL "github.com/go-sql-driver/mysql"
 )
 
 type mysql struct{ standard }
 
-func (mysql) Name() string { return "mysql" }
+func (mysql) Name() string   { return "mysql" }
+func (mysql) System() string { return "mysql" }
 
 // UnlessStored avoids INSERT IGNORE, which hides other errors.
 func (mysql) UnlessStored(column string) string {
@@ -97,6 +100,9 @@ var mysqlErrors = meanings(
 	numbers{"1216 1217 1451 1452", ForeignKey, ""},                  // ER_NO_REFERENCED_ROW, ER_ROW_IS_REFERENCED, and both _2
 	numbers{"1094", NoConnection, ""},                               // ER_NO_SUCH_THREAD
 )
+
+// ErrOutsideCluster is what a node of Galera's that has lost its cluster says of most statements.
+var ErrOutsideCluster error = &driverMySQL.MySQLError{Number: 1047, Message: "the node is outside the primary component of its cluster"}
 
 // mysqlConstraint takes the key from "Duplicate entry '…' for key '…'", where MySQL, and not MariaDB,
 // puts the table before it. It reads from the end, since the entry is a user's text.

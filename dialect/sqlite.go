@@ -7,7 +7,8 @@ import (
 
 type sqlite struct{ standard }
 
-func (sqlite) Name() string { return "sqlite" }
+func (sqlite) Name() string   { return "sqlite" }
+func (sqlite) System() string { return "sqlite" }
 
 func (sqlite) Embedded() bool { return true }
 

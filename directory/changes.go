@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -72,11 +73,11 @@ func objectOf[T any](s *entity.Schema, o *entity.Object[T], typ model.ChangeType
 func history[T any](d *Directory, o *entity.Object[T], typ model.ChangeType) {
 	number := func(c *model.Change) int64 { return c.ID }
 	entity.Records(o, "history", "History", changelog.History(typ), changelog.Columns(), number,
-		func(ctx context.Context, statements []keyset.Statement, relations func(of int64) access.Relations) ([]*model.Change, []int64, error) {
-			if err := d.settle(ctx); err != nil {
-				return nil, nil, err
-			}
-			all, of, err := d.Log.Rows(ctx, statements)
+		func(ctx context.Context, statements []keyset.Statement, relations func(of int64) access.Relations) (all []*model.Change, of []int64, err error) {
+			_, err = d.settled(ctx, func() (unnumbered bool, err error) {
+				all, of, unnumbered, err = d.Log.Rows(ctx, statements)
+				return unnumbered, err
+			})
 			for _, c := range all {
 				c.Hidden = o.Hidden(ctx, c.ObjectID, relations(c.ObjectID))
 			}
@@ -119,11 +120,14 @@ func (d *Directory) Shown(ctx context.Context, c *model.Change) *model.Change {
 	return &shown
 }
 
-// settle is due before the log is read: what this server has committed is to be there, and what is read later is to be from the server that has told of
-// its changes.
-func (d *Directory) settle(ctx context.Context) error {
-	session.Stay(ctx)
-	return d.Log.Settle(ctx)
+// settled has the log read by changelog.Log.Settled. A mutation sees changes of its own that have no positions yet, and a snapshot never sees others': both
+// read once.
+func (d *Directory) settled(ctx context.Context, read func() (unnumbered bool, err error)) (late bool, err error) {
+	session.Stay(ctx) // what is read later is to be from the server that has told of its changes
+	return d.Log.Settled(ctx, func() (bool, error) {
+		unnumbered, err := read()
+		return unnumbered && session.KindOf(ctx) == session.Read, err
+	})
 }
 
 // asOf reads where the log is.
@@ -225,25 +229,43 @@ func split[S ~string](joined string) (all []S) {
 	return all
 }
 
-// readChanges reads pages of the log, each with one statement.
+// readChanges reads pages of the log, each with one statement, and all again if another server has just committed what belongs at the end of one. They wait for
+// positions together: while nobody can give them, many pages take no longer than one.
 func (d *Directory) readChanges(ctx context.Context, windows []window, _ batch.Columns) (map[window]*model.ChangeConnection, error) {
-	if err := d.settle(ctx); err != nil {
+	read, refused := make(map[window]*changelog.Page, len(windows)), batch.KeysError[window]{}
+	patience := time.Now().Add(changelog.CatchUp) // of all together
+	late, err := d.settled(ctx, func() (unnumbered bool, err error) {
+		for _, w := range windows {
+			if refused[w] != nil {
+				continue
+			}
+			q := d.OwnChanges(ctx, w.query())
+			q.Patience = patience
+			page, err := d.Log.Read(ctx, q)
+			if known, ok := errors.AsType[*apierror.Error](err); ok {
+				refused[w] = known
+				continue
+			}
+			if err != nil {
+				return false, err
+			}
+			read[w] = page
+			unnumbered = unnumbered || page.Unnumbered && !page.More
+		}
+		return unnumbered, nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	pages, refused := make(map[window]*model.ChangeConnection, len(windows)), batch.KeysError[window]{}
-	for _, w := range windows {
-		page, err := d.Log.Read(ctx, d.OwnChanges(ctx, w.query()))
-		if known, ok := errors.AsType[*apierror.Error](err); ok {
-			refused[w] = known
+	pages := make(map[window]*model.ChangeConnection, len(windows))
+	for w, page := range read {
+		if refused[w] != nil {
 			continue
-		}
-		if err != nil {
-			return nil, err
 		}
 		for i, c := range page.Changes {
 			page.Changes[i] = d.Shown(ctx, c)
 		}
-		pages[w] = &model.ChangeConnection{Nodes: page.Changes, Until: page.Until.String(), UpToDate: !page.More}
+		pages[w] = &model.ChangeConnection{Nodes: page.Changes, Until: page.Until.String(), UpToDate: !page.More && !late}
 	}
 	if len(refused) > 0 {
 		return pages, refused

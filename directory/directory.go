@@ -67,7 +67,7 @@ func New(cfg Config) *Directory {
 	d.declareAccess()
 	entity.Nodes[model.Node](d.schema, "node", "nodes")
 	d.schema.AddFields(
-		batch.Inert("access", "idempotent", "snapshot"), // the declarations and package operation heed them
+		batch.Inert("access", "fresh", "idempotent", "snapshot"), // the declarations and package operation heed them
 		batch.Unplanned("Query", "mutationOutcome", "webhooks"),
 		batch.Unplanned("Webhook", "name", "endpoint", "position", "lag", "oldestUndelivered", "lastAttemptAt", "lastStatus", "lastError", "failingSince", "disabledAt"),
 	)

@@ -57,7 +57,7 @@ type LoggedChange struct {
 // who was deleted has the changes in the log alone, and is not found by an email address. The error says what to write instead, or that nothing
 // is held.
 func (d *Directory) ExportUser(ctx context.Context, reference string) (*UserExport, error) {
-	id, user, err := d.referred(ctx, reference)
+	id, user, err := d.referred(ctx, reference, ": give the id, by which a user who was deleted is found too")
 	if err != nil {
 		return nil, err
 	}
@@ -90,15 +90,16 @@ func (d *Directory) ExportUser(ctx context.Context, reference string) (*UserExpo
 
 // UserOf returns the user that a reference is to, as in ExportUser. The error says what to write instead, or that there is none.
 func (d *Directory) UserOf(ctx context.Context, reference string) (*model.User, error) {
-	id, user, err := d.referred(ctx, reference)
+	id, user, err := d.referred(ctx, reference, "")
 	if err == nil && user == nil {
 		err = d.users.Missing(id)
 	}
 	return user, err
 }
 
-// referred returns the number of the user that a reference is to, and the user; nil: there is none by that number.
-func (d *Directory) referred(ctx context.Context, reference string) (id int64, user *model.User, err error) {
+// referred returns the number of the user that a reference is to, and the user; nil: there is none by that number. otherwise ends the error about an email
+// address that nobody has.
+func (d *Directory) referred(ctx context.Context, reference, otherwise string) (id int64, user *model.User, err error) {
 	if strings.Contains(reference, "@") {
 		var users []*model.User
 		if email := model.NormalEmail(reference); model.StorableEmail(email) {
@@ -107,7 +108,7 @@ func (d *Directory) referred(ctx context.Context, reference string) (id int64, u
 			}
 		}
 		if len(users) == 0 {
-			return 0, nil, fmt.Errorf("no user has the email address %q: give the id, by which a user who was deleted is found too", reference)
+			return 0, nil, fmt.Errorf("no user has the email address %q%s", reference, otherwise)
 		}
 		return users[0].ID, users[0], nil
 	}

@@ -190,7 +190,7 @@ func (d *Directory) putSeats(ctx context.Context, e *entries, all []*seat, chang
 	return e.failed(ctx, update(ctx, d, d.memberships, edits))
 }
 
-// admits returns why the viewer of ctx may not put somebody into the team with a number, which is nil where there is none; 0: there is no such number.
+// admits returns why the viewer of ctx may not change the members of the team with a number, which is nil where there is none; 0: there is no such number.
 func (d *Directory) admits(ctx context.Context, number int64, team *model.Team) error {
 	switch {
 	case number == 0:
@@ -325,8 +325,8 @@ func (d *Directory) membersOf(ctx context.Context, input entity.Input, field str
 	if err != nil {
 		return nil, nil, err
 	}
-	if there[id] == nil {
-		return nil, nil, blamed("teamId", d.teams.Missing(id))
+	if err := d.admits(ctx, id, there[id]); err != nil { // said here, since there may be no entries
+		return nil, nil, err
 	}
 	return &entries{bulk: true, field: field, wrong: make([]apierror.Errors, n)}, there[id], nil
 }

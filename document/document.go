@@ -4,14 +4,14 @@ package document
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
@@ -70,15 +70,44 @@ func (l List) Find(id string) (Document, bool) {
 	return found, ok && id != ""
 }
 
+// Listed is a list whose place another one may take while it is in use. A nil one has no documents.
+type Listed struct {
+	list  atomic.Pointer[List]
+	check func(List) // nil: there is nothing to check it with
+}
+
+// NewListed returns what has a list.
+func NewListed(list List) *Listed {
+	l := &Listed{}
+	l.list.Store(&list)
+	return l
+}
+
+// Replace has another list take the place of the one that is there.
+func (l *Listed) Replace(list List) {
+	if l.check != nil {
+		l.check(list)
+	}
+	l.list.Store(&list)
+}
+
+// Find returns the document of an id or a hash.
+func (l *Listed) Find(id string) (Document, bool) {
+	if l == nil {
+		return Document{}, false
+	}
+	return l.list.Load().Find(id)
+}
+
 // Extension is the gqlgen extension that puts the text of a document in the place of its id or hash, and normalizes the
 // strings of every document. It is to be installed before all other extensions that read documents.
 type Extension struct {
 	// Listed is the documents that were made known beforehand (see ReadFile).
-	Listed List
+	Listed *Listed
 	// ListedOnly refuses every document that is not listed.
 	ListedOnly bool
 	// Automatic keeps the documents that clients send together with their hash; nil: none are kept.
-	Automatic graphql.Cache[string]
+	Automatic *Automatic
 
 	// Logger is warned at set-up of each listed document that will be refused by Rules; nil: it is not looked for.
 	Logger *slog.Logger
@@ -88,27 +117,36 @@ type Extension struct {
 var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationParameterMutator
+	graphql.OperationInterceptor
 } = Extension{}
 
-// ExtensionName names the extension in gqlgen's statistics.
-func (Extension) ExtensionName() string { return "Documents" }
+const extensionName = "Documents"
 
-// Validate warns of listed documents that do not fit the schema. It never fails.
+// ExtensionName names the extension in gqlgen's statistics.
+func (Extension) ExtensionName() string { return extensionName }
+
+// Validate warns of listed documents that do not fit the schema, and has Listed do so of those to come. It never fails.
 func (e Extension) Validate(es graphql.ExecutableSchema) error {
-	if e.Logger == nil {
+	if e.Logger == nil || e.Listed == nil {
 		return nil
 	}
-	for id, listed := range e.Listed {
+	e.Listed.check = func(list List) { e.warn(es.Schema(), list) }
+	e.Listed.check(*e.Listed.list.Load())
+	return nil
+}
+
+// warn logs which documents of a list do not fit the schema.
+func (e Extension) warn(schema *ast.Schema, list List) {
+	for id, listed := range list {
 		normal, wrong := normalize(listed.Text)
 		errs := gqlerror.List{wrong}
 		if wrong == nil {
-			_, errs = gqlparser.LoadQueryWithRules(es.Schema(), normal, e.Rules())
+			_, errs = gqlparser.LoadQueryWithRules(schema, normal, e.Rules())
 		}
 		if errs != nil {
 			e.Logger.Warn("a listed document does not fit the schema", "document", id, "error", errs)
 		}
 	}
-	return nil
 }
 
 // MutateOperationParameters gives a request the text of its document.
@@ -129,6 +167,7 @@ func (e Extension) find(ctx context.Context, params *graphql.RawParams) *gqlerro
 	switch {
 	case ok:
 		params.Query = listed.Text
+		graphql.GetOperationContext(ctx).Stats.SetExtension(extensionName, isListed{})
 		delete(params.Extensions, IDExtension)
 		delete(params.Extensions, HashExtension)
 	case e.ListedOnly && id == "":
@@ -146,25 +185,57 @@ func (e Extension) find(ctx context.Context, params *graphql.RawParams) *gqlerro
 	return nil
 }
 
-// automatic finds a document by its hash or, if its text was sent, keeps it.
-func (e Extension) automatic(ctx context.Context, params *graphql.RawParams, hash string) *gqlerror.Error {
-	cache := e.Automatic
-	if cache == nil {
-		cache = graphql.NoCache[string]{}
+// InterceptOperation notes that an operation is run: by then nothing refuses it any more. Where its document is stored by that, the answer waits for it
+// a little, so that whoever has it finds the document at every server.
+func (Extension) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	stored := ran(ctx, graphql.GetOperationContext(ctx))
+	respond := next(ctx)
+	if stored == nil {
+		return respond
 	}
+	latest, done := context.WithTimeout(ctx, storeFor)
+	return func(ctx context.Context) *graphql.Response {
+		response := respond(ctx)
+		select {
+		case <-stored:
+		case <-latest.Done(): // and so the later parts of a stream do not wait
+		}
+		done()
+		return response
+	}
+}
+
+// automatic finds a document by its hash or, if its text was sent, has it kept once it is run.
+func (e Extension) automatic(ctx context.Context, params *graphql.RawParams, hash string) *gqlerror.Error {
+	r := &run{automatic: e.Automatic, hash: hash}
 	if params.Query == "" {
-		text, ok := cache.Get(ctx, hash)
-		if !ok {
+		if r.Text = e.Automatic.find(ctx, hash); r.Text == nil {
 			return refuse(CodeNotFound, "PersistedQueryNotFound") // by which Apollo's older clients know to send the text
 		}
-		params.Query = text
-		return nil
-	}
-	if sum := sha256.Sum256([]byte(params.Query)); hash != hex.EncodeToString(sum[:]) {
+		params.Query = r.text
+	} else if hash != hashOfText(params.Query) {
 		return refuse(string(apierror.CodeBadRequest), "extensions.persistedQuery.sha256Hash is not the hash of the query")
 	}
-	cache.Add(ctx, hash, params.Query)
+	if e.Automatic == nil {
+		return nil
+	}
+	if r.Text == nil {
+		var known bool
+		if r.Text, known = e.Automatic.Memory.Get(ctx, hash); !known {
+			r.Text, r.sent = &Text{text: params.Query}, true
+		}
+	}
+	graphql.GetOperationContext(ctx).Stats.SetExtension(extensionName, r)
 	return nil
+}
+
+// isListed is what gqlgen's statistics have of an operation whose document is listed.
+type isListed struct{}
+
+// IsListed reports whether an operation's document is one that was made known beforehand.
+func IsListed(oc *graphql.OperationContext) bool {
+	_, ok := oc.Stats.GetExtension(extensionName).(isListed)
+	return ok
 }
 
 func refuse(code, message string) *gqlerror.Error {

@@ -33,9 +33,9 @@ func byID(id any) map[string]any { return map[string]any{IDExtension: id} }
 
 func TestARequestGetsTheTextOfTheDocumentThatItNames(t *testing.T) {
 	const kept, other = `query Kept { one }`, `query Other { one(text: "\u{41}") }`
-	automatic := lru.New[string](10)
-	automatic.Add(t.Context(), hash(kept), kept)
-	open := Extension{Listed: List{hash(listed): {Text: listed}, "9f2d": {Text: relay}}, Automatic: automatic}
+	automatic := &Automatic{Memory: lru.New[*Text](10)}
+	automatic.Memory.Add(t.Context(), hash(kept), &Text{text: kept})
+	open := Extension{Listed: NewListed(List{hash(listed): {Text: listed}, "9f2d": {Text: relay}}), Automatic: automatic}
 	closed, bare := open, Extension{}
 	closed.ListedOnly = true
 	both := byHash(hash(other))
@@ -72,7 +72,11 @@ func TestARequestGetsTheTextOfTheDocumentThatItNames(t *testing.T) {
 		{bare, "", byHash(hash(kept)), "", CodeNotFound},
 	} {
 		params := &graphql.RawParams{Query: c.query, Extensions: c.extensions}
-		err := c.extension.MutateOperationParameters(t.Context(), params)
+		ctx := graphql.WithOperationContext(t.Context(), &graphql.OperationContext{})
+		err := c.extension.MutateOperationParameters(ctx, params)
+		if err == nil {
+			Run(ctx, graphql.GetOperationContext(ctx))
+		}
 		switch {
 		case err != nil && err.Extensions["code"] != c.code, err == nil && c.code != "":
 			t.Errorf("%d: want the code %q, got %v", i, c.code, err)
@@ -84,7 +88,7 @@ func TestARequestGetsTheTextOfTheDocumentThatItNames(t *testing.T) {
 
 func TestAListedDocumentThatDoesNotFitTheSchemaIsLogged(t *testing.T) {
 	var log strings.Builder
-	e := Extension{Listed: List{"good": {Text: `{ one(text: "\u{41}") }`}, "syntax": {Text: `{ one(text: "\u{}") }`}, "field": {Text: `{ two }`}}, Rules: rules.NewDefaultRules}
+	e := Extension{Listed: NewListed(List{"good": {Text: `{ one(text: "\u{41}") }`}, "syntax": {Text: `{ one(text: "\u{}") }`}, "field": {Text: `{ two }`}}), Rules: rules.NewDefaultRules}
 	for _, logger := range []*slog.Logger{nil, slog.New(slog.NewTextHandler(&log, nil))} {
 		e.Logger = logger
 		if err := e.Validate(schema{}); err != nil {

@@ -122,17 +122,28 @@ func allows(ctx context.Context, policy access.Policy, rule access.Rule) bool {
 
 // may reports whether a rule lets the viewer of ctx do something with an object. nil: with one that is not there yet.
 func (g *guards) may(ctx context.Context, rule access.Rule, object any) bool {
+	refused := g.refused(ctx, rule)
+	return refused == nil || !refused(object)
+}
+
+// refused returns what reports with which objects a rule does not let the viewer of ctx do something; nil: there are none.
+func (g *guards) refused(ctx context.Context, rule access.Rule) func(object any) bool {
 	if g.allows(ctx, rule) {
-		return true
+		return nil
 	}
-	user := access.ViewerOf(ctx).UserID
-	if user == 0 || object == nil || g.seen == nil {
-		return false
+	user, self, bits := access.ViewerOf(ctx).UserID, false, access.Relations(0)
+	for _, r := range g.relations {
+		if slices.Contains(rule.Relations, r.name) {
+			self, bits = self || r.self, bits|r.bit
+		}
 	}
-	id, relations := g.seen(object)
-	return slices.ContainsFunc(g.relations, func(r *relation) bool {
-		return slices.Contains(rule.Relations, r.name) && (r.self && id == user || relations&r.bit != 0)
-	})
+	return func(object any) bool {
+		if user == 0 || object == nil || g.seen == nil {
+			return true
+		}
+		id, relations := g.seen(object)
+		return (!self || id != user) && relations&bits == 0
+	}
 }
 
 // asked returns the relations to objects that have to be read so that it can be told what the viewer of ctx may do with some fields.
@@ -317,11 +328,11 @@ func (o *Object[T]) Writable(ctx context.Context, object *T, fields ...string) e
 	}
 	var refused apierror.Errors
 	if len(fields) == 0 && !o.changeable(ctx, known) { // else anybody could have a mutation run that changes nothing
-		refused = append(refused, apierror.Forbidden("id", "this %s may be changed by %s alone", strings.ToLower(o.name), o.writable))
+		refused = append(refused, apierror.Forbidden("id", "to change this %s needs %s", strings.ToLower(o.name), o.writable.Needs()))
 	}
 	for _, field := range fields {
 		if rule := o.writeRule(field); !o.may(ctx, rule, known) {
-			refused = append(refused, apierror.Forbidden(field, "%s of this %s may be written by %s alone", cmp.Or(field, "all"), strings.ToLower(o.name), rule))
+			refused = append(refused, apierror.Forbidden(field, "to write %s of this %s needs %s", cmp.Or(field, "all"), strings.ToLower(o.name), rule.Needs()))
 		}
 	}
 	return refused.Err()
@@ -347,14 +358,15 @@ func (g *guards) changeable(ctx context.Context, object any) bool {
 	return g.may(ctx, g.writable, object) || slices.ContainsFunc(g.writes, func(w guard) bool { return g.may(ctx, w.rule, object) })
 }
 
-// ViewerCan declares the fields that say whether the viewer may change an object, or remove it.
+// ViewerCan declares the fields that say whether the viewer may change an object, or remove it: by the rules, and by the viewer's scopes.
 func ViewerCan[T any](o *Object[T], update, remove string) {
 	o.mayWrite = append(o.mayWrite, update, remove)
 	declare := func(field string, may func(ctx context.Context, t *T) bool) {
 		source := batch.NewSource(func(ctx context.Context, objects []*T, _ batch.Columns) (map[*T]bool, error) {
-			can := make(map[*T]bool, len(objects))
+			can, viewer := make(map[*T]bool, len(objects)), access.ViewerOf(ctx)
+			writes := viewer == nil || viewer.Within(access.ScopeWrite)
 			for _, t := range objects {
-				can[t] = may(ctx, t)
+				can[t] = writes && may(ctx, t)
 			}
 			return can, nil
 		})
@@ -531,11 +543,11 @@ func (r *ruled) takeRead(schema *ast.Schema, plan *batch.Plan, field *ast.FieldD
 	if r.def == schema.Subscription {
 		return nil
 	}
-	plan.Hide(r.def.Name, field.Name, func(ctx context.Context, object any) bool {
+	plan.Hide(r.def.Name, field.Name, func(ctx context.Context) func(any) bool {
 		if r.root {
-			return !r.schema.enters(ctx, rule)
+			return r.schema.refused(ctx, rule)
 		}
-		return !g.may(ctx, rule, object)
+		return g.refused(ctx, rule)
 	})
 	return nil
 }
@@ -555,6 +567,14 @@ func (r *ruled) takeWrite(schema *ast.Schema, field *ast.FieldDefinition, rule a
 // AllowsAll reports whether the rule at a field of Query, such as Query.changes, lets the viewer of ctx see whatever it has, without regard to relations.
 func (s *Schema) AllowsAll(ctx context.Context, field string) bool {
 	return allows(ctx, s.policy, s.roots[field])
+}
+
+// refused is guards.refused for a rule at a field of Query, whose object is Root.
+func (s *Schema) refused(ctx context.Context, rule access.Rule) func(object any) bool {
+	if s.enters(ctx, rule) {
+		return nil
+	}
+	return func(any) bool { return true }
 }
 
 // enters reports whether a rule at a field of Query, Mutation or Subscription lets the viewer of ctx in.

@@ -388,6 +388,19 @@ func TestARelationToWhatIsHiddenIsNull(t *testing.T) {
 	})
 }
 
+func TestATokenThatMayNotWriteIsToldThatItMayChangeNothing(t *testing.T) {
+	eachOffice(t, func(t *testing.T, o *served) {
+		for scopes, may := range map[string]bool{"read": false, "read write": true} {
+			bounded := *editor
+			bounded.Scopes = strings.Fields(scopes)
+			got, _ := o.must(t, &bounded, `{ person(id: "Person:2") { viewerCanUpdate viewerCanDelete } }`)
+			if want := fmt.Sprintf(`{"person":{"viewerCanUpdate":%v,"viewerCanDelete":%[1]v}}`, may); got != want {
+				t.Errorf("%s: want %s, got %s", scopes, want, got)
+			}
+		}
+	})
+}
+
 func TestAFieldIsNullForWhoMayNotReadItOfThatObject(t *testing.T) {
 	eachOffice(t, func(t *testing.T, o *served) {
 		query := `{ people(filter: {id: {in: ["Person:2", "Person:6"]}}) { nodes { id badge phone clubs { totalCount } viewerCanUpdate viewerCanDelete } } }`
@@ -496,15 +509,15 @@ func TestWhatWouldTellWhatIsHiddenIsRefused(t *testing.T) {
 			what, query, field, want string
 			also                     bool // an editor is refused it too
 		}{
-			{"a filter by a field", `{ people(filter: {phone: {eq: "9"}}) { totalCount } }`, "filter.phone", "nobody may filter by phone: it is for SELF alone", true},
+			{"a filter by a field", `{ people(filter: {phone: {eq: "9"}}) { totalCount } }`, "filter.phone", "nobody may filter by phone: to read it needs the relation SELF", true},
 			{"one within others", `{ people(filter: {or: [{not: {and: [{phone: {isNull: true}}]}}]}) { totalCount } }`, "filter.or.0.not.and.0.phone", "nobody may filter by phone", true},
-			{"a filter by a relation", `{ people(filter: {boss: {in: ["Person:3"]}}) { totalCount } }`, "filter.boss", "to filter by boss is for EDITOR alone", false},
-			{"one of another type", `{ clubs(filter: {not: {founder: {isNull: true}}}) { totalCount } }`, "filter.not.founder", "to filter by founder is for EDITOR alone", false},
-			{"a filter about other objects", `{ clubs(filter: {hasMember: "Person:9"}) { totalCount } }`, "filter.hasMember", "to filter by hasMember is for EDITOR alone", false},
-			{"one of a list of an object", `{ club(id: "Club:1") { members(filter: {boss: {in: ["Person:3"]}}) { totalCount } } }`, "filter.boss", "to filter by boss is for EDITOR alone", false},
-			{"an order of edges", `{ club(id: "Club:1") { members(orderBy: {field: JOINED}) { nodes { id } } } }`, "orderBy", "to sort by joined is for EDITOR alone", false},
-			{"to find by a field", `{ personByBadge(badge: "b9") { id } }`, "badge", "to find by badge is for EDITOR alone", false},
-			{"in a fragment", `{ ...F } fragment F on Query { found: personByBadge(badge: "b9") { id } }`, "badge", "to find by badge is for EDITOR alone", false},
+			{"a filter by a relation", `{ people(filter: {boss: {in: ["Person:3"]}}) { totalCount } }`, "filter.boss", "to filter by boss needs the role EDITOR", false},
+			{"one of another type", `{ clubs(filter: {not: {founder: {isNull: true}}}) { totalCount } }`, "filter.not.founder", "to filter by founder needs the role EDITOR", false},
+			{"a filter about other objects", `{ clubs(filter: {hasMember: "Person:9"}) { totalCount } }`, "filter.hasMember", "to filter by hasMember needs the role EDITOR", false},
+			{"one of a list of an object", `{ club(id: "Club:1") { members(filter: {boss: {in: ["Person:3"]}}) { totalCount } } }`, "filter.boss", "to filter by boss needs the role EDITOR", false},
+			{"an order of edges", `{ club(id: "Club:1") { members(orderBy: {field: JOINED}) { nodes { id } } } }`, "orderBy", "to sort by joined needs the role EDITOR", false},
+			{"to find by a field", `{ personByBadge(badge: "b9") { id } }`, "badge", "to find by badge needs the role EDITOR", false},
+			{"in a fragment", `{ ...F } fragment F on Query { found: personByBadge(badge: "b9") { id } }`, "badge", "to find by badge needs the role EDITOR", false},
 		} {
 			t.Run(c.what, func(t *testing.T) {
 				for _, v := range []*access.Viewer{manager, nobody} {
@@ -543,12 +556,12 @@ func TestWhatIsHiddenCannotBeWritten(t *testing.T) {
 		}{
 			{manager, `rename(name: "new"`, 9, "there is no person Person:9"},
 			{manager, `rename(name: "new"`, 41, "there is no person Person:41"},
-			{manager, `rename(name: "new"`, 6, "name of this person may be written by SELF, EDITOR alone"},
-			{nobody, `rename(name: "new"`, 2, "rename is for SELF, EDITOR alone"},
+			{manager, `rename(name: "new"`, 6, "to write name of this person needs the role EDITOR, or the relation SELF"},
+			{nobody, `rename(name: "new"`, 2, "rename needs the role EDITOR, or the relation SELF"},
 			{manager, `rename(name: "new"`, 2, ""},
 			{editor, `rename(name: "new"`, 9, ""},
-			{manager, "dismiss(", 2, "dismiss is for EDITOR alone"},
-			{leaf, "dismiss(", 40, "dismiss is for EDITOR alone"},
+			{manager, "dismiss(", 2, "dismiss needs the role EDITOR"},
+			{leaf, "dismiss(", 40, "dismiss needs the role EDITOR"},
 			{editor, "dismiss(", 41, "there is no person Person:41"},
 		} {
 			r := o.as(t, c.as, fmt.Sprintf(`mutation { %s id: "Person:%d") { name boss { id } } }`, c.mutation, c.id))

@@ -84,13 +84,16 @@ func (w *accessWalk) visit(set ast.SelectionSet, path ast.Path) {
 
 // check returns why a field is refused, or nil.
 func (w *accessWalk) check(f *ast.Field) *apierror.Error {
+	if strings.HasPrefix(f.Name, "__") { // it tells of the schema, whatever it stands beside
+		return nil
+	}
 	of, name := f.ObjectDefinition.Name, f.ObjectDefinition.Name+"."+f.Name
 	rule := w.roots[name]
 	if w.oc.Operation.Operation == ast.Mutation && f.ObjectDefinition == w.ruled.Mutation && !rule.Given() {
 		rule = access.EditorWrites(name)
 	}
 	if f.ObjectDefinition != w.ruled.Query && rule.Given() && !w.enters(w.ctx, rule) {
-		return apierror.Forbidden("", "%s is for %s alone", f.Name, rule)
+		return apierror.Forbidden("", "%s needs %s", f.Name, rule.Needs())
 	}
 	if len(f.Definition.Arguments) == 0 {
 		return nil
@@ -189,7 +192,7 @@ func (w *accessWalk) checkRule(of *objectBase, rule access.Rule, at, use, field 
 	case of.allows(w.ctx, rule):
 		return nil
 	case len(rule.Roles) == 0:
-		return apierror.Forbidden(at, "nobody may %s by %s: it is for %s alone", use, field, rule)
+		return apierror.Forbidden(at, "nobody may %s by %s: to read it needs %s", use, field, rule.Needs())
 	}
-	return apierror.Forbidden(at, "to %s by %s is for %s alone", use, field, strings.Join(rule.Roles, ", "))
+	return apierror.Forbidden(at, "to %s by %s needs %s", use, field, access.Rule{Roles: rule.Roles}.Needs())
 }

@@ -22,6 +22,7 @@ type viewerKind struct {
 	user      string // of rightsWorld.ids; "": it is no user
 	role      string
 	relations []string // to the user and the team
+	gone      bool     // it was one: its credentials have expired or were revoked
 }
 
 var viewerKinds = []viewerKind{
@@ -40,6 +41,9 @@ var viewerKinds = []viewerKind{
 
 // may is what a rule of the schema says of a kind of viewer; nil: there is no rule.
 func (k viewerKind) may(rule []string, relations bool) bool {
+	if k.gone { // main's TestAnExpiredOrRevokedTokenOpensNothing
+		return false
+	}
 	order := []string{"VIEWER", "EDITOR", "ADMIN"}
 	for _, name := range rule {
 		if i := slices.Index(order, name); i >= 0 && slices.Index(order, k.role) >= i {
@@ -96,7 +100,7 @@ func inWorld(t *testing.T, fn func(t *testing.T, w *rightsWorld)) {
 			if i >= 0 {
 				r = r.WithContext(access.WithViewer(r.Context(), w.viewer(viewerKinds[i])))
 			}
-			d.api.ServeHTTP(rw, r)
+			d.handler.ServeHTTP(rw, r)
 		}))
 		t.Cleanup(server.Close)
 		d.url = server.URL
@@ -411,6 +415,27 @@ func TestEachViewerWritesTheFieldsThatTheirRulesSay(t *testing.T) {
 	})
 }
 
+func TestWhatTellsOfTheSchemaIsRefusedToNobody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *rightsWorld) {
+		const update, create = `updateUser(input: {id: "ID", phone: "+1 3"}) { user { id } }`, `createTeam(input: {name: "New"}) { __typename }`
+		for document, may := range map[string]func(k viewerKind) bool{
+			`mutation { __typename }`: func(viewerKind) bool { return true },
+			`mutation { a: __typename ...F b: __typename } fragment F on Mutation { UPDATE }`: func(k viewerKind) bool { return k.may([]string{"SELF", "EDITOR"}, true) },
+			`mutation { ... on Mutation { __typename } CREATE }`:                              func(k viewerKind) bool { return k.may([]string{"EDITOR"}, true) && k.role == "EDITOR" },
+		} {
+			document = strings.NewReplacer("UPDATE", strings.ReplaceAll(update, "ID", w.ids["self"]), "CREATE", create).Replace(document)
+			for _, k := range viewerKinds {
+				if k.role == "ADMIN" { // the team is there already
+					continue
+				}
+				if a := w.as(k).send(document); may(k) != (len(a.Errors) == 0) || !may(k) && a.code(t) != "FORBIDDEN" {
+					t.Errorf("%s as %s: %s", document, k.name, a.raw)
+				}
+			}
+		}
+	})
+}
+
 func TestABulkTellsForWhichEntriesAViewerHasNoRight(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *rightsWorld) {
 		self := w.as(viewerKinds[2])
@@ -590,8 +615,8 @@ func TestRulesCostNoStatementButForWhoIsAboveOthers(t *testing.T) {
 
 // TestTheREADMEHasTheMatrixOfRights makes the table of the rules and compares it with that in README.md.
 func TestTheREADMEHasTheMatrixOfRights(t *testing.T) {
-	columns := []viewerKind{viewerKinds[0], viewerKinds[1], viewerKinds[2], viewerKinds[3], viewerKinds[6], viewerKinds[9], viewerKinds[10]}
-	table := "| | " + strings.Join([]string{"anonymous", "VIEWER", "self", "managers above", "team's OWNER", "EDITOR", "ADMIN"}, " | ") + " |\n|---|" + strings.Repeat("---|", len(columns)) + "\n"
+	columns := []viewerKind{viewerKinds[0], viewerKinds[1], viewerKinds[2], viewerKinds[3], viewerKinds[6], viewerKinds[9], viewerKinds[10], {gone: true, role: "ADMIN"}}
+	table := "| | " + strings.Join([]string{"anonymous", "VIEWER", "self", "managers above", "team's OWNER", "EDITOR", "ADMIN", "expired or revoked"}, " | ") + " |\n|---|" + strings.Repeat("---|", len(columns)) + "\n"
 	row := func(name string, cell func(k viewerKind) string) {
 		cells := make([]string, len(columns))
 		for i, k := range columns {

@@ -97,9 +97,9 @@ func TestStatementsNeverVaryUnderLoad(t *testing.T) {
 func underLoad(t *testing.T, d *directory, total int) {
 	t.Helper()
 	const clients = 64
-	fallbacks := d.api.Fallbacks()
+	fallbacks := d.fallbacks()
 	counts := &perOperation{counts: map[string]int{}}
-	d.db.Read.Config.Logger, d.db.Write.Config.Logger = counts, counts
+	d.logStatements(counts)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	defer client.CloseIdleConnections()
 	wants := make(chan int)
@@ -132,7 +132,7 @@ func underLoad(t *testing.T, d *directory, total int) {
 	}
 	close(wants)
 	wg.Wait()
-	if n := d.api.Fallbacks() - fallbacks; n != 0 {
+	if n := d.fallbacks() - fallbacks; n != 0 {
 		t.Errorf("%d batches were not enqueued", n)
 	}
 }

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,10 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
 	"rollcall/graph"
 	"rollcall/graph/graphtest"
+	operations "rollcall/operation"
+	"rollcall/session"
 )
 
 func BenchmarkPoint(b *testing.B) { inProcess(b, `{ user(id: "User:42") { id name email } }`) }
@@ -40,11 +45,16 @@ func BenchmarkMutation(b *testing.B) {
 
 func BenchmarkTypename(b *testing.B) { inProcess(b, `{ __typename }`) }
 
-// inProcess measures requests without a network, on SQLite: answered as a server does, and by resolvers alone.
+// inProcess measures requests without a network, on SQLite: answered as a server does, with statements kept for a line of the log, with batches kept besides for a trace, and by resolvers alone.
 func inProcess(b *testing.B, query string) {
 	db := databasetest.Open(b, databasetest.With(b, "sqlite", directorytest.Demo))
 	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, Concurrency: 128, Logger: slog.New(slog.DiscardHandler)}
-	for way, api := range map[string]http.Handler{"plan": graph.NewHandler(cfg), "resolvers": graph.NewEngineHandler(cfg)} {
+	kept := cfg
+	kept.Trace = func(*graphql.OperationContext) *session.Trace { return &session.Trace{} }
+	kept.Ended = func(context.Context, session.Operation, operations.Report, operations.Sent) {}
+	traced := kept
+	traced.TraceBatches = true
+	for way, api := range map[string]http.Handler{"plan": graph.NewHandler(cfg), "kept": graph.NewHandler(kept), "traced": graph.NewHandler(traced), "resolvers": graph.NewEngineHandler(cfg)} {
 		b.Run(way, func(b *testing.B) {
 			body, err := json.Marshal(map[string]any{"query": query})
 			if err != nil {

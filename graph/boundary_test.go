@@ -315,7 +315,8 @@ func TestAnOperationThatIsLateIsToldSoOnEveryTransport(t *testing.T) {
 		Database: db, Deadline: 500 * time.Millisecond, MaxPage: 100, MaxBatch: 50, Logger: slog.New(slog.DiscardHandler),
 	}))
 	t.Cleanup(server.Close)
-	d := &directory{tb: t, url: server.URL, db: db}
+	d := &directory{tb: t, url: server.URL}
+	d.db = db
 	reads, err := db.Read.DB()
 	if err != nil {
 		t.Fatal(err)

@@ -15,9 +15,7 @@ import (
 // logged returns the changes after a cursor, in short, and the next cursor.
 func (d *directory) logged(after *changelog.Cursor) (changes []string, until changelog.Cursor) {
 	d.tb.Helper()
-	if err := d.changes.Settle(d.tb.Context()); err != nil {
-		d.tb.Fatal(err)
-	}
+	d.settle()
 	page, err := d.changes.Read(d.tb.Context(), changelog.Query{After: after, Limit: 1000})
 	if err != nil {
 		d.tb.Fatal(err)

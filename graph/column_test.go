@@ -85,7 +85,7 @@ func TestStatementTextsStayFew(t *testing.T) {
 		const bound = 12 // for each relation and set of columns
 		d.maxPage(1000)
 		seen := &texts{}
-		d.db.Read.Config.Logger = seen
+		d.logStatements(seen)
 		for _, relation := range []string{"manager { name }", "reports(first: 1) { nodes { name } }", "teams(first: 1) { nodes { name } }", "reports(first: 1) { totalCount }"} {
 			distinct := map[string]map[string]bool{} // by what they begin with
 			for n := 1; n <= 1000; n += 1 + n/4 {

@@ -66,9 +66,7 @@ func (d *directory) wantNoLeak(t *testing.T) {
 func (d *directory) allChanges(t *testing.T) []*model.Change {
 	t.Helper()
 	d.changes.Wake()
-	if err := d.changes.Settle(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	d.settle()
 	page, err := d.changes.Read(t.Context(), changelog.Query{Limit: 10_000})
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"rollcall/access"
 	"rollcall/changelog"
+	"rollcall/operation"
 	"rollcall/session"
 	"rollcall/transport"
 )
@@ -27,10 +28,16 @@ func (cfg Config) validators(pools session.Pools) *transport.Validators {
 	pools.Deadline = min(time.Second, cmp.Or(pools.Deadline, time.Second)) // then the operation itself shows what is wrong
 	v.Version = func(ctx context.Context) (version string, ok bool) {
 		var now changelog.Now
-		err := session.Run(ctx, pools, session.Read, "ETag", func(ctx context.Context) (err error) {
-			now, err = cfg.Log.Now(ctx)
+		var replica session.Replica
+		unit := session.Unit{Pools: pools, Operation: session.NewOperation("", session.Read.String(), "ETag"), Needs: operation.Needs(ctx)}
+		err := unit.Run(ctx, func(s *session.Session) (err error) {
+			replica = s.Replica()
+			now, err = cfg.Log.Now(s.Context())
 			return err
 		})
+		if pools.Choose != nil {
+			operation.ReadAt(ctx, replica) // or the answer might be older than its version
+		}
 		switch {
 		case err != nil:
 			return "", false

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,32 +32,23 @@ var ofPhones = document.List{
 
 // listed serves the API anew with named documents, by a server that has a log of its own, and returns its URL.
 func (d *directory) listed(change func(*graph.Config)) string {
-	cfg := graph.Config{
-		Database: d.db, Proof: proof(d.db), Log: d.changes, Deadline: 20 * time.Second, MaxPage: 100, Documents: ofPhones,
-		Keys: &idempotency.Keys{Viewer: access.IdentityOf},
-		Viewer: func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				next.ServeHTTP(w, r.WithContext(access.WithViewer(r.Context(), &access.Viewer{Subject: r.Header.Get("Viewer"), Role: access.RoleAdmin})))
-			})
-		},
-		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
-	}
-	if change != nil {
-		change(&cfg)
-	}
-	d.api = graph.NewHandler(cfg)
-	server := httptest.NewServer(d.api)
-	d.tb.Cleanup(server.Close)
-	d.url = server.URL
+	d.serve(func(s *server) graph.Config {
+		cfg := graph.Config{
+			Database: s.db, Proof: proof(s.db), Log: s.changes, Deadline: 20 * time.Second, MaxPage: 100, Documents: document.NewListed(ofPhones),
+			Keys: &idempotency.Keys{Viewer: access.IdentityOf},
+			Viewer: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(w, r.WithContext(access.WithViewer(r.Context(), &access.Viewer{Subject: r.Header.Get("Viewer"), Role: access.RoleAdmin})))
+				})
+			},
+			Logger: d.logger,
+		}
+		if change != nil {
+			change(&cfg)
+		}
+		return cfg
+	})
 	return d.url
-}
-
-// settled waits until all that was changed has its position.
-func (d *directory) settled() {
-	d.tb.Helper()
-	if err := d.changes.Settle(d.tb.Context()); err != nil {
-		d.tb.Fatal(err)
-	}
 }
 
 // fetched is an answer to a GET.
@@ -109,14 +98,14 @@ func TestAPhoneReadsAnAnswerAgainOnlyAfterAChange(t *testing.T) {
 		var first fetched
 		is := func(what string, statements, status int, text string) (now fetched) {
 			t.Helper()
-			d.settled()
+			d.settle()
 			d.wantStatements(t, statements, func() { now = d.fetch(d.url, first.etag, ask...) })
 			if now.status != status || now.text != text || now.etag == "" || (now.etag == first.etag) != (status == http.StatusNotModified) {
 				t.Errorf("%s: %+v, after %s", what, now, first.etag)
 			}
 			return now
 		}
-		d.settled()
+		d.settle()
 		d.wantStatements(t, 1, func() { d.fetch(d.url, "", "query", ofPhones["user"].Text, "variables", ask[3]) })
 		first = is("at first", 2, http.StatusOK, `{"data":{"user":{"name":"Ada"}}}`)
 		is("at once", 1, http.StatusNotModified, "")
@@ -138,7 +127,7 @@ func TestAPhoneReadsAnAnswerAgainOnlyAfterAChange(t *testing.T) {
 		d.must(deleteMutation, "id", ada)
 		first = is("after the deletion", 2, http.StatusOK, `{"data":{"user":null}}`)
 		is("of what is not there", 1, http.StatusNotModified, "")
-		if n := d.api.NotModified(); n != 6 {
+		if n := d.sum(func(api *graph.API) int64 { return api.NotModified() }); n != 6 {
 			t.Errorf("%d requests are counted", n)
 		}
 		d.noneInUse(t)
@@ -153,7 +142,7 @@ func TestAnETagIsThatOfOneStateProgramViewerAndQuestion(t *testing.T) {
 			t.Errorf("in a log without changes, which tells no database from another: %+v", got)
 		}
 		d.create("Ada", "ada@example.com", nil)
-		d.settled()
+		d.settle()
 		seen := map[string]string{}
 		differs := func(what string, parameters ...string) {
 			t.Helper()
@@ -189,10 +178,9 @@ func TestAnAnswerHasNoETagWhileCommittedChangesWaitForTheirPositions(t *testing.
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		d.listed(nil)
 		d.create("Ada", "ada@example.com", nil)
-		d.settled()
+		d.settle()
 		first := d.fetch(d.url, "", "documentId", "counted")
-		d.exec(t, `INSERT INTO changes (at, kind, type, object_id, version, operation_id, ends_operation, fields)
-			VALUES (1, 'UPDATED', 'USER', 1, 2, 'other', TRUE, '[]')`)
+		d.changedElsewhere(t, 2)
 		for _, etag := range []string{"", first.etag, "*"} {
 			if got := d.fetch(d.url, etag, "documentId", "counted"); got.status != http.StatusOK || got.etag != "" || got.text != first.text {
 				t.Errorf("with %q: %+v", etag, got)
@@ -202,7 +190,7 @@ func TestAnAnswerHasNoETagWhileCommittedChangesWaitForTheirPositions(t *testing.
 			return
 		}
 		d.changes.Wake()
-		d.settled()
+		d.settle()
 		if got := d.fetch(d.url, first.etag, "documentId", "counted"); got.status != http.StatusOK || got.etag == "" || got.etag == first.etag {
 			t.Errorf("later: %+v", got)
 		}
@@ -223,10 +211,10 @@ func TestWhatIsChangedWhileAnAnswerIsReadCountsAsLater(t *testing.T) {
 		})
 		ada := d.create("Ada", "ada@example.com", nil)
 		ask := []string{"documentId", "user", "variables", `{"id":"` + ada + `"}`}
-		d.settled()
+		d.settle()
 		between = func() { d.must(renameUser, "id", ada, "name", "Ada L.") }
 		first := d.fetch(d.url, "", ask...)
-		d.settled()
+		d.settle()
 		second := d.fetch(d.url, first.etag, ask...)
 		if want := `{"data":{"user":{"name":"Ada L."}}}`; first.text != want || first.etag == "" || second.text != want || second.etag == first.etag {
 			t.Errorf("got %+v, then %+v", first, second)
@@ -236,7 +224,7 @@ func TestWhatIsChangedWhileAnAnswerIsReadCountsAsLater(t *testing.T) {
 		if got := d.fetch(d.url, second.etag, ask...); got.status != http.StatusNotModified {
 			t.Errorf("got %+v", got)
 		}
-		d.settled()
+		d.settle()
 		if got := d.fetch(d.url, second.etag, ask...); got.text != `{"data":{"user":{"name":"Ada M."}}}` {
 			t.Errorf("got %+v", got)
 		}
@@ -247,7 +235,7 @@ func TestAnAnswerComesWithoutAnETagWhereTheLogCannotBeRead(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		d.listed(nil)
 		d.create("Ada", "ada@example.com", nil)
-		d.settled()
+		d.settle()
 		first := d.fetch(d.url, "", "documentId", "counted")
 		d.exec(t, "ALTER TABLE changes_clock RENAME TO elsewhere")
 		got := d.fetch(d.url, first.etag, "documentId", "counted")
@@ -263,7 +251,7 @@ func TestWhatFailsOrDependsOnMoreThanTheLogHasNoETag(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		d.listed(nil)
 		d.create("Ada", "ada@example.com", nil)
-		d.settled()
+		d.settle()
 		for what, parameters := range map[string][]string{
 			"a field that fails":   {"documentId", "user", "variables", `{"id":"Team:1"}`},
 			"a variable":           {"documentId", "user", "variables", `{}`},
@@ -305,7 +293,7 @@ func TestA304IsNeverGivenForAnAnswerThatLacksACommittedChange(t *testing.T) {
 		})}
 		d.user("a", "title", "0")
 		d.user("b", "title", "0")
-		d.settled()
+		d.settle()
 		var acknowledged [2]atomic.Int64
 		var unmodified, ends atomic.Int64
 		titles := func(text string) (n [2]int64) {
@@ -365,7 +353,7 @@ func TestA304IsNeverGivenForAnAnswerThatLacksACommittedChange(t *testing.T) {
 			})
 		}
 		all.Wait()
-		d.settled()
+		d.settle()
 		d.noneInUse(t)
 		if strings.Contains(d.log.String(), "level=ERROR") {
 			t.Errorf("the log: %s", d.log)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
@@ -28,63 +26,71 @@ func TestMain(m *testing.M) { databasetest.Templates{M: m}.Run() }
 
 // directory is the API on one database, over real HTTP.
 type directory struct {
-	changes  *changelog.Log
-	follower *changelog.Follower
+	server               // the first
+	others  []*server    // see turns_test.go
+	apis    []*graph.API // of all servers
+	handler http.Handler // what is served at url
+
 	bookmark time.Duration
 	tb       testing.TB
 	url      string
-	api      *graph.API
-	db       *database.Database
+	api      *graph.API // that of the first server
 	sql      *databasetest.Statements
 	log      *bytes.Buffer
+	logger   *slog.Logger // writes to log
 }
 
-// onEveryDatabase runs fn with the API over an empty directory, on all databases at once: most of the time a test waits for its server.
+// onEveryDatabase runs fn with the API over an empty directory, on all databases at once, and beside other tests: most of the time a test waits for its server.
 func onEveryDatabase(t *testing.T, fn func(t *testing.T, d *directory)) {
-	databasetest.Each(t, func(t *testing.T, db *database.Database) {
-		t.Parallel()
-		fn(t, newDirectory(t, db))
+	t.Parallel()
+	databasetest.EachKind(t, func(t *testing.T, kind string) {
+		t.Parallel() // before it has a database, of which there are few then
+		fn(t, newDirectory(t, databasetest.New(t, kind)))
 	})
 }
 
 // onDemoData is onEveryDatabase over the demo data.
 func onDemoData(t *testing.T, fn func(t *testing.T, d *directory)) {
-	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
+	t.Parallel()
+	databasetest.EachKind(t, func(t *testing.T, kind string) {
 		t.Parallel()
-		fn(t, newDirectory(t, db))
+		fn(t, newDirectory(t, databasetest.Open(t, databasetest.With(t, kind, directorytest.Demo))))
 	})
 }
 
 func newDirectory(tb testing.TB, db *database.Database) *directory {
-	d := &directory{tb: tb, db: db, sql: &databasetest.Statements{}, log: &bytes.Buffer{}}
-	d.changes = &changelog.Log{DB: db.Side, Dialect: db.Dialect(), Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil))}
+	d := &directory{tb: tb, sql: &databasetest.Statements{}, log: &bytes.Buffer{}}
+	d.logger = logTo(d.log)
+	d.server = newServer(db, d.logger)
+	for range number(tb, servers, 1) - 1 {
+		other := newServer(databasetest.Again(tb, db), d.logger)
+		d.others = append(d.others, &other)
+	}
+	d.logStatements(d.sql)
 	tb.Cleanup(func() {
-		if err := d.changes.Settle(context.Background()); err != nil {
+		if err := d.settleAll(context.Background()); err != nil {
 			tb.Error(err)
 		}
 	})
-	d.follower = changelog.NewFollower(d.changes, changelog.FollowOptions{})
-	db.Read.Config.Logger, db.Write.Config.Logger = d.sql, d.sql
 	d.maxPage(100)
 	return d
 }
 
 // maxPage serves the API anew, with pages of at most n items.
 func (d *directory) maxPage(n int) {
-	api := graph.NewHandler(graph.Config{
-		Database: d.db,
-		Proof:    proof(d.db),
-		Keys:     &idempotency.Keys{},
-		Log:      d.changes,
-		Follower: d.follower,
-		Bookmark: d.bookmark,
-		Deadline: 20 * time.Second,
-		MaxPage:  n,
-		Logger:   slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
+	d.serve(func(s *server) graph.Config {
+		return graph.Config{
+			Database: s.db,
+			Proof:    proof(s.db),
+			Keys:     &idempotency.Keys{},
+			Log:      s.changes,
+			Follower: s.follower,
+			Bookmark: d.bookmark,
+			Deadline: 20 * time.Second,
+			MaxPage:  n,
+			Logger:   d.logger,
+		}
 	})
-	server := httptest.NewServer(api)
-	d.tb.Cleanup(server.Close)
-	d.url, d.api = server.URL, api
 }
 
 // proof is the proof of commits that a server has by default.
@@ -108,6 +114,8 @@ func number(tb testing.TB, variable string, otherwise int) int {
 	}
 	return n
 }
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(&lockedWriter{w: w}, nil)) }
 
 type lockedWriter struct {
 	mu sync.Mutex
@@ -223,9 +231,9 @@ func (d *directory) withoutLog(statements []string) []string {
 // wantStatements fails unless fn issues exactly n statements, besides those that write the log.
 func (d *directory) wantStatements(t *testing.T, n int, fn func()) {
 	t.Helper()
-	before := d.api.Fallbacks()
+	before := d.fallbacks()
 	defer func() {
-		if n := d.api.Fallbacks() - before; n != 0 {
+		if n := d.fallbacks() - before; n != 0 {
 			t.Errorf("%d batches were not enqueued", n)
 		}
 	}()

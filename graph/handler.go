@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -33,17 +34,21 @@ import (
 // Config is what the API needs.
 type Config struct {
 	Database *database.Database
-	Proof    *session.Proof    // of commits; nil: none
-	Keys     *idempotency.Keys // nil: mutations have none
-	Deadline time.Duration     // of an operation; 0: none
-	MaxPage  int               // max items of a page
-	MaxBatch int               // max operations of an array; 0: no arrays
-	MaxDepth int               // max fields below each other in a document; 0: 15
-	MaxCost  int               // max cost of an operation; 0: 100,000
+	Replicas *database.Replicas // at which queries are read; nil: there are none
+	AfterFor time.Duration      // see transport.HTTP
+	Proof    *session.Proof     // of commits; nil: none
+	Keys     *idempotency.Keys  // nil: mutations have none
+	Deadline time.Duration      // of an operation; 0: none
+	MaxPage  int                // max items of a page
+	MaxBatch int                // max operations of an array; 0: no arrays
+	MaxDepth int                // max fields below each other in a document; 0: 15
+	MaxCost  int                // max cost of an operation; 0: 100,000
 	Logger   *slog.Logger
 
-	Documents     document.List // that clients may name
-	DocumentsOnly bool          // no others are run
+	Documents     *document.Listed // that clients may name; nil: none
+	DocumentsOnly bool             // no others are run
+	// Persisted keeps the documents that clients register by their hashes for all servers; nil: each server keeps its own.
+	Persisted document.Store
 
 	Concurrency int  // requests that run at once, beside four times as many that wait; 0: any number
 	Production  bool // no introspection, and no suggestions in errors
@@ -51,7 +56,7 @@ type Config struct {
 	ClientConcurrency int // those of one client that run at once; 0: any number
 	Rate              int // what each client may ask for in a minute, in units of cost; 0: any amount
 	RateBurst         int // what one may ask for at once, after it has asked for nothing; 0: that of a minute
-	MaxStreams        int // streams of one client that are open at once; 0: any number
+	MaxStreams        int // streams of one client that are open at once, and WebSockets; 0: any number
 	// Client returns the address of whoever sends a request, which is whom limits are for where the viewer is anonymous or there is none; nil:
 	// that of the connection.
 	Client func(*http.Request) netip.Addr
@@ -71,6 +76,11 @@ type Config struct {
 	Refused func(ctx context.Context, operation string, code apierror.Code, reason string)
 
 	Observe func(session.Operation, operation.Report) // is told of each operation, once; nil: nothing is
+	// Ended and Trace are those of operation.Extension.
+	Ended func(context.Context, session.Operation, operation.Report, operation.Sent)
+	Trace func(*graphql.OperationContext) *session.Trace
+	// TraceBatches has batch.TraceOf tell of the batches of each operation, for Ended.
+	TraceBatches bool
 
 	Log      *changelog.Log      // of the database; nil: one of the handler's own
 	Follower *changelog.Follower // of the log, for subscriptions; nil: one of the handler's own
@@ -99,19 +109,26 @@ type API struct {
 	Clients *ratelimit.Clients
 	// Fallbacks and Resolved count what the read plan did not cover: batches and whole queries.
 	Fallbacks, Resolved func() int64
+	// Cost returns what a valid operation costs.
+	Cost func(*graphql.OperationContext) int
 	// Check returns an error that names the columns that the database does not have.
 	Check func(ctx context.Context) error
 
-	streams *transport.HTTP
-	sockets *transport.WebSocket
+	streams   *transport.HTTP
+	sockets   *transport.WebSocket
+	automatic *document.Automatic // nil: only listed documents are run
 }
 
 // Shutdown ends what is open for longer than an answer takes: streams and sockets. Their clients know to ask again. It
 // returns once the sockets are closed, or with an error when ctx ends before.
 func (a *API) Shutdown(ctx context.Context) error {
+	a.Clients.Delays.End()
 	a.streams.Shutdown()
 	return a.sockets.Shutdown(ctx)
 }
+
+// Drain waits until the documents that clients have registered are stored for all servers, or until ctx ends.
+func (a *API) Drain(ctx context.Context) { a.automatic.Drain(ctx) }
 
 // Streams returns how many answers over HTTP are open that come in parts.
 func (a *API) Streams() int { return a.streams.Streams() }
@@ -159,49 +176,77 @@ func newHandler(cfg Config, planned bool) *API {
 	limits := limits(clients, cost)
 	api := &API{
 		Clients:   clients,
+		Cost:      func(oc *graphql.OperationContext) int { return cost.Sum([]*graphql.OperationContext{oc}) },
 		Fallbacks: d.Plan.Fallbacks, Resolved: d.Plan.Resolved,
 		Check:   func(ctx context.Context) error { return d.Check(ctx, cfg.Database.Side) },
-		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch, Documents: cfg.Documents, Limits: limits, Until: cfg.Until},
+		streams: &transport.HTTP{MaxBody: maxBody, MaxBatch: cfg.MaxBatch, Gate: gate, CheckBatch: cost.CheckBatch, Documents: cfg.Documents, Limits: limits, Until: cfg.Until, AfterFor: cfg.AfterFor},
 		sockets: &transport.WebSocket{MaxMessage: maxBody, CheckOrigin: cfg.CheckOrigin, Init: cfg.SocketViewer, Gate: gate, Limits: limits, Until: cfg.Until},
 	}
 	srv.AddTransport(api.sockets)
 	srv.AddTransport(api.streams)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
-	cfg.readDocuments(srv, schema.Schema())
+	api.automatic = cfg.readDocuments(srv, schema.Schema(), clients)
 	srv.Use(viewers{required: cfg.Viewer != nil, refused: cfg.Refused})
 	srv.Use(cost)
+	reports := newReports(d.Plan, cfg.Production, cfg.TraceBatches, api.Cost)
+	srv.Use(reports)
 	srv.AroundResponses(boundErrors)
 	srv.AroundResponses(tellEnd)
 	srv.Use(d.Plan)
 	srv.Use(d.Access())
 	pools := cfg.pools()
 	api.streams.Validators = cfg.validators(pools)
-	api.Handler = clients.Handler(operation.Handler(srv, operation.Extension{
-		Pools:          pools,
-		Bind:           d.Bind,
-		Keys:           cfg.Keys,
-		DryRun:         "input.dryRun",
-		Unkept:         []string{"createApiToken"},
-		Repeat:         d.Plan.Repeat,
-		ErrorPresenter: present,
-		Observe:        cfg.Observe,
-	}))
+	extension := cfg.extension(d, pools)
+	extension.ErrorPresenter, extension.Trace, extension.Explain = present, reports.traceOr(cfg.Trace), reports.explain
+	api.Handler = operation.Handler(srv, extension)
 	if cfg.Viewer != nil {
 		api.Handler = cfg.Viewer(api.Handler)
 	}
+	api.Handler = clients.Handler(api.Handler) // before it is known who the viewer is: whoever is refused has an address
 	return api
+}
+
+// extension is what gives operations their sessions.
+func (cfg Config) extension(d *directory.Directory, pools session.Pools) operation.Extension {
+	return operation.Extension{
+		Pools:   pools,
+		Bind:    d.Bind,
+		Keys:    cfg.Keys,
+		DryRun:  "input.dryRun",
+		Unkept:  []string{"createApiToken"},
+		Current: []string{"changes", "history"}, // a client may have a cursor to which a replica has not got, and there changes are without positions
+		CatchUp: cfg.Database.CatchUp,
+		Repeat:  d.Plan.Repeat,
+		Observe: cfg.Observe,
+		Ended:   cfg.Ended,
+	}
 }
 
 // pools are those of the database.
 func (cfg Config) pools() session.Pools {
 	return session.Pools{
+		Choose:   cfg.choose(),
 		Write:    cfg.Database.Write,
 		Read:     cfg.Database.Read,
 		Side:     cfg.Database.Side,
 		Proof:    cfg.Proof,
 		Deadline: cfg.Deadline,
+		Moves:    cfg.Database.Several(),
 		Logger:   cfg.Logger,
+	}
+}
+
+// choose returns what chooses the replica that a query reads at; nil: there is none.
+func (cfg Config) choose() func(context.Context, session.Needs) session.Replica {
+	if cfg.Replicas == nil {
+		return nil
+	}
+	return func(ctx context.Context, needs session.Needs) session.Replica {
+		if replica := cfg.Replicas.Choose(ctx, needs.After, needs.Current); replica != nil {
+			return replica
+		}
+		return nil
 	}
 }
 
@@ -213,8 +258,9 @@ func (cfg Config) cost(d *directory.Directory, clients *ratelimit.Clients) *limi
 	}
 }
 
-// readDocuments sets up how a server finds, bounds and checks documents.
-func (cfg Config) readDocuments(srv *handler.Server, schema *ast.Schema) {
+// readDocuments sets up how a server finds, bounds and checks documents. It returns those that clients register.
+func (cfg Config) readDocuments(srv *handler.Server, schema *ast.Schema, clients *ratelimit.Clients) *document.Automatic {
+	automatic := cfg.automatic(clients)
 	rules := validation.Rules
 	if cfg.Production {
 		rules = validation.WithoutIntrospection
@@ -226,9 +272,31 @@ func (cfg Config) readDocuments(srv *handler.Server, schema *ast.Schema) {
 	srv.SetValidationRulesFn(rules)
 	srv.Use(document.Extension{
 		Listed: cfg.Documents, ListedOnly: cfg.DocumentsOnly, Rules: rules, Logger: cfg.Logger,
-		Automatic: limit.NewCache(texts, func(hash, text string) int { return 500 + len(hash) + len(text) }),
+		Automatic: automatic,
 	})
 	srv.Use(&limit.Documents{Cache: parsed, Rules: rules, Check: validation.Request, Depth: cfg.MaxDepth})
+	return automatic
+}
+
+// Documents that one client may have stored for all servers: as many at once, and then as many in an hour. An app has some hundreds, and whoever renders pages
+// for others registers all of them.
+const (
+	registrations       = 1_000
+	registrationsHourly = 60
+)
+
+// automatic keeps the documents that clients register by their hashes.
+func (cfg Config) automatic(clients *ratelimit.Clients) *document.Automatic {
+	if cfg.DocumentsOnly {
+		return nil
+	}
+	admitted := ratelimit.New(ratelimit.Options{PerMinute: registrationsHourly / 60, Burst: registrations})
+	return &document.Automatic{
+		Memory: limit.NewCache(texts, func(hash string, text *document.Text) int { return 500 + len(hash) + text.Len() }),
+		Store:  cfg.Persisted,
+		Admit:  func(ctx context.Context) bool { return admitted.Take(clients.Of(ctx), 1).Granted },
+		Logger: cfg.Logger,
+	}
 }
 
 // gate admits as many requests as may run and wait; nil: all.

@@ -43,8 +43,12 @@ var ways = map[string]func(*directory, operation) answer{
 		sum := sha256.Sum256([]byte(o.Query))
 		named := map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": hex.EncodeToString(sum[:])}}
 		maps.Copy(named, o.Extensions)
-		d.postAs(operation{Query: o.Query, Variables: o.Variables, Extensions: named}, "application/json")
-		return d.postAs(operation{Variables: o.Variables, Extensions: named}, "application/json")
+		registered := d.postAs(operation{Query: o.Query, Variables: o.Variables, Extensions: named}, "application/json")
+		again := d.postAs(operation{Variables: o.Variables, Extensions: named}, "application/json")
+		if len(registered.Errors) > 0 && strings.Contains(again.raw, `"PERSISTED_QUERY_NOT_FOUND"`) { // as it has to be of a document that was refused
+			return registered
+		}
+		return again
 	},
 	"WebSocket":       func(d *directory, o operation) answer { return d.overSocket("graphql-transport-ws", "subscribe", o) },
 	"older WebSocket": func(d *directory, o operation) answer { return d.overSocket("graphql-ws", "start", o) },

@@ -15,10 +15,17 @@ import (
 	"rollcall/transport"
 )
 
+// How many refusals for the rate wait at once, each of which takes about 20 KB: those of all clients, and those of one.
+const (
+	delayed         = 1000
+	delayedOfClient = 100
+)
+
 // clients are those of the API, with what each may ask for.
 func (cfg Config) clients() *ratelimit.Clients {
-	clients := &ratelimit.Clients{Addr: cfg.Client, Name: named, Streams: &ratelimit.Streams{Max: cfg.MaxStreams}}
+	clients := &ratelimit.Clients{Addr: cfg.Client, Name: named, Streams: &ratelimit.Streams{Max: cfg.MaxStreams}, Sockets: &ratelimit.Streams{Max: cfg.MaxStreams}}
 	if cfg.Rate > 0 {
+		clients.Delays = &ratelimit.Delays{Max: delayed, MaxOfClient: delayedOfClient}
 		clients.Limiter = ratelimit.New(ratelimit.Options{Policy: "cost", PerMinute: cfg.Rate, Burst: cfg.RateBurst})
 	}
 	return clients

@@ -40,9 +40,7 @@ var fewChanges = []string{
 // asOf is where the log is once all that was stored so far has its place in it.
 func (d *directory) asOf() string {
 	d.tb.Helper()
-	if err := d.changes.Settle(d.tb.Context()); err != nil {
-		d.tb.Fatal(err)
-	}
+	d.settle()
 	return d.must(`{ asOf }`).at(d.tb, "asOf").(string)
 }
 
@@ -59,8 +57,8 @@ func (a answer) short(tb testing.TB, path string) (all []string) {
 func TestChangesComeInTheirOrderWithTheirObjects(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		d.aFewChanges()
-		var a answer
-		d.wantStatements(t, 4, func() { a = d.must(logQuery) }) // the page, and one for each type of objects
+		a := d.must(logQuery)
+		d.wantStatements(t, 4, func() { d.must(logQuery) }) // the page, and one for each type of objects
 		if got := a.short(t, "changes.nodes"); !slices.Equal(got, fewChanges) {
 			t.Errorf("got %q", got)
 		}
@@ -442,6 +440,7 @@ func TestAHistoryHasAnObjectsOwnChangesNewestFirst(t *testing.T) {
 func TestHistoriesOfManyObjectsAreOneStatement(t *testing.T) {
 	onDemoData(t, func(t *testing.T, d *directory) {
 		d.must(renameUser, "id", "User:1", "name", "Ada")
+		d.settle()
 		for query, statements := range map[string]int{
 			`{ users(first: 100) { nodes { history(first: 2) { nodes { kind version } } } } }`:                                                                                           2,
 			`{ users(first: 100) { nodes { a: history(first: 2) { nodes { kind } } b: history(first: 2) { totalCount edges { cursor } } } } }`:                                           3,
@@ -456,6 +455,68 @@ func TestHistoriesOfManyObjectsAreOneStatement(t *testing.T) {
 			if got := a.short(t, fmt.Sprintf("users.nodes.%d.history.nodes", i)); !slices.Equal(got, want) {
 				t.Errorf("got %q, want %q", got, want)
 			}
+		}
+	})
+}
+
+func TestWhatAnotherServerHasJustCommittedIsInTheLogAndInHistories(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		if d.db.Dialect().Embedded() {
+			return // whose mutations give the positions
+		}
+		ada := d.create("Ada", "ada@example.com", nil)
+		d.settle()
+		for i, read := range []struct {
+			query, path string
+			statements  int
+		}{
+			{`query($after: String) { changes(first: 10, after: $after) { nodes { kind objectId version } upToDate } }`, "changes.nodes", 1},
+			{`{ user(id: "User:1") { history(first: 1) { nodes { kind objectId version } } } }`, "user.history.nodes", 2},
+		} {
+			after, version := d.asOf(), i+2
+			ask := func(statements int) []string {
+				var a answer
+				d.wantStatements(t, statements, func() { a = d.must(read.query, "after", after) })
+				return a.short(t, read.path)
+			}
+			ask(read.statements)
+			d.changedElsewhere(t, version)
+			want := []string{fmt.Sprintf("UPDATED %s %d", ada, version)}
+			if got := ask(read.statements + 1); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if got := ask(read.statements); !slices.Equal(got, want) {
+				t.Errorf("then %q, want %q", got, want)
+			}
+		}
+	})
+}
+
+func TestWhoReadsTheLogIsAnsweredWhileNobodyCanGivePositions(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, d *directory) {
+		if d.db.Dialect().Embedded() {
+			return // whose mutations give the positions
+		}
+		d.create("Ada", "ada@example.com", nil)
+		d.settle()
+		tx, err := d.db.Side.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		if _, err := tx.ExecContext(t.Context(), "UPDATE changes_clock SET position = position"); err != nil {
+			t.Fatal(err)
+		}
+		d.changedElsewhere(t, 2)
+		var more strings.Builder // pages, for each of which to wait would take longer than the deadline
+		for n := range 12 {
+			fmt.Fprintf(&more, " p%d: changes(first: %d) { upToDate }", n, 11+n)
+		}
+		a := d.must(`{ changes(first: 10) { nodes { kind objectId version } upToDate } user(id: "User:1") { history(first: 9) { nodes { kind objectId version } } }` +
+			more.String() + ` }`)
+		want := []string{"CREATED User:1 1"}
+		if changes, history := a.short(t, "changes.nodes"), a.short(t, "user.history.nodes"); !slices.Equal(changes, want) || !slices.Equal(history, want) || a.at(t, "changes.upToDate") != false {
+			t.Errorf("got %s", a.raw)
 		}
 	})
 }

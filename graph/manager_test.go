@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/model"
 	"rollcall/session/sessiontest"
@@ -261,11 +260,7 @@ func checksChains(t *testing.T, d *directory, n int, lengths ...int) {
 func TestAServersLimitOnRecursionLetsNoCirclePass(t *testing.T) {
 	limits := map[string]string{"mariadb": "--max-recursive-iterations=7", "mysql": "--cte-max-recursion-depth=7"}
 	databasetest.EachOf(t, "mysql", func(t *testing.T, kind string) {
-		db, err := database.Open(t.Context(), databasetest.Start(t, kind, limits[kind]).URL, database.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = db.Close() }()
+		db := databasetest.Open(t, databasetest.Start(t, kind, limits[kind]).URL)
 		if _, err := db.Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}

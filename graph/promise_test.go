@@ -101,14 +101,22 @@ func TestWhoFollowsTheLogOfAClusterMissesAndDoublesNothingAndGetsItInOrder(t *te
 	follow(t, number(t, "ROLLCALL_TEST_PROMISE", 400), urls...)
 }
 
+// promiseServer is one of several servers at a database. It has no subscribers, and does not settle at the end of the test.
+func promiseServer(t *testing.T, db *database.Database) *directory {
+	t.Helper()
+	d := &directory{tb: t, sql: &databasetest.Statements{}, log: &bytes.Buffer{}}
+	d.server = server{db: db, changes: &changelog.Log{DB: db.Side, Dialect: db.Dialect()}}
+	d.logger = logTo(d.log)
+	d.maxPage(100)
+	return d
+}
+
 // follow has writers make so many changes by servers at a database, or at the nodes of one, and readers follow them.
 func follow(t *testing.T, goal int, urls ...string) {
 	p := &promise{t: t, goal: int64(goal), aside: databasetest.Open(t, urls[0], database.Options{PoolSize: 2})}
 	for i := range promiseServers {
 		db := databasetest.Open(t, held(t, urls[i%len(urls)]), database.Options{PoolSize: 6})
-		d := &directory{tb: t, db: db, sql: &databasetest.Statements{}, log: &bytes.Buffer{}, changes: &changelog.Log{DB: db.Side, Dialect: db.Dialect()}}
-		d.maxPage(100)
-		p.servers = append(p.servers, d)
+		p.servers = append(p.servers, promiseServer(t, db))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -43,7 +43,7 @@ func everywhere(t *testing.T, documents []string, show func(document, way, answe
 		listed[fmt.Sprint(len(listed))] = document.Document{Text: text}
 	}
 	d := newDirectory(t, databasetest.New(t, "sqlite"))
-	d.url = serve(t, func(cfg *graph.Config) { cfg.Documents = listed })
+	d.url = serve(t, func(cfg *graph.Config) { cfg.Documents = document.NewListed(listed) })
 	for id, l := range listed {
 		show(l.Text, "a listed document", sent(t, d.url, map[string]string{"documentId": id}))
 		for way, send := range ways {
@@ -252,13 +252,13 @@ func TestAListedDocumentIsJudgedAsItWillBeRun(t *testing.T) {
 	var log bytes.Buffer
 	serve(t, func(cfg *graph.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		cfg.Documents = document.List{
+		cfg.Documents = document.NewListed(document.List{
 			"good-pair":   {Text: `{ userByEmail(email: "\ud83d\ude00") { id } }`},
 			"good-point":  {Text: `{ userByEmail(email: "\u{1F600}") { id } }`},
 			"good-number": {Text: `{ user(id: 9223372036854775808) { id } }`},
 			"bad-half":    {Text: `{ userByEmail(email: "\ud83d") { id } }`},
 			"bad-keys":    {Text: `subscription { a: userChanged { kind } b: userChanged { kind } }`},
-		}
+		})
 	})
 	for _, id := range []string{"bad-half", "bad-keys"} {
 		if !strings.Contains(log.String(), "document="+id) {

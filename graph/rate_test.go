@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
@@ -194,6 +195,42 @@ func TestWithoutARateNothingIsSaidOfOne(t *testing.T) {
 	}
 }
 
+func TestARefusalThatWaitsEndsWithTheServer(t *testing.T) {
+	api := graph.NewHandler(graph.Config{
+		Database: databasetest.Open(t, databasetest.With(t, "sqlite", directorytest.Demo)), MaxPage: 100, Concurrency: 1, Logger: slog.New(slog.DiscardHandler), Rate: 1, RateBurst: 15,
+	})
+	api.Clients.Delays.For = time.Hour
+	server := httptest.NewServer(api)
+	defer server.Close()
+	const query = "?query={users(first:9){nodes{name}}}"
+	get := func() (int, error) {
+		res, err := http.Get(server.URL + query)
+		if err != nil {
+			return 0, err
+		}
+		return res.StatusCode, res.Body.Close()
+	}
+	if status, err := get(); err != nil || status != http.StatusOK {
+		t.Fatalf("got %d, %v", status, err)
+	}
+	answered := make(chan int, 1)
+	go func() {
+		status, _ := get()
+		answered <- status
+	}()
+	for end := time.Now().Add(time.Minute); api.Clients.Delays.Waiting() != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the refusal does not wait")
+		}
+	}
+	if err := api.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if status := <-answered; status != http.StatusTooManyRequests {
+		t.Errorf("got %d", status)
+	}
+}
+
 // BenchmarkRefusal compares a list that is served with one that is refused: since there is too little left for it, or nothing at all.
 func BenchmarkRefusal(b *testing.B) {
 	db := databasetest.Open(b, databasetest.With(b, "sqlite", directorytest.Demo))
@@ -205,6 +242,7 @@ func BenchmarkRefusal(b *testing.B) {
 			api := graph.NewHandler(graph.Config{
 				Database: db, MaxPage: 100, Concurrency: 128, Logger: slog.New(slog.DiscardHandler), Rate: 1, RateBurst: c.burst,
 			})
+			api.Clients.Delays = nil // what is measured is not the time that a refusal waits
 			send := func() int {
 				body, _ := json.Marshal(operation{Query: `{ users(first: 20) { nodes { name manager { name } } } }`})
 				r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/query", bytes.NewReader(body))

@@ -204,6 +204,22 @@ func TestMembersAreAddedRemovedAndGivenRoles(t *testing.T) {
 	})
 }
 
+func TestWhoMayNotChangeATeamsMembersIsRefusedAChangeOfNone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *rightsWorld) {
+		for mutation, none := range map[string]input{
+			"addTeamMembers":    {"teamId": w.team, "members": []input{}},
+			"removeTeamMembers": {"teamId": w.team, "userIds": []string{}},
+		} {
+			for _, k := range viewerKinds {
+				a := w.as(k).try(mutation, none)
+				if may := k.may([]string{"OWNER", "EDITOR"}, true); may != (len(a.Errors) == 0) || !may && a.code(t) != "FORBIDDEN" {
+					t.Errorf("%s as %s: %s", mutation, k.name, a.raw)
+				}
+			}
+		}
+	})
+}
+
 func TestUsersWhoArePutIntoATeamTwiceAtOnceAreInItOnce(t *testing.T) {
 	onEveryDatabase(t, func(t *testing.T, d *directory) {
 		team := d.team("Team")

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -23,12 +21,12 @@ import (
 // allowArrays serves the API anew, with arrays of at most n operations.
 func (d *directory) allowArrays(n int) {
 	d.tb.Helper()
-	server := httptest.NewServer(graph.NewHandler(graph.Config{
-		Database: d.db, Proof: proof(d.db), Deadline: 20 * time.Second, MaxPage: 100, MaxBatch: n,
-		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: d.log}, nil)),
-	}))
-	d.tb.Cleanup(server.Close)
-	d.url = server.URL
+	d.serve(func(s *server) graph.Config {
+		return graph.Config{
+			Database: s.db, Proof: proof(s.db), Deadline: 20 * time.Second, MaxPage: 100, MaxBatch: n,
+			Logger: d.logger,
+		}
+	})
 }
 
 // sendArray runs operations in one request, which must succeed, and returns the data of each as JSON.

@@ -78,7 +78,7 @@ func mismatch() error {
 }
 
 func inProgress(err error) error {
-	return &apierror.Error{Code: CodeInProgress, Err: err, Message: "another mutation with this idempotency key has not ended: send it again later, with the same key"}
+	return &apierror.Error{Code: CodeInProgress, Err: err, Message: "another mutation with this idempotency key has not ended, as far as is known: send it again later, with the same key"}
 }
 
 func tooLarge(length, limit int) error {

@@ -39,6 +39,7 @@ type Mutation struct {
 	id, fingerprint string
 	leave           func() // ends its turn; nil until it has that
 	waits           bool   // for another's transaction
+	replays         bool   // what another one had for an answer
 }
 
 // Kept is what is kept of a mutation that has run.
@@ -75,8 +76,9 @@ func part(h hash.Hash, text string) {
 }
 
 // Claim is to come first in each attempt, in a session of kind Write. It waits until no other mutation with the key is under way. If one
-// has been stored, Claim returns what is kept of it, and the session is to end without an error: it is discarded. If that was not the
-// same mutation, the error has CodeMismatch. Else Claim returns nil, the mutation is to run, and Keep is to come last.
+// has been stored, Claim returns what is kept of it, and the session is to be committed all the same, with its proof: a standby for which
+// commits wait has the first mutation then, which others see before. If that was not the same mutation, the error has CodeMismatch. Else
+// Claim returns nil, the mutation is to run, and Keep is to come last.
 func (m *Mutation) Claim(ctx context.Context) (*Kept, error) {
 	if m.leave == nil {
 		leave, err := m.keys.turns.take(ctx, m.id)
@@ -90,6 +92,7 @@ func (m *Mutation) Claim(ctx context.Context) (*Kept, error) {
 	if err := session.Do(ctx, func(*gorm.DB) error { return nil }); err != nil {
 		return nil, err
 	}
+	m.replays = false
 	for {
 		m.waits = true
 		isNew, err := m.insert(ctx)
@@ -116,7 +119,7 @@ func (m *Mutation) insert(ctx context.Context) (isNew bool, err error) {
 	return result.RowsAffected == 1, result.Error
 }
 
-// read returns what is kept with the key; nil: nothing is. The session is discarded then, or fails.
+// read returns what is kept with the key; nil: nothing is.
 func (m *Mutation) read(ctx context.Context) (kept *Kept, err error) {
 	fingerprint := ""
 	err = session.Query(ctx, "SELECT fingerprint, operation_id, answer FROM idempotency_keys WHERE id = ?", []any{m.id}, func(rows *sql.Rows) error {
@@ -128,9 +131,8 @@ func (m *Mutation) read(ctx context.Context) (kept *Kept, err error) {
 		return nil, err
 	case kept != nil && fingerprint != m.fingerprint:
 		return nil, mismatch()
-	case kept != nil:
-		session.Discard(ctx)
 	}
+	m.replays = kept != nil
 	return kept, nil
 }
 
@@ -147,8 +149,11 @@ func (m *Mutation) Keep(ctx context.Context, answer []byte) error {
 }
 
 // Failure returns the error that the session of the mutation has ended with: it has CodeInProgress if the time was up, or had to be, in a
-// wait for another mutation with the key.
+// wait for another mutation with the key, or if that one is stored, but not at the standbys yet, as far as is known.
 func (m *Mutation) Failure(err error) error {
+	if _, unknown := errors.AsType[*session.OutcomeUnknownError](err); unknown && m.replays {
+		return inProgress(err)
+	}
 	if m.waits && (errors.Is(err, context.DeadlineExceeded) || dialect.Is(err, dialect.Waited)) {
 		return inProgress(err)
 	}

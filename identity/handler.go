@@ -28,7 +28,7 @@ func (a *Authenticator) Handler(next http.Handler, allow func(*access.Viewer) *R
 
 // log logs that a request was refused.
 func (a *Authenticator) log(r *http.Request, refusal *RefusedError) {
-	attempt := Attempt{Code: refusal.Err.Code, Reason: refusal.Err.Message}
+	attempt := Attempt{Code: refusal.Err.Code, Reason: refusal.Err.Message, Client: a.address(r)}
 	if refusal.Viewer != nil {
 		attempt.Subject = refusal.Viewer.Subject
 	}
@@ -36,9 +36,6 @@ func (a *Authenticator) log(r *http.Request, refusal *RefusedError) {
 		attempt.Detail = invalid.Detail
 	} else if refusal.Err.Err != nil {
 		attempt.Detail = refusal.Err.Err.Error()
-	}
-	if client := a.Client(r); client.IsValid() {
-		attempt.Client = client.String()
 	}
 	a.Refusals.Add(r.Context(), attempt)
 }

@@ -19,7 +19,8 @@ import (
 
 // Tokens are the API tokens.
 type Tokens interface {
-	// Viewer returns who bears the token of a SHA-256, with a Subject such as token:7; nil: there is no such token, or it is not valid any more.
+	// Viewer returns who bears the token of a SHA-256, with a Subject such as token:7; nil: there is no such token. One that is not valid any more is an
+	// *auth.InvalidTokenError.
 	Viewer(ctx context.Context, sum [sha256.Size]byte) (*access.Viewer, error)
 	// Valid says which of some subjects still are.
 	Valid(ctx context.Context, subjects []string) (map[string]bool, error)
@@ -107,7 +108,7 @@ const invalidToken = "invalid_token"
 
 // noCredentials refuses a request that has none where they are needed.
 func noCredentials() *RefusedError {
-	return unauthenticated("", nil, "the request says nothing of who sends it: send a token in the header Authorization, as Bearer")
+	return unauthenticated("", nil, "the request has no credentials: send the header Authorization: Bearer TOKEN")
 }
 
 // Forbidden refuses a viewer what another one may do. scope is what is lacking, or "" if it is no scope. Whoever has said nothing of themself
@@ -143,7 +144,7 @@ func (a *Authenticator) Context(r *http.Request) (context.Context, *RefusedError
 	if err != nil {
 		return nil, notBearer(err)
 	}
-	return a.viewer(r.Context(), r, token)
+	return a.viewer(a.Later(r), r, token)
 }
 
 // notBearer refuses a header Authorization.
@@ -177,13 +178,18 @@ func (a *Authenticator) viewer(ctx context.Context, r *http.Request, token strin
 		})
 	case a.Local:
 		if err := auth.ThisMachineAlone(r); err != nil {
-			return nil, Forbidden(nil, "", "only programs of this machine may use this, by http://localhost or a loopback address: %s", err.Error())
+			return nil, Forbidden(nil, "", "without credentials only programs of this machine are let in, by http://localhost or a loopback address: %s. "+
+				"Send an API token, or start the server with --oidc-issuer, --trust-proxy or --allow-anonymous", err.Error())
 		}
 		return access.WithViewer(ctx, local), nil
 	case a.Anonymous:
 		return access.WithViewer(ctx, anonymous), nil
 	}
-	return nil, noCredentials()
+	refusal := noCredentials()
+	if why := a.Proxies.Nobody(r); why != "" {
+		refusal.Err.Err = errors.New(why)
+	}
+	return nil, refusal
 }
 
 func (a *Authenticator) ofAPIToken(ctx context.Context, text string) (context.Context, *RefusedError) {
@@ -193,12 +199,15 @@ func (a *Authenticator) ofAPIToken(ctx context.Context, text string) (context.Co
 	}
 	var v *access.Viewer
 	if a.Tokens != nil {
-		if v, err = a.Tokens.Viewer(ctx, token.SHA256()); err != nil {
+		v, err = a.Tokens.Viewer(ctx, token.SHA256())
+		if invalid, ok := errors.AsType[*auth.InvalidTokenError](err); ok {
+			return nil, unauthenticated(invalidToken, invalid, "%s", invalid.Reason)
+		} else if err != nil {
 			return nil, unavailable(err)
 		}
 	}
 	if v == nil {
-		return nil, unauthenticated(invalidToken, nil, "there is no such API token, or it is not valid any more")
+		return nil, unauthenticated(invalidToken, nil, "there is no such API token")
 	}
 	return access.WithViewer(ctx, v), nil
 }
@@ -257,6 +266,26 @@ func bounded(prefix, name string) string {
 
 // Client returns the address from which a request was sent, as far as trusted proxies tell.
 func (a *Authenticator) Client(r *http.Request) netip.Addr { return a.Proxies.Client(r) }
+
+// Refused logs that the viewer of a context, which comes from Context or SocketContext, was refused an operation. operation is its name; "": it has none.
+func (a *Authenticator) Refused(ctx context.Context, operation string, code apierror.Code, reason string) {
+	attempt := Attempt{Code: code, Reason: reason, Operation: operation}
+	if v := access.ViewerOf(ctx); v != nil {
+		attempt.Subject = v.Subject
+	}
+	if r, _ := ctx.Value(requestKey{}).(*http.Request); r != nil {
+		attempt.Client = a.address(r)
+	}
+	a.Refusals.Add(ctx, attempt)
+}
+
+// address returns Client as text; "": it is not known.
+func (a *Authenticator) address(r *http.Request) string {
+	if client := a.Client(r); client.IsValid() {
+		return client.String()
+	}
+	return ""
+}
 
 type (
 	linkKey  struct{}

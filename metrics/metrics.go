@@ -14,6 +14,7 @@ import (
 
 	victoria "github.com/VictoriaMetrics/metrics"
 
+	"rollcall/document"
 	"rollcall/operation"
 	"rollcall/session"
 )
@@ -21,6 +22,8 @@ import (
 // Metrics are one server's. Names and labels are the same whatever clients send, so that no client can make them grow.
 type Metrics struct {
 	operations map[outcome]*victoria.Counter
+	errors     map[string]*victoria.Counter // by code
+	listed     *listed
 	timed      map[string]timed // by type
 	unknown    *victoria.Counter
 	replayed   *victoria.Counter
@@ -51,9 +54,9 @@ type family struct {
 	set              *victoria.Set
 }
 
-// New returns metrics of operations, of the process, and of the database's pools, by their names.
-func New(pools map[string]*sql.DB) *Metrics {
-	m := &Metrics{operations: map[outcome]*victoria.Counter{}, timed: map[string]timed{}, pools: pools, began: time.Now()}
+// New returns metrics of operations, of errors by their codes, of the process, and of the database's pools, by their names.
+func New(pools map[string]*sql.DB, codes []string) *Metrics {
+	m := &Metrics{operations: map[outcome]*victoria.Counter{}, errors: map[string]*victoria.Counter{}, timed: map[string]timed{}, pools: pools, began: time.Now()}
 	operations := m.family("rollcall_operations_total", "counter",
 		"Operations that have ended, by type (query, mutation, subscription; unknown: refused before it could be told) and result (ok, partial: data and errors, error: no data, refused: not run).")
 	retries := m.family("rollcall_operation_retries_total", "counter",
@@ -66,6 +69,12 @@ func New(pools map[string]*sql.DB) *Metrics {
 		"Mutations of which it could not be told in time whether they were stored.").NewCounter("rollcall_unknown_outcomes_total")
 	m.replayed = m.family("rollcall_replayed_mutations_total", "counter",
 		"Mutations that were sent again with their idempotency key, and had the first answer.").NewCounter("rollcall_replayed_mutations_total")
+
+	errors := m.family("rollcall_errors_total", "counter", "Errors, by code: each once for an operation, or for a request that has none. other: a code that is not this server's.")
+	for _, code := range append(slices.Clone(codes), otherCode) {
+		m.errors[code] = errors.NewCounter(fmt.Sprintf("rollcall_errors_total{code=%q}", code))
+	}
+	m.listed = newListed(m)
 
 	// All are there from 0 on, or the first one would be no increase.
 	count := func(kind string, result operation.Result) {
@@ -102,6 +111,9 @@ func (m *Metrics) Observe(op session.Operation, r operation.Report) {
 		m.replayed.Inc()
 	}
 	m.operations[outcome{cmp.Or(op.Kind, "unknown"), r.Result}].Inc()
+	if r.Context != nil && document.IsListed(r.Context) {
+		m.listed.observe(op.Name, op.Kind, r)
+	}
 	if t, ok := m.timed[op.Kind]; ok && r.Result != operation.ResultRefused {
 		t.durations.Update(r.Duration.Seconds())
 		t.statements.Update(float64(r.Statements))
@@ -109,9 +121,24 @@ func (m *Metrics) Observe(op session.Operation, r operation.Report) {
 	}
 }
 
+// otherCode stands for codes that New was not told of.
+const otherCode = "other"
+
+// Errors counts codes.
+func (m *Metrics) Errors(codes []string) {
+	for _, code := range codes {
+		cmp.Or(m.errors[code], m.errors[otherCode]).Inc()
+	}
+}
+
 // Gauge adds a metric, whose value is called whenever the metrics are read. labels are names, each with its value behind it.
 func (m *Metrics) Gauge(name, help string, value func() int, labels ...string) {
 	m.family(name, "gauge", help).NewGauge(name+labelled(labels), func() float64 { return float64(value()) })
+}
+
+// Seconds is Gauge for a duration.
+func (m *Metrics) Seconds(name, help string, value func() time.Duration, labels ...string) {
+	m.family(name, "gauge", help).NewGauge(name+labelled(labels), func() float64 { return value().Seconds() })
 }
 
 // Counter adds a count since the process began, which is asked for whenever the metrics are read. labels are as Gauge's.

@@ -18,7 +18,7 @@ import (
 )
 
 func TestAReportIsCountedOnce(t *testing.T) {
-	m := metrics.New(nil)
+	m := metrics.New(nil, nil)
 	waiting := 3
 	m.Gauge("waiting", "How many wait.", func() int { return waiting }, "where", "here")
 	m.Counter("things_total", "How many things there were.", func() int64 { return 5 })
@@ -116,7 +116,7 @@ func TestAPageIsInPrometheusTextFormat(t *testing.T) {
 	pool := sql.OpenDB(nil)
 	defer func() { _ = pool.Close() }()
 	pool.SetMaxOpenConns(7)
-	m := metrics.New(map[string]*sql.DB{"write": pool, "read": pool})
+	m := metrics.New(map[string]*sql.DB{"write": pool, "read": pool}, nil)
 	m.Gauge("waiting", "How many wait.", func() int { return 1 }, "where", "here")
 	m.Gauge("waiting", "How many wait.", func() int { return 2 }, "where", "there")
 	for _, statements := range []int64{0, 1, 2, 144, 145} {
@@ -161,7 +161,7 @@ func TestAPageIsInPrometheusTextFormat(t *testing.T) {
 }
 
 func TestPagesAreReadWhileOperationsAreCounted(t *testing.T) {
-	m := metrics.New(nil)
+	m := metrics.New(nil, nil)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -179,7 +179,7 @@ func TestPagesAreReadWhileOperationsAreCounted(t *testing.T) {
 }
 
 func BenchmarkPage(b *testing.B) {
-	m := metrics.New(nil)
+	m := metrics.New(nil, nil)
 	for b.Loop() {
 		page(b, m)
 	}

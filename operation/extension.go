@@ -35,6 +35,11 @@ type Extension struct {
 	// DryRun is the path of the argument by which a mutation's fields are asked for a dry run, such as "input.dryRun": if it is true, they
 	// are answered, and nothing is stored. Fields that have no such argument are no dry run. "": there is none.
 	DryRun string
+	// Current are fields, wherever they are selected, with which an operation is read where everything is that is committed: never at a replica.
+	Current []string
+	// CatchUp waits until Pools.Read has all that is committed anywhere, for a query that is marked with @fresh, if the schema has that; nil: it
+	// always has.
+	CatchUp func(ctx context.Context) error
 	// Repeat has the next answer of a subscription be to its last event once more, and reports whether it will be; nil: an event that could not be
 	// answered is answered with an error, and is over.
 	Repeat func(*graphql.OperationContext) bool
@@ -43,6 +48,14 @@ type Extension struct {
 	// Observe, unless it is nil, is given the report of each operation once: when its answer is complete, before that is
 	// written, or when it has been refused. An operation that is refused before it is known has no name and no kind.
 	Observe func(session.Operation, Report)
+	// Ended, unless it is nil, is told of each operation when its request has ended, with its answer, and of a subscription also when it begins: then
+	// the result is ResultBegun. It is told, too, of requests and connections that are refused before there is an operation. ctx is the request's.
+	Ended func(ctx context.Context, op session.Operation, r Report, s Sent)
+	// Trace returns what keeps the statements of an operation, for the report; nil: nothing does.
+	Trace func(*graphql.OperationContext) *session.Trace
+	// Explain returns what an operation's answer, or its last part, or each event, is to have under extensions.report, and nothing that is kept for an
+	// idempotency key; nil: nothing. ctx is the one that Bind has returned.
+	Explain func(ctx context.Context, r Report) any
 }
 
 // Handler serves a gqlgen server whose operations have a session each. Every session that a request opened is ended when the
@@ -64,6 +77,10 @@ func Handler(server *handler.Server, e Extension) http.Handler {
 		install()
 		ctx, r := newRequest(req.Context(), "")
 		defer r.End()
+		r.ended = e.Ended
+		if e.tracks() {
+			r.After = afterOf(req)
+		}
 		if req.Method == http.MethodPost { // and not of a WebSocket, which has many operations
 			r.keys, r.header = req.Header.Values(idempotency.Header), w.Header()
 		}
@@ -107,9 +124,12 @@ func (i *interceptor) InterceptOperation(ctx context.Context, next graphql.Opera
 	}
 	oc := graphql.GetOperationContext(ctx)
 	r := &run{interceptor: i, request: request, operations: [1]*graphql.OperationContext{oc}, next: next, parent: ctx, began: time.Now()}
+	request.running.Store(r)
+	r.newTrace()
 	r.Pools, r.Operation = i.Pools, session.NewOperation(request.ID, string(oc.Operation.Operation), oc.Operation.Name)
 	switch {
 	case oc.Operation.Operation == ast.Subscription:
+		r.Home = true      // it goes on from a place in the log, to which a replica may not have got
 		inlineDeferred(oc) // gqlgen never sends what an event defers
 		return r.subscribe()
 	case oc.Operation.Operation == ast.Mutation:
@@ -127,7 +147,17 @@ func (i *interceptor) InterceptOperation(ctx context.Context, next graphql.Opera
 	default:
 		inlineDeferred(oc)
 	}
+	if r.Kind != session.Write {
+		r.place(oc)
+	}
 	return r.respond
+}
+
+// newTrace has the statements kept that follow, if that is asked for.
+func (r *run) newTrace() {
+	if r.interceptor.Trace != nil {
+		r.Unit.Trace = r.interceptor.Trace(r.operations[0])
+	}
 }
 
 // misused answers an operation that cannot have a session.

@@ -39,6 +39,9 @@ func (g *Group) Close() {
 	if g.session != nil {
 		g.session.Close()
 		g.first.Statements.Add(g.unit.Statements.Load())
+		g.first.Rows.Add(g.unit.Rows.Load())
+		g.first.Spent.Add(g.unit.Spent.Load())
+		g.first.Unit.Trace.Join(g.unit.Trace)
 		g.first.observed()
 	}
 }
@@ -56,7 +59,11 @@ func (r *run) bind(ctx context.Context) context.Context {
 		g.first = r
 		r.recorder.waits.Store(true)
 		g.unit.Pools = r.Pools
+		if r.Unit.Trace != nil {
+			g.unit.Trace = &session.Trace{Values: r.Unit.Trace.Values}
+		}
 		g.unit.Deadline = 0 // each query has its own
+		g.unit.Needs = r.groupNeeds()
 		g.unit.Operation = session.NewOperation("", string(ast.Query), fmt.Sprintf("(a group of %d)", len(g.queries)))
 		g.session = g.unit.Open(g.ctx)
 		g.bound = r.Bind(g.session.Context(), g.queries)
@@ -65,6 +72,24 @@ func (r *run) bind(ctx context.Context) context.Context {
 		return ctx // closed; the request is over
 	}
 	return member{ctx, g.bound}
+}
+
+// groupNeeds returns what the queries of the operation's group have to see, together.
+func (r *run) groupNeeds() session.Needs {
+	needs := Needs(r.request.Group.ctx)
+	for _, oc := range r.request.Group.queries {
+		needs.Current = needs.Current || r.current(oc.Operation)
+	}
+	return needs
+}
+
+// useless reports whether a replica has failed at which the operation, or its group, has read. Then it is run once more: of a group, alone.
+func (r *run) useless(response *graphql.Response) bool {
+	if g := r.request.Group; g != nil && g.session != nil && g.session.Useless() && (response == nil || len(response.Errors) > 0) {
+		r.request.Group = nil
+		r.session.ReadAgain()
+	}
+	return r.session.Useless()
 }
 
 // member is the context of one query of a group: its own, but with what is bound to the group.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -25,15 +27,32 @@ type Request struct {
 	// EventID names the last event that a subscription has answered, so that it can go on behind it, or where it begins; "": it has no names
 	// for events.
 	EventID string
+	// After are the ids of mutations whose writes a query has to see: Stored of their requests.
+	After []string
+	// Stored are the ids of the mutation that the request has stored, or may have, as session.Session.Stored has them, where it matters where queries
+	// read. Where its answer is replayed, it is that of the operation which had it first.
+	Stored []string
 	// Group is what a query belongs to that is sent with others, or nil.
 	Group *Group
+	// Sent is for Extension.Ended.
+	Sent Sent
 
-	keys   []string    // of the header Idempotency-Key
+	ctx     context.Context // of the request
+	began   time.Time
+	ended   func(context.Context, session.Operation, Report, Sent) // Extension.Ended
+	running atomic.Pointer[run]
+	kind    string // of the operation; "": it is not known yet
+	name    string
+
+	keys   []string // of the header Idempotency-Key
+	at     session.Replica
+	pinned bool        // at is where queries are to read
 	header http.Header // of the answer to the only operation, for a transport of gqlgen's; else nil
 
-	mu   sync.Mutex
-	ends []func()
-	one  [1]func() // room for the usual number
+	mu    sync.Mutex
+	ends  []func()
+	one   [1]func() // room for the usual number
+	noted *noted    // what has become of the operation, as long as nobody was told
 }
 
 // HeaderID is the header of an answer that has the id of its operation.
@@ -47,16 +66,17 @@ func NewRequest(ctx context.Context) (context.Context, *Request) {
 	parent := fromContext(ctx)
 	ctx, r := newRequest(ctx, session.NewID())
 	if parent != nil {
-		r.keys = parent.keys
+		r.keys, r.After, r.ended = parent.keys, parent.After, parent.ended
 	}
 	return ctx, r
 }
 
 // newRequest returns a request. Where it has no id, each of its operations gets one.
 func newRequest(ctx context.Context, id string) (context.Context, *Request) {
-	r := &Request{ID: id}
+	r := &Request{ID: id, began: time.Now()}
 	r.ends = r.one[:0]
-	return context.WithValue(ctx, contextKey{}, r), r
+	r.ctx = context.WithValue(ctx, contextKey{}, r)
+	return r.ctx, r
 }
 
 // fromContext returns the request that ctx belongs to, or nil.
@@ -109,7 +129,7 @@ func (r *Request) onEnd(end func()) {
 	r.ends = append(r.ends, end)
 }
 
-// End ends every session that the request has opened.
+// End ends every session that the request has opened, and has Extension.Ended told of its operation.
 func (r *Request) End() {
 	r.mu.Lock()
 	ends := r.ends
@@ -117,6 +137,7 @@ func (r *Request) End() {
 	for _, end := range ends {
 		end()
 	}
+	r.tell()
 }
 
 // Parts is a transport of gqlgen's that sends an answer in parts: transport.MultipartMixed, SSE and Websocket do. Any other one

@@ -22,12 +22,14 @@ type run struct {
 	request    *Request
 	operations [1]*graphql.OperationContext
 	asked      asked
+	fresh      bool     // @fresh
 	stream     bool     // the transport takes an answer in parts
 	labels     []string // of what is deferred in a stream
 	parts      *parts   // of such an answer, or nil
 	parent     context.Context
 	began      time.Time
 	recorder   recorder
+	bound      context.Context // what Bind has returned for the last attempt; nil: nothing yet
 
 	next    graphql.OperationHandler
 	session *session.Session        // of the last attempt
@@ -62,6 +64,7 @@ func (r *run) sent(response *graphql.Response) *graphql.Response {
 	}
 	r.done, r.more = true, nil
 	r.session.Close()
+	r.explain(response)
 	if !r.recorder.waits.Load() {
 		r.observed()
 	}
@@ -94,7 +97,8 @@ func (r *run) answer() (response *graphql.Response) {
 		return err
 	})
 	_, unknown := errors.AsType[*session.OutcomeUnknownError](err)
-	r.recorder.unknown.Store(unknown)
+	r.recorder.unknown.Store(unknown && first == "")
+	r.store(cmp.Or(first, r.session.Stored()))
 	switch {
 	case err == nil && first != "":
 		r.recorder.replays.Store(true)
@@ -128,7 +132,14 @@ func (r *run) attempt(m *idempotency.Mutation) (response *graphql.Response, firs
 			return response, kept.OperationID, err
 		}
 	}
+	if r.fresh && r.CatchUp != nil {
+		if err := r.CatchUp(ctx); err != nil {
+			return nil, "", err
+		}
+	}
 	switch response = r.execute(); {
+	case r.useless(response):
+		return response, "", nil
 	case response == nil:
 		return nil, "", cmp.Or(context.Cause(ctx), errRefused)
 	case r.Kind == session.Write && len(response.Errors) > 0:
@@ -154,6 +165,7 @@ func (r *run) execute() *graphql.Response {
 	}
 	response, panicked := r.recovered(func() *graphql.Response {
 		engine := r.bind(ctx)
+		r.bound = engine
 		handler := r.next(engine)
 		if r.stream {
 			r.more = func(context.Context) *graphql.Response { return handler(engine) }
@@ -193,7 +205,8 @@ func public(err error) *gqlerror.Error {
 	shown := apierror.Internal()
 	unknown, isUnknown := errors.AsType[*session.OutcomeUnknownError](err)
 	late, isLate := errors.AsType[*session.DeadlineError](err)
-	switch known, isKnown := errors.AsType[*apierror.Error](err); {
+	known, isKnown := errors.AsType[*apierror.Error](err)
+	switch {
 	case isKnown:
 		shown = known
 	case isUnknown:
@@ -207,7 +220,7 @@ func public(err error) *gqlerror.Error {
 	if shown.Field != "" {
 		extensions["field"] = shown.Field
 	}
-	if isUnknown {
+	if isUnknown && !isKnown {
 		extensions["operationId"] = unknown.ID
 	}
 	return &gqlerror.Error{Err: err, Message: shown.Message, Extensions: extensions}

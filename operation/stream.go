@@ -128,10 +128,12 @@ func (r *run) subscribe() graphql.ResponseHandler {
 		r.observed()
 		return graphql.OneShot(failure)
 	}
+	r.tellBegin()
 	return func(ctx context.Context) *graphql.Response {
 		if r.done {
 			return nil
 		}
+		r.newTrace()
 		response, panicked := r.within(ctx, events, false)
 		for pause := 50 * time.Millisecond; !panicked && pause < time.Second && r.repeats(response); pause *= 2 {
 			select {
@@ -143,6 +145,7 @@ func (r *run) subscribe() graphql.ResponseHandler {
 			response, panicked = r.within(ctx, events, false)
 		}
 		r.recorder.add(response)
+		r.explain(response)
 		if r.done = response == nil || panicked; r.done {
 			r.observed()
 		}
@@ -173,5 +176,8 @@ func (r *run) within(parent context.Context, handler graphql.ResponseHandler, la
 	if lasts {
 		ctx = session.NewContext(parent, s)
 	}
-	return r.recovered(func() *graphql.Response { return handler(r.bind(ctx)) })
+	return r.recovered(func() *graphql.Response {
+		r.bound = r.bind(ctx)
+		return handler(r.bound)
+	})
 }

@@ -27,6 +27,7 @@ type Config struct {
 	Directory *directory.Directory
 	Pools     session.Pools // installed
 	MaxPage   int           // resources of a page
+	BasePath  string        // what stands before Base
 	// Admit waits until a request may run: see scim.Service.
 	Admit  func(ctx context.Context) (leave func(), err error)
 	Logger *slog.Logger
@@ -50,7 +51,7 @@ func New(cfg Config) *scim.Service {
 	}
 	team := &scim.ResourceType{Name: "Group", Endpoint: "/Groups", Description: "A team of the directory.", Schema: groupSchema(), Store: groups}
 	return &scim.Service{
-		Base: Base, Types: []*scim.ResourceType{users.typ, team}, MaxPage: cfg.MaxPage, MaxBody: maxBody, Security: []any{bearer},
+		Base: cfg.BasePath + Base, Types: []*scim.ResourceType{users.typ, team}, MaxPage: cfg.MaxPage, MaxBody: maxBody, Security: []any{bearer},
 		Admit: cfg.Admit, Translate: translate(cfg.Pools.Deadline), Logger: cfg.Logger,
 	}
 }

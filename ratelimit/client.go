@@ -45,7 +45,9 @@ type Clients struct {
 	Name func(ctx context.Context) string
 
 	Limiter *Limiter // nil: each may ask for any amount
+	Delays  *Delays  // of refusals by Limiter; nil: these are answered at once
 	Streams *Streams // nil: each may have any number
+	Sockets *Streams // WebSockets, with streams on them or without; nil: each may have any number
 }
 
 type contextKey struct{}
@@ -59,6 +61,12 @@ func (c *Clients) Handler(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, addr)))
 	})
+}
+
+// AddrOf returns the address of whoever sends the request of a context, which has passed Handler. It is invalid where that is not known.
+func AddrOf(ctx context.Context) netip.Addr {
+	addr, _ := ctx.Value(contextKey{}).(netip.Addr)
+	return addr.Unmap()
 }
 
 // peer is the address of the other end of the connection.
@@ -88,11 +96,11 @@ func (c *Clients) Of(ctx context.Context) Client {
 func (c *Clients) Charge(next http.Handler, cost int, refuse func(w http.ResponseWriter, status int, message string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := c.Limiter.Take(c.Of(r.Context()), cost)
-		c.Limiter.Tell(w.Header(), v)
 		if !v.Granted {
-			refuse(w, http.StatusTooManyRequests, v.Message())
+			refuse(w, http.StatusTooManyRequests, c.Refuse(w, r, cost, v).Message())
 			return
 		}
+		c.Limiter.Tell(w.Header(), v)
 		next.ServeHTTP(w, r)
 	})
 }

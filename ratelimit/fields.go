@@ -13,15 +13,16 @@ const (
 	HeaderLimit  = "RateLimit"
 )
 
-// seconds returns a time in seconds, rounded up, and 1 at least, as a window has to have.
-func seconds(d time.Duration) int64 { return max(1, int64((d-1)/time.Second)+1) }
+// seconds returns a time in seconds, rounded up.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
-// RetryAfter returns in how many seconds a request that was refused may be sent again; 0: it was granted, or will never be.
-func (v Verdict) RetryAfter() int64 {
+// RetryAfter returns in how many seconds a request that was refused may be sent again, which may be 0. It reports false if it was granted, or will
+// never be.
+func (v Verdict) RetryAfter() (after int64, ok bool) {
 	if v.Granted || v.Never {
-		return 0
+		return 0, false
 	}
-	return seconds(v.Reset)
+	return seconds(v.Reset), true
 }
 
 // Message says to people why a request was refused.
@@ -29,7 +30,11 @@ func (v Verdict) Message() string {
 	if v.Never {
 		return "this costs more than a client may ask for at once, however long it waits: ask for less"
 	}
-	return fmt.Sprintf("this client has asked for too much: try again in %d s", v.RetryAfter())
+	after, _ := v.RetryAfter()
+	if after == 0 {
+		return "this client had asked for too much: it may try again now"
+	}
+	return fmt.Sprintf("this client has asked for too much: try again in %d s", after)
 }
 
 // Tell puts into the header of an answer what the limit is and what the client has left and, where a request is refused that may be granted
@@ -46,11 +51,12 @@ func (l *Limiter) Tell(header http.Header, v Verdict) {
 	b := make([]byte, 0, 48)
 	b = strconv.AppendQuote(b, l.options.Policy)
 	b = strconv.AppendInt(append(b, ";r="...), int64(v.Left), 10)
-	if v.Reset > 0 { // else all is there
+	after, refused := v.RetryAfter()
+	if v.Reset > 0 || refused { // else all is there
 		b = strconv.AppendInt(append(b, ";t="...), seconds(v.Reset), 10)
 	}
 	header["Ratelimit"] = []string{string(b)}
-	if after := v.RetryAfter(); after > 0 {
+	if refused {
 		header["Retry-After"] = []string{strconv.FormatInt(after, 10)}
 	}
 }

@@ -86,7 +86,7 @@ type Verdict struct {
 	Granted bool
 	Never   bool          // it costs more than a burst, so that there will never be enough
 	Left    int           // units that the client has left
-	Reset   time.Duration // until the client's bucket is full or, where a request is refused that may be granted later, until it may
+	Reset   time.Duration // until the client's bucket is full or, where a request is refused that may be granted later, until it may; 0: it is, or may now
 }
 
 // Take takes what a request costs, or refuses it and takes nothing. A request that costs nothing is refused where there is not one unit.
@@ -97,11 +97,35 @@ func (l *Limiter) Take(client Client, cost int) Verdict {
 	return l.take(client, cost, time.Since(l.began))
 }
 
-func (l *Limiter) take(client Client, cost int, now time.Duration) (v Verdict) {
+func (l *Limiter) take(client Client, cost int, now time.Duration) Verdict {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b, full := l.buckets[client], now
-	if b != nil {
+	v, full := l.reckon(client, cost, now)
+	switch {
+	case !v.Granted:
+		l.refused[client.named()].Add(1)
+	case cost > 0:
+		l.put(l.buckets[client], client, full, now)
+	}
+	return v
+}
+
+// still returns the verdict on a request that was refused as it is later. It takes nothing, and counts nothing.
+func (l *Limiter) still(client Client, cost int, now time.Duration) Verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, _ := l.reckon(client, cost, now)
+	if v.Granted {
+		_, full := l.reckon(client, 0, now)
+		v = Verdict{Left: l.units(l.whole - (full - now))}
+	}
+	return v
+}
+
+// reckon returns the verdict on a request, and when the client's bucket will be full after it. The caller holds mu.
+func (l *Limiter) reckon(client Client, cost int, now time.Duration) (v Verdict, full time.Duration) {
+	full = now
+	if b := l.buckets[client]; b != nil {
 		full = max(full, b.full)
 	}
 	after := full + l.flow(max(cost, 1))
@@ -115,15 +139,11 @@ func (l *Limiter) take(client Client, cost int, now time.Duration) (v Verdict) {
 		v.Granted = true
 		if cost > 0 {
 			full = after
-			l.put(b, client, full, now)
 			v.Reset = full - now
 		}
 	}
 	v.Left = l.units(l.whole - (full - now))
-	if !v.Granted {
-		l.refused[client.named()].Add(1)
-	}
-	return v
+	return v, full
 }
 
 // put notes when the bucket of a client, which is nil if it is not known, will be full.

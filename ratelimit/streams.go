@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// Streams bounds how many streams each client may have open at once, by whatever transports. A nil Streams bounds nothing.
+// Streams bounds how many streams, or other things that last, each client may have open at once, by whatever transports. A nil Streams bounds nothing.
 type Streams struct {
 	Max int // streams of a client; 0: any number
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"strings"
+	"time"
 	"unicode"
 
 	"gorm.io/gorm"
@@ -98,8 +99,9 @@ func runNoted(db *gorm.DB, s *Session, target gorm.ConnPool, run func(*gorm.DB))
 	own := db.Statement.ConnPool
 	db.Statement.ConnPool = target
 	defer func() { db.Statement.ConnPool = own }()
-	s.unit.Statements.Add(1)
+	began := time.Now()
 	run(db)
+	s.ran(db.Statement.Context, began, db.Statement.SQL.String(), db.Statement.Vars, max(db.RowsAffected, 0), db.Error)
 	if db.Error != nil {
 		db.Error = s.after(db.Error)
 	}

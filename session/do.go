@@ -23,6 +23,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	if s.kind == Read && !s.stays.Load() {
 		conn, err := s.with.conn(s.ctx)
 		if err != nil {
+			s.note(err)
 			return s.explain(err)
 		}
 		s.with.opened(s)
@@ -44,7 +45,7 @@ func Do(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	defer pool.ended.Store(true)
 	tx.Statement.ConnPool = pool
 	err := lend(tx, fn)
-	if dialect.MeaningOf(err).Number != "" { // of open rows, which GORM does not report
+	if m := dialect.MeaningOf(err); m.Number != "" || m.Is(dialect.Lost) && s.kind == Read { // of open rows, which GORM does not report
 		return s.after(err)
 	}
 	return s.explain(err)

@@ -115,3 +115,15 @@ func classify(err error) severity {
 	}
 	return harmless
 }
+
+// moves reports whether what has failed so for a unit of a kind may succeed at another server.
+func moves(err error, kind Kind) bool {
+	if _, unknown := errors.AsType[*OutcomeUnknownError](err); unknown {
+		return false
+	}
+	m := dialect.MeaningOf(err)
+	if _, nothing := errors.AsType[*CommitError](err); nothing && m.Is(dialect.Outdated) { // so the proof says
+		return true
+	}
+	return m.Is(dialect.Lost) || m.Is(dialect.Misplaced) && (kind == Write || !m.Is(dialect.ReadOnly))
+}

@@ -57,8 +57,8 @@ func (random) Read(b []byte) (int, error) {
 	return copy(b, word[:]), nil
 }
 
-// idTime returns when an id was made. It reports false for what is not an id of ours.
-func idTime(id string) (time.Time, bool) {
+// IDTime returns when an id was made. It reports false for what is not an id of ours.
+func IDTime(id string) (time.Time, bool) {
 	parsed, err := uuid.Parse(id)
 	if err != nil || parsed.Version() != 7 || parsed.String() != id {
 		return time.Time{}, false

@@ -51,8 +51,9 @@ func (t *transaction) closed() (closed bool) {
 	return closed || err != nil
 }
 
-// maxKills is how often a kill is tried: the side pool's connections may have been lost too, or lead to other servers.
-const maxKills = 8
+// maxKills is how often a kill is tried: the side pool's connections may have been lost too, or lead to other servers. Behind a balancer that
+// leads to one of three each time, one kill in 500,000 finds none that can.
+const maxKills, movedKills = 32, 3
 
 // free has the server end the connection, and with it the transaction. It is called only while the
 // connection is the session's and is of no more use, so that no other operation can be using it.
@@ -62,7 +63,11 @@ func (t *transaction) free() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), patience)
 	defer cancel()
-	for range maxKills {
+	tries := maxKills
+	if t.s.unit.Moves { // then the side pool's may lead to another server for good
+		tries = movedKills
+	}
+	for range tries {
 		if t.handle.Kill(ctx, t.s.with.side) {
 			return
 		}

@@ -60,7 +60,7 @@ func lend(tx *gorm.DB, fn func(tx *gorm.DB) error) error { return fn(tx) }
 // nested reports whether the caller has been called by what holds a slot: within Do, for a row of Query, or by GORM for a
 // statement. That is on its stack, and on no other.
 func nested() bool {
-	holders := []string{nameOf(lend), nameOf((*Session).each), nameOf(runNoted)}
+	holders := []string{nameOf(lend), nameOf((*Session).read), nameOf(runNoted)}
 	callers := make([]uintptr, 64)
 	for skip := 2; ; skip += len(callers) {
 		n := runtime.Callers(skip, callers)

@@ -51,14 +51,20 @@ type sharedPool struct {
 }
 
 // freshPool is a pool that no useless connection comes from.
-type freshPool struct{ *sql.DB }
+type freshPool struct {
+	*sql.DB
+	moves bool // see Pools.Moves
+}
 
-// QueryContext runs a read, and once more where that may help: nothing has come of the first.
+// QueryContext runs a read, and once more where that may help, or until its context ends where the pool moves: nothing has come of the first.
 func (p freshPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	read := func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) }
 	rows, err := fresh(ctx, read)
 	if severity := classify(err); severity == transient || severity == misplaced && !dialect.Is(err, dialect.ReadOnly) {
-		return fresh(ctx, read)
+		rows, err = fresh(ctx, read)
+	}
+	for attempt := 1; p.moves && moves(err, Read) && paused(ctx, attempt, err); attempt++ {
+		rows, err = fresh(ctx, read)
 	}
 	return rows, err
 }

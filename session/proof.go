@@ -69,7 +69,7 @@ func (p *Proof) insert(ctx context.Context, tx *sql.Tx, id string) error {
 // not known to have been committed never will be once Outcome has returned Aborted. The error says why
 // the outcome is Unknown; it is ErrNoOperation for an id that cannot be one.
 func (p *Proof) Outcome(ctx context.Context, id string) (Outcome, error) {
-	made, ok := idTime(id)
+	made, ok := IDTime(id)
 	switch age := time.Since(made); {
 	case !ok || age < -time.Minute:
 		return Unknown, ErrNoOperation
@@ -98,7 +98,7 @@ func (p *Proof) resolve(ctx context.Context, id string) (Outcome, error) {
 
 // try stores a tombstone, unless the id is stored, and returns which it found. It waits for the attempt's transaction, if
 // that is still open, and for others that ask. Whatever the connection's own settings are, nothing is reported that is not
-// committed, and nothing overlooked that is.
+// committed, and nothing overlooked that is. Where a COMMIT waits for a standby, so does this one.
 func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 	tx, err := p.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
@@ -112,6 +112,11 @@ func (p *Proof) try(ctx context.Context, id string) (Outcome, error) {
 	var state int
 	if err := tx.QueryRowContext(ctx, p.Dialect.Rebind("SELECT state FROM session_operations WHERE id = ?"), id).Scan(&state); err != nil {
 		return Unknown, err
+	}
+	if state == stateCommitted { // others see it before the standby has it, and only the COMMIT of what has written waits for that
+		if _, err := tx.ExecContext(ctx, p.Dialect.Rebind("UPDATE session_operations SET state = state WHERE id = ?"), id); err != nil {
+			return Unknown, err
+		}
 	}
 	if err := tx.Commit(); err != nil {
 		return Unknown, err

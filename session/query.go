@@ -21,16 +21,10 @@ func Query(ctx context.Context, query string, args []any, row func(*sql.Rows) er
 		return err
 	}
 	defer s.leave()
-	s.unit.Statements.Add(1)
 	began, text := time.Now(), s.with.dialect.Rebind(query)
 	n, err := s.each(text, args, row)
-	s.base.Logger.Trace(s.ctx, began, func() (string, int64) {
-		text, args := text, args
-		if filter, ok := s.base.Logger.(gorm.ParamsFilter); ok {
-			text, args = filter.ParamsFilter(s.ctx, text, args...)
-		}
-		return s.base.Explain(text, args...), n
-	}, err)
+	s.ran(ctx, began, text, args, n, err)
+	s.base.Logger.Trace(s.ctx, began, func() (string, int64) { return s.explained(text, args), n }, err)
 	return err
 }
 
@@ -41,6 +35,11 @@ func (s *Session) each(query string, args []any, row func(*sql.Rows) error) (n i
 		return 0, err
 	}
 	defer done()
+	return s.read(target, query, args, row)
+}
+
+// read is each at a target that it has been given. (each itself is on the stack of those, too, that wait for theirs.)
+func (s *Session) read(target gorm.ConnPool, query string, args []any, row func(*sql.Rows) error) (n int64, err error) {
 	rows, err := s.open(target, query, args)
 	if err != nil {
 		return 0, s.after(err)

@@ -28,20 +28,25 @@ type Session struct {
 	pool sharedPool
 	with *shared
 
+	replica Replica     // at which a Read or a Snapshot reads; nil: at the pool of its kind
+	again   atomic.Bool // see ReadAgain
+	stored  string      // see Stored
+
 	timer     *time.Timer  // of the deadline, where that begins with the first statement; else nil
 	until     atomic.Int64 // when it passes then, in Unix nanoseconds; 0: no statement has begun
 	exclusive bool         // the transaction wants to be the only one
 	kept      bool         // see Keep
 
 	closed    atomic.Bool
-	discarded atomic.Bool   // see Discard
-	doing     atomic.Int32  // calls of Do that have not returned
-	stays     atomic.Bool   // see Stay
-	slot      chan struct{} // holds one token: the right to use what follows
-	tx        *transaction  // nil until the first statement, and after the end
-	dead      error         // the first fatal error
-	conn      *sql.Conn     // on which a Read stays; nil until the first statement there, and after the end
-	settling  bool          // nothing has run on that yet
+	discarded atomic.Bool           // see Discard
+	doing     atomic.Int32          // calls of Do that have not returned
+	stays     atomic.Bool           // see Stay
+	slot      chan struct{}         // holds one token: the right to use what follows
+	tx        *transaction          // nil until the first statement, and after the end
+	dead      error                 // the first fatal error
+	lost      atomic.Pointer[error] // of a Read: the first error that another server would not have made
+	conn      *sql.Conn             // on which a Read stays; nil until the first statement there, and after the end
+	settling  bool                  // nothing has run on that yet
 
 	hooks hooks
 }
@@ -69,11 +74,18 @@ func mustFromContext(ctx context.Context) *Session {
 	return s
 }
 
+// KindOf returns the kind of what ctx belongs to. It panics where there is no session.
+func KindOf(ctx context.Context) Kind { return mustFromContext(ctx).kind }
+
 // DB returns the GORM session of the operation that ctx belongs to. Its statements run under the
 // operation's context, and fail with a typed error once the session has ended. It panics
 // where there is no session. GORM's Migrator is not for it: its HasTable takes an error for a no.
 func DB(ctx context.Context) *gorm.DB {
-	db := *mustFromContext(ctx).gorm() // a copy, since GORM's Rollback and SavePoint keep their error in it
+	s := mustFromContext(ctx)
+	db := *s.gorm() // a copy, since GORM's Rollback and SavePoint keep their error in it
+	if s.unit.Trace != nil {
+		return db.WithContext(context.WithValue(s.ctx, purpose{}, ctx.Value(purpose{})))
+	}
 	return &db
 }
 
@@ -89,9 +101,15 @@ func (s *Session) gorm() *gorm.DB {
 
 // newSession returns a session that lives as long as ctx, which end ends.
 func newSession(ctx context.Context, end context.CancelFunc, u *Unit) *Session {
-	db := u.of(u.Kind)
+	db, replica := u.of(u.Kind), u.choose(ctx)
+	if replica != nil {
+		db = replica.DB()
+	}
 	s := &Session{unit: u, op: u.Operation, id: u.Operation.ID, kind: u.Kind, base: db, with: sharedOf(db), slot: make(chan struct{}, 1), end: end}
 	s.hooks.certain = u.Kind == Read
+	if replica != nil {
+		ctx = s.readAt(ctx, replica)
+	}
 	s.ctx = NewContext(ctx, s)
 	s.pool.s = s
 	return s
@@ -150,7 +168,10 @@ func (s *Session) ready() error {
 	if err != nil || s.kind == Read || s.tx != nil {
 		return err
 	}
-	if s.tx, err = begin(s); err != nil {
+	began := time.Now()
+	s.tx, err = begin(s)
+	s.spent(s.ctx, began, "BEGIN", nil, 0, err)
+	if err != nil {
 		s.note(err)
 		return s.explain(err)
 	}
@@ -171,7 +192,14 @@ func (s *Session) usable() error {
 // note marks the session dead if err has ended its transaction. That a Read or a Snapshot is refused its write, as it should be, ends nothing.
 // In a transaction the caller holds the slot.
 func (s *Session) note(err error) {
-	if s.kind == Read || s.dead != nil {
+	s.noteReplica(err)
+	if s.kind == Read {
+		if s.unit.Moves && moves(err, Read) {
+			s.lost.CompareAndSwap(nil, &err)
+		}
+		return
+	}
+	if s.dead != nil {
 		return
 	}
 	if classify(err) != harmless && (s.kind == Write || !dialect.Is(err, dialect.ReadOnly)) {
@@ -230,7 +258,12 @@ func (s *Session) commit() error {
 	}
 	turn := s.queue()
 	if s.tx != nil {
+		began := time.Now()
 		err = s.tx.commit()
+		s.spent(s.ctx, began, "COMMIT", nil, 0, err)
+		if _, unknown := errors.AsType[*OutcomeUnknownError](err); s.unit.Proof != nil && (err == nil || unknown) {
+			s.stored = s.id
+		}
 		s.note(err)
 		s.tx.release()
 		s.tx = nil
@@ -250,7 +283,9 @@ func (s *Session) Close() {
 	if s.tx == nil {
 		return
 	}
+	began := time.Now()
 	err := s.tx.rollback()
+	s.spent(s.ctx, began, "ROLLBACK", nil, 0, err)
 	s.tx.release()
 	s.tx = nil
 	if err != nil && s.dead == nil && !cancelled && !errors.Is(err, sql.ErrTxDone) { // else it, or its connection, had ended already

@@ -25,13 +25,14 @@ func (s *Session) lease() (target gorm.ConnPool, done func(), err error) {
 	case s.kind != Read:
 		return s.tx.tx, func() {}, nil
 	case !s.stays.Load():
-		return freshPool{s.with.pool}, func() {}, nil
+		return freshPool{s.with.pool, s.unit.Moves}, func() {}, nil
 	}
 	if err := s.take(); err != nil {
 		return nil, nil, err
 	}
 	if err := s.settle(); err != nil {
 		s.free()
+		s.note(err)
 		return nil, nil, s.explain(err)
 	}
 	return stayingPool{s.conn, s}, s.free, nil

@@ -36,6 +36,9 @@ type Pools struct {
 	Write *gorm.DB
 	// Read is the pool of the other kinds, best of connections that cannot write; Write where it is nil.
 	Read *gorm.DB
+	// Choose returns the replica at which a unit of the kinds Read and Snapshot is to read; where it is nil, or returns nil, that is Read.
+	// It is asked once for each session.
+	Choose func(ctx context.Context, needs Needs) Replica
 	// Side is a small pool of its own from which connections are killed whose unit of work was cancelled during a statement.
 	// Where it is nil, or MySQL allows no GET_LOCK, the locks of such a statement are kept until it has ended.
 	Side *sql.DB
@@ -45,6 +48,9 @@ type Pools struct {
 	// Deadline is how long a unit of work may take, and until when what loses conflicts is run again. 0 is no limit; then it
 	// is run ten times at most, and not again once a minute has passed.
 	Deadline time.Duration
+	// Moves says that the pools find another server by themselves where theirs is gone or takes no writes. Then what has lost its connection, or
+	// found none, runs again until the deadline, unless it is not known whether it was stored.
+	Moves bool
 	// Logger hears of failures that no error reports; slog.Default() where it is nil.
 	Logger *slog.Logger
 }
@@ -110,8 +116,13 @@ type Unit struct {
 	Pools      // installed
 	Kind       Kind
 	Operation  Operation
+	Needs      Needs        // of a Read or a Snapshot
+	Home       bool         // it reads at Pools.Read, and Choose is not asked
 	Attempts   atomic.Int32 // that have begun
 	Statements atomic.Int64 // that were run, in all attempts
+	Rows       atomic.Int64 // that they have read or changed
+	Spent      atomic.Int64 // nanoseconds at the database, with waits for connections; of what runs at once each counts
+	Trace      *Trace       // keeps the statements; nil: nothing does
 
 	until time.Time
 	late  DeadlineError
@@ -130,7 +141,9 @@ const (
 // returns fn's error, or that of the session. fn is called even if ctx has ended.
 func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 	began, moved := time.Now(), false // moved to another connection, which is tried once
-	u.until = began.Add(u.Deadline)
+	elsewhere := false                // read again, which is tried once
+	conflicts := 0
+	u.until = began.Add(cmp.Or(u.Deadline, maxRerunning)) // without a deadline it is for those that are run again alone
 	u.late = DeadlineError{u.Operation, u.Deadline}
 	var s *Session
 	defer func() { s.answered() }()
@@ -141,10 +154,21 @@ func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 		if attempt > 1 {
 			s.id = NewID()
 		}
-		s.exclusive = attempt > patientAttempts
+		s.exclusive = conflicts >= patientAttempts
+		s.hooks.certain = s.hooks.certain && !u.Moves && u.Choose == nil // else it may be run again
 		err := u.attempt(s, fn)
+		if s.Useless() && !elsewhere && ctx.Err() == nil {
+			elsewhere, u.Home = true, true
+			u.logger().Debug("a replica has failed: reading again", "operation", u.Operation.String(), "error", err)
+			continue
+		}
 		cause := s.dead // stands, as the session has been closed, unless it is a Read that goes on, which is never dead
 		switch severity := classify(cause); {
+		case u.lost(ctx, s) != nil:
+			cause = u.lost(ctx, s)
+			if err := u.pause(ctx, attempt, cause); err != nil {
+				return because(err, cause)
+			}
 		case u.Kind != Read && severity == misplaced && !moved:
 			moved = true
 		case u.Kind == Read || severity != transient:
@@ -152,12 +176,30 @@ func (u *Unit) Run(ctx context.Context, fn func(*Session) error) error {
 		case u.Deadline == 0 && (attempt == maxAttempts || time.Since(began) > maxRerunning):
 			return fmt.Errorf("session: %s has lost conflicts in %d attempts: %w", u.Operation, attempt, cause)
 		default:
+			conflicts++
 			if err := u.pause(ctx, attempt, cause); err != nil {
 				return because(err, cause)
 			}
 		}
 		u.logger().Debug("running the operation again", "operation", u.Operation.String(), "attempt", attempt+1, "error", cause)
 	}
+}
+
+// lost returns the loss of a connection, or a refusal that another server would not make, after which the unit runs again since its pools move. What
+// may have been stored does not, nor what has begun to be answered.
+func (u *Unit) lost(ctx context.Context, s *Session) error {
+	over := ctx.Err() != nil || time.Now().After(u.until)
+	if !u.Moves || s.kept || over {
+		return nil
+	}
+	cause := s.dead
+	if lost := s.lost.Load(); u.Kind == Read && lost != nil {
+		cause = *lost
+	}
+	if !moves(cause, u.Kind) {
+		return nil
+	}
+	return cause
 }
 
 // attempt calls fn once and ends the session, even if fn panics.
@@ -184,12 +226,18 @@ func (u *Unit) context(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithDeadlineCause(ctx, u.until, &u.late)
 }
 
-// pause waits a moment that grows with the attempts and is different for each, so that operations
-// that stood in each other's way do not meet again: longer after a wait for a lock, which its holder may keep, and
-// which a database may refuse at once. It returns why there is no time for that.
+// pause waits a moment, and returns why there is no time for that.
 func (u *Unit) pause(ctx context.Context, attempt int, cause error) error {
 	ctx, cancel := u.context(ctx)
 	defer cancel()
+	paused(ctx, attempt, cause)
+	return context.Cause(ctx)
+}
+
+// paused waits a moment that grows with the attempts and is different for each, so that operations
+// that stood in each other's way do not meet again: longer after a wait for a lock, which its holder may keep, and
+// which a database may refuse at once. It reports whether the context has not ended.
+func paused(ctx context.Context, attempt int, cause error) bool {
 	maxPause := 100 * time.Millisecond
 	if dialect.Is(cause, dialect.Waited) {
 		maxPause = time.Second
@@ -198,7 +246,7 @@ func (u *Unit) pause(ctx context.Context, attempt int, cause error) error {
 	case <-time.After(rand.N(min(time.Millisecond<<min(attempt, 10), maxPause))):
 	case <-ctx.Done():
 	}
-	return context.Cause(ctx)
+	return ctx.Err() == nil
 }
 
 // Open returns a session of kind Read that lives until Close, or until ctx ends. The deadline begins with its first statement: a

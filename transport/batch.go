@@ -25,9 +25,14 @@ type item struct {
 	answer  *graphql.Response // nil until it has one
 }
 
+// byArray is how operations have come that came in arrays.
+const byArray = "array"
+
 // plain reports whether an item is a query that needs no transaction of its own.
 func (i *item) plain() bool {
-	return i.oc.Operation.Operation == ast.Query && i.oc.Operation.Directives.ForName("snapshot") == nil
+	return i.oc.Operation.Operation == ast.Query &&
+		i.oc.Extensions["report"] == nil && // what the group reads is not one operation's
+		i.oc.Operation.Directives.ForName("snapshot") == nil && i.oc.Operation.Directives.ForName("fresh") == nil
 }
 
 // batch answers an array of operations. Plain queries that follow each other run at once, as a group that reads together;
@@ -37,7 +42,7 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 		x.refuseArray(ctx, badRequest("%s names one operation, and this is an array of them: put @idempotent(key: …) on each mutation", idempotency.Header))
 		return
 	}
-	items, refused := x.items(body)
+	items, refused := x.items(ctx, body)
 	for _, one := range items {
 		defer one.request.End()
 	}
@@ -65,24 +70,14 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 	if !x.pay(ctx, x.Limits.cost(operations...)+notRun*(len(items)-len(operations))) {
 		return
 	}
-	var group []*item
-	for _, one := range items {
-		switch {
-		case one.answer != nil:
-		case one.plain():
-			group = append(group, one)
-		default:
-			x.runGroup(group)
-			group = nil
-			x.dispatch(one)
-		}
-	}
-	x.runGroup(group)
+	x.runAll(ctx, items)
 	ids, replayed := make([]string, len(items)), make([]string, len(items))
 	var b []byte
 	for i, one := range items {
 		ids[i], replayed[i] = one.request.ID, strconv.FormatBool(one.request.Replayed)
+		before := len(b)
 		b = appendResponse(append(b, ','), one.answer)
+		one.request.Sent.Status, one.request.Sent.Bytes = http.StatusOK, int64(len(b)-before-1)
 	}
 	b[0] = '['
 	x.w.Header()[HeaderOperationID] = []string{strings.Join(ids, ", ")}
@@ -96,6 +91,27 @@ func (x *exchange) batch(ctx context.Context, body []byte) {
 	x.send(media, http.StatusOK, append(b, ']'))
 }
 
+// runAll runs those operations of an array that have no answer yet, in its order. Queries see what mutations before them have written.
+func (x *exchange) runAll(ctx context.Context, items []*item) {
+	var group []*item
+	var stored []string
+	for _, one := range items {
+		switch {
+		case one.answer != nil:
+		case one.plain():
+			group = append(group, one)
+		default:
+			x.runGroup(ctx, group)
+			group = nil
+			x.dispatch(one)
+			stored = append(stored, one.request.Stored...)
+			x.request.SeeAfter(one.request.Stored...)
+		}
+	}
+	x.runGroup(ctx, group)
+	x.stored(stored)
+}
+
 // refuseArray answers an array that is refused for itself.
 func (x *exchange) refuseArray(ctx context.Context, refused *refusal) {
 	if x.pay(ctx, notRun) {
@@ -104,7 +120,7 @@ func (x *exchange) refuseArray(ctx context.Context, refused *refusal) {
 }
 
 // items decodes an array. An operation that is refused has its answer.
-func (x *exchange) items(body []byte) ([]*item, *refusal) {
+func (x *exchange) items(ctx context.Context, body []byte) ([]*item, *refusal) {
 	var texts []json.RawMessage
 	if err := json.Unmarshal(body, &texts); err != nil {
 		return nil, syntax(body)
@@ -119,7 +135,8 @@ func (x *exchange) items(body []byte) ([]*item, *refusal) {
 	}
 	items := make([]*item, len(texts))
 	for i, text := range texts {
-		ctx, request := operation.NewRequest(x.r.Context())
+		ctx, request := operation.NewRequest(ctx)
+		request.Sent.By = byArray
 		items[i] = &item{ctx: ctx, request: request}
 		params, refused := parse(text)
 		if refused != nil {
@@ -139,7 +156,7 @@ func (x *exchange) items(body []byte) ([]*item, *refusal) {
 }
 
 // runGroup runs queries at once.
-func (x *exchange) runGroup(group []*item) {
+func (x *exchange) runGroup(ctx context.Context, group []*item) {
 	switch len(group) {
 	case 0:
 		return
@@ -151,7 +168,7 @@ func (x *exchange) runGroup(group []*item) {
 	for i, one := range group {
 		queries[i] = one.oc
 	}
-	g := operation.NewGroup(x.r.Context(), queries...)
+	g := operation.NewGroup(ctx, queries...)
 	defer g.Close()
 	var all sync.WaitGroup
 	for _, one := range group {
@@ -171,6 +188,7 @@ func (x *exchange) dispatch(one *item) {
 			one.answer = cancelled()
 		}
 	}()
+	one.request.SeeAfter(x.request.After...)
 	respond, ctx := x.exec.DispatchOperation(one.ctx, one.oc)
 	one.answer = respond(ctx)
 }

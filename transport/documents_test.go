@@ -40,12 +40,12 @@ const (
 )
 
 // trusted are documents under the ids that clients' build tools make.
-var trusted = document.List{hash(listed): {Text: listed}, "9f2d": {Text: relay}}
+var trusted = document.NewListed(document.List{hash(listed): {Text: listed}, "9f2d": {Text: relay}})
 
 func serveDocuments(t *testing.T, only bool) string {
 	t.Helper()
 	return serveHTTP(t, &transport.HTTP{MaxBatch: 5}, nil,
-		document.Extension{Listed: trusted, ListedOnly: only, Automatic: lru.New[string](10)})
+		document.Extension{Listed: trusted, ListedOnly: only, Automatic: &document.Automatic{Memory: lru.New[*document.Text](10)}})
 }
 
 func TestADocumentIsRunByItsID(t *testing.T) {

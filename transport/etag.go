@@ -12,6 +12,9 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/document"
+	"rollcall/operation"
 )
 
 // Validators give answers an ETag, by which a client that has one asks whether it is still what it would be answered (RFC 9110, section
@@ -50,7 +53,7 @@ func (v *Validators) covers(set ast.SelectionSet) bool {
 // tag returns the ETag that an operation's answer of a media type will have if it has no errors; "": it has none. It is weak, since the
 // bytes differ by the compression.
 func (v *Validators) tag(ctx context.Context, oc *graphql.OperationContext, media string) string {
-	if v == nil || !v.covers(oc.Operation.SelectionSet) {
+	if v == nil || !v.covers(oc.Operation.SelectionSet) || oc.Operation.Directives.ForName("fresh") != nil {
 		return ""
 	}
 	asked, err := json.Marshal([]any{oc.Variables, oc.Extensions})
@@ -96,6 +99,8 @@ func (x *exchange) get(ctx context.Context, oc *graphql.OperationContext, id str
 	asked := x.r.Header["If-None-Match"]
 	if tag != "" && matches(asked, tag) {
 		if x.payLess(ctx, oc) {
+			document.Run(ctx, oc)
+			x.request.Spare()
 			kept()
 			x.notModified()
 		}
@@ -110,7 +115,9 @@ func (x *exchange) get(ctx context.Context, oc *graphql.OperationContext, id str
 		if len(response.Extensions) > 0 { // which may be anything
 			tag = ""
 		}
-		kept()
+		if response.Extensions[operation.ReportExtension] == nil { // which is of this answer alone
+			kept()
+		}
 		if tag != "" && anything(asked) {
 			x.notModified()
 			return
@@ -123,6 +130,7 @@ func (x *exchange) get(ctx context.Context, oc *graphql.OperationContext, id str
 func (x *exchange) notModified() {
 	x.unmodified.Add(1)
 	x.leave()
+	x.request.Sent.Status = http.StatusNotModified
 	_ = x.within.SetWriteDeadline(x.writeDeadline())
 	x.w.WriteHeader(http.StatusNotModified)
 }

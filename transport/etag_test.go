@@ -85,7 +85,7 @@ func serveStore(t *testing.T) *store {
 	} {
 		list[id] = document.Document{Text: text}
 	}
-	s.api = &transport.HTTP{MaxBatch: 5, Documents: list, Validators: &transport.Validators{
+	s.api = &transport.HTTP{MaxBatch: 5, Documents: document.NewListed(list), Validators: &transport.Validators{
 		Version: func(context.Context) (string, bool) {
 			s.happen("version")
 			s.mu.Lock()
@@ -100,7 +100,7 @@ func serveStore(t *testing.T) *store {
 		Fields: map[string]bool{"one": true, "other": true},
 	}}
 	s.url = serveHTTP(t, s.api, fields{"one": serve, "wait": serve, "ticks": sequence(data(`{"ticks":1}`))},
-		document.Extension{Listed: list, Automatic: lru.New[string](10)})
+		document.Extension{Listed: document.NewListed(list), Automatic: &document.Automatic{Memory: lru.New[*document.Text](10)}})
 	return s
 }
 

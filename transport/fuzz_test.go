@@ -17,7 +17,7 @@ import (
 func fuzzed() *handler.Server {
 	return newServer(&transport.HTTP{MaxBody: 4000, MaxBatch: 5}, fields{
 		"ticks": sequence(data(`{"ticks":1}`), data(`{"ticks":2}`)), "wait": inParts(),
-	}, document.Extension{Listed: trusted, Automatic: lru.New[string](10)})
+	}, document.Extension{Listed: trusted, Automatic: &document.Automatic{Memory: lru.New[*document.Text](10)}})
 }
 
 // wantAnswer fails unless an answer is one that a client can understand: JSON, or events of JSON, and a refusal with a

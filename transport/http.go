@@ -47,7 +47,10 @@ type HTTP struct {
 	// Validators give answers an ETag; nil: they have none.
 	Validators *Validators
 	// Documents are those whose answers have a Cache-Control of their own.
-	Documents document.List
+	Documents *document.Listed
+	// AfterFor is for how long a browser brings the id of the last mutation that it has had stored, in a cookie; 0: it is not given any. It
+	// matters where queries are read at replicas, which get behind by less.
+	AfterFor time.Duration
 	// Until watches over the client of a subscription: see there. nil: nothing does.
 	Until Until
 
@@ -62,6 +65,9 @@ var _ graphql.Transport = &HTTP{}
 // HeaderOperationID is the header of an answer that has the id of its operation, which the log and errors have too. For an
 // array it has as many ids, with commas between them.
 const HeaderOperationID = operation.HeaderID
+
+// HeaderAfter is the header, and the cookie, with the ids of mutations that queries have to see.
+const HeaderAfter = operation.HeaderAfter
 
 // writeDeadline returns when what is written now must have been sent.
 func (t *HTTP) writeDeadline() time.Time {
@@ -117,19 +123,28 @@ type exchange struct {
 	leave  func() // the gate
 
 	request *operation.Request // of the one operation, or of the array as a whole
+	debt    *debt              // nil: what it has cost so far is paid
 }
 
 // Do answers a request.
 func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	ctx, request := operation.NewRequest(r.Context())
 	defer request.End()
-	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"]), func() {}, request}
+	x := &exchange{t, w, http.NewResponseController(w), r, exec, accept(r.Header["Accept"]), func() {}, request, nil}
+	request.Sent.By = strings.ToLower(r.Method)
 	header := w.Header()
 	header.Add("Vary", "Accept")
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
 	header[HeaderOperationID] = []string{request.ID}
+	if x.serve(ctx); x.debt != nil {
+		x.refuseDebt(ctx)
+	}
+}
 
+// serve answers a request, unless there is a debt.
+func (x *exchange) serve(ctx context.Context) {
+	r, header := x.r, x.w.Header()
 	if r.Method != http.MethodOptions && !x.pay(ctx, 0) {
 		return
 	}
@@ -147,6 +162,7 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 			break
 		}
 		if beginsWith('[', *body) {
+			x.request.Sent.By = byArray
 			x.admitted(ctx, func() { x.batch(ctx, *body) })
 			return
 		}
@@ -155,7 +171,7 @@ func (t *HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExec
 	default:
 		header.Set("Allow", "GET, HEAD, POST, OPTIONS")
 		if r.Method == http.MethodOptions {
-			w.WriteHeader(http.StatusNoContent)
+			x.w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		refused = refuse(http.StatusMethodNotAllowed, CodeMethodNotAllowed, "the method must be GET or POST")
@@ -181,7 +197,7 @@ func (x *exchange) admitted(ctx context.Context, run func()) {
 		x.w.Header().Set("Retry-After", "1")
 		x.refuse(ctx, overloaded)
 	case err != nil:
-		x.write(cancelled())
+		x.write(x.exec.DispatchError(ctx, cancelled().Errors))
 	default:
 		defer leave()
 		x.leave = leave
@@ -206,6 +222,7 @@ func (x *exchange) operate(ctx context.Context, params *graphql.RawParams) {
 		}
 		return
 	}
+	x.request.Is(oc)
 	kind := oc.Operation.Operation
 	switch {
 	case kind == ast.Mutation && x.r.Method != http.MethodPost, kind == ast.Subscription && x.wanted.parts(true) == "", x.r.Method == http.MethodHead:
@@ -231,6 +248,7 @@ func (x *exchange) unrun(ctx context.Context, kind ast.Operation) {
 	case kind == ast.Subscription && x.wanted.parts(true) == "":
 		x.write(x.exec.DispatchError(ctx, streamRequired()))
 	default:
+		x.request.Spare()
 		x.head(kind)
 	}
 }
@@ -247,6 +265,10 @@ func (x *exchange) inParts(ctx context.Context, oc *graphql.OperationContext) {
 	defer end()
 	if !x.pay(ctx, x.Limits.cost(oc)) {
 		return
+	}
+	x.request.Sent.By = "multipart"
+	if x.form(oc.Operation.Operation == ast.Subscription).ids {
+		x.request.Sent.By = "sse"
 	}
 	if oc.Operation.Operation == ast.Subscription {
 		if x.form(true).ids {
@@ -265,11 +287,27 @@ func (x *exchange) inParts(ctx context.Context, oc *graphql.OperationContext) {
 	}, ctx)
 }
 
-// replayed says in the headers that the answer is replayed, if it is, and whose it was first. It comes before the first byte.
-func (x *exchange) replayed() {
+// outcome says in the headers that the answer is replayed, if it is, and whose it was first, and by what id a query sees what the mutation has
+// written. It comes before the first byte.
+func (x *exchange) outcome() {
 	if x.request.Replayed {
 		x.w.Header()[HeaderOperationID] = []string{x.request.ID}
 		x.w.Header()[idempotency.ReplayedHeader] = []string{"true"}
+	}
+	x.stored(x.request.Stored)
+}
+
+// stored gives the client the ids of the mutations that are stored.
+func (x *exchange) stored(ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	x.w.Header()[operation.HeaderAfter] = []string{strings.Join(ids, ", ")}
+	if x.AfterFor > 0 {
+		http.SetCookie(x.w, &http.Cookie{
+			Name: operation.HeaderAfter, Value: ids[len(ids)-1], MaxAge: int(x.AfterFor.Seconds()), // what is before the last one is where that is
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: x.r.TLS != nil,
+		})
 	}
 }
 
@@ -283,6 +321,7 @@ func (x *exchange) head(kind ast.Operation) {
 		header["Content-Type"] = contentTypes[media]
 		header["Cache-Control"] = private
 	}
+	x.request.Sent.Status = http.StatusOK
 	x.w.WriteHeader(http.StatusOK)
 }
 
@@ -306,7 +345,7 @@ func (x *exchange) write(response *graphql.Response) {
 	if response == nil { // the client has gone, or the server is shutting down
 		response = cancelled()
 	}
-	x.replayed()
+	x.outcome()
 	buffer := buffers.Get().(*[]byte)
 	*buffer = appendResponse((*buffer)[:0], response)
 	x.send(media, status(media, response), *buffer)
@@ -354,6 +393,7 @@ var contentTypes = map[string][]string{
 
 func (x *exchange) send(media string, status int, body []byte) {
 	x.leave()
+	x.request.Sent.Status, x.request.Sent.Bytes = status, int64(len(body))
 	sent := x.Gate.send(len(body), func() { _ = x.within.SetWriteDeadline(time.Unix(1, 0)) })
 	defer sent()
 	x.w.Header()["Content-Type"] = contentTypes[media]

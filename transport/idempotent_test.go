@@ -137,7 +137,7 @@ func TestOnASocketAMutationHasAKeyByTheDirectiveAlone(t *testing.T) {
 func TestADocumentIsTheSameForAKeyWhetherItIsSentOrNamed(t *testing.T) {
 	const text = `mutation { increment(id: 1) { value } }`
 	b := newBank(t, sessiontest.Setup{Server: func(srv *handler.Server) {
-		srv.Use(document.Extension{Listed: document.List{"one": {Text: text}}})
+		srv.Use(document.Extension{Listed: document.NewListed(document.List{"one": {Text: text}})})
 	}})
 	for i, body := range []string{`{"documentId":"one"}`, run(text), naming("", automatic("one")), `{"documentId":"one"}`} {
 		r := post(t, b.URL, body, "Idempotency-Key", "k")

@@ -53,30 +53,60 @@ func (l *Limits) open(ctx context.Context) (end func(), refused *refusal) {
 	return end, nil
 }
 
+// client returns whom the limits of a context are for.
+func (l *Limits) client(ctx context.Context) ratelimit.Client {
+	if l == nil {
+		return ratelimit.Client{}
+	}
+	return l.Of(ctx)
+}
+
+// connect counts a WebSocket of a client until leave is called. It reports false if the client has as many as it may.
+func (l *Limits) connect(client ratelimit.Client) (leave func(), ok bool) {
+	if l == nil {
+		return func() {}, true
+	}
+	return l.Sockets.Open(client)
+}
+
 // rateLimited returns the errors of a request that a limiter has refused.
 func rateLimited(v ratelimit.Verdict) gqlerror.List {
 	errs := coded(CodeRateLimited, "%s", v.Message())
-	if after := v.RetryAfter(); after > 0 {
+	if after, ok := v.RetryAfter(); ok {
 		errs[0].Extensions["retryAfter"] = after
 	}
 	return errs
 }
 
-// pay takes what something costs, and says in the header what is left. If there is not enough, it answers so and reports false.
+// debt is what a client has too little left for.
+type debt struct {
+	cost    int
+	verdict ratelimit.Verdict
+}
+
+// pay takes what something costs, and says in the header what is left. If there is not enough, it reports false: the request is to be left, and
+// refuseDebt answers it when it holds nothing any more.
 func (x *exchange) pay(ctx context.Context, cost int) bool {
 	if x.Limits == nil {
 		return true
 	}
 	v := x.Limits.take(ctx, cost)
-	x.Limits.Limiter.Tell(x.w.Header(), v)
 	if !v.Granted {
-		x.w.Header()["Cache-Control"] = noStore
-		x.answer(ctx, http.StatusTooManyRequests, rateLimited(v))
+		x.debt = &debt{cost, v}
+		return false
 	}
-	return v.Granted
+	x.Limits.Limiter.Tell(x.w.Header(), v)
+	return true
 }
 
 // payLess pays for a valid operation that is not run.
 func (x *exchange) payLess(ctx context.Context, oc *graphql.OperationContext) bool {
 	return x.pay(ctx, x.Limits.less(oc))
+}
+
+// refuseDebt answers a request for which pay has found too little, after a while.
+func (x *exchange) refuseDebt(ctx context.Context) {
+	v := x.Limits.Refuse(x.w, x.r, x.debt.cost, x.debt.verdict)
+	x.w.Header()["Cache-Control"] = noStore
+	x.answer(ctx, http.StatusTooManyRequests, rateLimited(v))
 }

@@ -149,11 +149,11 @@ func TestWhatIsNotRunCostsOneAndWhatIsFreeNothing(t *testing.T) {
 
 func TestAnAnswerThatTheClientHasCostsOne(t *testing.T) {
 	list := document.List{"named": document.Document{Text: `{ one }`}}
-	tr := &transport.HTTP{Documents: list, Validators: &transport.Validators{
+	tr := &transport.HTTP{Documents: document.NewListed(list), Validators: &transport.Validators{
 		Fields: map[string]bool{"one": true}, Version: func(context.Context) (string, bool) { return "1", true },
 	}}
 	tr.Limits = limited(price+2, 0)
-	h := newServer(tr, fields{}, document.Extension{Listed: list})
+	h := newServer(tr, fields{}, document.Extension{Listed: document.NewListed(list)})
 	server := httptest.NewServer(tr.Limits.Handler(h))
 	defer server.Close()
 	first := get(t, server.URL, "", "documentId", "named")

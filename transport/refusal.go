@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -63,8 +64,9 @@ func shown(err error) gqlerror.List {
 	return cancelled().Errors
 }
 
-// Refuse answers a request before it has come to a transport, in the form of all refusals. Headers that are set stay.
-func Refuse(w http.ResponseWriter, r *http.Request, status int, err *apierror.Error) {
+// Refuse answers a request before it has come to a transport, in the form of all refusals. Headers that are set stay. It returns the request,
+// with what was sent.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, err *apierror.Error) *operation.Request {
 	_, request := operation.NewRequest(r.Context())
 	header := w.Header()
 	header.Add("Vary", "Accept")
@@ -75,7 +77,10 @@ func Refuse(w http.ResponseWriter, r *http.Request, status int, err *apierror.Er
 	errs[0].Extensions["operationId"] = request.ID
 	header["Content-Type"] = contentTypes[cmp.Or(accept(r.Header["Accept"]).one(), jsonType)]
 	w.WriteHeader(status)
-	_, _ = w.Write(appendResponse(nil, &graphql.Response{Errors: errs})) // if it fails, the client has gone
+	body := appendResponse(nil, &graphql.Response{Errors: errs})
+	_, _ = w.Write(body) // if it fails, the client has gone
+	request.Sent = operation.Sent{By: strings.ToLower(r.Method), Status: status, Bytes: int64(len(body))}
+	return request
 }
 
 func streamRequired() gqlerror.List {

@@ -160,10 +160,11 @@ func (s *partWriter) begin(subscription bool) {
 	s.begun = true
 	s.streams.Add(1)
 	s.form = s.exchange.form(subscription)
-	s.replayed()
+	s.outcome()
 	header := s.w.Header()
 	header["Content-Type"] = s.form.media
 	header["X-Accel-Buffering"] = []string{"no"} // what nginx must not do
+	s.request.Sent.Status = http.StatusOK
 	s.w.WriteHeader(http.StatusOK)
 	s.out(append(s.withID(nil), s.form.opening...)) // with the id a client that gets no event knows where to go on
 }
@@ -218,5 +219,6 @@ func (s *partWriter) out(b []byte) {
 	if s.failed = err != nil; s.failed {
 		return
 	}
+	s.request.Sent.Bytes += int64(len(b))
 	_ = s.within.SetWriteDeadline(time.Time{}) // HTTP/2 would end even a stream that has nothing to write
 }

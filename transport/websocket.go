@@ -14,6 +14,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
+
+	"rollcall/operation"
 )
 
 // WebSocket serves operations of every kind over WebSockets (RFC 6455), many at a time on each. It speaks the
@@ -77,11 +79,17 @@ func (*WebSocket) Supports(r *http.Request) bool {
 // Do serves one socket until it is closed and its operations have ended.
 func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	if t.ending.Load() {
-		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
+		refuseSocket(w, r, "the server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
 	if check := t.CheckOrigin; check == nil && !SameOrigin(r) || check != nil && !check(r) {
-		http.Error(w, "the page's origin is not allowed", http.StatusForbidden)
+		refuseSocket(w, r, "the page's origin is not allowed", http.StatusForbidden)
+		return
+	}
+	client := t.Limits.client(r.Context()) // by its address, until Init says who it is
+	leave, ok := t.Limits.connect(client)
+	if !ok {
+		refuseSocket(w, r, tooManySockets, http.StatusTooManyRequests)
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
@@ -89,12 +97,24 @@ func (t *WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 		InsecureSkipVerify: true,                                           // it has been checked
 	})
 	if err != nil {
+		leave()
 		return // the client has been told
 	}
 	s := newSocket(t, conn, r, exec)
+	s.client, s.leave = client, leave
 	t.add(s)
 	defer t.remove(s)
+	defer func() { s.leave() }()
 	s.serve()
+}
+
+// refuseSocket answers a request for a WebSocket that there will not be.
+func refuseSocket(w http.ResponseWriter, r *http.Request, why string, status int) {
+	_, request := operation.NewRequest(r.Context())
+	defer request.End()
+	request.Sent = operation.Sent{By: byWebSocket, Status: status}
+	request.Refuse(why)
+	http.Error(w, why, status)
 }
 
 // SameOrigin reports whether a page comes from the host that it connects to. A request without an Origin is not a page's.

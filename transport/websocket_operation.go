@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -22,6 +23,7 @@ type socketOperation struct {
 	cancel  context.CancelFunc
 	stopped atomic.Bool // no message is sent for it any more
 	endless bool        // it is a subscription
+	debt    *debt       // nil: what it has cost so far is paid
 }
 
 func (op *socketOperation) stop() {
@@ -49,7 +51,9 @@ func (s *socket) subscribe(m socketMessage) {
 	case closes != nil:
 		s.close(closes.code, closes.reason)
 	case refuses != nil:
-		s.write(nil, s.failure(m.id, refuses))
+		ctx, request := s.request(s.ctx)
+		s.write(nil, s.failure(m.id, s.exec.DispatchError(ctx, refuses).Errors))
+		request.End()
 	case op != nil:
 		s.work.Go(func() { s.operate(op, params, refused) })
 	}
@@ -101,47 +105,89 @@ func (s *socket) complete(id string) bool {
 // operate runs an operation to its end.
 func (s *socket) operate(op *socketOperation, params *graphql.RawParams, refused *refusal) {
 	defer op.cancel()
-	ctx, request := operation.NewRequest(op.ctx)
+	ctx, request := s.request(op.ctx)
 	request.Parts = s.protocol.parts
-	last := s.answer(ctx, op, params, refused)
+	request.SeeAfter(s.wrote()...)
+	last := s.answer(ctx, request, op, params, refused)
+	if op.debt != nil {
+		last = s.refuseDebt(ctx, op)
+	}
+	request.Sent.Bytes += int64(len(last))
 	request.End()
 	s.conclude(op, last)
 }
 
-// answer runs an operation, unless it is refused, and sends its results. It returns the message that is to end it.
-func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphql.RawParams, refused *refusal) (last []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			last = s.failure(op.id, gqlerror.List{s.recovered(ctx, p)})
-		}
-	}()
-	refuses := func(errs gqlerror.List) []byte { return s.failure(op.id, s.exec.DispatchError(ctx, errs).Errors) }
+// request returns the request of one operation.
+func (s *socket) request(ctx context.Context) (context.Context, *operation.Request) {
+	ctx, request := operation.NewRequest(ctx)
+	request.Sent.By = byWebSocket
+	return ctx, request
+}
+
+// byWebSocket is how operations have come that came on sockets.
+const byWebSocket = "websocket"
+
+// mend makes a panic the last message of an operation.
+func (s *socket) mend(ctx context.Context, op *socketOperation, last *[]byte) {
+	if p := recover(); p != nil {
+		*last = s.failure(op.id, gqlerror.List{s.recovered(ctx, p)})
+	}
+}
+
+// refuses returns the message that ends an operation that is refused.
+func (s *socket) refuses(ctx context.Context, op *socketOperation, errs gqlerror.List) []byte {
+	return s.failure(op.id, s.exec.DispatchError(ctx, errs).Errors)
+}
+
+// refuseDebt returns the message that ends an operation whose client has too little left, after a while.
+func (s *socket) refuseDebt(ctx context.Context, op *socketOperation) (last []byte) {
+	defer s.mend(ctx, op, &last)
+	v, _ := s.Limits.Delay(ctx, op.debt.cost, op.debt.verdict)
+	return s.refuses(ctx, op, rateLimited(v))
+}
+
+// pay takes what something costs. If there is not enough, it reports false: the operation is to be left, and refuseDebt ends it when it holds nothing
+// any more.
+func (s *socket) pay(ctx context.Context, op *socketOperation, cost int) bool {
+	v := s.Limits.take(ctx, cost)
+	if !v.Granted {
+		op.debt = &debt{cost, v}
+	}
+	return v.Granted
+}
+
+// answer runs an operation, unless it is refused, and sends its results. It returns the message that is to end it, unless there is a debt.
+func (s *socket) answer(ctx context.Context, request *operation.Request, op *socketOperation, params *graphql.RawParams, refused *refusal) (last []byte) {
+	defer s.mend(ctx, op, &last)
 	before := 0 // what there must be is something, until it is known how much
 	if refused != nil {
 		before = notRun
 	}
-	if v := s.Limits.take(ctx, before); !v.Granted {
-		return refuses(rateLimited(v))
+	if !s.pay(ctx, op, before) {
+		return nil
 	}
 	if refused != nil { // for a limit, which is no reason to end the others
-		return refuses(refused.list())
+		return s.refuses(ctx, op, refused.list())
 	}
 	leave, err := s.Gate.Enter(ctx)
 	if err != nil {
-		return refuses(notAdmitted(err))
+		return s.refuses(ctx, op, notAdmitted(err))
 	}
 	defer leave()
 	ctx = graphql.StartOperationTrace(ctx)
 	oc, errs := s.exec.CreateOperationContext(ctx, params)
 	ctx = graphql.WithOperationContext(ctx, oc)
 	subscription := len(errs) == 0 && oc.Operation.Operation == ast.Subscription
+	if len(errs) == 0 {
+		request.Is(oc)
+	}
 	end, errs, cost := s.price(ctx, oc, errs)
 	defer end()
-	if v := s.Limits.take(ctx, cost); !v.Granted {
-		return refuses(rateLimited(v))
+	if !s.pay(ctx, op, cost) {
+		return nil
 	}
 	if len(errs) > 0 {
-		return refuses(errs)
+		return s.refuses(ctx, op, errs)
 	}
 	if subscription {
 		s.lasts(op)
@@ -156,13 +202,37 @@ func (s *socket) answer(ctx context.Context, op *socketOperation, params *graphq
 			break
 		}
 		leave() // what follows waits for a client that may read slowly
+		s.remember(request.Stored)
 		last := !subscription && (response.HasNext == nil || !*response.HasNext)
-		s.write(op, s.result(op.id, response, first || subscription))
+		text := s.result(op.id, response, first || subscription)
+		request.Sent.Bytes += int64(len(text))
+		s.write(op, text)
 		if last {
 			break
 		}
 	}
 	return socketReply{ID: op.id, Type: "complete"}.encode()
+}
+
+// maxWrites is how many mutations of its own a socket remembers, the last ones.
+const maxWrites = 16
+
+// remember has later operations on the socket see what mutations have written, by their ids.
+func (s *socket) remember(ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes = append(s.writes, ids...)
+	s.writes = s.writes[max(0, len(s.writes)-maxWrites):]
+}
+
+// wrote returns what remember was given.
+func (s *socket) wrote() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.writes)
 }
 
 // price returns what an operation costs which has errors, or none, and counts it if it is a stream: one too many has errors, too.

@@ -16,11 +16,15 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
+
+	"rollcall/operation"
+	"rollcall/ratelimit"
 )
 
 const (
-	socketGoingAway = "The server is shutting down" // the reason for code 1001
-	maxReason       = 123                           // bytes of a reason that fit into a close frame
+	socketGoingAway = "The server is shutting down"          // the reason for code 1001
+	tooManySockets  = "This client has too many connections" // the reason for code 1013, or the body of an answer
+	maxReason       = 123                                    // bytes of a reason that fit into a close frame
 )
 
 // socket is one WebSocket:
@@ -39,6 +43,9 @@ type socket struct {
 	protocol *protocol     // nil: none that client and server both speak
 	done     chan struct{} // closed once it has been served
 
+	client ratelimit.Client // of whose sockets it is one
+	leave  func()           // ends that
+
 	root   context.Context // ends when the socket closes
 	cancel context.CancelFunc
 	work   sync.WaitGroup // operations, Init and pings
@@ -52,8 +59,9 @@ type socket struct {
 	timer      *time.Timer     // for the acknowledgement, then for idleness
 	ctx        context.Context // the operations', once acknowledged
 	active     map[string]*socketOperation
-	running    int // operations whose goroutine has not ended, cancelled ones too
-	answerable int // those of them that are not known to be subscriptions, and so end by themselves
+	running    int      // operations whose goroutine has not ended, cancelled ones too
+	writes     []string // see remember
+	answerable int      // those of them that are not known to be subscriptions, and so end by themselves
 }
 
 type socketState int
@@ -192,8 +200,17 @@ func (s *socket) init(payload json.RawMessage) {
 	s.acknowledge(ctx, ack)
 }
 
-// acknowledge lets the client begin operations.
+// acknowledge lets the client begin operations, unless it has too many sockets.
 func (s *socket) acknowledge(ctx context.Context, payload map[string]any) {
+	if client := s.Limits.client(ctx); client != s.client {
+		leave, ok := s.Limits.connect(client)
+		if !ok {
+			s.close(websocket.StatusTryAgainLater, tooManySockets)
+			return
+		}
+		s.leave()
+		s.client, s.leave = client, leave
+	}
 	s.mu.Lock()
 	s.ctx, s.state = ctx, socketAcknowledged
 	s.mu.Unlock()
@@ -295,8 +312,23 @@ func (s *socket) write(op *socketOperation, text []byte) {
 // close ends all operations and tells the client why. It waits a while for the client to close too.
 func (s *socket) close(code websocket.StatusCode, reason string) {
 	if s.stop() {
+		s.tellClose(code, reason)
 		_ = s.conn.Close(code, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], ""))
 	}
+}
+
+// tellClose tells of a socket that is closed for what its client has done, or may not do.
+func (s *socket) tellClose(code websocket.StatusCode, reason string) {
+	if code == websocket.StatusNormalClosure || code == websocket.StatusGoingAway {
+		return
+	}
+	s.mu.Lock()
+	ctx := cmp.Or(s.ctx, s.root)
+	s.mu.Unlock()
+	_, request := operation.NewRequest(ctx)
+	defer request.End()
+	request.Sent = operation.Sent{By: byWebSocket, Status: int(code)}
+	request.Refuse(reason)
 }
 
 // stop ends all operations. It reports false if that has been done before.

@@ -912,7 +912,7 @@ func TestTheOlderProtocolIsServedToo(t *testing.T) {
 
 func TestAnErrorOfTheOlderProtocolHasTheMessageOfTheFirstOne(t *testing.T) {
 	documents := func(srv *handler.Server) http.Handler {
-		srv.Use(document.Extension{Automatic: lru.New[string](10)})
+		srv.Use(document.Extension{Automatic: &document.Automatic{Memory: lru.New[*document.Text](10)}})
 		return srv
 	}
 	c := serveSockets(t, &transport.WebSocket{MaxOperations: 1}, fields{"wait": stream(nil, nil)}, documents).connect(legacy)

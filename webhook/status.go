@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"rollcall/changelog"
@@ -30,7 +31,7 @@ FROM webhooks w CROSS JOIN changes_clock k LEFT JOIN changes c ON c.position = w
 		}
 		one.Position, one.Lag = after.String(), now-after.Position
 		one.LastAttemptAt, one.FailingSince, one.DisabledAt, one.OldestUndelivered = timeOf(attempted), timeOf(failing), timeOf(disabled), timeOf(oldest)
-		for _, r := range w.Receivers {
+		for _, r := range receiversOf(w.current()) {
 			if r.Name == one.Name {
 				endpoint := r.endpoint()
 				one.Endpoint = &endpoint
@@ -61,8 +62,11 @@ func (w *Webhooks) watch(ctx context.Context) {
 	}
 }
 
-// last returns how far a webhook was a moment ago; nil: that is not known yet.
+// last returns how far a webhook was a moment ago; nil: that is not known yet, or it is not configured any more.
 func (w *Webhooks) last(name string) *model.Webhook {
+	if !slices.ContainsFunc(w.current(), func(s *sender) bool { return s.Name == name }) {
+		return nil
+	}
 	if all := w.latest.Load(); all != nil {
 		for _, one := range *all {
 			if one.Name == name {
@@ -108,7 +112,7 @@ const (
 
 // Attempts returns how many attempts of this server had an outcome.
 func (w *Webhooks) Attempts(name, outcome string) int64 {
-	for _, s := range w.senders {
+	for _, s := range w.current() {
 		if s.Name == name {
 			return s.attempts[outcome].Load()
 		}

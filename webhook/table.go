@@ -49,10 +49,7 @@ func (w *Webhooks) store(ctx context.Context, name, owner, set string, args ...a
 func (w *Webhooks) register(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, statement)
 	defer cancel()
-	w.Log.Wake() // so that what is committed has positions
-	if err := w.Log.Settle(ctx); err != nil {
-		return err
-	}
+	_ = w.Log.SettleAll(ctx) // what can't be given its position now is delivered, too
 	now, err := w.Log.Now(ctx)
 	if err != nil {
 		return err

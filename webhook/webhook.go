@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,14 +21,17 @@ type Webhooks struct {
 	DB      *sql.DB
 	Dialect dialect.Dialect // DB's
 	Log     *changelog.Log  // of the same database
-	// Receivers are the webhooks that this server may deliver; none have the same name.
+	// Receivers are the webhooks that this server may deliver, until Replace names others; none have the same name.
 	Receivers []Receiver
 	Logger    *slog.Logger
 	// Times are the usual ones where they are nil.
 	Times *Times
 
+	mu      sync.RWMutex
 	senders []*sender
-	latest  atomic.Pointer[[]*model.Webhook]
+	replace context.CancelFunc // has Run go on with other senders; nil: it does not run
+
+	latest atomic.Pointer[[]*model.Webhook]
 }
 
 // Times are how long things may take.
@@ -64,30 +68,75 @@ func (w *Webhooks) Register(ctx context.Context) error {
 	if w.Times == nil {
 		w.Times = &usual
 	}
-	for _, r := range w.Receivers {
+	return w.Replace(ctx, w.Receivers)
+}
+
+// Replace has other receivers take the place of those that there are, and stores the ones that are new. After an error all stays as it is.
+func (w *Webhooks) Replace(ctx context.Context, receivers []Receiver) error {
+	for _, r := range receivers {
 		if err := w.register(ctx, r.Name); err != nil {
 			return fmt.Errorf("the webhook %s cannot be stored: %w", r.Name, err)
 		}
-		w.senders = append(w.senders, newSender(w, r))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := make([]*sender, len(receivers))
+	for i, r := range receivers {
+		next[i] = newSender(w, r)
+		for _, s := range w.senders {
+			if s.Name == r.Name {
+				next[i].attempts = s.attempts
+			}
+		}
+	}
+	if w.replace != nil && reflect.DeepEqual(receiversOf(w.senders), receiversOf(next)) {
+		return nil // those at work need not be disturbed
+	}
+	w.senders = next
+	if w.replace != nil {
+		w.replace()
 	}
 	return nil
 }
 
+func receiversOf(senders []*sender) (all []Receiver) {
+	for _, s := range senders {
+		all = append(all, s.Receiver)
+	}
+	return all
+}
+
 // Run delivers until ctx ends, and returns when the leases have been given back, which takes no longer than Times.Finish and a statement.
 func (w *Webhooks) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	for _, s := range w.senders {
-		running.Go(func() { s.run(ctx) })
+	for ctx.Err() == nil {
+		current, replaced := context.WithCancel(ctx)
+		w.mu.Lock()
+		senders := w.senders
+		w.replace = replaced
+		w.mu.Unlock()
+		var running sync.WaitGroup
+		for _, s := range senders {
+			running.Go(func() { s.run(current) })
+		}
+		if len(senders) > 0 {
+			running.Go(func() { w.watch(current) })
+		}
+		<-current.Done()
+		running.Wait()
+		replaced()
 	}
-	if len(w.senders) > 0 {
-		running.Go(func() { w.watch(ctx) })
-	}
-	running.Wait()
+}
+
+// current returns the senders of the moment.
+func (w *Webhooks) current() []*sender {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.senders
 }
 
 // Wake has the webhooks look for changes now. It returns at once.
 func (w *Webhooks) Wake() {
-	for _, s := range w.senders {
+	for _, s := range w.current() {
 		select {
 		case s.woken <- struct{}{}:
 		default:

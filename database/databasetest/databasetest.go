@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
@@ -108,8 +109,30 @@ func Open(tb testing.TB, url string, opt ...database.Options) *database.Database
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = db.Close() })
+	opened.Store(db, origin{url, opt[0]})
+	tb.Cleanup(func() {
+		opened.Delete(db)
+		_ = db.Close()
+	})
 	return db
+}
+
+// origin is how a database was opened.
+type origin struct {
+	url string
+	opt database.Options
+}
+
+var opened sync.Map // the origin of each *database.Database that Open has returned
+
+// Again opens a database that Open has returned once more, as another server does, and closes it at the end of the test.
+func Again(tb testing.TB, db *database.Database) *database.Database {
+	tb.Helper()
+	from, ok := opened.Load(db)
+	if !ok {
+		tb.Fatal("the database is none that a test has opened")
+	}
+	return Open(tb, from.(origin).url, from.(origin).opt)
 }
 
 // URL returns the URL of a new, empty database, dropped at the end of the test even if connections linger.
@@ -133,7 +156,7 @@ func URL(tb testing.TB, kind string) string {
 func server(tb testing.TB, kind string) (*url.URL, *sql.DB) {
 	tb.Helper()
 	raw := os.Getenv(variable(kind))
-	u, err := url.Parse(raw)
+	u, err := parsed(raw)
 	if err != nil || raw == "" {
 		tb.Fatalf("%s holds no URL", variable(kind))
 	}
@@ -141,6 +164,33 @@ func server(tb testing.TB, kind string) (*url.URL, *sql.DB) {
 		return u, postgresServer(tb, u)
 	}
 	return u, mysqlServer(tb, u, "foreign_key_checks")
+}
+
+// parsed reads the URL of a server, whose host may be a list.
+func parsed(raw string) (*url.URL, error) {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	authority := rest[:strings.IndexAny(rest+"/", "/?#")]
+	hosts := authority[strings.LastIndex(authority, "@")+1:]
+	first, _, several := strings.Cut(hosts, ",")
+	if !several {
+		return url.Parse(raw)
+	}
+	u, err := url.Parse(scheme + "://" + strings.Replace(rest, hosts, first, 1))
+	if err == nil {
+		u.Host = hosts
+	}
+	return u, err
+}
+
+// OneHost returns the URL of a database with the first of its hosts alone.
+func OneHost(tb testing.TB, rawURL string) string {
+	tb.Helper()
+	u, err := parsed(rawURL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	u.Host, _, _ = strings.Cut(u.Host, ",")
+	return u.String()
 }
 
 func randomName() string { return "rollcall_test_" + strings.ToLower(rand.Text()[:16]) }
@@ -161,11 +211,12 @@ func dropAtEnd(tb testing.TB, kind string, admin *sql.DB, name string) {
 
 func variable(kind string) string { return "ROLLCALL_TEST_" + strings.ToUpper(kind) }
 
-// mysqlServer connects to a server with these settings switched off.
+// mysqlServer connects to a server, the first if there are several, with these settings switched off.
 func mysqlServer(tb testing.TB, u *url.URL, off ...string) *sql.DB {
 	tb.Helper()
 	cfg := driverMySQL.NewConfig()
-	cfg.Net, cfg.Addr, cfg.User = "tcp", u.Host, u.User.Username()
+	first, _, _ := strings.Cut(u.Host, ",")
+	cfg.Net, cfg.Addr, cfg.User = "tcp", first, u.User.Username()
 	cfg.Passwd, _ = u.User.Password()
 	cfg.TLSConfig, cfg.Params = u.Query().Get("tls"), map[string]string{}
 	for _, name := range off {
@@ -238,7 +289,7 @@ func kill(ctx context.Context, kind string, admin *sql.DB, name string) (int, er
 // Interrupt ends the connections to a database, as the restart of its server does.
 func Interrupt(tb testing.TB, kind, database string) {
 	tb.Helper()
-	u, err := url.Parse(database)
+	u, err := parsed(database)
 	if err != nil {
 		tb.Fatal(err)
 	}

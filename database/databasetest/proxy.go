@@ -32,7 +32,7 @@ func (p *Proxy) Listen(tb testing.TB, servers ...string) (address string) {
 		tb.Fatal(err)
 	}
 	p.listener, p.servers = listener, servers
-	p.running.Go(p.accept)
+	p.running.Go(func() { p.accept(listener) })
 	tb.Cleanup(func() {
 		p.Cut()
 		p.running.Wait()
@@ -58,9 +58,9 @@ func (p *Proxy) Cut() {
 	}
 }
 
-func (p *Proxy) accept() {
+func (p *Proxy) accept(listener net.Listener) {
 	for {
-		client, err := p.listener.Accept()
+		client, err := listener.Accept()
 		if err != nil {
 			return // closed
 		}
@@ -110,4 +110,18 @@ func (p *Proxy) pass(server, client net.Conn) {
 			return
 		}
 	}
+}
+
+// Reopen has the proxy accept connections again, at the same address, after Cut.
+func (p *Proxy) Reopen(tb testing.TB) {
+	tb.Helper()
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", p.listener.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.mu.Lock()
+	p.cut = false
+	p.mu.Unlock()
+	p.listener = listener
+	p.running.Go(func() { p.accept(listener) })
 }

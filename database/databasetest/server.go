@@ -36,6 +36,16 @@ const startTimeout = time.Minute
 // 127.0.0.1 and in a folder of its own, until the end of the test. Its administrator ("root", "postgres") needs no password.
 func Start(tb testing.TB, kind string, flags ...string) *Server {
 	tb.Helper()
+	s := launch(tb, kind, flags...)
+	if _, err := s.Admin().ExecContext(tb.Context(), "CREATE DATABASE rollcall"); err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// launch is Start without the database.
+func launch(tb testing.TB, kind string, flags ...string) *Server {
+	tb.Helper()
 	folder, err := os.MkdirTemp("", "rollcall-") //nolint:usetesting // short, since a socket's path may not be long
 	if err != nil {
 		tb.Fatal(err)
@@ -91,9 +101,6 @@ func Start(tb testing.TB, kind string, flags ...string) *Server {
 	}
 	tb.Cleanup(s.Kill)
 	s.Start()
-	if _, err := s.Admin().ExecContext(tb.Context(), "CREATE DATABASE rollcall"); err != nil {
-		tb.Fatal(err)
-	}
 	return s
 }
 

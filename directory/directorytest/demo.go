@@ -5,16 +5,19 @@ import (
 	"context"
 	"testing"
 
+	"rollcall/changelog"
 	"rollcall/database"
 	"rollcall/database/databasetest"
 	"rollcall/directory"
 	"rollcall/session"
 )
 
-// Demo is the demo data.
+// Demo is the demo data, with positions in the log as a server's start gives them.
 var Demo = databasetest.Content{Name: "demo data", Fill: func(ctx context.Context, db *database.Database) error {
-	_, err := LoadDemo(ctx, db)
-	return err
+	if _, err := LoadDemo(ctx, db); err != nil {
+		return err
+	}
+	return (&changelog.Log{DB: db.Side, Dialect: db.Dialect()}).SettleAll(ctx)
 }}
 
 // LoadDemo loads the demo data, as a server does.

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { after, test } from "node:test";
 import { createFetcher } from "../../playground/app/src/fetcher.js";
+import { createReports } from "../../playground/app/src/reports.js";
 import { within } from "../server.js";
 
 let answer;
@@ -28,7 +29,22 @@ login.renew = async (used) => {
 };
 login.refused = (why, byHand) => login.told.push([why, byHand]);
 login.accepted = () => login.told.push("accepted");
-const fetcher = createFetcher(new URL(`http://127.0.0.1:${server.address().port}/query`), login);
+const reports = createReports();
+const fetcher = createFetcher(new URL(`http://127.0.0.1:${server.address().port}/query`), login, reports);
+
+test("once a report is wanted, operations ask for it, and it is not among what they show", async () => {
+  const { port } = server.address();
+  const own = createReports();
+  const run = createFetcher(new URL(`http://127.0.0.1:${port}/query`), login, own);
+  const shown = () => new Promise((resolve, error) => run({ query: "{ a }", extensions: { cost: true } }, { documentAST: {} }).subscribe({ next: resolve, error, complete() {} }));
+  answer = (response) => response.setHeader("Content-Type", "application/json").end('{"data":{"a":1},"extensions":{"report":{"id":"1"},"cost":2}}');
+  await within("the result", shown());
+  assert.deepEqual(requests.at(-1).body.extensions, { cost: true });
+  own.want();
+  assert.deepEqual(await within("the result", shown()), { data: { a: 1 }, extensions: { cost: 2 } });
+  assert.deepEqual(requests.at(-1).body.extensions, { cost: true, report: true });
+  assert.deepEqual(own.latest(), { id: "1" });
+});
 
 /** all runs an operation and returns what was shown, as text, and how it ended. */
 const all = (params = { query: "{ a }" }, options = { documentAST: {} }) =>

@@ -56,6 +56,22 @@ feature("the schema's documentation is read and searched", async ({ page, button
   await docs.getByText("The user with this email address, or null if there is none.").waitFor();
 });
 
+feature("a pane shows what an operation has done", async ({ page, button, execute, shows, tab, result }) => {
+  await tab("UsersWithTeams");
+  await execute();
+  await shows('"hasNextPage": true');
+  await button("Show Report").click();
+  const pane = page.getByRole("region", { name: "Report" });
+  await pane.getByText("Run an operation: this pane shows what it does.").waitFor();
+  await execute();
+  await pane.getByText("from the plan").waitFor();
+  const users = pane.getByRole("listitem").filter({ hasText: "users" }).first();
+  await users.getByText(/a batch of 1 key, \d+ statements?/).first().click();
+  await users.getByText(/^SELECT .* FROM users/).first().waitFor();
+  await shows('"hasNextPage": true');
+  assert.doesNotMatch(await result(), /report/); // it is in the pane alone
+});
+
 feature("the editor completes and checks", async ({ page, editor, read, writeDocument, underlines }) => {
   await editor.click();
   await page.keyboard.press("Control+A");

@@ -452,6 +452,12 @@ levels of the answer. Without it each level shows the newest committed data.
 directive @snapshot on QUERY
 
 """
+Has a query see all that is committed, wherever that was written. Without it a server may read at a replica, which is behind by a moment; what one has
+written oneself, one sees in any case (see ` + "`" + `Rollcall-After` + "`" + ` in the README).
+"""
+directive @fresh on QUERY
+
+"""
 Gives a mutation an idempotency key, as the header ` + "`" + `Idempotency-Key` + "`" + ` does. The answer to a mutation that is stored is kept with its
 key, for a day at least: the same mutation with the same key, sent again, does not run again, and has that answer.
 """
@@ -2208,7 +2214,7 @@ input CreateApiTokenInput {
   name: String!
   "What the service may do: no more than whoever makes the token."
   role: ViewerRole = VIEWER
-  "Which parts of the server it may use: all that whoever makes the token may, where this is omitted, null or empty."
+  "Which parts of the server it may use: all that whoever makes the token may, where this is omitted or null. An empty list is refused."
   scopes: [ApiTokenScope!]
   "The global id of the user whose token it is; nobody's where it is omitted or null."
   ownerId: ID

@@ -279,6 +279,9 @@ directive @note on FIELD_DEFINITION | QUERY | FIELD
 "Has a query read one state of the bank."
 directive @snapshot on QUERY
 
+"Has a query see all that is committed."
+directive @fresh on QUERY
+
 "Gives a mutation an idempotency key."
 directive @idempotent(key: String!) on MUTATION
 

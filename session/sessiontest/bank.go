@@ -250,12 +250,9 @@ func (b *Bank) InUse() int {
 // WantIdle fails unless every connection comes back, within a generous time.
 func (b *Bank) WantIdle() {
 	b.tb.Helper()
-	Eventually(b.tb, "all connections are back", func() bool { return b.InUse() == 0 })
-	for _, db := range []*gorm.DB{b.DB, b.Reads} {
-		if ops := session.Holding(db); len(ops) != 0 {
-			b.tb.Errorf("these operations hold a connection: %v", ops)
-		}
-	}
+	Eventually(b.tb, "all connections are back, and no operation is said to hold one", func() bool {
+		return b.InUse() == 0 && len(session.Holding(b.DB)) == 0 && len(session.Holding(b.Reads)) == 0
+	})
 }
 
 // Eventually waits until a condition holds. It fails after a time that only a hang exceeds.

@@ -2,6 +2,7 @@ package sessiontest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,19 +37,30 @@ func askNumber(dialect string) string {
 // killConnection has the server kill the connection of the transaction that ctx belongs to, and waits
 // until it is gone, with its locks.
 func (b *Bank) killConnection(ctx context.Context) error {
+	var id int64
+	if err := session.DB(ctx).Raw(askNumber(b.Dialect)).Find(&id).Error; err != nil {
+		return err
+	}
+	side, err := b.Side.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = side.Close() }()
+	return b.killFrom(ctx, side, id)
+}
+
+// killFrom has the server kill a connection from another one, and waits until it is gone: a connection that is still to go passes for one that works.
+func (b *Bank) killFrom(ctx context.Context, from *sql.Conn, id int64) error {
 	kill, left := "KILL %d", "SELECT COUNT(*) FROM "+processlist+" WHERE id = %d"
 	if b.Dialect == "postgres" {
 		kill, left = "SELECT pg_terminate_backend(%d)", "SELECT COUNT(*) FROM pg_stat_activity WHERE pid = %d"
 	}
-	var id int
-	if err := session.DB(ctx).Raw(askNumber(b.Dialect)).Find(&id).Error; err != nil {
-		return err
-	}
-	if _, err := b.Side.ExecContext(ctx, fmt.Sprintf(kill, id)); err != nil {
+	if _, err := from.ExecContext(ctx, fmt.Sprintf(kill, id)); err != nil {
 		return err
 	}
 	for {
-		if n, err := b.beside(ctx, fmt.Sprintf(left, id)); err != nil || n == 0 {
+		var n int
+		if err := from.QueryRowContext(ctx, fmt.Sprintf(left, id)).Scan(&n); err != nil || n == 0 {
 			return err
 		}
 		time.Sleep(time.Millisecond)

@@ -2,7 +2,6 @@ package sessiontest
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/dialect"
 	"rollcall/idempotency"
 	"rollcall/operation"
 	"rollcall/session"
@@ -36,6 +34,7 @@ var keeping = []promise{
 	{name: "A key that cannot be one is refused, and read of mutations alone", test: noKeys, graphql: headers},
 	{name: "Each viewer has keys of their own", test: keysOfViewers, graphql: headers},
 	{name: "After OUTCOME_UNKNOWN the same key has the answer if it was stored", test: unknownThenReplayed, absent: cannotBeCut, graphql: headers},
+	{name: "An answer is not replayed unless its COMMIT is known to be everywhere, and the next try replays it", test: lostReplay, absent: cannotBeCut, graphql: headers},
 	{name: "After OUTCOME_UNKNOWN the same key runs if it was not stored, once that is certain", test: unknownThenRun, absent: cannotBeCut, graphql: headers},
 	{name: "What Run does with a key it does once", test: runWithKey, only: byRun},
 	{name: "Old keys are swept, and others stay", test: sweptKeys, only: byRun},
@@ -428,11 +427,7 @@ func keysOfViewers(t *testing.T, backend Backend) {
 
 func unknownThenReplayed(t *testing.T, backend Backend) {
 	p, next := cutNext(t, backend.Dialect)
-	unreachable := sql.OpenDB(noServer{})
-	t.Cleanup(func() { _ = unreachable.Close() })
-	b := NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *operation.Extension) {
-		e.Proof = &session.Proof{DB: unreachable, Dialect: dialect.OfDB(e.Write), Within: 100 * time.Millisecond}
-	}})
+	b := NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: unreachableProof(t)})
 	s := Sent{Query: `mutation M { increment(id: 1) { value } }`, Key: "k"}
 	next <- after
 	id := wantUnknown(t, b.Post(s))
@@ -440,6 +435,24 @@ func unknownThenReplayed(t *testing.T, backend Backend) {
 	if again.Raw != `{"data":{"increment":{"value":1}}}` || again.Header.Get("Idempotent-Replayed") != "true" || again.Header.Get("Operation-Id") != id {
 		t.Errorf("want the answer of %s, got %s, %v", id, again.Raw, again.Header)
 	}
+	if n := b.Counter(1); n != 1 {
+		t.Errorf("the counter is %d, want 1", n)
+	}
+}
+
+func lostReplay(t *testing.T, backend Backend) {
+	p, next := cutNext(t, backend.Dialect)
+	b := NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: unreachableProof(t)})
+	s := Sent{Query: `mutation M { increment(id: 1) { value } }`, Key: "k"}
+	first := b.Post(s)
+	for _, c := range []cut{before, after} {
+		next <- c
+		a := b.Post(s)
+		if a.Code() != string(idempotency.CodeInProgress) || a.Errors[0].Extensions["operationId"] != nil || a.Header.Get("Idempotent-Replayed") != "" {
+			t.Errorf("got %s, %v", a.Raw, a.Header)
+		}
+	}
+	wantReplay(t, first, b.Post(s))
 	if n := b.Counter(1); n != 1 {
 		t.Errorf("the counter is %d, want 1", n)
 	}

@@ -307,11 +307,7 @@ func cutUnnoticed(t *testing.T, backend Backend) {
 
 func unknownThenCommitted(t *testing.T, backend Backend) {
 	p := newProxy(t, backend.Dialect, func() cut { return after })
-	unreachable := sql.OpenDB(noServer{})
-	t.Cleanup(func() { _ = unreachable.Close() })
-	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: func(e *operation.Extension) {
-		e.Proof = &session.Proof{DB: unreachable, Dialect: dialect.OfDB(e.Write), Within: 100 * time.Millisecond}
-	}}))
+	b := marked(NewBank(t, backend, Setup{Options: Options{Via: p.via}, Extension: unreachableProof(t)}))
 	attempts := 0
 	b.Step("fail once", func(ctx context.Context) (int, error) {
 		if attempts++; attempts == 1 {
@@ -335,6 +331,16 @@ func (noServer) Connect(context.Context) (driver.Conn, error) {
 	return nil, errors.New("no server")
 }
 func (noServer) Driver() driver.Driver { return nil }
+
+// unreachableProof returns what has the extension's proof ask a database that cannot be reached.
+func unreachableProof(tb testing.TB) func(*operation.Extension) {
+	tb.Helper()
+	unreachable := sql.OpenDB(noServer{})
+	tb.Cleanup(func() { _ = unreachable.Close() })
+	return func(e *operation.Extension) {
+		e.Proof = &session.Proof{DB: unreachable, Dialect: dialect.OfDB(e.Write), Within: 100 * time.Millisecond}
+	}
+}
 
 func cutWithoutProof(t *testing.T, backend Backend) {
 	next := make(chan cut, 1)

@@ -221,6 +221,7 @@ func queryStays(t *testing.T, backend Backend) {
 	b := NewBank(t, backend, Setup{})
 	connection := map[string]string{"mysql": "SELECT CONNECTION_ID()", "postgres": "SELECT pg_backend_pid()"}[backend.Dialect]
 	together := expect(siblings)
+	var long sync.Once
 	stay := func(read func(ctx context.Context, n *int) error) func(context.Context) (int, error) {
 		return func(ctx context.Context) (n int, err error) {
 			if err := together.arrive(ctx); err != nil {
@@ -237,7 +238,10 @@ func queryStays(t *testing.T, backend Backend) {
 	}))
 	b.Step("GORM", stay(func(ctx context.Context, n *int) error { return session.DB(ctx).Raw(connection).Find(n).Error }))
 	b.Step("Do", stay(func(ctx context.Context, n *int) error {
-		return session.Do(ctx, func(tx *gorm.DB) error { return tx.Raw(connection).Scan(n).Error })
+		return session.Do(ctx, func(tx *gorm.DB) error {
+			long.Do(func() { time.Sleep(300 * time.Millisecond) }) // so that the others look whether they wait for themselves
+			return tx.Raw(connection).Scan(n).Error
+		})
 	}))
 	b.Step("fails", func(ctx context.Context) (int, error) {
 		session.Stay(ctx)

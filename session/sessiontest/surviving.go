@@ -41,6 +41,7 @@ type chaos struct {
 	pool    int           // the size of the bank's pools
 	over    chan struct{} // closed when its time is up
 	serving atomic.Int64  // requests that the server has not done with
+	ended   atomic.Int64  // operations of its clients
 	kills   atomic.Int64
 	commits atomic.Int64 // that reached the proxy
 
@@ -49,6 +50,7 @@ type chaos struct {
 	lookup map[string]string // the ids to ask the outcomes of, by the mutation's name
 	lost   []Sent            // mutations with a key that have no answer
 	counts [fates]int
+	codes  map[string]int // of refusals
 }
 
 // fate is what a client knows of its mutation.
@@ -114,8 +116,8 @@ func survive(t *testing.T, backend Backend) {
 	if total := c.Total(); total != Accounts*Balance {
 		t.Errorf("the accounts held %d, and now %d", Accounts*Balance, total)
 	}
-	t.Logf("ROLLCALL_TEST_CHAOS_SEED=%d: of the mutations %d were acknowledged, %d refused, %d unknown and %d left alone; %d attempts were repeated, %d connections killed and %d cut at COMMIT; %d were sent again with their key, and %d of them replayed",
-		c.seed, c.counts[acknowledged], c.counts[refused], c.counts[unknown], c.counts[gone],
+	t.Logf("ROLLCALL_TEST_CHAOS_SEED=%d: of the mutations %d were acknowledged, %d refused (%v), %d unknown and %d left alone; %d attempts were repeated, %d connections killed and %d cut at COMMIT; %d were sent again with their key, and %d of them replayed",
+		c.seed, c.counts[acknowledged], c.counts[refused], c.codes, c.counts[unknown], c.counts[gone],
 		strings.Count(c.Log.String(), "running the operation again"), c.kills.Load(), c.commits.Load()/25, len(c.lost), replayed)
 	if !c.variety() || c.kills.Load() == 0 && c.Dialect != "sqlite" {
 		t.Error("of some fate there was no mutation at all, or no connection was killed")
@@ -125,7 +127,7 @@ func survive(t *testing.T, backend Backend) {
 func newChaos(t *testing.T, backend Backend) *chaos {
 	c := &chaos{
 		tb: t, seed: chaosSeed(t), lasts: chaosTime(t), pool: 8, over: make(chan struct{}),
-		fates: map[string]fate{}, lookup: map[string]string{},
+		fates: map[string]fate{}, lookup: map[string]string{}, codes: map[string]int{},
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -221,15 +223,19 @@ func (c *chaos) variety() bool {
 	return (c.counts[unknown] > 0 || c.Dialect == "sqlite") && c.counts[acknowledged] > 0 && c.counts[refused] > 0 && c.counts[gone] > 0
 }
 
-// trouble kills connections and restarts pools.
+// trouble kills connections and restarts pools, each time after some operations, so that on a slow machine it leaves time for others.
 func (c *chaos) trouble() {
 	random := rand.New(rand.NewPCG(c.seed, chaosClients))
-	for {
+	for due := int64(0); ; {
 		select {
 		case <-c.over:
 			return
 		case <-time.After(upTo(random, 30*time.Millisecond)):
 		}
+		if c.ended.Load() < due {
+			continue
+		}
+		due = c.ended.Load() + chaosClients/4
 		if random.IntN(4) == 0 {
 			c.restart()
 		} else if c.Dialect != "sqlite" {
@@ -240,10 +246,9 @@ func (c *chaos) trouble() {
 
 // kill kills one connection of this database, whoever's it is but its own.
 func (c *chaos) kill(random *rand.Rand) {
-	list, kill := "SELECT id FROM "+processlist+" WHERE db = DATABASE() AND id <> CONNECTION_ID()", "KILL %d"
+	list := "SELECT id FROM " + processlist + " WHERE db = DATABASE() AND id <> CONNECTION_ID()"
 	if c.Dialect == "postgres" {
 		list = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-		kill = "SELECT pg_terminate_backend(%d)"
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -274,7 +279,7 @@ func (c *chaos) kill(random *rand.Rand) {
 	if len(ids) == 0 {
 		return
 	}
-	if _, err := conn.ExecContext(ctx, fmt.Sprintf(kill, ids[random.IntN(len(ids))])); err == nil { // else it was faster
+	if c.killFrom(ctx, conn, ids[random.IntN(len(ids))]) == nil { // else it was faster
 		c.kills.Add(1)
 	}
 }
@@ -319,6 +324,7 @@ func (c *chaos) client(number int) {
 			c.mutate(ctx, fmt.Sprintf("M%d_%d", number, i), random)
 		}
 		cancel()
+		c.ended.Add(1)
 	}
 }
 
@@ -368,7 +374,10 @@ func (c *chaos) mutate(ctx context.Context, name string, random *rand.Rand) {
 	defer c.mu.Unlock()
 	c.fates[name] = got
 	c.counts[got]++
-	if got == unknown {
+	switch got {
+	case refused:
+		c.codes[a.Code()]++
+	case unknown:
 		c.lookup[name] = id
 	}
 	if key != "" && (got == unknown || got == gone) && !strings.Contains(end, "stall") {

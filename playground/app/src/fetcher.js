@@ -9,8 +9,9 @@
  * user has written an Authorization.
  * @param {URL} url
  * @param {ReturnType<typeof import("./login.js").createLogin>} login
+ * @param {ReturnType<typeof import("./reports.js").createReports>} reports
  */
-export function createFetcher(url, login) {
+export function createFetcher(url, login, reports) {
   const results = (...args) => resultsOf(url, login, ...args);
   return (params, options) => {
     if (!("documentAST" in options)) return introspect(results(params, options.headers)); // GraphiQL itself asks, for the schema
@@ -19,7 +20,7 @@ export function createFetcher(url, login) {
         const stop = new AbortController();
         const run = async () => {
           try {
-            for await (const result of results(params, options.headers, stop.signal)) next(result);
+            for await (const result of results(reports.asks(params), options.headers, stop.signal)) next(reports.take(result));
             complete();
           } catch (cause) {
             if (!stop.signal.aborted) error({ message: cause.message });

@@ -17,12 +17,15 @@ import { createFetcher } from "./fetcher.js";
 import { createLogin } from "./login.js";
 import { LoginButton, LoginProblem } from "./login.jsx";
 import { isNarrow } from "./narrow.js";
+import { reportPlugin } from "./report.jsx";
+import { createReports } from "./reports.js";
 import icon from "./icon.svg";
 
 const login = createLogin(JSON.parse(document.body.dataset.login), new URL(".", document.baseURI));
 login.resume();
-const fetcher = createFetcher(new URL("query", document.baseURI), login);
-const plugins = [examplesPlugin, documentationPlugin, HISTORY_PLUGIN];
+const reports = createReports();
+const fetcher = createFetcher(new URL("query", document.baseURI), login, reports);
+const plugins = [examplesPlugin, documentationPlugin, reportPlugin(reports), HISTORY_PLUGIN];
 const stored = (name) => localStorage.getItem(`graphiql:${name}`);
 const isFirstVisit = stored("tabState") === null;
 

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	spans "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"rollcall/database/databasetest"
+	"rollcall/directory/directorytest"
+)
+
+// collected is a collector of traces.
+type collected struct {
+	mu  sync.Mutex
+	all []*spans.Span
+	who map[string]string // attributes of the process
+}
+
+// collect has traces sent to a collector until the test ends.
+func collect(t *testing.T) *collected {
+	t.Helper()
+	c := &collected{who: map[string]string{}}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var sent collector.ExportTraceServiceRequest
+		if err != nil || proto.Unmarshal(body, &sent) != nil || r.URL.Path != "/v1/traces" {
+			t.Errorf("%s: %v", r.URL, err)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, of := range sent.GetResourceSpans() {
+			for _, attribute := range of.GetResource().GetAttributes() {
+				c.who[attribute.GetKey()] = attribute.GetValue().GetStringValue()
+			}
+			for _, in := range of.GetScopeSpans() {
+				c.all = append(c.all, in.GetSpans()...)
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+	return c
+}
+
+// of returns the span of an operation, by its id, once it has come, and those below it by the id of the one above.
+func (c *collected) of(t *testing.T, operation string) (own *spans.Span, below map[string][]*spans.Span) {
+	t.Helper()
+	eventually(t, "the spans of the operation are there", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, span := range c.all {
+			if attributeOf(span, "rollcall.operation.id") == operation {
+				own = span
+			}
+		}
+		return own != nil
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	below = map[string][]*spans.Span{}
+	for _, span := range c.all {
+		if string(span.GetTraceId()) == string(own.GetTraceId()) {
+			below[string(span.GetParentSpanId())] = append(below[string(span.GetParentSpanId())], span)
+		}
+	}
+	return own, below
+}
+
+func attributeOf(span *spans.Span, key string) string {
+	for _, attribute := range span.GetAttributes() {
+		if attribute.GetKey() == key {
+			return attribute.GetValue().GetStringValue()
+		}
+	}
+	return ""
+}
+
+func namesOf(all []*spans.Span) (names []string) {
+	for _, span := range all {
+		names = append(names, span.GetName())
+	}
+	return names
+}
+
+// traced sends an operation below a client's span, and returns its id.
+func traced(s *server, query, parent string) string {
+	res, _ := s.ask(http.DefaultClient, http.MethodPost, request(query), "Content-Type", "application/json", "traceparent", parent)
+	return res.Header.Get("Operation-Id")
+}
+
+func TestAnOperationIsATraceOfItsBatchesAndStatementsBelowTheClients(t *testing.T) {
+	c := collect(t)
+	databasetest.EachWith(t, directorytest.Demo, func(t *testing.T, url string) {
+		s := start(t, "--database", url, "--log-operations=all")
+		const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+		client := "00-" + trace + "-" + parent + "-01"
+		id := traced(s, `query Names { users(first: 3) { nodes { name teams { nodes { name } } } } }`, client)
+		own, below := c.of(t, id)
+		if got := hex.EncodeToString(own.GetTraceId()) + hex.EncodeToString(own.GetParentSpanId()); got != trace+parent || own.GetName() != "query" ||
+			attributeOf(own, "graphql.operation.name") != "Names" || own.GetKind() != spans.Span_SPAN_KIND_SERVER {
+			t.Errorf("got %v", own)
+		}
+		batches := below[string(own.GetSpanId())]
+		if len(batches) != 2 {
+			t.Fatalf("below it are %q", namesOf(batches))
+		}
+		for _, one := range batches {
+			statements := below[string(one.GetSpanId())]
+			if !strings.HasPrefix(one.GetName(), "batch ") || len(statements) != 1 || statements[0].GetName() != "SELECT" || attributeOf(statements[0], "db.query.text") == "" {
+				t.Errorf("below %s are %q", one.GetName(), namesOf(statements))
+			}
+			for _, span := range append(statements, one) {
+				if span.GetStartTimeUnixNano() < own.GetStartTimeUnixNano() || span.GetEndTimeUnixNano() > own.GetEndTimeUnixNano() {
+					t.Errorf("%s is not within its operation", span.GetName())
+				}
+			}
+		}
+		if line := regexp.MustCompile(`.* id=` + id + `.*`).FindString(s.log.String()); !strings.Contains(line, "trace_id="+trace) {
+			t.Errorf("the log has %q", line)
+		}
+
+		own, below = c.of(t, traced(s, `mutation { updateUser(input: {id: "User:42", title: "Pilot"}) { user { id } } }`, ""))
+		names := namesOf(below[string(own.GetSpanId())])
+		if len(own.GetParentSpanId()) != 0 || names[0] != "BEGIN" || names[len(names)-1] != "COMMIT" || attributeOf(below[string(own.GetSpanId())][0], "db.system.name") == "" {
+			t.Errorf("a mutation's are %q", names)
+		}
+
+		own, _ = c.of(t, traced(s, `{ users(first: 10000) { totalCount } }`, ""))
+		if attributeOf(own, "error.type") != "BAD_USER_INPUT" {
+			t.Errorf("a refused one's is %v", own)
+		}
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.who["service.name"] != "rollcall" || c.who["service.version"] != release || c.who["deployment.environment.name"] != "test" {
+		t.Errorf("the process is said to be %v", c.who)
+	}
+}
+
+func TestWhatAsksForTracesThatCannotBeSentIsRefused(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	for variable, value := range map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:4318", "OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, value)
+			if text := refusal(t, "--database", databasetest.URL(t, "sqlite")); !contains(text, variable, value) {
+				t.Error(text)
+			}
+		})
+	}
+}
+
+func TestACollectorThatIsAwayStopsNothing(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+	s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo))
+	s.answer("{ users { totalCount } }")
+	eventually(t, "the log tells of it", func() bool { return strings.Contains(s.log.String(), "traces are not sent") })
+	s.answer("{ users { totalCount } }")
+}
+
+func TestNothingIsTracedUnlessThatIsAskedFor(t *testing.T) {
+	c := collect(t)
+	for variable, value := range map[string]string{"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "none"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, value)
+			s := start(t, "--database", databasetest.With(t, "sqlite", directorytest.Demo))
+			s.answer("{ users { totalCount } }")
+			s.stop()
+		})
+	}
+	if len(c.all) != 0 {
+		t.Errorf("got %d spans", len(c.all))
+	}
+}
