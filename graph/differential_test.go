@@ -443,8 +443,8 @@ func slowly(t *testing.T, db *database.Database) {
 	}
 }
 
-// slow are operations that read something before, and beside, what is slow: so late, or cancelled, after a second, by when all else is read. (Not on a snapshot, where it is left to chance which
-// of two comes first.)
+// slow are operations that read something before, and beside, what is slow. (Not on a snapshot, where it is left to chance which of
+// two comes first.)
 var slow = []any{
 	randomOperation{Query: `{ a: user(id: "User:500") { name manager { name } } users(first: 3) { nodes { name teams(first: 2) { nodes { name } } } } }`},
 	randomOperation{Query: `{ team(id: "Team:7") { id members(first: 1) { totalCount edges { node { manager { name } } } } } bad: user(id: "Team:1") { id } }`},
@@ -503,39 +503,41 @@ func within(less, all any) bool {
 
 func TestALateOperationIsAnsweredAsByTheEngine(t *testing.T) {
 	t.Parallel()
-	onHostileData(t, func(t *testing.T, db *database.Database) {
-		t.Parallel()
-		slowly(t, db)
-		p := newPair(db, func(cfg *graph.Config) { cfg.Deadline = 2 * time.Second })
-		for i, op := range slow {
-			engine, api := p.engine.ask(t.Context(), op, "application/json"), p.api.ask(t.Context(), op, "application/json")
-			if d := difference(lessened(t, api, engine, "code:TIMEOUT"), engine); d != "" {
-				t.Errorf("operation %d: %s", i, d)
-			}
-			if !strings.Contains(api.body, `"TIMEOUT"`) || strings.Contains(api.body, `"INTERNAL`) {
-				t.Errorf("operation %d: got %s", i, api.body)
-			}
-		}
+	brokenOff(t, "TIMEOUT", func(db *database.Database, op any, patience time.Duration) (engine, api asked) {
+		p := newPair(db, func(cfg *graph.Config) { cfg.Deadline = patience })
+		return p.engine.ask(t.Context(), op, "application/json"), p.api.ask(t.Context(), op, "application/json")
 	})
 }
 
 func TestACancelledOperationIsAnsweredAsByTheEngine(t *testing.T) {
 	t.Parallel()
+	brokenOff(t, "CANCELLED", func(db *database.Database, op any, patience time.Duration) (engine, api asked) {
+		p := newPair(db, func(*graph.Config) {})
+		return p.engine.askFor(t.Context(), patience, op), p.api.askFor(t.Context(), patience, op)
+	})
+}
+
+// brokenOff compares how both answer what ask breaks off, after a time in which all that is not slow has been read. A machine that
+// has much to do may need more of it: where the answers differ, both are asked again with more patience.
+func brokenOff(t *testing.T, code string, ask func(db *database.Database, op any, patience time.Duration) (engine, api asked)) {
+	t.Helper()
 	onHostileData(t, func(t *testing.T, db *database.Database) {
 		t.Parallel()
 		slowly(t, db)
-		p := newPair(db, func(*graph.Config) {})
 		for i, op := range slow {
-			cancelled := func(c *counted) asked {
-				ctx, cancel := context.WithCancel(t.Context())
-				defer time.AfterFunc(2*time.Second, cancel).Stop()
-				return c.ask(ctx, op, "application/json")
+			var api asked
+			different := "nobody has asked"
+			for patience := 2 * time.Second; different != "" && patience < 20*time.Second; patience *= 3 {
+				var engine asked
+				engine, api = ask(db, op, patience)
+				if different = difference(lessened(t, api, engine, "code:"+code), engine); engine.statements > api.statements {
+					different = fmt.Sprintf("want %d statements, got %d", engine.statements, api.statements)
+				}
 			}
-			engine, api := cancelled(p.engine), cancelled(p.api)
-			if d := difference(lessened(t, api, engine, "code:CANCELLED"), engine); d != "" {
-				t.Errorf("operation %d: %s", i, d)
+			if different != "" {
+				t.Errorf("operation %d: %s", i, different)
 			}
-			if !strings.Contains(api.body, `"CANCELLED"`) || strings.Contains(api.body, `"INTERNAL`) { // nobody is there to read it
+			if !strings.Contains(api.body, `"`+code+`"`) || strings.Contains(api.body, `"INTERNAL`) { // nobody is there to read it
 				t.Errorf("operation %d: got %s", i, api.body)
 			}
 		}

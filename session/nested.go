@@ -22,6 +22,9 @@ func (s *Session) acquire() error {
 		if s.doing.Load() > 0 && nested() {
 			return ErrNested
 		}
+		if !s.reading.TryRLock() { // waiting for a Close that waits for this goroutine would never end
+			return &ClosedError{s.op}
+		}
 		return nil
 	}
 	return s.take()

@@ -39,6 +39,7 @@ type Session struct {
 
 	closed    atomic.Bool
 	discarded atomic.Bool           // see Discard
+	reading   sync.RWMutex          // of a Read: each statement holds it for reading, and Close waits for them
 	doing     atomic.Int32          // calls of Do that have not returned
 	stays     atomic.Bool           // see Stay
 	slot      chan struct{}         // holds one token: the right to use what follows
@@ -149,9 +150,11 @@ func (s *Session) enter(text string, write bool) error {
 }
 
 func (s *Session) leave() {
-	if s.kind != Read {
-		<-s.slot
+	if s.kind == Read {
+		s.reading.RUnlock()
+		return
 	}
+	<-s.slot
 }
 
 // cause returns why nothing more can be done in the session, or nil.
@@ -276,7 +279,9 @@ func (s *Session) commit() error {
 func (s *Session) Close() {
 	s.closed.Store(true)
 	cancelled := s.ctx.Err() != nil
-	s.end() // the statement that is running, if any, gives way
+	s.end() // the statements that are running, if any, give way
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	s.slot <- struct{}{}
 	defer func() { <-s.slot }()
 	s.unsettle()

@@ -44,6 +44,7 @@ var querying = []promise{
 	},
 	{name: "What ends a Query early is its error's cause", test: queryTellsCause},
 	{name: "Query is counted, and GORM's logger told of it", test: queryIsLogged},
+	{name: "A read that is left behind is counted: the session ends after it", test: leftBehind},
 	{name: "A logger that hides parameters gets Query's text without them", test: queryHidesParameters},
 	{name: "Query without a session says what to install", test: queryWithoutSession},
 }
@@ -533,6 +534,32 @@ func queryIsLogged(t *testing.T, backend Backend) {
 				t.Errorf("%s: want a line of the operation %s with a duration, got %+v", kind, id, l)
 			}
 		}
+	}
+}
+
+// leftBehind leaves a read under way when the answer is complete.
+func leftBehind(t *testing.T, backend Backend) {
+	reports := make(chan operation.Report, 1)
+	b := NewBank(t, backend, Setup{Extension: func(e *operation.Extension) {
+		e.Observe = func(_ session.Operation, r operation.Report) { reports <- r }
+	}})
+	ends := make(chan error, 1)
+	b.Step("leave", func(ctx context.Context) (int, error) {
+		go func() { ends <- session.Query(ctx, b.sleeping(), nil, ignore) }()
+		time.Sleep(200 * time.Millisecond)
+		return 1, nil
+	})
+	for _, kind := range []string{"query", "query @snapshot"} {
+		b.Must(kind + ` { run(step: "leave") { value } }`)
+		if b.way == overHTTP { // session.Run has no reports
+			if r := receive(t, "a report", reports); r.Statements != 1 || r.Spent < 100*time.Millisecond {
+				t.Errorf("%s: want one statement and its time, got %d and %v", kind, r.Statements, r.Spent)
+			}
+		}
+		if err := receive(t, "the end of the read", ends); err == nil {
+			t.Errorf("%s: the read has not given way", kind)
+		}
+		b.WantIdle()
 	}
 }
 
