@@ -51,17 +51,38 @@ type hosts struct {
 // host is one of hosts. Below conns everything is guarded by hosts.mu.
 type host struct {
 	addr  string
-	pool  *sql.DB // for probes
-	probe func(ctx context.Context, pool *sql.DB) (rank int64, err error)
+	pool  *sql.DB                                                         // for probes
+	probe func(ctx context.Context, pool *sql.DB) (rank int64, err error) // nil: it takes writes
 	wake  chan struct{}
 
-	conns  map[*hostConn]bool
-	asked  bool
-	err    error     // why it is not well, or nil
-	since  time.Time // when it became well
-	rank   int64     // where it is lower than another host's, this host's data are those before a failover
-	doubts int64     // how often a connection to it has failed
-	looked int64     // how many of these were there before the last probe began
+	conns map[*hostConn]bool
+	asked bool
+	err   error     // why it is not well, or nil
+	since time.Time // when it became well
+	standing
+	other  bool  // the log tells that it has another directory
+	doubts int64 // how often a connection to it has failed
+	looked int64 // how many of these were there before the last probe began
+}
+
+// standing is what a host that takes writes has.
+type standing struct {
+	rank int64  // where it is lower than another host's, this host's data are those before a failover
+	born string // when its directory was made, which all nodes of a cluster have; "": it has none yet
+}
+
+// ask probes a host.
+func (one *host) ask(ctx context.Context) (there standing, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if there.rank, err = one.probe(ctx, one.pool); err != nil {
+		return there, err
+	}
+	err = one.pool.QueryRowContext(ctx, selectBorn).Scan(&there.born)
+	if dialect.MeaningOf(err).Fault == dialect.FaultMissing {
+		err = nil
+	}
+	return there, err
 }
 
 // unwellError is what is wrong with a host that answers.
@@ -74,6 +95,7 @@ const (
 	errHostOutside  unwellError = "is outside the primary component"
 	errHostUnsynced unwellError = "is not synced"
 	errHostBehind   unwellError = "has been left behind by a failover"
+	errHostOther    unwellError = "has another directory"
 )
 
 // noHostError says that no host takes writes. It names no address, since anyone may read it.
@@ -122,10 +144,8 @@ func (h *hosts) watch(i int) {
 		h.mu.Lock()
 		doubts := one.doubts
 		h.mu.Unlock()
-		ctx, cancel := context.WithTimeout(h.until, probeTimeout)
-		rank, err := one.probe(ctx, one.pool)
-		cancel()
-		h.report(i, rank, err, doubts)
+		there, err := one.ask(h.until)
+		h.report(i, there, err, doubts)
 		select {
 		case <-h.until.Done():
 		case <-one.wake:
@@ -135,7 +155,7 @@ func (h *hosts) watch(i int) {
 }
 
 // report takes a probe's result, before which a number of doubts were known.
-func (h *hosts) report(i int, rank int64, err error, doubts int64) {
+func (h *hosts) report(i int, there standing, err error, doubts int64) {
 	if h.until.Err() != nil {
 		return
 	}
@@ -154,9 +174,14 @@ func (h *hosts) report(i int, rank int64, err error, doubts int64) {
 	}
 	one.asked, one.err, one.looked = true, err, doubts
 	if err == nil {
-		one.rank = rank
-		h.rank = max(h.rank, rank)
+		one.standing = there
+		h.rank = max(h.rank, there.rank)
 	}
+	other := errors.Is(h.well(one), errHostOther)
+	if other && !one.other {
+		h.log.Error("a host of the database has another directory than the writer, and does not follow it", "host", one.addr, "writer", h.all[h.last].addr)
+	}
+	one.other = other
 	h.elect()
 	if h.last != i && h.last >= 0 && silent(err) {
 		one.cut()
@@ -167,10 +192,15 @@ func (h *hosts) report(i int, rank int64, err error, doubts int64) {
 
 // well returns why a host cannot be the writer, or nil.
 func (h *hosts) well(one *host) error {
-	if one.err == nil && one.rank < h.rank {
+	switch {
+	case one.err != nil:
+		return one.err
+	case one.rank < h.rank:
 		return errHostBehind
+	case one.asked && h.last >= 0 && one.born != h.all[h.last].born:
+		return errHostOther
 	}
-	return one.err
+	return nil
 }
 
 // writes reports whether there is a writer that is well.

@@ -269,6 +269,37 @@ func TestWhatHasNotBegunToCommitRunsAgainAtTheNextHost(t *testing.T) {
 	})
 }
 
+func TestAHostWithAnotherDirectoryIsNeverTheWriter(t *testing.T) {
+	databasetest.EachServer(t, func(t *testing.T, kind string) {
+		for name, other := range map[string]func(*testing.T) string{
+			"an empty one": func(t *testing.T) string { return databasetest.URL(t, kind) },
+			"an older one": func(t *testing.T) string {
+				older := databasetest.With(t, kind, databasetest.Nothing)
+				if _, err := databasetest.Open(t, older).Side.ExecContext(t.Context(), "UPDATE goose_db_version SET tstamp = '2001-02-03 04:05:06'"); err != nil {
+					t.Fatal(err)
+				}
+				return older
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				direct := databasetest.With(t, kind, databasetest.Nothing)
+				nodes, listed := databasetest.Nodes(t, direct, 2)
+				nodes[1].Lead(t, direct, other(t))
+				opt, log := moves(0)
+				db := databasetest.Open(t, listed, opt)
+				within(t, left, "a line of the log", func() bool { return log.count("has another directory") == 1 })
+				nodes[0].Cut()
+				const want = "no host of the database takes writes: 1 does not answer, 2 has another directory"
+				within(t, left, "no writer", func() bool { return database.Unavailable(db.NoWriter()) == want })
+				nodes[0].Reopen(t)
+				if err := db.Pools()["write"].PingContext(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+}
+
 func TestAURLListsHosts(t *testing.T) {
 	got := database.EachHost("mysql://u:p%40@a,b:3307,[::1]:3308/name?tls=true")
 	want := []string{"mysql://u:p%40@a/name?tls=true", "mysql://u:p%40@b:3307/name?tls=true", "mysql://u:p%40@[::1]:3308/name?tls=true"}

@@ -90,7 +90,9 @@ type clock struct {
 }
 
 const selectReplicaClock = "SELECT k.position, k.operation_id, (SELECT coalesce(max(version_id), 0) FROM goose_db_version), " +
-	"(SELECT coalesce(CAST(min(tstamp) AS CHAR(32)), '') FROM goose_db_version) FROM changes_clock k WHERE k.id = 1"
+	"(" + selectBorn + ") FROM changes_clock k WHERE k.id = 1"
+
+const selectBorn = "SELECT coalesce(CAST(min(tstamp) AS CHAR(32)), '') FROM goose_db_version"
 
 // The reasons why a replica is not read that are not an error's.
 const (

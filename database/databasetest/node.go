@@ -15,6 +15,7 @@ type Node struct {
 
 	hangs  atomic.Bool
 	at     atomic.Value // a string; see HangAt
+	other  [2]string    // see Lead
 	traces sync.Map     // of the texts that Seen was asked about, each with how often it was sent: *atomic.Int64
 }
 
@@ -39,6 +40,21 @@ func (n *Node) Seen(text string) int64 {
 	return count.(*atomic.Int64).Load()
 }
 
+// Lead has clients of one database be led to another of the server, by their URLs. It is to be called before they connect.
+func (n *Node) Lead(tb testing.TB, from, to string) {
+	tb.Helper()
+	for i, raw := range []string{from, to} {
+		u, err := parsed(raw)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		n.other[i] = strings.TrimPrefix(u.Path, "/")
+	}
+	if len(n.other[0]) != len(n.other[1]) { // they are written over each other
+		tb.Fatalf("%s is not as long as %s", n.other[0], n.other[1])
+	}
+}
+
 func (n *Node) pass(sent []byte, forward func()) {
 	if at, ok := n.at.Load().(string); ok && bytes.Contains(bytes.ToUpper(sent), []byte(at)) {
 		n.hangs.Store(true)
@@ -50,6 +66,9 @@ func (n *Node) pass(sent []byte, forward func()) {
 		count.(*atomic.Int64).Add(int64(bytes.Count(sent, []byte(text.(string)))))
 		return true
 	})
+	if n.other[0] != "" {
+		copy(sent, bytes.ReplaceAll(sent, []byte(n.other[0]), []byte(n.other[1])))
+	}
 	forward()
 }
 
