@@ -14,6 +14,7 @@ import (
 
 	"rollcall/database"
 	"rollcall/database/databasetest"
+	"rollcall/dialect"
 	"rollcall/directory/directorytest"
 )
 
@@ -156,8 +157,8 @@ func TestDeltasAreFoldedInBatchesAndFewAreLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if folded, err := db.FoldCounts(t.Context()); err != nil || folded < 2400 {
-			t.Errorf("FoldCounts = %d, %v", folded, err)
+		if folded := foldAll(t, db); folded < 2400 {
+			t.Errorf("FoldCounts = %d", folded)
 		}
 		for name, want := range map[string][2]int64{"User": {2500, 64}, "Team": {10, 10}} {
 			var sum, rows int64
@@ -168,10 +169,27 @@ func TestDeltasAreFoldedInBatchesAndFewAreLeft(t *testing.T) {
 				t.Errorf("%s: %d rows, whose sum is %d", name, rows, sum)
 			}
 		}
-		if folded, err := db.FoldCounts(t.Context()); err != nil || folded != 0 {
-			t.Errorf("once more: %d, %v", folded, err)
+		if folded := foldAll(t, db); folded != 0 {
+			t.Errorf("once more: %d", folded)
 		}
 	})
+}
+
+// foldAll folds counts. A machine that has much to do may need several calls, as the limit of one batch is for mutations' sake.
+func foldAll(t *testing.T, db *database.Database) (folded int) {
+	t.Helper()
+	for range 20 {
+		n, err := db.FoldCounts(t.Context())
+		folded += n
+		if err == nil {
+			return folded
+		}
+		if !errors.Is(err, context.DeadlineExceeded) && !dialect.Is(err, dialect.OverTime) {
+			t.Fatalf("FoldCounts: %v, after %d", err, folded)
+		}
+	}
+	t.Fatalf("FoldCounts is late again and again, after %d", folded)
+	return folded
 }
 
 // TestAFolderWaitsForNoMutationForLong leaves one open that has inserted its delta.
