@@ -175,7 +175,7 @@ func servesAll(t *testing.T, s, direct *server, token string, pool *x509.CertPoo
 		}
 	}
 	host := strings.TrimPrefix(s.base, "https://")
-	if res, text := s.askAt(client, "/scim/v2/Users/User:42", http.MethodGet, "", bearer...); res.StatusCode != http.StatusOK || !strings.Contains(string(text), "://"+host+"/scim/v2/Users/User:42") {
+	if res, text := s.askAt(client, "/scim/v2/Users/User:42", http.MethodGet, "", bearer...); res.StatusCode != http.StatusOK || !strings.Contains(string(text), "https://"+host+"/scim/v2/Users/User:42") {
 		t.Errorf("SCIM: %s %s", res.Status, text)
 	}
 	if res, text := s.ask(client, http.MethodPost, request("{ users { totalCount } }"), "Content-Type", jsonType, "Authorization", "Bearer rc_wrong", "X-Forwarded-For", "192.0.2.1"); res.StatusCode != http.StatusUnauthorized {

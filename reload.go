@@ -62,6 +62,7 @@ func (s *service) reload(ctx context.Context) error {
 	}
 	if read.certificate != nil && s.certificate != nil {
 		s.certificate.serving.Store(read.certificate)
+		read.certificate.warn(s.log)
 	}
 	s.documents.Replace(read.documents)
 	s.level.Set(cfg.level())

@@ -593,7 +593,7 @@ func (s *service) route() (err error) {
 	mux.HandleFunc("/readyz", s.health.ready)
 	s.routeSCIM(all, pools)
 	s.routeMetrics(mux)
-	s.handler, err = web(s.config, s.tracer.Handler(all))
+	s.handler, err = web(s.config, s.viewers.Proxies.Scheme(s.tracer.Handler(all)))
 	return err
 }
 

@@ -169,6 +169,18 @@ func (p *Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
+// Scheme serves requests whose URL has the scheme https if that is how the client has sent them: to this server, or to a trusted proxy, which says so
+// in X-Forwarded-Proto.
+func (p *Proxies) Scheme(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+		if r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https") && p.trusts(peer(r)) {
+			r.URL.Scheme = "https"
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // forwarded reads an entry of X-Forwarded-For: an address, to which some proxies add the port. An IPv6 one may have brackets.
 func forwarded(entry string) netip.Addr {
 	if addr, err := netip.ParseAddr(entry); err == nil {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -152,6 +153,36 @@ func TestTheAddressOfAClientIsFoundBehindTrustedProxies(t *testing.T) {
 	} {
 		if got := p.Client(from(t, row.peer, http.Header{"X-Forwarded-For": row.forwarded})).String(); got != row.client {
 			t.Errorf("%s: %s instead of %s", row.name, got, row.client)
+		}
+	}
+}
+
+func TestATrustedProxyAloneSaysThatAClientHasComeByHTTPS(t *testing.T) {
+	p := Proxies{Trusted: trusted("10.0.0.0/8")}
+	for _, row := range []struct {
+		name, peer string
+		header     []string
+		tls        bool
+		scheme     string
+	}{
+		{"no proxy", "192.0.2.1:5", nil, false, ""},
+		{"no proxy, by HTTPS", "192.0.2.1:5", nil, true, "https"},
+		{"an untrusted peer", "192.0.2.1:5", []string{"https"}, false, ""},
+		{"a proxy", "10.0.0.1:5", []string{"https"}, false, "https"},
+		{"in capitals", "10.0.0.1:5", []string{"HTTPS"}, false, "https"},
+		{"two proxies", "10.0.0.1:5", []string{"https, http"}, false, "https"},
+		{"by HTTP", "10.0.0.1:5", []string{"http"}, false, ""},
+		{"by HTTP to a proxy that calls by HTTPS", "10.0.0.1:5", []string{"http"}, true, "https"},
+		{"no header", "10.0.0.1:5", nil, false, ""},
+	} {
+		r := from(t, row.peer, http.Header{"X-Forwarded-Proto": row.header})
+		if row.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		seen := "nothing"
+		p.Scheme(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.URL.Scheme })).ServeHTTP(nil, r)
+		if seen != row.scheme {
+			t.Errorf("%s: %q instead of %q", row.name, seen, row.scheme)
 		}
 	}
 }

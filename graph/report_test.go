@@ -163,7 +163,7 @@ func TestAReportIsForWhoMayKnow(t *testing.T) {
 		{true, access.RoleViewer, nil, false},
 		{true, access.RoleEditor, nil, false},
 		{true, access.RoleAdmin, nil, true},
-		{true, access.RoleAdmin, []string{access.ScopeRead}, false},
+		{true, access.RoleAdmin, []string{access.ScopeRead}, true},
 	} {
 		url := serve(t, func(cfg *graph.Config) {
 			cfg.Production = test.production

@@ -315,7 +315,7 @@ func (s *Service) completed(r *http.Request, t *ResourceType, one Resource) Reso
 // base is the URL of the service, as the client knows it.
 func (s *Service) base(r *http.Request) string {
 	scheme := "http://"
-	if r.TLS != nil {
+	if r.TLS != nil || r.URL.Scheme == "https" {
 		scheme = "https://"
 	}
 	return scheme + r.Host + s.Base

@@ -306,7 +306,7 @@ func (x *exchange) stored(ids []string) {
 	if x.AfterFor > 0 {
 		http.SetCookie(x.w, &http.Cookie{
 			Name: operation.HeaderAfter, Value: ids[len(ids)-1], MaxAge: int(x.AfterFor.Seconds()), // what is before the last one is where that is
-			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: x.r.TLS != nil,
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: x.r.TLS != nil || x.r.URL.Scheme == "https",
 		})
 	}
 }
