@@ -28,11 +28,12 @@ func TestCheckTellsWhatServeWouldHaveAndFromWhere(t *testing.T) {
 		documents := filepath.Join(inFolder(t, map[string]string{"list.json": `{"one": "{ users { totalCount } }"}`}), "list.json")
 		file := configured(t, "documents: "+documents+"\ntls-cert: "+cert+"\ntls-key: "+key+"\nwebhook: crm=https://u:s3cret@example.com/s3cret?a=s3cret\n")
 		t.Setenv("ROLLCALL_MAX_PAGE", "50")
+		t.Setenv("ROLLCALL_DEADLINE", "20s")
 		t.Setenv("ROLLCALL_WEBHOOK_SECRET_FILE", filepath.Join(inFolder(t, map[string]string{"it": "crm=" + webhookSecret + "\n"}), "it"))
 		t.Setenv("CREDENTIALS_DIRECTORY", inFolder(t, map[string]string{"rollcall.oidc-audience": "s3cret"}))
 		text, err := checked(t, "--config", file, "--database", url, "--oidc-issuer", provider.URL)
 		if err != nil || !contains(text,
-			"FLAG VALUE FROM\n--config "+file+" flag\n--database ", "--max-page 50 ROLLCALL_MAX_PAGE\n", "--documents "+documents+" "+file+"\n", "--max-cost 100000 default\n",
+			"FLAG VALUE FROM\n--config "+file+" flag\n--database ", "--max-page 50 ROLLCALL_MAX_PAGE\n", "--documents "+documents+" "+file+"\n", "--max-cost 100000 default\n", "--shutdown-timeout 25s default\n",
 			"--webhook crm=https://example.com "+file+"\n", "--webhook-secret crm=(secret) ROLLCALL_WEBHOOK_SECRET_FILE\n", "--oidc-audience (secret) credential rollcall.oidc-audience\n",
 			"\nok --tls-cert: the certificate is good until ", "\nok --documents: 1 documents\n", "\nok --webhook: 1 receivers\n",
 			"\nok --database: it answers, and its schema has version ", "\nok --oidc-issuer: "+provider.URL+" has told its keys\n") || strings.Contains(text, "problem") {

@@ -173,6 +173,11 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		cfg.CORSOrigin[i] = strings.TrimSpace(origin)
 	}
 	cfg.settings = sources.settings(parsed)
+	for i, one := range cfg.settings {
+		if one.value == "" {
+			cfg.settings[i].value = cfg.followed(one.flag)
+		}
+	}
 	if err := checkVariables(append(variables, slices.Collect(maps.Values(sources.variables))...)); err != nil {
 		return cfg, err
 	}
@@ -570,6 +575,17 @@ func (c config) logger(level slog.Leveler) *slog.Logger {
 }
 
 // shutdownTimeout is how long the server may take to end: by default every operation can reach its deadline.
+// followed returns the value of a flag that is not given where it follows another's; "": it does not.
+func (c config) followed(flag string) string {
+	switch {
+	case flag == "shutdown-timeout":
+		return c.shutdownTimeout().String()
+	case flag == "rate-burst" && c.Rate > 0:
+		return strconv.Itoa(c.Rate)
+	}
+	return ""
+}
+
 func (c config) shutdownTimeout() time.Duration { return cmp.Or(c.Shutdown, c.Deadline+5*time.Second) }
 
 // fail says why the program ends, as the log is written. args are those of a command line that may not have been understood.

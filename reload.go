@@ -57,9 +57,7 @@ func (s *service) reload(ctx context.Context) error {
 	if err := s.webhooks.Replace(ctx, read.receivers); err != nil {
 		return err
 	}
-	for _, r := range read.receivers {
-		s.countWebhook(r.Name)
-	}
+	s.countWebhooks(read.receivers)
 	if read.certificate != nil && s.certificate != nil {
 		s.certificate.serving.Store(read.certificate)
 		read.certificate.warn(s.log)

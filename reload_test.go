@@ -240,6 +240,11 @@ func TestASignalHasDocumentsWebhooksAndTheLogLevelReadAgain(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 			return s.log.String() == before
 		})
+		for sample := range s.metrics() {
+			if strings.Contains(sample, `webhook="`) {
+				t.Errorf("the metrics tell of a webhook that is gone: %s", sample)
+			}
+		}
 		rename(s, 44)
 		end()
 		s.signal(syscall.SIGTERM)

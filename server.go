@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,7 +65,7 @@ func run(ctx context.Context, cfg config) (err error) {
 		_, err := fmt.Fprintln(cfg.out, version())
 		return err
 	}
-	s := &service{config: cfg, began: time.Now(), level: &slog.LevelVar{}, counted: map[string]bool{}}
+	s := &service{config: cfg, began: time.Now(), level: &slog.LevelVar{}}
 	s.level.Set(cfg.level())
 	s.log = cfg.logger(s.level)
 	tuneMemory(s.log)
@@ -134,7 +135,7 @@ type service struct {
 	kept     *persisted.Store
 	health   *health
 	counts   *metrics.Metrics
-	counted  map[string]bool // webhooks, by their names, that counts tells of
+	counted  []string // webhooks, by their names, that counts tells of
 
 	operations *operationLog
 	tracer     *tracing.Tracer // nil: nobody asks for traces
@@ -562,7 +563,8 @@ func (s *service) assemble(context.Context) (err error) {
 func (s *service) count(follower *changelog.Follower) {
 	s.countRequests(follower)
 	s.countLimits()
-	s.countWebhooks()
+	s.changes.OnNumbered(s.webhooks.Wake)
+	s.countWebhooks(s.receivers)
 	for _, code := range []apierror.Code{apierror.CodeUnauthenticated, apierror.CodeForbidden} {
 		s.counts.Counter("rollcall_refused_attempts_total", "Requests and operations that were refused for who has sent them, or has not said so.",
 			func() int64 { return s.viewers.Refusals.Count(code) }, "code", string(code))
@@ -644,20 +646,25 @@ func (s *service) countLimits() {
 	s.counts.Gauge("rollcall_rate_buckets", "Clients that have asked for something so recently that they may not ask for as much as others at once.", limiter.Buckets)
 }
 
-// countWebhooks has the metrics tell of the webhooks that this server may deliver.
-func (s *service) countWebhooks() {
-	s.changes.OnNumbered(s.webhooks.Wake)
-	for _, r := range s.receivers {
-		s.countWebhook(r.Name)
+// countWebhooks has the metrics tell of the webhooks that this server may deliver, and of no others.
+func (s *service) countWebhooks(receivers []webhook.Receiver) {
+	before := s.counted
+	s.counted = nil
+	for _, r := range receivers {
+		s.counted = append(s.counted, r.Name)
+		if !slices.Contains(before, r.Name) {
+			s.countWebhook(r.Name)
+		}
+	}
+	for _, name := range before {
+		if !slices.Contains(s.counted, name) {
+			s.counts.Forget("webhook", name)
+		}
 	}
 }
 
-// countWebhook has the metrics tell of one webhook, from now on.
+// countWebhook has the metrics tell of one webhook.
 func (s *service) countWebhook(name string) {
-	if s.counted[name] {
-		return
-	}
-	s.counted[name] = true
 	s.counts.Gauge("rollcall_webhook_lag_changes", "Changes that the webhook's receiver does not have.", func() int { return s.webhooks.Lag(name) }, "webhook", name)
 	s.counts.Gauge("rollcall_webhook_lag_seconds", "How long ago the oldest of these changes was made.", func() int { return s.webhooks.Age(name) }, "webhook", name)
 	s.counts.Gauge("rollcall_webhook_disabled", "1 if the webhook is disabled, else 0.", func() int { return s.webhooks.Disabled(name) }, "webhook", name)

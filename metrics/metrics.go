@@ -146,6 +146,21 @@ func (m *Metrics) Counter(name, help string, value func() int64, labels ...strin
 	m.family(name, "counter", help).NewGauge(name+labelled(labels), func() float64 { return float64(value()) })
 }
 
+// Forget takes back the gauges and counts that have a label with a value.
+func (m *Metrics) Forget(label, value string) {
+	m.page.Lock()
+	defer m.page.Unlock()
+	pair := fmt.Sprintf("%s=%q", label, value)
+	for _, f := range m.families {
+		for _, name := range f.set.ListMetricNames() {
+			_, labels, _ := strings.Cut(strings.TrimSuffix(name, "}"), "{")
+			if slices.Contains(strings.Split(labels, ","), pair) {
+				f.set.UnregisterMetric(name)
+			}
+		}
+	}
+}
+
 func labelled(labels []string) string {
 	if len(labels) == 0 {
 		return ""
