@@ -64,6 +64,11 @@ func asked(t *testing.T) (expressions []string) {
 	return expressions
 }
 
+func TestTheScrapeConfigurationOfTheREADMEIsValid(t *testing.T) {
+	file := filepath.Join(inFolder(t, map[string]string{"prometheus.yml": blockOf(t, "yml")}), "prometheus.yml")
+	promtool(t, "", "check", "config", "--syntax-only", file)
+}
+
 func TestTheAlertRulesAreThoseOfTheREADMEAndTellWhatTheyShould(t *testing.T) {
 	promtool(t, "", "check", "rules", "monitoring/alerts.yml")
 	promtool(t, "", "test", "rules", "monitoring/alerts_test.yml")
