@@ -575,6 +575,11 @@ func (c config) logger(level slog.Leveler) *slog.Logger {
 }
 
 // shutdownTimeout is how long the server may take to end: by default every operation can reach its deadline.
+// given reports whether a flag's value is not its default's.
+func (c config) given(flag string) bool {
+	return slices.ContainsFunc(c.settings, func(s setting) bool { return s.flag == flag && s.origin != fromDefault })
+}
+
 // followed returns the value of a flag that is not given where it follows another's; "": it does not.
 func (c config) followed(flag string) string {
 	switch {

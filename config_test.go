@@ -74,14 +74,14 @@ var flags = map[string]struct {
 	"oidc-issuer":       {"https://a.example https://b.example", "http://127.0.0.1:1", func(c config) any { return strings.Join(c.Issuers, ",") }, "--oidc-audience=rollcall"},
 	"oidc-audience":     {"one", "other", func(c config) any { return strings.Join(c.Audiences, ",") }, "--oidc-issuer=https://a.example"},
 	"oidc-client-id":    {"one", "other", func(c config) any { return c.ClientID }, oidc},
-	"oidc-scopes":       {"openid email", "openid profile", func(c config) any { return c.Scopes }, oidc},
+	"oidc-scopes":       {"openid email", "openid profile", func(c config) any { return c.Scopes }, oidc + " --oidc-client-id=c"},
 	"oidc-parameter":    {"audience=one resource=a", "audience=other", func(c config) any { return strings.Join(c.Parameters, ",") }, oidc + " --oidc-client-id=c"},
 	"oidc-roles-claim":  {"roles", "realm_access.roles", func(c config) any { return c.RolesClaim }, oidc},
-	"role-name":         {"ADMIN=a b;EDITOR=c", "ADMIN=d", func(c config) any { return strings.Join(c.Roles, ",") }, ""},
+	"role-name":         {"ADMIN=a b;EDITOR=c", "ADMIN=d", func(c config) any { return strings.Join(c.Roles, ",") }, oidc},
 	"oidc-link-email":   {"https://a.example", "https://a.example https://a.example", func(c config) any { return strings.Join(c.LinkEmail, ",") }, oidc},
 	"oidc-create-users": {"true", "false", func(c config) any { return c.CreateUsers }, oidc},
 	"trust-proxy":       {"10.0.0.0/8 192.0.2.1", "::1", func(c config) any { return strings.Join(c.TrustProxy, ",") }, ""},
-	"proxy-login":       {"none", "x-auth-request", func(c config) any { return c.ProxyLogin }, ""},
+	"proxy-login":       {"none", "x-auth-request", func(c config) any { return c.ProxyLogin }, "--trust-proxy=10.0.0.1"},
 }
 
 func TestABasePathIsAPath(t *testing.T) {
@@ -277,6 +277,9 @@ func TestWhatMakesNoSenseIsRefusedWithAReason(t *testing.T) {
 
 		"--oidc-client-id=c":                                                   "--oidc-client-id: there is no provider: give --oidc-issuer=URL",
 		oidc + " --oidc-parameter=audience=a":                                  "--oidc-parameter: nobody logs in from the Playground: give --oidc-client-id=CLIENT",
+		"--role-name=ADMIN=a":                                                  "--role-name: nobody logs in by a provider or a proxy",
+		"--proxy-login=none":                                                   "--proxy-login: there is no proxy",
+		oidc + " --oidc-scopes=openid":                                         "--oidc-scopes: nobody logs in from the Playground",
 		oidc + " --oidc-client-id=c --oidc-scopes=profile":                     `--oidc-scopes: "profile" has no openid`,
 		oidc + " --oidc-client-id=c --oidc-parameter=audience":                 `--oidc-parameter: "audience" is no name and a value`,
 		oidc + " --oidc-client-id=c --oidc-parameter==a":                       `--oidc-parameter: "=a" is no name and a value`,

@@ -102,6 +102,9 @@ func (c config) issuers() ([]auth.Issuer, error) {
 
 // proxies returns the proxies that the flags trust.
 func (c config) proxies() (auth.Proxies, error) {
+	if len(several(c.TrustProxy)) == 0 && c.given("proxy-login") {
+		return auth.Proxies{}, errors.New("--proxy-login: there is no proxy: give --trust-proxy=CIDR")
+	}
 	p := map[string]auth.Proxies{"x-forwarded": auth.XForwardedHeaders(), "x-auth-request": auth.XAuthRequestHeaders()}[c.ProxyLogin]
 	for _, text := range several(c.TrustProxy) {
 		prefix, err := auth.ParsePrefix(text)
@@ -146,6 +149,9 @@ func (c config) roles() (identity.Roles, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--role-name: %w", err)
 	}
+	if len(c.Roles) > 0 && len(several(c.Issuers)) == 0 && !c.proxiesLogIn() {
+		return nil, errors.New("--role-name: nobody logs in by a provider or a proxy: give --oidc-issuer=URL or --trust-proxy=CIDR")
+	}
 	return roles, nil
 }
 
@@ -161,6 +167,8 @@ func (c config) pageLogin() (*playground.Login, error) {
 	switch {
 	case c.ClientID == "" && len(several(c.Parameters)) > 0:
 		return nil, errors.New("--oidc-parameter: nobody logs in from the Playground: give --oidc-client-id=CLIENT")
+	case c.ClientID == "" && c.given("oidc-scopes"):
+		return nil, errors.New("--oidc-scopes: nobody logs in from the Playground: give --oidc-client-id=CLIENT")
 	case c.ClientID == "":
 		return nil, nil
 	case len(issuers) == 0:

@@ -20,17 +20,28 @@ import (
 // tokenCommand is the commands about API tokens.
 type tokenCommand struct {
 	Create struct {
-		Name    string   `placeholder:"NAME" env:"-" required:"" help:"What the token is for, such as payroll."`
-		Role    string   `placeholder:"ROLE" env:"-" enum:"viewer,editor,admin" default:"viewer" help:"What it may do: viewer, editor or admin. Default: ${default}."`
-		Scope   []string `placeholder:"SCOPE" env:"-" enum:"read,write,scim,metrics" help:"What it may be used for: read, write, scim or metrics; again for each. Default: all, but metrics for admin alone."`
-		Owner   string   `placeholder:"EMAIL" env:"-" help:"The user whose token it is, by an email address or an id; the token works as long as that user is active. Default: nobody."`
-		Expires string   `placeholder:"DURATION" env:"-" default:"90d" help:"How long it works, such as 90d or 12h, at most 3653d; never is for ever. Default: ${default}."`
+		Name    string    `placeholder:"NAME" env:"-" required:"" help:"What the token is for, such as payroll."`
+		Role    anyCase   `placeholder:"ROLE" env:"-" enum:"viewer,editor,admin" default:"viewer" help:"What it may do: viewer, editor or admin. Default: ${default}."`
+		Scope   []anyCase `placeholder:"SCOPE" env:"-" enum:"read,write,scim,metrics" help:"What it may be used for: read, write, scim or metrics; again for each. Default: all, but metrics for admin alone."`
+		Owner   string    `placeholder:"EMAIL" env:"-" help:"The user whose token it is, by an email address or an id; the token works as long as that user is active. Default: nobody."`
+		Expires string    `placeholder:"DURATION" env:"-" default:"90d" help:"How long it works, such as 90d or 12h, at most 3653d; never is for ever. Default: ${default}."`
 	} `cmd:"" help:"Make a token and print it, this once, then stop."`
 	List   struct{} `cmd:"" help:"List the tokens, without their texts, then stop."`
 	Revoke struct {
 		Tokens []string `arg:"" name:"token" help:"Ids such as ApiToken:7, their numbers, the tokens themselves, or how their SHA-256 begins, in 8 digits or more."`
 	} `cmd:"" help:"Make tokens void, for good, then stop."`
 }
+
+// anyCase is a word of a list, in lower case however it is written: the API's are in upper case.
+type anyCase string
+
+// UnmarshalText is encoding.TextUnmarshaler's.
+func (w *anyCase) UnmarshalText(text []byte) error {
+	*w = anyCase(strings.ToLower(string(text)))
+	return nil
+}
+
+func (w anyCase) upper() string { return strings.ToUpper(string(w)) }
 
 // inTokens has a function look after the API tokens, in one transaction.
 func (s *service) inTokens(ctx context.Context, kind session.Kind, fn func(ctx context.Context, tokens *apitoken.Tokens) error) error {
@@ -54,7 +65,7 @@ func (s *service) inTokens(ctx context.Context, kind session.Kind, fn func(ctx c
 // createToken makes a token. Its text is all that goes to standard output.
 func (s *service) createToken(ctx context.Context) error {
 	c := s.Token.Create
-	input := entity.Input{"name": c.Name, "role": strings.ToUpper(c.Role)}
+	input := entity.Input{"name": c.Name, "role": c.Role.upper()}
 	life, never, err := lifetime(c.Expires)
 	if err != nil {
 		return fmt.Errorf("--expires: %w", err)
@@ -66,7 +77,7 @@ func (s *service) createToken(ctx context.Context) error {
 	}
 	var scopes []any
 	for _, scope := range c.Scope {
-		scopes = append(scopes, strings.ToUpper(scope))
+		scopes = append(scopes, scope.upper())
 	}
 	if scopes != nil {
 		input["scopes"] = scopes

@@ -108,7 +108,7 @@ func TestACommandOfTokensSaysWhatItCannotDoAndWhatToWriteInstead(t *testing.T) {
 	if err := refusal(t, "token", "create", "--name=x", "--owner=nobody@example.com", "--database", url); strings.Contains(err, "deleted") {
 		t.Errorf("a user who was deleted owns nothing: %s", err)
 	}
-	for _, args := range []string{"--expires=0", "--expires=3653d", "--expires=1s", "--role=editor"} {
+	for _, args := range []string{"--expires=0", "--expires=3653d", "--expires=1s", "--role=editor", "--role=EDITOR", "--scope=Read,WRITE"} {
 		if _, _, err := told(t, "token", "create", "--name=x", args, "--database", url); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
