@@ -12,8 +12,9 @@ const known = [`--oidc-issuer=${op.issuer}`, `--oidc-audience=${audience}`, "--o
 const client = ["--oidc-client-id=playground", `--oidc-parameter=resource=${audience}`];
 const server = await start(...known, ...client, "--allow-anonymous");
 const closed = await start(...known, ...client);
-op.playground(server.page, closed.page);
-for (const { url } of [server, closed]) { // it has asked for the provider's keys
+const below = await start(...known, ...client, "--allow-anonymous", "--base-path=/a/b");
+op.playground(server.page, closed.page, below.page);
+for (const { url } of [server, closed, below]) { // it has asked for the provider's keys
   const token = await op.token(audience);
   await until(async () => (await post(url, { query: "{ __typename }" }, { Authorization: `Bearer ${token}` })).ok);
 }
@@ -99,6 +100,19 @@ feature("who logs in has operations answered with the access token, which is now
   }
   assert.doesNotMatch(kept, /[?&]code=/);
 });
+
+feature("below a path who logs in comes back there", async (visitor) => {
+  assert.equal(new URL(below.page).pathname, "/a/b/");
+  const { page, sent, answers, execute, shows, reload } = visitor;
+  await visitor.logIn("ada");
+  assert.equal(page.url(), below.page);
+  await execute();
+  await shows('"Grace Hopper"');
+  assert.equal(sent.at(-1), `Bearer ${answers[0].access_token}`);
+  await reload();
+  await page.locator(".login-name").getByText("ada").waitFor();
+  assert.equal(page.url(), below.page);
+}, below);
 
 feature("a page that is loaded again logs in again without asking, as long as the provider knows the user", async (visitor) => {
   const { page, sent, execute, shows, reload, button, problem } = visitor;
