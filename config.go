@@ -574,7 +574,6 @@ func (c config) logger(level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.err, options))
 }
 
-// shutdownTimeout is how long the server may take to end: by default every operation can reach its deadline.
 // given reports whether a flag's value is not its default's.
 func (c config) given(flag string) bool {
 	return slices.ContainsFunc(c.settings, func(s setting) bool { return s.flag == flag && s.origin != fromDefault })
@@ -591,6 +590,7 @@ func (c config) followed(flag string) string {
 	return ""
 }
 
+// shutdownTimeout is how long the server may take to end: by default every operation can reach its deadline.
 func (c config) shutdownTimeout() time.Duration { return cmp.Or(c.Shutdown, c.Deadline+5*time.Second) }
 
 // fail says why the program ends, as the log is written. args are those of a command line that may not have been understood.

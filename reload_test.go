@@ -165,6 +165,11 @@ func TestACertificateIsRenewedUnderLoadWithoutALostRequest(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	eventually(t, "a signal has them read", certs[3].servedBy(t, s, pool))
 	end()
+	eventually(t, "each that is read is told to end soon: at the start, by itself and after a signal", func() bool {
+		log := s.log.String()
+		changed, reread := strings.Count(log, `msg="the certificate has changed`), strings.Count(log, `msg="the configuration was read again"`)
+		return changed > 0 && reread == 1 && strings.Count(log, `level=WARN msg="the certificate ends soon, or has ended"`) == 1+changed+reread
+	})
 	s.signal(syscall.SIGTERM)
 	if err := s.wait(); err != nil {
 		t.Errorf("it ended with %v\n%s", err, &s.log)

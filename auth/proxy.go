@@ -169,11 +169,12 @@ func (p *Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
-// Scheme serves requests whose URL has the scheme https if that is how the client has sent them: to this server, or to a trusted proxy, which says so
+// Scheme serves requests whose URL has the scheme https if, and only if, that is how the client has sent them: to this server, or to a trusted proxy, which says so
 // in X-Forwarded-Proto.
 func (p *Proxies) Scheme(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+		r.URL.Scheme = "" // a request's target may have a scheme, which is the client's word alone
 		if r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https") && p.trusts(peer(r)) {
 			r.URL.Scheme = "https"
 		}

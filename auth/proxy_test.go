@@ -163,19 +163,24 @@ func TestATrustedProxyAloneSaysThatAClientHasComeByHTTPS(t *testing.T) {
 		name, peer string
 		header     []string
 		tls        bool
+		target     string // the scheme of the request's target
 		scheme     string
 	}{
-		{"no proxy", "192.0.2.1:5", nil, false, ""},
-		{"no proxy, by HTTPS", "192.0.2.1:5", nil, true, "https"},
-		{"an untrusted peer", "192.0.2.1:5", []string{"https"}, false, ""},
-		{"a proxy", "10.0.0.1:5", []string{"https"}, false, "https"},
-		{"in capitals", "10.0.0.1:5", []string{"HTTPS"}, false, "https"},
-		{"two proxies", "10.0.0.1:5", []string{"https, http"}, false, "https"},
-		{"by HTTP", "10.0.0.1:5", []string{"http"}, false, ""},
-		{"by HTTP to a proxy that calls by HTTPS", "10.0.0.1:5", []string{"http"}, true, "https"},
-		{"no header", "10.0.0.1:5", nil, false, ""},
+		{"no proxy", "192.0.2.1:5", nil, false, "", ""},
+		{"no proxy, by HTTPS", "192.0.2.1:5", nil, true, "", "https"},
+		{"an untrusted peer", "192.0.2.1:5", []string{"https"}, false, "", ""},
+		{"a proxy", "10.0.0.1:5", []string{"https"}, false, "", "https"},
+		{"in capitals", "10.0.0.1:5", []string{"HTTPS"}, false, "", "https"},
+		{"two proxies", "10.0.0.1:5", []string{"https, http"}, false, "", "https"},
+		{"by HTTP", "10.0.0.1:5", []string{"http"}, false, "", ""},
+		{"by HTTP to a proxy that calls by HTTPS", "10.0.0.1:5", []string{"http"}, true, "", "https"},
+		{"no header", "10.0.0.1:5", nil, false, "", ""},
+		{"a target that says so", "192.0.2.1:5", nil, false, "https", ""},
+		{"a target that says so to a proxy", "10.0.0.1:5", []string{"http"}, false, "https", ""},
+		{"a target that says otherwise", "192.0.2.1:5", nil, true, "http", "https"},
 	} {
 		r := from(t, row.peer, http.Header{"X-Forwarded-Proto": row.header})
+		r.URL.Scheme = row.target
 		if row.tls {
 			r.TLS = &tls.ConnectionState{}
 		}

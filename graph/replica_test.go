@@ -188,6 +188,22 @@ func TestOverTLSTheCookieIsSecure(t *testing.T) {
 	})
 }
 
+func TestWhereAProxyHasItByHTTPSTheCookieIsSecure(t *testing.T) {
+	onReplica(t, func(t *testing.T, d *directory, _ *databasetest.Statements) {
+		for i, scheme := range []string{"https", ""} { // as auth.Proxies.Scheme says
+			r := httptest.NewRequest(http.MethodPost, "/query", strings.NewReader(fmt.Sprintf(
+				`{"query":"mutation { createUser(input: {name: \"N\", email: \"p%d@example.com\"}) { user { id } } }"}`, i)))
+			r.URL.Scheme = scheme
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			d.api.ServeHTTP(w, r)
+			if cookies := w.Result().Cookies(); len(cookies) != 1 || cookies[0].Secure != (scheme == "https") {
+				t.Errorf("%q: %v %s", scheme, cookies, w.Body)
+			}
+		}
+	})
+}
+
 // overTLS posts a body to a server with a certificate.
 func (d *directory) overTLS(body string) *http.Response {
 	d.tb.Helper()

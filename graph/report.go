@@ -43,7 +43,7 @@ func (r *reports) MutateOperationContext(ctx context.Context, oc *graphql.Operat
 	}
 	allowed := !r.production
 	if viewer := access.ViewerOf(ctx); viewer != nil {
-		allowed = allowed || access.HasRole(viewer.Role, access.RoleAdmin)
+		allowed = allowed || access.HasRole(viewer.Role, access.RoleAdmin) && viewer.Within(access.ScopeRead)
 	}
 	oc.Stats.SetExtension(reportExtension, asked{allowed})
 	return nil
@@ -140,7 +140,7 @@ func (r *reports) explain(ctx context.Context, done operation.Report) any {
 	case !is:
 		return nil
 	case !a.allowed:
-		return refusedReport{"on this server a report is for the role " + access.RoleAdmin}
+		return refusedReport{"on this server a report is for the role " + access.RoleAdmin + ", and of API tokens for those with the scope " + access.ScopeRead}
 	}
 	began := time.Now().Add(-done.Duration)
 	at := func(t time.Time) float64 { return milliseconds(t.Sub(began)) }

@@ -153,6 +153,20 @@ func TestAReportSaysWhyResolversHaveAnswered(t *testing.T) {
 
 // TestAReportIsForWhoMayKnow: an ADMIN, or on a server without --production anybody. Others have their answer, and are told why there is none.
 func TestAReportIsForWhoMayKnow(t *testing.T) {
+	asAViewer := func(production bool, role string, scopes []string) string {
+		return serve(t, func(cfg *graph.Config) {
+			cfg.Production = production
+			cfg.Viewer = func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(w, r.WithContext(access.WithViewer(context.WithoutCancel(r.Context()), &access.Viewer{Subject: "a", Role: role, Scopes: scopes})))
+				})
+			}
+		})
+	}
+	answer := sent(t, asAViewer(true, access.RoleAdmin, []string{access.ScopeWrite}), reported(`mutation { deleteUser(input: {id: "User:1000"}) { deletedUserId } }`))
+	if r := reportOf(t, answer); r == nil || r.Refused == "" || len(r.Statements) > 0 || !strings.Contains(answer, `"User:1000"`) {
+		t.Errorf("an ADMIN's token that may write alone gets %s", answer)
+	}
 	for _, test := range []struct {
 		production bool
 		role       string
@@ -164,15 +178,9 @@ func TestAReportIsForWhoMayKnow(t *testing.T) {
 		{true, access.RoleEditor, nil, false},
 		{true, access.RoleAdmin, nil, true},
 		{true, access.RoleAdmin, []string{access.ScopeRead}, true},
+		{true, access.RoleEditor, []string{access.ScopeRead}, false},
 	} {
-		url := serve(t, func(cfg *graph.Config) {
-			cfg.Production = test.production
-			cfg.Viewer = func(next http.Handler) http.Handler {
-				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					next.ServeHTTP(w, r.WithContext(access.WithViewer(context.WithoutCancel(r.Context()), &access.Viewer{Subject: "a", Role: test.role, Scopes: test.scopes})))
-				})
-			}
-		})
+		url := asAViewer(test.production, test.role, test.scopes)
 		const query = `{ user(id: "User:42") { id } }`
 		answer := sent(t, url, reported(query))
 		r := reportOf(t, answer)

@@ -28,7 +28,7 @@ func (a *Authenticator) Handler(next http.Handler, allow func(*access.Viewer) *R
 
 // log logs that a request was refused.
 func (a *Authenticator) log(r *http.Request, refusal *RefusedError) {
-	attempt := Attempt{Code: refusal.Err.Code, Reason: refusal.Err.Message, Client: a.address(r)}
+	attempt := Attempt{Code: refusal.Err.Code, Reason: refusal.Err.Message, Client: a.address(r), Nobody: refusal.nobody}
 	if refusal.Viewer != nil {
 		attempt.Subject = refusal.Viewer.Subject
 	}

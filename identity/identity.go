@@ -76,6 +76,7 @@ type RefusedError struct {
 	Err       *apierror.Error // for the client; its cause is for the log
 	Challenge *auth.Challenge // nil: other credentials would not help
 	Viewer    *access.Viewer  // who is refused; nil: that is not known
+	nobody    bool            // there are no credentials
 }
 
 func (r *RefusedError) Error() string { return r.Err.Error() }
@@ -108,7 +109,9 @@ const invalidToken = "invalid_token"
 
 // noCredentials refuses a request that has none where they are needed.
 func noCredentials() *RefusedError {
-	return unauthenticated("", nil, "the request has no credentials: send the header Authorization: Bearer TOKEN")
+	r := unauthenticated("", nil, "the request has no credentials: send the header Authorization: Bearer TOKEN")
+	r.nobody = true
+	return r
 }
 
 // Forbidden refuses a viewer what another one may do. scope is what is lacking, or "" if it is no scope. Whoever has said nothing of themself
@@ -188,6 +191,7 @@ func (a *Authenticator) viewer(ctx context.Context, r *http.Request, token strin
 	refusal := noCredentials()
 	if why := a.Proxies.Nobody(r); why != "" {
 		refusal.Err.Err = errors.New(why)
+		refusal.nobody = false // the proxy, or its addresses, may be set up wrong
 	}
 	return nil, refusal
 }

@@ -23,6 +23,13 @@ type Attempt struct {
 	Operation string // its name; "": it has none, or nobody has read that far
 	Detail    string // more for the log alone; "": nothing
 	Client    string // the address that it comes from; "": that is not known
+	Nobody    bool   // it has no credentials, as the Playground before a login: nothing to warn of
+}
+
+// line is what the log has a line of its own for, once a second.
+type line struct {
+	level  slog.Level
+	reason string
 }
 
 // Refusals logs what was refused: the first attempt for a reason at once, and how many more there were once a second. However many there are,
@@ -31,51 +38,54 @@ type Refusals struct {
 	Logger *slog.Logger
 
 	mu      sync.Mutex
-	more    map[string]int // attempts that are not in the log, by their reasons; a reason is there for a second after its last line
+	more    map[line]int // attempts that are not in the log; a line is there for a second after it was logged
 	counted map[apierror.Code]int64
 }
 
 // Add logs an attempt, or counts it.
 func (s *Refusals) Add(ctx context.Context, a Attempt) {
-	reason := a.Reason
+	of := line{slog.LevelWarn, a.Reason}
+	if a.Nobody {
+		of.level = slog.LevelInfo
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.more == nil {
-		s.more, s.counted = map[string]int{}, map[apierror.Code]int64{}
+		s.more, s.counted = map[line]int{}, map[apierror.Code]int64{}
 	}
 	s.counted[a.Code]++
-	_, known := s.more[reason]
+	_, known := s.more[of]
 	if !known && len(s.more) >= maxReasons {
-		reason = rest
-		_, known = s.more[reason]
+		of = line{slog.LevelWarn, rest}
+		_, known = s.more[of]
 	}
 	if known {
-		s.more[reason]++
+		s.more[of]++
 		return
 	}
-	s.more[reason] = 0
-	time.AfterFunc(quiet, func() { s.sum(reason) })
+	s.more[of] = 0
+	time.AfterFunc(quiet, func() { s.sum(of) })
 	attrs := []any{"code", string(a.Code), "subject", a.Subject, "operation", apierror.Clip(a.Operation), "reason", a.Reason}
 	for _, one := range []struct{ name, value string }{{"detail", a.Detail}, {"client", a.Client}} {
 		if one.value != "" {
 			attrs = append(attrs, one.name, one.value)
 		}
 	}
-	s.Logger.WarnContext(ctx, "an attempt was refused", attrs...)
+	s.Logger.Log(ctx, of.level, "an attempt was refused", attrs...)
 }
 
 // sum logs how many attempts there were for a reason in the last second.
-func (s *Refusals) sum(reason string) {
+func (s *Refusals) sum(of line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.more[reason]
+	n := s.more[of]
 	if n == 0 {
-		delete(s.more, reason)
+		delete(s.more, of)
 		return
 	}
-	s.more[reason] = 0
-	time.AfterFunc(quiet, func() { s.sum(reason) })
-	s.Logger.Warn("more attempts were refused", "attempts", n, "reason", reason)
+	s.more[of] = 0
+	time.AfterFunc(quiet, func() { s.sum(of) })
+	s.Logger.Log(context.Background(), of.level, "more attempts were refused", "attempts", n, "reason", of.reason)
 }
 
 // Count returns how many attempts were refused with a code so far.

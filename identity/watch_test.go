@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -209,6 +210,37 @@ func TestAFloodOfRefusalsDoesNotFloodTheLog(t *testing.T) {
 	}
 	for !strings.Contains(w.log.String(), "more attempts were refused") { // none of them is forgotten
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestWhoeverHasNoCredentialsIsNothingToWarnOf(t *testing.T) {
+	for _, row := range []struct{ name, header, value, level string }{
+		{"no credentials", "Accept", "text/html", "INFO"},
+		{"a wrong token", "Authorization", "Bearer rc_wrong", "WARN"},
+		{"a proxy that is not trusted", "X-Forwarded-User", "ann", "WARN"},
+	} {
+		w := sqlite(t)
+		a := w.authenticator(func(cfg *identity.Config) {
+			cfg.Proxies = auth.XForwardedHeaders()
+			cfg.Proxies.Trusted = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}
+		})
+		refuse := func(http.ResponseWriter, *http.Request, *identity.RefusedError) {}
+		for range 3 {
+			r := httptest.NewRequest(http.MethodPost, "/query", nil)
+			r.Header.Set(row.header, row.value)
+			a.Handler(http.NotFoundHandler(), nil, refuse).ServeHTTP(httptest.NewRecorder(), r)
+		}
+		for !strings.Contains(w.log.String(), "more attempts were refused") {
+			time.Sleep(10 * time.Millisecond)
+		}
+		for _, message := range []string{"an attempt was refused", "more attempts were refused"} {
+			if log := w.log.String(); strings.Count(log, message) != 1 || !strings.Contains(log, "level="+row.level+` msg="`+message) {
+				t.Errorf("%s:\n%s", row.name, log)
+			}
+		}
+		if n := a.Refusals.Count(apierror.CodeUnauthenticated); n != 3 {
+			t.Errorf("%s: %d are counted", row.name, n)
+		}
 	}
 }
 
