@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"rollcall/database"
 )
 
 // backupCommand is what the command backup takes.
@@ -16,7 +18,9 @@ type backupCommand struct {
 func (s *service) backup(ctx context.Context) error {
 	file := s.Backup.File
 	err := s.db.Backup(ctx, file)
-	switch failed := new(os.PathError); {
+	switch failed, reserved := new(os.PathError), new(database.ReservedError); {
+	case errors.As(err, &reserved):
+		return fmt.Errorf("backup: %w", err)
 	case errors.Is(err, os.ErrExist):
 		return fmt.Errorf("backup: %s is there already: give another name", file)
 	case errors.As(err, &failed):

@@ -171,6 +171,40 @@ func TestABackupTakesNobodysPlaceAndIsWhole(t *testing.T) {
 	}
 }
 
+// TestNoFileIsWrittenThatIsSQLitesOwn: nor one that SQLite would take for its own.
+func TestNoFileIsWrittenThatIsSQLitesOwn(t *testing.T) {
+	t.Parallel()
+	url := databasetest.With(t, "sqlite", directorytest.Demo)
+	path := strings.TrimPrefix(url, "sqlite:")
+	folder := t.TempDir()
+	linked, users := filepath.Join(folder, "linked"), filepath.Join(folder, "users.csv")
+	if err := os.Symlink(filepath.Dir(path), linked); err != nil {
+		t.Fatal(err)
+	}
+	write(t, users, []byte("email,name\nno address,N\n"))
+	write(t, filepath.Join(folder, "stale.db-journal"), nil)
+	for _, suffix := range []string{"", "-journal", "-wal", "-shm", "-lock"} {
+		for _, file := range []string{path + suffix, filepath.Join(linked, filepath.Base(path)+suffix)} {
+			for _, args := range [][]string{
+				{"backup", file}, {"export", file}, {"import", users, "--kind=user", "--on-error=skip", "--errors", file},
+			} {
+				if text := refusal(t, append(args, "--database", url)...); !contains(text, "give another name") {
+					t.Errorf("%s onto %q: %s", args[0], suffix, text)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"other.db-journal", "stale.db"} {
+		if text := refusal(t, "backup", filepath.Join(folder, name), "--database", url); !contains(text, "backup: ", "give another name") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	var users1 int
+	if err := databasetest.Open(t, url).Side.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM users").Scan(&users1); err != nil || users1 != 1000 {
+		t.Errorf("there are %d users, %v", users1, err)
+	}
+}
+
 func TestABackupOfAServersDatabaseNamesTheServersTool(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) {

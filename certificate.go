@@ -60,7 +60,7 @@ func readCertificate(certFile, keyFile string) (*loaded, error) {
 
 // loadCertificate returns the certificate of the flags, or nil if they name none.
 func (c config) loadCertificate() (*loaded, error) {
-	if c.TLSCert == "" {
+	if c.TLSCert == "" || c.TLSKey == "" { // one alone is refused for that
 		return nil, nil
 	}
 	return readCertificate(c.TLSCert, c.TLSKey)

@@ -28,6 +28,12 @@ func (f *findings) add(kind, format string, args ...any) {
 func (f *findings) ok(format string, args ...any)   { f.add("ok", format, args...) }
 func (f *findings) warn(format string, args ...any) { f.add("warning", format, args...) }
 
+// Write adds a line of a log.
+func (f *findings) Write(line []byte) (int, error) {
+	f.warn("OTEL_*: %s", line)
+	return len(line), nil
+}
+
 // failed adds a problem, unless the error is nil.
 func (f *findings) failed(err error) bool {
 	if err != nil {
@@ -46,6 +52,7 @@ func (s *service) check(ctx context.Context) error {
 	s.checkFiles(f)
 	s.checkDatabase(ctx, f)
 	s.checkIssuers(ctx, f)
+	s.checkTraces(ctx, f)
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprint(table, "FLAG\tVALUE\tFROM\n")
 	for _, one := range s.settings {
@@ -166,6 +173,8 @@ func (s setting) shown() string {
 			}
 		case s.secret:
 			return withheld
+		case strings.Contains(word, "://") && strings.ContainsAny(word, "@?"): // there may be a secret in it
+			word = withheld
 		}
 		shown = append(shown, word)
 	}

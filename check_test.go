@@ -73,6 +73,48 @@ func TestCheckShowsNoSecretThatLacksItsName(t *testing.T) {
 	}
 }
 
+// TestCheckShowsNoSecretOfAURLThatIsNone: what is not understood may have one anywhere.
+func TestCheckShowsNoSecretOfAURLThatIsNone(t *testing.T) {
+	for _, args := range [][]string{
+		{"--database=host=127.0.0.1 password=s3cret"},
+		{"--database=mysql//root:s3cret@127.0.0.1/x"},
+		{"--oidc-issuer=http://user:s3cret@127.0.0.1:1", "--oidc-audience=a"},
+		{"--oidc-issuer=http://127.0.0.1:1?client_secret=s3cret", "--oidc-audience=a"},
+	} {
+		if text, err := checked(t, args...); err == nil || !strings.Contains(text, withheld) { // checked looks for the secret
+			t.Errorf("%q: %v\n%s", args, err, text)
+		}
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://u:s3cret@127.0.0.1:1")
+	if text, err := checked(t, "--database", databasetest.URL(t, "sqlite")); err == nil || !strings.Contains(text, "\nproblem OTEL_EXPORTER_OTLP_ENDPOINT: ") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+func TestCheckTellsWhatIsWrongWithTheVariablesOfOpenTelemetry(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	for variable, value := range map[string]string{
+		"OTEL_RESOURCE_ATTRIBUTES": "team", "OTEL_EXPORTER_OTLP_HEADERS": "good=1,bad", "OTEL_EXPORTER_OTLP_TIMEOUT": "zz", "OTEL_TRACES_SAMPLER": "garbage",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, value)
+			if text, err := checked(t, "--database", databasetest.URL(t, "sqlite")); err != nil || !contains(text, "\nwarning OTEL_*: ", "\nok OTEL_*: operations are traced") {
+				t.Errorf("%v\n%s", err, text)
+			}
+			s := start(t, "--database", databasetest.URL(t, "sqlite"), "--migrate", "--log-format=json")
+			s.answer("{ users { totalCount } }")
+			for line := range strings.Lines(s.log.String()) {
+				if !strings.HasPrefix(line, "{") {
+					t.Errorf("this is not JSON: %s", line)
+				}
+			}
+		})
+	}
+	if text, err := checked(t, "--database", databasetest.URL(t, "sqlite")); err != nil || strings.Contains(text, "warning OTEL") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
 func TestCheckMakesNoFileOfSQLite(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -155,6 +155,11 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 		flag.Group = groupOf(flag.Name)
 	}
 	variables, sources := takeVariables(parser.Model.Flags), newSources(parser.Model)
+	defer func() {
+		if parseErr != nil && cfg.command == "" {
+			cfg.LogFormat = sources.logFormat(args)
+		}
+	}()
 	if parseErr = kong.Resolvers(sources).Apply(parser); parseErr != nil {
 		return cfg, parseErr
 	}
@@ -593,28 +598,14 @@ func (c config) followed(flag string) string {
 // shutdownTimeout is how long the server may take to end: by default every operation can reach its deadline.
 func (c config) shutdownTimeout() time.Duration { return cmp.Or(c.Shutdown, c.Deadline+5*time.Second) }
 
-// fail says why the program ends, as the log is written. args are those of a command line that may not have been understood.
-func (c config) fail(args []string, err error) {
+// fail says why the program ends, as the log is written.
+func (c config) fail(err error) {
 	text := strings.Join(strings.Fields(err.Error()), " ") // some drivers' have many lines
-	if c.LogFormat == "json" || c.command == "" && asksForJSON(args) {
-		c.LogFormat = "json"
+	if c.LogFormat == "json" {
 		c.logger(c.level()).Error("failed", "error", text)
 		return
 	}
 	_, _ = fmt.Fprintln(c.err, "rollcall:", text)
-}
-
-// asksForJSON reports whether a command line asks for a log in JSON.
-func asksForJSON(args []string) bool {
-	last := os.Getenv("ROLLCALL_LOG_FORMAT")
-	for i, arg := range args {
-		if format, given := strings.CutPrefix(arg, "--log-format="); given {
-			last = format
-		} else if arg == "--log-format" && i+1 < len(args) {
-			last = args[i+1]
-		}
-	}
-	return last == "json"
 }
 
 // version names the release, the commit and its date, and the version of Go.

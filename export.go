@@ -80,6 +80,9 @@ func (s *service) exportFile(ctx context.Context, pools session.Pools) (err erro
 	if err != nil {
 		return err
 	}
+	if err := s.db.Reserved(path); err != nil {
+		return err
+	}
 	if special {
 		return s.exportOnto(ctx, ex, path, kind)
 	}

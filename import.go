@@ -109,6 +109,9 @@ func (s *service) importFile(ctx context.Context) (err error) {
 		if isFile(place, file) {
 			return fmt.Errorf("--errors: %s is the file that is imported: give another one", place)
 		}
+		if err := s.db.Reserved(place); err != nil {
+			return fmt.Errorf("--errors: %w", err)
+		}
 		if im.Refusals, err = transfer.OpenRefusals(place); err != nil {
 			return fmt.Errorf("--errors: %w", err)
 		}

@@ -89,6 +89,9 @@ func (c config) issuers() ([]auth.Issuer, error) {
 	}
 	var all []auth.Issuer
 	for i, url := range urls {
+		if strings.ContainsAny(url, "@?#") {
+			return nil, errors.New("--oidc-issuer: a provider's URL has no user, no query and no fragment")
+		}
 		if len(url) > maxURL {
 			return nil, fmt.Errorf("--oidc-issuer: a URL may have %d bytes, and one has %d", maxURL, len(url))
 		}

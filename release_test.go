@@ -82,7 +82,7 @@ func TestAReleaseIsTheSameWhereverItIsBuiltAndSaysWhatItIs(t *testing.T) {
 func TestTheModuleCanBeGivenAnotherPath(t *testing.T) {
 	t.Parallel()
 	folder := copied(t)
-	runIn(t, folder, `git init --quiet; git add .; make module MODULE=example.com/you/rollcall; CGO_ENABLED=0 go build -trimpath -o rollcall .`)
+	runIn(t, folder, `make module MODULE=example.com/you/rollcall; CGO_ENABLED=0 go build -trimpath -o rollcall .`)
 	const names = "example.com/you/rollcall\nexample.com/you/rollcall/bench\n"
 	if text := runIn(t, folder, "go list -m; cd bench; go list -m"); text != names {
 		t.Errorf("got %s", text)
@@ -93,7 +93,7 @@ func TestTheModuleCanBeGivenAnotherPath(t *testing.T) {
 			t.Errorf("there is still %s", path)
 		}
 	}
-	if left := runIn(t, folder, `git grep --line-number --extended-regexp '(^|[^[:alnum:]_./-])rollcall/(access|model|session|bench)\b' || true`); left != "" {
+	if left := runIn(t, folder, `git grep --no-index --line-number --extended-regexp '(^|[^[:alnum:]_./-])rollcall/(access|model|session|bench)\b' || true`); left != "" {
 		t.Errorf("the old path is left in\n%s", left)
 	}
 }

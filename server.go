@@ -54,7 +54,7 @@ func main() {
 		err = run(ctx, cfg)
 	}
 	if err != nil && !errors.Is(err, errHelped) {
-		cfg.fail(os.Args[1:], err)
+		cfg.fail(err)
 		os.Exit(1)
 	}
 }
@@ -720,9 +720,11 @@ func reachable(listener *net.TCPListener) string {
 
 // redacted is a database's URL without what is secret in it.
 func redacted(database string) string {
-	scheme, _, _ := strings.Cut(database, ":")
+	scheme, _, isURL := strings.Cut(database, ":")
 	u, err := url.Parse(database)
 	switch {
+	case !isURL || strings.ContainsAny(scheme, " =@/"):
+		return withheld
 	case err == nil && u.Host != "":
 		u.RawQuery = ""
 		return u.Redacted()

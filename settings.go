@@ -181,6 +181,9 @@ func (s *sources) readYAML(text []byte) error {
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: there is a second document, after ---", s.path)
+	}
 	root := document.Content[0]
 	if root.Kind != yaml.MappingNode {
 		if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
@@ -235,6 +238,36 @@ func valueOf(node *yaml.Node) (any, bool) {
 		return list, true
 	}
 	return nil, false
+}
+
+// logFormat returns the form of the log that a command line asks for which cannot be understood, or what else has a value for it.
+func (s *sources) logFormat(args []string) string {
+	given := func(flag string) (last string) {
+		for i, arg := range args {
+			if value, ok := strings.CutPrefix(arg, flag+"="); ok {
+				last = value
+			} else if arg == flag && i+1 < len(args) {
+				last = args[i+1]
+			}
+		}
+		return last
+	}
+	read := func(path string) string {
+		text, _ := os.ReadFile(path)
+		return strings.TrimSpace(string(text))
+	}
+	if s.file == nil {
+		s.file = map[string]any{}
+		if s.path = cmp.Or(given("--config"), os.Getenv("ROLLCALL_CONFIG")); s.path != "" {
+			_ = s.readYAML([]byte(read(s.path))) // that is not what failed
+		}
+	}
+	credential := ""
+	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
+		credential = read(filepath.Join(folder, credentialPrefix+"log-format"))
+	}
+	inFile, _ := s.file["log-format"].(string)
+	return cmp.Or(given("--log-format"), os.Getenv("ROLLCALL_LOG_FORMAT"), read(os.Getenv("ROLLCALL_LOG_FORMAT_FILE")), credential, inFile)
 }
 
 // nearest says which flag a mistyped one may have been meant to be.
@@ -329,7 +362,7 @@ func tracesAsked() (bool, error) {
 	}
 	endpoint := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
 	if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return false, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %q is no URL: give the collector's, such as http://127.0.0.1:4318", endpoint)
+		return false, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT: it is no URL: give the collector's, such as http://127.0.0.1:4318")
 	}
 	switch protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"); {
 	case endpoint == "" && exporter == "":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -97,23 +98,57 @@ cors-origin: [https://a.example, "http://b:1"]
 	}
 }
 
+// TestTheFormOfTheLogIsKnownWhateverIsWrongWithTheSettings: also where these cannot be understood.
+func TestTheFormOfTheLogIsKnownWhateverIsWrongWithTheSettings(t *testing.T) {
+	folder := inFolder(t, map[string]string{"format": "json\n", credentialPrefix + "log-format": "json"})
+	const asked = "log-format: json\n"
+	for name, try := range map[string]struct{ variable, value, file, flag string }{
+		"a flag that is none, and the file":       {file: asked, flag: "--bogus"},
+		"a name in the file that is none":         {file: asked + "bogus: 1\n"},
+		"a value in the file that is none":        {file: asked + "pool-size: 0\n"},
+		"a flag that is none, and a variable":     {variable: "ROLLCALL_LOG_FORMAT", value: "json", flag: "--bogus"},
+		"a flag that is none, and another's file": {variable: "ROLLCALL_LOG_FORMAT_FILE", value: filepath.Join(folder, "format"), flag: "--bogus"},
+		"a flag that is none, and a credential":   {variable: "CREDENTIALS_DIRECTORY", value: folder, flag: "--bogus"},
+		"a flag beats the file":                   {file: "log-format: text\nbogus: 1\n", flag: "--log-format=json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if try.variable != "" {
+				t.Setenv(try.variable, try.value)
+			}
+			args := []string{"--config", configured(t, try.file)}
+			if try.flag != "" {
+				args = append(args, try.flag)
+			}
+			var log bytes.Buffer
+			cfg, err := parse(args, io.Discard, &log)
+			if err == nil {
+				t.Fatal("it is understood")
+			}
+			if cfg.fail(err); !strings.HasPrefix(log.String(), "{") {
+				t.Errorf("this is not JSON: %s", &log)
+			}
+		})
+	}
+}
+
 func TestWhatIsWrongInTheFileIsToldWithItsPlace(t *testing.T) {
 	for text, want := range map[string]string{
-		"pool-sise: 20\nlog-lvl: info\n": "rollcall.yaml, line 1: there is no flag pool-sise: did you mean pool-size?; {file}, line 2: there is no flag log-lvl: did you mean log-level?",
-		"nothing-like-that: 1\n":         "line 1: there is no flag nothing-like-that: rollcall --help lists them",
-		"config: other.yaml\n":           "line 1: there is no flag config",
-		"pool_size: 20\n":                "did you mean pool-size?",
-		"pool-size: 1\n\npool-size: 2\n": "line 3: pool-size is there twice",
-		"pool-size: {a: 1}\n":            "line 1: pool-size takes a value or a list of them",
-		"pool-size: [1, 2]\n":            "--pool-size: {file} has a list, and it takes one value",
-		"pool-size: ten\n":               `--pool-size: "ten" is not a whole number: write one such as 100 (the value is from {file})`,
-		"pool-size: 0\n":                 "--pool-size: 0 is too small: at least 1 (the value is from {file})",
-		"log-level: loud\n":              `--log-level must be one of "debug","info","warn","error" but got "loud"`,
-		"production: perhaps\n":          "--production",
-		"- pool-size\n":                  "it is not a list of NAME: VALUE",
-		"text":                           "it is not a list of NAME: VALUE",
-		"database: s3cret: s3cret\n":     "yaml: ",
-		"\tdatabase: s3cret\n":           "yaml: ",
+		"pool-sise: 20\nlog-lvl: info\n":    "rollcall.yaml, line 1: there is no flag pool-sise: did you mean pool-size?; {file}, line 2: there is no flag log-lvl: did you mean log-level?",
+		"nothing-like-that: 1\n":            "line 1: there is no flag nothing-like-that: rollcall --help lists them",
+		"config: other.yaml\n":              "line 1: there is no flag config",
+		"pool_size: 20\n":                   "did you mean pool-size?",
+		"pool-size: 1\n\npool-size: 2\n":    "line 3: pool-size is there twice",
+		"pool-size: 1\n---\npool-size: 2\n": "{file}: there is a second document, after ---",
+		"pool-size: {a: 1}\n":               "line 1: pool-size takes a value or a list of them",
+		"pool-size: [1, 2]\n":               "--pool-size: {file} has a list, and it takes one value",
+		"pool-size: ten\n":                  `--pool-size: "ten" is not a whole number: write one such as 100 (the value is from {file})`,
+		"pool-size: 0\n":                    "--pool-size: 0 is too small: at least 1 (the value is from {file})",
+		"log-level: loud\n":                 `--log-level must be one of "debug","info","warn","error" but got "loud"`,
+		"production: perhaps\n":             "--production",
+		"- pool-size\n":                     "it is not a list of NAME: VALUE",
+		"text":                              "it is not a list of NAME: VALUE",
+		"database: s3cret: s3cret\n":        "yaml: ",
+		"\tdatabase: s3cret\n":              "yaml: ",
 	} {
 		file := configured(t, text)
 		_, err := parse([]string{"--config", file}, io.Discard, io.Discard)

@@ -36,7 +36,7 @@ type tokenCommand struct {
 type anyCase string
 
 // UnmarshalText is encoding.TextUnmarshaler's.
-func (w *anyCase) UnmarshalText(text []byte) error {
+func (w *anyCase) UnmarshalText(text []byte) error { //nolint:unparam // it implements an interface
 	*w = anyCase(strings.ToLower(string(text)))
 	return nil
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 
 	"rollcall/tracing"
@@ -19,11 +21,35 @@ func (s *service) trace(ctx context.Context) (err error) {
 	if err != nil || !asked {
 		return err
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { s.log.Warn("traces are not sent", "error", err) })) // the library has but this one
+	hearTraces(s.log)
 	if s.tracer, err = tracing.New(ctx, release, s.db.Dialect().System()); err != nil {
-		return fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
+		return fmt.Errorf("OTEL_*: %w", err)
 	}
 	return nil
+}
+
+// hearTraces has a log told what OpenTelemetry's library has to say, which has but one place for that.
+func hearTraces(log *slog.Logger) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are not whole, or not sent", "error", err) }))
+	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
+}
+
+// checkTraces has the library read its variables.
+func (s *service) checkTraces(ctx context.Context, f *findings) {
+	if asked, err := tracesAsked(); err != nil || !asked { // which is among what is refused
+		return
+	}
+	hearTraces(slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelInfo - 1, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+			return slog.Attr{}
+		}
+		return a
+	}})))
+	tracer, err := tracing.New(ctx, release, "")
+	if !f.failed(err) {
+		f.failed(tracer.Close(ctx))
+		f.ok("OTEL_*: operations are traced")
+	}
 }
 
 // endTraces sends what is left.

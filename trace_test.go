@@ -153,7 +153,7 @@ func TestWhatAsksForTracesThatCannotBeSentIsRefused(t *testing.T) {
 	for variable, value := range map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:4318", "OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"} {
 		t.Run(variable, func(t *testing.T) {
 			t.Setenv(variable, value)
-			if text := refusal(t, "--database", databasetest.URL(t, "sqlite")); !contains(text, variable, value) {
+			if text := refusal(t, "--database", databasetest.URL(t, "sqlite")); !contains(text, variable) {
 				t.Error(text)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"rollcall/dialect"
 )
@@ -27,11 +28,17 @@ func (d *Database) Backup(ctx context.Context, file string) (err error) {
 	if _, err := os.Lstat(file); err == nil {
 		return &os.PathError{Op: "backup", Path: file, Err: os.ErrExist}
 	}
+	if err := asDatabase(file); err != nil {
+		return err
+	}
 	temp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, temp.Close(), os.Remove(temp.Name())) }()
+	defer func() {
+		err = errors.Join(err, temp.Close(), os.Remove(temp.Name()))
+		_ = os.Remove(temp.Name() + "-journal") // which a failure leaves
+	}()
 	// It reads in one transaction, which holds up no writer, and leaves out free pages. It does not wait for the disk.
 	if _, err := d.Side.ExecContext(ctx, "VACUUM INTO ?", temp.Name()); err != nil {
 		return fmt.Errorf("the database cannot be copied: %w", err)
@@ -43,6 +50,56 @@ func (d *Database) Backup(ctx context.Context, file string) (err error) {
 		return fmt.Errorf("the copy cannot be given its name, for which the file system has to have hard links: make it on a local disk: %w", err)
 	}
 	return syncFolder(filepath.Dir(file))
+}
+
+// ReservedError is about a file that is SQLite's own, or would be taken for that.
+type ReservedError struct{ File, Database string }
+
+func (e *ReservedError) Error() string {
+	return fmt.Sprintf("%s is what SQLite keeps for %s, or would be taken for that: give another name", e.File, e.Database)
+}
+
+// besideSQLite are what the names of files end with that are beside a database's.
+var besideSQLite = []string{"-journal", "-wal", "-shm", lockSuffix}
+
+// Reserved returns a *ReservedError if a file must not be written, since it is the database's own, or one that SQLite has or makes beside that.
+func (d *Database) Reserved(file string) error {
+	if d.files == nil {
+		return nil
+	}
+	own := d.files.path
+	if target, err := filepath.EvalSymlinks(own); err == nil {
+		own = target
+	}
+	for _, suffix := range append([]string{""}, besideSQLite...) {
+		if sameFile(own+suffix, file) {
+			return &ReservedError{file, own}
+		}
+	}
+	return nil
+}
+
+// sameFile reports whether two names are of one file, or will be once there is one.
+func sameFile(a, b string) bool {
+	same := func(a, b string) bool {
+		one, err := os.Stat(a)
+		other, otherErr := os.Stat(b)
+		return err == nil && otherErr == nil && os.SameFile(one, other)
+	}
+	return same(a, b) || filepath.Base(a) == filepath.Base(b) && same(filepath.Dir(a), filepath.Dir(b))
+}
+
+// asDatabase returns a *ReservedError if a new file cannot be a database: for its name, or for what is there that would be taken for a part of it.
+func asDatabase(file string) error {
+	for _, suffix := range besideSQLite {
+		if database, is := strings.CutSuffix(file, suffix); is {
+			return &ReservedError{file, database}
+		}
+		if _, err := os.Lstat(file + suffix); err == nil {
+			return &ReservedError{file + suffix, file}
+		}
+	}
+	return nil
 }
 
 // syncFolder has a folder's names on the disk. Windows does so by itself.

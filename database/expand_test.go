@@ -42,77 +42,107 @@ func TestMigrationsOnlyAdd(t *testing.T) {
 
 var (
 	comment     = regexp.MustCompile(`--.*`)
-	createTable = regexp.MustCompile(`^CREATE TABLE (?:IF NOT EXISTS )?(\w+) `)
+	createTable = regexp.MustCompile(`^CREATE TABLE (?:IF NOT EXISTS )?(\w+) ?\(`)
 	uniqueIndex = regexp.MustCompile(`^CREATE UNIQUE INDEX (?:IF NOT EXISTS )?\w+ ON (\w+) `)
 	index       = regexp.MustCompile(`^CREATE INDEX (?:IF NOT EXISTS )?\w+ ON \w+ `)
-	alterTable  = regexp.MustCompile(`^ALTER TABLE \w+ (.+)$`)
-	addColumn   = regexp.MustCompile(`^ADD COLUMN (?:IF NOT EXISTS )?\w+ `)
-	addIndex    = regexp.MustCompile(`^ADD (?:INDEX|KEY) `)
-	rows        = regexp.MustCompile(`^(?:INSERT (?:IGNORE )?INTO|UPDATE) (\w+) `)
-	strict      = regexp.MustCompile(`\b(?:UNIQUE|REFERENCES|CHECK|PRIMARY|CONSTRAINT)\b`)
-	required    = regexp.MustCompile(`\bNOT NULL\b`)
-	byDefault   = regexp.MustCompile(`\b(?:DEFAULT|GENERATED|AS)\b`)
-	refers      = regexp.MustCompile(`REFERENCES (\w+) ?\([^)]*\)( ON DELETE (?:CASCADE|SET NULL))?`)
-	prepared    = regexp.MustCompile(`^SET @\w+ = IF\(.+, '((?:[^']|'')+)', 'DO 0'\)$`) // as ARCHITECTURE.md has it for MySQL
-	ofPrepared  = regexp.MustCompile(`^(?:PREPARE|EXECUTE|DEALLOCATE PREPARE) `)
-	itemOfList  = regexp.MustCompile(`, (?:ADD|DROP|MODIFY|CHANGE|RENAME|ALTER) `)
+	alterTable  = regexp.MustCompile(`^ALTER TABLE (\w+) (.+)$`)
+	// A column has a type, and then nothing but what is listed here: so nothing that an older program's rows may lack.
+	addColumn = regexp.MustCompile(`^ADD COLUMN (?:IF NOT EXISTS )?(\w+) \w+(?: ?\([\d, ]+\))?(?: (?:UNSIGNED|NULL|COLLATE (?:\w+|"C")|CHARACTER SET \w+|` + aDefault + `|NOT NULL ` + aDefault + `))*$`)
+	addIndex  = regexp.MustCompile(`^ADD (?:INDEX|KEY) \w+ \([\w, ()]+\)$`)
+	inserted  = regexp.MustCompile(`^INSERT (?:IGNORE )?INTO (\w+) `)
+	update    = regexp.MustCompile(`^UPDATE (\w+) SET (.+?)(?: WHERE .+)?$`)
+	assigned  = regexp.MustCompile(`^(\w+) = `)
+	reference = regexp.MustCompile(`\bREFERENCES\b`)
+	refers    = regexp.MustCompile(`REFERENCES (\w+) ?\([^)]*\)( ON DELETE (?:CASCADE|SET NULL))?`)
+	prepared  = regexp.MustCompile(`^SET @\w+ = IF\(.+, '((?:[^']|'')+)', 'DO 0'\)$`) // as ARCHITECTURE.md has it for MySQL
+	ofAnother = regexp.MustCompile(`^(?:PREPARE|EXECUTE|DEALLOCATE PREPARE) `)
 )
 
-// expands returns what of a migration an older program may stumble over, which does not know of it and writes and deletes rows as before.
+// aDefault is a default that is not NULL.
+const aDefault = `DEFAULT (?:-?\d+(?:\.\d+)?|'[^']*'|TRUE|FALSE|CURRENT_TIMESTAMP(?:\(\d\))?)`
+
+// expands returns what of a migration an older program may stumble over, which does not know of it and writes and deletes rows as before, or what
+// would change rows that it reads.
 func expands(migration string) error {
 	up, _, _ := strings.Cut(migration, "-- +goose Down")
-	own := map[string]bool{} // the tables that it creates
+	tables, columns := map[string]bool{}, map[string]bool{} // that it adds
 	for statement := range strings.SplitSeq(comment.ReplaceAllString(up, ""), ";") {
 		statement = strings.Join(strings.Fields(statement), " ")
 		if inner := prepared.FindStringSubmatch(statement); inner != nil {
 			statement = inner[1]
 		}
-		if statement == "" || ofPrepared.MatchString(statement) {
+		if statement == "" || ofAnother.MatchString(statement) {
 			continue
 		}
-		if table := createTable.FindStringSubmatch(statement); table != nil {
-			own[table[1]] = true
-			for _, to := range refers.FindAllStringSubmatch(statement, -1) {
-				if !own[to[1]] && to[2] == "" {
-					return fmt.Errorf("rows of %s could not be deleted any more: %s", to[1], statement)
-				}
-			}
-			continue
-		}
-		if table := uniqueIndex.FindStringSubmatch(statement); table != nil && own[table[1]] || index.MatchString(statement) {
-			continue
-		}
-		if table := rows.FindStringSubmatch(statement); table != nil && table[1] != "schema_requirement" {
-			continue
-		}
-		if err := expandsTable(statement); err != nil {
+		if err := expandsBy(statement, tables, columns); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func expandsTable(statement string) error {
+// expandsBy is expands for one statement. It notes the tables that are added, and the columns as "table.column".
+func expandsBy(statement string, tables, columns map[string]bool) error {
+	if table := createTable.FindStringSubmatch(statement); table != nil {
+		tables[table[1]] = true
+		all := refers.FindAllStringSubmatch(statement, -1)
+		if len(all) != len(reference.FindAllString(statement, -1)) {
+			return fmt.Errorf("it is not clear what is referred to: %s", statement)
+		}
+		for _, to := range all {
+			if !tables[to[1]] && to[2] == "" {
+				return fmt.Errorf("rows of %s could not be deleted any more: %s", to[1], statement)
+			}
+		}
+		return nil
+	}
+	if table := uniqueIndex.FindStringSubmatch(statement); table != nil && tables[table[1]] || index.MatchString(statement) {
+		return nil
+	}
+	if table := inserted.FindStringSubmatch(statement); table != nil && tables[table[1]] {
+		return nil
+	}
+	if of := update.FindStringSubmatch(statement); of != nil {
+		for _, one := range items(of[2]) {
+			if column := assigned.FindStringSubmatch(one); column == nil || !tables[of[1]] && !columns[of[1]+"."+column[1]] {
+				return fmt.Errorf("it changes what is stored: %s", statement)
+			}
+		}
+		return nil
+	}
 	altered := alterTable.FindStringSubmatch(statement)
 	if altered == nil {
 		return fmt.Errorf("it does not only add: %s", statement)
 	}
-	text := altered[1]
-	for text != "" {
-		item, rest := text, ""
-		if at := itemOfList.FindStringIndex(text); at != nil {
-			item, rest = text[:at[0]], text[at[0]+2:]
+	for _, item := range items(altered[2]) {
+		column := addColumn.FindStringSubmatch(item)
+		if column == nil && !addIndex.MatchString(item) {
+			return fmt.Errorf("it does not only add, or rows without that could not be written any more: %s", item)
 		}
-		switch {
-		case addIndex.MatchString(item):
-		case !addColumn.MatchString(item):
-			return fmt.Errorf("it does not only add: %s", item)
-		case strict.MatchString(item) || required.MatchString(item) && !byDefault.MatchString(item):
-			return fmt.Errorf("rows without that could not be written any more: %s", item)
+		if column != nil {
+			columns[altered[1]+"."+column[1]] = true
 		}
-		text = rest
 	}
 	return nil
+}
+
+// items cuts a list at the commas that are in no parentheses and no quotes.
+func items(list string) (all []string) {
+	depth, quoted, from := 0, false, 0
+	for i, c := range list {
+		switch {
+		case c == '\'':
+			quoted = !quoted
+		case quoted:
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == ',' && depth == 0:
+			all, from = append(all, strings.TrimSpace(list[from:i])), i+1
+		}
+	}
+	return append(all, strings.TrimSpace(list[from:]))
 }
 
 func TestWhatAnOlderProgramWouldStumbleOverIsFoundInAMigration(t *testing.T) {
@@ -138,7 +168,19 @@ func TestWhatAnOlderProgramWouldStumbleOverIsFoundInAMigration(t *testing.T) {
 		"DROP TABLE users":                                                                          false,
 		"DROP INDEX users_phone":                                                                    false,
 		"CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW SET NEW.name = ''":                    false,
-		"UPDATE users SET shoe_size = 42":                                                           true,
+		"ALTER TABLE users ADD COLUMN shoe_size int; UPDATE users SET shoe_size = 42 WHERE id > 7":  true,
+		"UPDATE users SET phone = NULL":                                                             false,
+		"ALTER TABLE users ADD COLUMN a int; UPDATE users SET a = 1, phone = NULL":                  false,
+		"INSERT INTO users (name) VALUES ('Zaphod')":                                                false,
+		"ALTER TABLE users ADD COLUMN a int,DROP COLUMN phone":                                      false,
+		"ALTER TABLE users ADD COLUMN a int, CONVERT TO CHARACTER SET ascii":                        false,
+		"ALTER TABLE users ADD COLUMN a int, ENGINE = MEMORY":                                       false,
+		"ALTER TABLE users ADD INDEX a (name), FORCE, ALGORITHM=COPY, DISABLE KEYS":                 false,
+		"ALTER TABLE users ADD COLUMN a int NOT NULL DEFAULT NULL":                                  false,
+		"ALTER TABLE users ADD COLUMN a int NOT NULL COMMENT 'no DEFAULT'":                          false,
+		"ALTER TABLE users ADD COLUMN a varchar(9) NOT NULL DEFAULT 'a, b'":                         true,
+		"CREATE TABLE pets (user_id bigint REFERENCES users)":                                       false,
+		`CREATE TABLE pets (user_id bigint REFERENCES "users" (id))`:                                false,
 		"UPDATE schema_requirement SET lowest_version = 17 WHERE lowest_version < 17":               false,
 		"SET @s = IF((SELECT COUNT(*) FROM t) = 0, 'ALTER TABLE teams ADD COLUMN motto text', 'DO 0'); PREPARE s FROM @s; EXECUTE s; DEALLOCATE PREPARE s": true,
 		"SET @s = IF((SELECT COUNT(*) FROM t) = 0, 'ALTER TABLE teams DROP COLUMN motto', 'DO 0'); PREPARE s FROM @s; EXECUTE s; DEALLOCATE PREPARE s":     false,

@@ -112,10 +112,13 @@ func sqliteCheck(ctx context.Context, writer *sql.DB) error {
 	return err
 }
 
+// lockSuffix ends the name of the file by which one command at a time changes the schema.
+const lockSuffix = "-lock"
+
 // sqliteMaintain locks an empty file beside the database. The database's own lock will not do:
 // it lasts for a transaction, and every migration is one.
 func sqliteMaintain(ctx context.Context, database sqlite.Connector, fn func(pool *sql.DB) error) error {
-	path := database.Path + "-lock"
+	path := database.Path + lockSuffix
 	makeFile(path)
 	lock := sql.OpenDB(sqlite.Connector{Path: path, Pragmas: []string{"busy_timeout = 600000"}})
 	return locked(ctx, lock, func(conn *sql.Conn) error {

@@ -4,11 +4,13 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -39,7 +41,9 @@ func New(ctx context.Context, version, system string) (*Tracer, error) {
 	}
 	about, err := resource.New(ctx,
 		resource.WithAttributes(semconv.ServiceName("rollcall"), semconv.ServiceVersion(version)), resource.WithTelemetrySDK(), resource.WithFromEnv())
-	if err != nil {
+	if errors.Is(err, resource.ErrPartialResource) {
+		otel.Handle(err) // the rest is told
+	} else if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))
