@@ -20,7 +20,11 @@ func (s *service) trace(ctx context.Context) (err error) {
 		return err
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { s.log.Warn("traces are not sent", "error", err) })) // the library has but this one
-	if s.tracer, err = tracing.New(ctx, release, s.db.Dialect().System()); err != nil {
+	system, err := s.db.Dialect().System(ctx, s.db.Side)
+	if err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	if s.tracer, err = tracing.New(ctx, release, system); err != nil {
 		return fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
 	return nil
