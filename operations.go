@@ -16,6 +16,7 @@ import (
 	"rollcall/access"
 	"rollcall/apierror"
 	"rollcall/operation"
+	"rollcall/provisioning"
 	"rollcall/ratelimit"
 	"rollcall/session"
 	"rollcall/tracing"
@@ -69,7 +70,15 @@ func (l *operationLog) sum() {
 
 // trace is operation.Extension.Trace: a statement is kept only for a line that would have it.
 func (l *operationLog) trace(oc *graphql.OperationContext) *session.Trace {
-	if l.tracer == nil && (l.LogOperations == "off" || l.Slow == 0) || oc.Operation.Operation == "subscription" {
+	if oc.Operation.Operation == "subscription" {
+		return nil
+	}
+	return l.keeper()
+}
+
+// keeper returns what keeps statements, if anything may want them.
+func (l *operationLog) keeper() *session.Trace {
+	if l.tracer == nil && (l.LogOperations == "off" || l.Slow == 0) {
 		return nil
 	}
 	return &session.Trace{Values: l.LogValues}
@@ -109,7 +118,7 @@ func (l *operationLog) ended(ctx context.Context, op session.Operation, r operat
 	if r.Context != nil && r.Context.Operation != nil && l.cost != nil && r.Context.Variables != nil {
 		line.add(slog.Int("cost", l.cost(r.Context)))
 	}
-	line.add(slog.String("answered_from", r.From))
+	line.add(slog.String("answered_from", r.From), slog.String("read_with", r.ReadWith))
 	if stream {
 		line.add(slog.Int("events", r.Events))
 	}
@@ -157,28 +166,34 @@ func (l *operationLog) line(ctx context.Context, op session.Operation, s operati
 	return line
 }
 
-// scim writes a line for each request of SCIM that the flags ask for. Its name has the path alone: what it asks for may name somebody.
+// scim has a request of SCIM be an operation, under whose id its changes are stored. Its name has the path alone: what it asks for may name somebody.
 func (l *operationLog) scim(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began, counted := time.Now(), &countingWriter{ResponseWriter: w, ctx: r.Context()}
+		began, counted, work := time.Now(), &countingWriter{ResponseWriter: w, ctx: r.Context()}, &provisioning.Work{}
 		id := session.NewID()
+		work.Operation.ID, work.Trace = id, l.keeper()
 		w.Header().Set(operation.HeaderID, id)
-		next.ServeHTTP(counted, r)
-		took, status := time.Since(began), cmp.Or(counted.status, http.StatusOK)
-		if code := scimCodes[status]; code != "" {
-			l.count([]string{string(code)})
+		next.ServeHTTP(counted, r.WithContext(provisioning.WithWork(r.Context(), work)))
+		status := cmp.Or(counted.status, http.StatusOK)
+		report := operation.Report{
+			Result: operation.ResultOK, Attempts: int(work.Attempts.Load()), Statements: work.Statements.Load(), Rows: work.Rows.Load(),
+			Spent: time.Duration(work.Spent.Load()), Trace: work.Trace, Began: began, Duration: time.Since(began),
 		}
-		result, failed := operation.ResultOK, status >= http.StatusBadRequest
+		if !work.Began.IsZero() {
+			report.Waited = work.Began.Sub(began)
+			report.Duration -= report.Waited
+		}
 		switch {
-		case slices.Contains(refusals, status):
-			result = operation.ResultRefused
-		case failed:
-			result = operation.ResultError
+		case slices.Contains(refusals, status) && report.Attempts == 0:
+			report.Result = operation.ResultRefused
+		case status >= http.StatusBadRequest:
+			report.Result = operation.ResultError
 		}
-		if l.wants(failed, l.slow(took)) && (!failed || l.admits()) {
-			op := session.NewOperation(id, "scim", r.Method+" "+r.URL.Path)
-			l.line(counted.ctx, op, operation.Sent{By: "scim", Status: status, Bytes: counted.bytes}, string(result), took).write(r.Context(), l.handler)
+		if code := scimCodes[status]; code != "" {
+			report.Codes = []string{string(code)}
 		}
+		op := session.NewOperation(id, tracing.SCIM, r.Method+" "+r.URL.Path)
+		l.ended(counted.ctx, op, report, operation.Sent{By: tracing.SCIM, Status: status, Bytes: counted.bytes})
 	})
 }
 
@@ -251,7 +266,7 @@ func slowest(all []session.Statement, more int) statements {
 	var logged statements
 	for _, one := range all {
 		logged = append(logged, loggedStatement{
-			ms(one.Began.Sub(all[0].Began)), ms(one.Duration), one.Rows, one.Attempt, one.Failed, one.SQL, one.Values,
+			operation.Milliseconds(one.Began.Sub(all[0].Began)), operation.Milliseconds(one.Duration), one.Rows, one.Attempt, one.Failed, one.SQL, one.Values,
 		})
 	}
 	if more > 0 {
@@ -276,13 +291,10 @@ func (all statements) String() string {
 	return b.String()
 }
 
-// ms is a duration in milliseconds, to the microsecond.
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 // inMilliseconds gives durations in the log a unit, which their names tell: duration is duration_ms.
 func inMilliseconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
-		return slog.Float64(a.Key+"_ms", ms(a.Value.Duration()))
+		return slog.Float64(a.Key+"_ms", operation.Milliseconds(a.Value.Duration()))
 	}
 	return a
 }

@@ -22,7 +22,11 @@ func (s *service) trace(ctx context.Context) (err error) {
 		return err
 	}
 	hearTraces(s.log)
-	if s.tracer, err = tracing.New(ctx, release, s.db.Dialect().System()); err != nil {
+	system, err := s.db.Dialect().System(ctx, s.db.Side)
+	if err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	if s.tracer, err = tracing.New(ctx, release, system); err != nil {
 		return fmt.Errorf("OTEL_*: %w", err)
 	}
 	return nil
@@ -30,7 +34,7 @@ func (s *service) trace(ctx context.Context) (err error) {
 
 // hearTraces has a log told what OpenTelemetry's library has to say, which has but one place for that.
 func hearTraces(log *slog.Logger) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are not whole, or not sent", "error", err) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are not sent, or not whole", "error", err) }))
 	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
 }
 

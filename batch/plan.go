@@ -25,7 +25,7 @@ type Plan struct {
 
 	// Answered is told whether the plan answers an operation of the schema that Answers has returned, or why the resolvers do; nil: nothing is told.
 	Answered func(ctx context.Context, planned bool, why string)
-	// Traces reports whether TraceOf is to tell what is read for an operation; nil: of none.
+	// Traces reports whether TraceOf is to tell what is read for an operation, and for a group that it is in; nil: of none.
 	Traces func(*graphql.OperationContext) bool
 	// Within returns the context of a batch of an operation that is traced, by its index in Trace.Batches; nil: the same.
 	Within func(ctx context.Context, batch int) context.Context

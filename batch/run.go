@@ -71,6 +71,7 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 				queries := s.queries
 				s.mu.Unlock()
 				r.readFirst(queries)
+				s.trace.restart()
 				for _, q := range queries {
 					if q.pass.Load() == p {
 						r.begin(q, answering)
@@ -97,7 +98,6 @@ func (r *run) begin(q *query, answering bool) {
 		}
 	}
 	r.gather(roots)
-	r.set.trace.restart()
 	r.set.trace.keep(roots.fields)
 }
 

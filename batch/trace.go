@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -139,9 +140,9 @@ func (t *tracer) end(batch int, err error) {
 	one.Duration, one.Failed = time.Since(one.Began), err != nil
 }
 
-// traces has the set tell what it reads, if its plan wants that of its only operation.
+// traces has the set tell what it reads, if its plan wants that of one of its operations.
 func (s *Set) traces() {
-	if s.plan.Traces != nil && s.bound == 1 && s.plan.Traces(s.queries[0].op) {
+	if s.plan.Traces != nil && slices.ContainsFunc(s.queries, func(q *query) bool { return s.plan.Traces(q.op) }) {
 		s.trace = &tracer{}
 	}
 }

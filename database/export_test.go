@@ -46,7 +46,7 @@ func ConnectDeaf(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	pool := mysqlPool(nil, []mysqlNode{{cfg, deafConnector{base}}}, &renewal{}, false, 0)
+	pool := mysqlPool(nil, []mysqlNode{{cfg: cfg, base: deafConnector{base}}}, &renewal{}, false, 0)
 	return errors.Join(pool.PingContext(ctx), pool.Close())
 }
 

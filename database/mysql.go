@@ -73,7 +73,7 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 		if err != nil {
 			return err
 		}
-		return mysqlMaintain(ctx, nodes[i].cfg, fn)
+		return mysqlMaintain(ctx, nodes[i], fn)
 	}
 	d.pools = pools{write: d.fresh(), side: d.fresh(), read: mysqlPool(d.hosts, nodes, d.renewal, true, opt.Deadline)}.sized(opt)
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -87,23 +87,28 @@ func openMySQL(ctx context.Context, rawURL string, opt Options) (*Database, erro
 
 // mysqlNode is one of the hosts that a URL lists.
 type mysqlNode struct {
-	cfg  *driverMySQL.Config
-	base driver.Connector
+	product string // as the URL has it: until a connection stands the two cannot be told apart
+	cfg     *driverMySQL.Config
+	base    driver.Connector
 }
 
 func (n mysqlNode) server() server {
-	return server{"MySQL", n.cfg.Addr, n.cfg.User, n.cfg.DBName, n.cfg.Passwd}
+	return server{n.product, n.cfg.Addr, n.cfg.User, n.cfg.DBName, n.cfg.Passwd}
 }
 
 // mysqlNodes reads a URL, which may list several hosts.
 func mysqlNodes(rawURL string, deadline time.Duration) (nodes []mysqlNode, err error) {
+	product := "MySQL"
+	if strings.HasPrefix(rawURL, "mariadb:") {
+		product = "MariaDB"
+	}
 	for _, one := range eachHost(rawURL) {
 		cfg, err := mysqlConfig(one)
 		if err != nil {
 			return nil, err
 		}
 		cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, max(minReadTimeout, deadline+10*time.Second))
-		nodes = append(nodes, mysqlNode{cfg: cfg})
+		nodes = append(nodes, mysqlNode{product: product, cfg: cfg})
 	}
 	for i := range nodes {
 		if nodes[i].base, err = driverMySQL.NewConnector(nodes[i].cfg); err != nil {
@@ -175,7 +180,7 @@ func mysqlPool(hosts *hosts, nodes []mysqlNode, renewal *renewal, readOnly bool,
 				return nil, err
 			}
 			guarded := &guardedConn{conn.(driverConn), renewed, galeraMeans}
-			if err := mysqlPrepare(ctx, guarded, nodes[i].cfg.Addr, set, check); err != nil {
+			if err := mysqlPrepare(ctx, guarded, nodes[i], set, check); err != nil {
 				return nil, errors.Join(err, guarded.Close())
 			}
 			return guarded, nil
@@ -184,7 +189,7 @@ func mysqlPool(hosts *hosts, nodes []mysqlNode, renewal *renewal, readOnly bool,
 	}})
 }
 
-func mysqlPrepare(ctx context.Context, conn driverConn, addr, set, check string) error {
+func mysqlPrepare(ctx context.Context, conn driverConn, node mysqlNode, set, check string) error {
 	if _, err := conn.ExecContext(ctx, set, nil); err != nil {
 		return err
 	}
@@ -197,8 +202,8 @@ func mysqlPrepare(ctx context.Context, conn driverConn, addr, set, check string)
 		return err
 	}
 	if others := fmt.Sprintf("%s", row[0]); others != "" {
-		return openErrorf("MySQL at %s does not let a connection have the settings that it needs, which are now %s: "+
-			"is there a proxy between that changes them?", addr, others)
+		return openErrorf("%s at %s does not let a connection have the settings that it needs, which are now %s: "+
+			"is there a proxy between that changes them?", node.product, node.cfg.Addr, others)
 	}
 	return nil
 }
@@ -220,14 +225,13 @@ func (mysqlVersions) CreateVersionTable(ctx context.Context, db goosedb.DBTxConn
 
 // mysqlMaintain takes a lock that belongs to the whole server, and so is named after the database. MySQL takes names of 64
 // characters, and has no MD5 any more. Of a cluster each node has locks of its own: see mysqlLeased.
-func mysqlMaintain(ctx context.Context, cfg *driverMySQL.Config, fn func(ctx context.Context, pool *sql.DB) error) error {
-	cfg = cfg.Clone()
-	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
-	base, err := driverMySQL.NewConnector(cfg)
-	if err != nil {
+func mysqlMaintain(ctx context.Context, node mysqlNode, fn func(ctx context.Context, pool *sql.DB) error) (err error) {
+	node.cfg = node.cfg.Clone()
+	node.cfg.ReadTimeout, node.cfg.WriteTimeout = 0, 0
+	if node.base, err = driverMySQL.NewConnector(node.cfg); err != nil {
 		return err
 	}
-	pool := mysqlPool(nil, []mysqlNode{{cfg, base}}, &renewal{}, false, 0)
+	pool := mysqlPool(nil, []mysqlNode{node}, &renewal{}, false, 0)
 	return locked(ctx, pool, func(conn *sql.Conn) error {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('rollcall.', LEFT(SHA2(DATABASE(), 256), 40)), 600)").Scan(&got)

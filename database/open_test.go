@@ -152,6 +152,7 @@ func TestOpenSaysWhatIsWrongAndNeverThePassword(t *testing.T) {
 		"sqlite:" + folder + "/no/rollcall.db": "the folder " + folder + "/no of the SQLite file does not exist",
 
 		"mysql://u:s3cret@" + closed + "/x":                              "cannot reach MySQL at " + closed + ": connect: connection refused",
+		"mariadb://u:s3cret@" + closed + "/x":                            "cannot reach MariaDB at " + closed + ": connect: connection refused",
 		"mysql://u:s3cret@nowhere.invalid/x":                             `no host of the name "nowhere.invalid"`,
 		"mysql://u:s3cret@" + closed:                                     "names no database",
 		"mysql://u:s3cret@" + closed + "/":                               "names no database",

@@ -13,8 +13,8 @@ import (
 type Dialect interface {
 	// Name returns GORM's name of the dialect: "sqlite", "mysql" (MariaDB's too) or "postgres".
 	Name() string
-	// System returns OpenTelemetry's name of it, for db.system.name.
-	System() string
+	// System returns OpenTelemetry's name of the server that a pool leads to, for db.system.name.
+	System(ctx context.Context, pool *sql.DB) (string, error)
 	// Embedded reports whether the database runs within this process: then no connection to it can be lost, so that a COMMIT
 	// is always answered and nothing is left to kill, and no operator need be asked before its schema is changed.
 	Embedded() bool

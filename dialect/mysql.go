@@ -12,8 +12,13 @@ import (
 
 type mysql struct{ standard }
 
-func (mysql) Name() string   { return "mysql" }
-func (mysql) System() string { return "mysql" }
+func (mysql) Name() string { return "mysql" }
+
+// System asks the server, since a URL does not say which of the two it is.
+func (mysql) System(ctx context.Context, pool *sql.DB) (system string, err error) {
+	err = pool.QueryRowContext(ctx, "SELECT IF(VERSION() LIKE '%MariaDB%', 'mariadb', 'mysql')").Scan(&system)
+	return system, err
+}
 
 // UnlessStored avoids INSERT IGNORE, which hides other errors.
 func (mysql) UnlessStored(column string) string {

@@ -15,8 +15,9 @@ type postgres struct{ standard }
 // ForNoKeyUpdate lets foreign keys refer to the rows, whose check FOR UPDATE would have wait.
 func (postgres) ForNoKeyUpdate() string { return " FOR NO KEY UPDATE" }
 
-func (postgres) Name() string   { return "postgres" }
-func (postgres) System() string { return "postgresql" }
+func (postgres) Name() string { return "postgres" }
+
+func (postgres) System(context.Context, *sql.DB) (string, error) { return "postgresql", nil }
 
 func (postgres) Rebind(query string) string {
 	b := make([]byte, 0, len(query)+len(query)/2)

@@ -7,8 +7,9 @@ import (
 
 type sqlite struct{ standard }
 
-func (sqlite) Name() string   { return "sqlite" }
-func (sqlite) System() string { return "sqlite" }
+func (sqlite) Name() string { return "sqlite" }
+
+func (sqlite) System(context.Context, *sql.DB) (string, error) { return "sqlite", nil }
 
 func (sqlite) Embedded() bool { return true }
 

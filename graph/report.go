@@ -143,9 +143,9 @@ func (r *reports) explain(ctx context.Context, done operation.Report) any {
 		return refusedReport{"on this server a report is for the role " + access.RoleAdmin + ", and of API tokens for those with the scope " + access.ScopeRead}
 	}
 	began := time.Now().Add(-done.Duration)
-	at := func(t time.Time) float64 { return milliseconds(t.Sub(began)) }
+	at := func(t time.Time) float64 { return operation.Milliseconds(t.Sub(began)) }
 	told := &report{
-		ID: operation.ID(ctx), DurationMs: milliseconds(done.Duration), DatabaseMs: milliseconds(done.Spent), Cost: r.cost(done.Context), Attempts: done.Attempts,
+		ID: operation.ID(ctx), DurationMs: operation.Milliseconds(done.Duration), DatabaseMs: operation.Milliseconds(done.Spent), Cost: r.cost(done.Context), Attempts: done.Attempts,
 		Rows: done.Rows, AnsweredFrom: done.From, Why: done.Why,
 		Fields: []*reportField{}, Batches: []*reportBatch{}, Statements: []*reportStatement{},
 	}
@@ -153,14 +153,14 @@ func (r *reports) explain(ctx context.Context, done operation.Report) any {
 		told.Fields = append(told.Fields, fieldsOf(trace.Fields)...)
 		for _, b := range trace.Batches {
 			told.Batches = append(told.Batches, &reportBatch{
-				Field: b.Field, Keys: b.Keys, Planned: b.Planned, AtMs: at(b.Began), DurationMs: milliseconds(b.Duration), Failed: b.Failed, Statements: []int{},
+				Field: b.Field, Keys: b.Keys, Planned: b.Planned, AtMs: at(b.Began), DurationMs: operation.Milliseconds(b.Duration), Failed: b.Failed, Statements: []int{},
 			})
 		}
 	}
 	statements, more := done.Trace.Statements()
 	told.Dropped = more
 	for i, s := range statements {
-		one := &reportStatement{SQL: s.SQL, AtMs: at(s.Began), DurationMs: milliseconds(s.Duration), Rows: s.Rows, Attempt: s.Attempt, Failed: s.Failed}
+		one := &reportStatement{SQL: s.SQL, AtMs: at(s.Began), DurationMs: operation.Milliseconds(s.Duration), Rows: s.Rows, Attempt: s.Attempt, Failed: s.Failed}
 		if n, ok := s.For.(int); ok && s.Attempt == done.Attempts && n < len(told.Batches) { // the batches are those of the last attempt
 			one.Batch = &n
 			told.Batches[n].Statements = append(told.Batches[n].Statements, i)
@@ -180,5 +180,3 @@ func fieldsOf(fields []batch.FieldTrace) (all []*reportField) {
 	}
 	return all
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -53,12 +53,14 @@ func (r *run) bind(ctx context.Context) context.Context {
 	case r.Bind == nil:
 		return ctx
 	case g == nil:
+		r.readWith = ""
 		return r.Bind(ctx, r.operations[:])
 	}
 	g.once.Do(func() {
 		g.first = r
 		r.recorder.waits.Store(true)
 		g.unit.Pools = r.Pools
+		g.unit.Attempts.Store(1)
 		if r.Unit.Trace != nil {
 			g.unit.Trace = &session.Trace{Values: r.Unit.Trace.Values}
 		}
@@ -70,6 +72,9 @@ func (r *run) bind(ctx context.Context) context.Context {
 	})
 	if g.bound == nil {
 		return ctx // closed; the request is over
+	}
+	if r != g.first {
+		r.readWith = g.first.Operation.ID
 	}
 	return member{ctx, g.bound}
 }

@@ -38,7 +38,12 @@ type Report struct {
 	Context *graphql.OperationContext
 	// Bound is the context that Bind has returned for its last attempt; nil: it was not run.
 	Bound context.Context
+	// ReadWith is the id of the operation whose report has what this one's Group has read together; "": its own has.
+	ReadWith string
 }
+
+// Milliseconds is a duration of a report as people are told it, to the microsecond.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // maxCodes is how many codes a report has.
 const maxCodes = 5
@@ -134,7 +139,7 @@ func (r *run) report() Report {
 	report.Unknown, report.Replayed = r.recorder.unknown.Load(), r.recorder.replays.Load()
 	report.Began = r.request.began
 	report.Waited, report.Trace, report.Context = r.began.Sub(r.request.began), r.Unit.Trace, r.operations[0]
-	report.Bound = r.bound
+	report.Bound, report.ReadWith = r.bound, r.readWith
 	if from := r.recorder.from.Load(); from != nil {
 		report.From, report.Why = from[0], from[1]
 	}

@@ -67,6 +67,9 @@ func NewRequest(ctx context.Context) (context.Context, *Request) {
 	ctx, r := newRequest(ctx, session.NewID())
 	if parent != nil {
 		r.keys, r.After, r.ended = parent.keys, parent.After, parent.ended
+		if parent.ID != "" { // an array: it began with the first byte of it
+			r.began = parent.began
+		}
 	}
 	return ctx, r
 }

@@ -30,6 +30,7 @@ type run struct {
 	began      time.Time
 	recorder   recorder
 	bound      context.Context // what Bind has returned for the last attempt; nil: nothing yet
+	readWith   string          // Report.ReadWith
 
 	next    graphql.OperationHandler
 	session *session.Session        // of the last attempt

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	"rollcall/directory"
 	"rollcall/keyset"
@@ -62,7 +63,23 @@ var bearer = scim.Resource{
 	"specUri": "https://www.rfc-editor.org/info/rfc6750",
 }
 
+// Work is what a request has asked of the database, for whoever serves it.
+type Work struct {
+	session.Unit           // with the operation's id, under which its changes are stored, and its trace, if they are to be these
+	Began        time.Time // when it ran; zero: it has not
+}
+
 type contextKey struct{}
+
+// WithWork returns ctx for one request, whose work w will tell of.
+func WithWork(ctx context.Context, w *Work) context.Context {
+	return context.WithValue(ctx, contextKey{}, w)
+}
+
+func workOf(ctx context.Context) *Work {
+	w, _ := ctx.Value(contextKey{}).(*Work)
+	return w
+}
 
 // Actor returns who the operation that ctx belongs to acts for, for changelog.Log, where it has no viewer: scim, if it is the service's.
 func Actor(ctx context.Context) string {

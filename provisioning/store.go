@@ -2,6 +2,8 @@ package provisioning
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"rollcall/entity"
 	"rollcall/scim"
@@ -21,9 +23,18 @@ type store[T any] struct {
 	describe func(ctx context.Context, objects []*T, sel scim.Selection) ([]scim.Resource, error)
 }
 
-// run runs a unit of work. what says what it does, for logs.
+// run runs the only unit of work of a request. what says what it does, for logs.
 func (s *store[T]) run(ctx context.Context, kind session.Kind, what string, fn func(ctx context.Context) error) error {
-	return session.Run(context.WithValue(ctx, contextKey{}, true), s.Pools, kind, "SCIM: "+what, fn)
+	w := workOf(ctx)
+	if w == nil {
+		w = &Work{}
+		ctx = WithWork(ctx, w)
+	}
+	w.Began, w.Pools, w.Kind, w.Operation = time.Now(), s.Pools, kind, session.NewOperation(w.Operation.ID, kind.String(), "SCIM: "+what)
+	if err := w.Call(ctx, fn); err != nil {
+		return fmt.Errorf("%s: %w", w.Operation, err)
+	}
+	return nil
 }
 
 // Get implements scim.Store. Statements: one, and see describe.

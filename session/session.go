@@ -261,9 +261,7 @@ func (s *Session) commit() error {
 	}
 	turn := s.queue()
 	if s.tx != nil {
-		began := time.Now()
 		err = s.tx.commit()
-		s.spent(s.ctx, began, "COMMIT", nil, 0, err)
 		if _, unknown := errors.AsType[*OutcomeUnknownError](err); s.unit.Proof != nil && (err == nil || unknown) {
 			s.stored = s.id
 		}

@@ -21,8 +21,8 @@ type Trace struct {
 	dropped    int
 }
 
-// Statement is one that was run. BEGIN, with the wait for a connection, COMMIT, with the proof, and ROLLBACK of a transaction are, too, though Unit.Statements
-// does not count them.
+// Statement is one that was run. BEGIN, with the wait for a connection, the INSERT of the proof, COMMIT and ROLLBACK of a transaction are, too, and as PROOF the
+// search for what became of a COMMIT whose connection was lost, though Unit.Statements does not count them.
 type Statement struct {
 	SQL      string // with placeholders; of a long one the beginning
 	Values   string // the same with its values; "": see Trace.Values

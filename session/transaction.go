@@ -79,11 +79,16 @@ func (t *transaction) begin() (err error) {
 // commit stores the transaction, and finds out what became of it where the connection is lost on the way.
 func (t *transaction) commit() error {
 	if proof := t.s.unit.Proof; proof != nil {
-		if err := proof.insert(t.s.ctx, t.tx, t.s.id); err != nil {
+		began := time.Now()
+		err := proof.insert(t.s.ctx, t.tx, t.s.id)
+		t.s.spent(t.s.ctx, began, insertState, nil, 1, err)
+		if err != nil {
 			return &CommitError{t.s.op, errors.Join(because(context.Cause(t.s.ctx), err), t.rollback())}
 		}
 	}
+	began := time.Now()
 	err := t.patiently(t.tx.Commit)
+	t.s.spent(t.s.ctx, began, "COMMIT", nil, 0, err)
 	if err == nil {
 		return nil
 	}
@@ -95,7 +100,10 @@ func (t *transaction) commit() error {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
 	t.free()
-	switch outcome, resolveErr := t.s.unit.Proof.resolve(context.WithoutCancel(t.s.ctx), t.s.id); outcome {
+	began = time.Now()
+	outcome, resolveErr := t.s.unit.Proof.resolve(context.WithoutCancel(t.s.ctx), t.s.id)
+	t.s.spent(t.s.ctx, began, "PROOF", nil, 0, resolveErr)
+	switch outcome {
 	case Committed:
 		return nil
 	case Aborted:

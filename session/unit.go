@@ -96,13 +96,18 @@ func (p Pools) logger() *slog.Logger { return cmp.Or(p.Logger, slog.Default()) }
 // After a conflict with others fn is run again, as a whole, in a new session: it must not keep what an earlier attempt has
 // computed. name is for logs and errors. Within a session, or in a hook after its commit, Run returns ErrWithin.
 func Run(ctx context.Context, pools Pools, kind Kind, name string, fn func(ctx context.Context) error) error {
+	u := Unit{Pools: pools, Kind: kind, Operation: NewOperation("", kind.String(), name)}
+	return u.Call(ctx, fn)
+}
+
+// Call is the function Run for a unit that its caller names, and counts.
+func (u *Unit) Call(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s, err := FromContext(ctx); err == nil && s.ctx.Err() == nil {
 		return ErrWithin
 	}
-	if db := pools.of(kind); db == nil || sharedOf(db) == nil {
+	if db := u.of(u.Kind); db == nil || sharedOf(db) == nil {
 		return ErrNotInstalled
 	}
-	u := Unit{Pools: pools, Kind: kind, Operation: NewOperation("", kind.String(), name)}
 	return u.Run(ctx, func(s *Session) error {
 		if err := s.cause(); err != nil {
 			return err

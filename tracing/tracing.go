@@ -70,7 +70,8 @@ func (t *Tracer) Handler(h http.Handler) http.Handler {
 }
 
 // Ended makes the spans of an operation, for operation.Extension.Ended: one of its own, and below that one for each batch and each statement that was kept,
-// COMMIT with its proof among them. It returns the id of the trace; "": there is none.
+// COMMIT and its proof among them. What the operations of an array have read together is below the first that ran, which the others name. A request of
+// SCIM is a span by the conventions for HTTP. It returns the id of the trace; "": there is none.
 func (t *Tracer) Ended(ctx context.Context, op session.Operation, r operation.Report, s operation.Sent) (id string) {
 	if t == nil || r.Result == operation.ResultBegun {
 		return ""
@@ -98,10 +99,16 @@ func (t *Tracer) Ended(ctx context.Context, op session.Operation, r operation.Re
 	return span.SpanContext().TraceID().String()
 }
 
-// nameOf names an operation's span by its type alone: clients make up the names.
+// SCIM is the kind of an operation that is a request of SCIM, whose name is its method and its path.
+const SCIM = "scim"
+
+// nameOf names an operation's span by its type, or its method, alone: clients make up the names.
 func nameOf(op session.Operation) string {
-	if op.Kind == "" {
+	switch method, _, _ := strings.Cut(op.Name, " "); op.Kind {
+	case "":
 		return "GraphQL Operation"
+	case SCIM:
+		return method + " " + SCIM
 	}
 	return op.Kind
 }
@@ -116,9 +123,14 @@ func attributesOf(op session.Operation, r operation.Report, s operation.Sent) []
 			all = append(all, key.String(value))
 		}
 	}
-	add(semconv.GraphQLOperationNameKey, op.Name)
-	add(semconv.GraphQLOperationTypeKey, op.Kind)
+	if method, path, _ := strings.Cut(op.Name, " "); op.Kind == SCIM {
+		all = append(all, semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(path), semconv.HTTPResponseStatusCode(s.Status))
+	} else {
+		add(semconv.GraphQLOperationNameKey, op.Name)
+		add(semconv.GraphQLOperationTypeKey, op.Kind)
+	}
 	add("rollcall.operation.answered_from", r.From)
+	add("rollcall.operation.read_with", r.ReadWith)
 	if len(r.Codes) > 0 {
 		add(semconv.ErrorTypeKey, r.Codes[0])
 		all = append(all, attribute.StringSlice("rollcall.operation.codes", r.Codes))
@@ -132,7 +144,7 @@ func (t *Tracer) batches(ctx context.Context, r operation.Report) (all []context
 		return nil
 	}
 	kept := batch.TraceOf(r.Bound)
-	if kept == nil {
+	if kept == nil || r.ReadWith != "" {
 		return nil
 	}
 	for _, b := range kept.Batches {
