@@ -177,12 +177,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	for i, origin := range cfg.CORSOrigin {
 		cfg.CORSOrigin[i] = strings.TrimSpace(origin)
 	}
-	cfg.settings = sources.settings(parsed)
-	for i, one := range cfg.settings {
-		if one.value == "" {
-			cfg.settings[i].value = cfg.followed(one.flag)
-		}
-	}
+	cfg.settings = cfg.filled(sources.settings(parsed))
 	if err := checkVariables(append(variables, slices.Collect(maps.Values(sources.variables))...)); err != nil {
 		return cfg, err
 	}
@@ -582,6 +577,16 @@ func (c config) logger(level slog.Leveler) *slog.Logger {
 // given reports whether a flag's value is not its default's.
 func (c config) given(flag string) bool {
 	return slices.ContainsFunc(c.settings, func(s setting) bool { return s.flag == flag && s.origin != fromDefault })
+}
+
+// filled returns settings with the values of those flags that follow others.
+func (c config) filled(settings []setting) []setting {
+	for i, one := range settings {
+		if one.value == "" {
+			settings[i].value = c.followed(one.flag)
+		}
+	}
+	return settings
 }
 
 // followed returns the value of a flag that is not given where it follows another's; "": it does not.
