@@ -55,7 +55,7 @@ func (s *service) check(ctx context.Context) error {
 	s.checkTraces(ctx, f)
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprint(table, "FLAG\tVALUE\tFROM\n")
-	for _, one := range s.settings {
+	for _, one := range s.filled(s.settings) {
 		_, _ = fmt.Fprintf(table, "--%s\t%s\t%s\n", one.flag, one.shown(), one.origin)
 	}
 	_ = table.Flush()

@@ -177,7 +177,7 @@ func parse(args []string, out, err io.Writer) (cfg config, parseErr error) {
 	for i, origin := range cfg.CORSOrigin {
 		cfg.CORSOrigin[i] = strings.TrimSpace(origin)
 	}
-	cfg.settings = cfg.filled(sources.settings(parsed))
+	cfg.settings = sources.settings(parsed)
 	if err := checkVariables(append(variables, slices.Collect(maps.Values(sources.variables))...)); err != nil {
 		return cfg, err
 	}
@@ -574,7 +574,7 @@ func (c config) logger(level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.err, options))
 }
 
-// given reports whether a flag's value is not its default's.
+// given reports whether a flag has a value from anywhere but its default.
 func (c config) given(flag string) bool {
 	return slices.ContainsFunc(c.settings, func(s setting) bool { return s.flag == flag && s.origin != fromDefault })
 }

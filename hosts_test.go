@@ -80,6 +80,12 @@ func TestAWriterThatTurnsReadOnlyIsLeftWithoutAnError(t *testing.T) {
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
 		first, second := databasetest.Start(t, kind), databasetest.Start(t, kind)
 		one, other := humble(t, first, kind), humble(t, second, kind)
+		for _, host := range []*databasetest.Server{first, second} { // as if one was the other's copy
+			const born = "UPDATE goose_db_version SET tstamp = '2001-02-03 04:05:06'"
+			if _, err := databasetest.Open(t, host.URL).Side.ExecContext(t.Context(), born); err != nil {
+				t.Fatal(err)
+			}
+		}
 		listed := strings.Replace(one.String(), one.Host, one.Host+","+other.Host, 1)
 		s := start(t, "--database", listed, "--log-level", "error")
 		only(t, "at first", s.creates(), "")

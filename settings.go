@@ -256,18 +256,20 @@ func (s *sources) logFormat(args []string) string {
 		text, _ := os.ReadFile(path)
 		return strings.TrimSpace(string(text))
 	}
+	credential := func(flag string) string {
+		if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
+			return filepath.Join(folder, credentialPrefix+flag)
+		}
+		return ""
+	}
 	if s.file == nil {
 		s.file = map[string]any{}
-		if s.path = cmp.Or(given("--config"), os.Getenv("ROLLCALL_CONFIG")); s.path != "" {
+		if s.path = cmp.Or(given("--config"), os.Getenv("ROLLCALL_CONFIG"), credential("config")); s.path != "" {
 			_ = s.readYAML([]byte(read(s.path))) // that is not what failed
 		}
 	}
-	credential := ""
-	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
-		credential = read(filepath.Join(folder, credentialPrefix+"log-format"))
-	}
 	inFile, _ := s.file["log-format"].(string)
-	return cmp.Or(given("--log-format"), os.Getenv("ROLLCALL_LOG_FORMAT"), read(os.Getenv("ROLLCALL_LOG_FORMAT_FILE")), credential, inFile)
+	return cmp.Or(given("--log-format"), os.Getenv("ROLLCALL_LOG_FORMAT"), read(os.Getenv("ROLLCALL_LOG_FORMAT_FILE")), read(credential("log-format")), inFile)
 }
 
 // nearest says which flag a mistyped one may have been meant to be.

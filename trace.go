@@ -32,7 +32,7 @@ func (s *service) trace(ctx context.Context) (err error) {
 	return nil
 }
 
-// hearTraces has a log told what OpenTelemetry's library has to say, which has but one place for that.
+// hearTraces has a log told what OpenTelemetry's library has to say, which has but one place for that. Its warnings are below the level info.
 func hearTraces(log *slog.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are not sent, or not whole", "error", err) }))
 	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
@@ -50,8 +50,7 @@ func (s *service) checkTraces(ctx context.Context, f *findings) {
 		return a
 	}})))
 	tracer, err := tracing.New(ctx, release, "")
-	if !f.failed(err) {
-		f.failed(tracer.Close(ctx))
+	if !f.failed(err) && !f.failed(tracer.Close(ctx)) {
 		f.ok("OTEL_*: operations are traced")
 	}
 }

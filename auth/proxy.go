@@ -170,7 +170,7 @@ func (p *Proxies) Client(r *http.Request) netip.Addr {
 }
 
 // Scheme serves requests whose URL has the scheme https if, and only if, that is how the client has sent them: to this server, or to a trusted proxy, which says so
-// in X-Forwarded-Proto.
+// in X-Forwarded-Proto. Of several words the first counts, the client's own proxy's; who invents one changes but the answers to themself.
 func (p *Proxies) Scheme(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")

@@ -28,7 +28,7 @@ func (d *Database) Backup(ctx context.Context, file string) (err error) {
 	if _, err := os.Lstat(file); err == nil {
 		return &os.PathError{Op: "backup", Path: file, Err: os.ErrExist}
 	}
-	if err := asDatabase(file); err != nil {
+	if err := reservedName(file); err != nil {
 		return err
 	}
 	temp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
@@ -67,13 +67,15 @@ func (d *Database) Reserved(file string) error {
 	if d.files == nil {
 		return nil
 	}
-	own := d.files.path
-	if target, err := filepath.EvalSymlinks(own); err == nil {
-		own = target
+	own := []string{d.files.path}
+	if target, err := filepath.EvalSymlinks(d.files.path); err == nil {
+		own = append(own, target) // beside which SQLite's are
 	}
-	for _, suffix := range append([]string{""}, besideSQLite...) {
-		if sameFile(own+suffix, file) {
-			return &ReservedError{file, own}
+	for _, path := range own {
+		for _, suffix := range append([]string{""}, besideSQLite...) {
+			if sameFile(path+suffix, file) {
+				return &ReservedError{file, path}
+			}
 		}
 	}
 	return nil
@@ -89,8 +91,8 @@ func sameFile(a, b string) bool {
 	return same(a, b) || filepath.Base(a) == filepath.Base(b) && same(filepath.Dir(a), filepath.Dir(b))
 }
 
-// asDatabase returns a *ReservedError if a new file cannot be a database: for its name, or for what is there that would be taken for a part of it.
-func asDatabase(file string) error {
+// reservedName returns a *ReservedError if a new file cannot be a database: for its name, or for what is there that would be taken for a part of it.
+func reservedName(file string) error {
 	for _, suffix := range besideSQLite {
 		if database, is := strings.CutSuffix(file, suffix); is {
 			return &ReservedError{file, database}

@@ -52,7 +52,7 @@ type hosts struct {
 type host struct {
 	addr  string
 	pool  *sql.DB                                                         // for probes
-	probe func(ctx context.Context, pool *sql.DB) (rank int64, err error) // nil: it takes writes
+	probe func(ctx context.Context, pool *sql.DB) (rank int64, err error) // without an error it takes writes
 	wake  chan struct{}
 
 	conns map[*hostConn]bool
@@ -60,7 +60,7 @@ type host struct {
 	err   error     // why it is not well, or nil
 	since time.Time // when it became well
 	standing
-	other  bool  // the log tells that it has another directory
+	others int   // probes in a row that have found another directory; the second is told, since one may come amid a migration
 	doubts int64 // how often a connection to it has failed
 	looked int64 // how many of these were there before the last probe began
 }
@@ -177,11 +177,11 @@ func (h *hosts) report(i int, there standing, err error, doubts int64) {
 		one.standing = there
 		h.rank = max(h.rank, there.rank)
 	}
-	other := errors.Is(h.well(one), errHostOther)
-	if other && !one.other {
+	if !errors.Is(h.well(one), errHostOther) {
+		one.others = 0
+	} else if one.others++; one.others == 2 {
 		h.log.Error("a host of the database has another directory than the writer, and does not follow it", "host", one.addr, "writer", h.all[h.last].addr)
 	}
-	one.other = other
 	h.elect()
 	if h.last != i && h.last >= 0 && silent(err) {
 		one.cut()

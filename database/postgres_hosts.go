@@ -46,6 +46,7 @@ func postgresHosts(nodes []*pgx.ConnConfig, rawURL string, opt Options, r *renew
 		node.ValidateConnect = nil
 		probing := node.Copy()
 		probing.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // as every pooler takes it
+		probing.RuntimeParams["datestyle"] = "ISO, YMD"                // selectBorn is to be the same text at every host
 		all[i] = &host{addr: postgresAddr(node), pool: sql.OpenDB(stdlib.GetConnector(*probing)), probe: postgresWell}
 		node.DialFunc = h.dialing(i, node.DialFunc)
 	}

@@ -65,7 +65,7 @@ var bearer = scim.Resource{
 
 // Work is what a request has asked of the database, for whoever serves it.
 type Work struct {
-	session.Unit           // with the operation's id, under which its changes are stored, and its trace, if they are to be these
+	session.Unit           // whoever serves may give it the id under which changes are stored, and a trace
 	Began        time.Time // when it ran; zero: it has not
 }
 

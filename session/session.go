@@ -273,7 +273,8 @@ func (s *Session) commit() error {
 	return err
 }
 
-// Close ends the session and takes back what it wrote but did not commit. It may be called at any time and more than once.
+// Close ends the session and takes back what it wrote but did not commit. It may be called at any time and more
+// than once, but by no function of Do and for no row of Query: it waits until the statements that are under way have given way.
 func (s *Session) Close() {
 	s.closed.Store(true)
 	cancelled := s.ctx.Err() != nil
@@ -286,9 +287,7 @@ func (s *Session) Close() {
 	if s.tx == nil {
 		return
 	}
-	began := time.Now()
 	err := s.tx.rollback()
-	s.spent(s.ctx, began, "ROLLBACK", nil, 0, err)
 	s.tx.release()
 	s.tx = nil
 	if err != nil && s.dead == nil && !cancelled && !errors.Is(err, sql.ErrTxDone) { // else it, or its connection, had ended already

@@ -81,7 +81,11 @@ func (t *transaction) commit() error {
 	if proof := t.s.unit.Proof; proof != nil {
 		began := time.Now()
 		err := proof.insert(t.s.ctx, t.tx, t.s.id)
-		t.s.spent(t.s.ctx, began, insertState, nil, 1, err)
+		text, rows := proof.Dialect.Rebind(insertState), int64(1)
+		if err != nil {
+			rows = 0
+		}
+		t.s.spent(t.s.ctx, began, text, nil, rows, err)
 		if err != nil {
 			return &CommitError{t.s.op, errors.Join(because(context.Cause(t.s.ctx), err), t.rollback())}
 		}
@@ -99,8 +103,8 @@ func (t *transaction) commit() error {
 	if t.s.unit.Proof == nil {
 		return &OutcomeUnknownError{t.s.op, t.s.id, err}
 	}
+	began = time.Now() // with what frees the lost connection's server
 	t.free()
-	began = time.Now()
 	outcome, resolveErr := t.s.unit.Proof.resolve(context.WithoutCancel(t.s.ctx), t.s.id)
 	t.s.spent(t.s.ctx, began, "PROOF", nil, 0, resolveErr)
 	switch outcome {
@@ -115,7 +119,9 @@ func (t *transaction) commit() error {
 
 // rollback takes back what the transaction has done.
 func (t *transaction) rollback() error {
+	began := time.Now()
 	err := t.patiently(t.tx.Rollback)
+	t.s.spent(t.s.ctx, began, "ROLLBACK", nil, 0, err)
 	if err != nil {
 		t.abandon() // a cancellation amid open rows or at the proof has passed no callback
 		t.discard()

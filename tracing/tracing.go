@@ -83,7 +83,7 @@ func (t *Tracer) Ended(ctx context.Context, op session.Operation, r operation.Re
 	statements, _ := r.Trace.Statements()
 	ctx, span := t.tracer.Start(ctx, nameOf(op), trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began), trace.WithAttributes(attributesOf(op, r, s)...))
 	if span.IsRecording() {
-		if r.Result == operation.ResultError {
+		if failed(op, r, s) {
 			span.SetStatus(codes.Error, strings.Join(r.Codes, " "))
 		}
 		batches := t.batches(ctx, r)
@@ -108,9 +108,23 @@ func nameOf(op session.Operation) string {
 	case "":
 		return "GraphQL Operation"
 	case SCIM:
-		return method + " " + SCIM
+		return methodOf(method) + " " + SCIM
 	}
 	return op.Kind
+}
+
+// failed reports whether a span is an error's: by the conventions for HTTP, what the client has done wrong is none at the server.
+func failed(op session.Operation, r operation.Report, s operation.Sent) bool {
+	return r.Result == operation.ResultError && (op.Kind != SCIM || s.Status >= http.StatusInternalServerError)
+}
+
+// methodOf is a method of HTTP, of which clients may make up others.
+func methodOf(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "_OTHER"
 }
 
 func attributesOf(op session.Operation, r operation.Report, s operation.Sent) []attribute.KeyValue {
@@ -124,7 +138,7 @@ func attributesOf(op session.Operation, r operation.Report, s operation.Sent) []
 		}
 	}
 	if method, path, _ := strings.Cut(op.Name, " "); op.Kind == SCIM {
-		all = append(all, semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(path), semconv.HTTPResponseStatusCode(s.Status))
+		all = append(all, semconv.HTTPRequestMethodKey.String(methodOf(method)), semconv.URLPath(path), semconv.HTTPResponseStatusCode(s.Status))
 	} else {
 		add(semconv.GraphQLOperationNameKey, op.Name)
 		add(semconv.GraphQLOperationTypeKey, op.Kind)
@@ -132,7 +146,9 @@ func attributesOf(op session.Operation, r operation.Report, s operation.Sent) []
 	add("rollcall.operation.answered_from", r.From)
 	add("rollcall.operation.read_with", r.ReadWith)
 	if len(r.Codes) > 0 {
-		add(semconv.ErrorTypeKey, r.Codes[0])
+		if failed(op, r, s) {
+			add(semconv.ErrorTypeKey, r.Codes[0])
+		}
 		all = append(all, attribute.StringSlice("rollcall.operation.codes", r.Codes))
 	}
 	return all
