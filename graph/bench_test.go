@@ -48,7 +48,7 @@ func BenchmarkTypename(b *testing.B) { inProcess(b, `{ __typename }`) }
 // inProcess measures requests without a network, on SQLite: answered as a server does, with statements kept for a line of the log, with batches kept besides for a trace, and by resolvers alone.
 func inProcess(b *testing.B, query string) {
 	db := databasetest.Open(b, databasetest.With(b, "sqlite", directorytest.Demo))
-	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, Concurrency: 128, Logger: slog.New(slog.DiscardHandler)}
+	cfg := graph.Config{Database: db, Deadline: time.Minute, MaxPage: 100, Concurrency: 128, Logger: slog.New(slog.DiscardHandler)}
 	kept := cfg
 	kept.Trace = func(*graphql.OperationContext) *session.Trace { return &session.Trace{} }
 	kept.Ended = func(context.Context, session.Operation, operations.Report, operations.Sent) {}

@@ -34,7 +34,7 @@ var ofPhones = document.List{
 func (d *directory) listed(change func(*graph.Config)) string {
 	d.serve(func(s *server) graph.Config {
 		cfg := graph.Config{
-			Database: s.db, Proof: proof(s.db), Log: s.changes, Deadline: 20 * time.Second, MaxPage: 100, Documents: document.NewListed(ofPhones),
+			Database: s.db, Proof: proof(s.db), Log: s.changes, Deadline: time.Minute, MaxPage: 100, Documents: document.NewListed(ofPhones),
 			Keys: &idempotency.Keys{Viewer: access.IdentityOf},
 			Viewer: func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -86,7 +86,7 @@ func (d *directory) maxPage(n int) {
 			Log:      s.changes,
 			Follower: s.follower,
 			Bookmark: d.bookmark,
-			Deadline: 20 * time.Second,
+			Deadline: time.Minute,
 			MaxPage:  n,
 			Logger:   d.logger,
 		}

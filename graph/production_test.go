@@ -21,7 +21,7 @@ import (
 func serve(t *testing.T, change func(*graph.Config)) string {
 	t.Helper()
 	db := databasetest.Open(t, databasetest.With(t, "sqlite", directorytest.Demo))
-	cfg := graph.Config{Database: db, Deadline: 20 * time.Second, MaxPage: 100, MaxBatch: 50, Logger: slog.New(slog.DiscardHandler)}
+	cfg := graph.Config{Database: db, Deadline: time.Minute, MaxPage: 100, MaxBatch: 50, Logger: slog.New(slog.DiscardHandler)}
 	change(&cfg)
 	server := httptest.NewServer(graph.NewHandler(cfg))
 	t.Cleanup(server.Close)

@@ -117,7 +117,7 @@ type door struct {
 func (d *door) open() {
 	d.api = graph.NewHandler(graph.Config{
 		Database: d.d.db, Log: d.d.changes, Follower: changelog.NewFollower(d.d.changes, changelog.FollowOptions{Poll: 5 * time.Millisecond}),
-		Bookmark: 100 * time.Millisecond, Deadline: 20 * time.Second, MaxPage: 100,
+		Bookmark: 100 * time.Millisecond, Deadline: time.Minute, MaxPage: 100,
 		Logger: d.d.logger,
 	})
 	d.server = httptest.NewServer(d.api)

@@ -23,7 +23,7 @@ func (d *directory) allowArrays(n int) {
 	d.tb.Helper()
 	d.serve(func(s *server) graph.Config {
 		return graph.Config{
-			Database: s.db, Proof: proof(s.db), Deadline: 20 * time.Second, MaxPage: 100, MaxBatch: n,
+			Database: s.db, Proof: proof(s.db), Deadline: time.Minute, MaxPage: 100, MaxBatch: n,
 			Logger: d.logger,
 		}
 	})

@@ -26,7 +26,7 @@ func viewed(t *testing.T, refused func(ctx context.Context, operation string, co
 	t.Helper()
 	db = databasetest.New(t, "sqlite")
 	api := graph.NewHandler(graph.Config{
-		Database: db, MaxPage: 100, MaxBatch: 10, Deadline: 20 * time.Second, Logger: slog.New(slog.DiscardHandler), Refused: refused,
+		Database: db, MaxPage: 100, MaxBatch: 10, Deadline: time.Minute, Logger: slog.New(slog.DiscardHandler), Refused: refused,
 		Keys: &idempotency.Keys{Viewer: access.IdentityOf},
 		Viewer: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -83,7 +83,7 @@ func (t *Tracer) Ended(ctx context.Context, op session.Operation, r operation.Re
 	statements, _ := r.Trace.Statements()
 	ctx, span := t.tracer.Start(ctx, nameOf(op), trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began), trace.WithAttributes(attributesOf(op, r, s)...))
 	if span.IsRecording() {
-		if failed(op, r, s) {
+		if r.Result == operation.ResultError && !refusedByHTTP(op, s) {
 			span.SetStatus(codes.Error, strings.Join(r.Codes, " "))
 		}
 		batches := t.batches(ctx, r)
@@ -113,9 +113,9 @@ func nameOf(op session.Operation) string {
 	return op.Kind
 }
 
-// failed reports whether a span is an error's: by the conventions for HTTP, what the client has done wrong is none at the server.
-func failed(op session.Operation, r operation.Report, s operation.Sent) bool {
-	return r.Result == operation.ResultError && (op.Kind != SCIM || s.Status >= http.StatusInternalServerError)
+// refusedByHTTP reports whether the client is to blame for an error, which by the conventions for HTTP is none of the server's span.
+func refusedByHTTP(op session.Operation, s operation.Sent) bool {
+	return op.Kind == SCIM && s.Status < http.StatusInternalServerError
 }
 
 // methodOf is a method of HTTP, of which clients may make up others.
@@ -146,7 +146,7 @@ func attributesOf(op session.Operation, r operation.Report, s operation.Sent) []
 	add("rollcall.operation.answered_from", r.From)
 	add("rollcall.operation.read_with", r.ReadWith)
 	if len(r.Codes) > 0 {
-		if failed(op, r, s) {
+		if !refusedByHTTP(op, s) {
 			add(semconv.ErrorTypeKey, r.Codes[0])
 		}
 		all = append(all, attribute.StringSlice("rollcall.operation.codes", r.Codes))
