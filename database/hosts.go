@@ -23,7 +23,8 @@ import (
 const (
 	probeEvery     = 250 * time.Millisecond
 	probeTimeout   = 750 * time.Millisecond // with the above a host that hangs is known within a second
-	defaultSettled = 10 * time.Second       // how long an earlier host is well before it is the writer again
+	bornEvery      = 5 * time.Second
+	defaultSettled = 10 * time.Second // how long an earlier host is well before it is the writer again
 )
 
 // hosts are the servers that a URL lists, in the order of preference. One of them is the writer, to which all connections lead. Each
@@ -55,34 +56,37 @@ type host struct {
 	probe func(ctx context.Context, pool *sql.DB) (rank int64, err error) // without an error it takes writes
 	wake  chan struct{}
 
-	conns map[*hostConn]bool
-	asked bool
-	err   error     // why it is not well, or nil
-	since time.Time // when it became well
-	standing
-	others int   // probes in a row that have found another directory; the second is told, since one may come amid a migration
-	doubts int64 // how often a connection to it has failed
-	looked int64 // how many of these were there before the last probe began
+	conns  map[*hostConn]bool
+	asked  bool
+	err    error     // why it is not well, or nil
+	since  time.Time // when it became well
+	rank   int64     // where it is lower than another host's, this host's data are those before a failover
+	born   string    // when its directory was made, which all nodes of a cluster have; "": it has none yet
+	bornAt time.Time // when that was asked; zero: it is not known
+	others int       // probes in a row that have found another directory; the second is told, since one may come amid a migration
+	doubts int64     // how often a connection to it has failed
+	looked int64     // how many of these were there before the last probe began
 }
 
-// standing is what a host that takes writes has.
-type standing struct {
-	rank int64  // where it is lower than another host's, this host's data are those before a failover
-	born string // when its directory was made, which all nodes of a cluster have; "": it has none yet
-}
-
-// ask probes a host.
-func (one *host) ask(ctx context.Context) (there standing, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+// findBorn asks a host that takes writes when its directory was made: now and then, at once when it is well again, and always while hosts differ, as they may amid a
+// migration. What cannot be told in time is asked again, and says nothing against the host.
+func (h *hosts) findBorn(one *host) {
+	h.mu.Lock()
+	recent := one.asked && one.err == nil && time.Since(one.bornAt) < bornEvery && !slices.ContainsFunc(h.all, h.other)
+	h.mu.Unlock()
+	if recent {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.until, probeTimeout)
 	defer cancel()
-	if there.rank, err = one.probe(ctx, one.pool); err != nil {
-		return there, err
+	var born string
+	err := one.pool.QueryRowContext(ctx, selectBorn).Scan(&born)
+	if err != nil && dialect.MeaningOf(err).Fault != dialect.FaultMissing {
+		return
 	}
-	err = one.pool.QueryRowContext(ctx, selectBorn).Scan(&there.born)
-	if dialect.MeaningOf(err).Fault == dialect.FaultMissing {
-		err = nil
-	}
-	return there, err
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one.born, one.bornAt = born, time.Now()
 }
 
 // unwellError is what is wrong with a host that answers.
@@ -144,8 +148,13 @@ func (h *hosts) watch(i int) {
 		h.mu.Lock()
 		doubts := one.doubts
 		h.mu.Unlock()
-		there, err := one.ask(h.until)
-		h.report(i, there, err, doubts)
+		ctx, cancel := context.WithTimeout(h.until, probeTimeout)
+		rank, err := one.probe(ctx, one.pool)
+		cancel()
+		if err == nil {
+			h.findBorn(one)
+		}
+		h.report(i, rank, err, doubts)
 		select {
 		case <-h.until.Done():
 		case <-one.wake:
@@ -155,7 +164,7 @@ func (h *hosts) watch(i int) {
 }
 
 // report takes a probe's result, before which a number of doubts were known.
-func (h *hosts) report(i int, there standing, err error, doubts int64) {
+func (h *hosts) report(i int, rank int64, err error, doubts int64) {
 	if h.until.Err() != nil {
 		return
 	}
@@ -174,8 +183,8 @@ func (h *hosts) report(i int, there standing, err error, doubts int64) {
 	}
 	one.asked, one.err, one.looked = true, err, doubts
 	if err == nil {
-		one.standing = there
-		h.rank = max(h.rank, there.rank)
+		one.rank = rank
+		h.rank = max(h.rank, rank)
 	}
 	if !errors.Is(h.well(one), errHostOther) {
 		one.others = 0
@@ -197,10 +206,15 @@ func (h *hosts) well(one *host) error {
 		return one.err
 	case one.rank < h.rank:
 		return errHostBehind
-	case one.asked && h.last >= 0 && one.born != h.all[h.last].born:
+	case h.other(one):
 		return errHostOther
 	}
 	return nil
+}
+
+// other reports whether a host has another directory than the writer, as far as both are known.
+func (h *hosts) other(one *host) bool {
+	return h.last >= 0 && !one.bornAt.IsZero() && !h.all[h.last].bornAt.IsZero() && one.born != h.all[h.last].born
 }
 
 // writes reports whether there is a writer that is well.

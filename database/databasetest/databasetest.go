@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -145,7 +146,11 @@ func URL(tb testing.TB, kind string) string {
 	u, admin := server(tb, kind)
 	tb.Cleanup(func() { _ = admin.Close() })
 	name := randomName()
-	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name); err != nil {
+	_, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name)
+	if errors.Is(err, driver.ErrBadConn) { // a node of a cluster may have ended it
+		_, err = admin.ExecContext(tb.Context(), "CREATE DATABASE "+name)
+	}
+	if err != nil {
 		tb.Fatalf("create a database on %s: %v", u.Redacted(), err)
 	}
 	tb.Cleanup(func() { dropAtEnd(tb, kind, admin, name) })
