@@ -70,15 +70,13 @@ type host struct {
 
 // findBorn asks a host that takes writes when its directory was made: now and then, at once when it is well again, and always while hosts differ, as they may amid a
 // migration. What cannot be told in time is asked again, and says nothing against the host.
-func (h *hosts) findBorn(one *host) {
+func (h *hosts) findBorn(ctx context.Context, one *host) {
 	h.mu.Lock()
 	recent := one.asked && one.err == nil && time.Since(one.bornAt) < bornEvery && !slices.ContainsFunc(h.all, h.other)
 	h.mu.Unlock()
 	if recent {
 		return
 	}
-	ctx, cancel := context.WithTimeout(h.until, probeTimeout)
-	defer cancel()
 	var born string
 	err := one.pool.QueryRowContext(ctx, selectBorn).Scan(&born)
 	if err != nil && dialect.MeaningOf(err).Fault != dialect.FaultMissing {
@@ -150,10 +148,10 @@ func (h *hosts) watch(i int) {
 		h.mu.Unlock()
 		ctx, cancel := context.WithTimeout(h.until, probeTimeout)
 		rank, err := one.probe(ctx, one.pool)
-		cancel()
 		if err == nil {
-			h.findBorn(one)
+			h.findBorn(ctx, one)
 		}
+		cancel()
 		h.report(i, rank, err, doubts)
 		select {
 		case <-h.until.Done():
