@@ -189,6 +189,7 @@ func TestALoadBesideAnAnswerFromThePlanGetsAWholeRow(t *testing.T) {
 
 func TestAQueryOfAGroupThatFailsLeavesItsResolversWholeRows(t *testing.T) {
 	l := newFromPlan()
+	l.plan.Traces = func(*graphql.OperationContext) bool { return true }
 	l.fetch = func(_ context.Context, _ string, keys []string) error {
 		if slices.Contains(keys, "7") {
 			return errBroken
@@ -201,6 +202,24 @@ func TestAQueryOfAGroupThatFailsLeavesItsResolversWholeRows(t *testing.T) {
 		t.Errorf("got %s and %v", a.Data, a.Errors)
 	}
 	l.wantBatches(t, "authors[1 2]", "items[7]", "authors[11]", "authors[2]", "items[7]", "authors[12]")
+	trace := batch.TraceOf(l.set)
+	var followed []string
+	for _, f := range trace.Fields {
+		for _, one := range append([]batch.FieldTrace{f}, f.Fields...) {
+			followed = append(followed, one.Field+" by that of "+trace.Batches[one.Batch].Field)
+		}
+	}
+	if want := []string{
+		"Query.author by that of Query.author", "Author.rival by that of Author.rival",
+		"Query.author by that of Query.author", "Author.rival by that of Author.rival", "Query.item by that of Query.item",
+	}; !slices.Equal(followed, want) {
+		t.Errorf("followed are %q", followed)
+	}
+	for _, b := range trace.Batches {
+		if b.Field == "" {
+			t.Errorf("of %+v no field is known", b)
+		}
+	}
 	if n := l.partial.Load(); n != 0 {
 		t.Errorf("resolvers saw %d rows that lack columns", n)
 	}

@@ -37,6 +37,7 @@ func (l *library) group(t *testing.T, ctx context.Context, members []context.Con
 		operations = append(operations, op)
 	}
 	ctx, _ = batch.NewSet(l.with(ctx), l.plan, operations...)
+	l.set = ctx
 	var answers []chan *graphql.Response
 	for i, op := range operations {
 		answer := make(chan *graphql.Response)

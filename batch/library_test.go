@@ -70,7 +70,8 @@ type library struct {
 	recovered graphql.RecoverFunc // the server's
 	resolvers generated.ResolverRoot
 
-	begun sync.WaitGroup // the queries of a group
+	begun sync.WaitGroup  // the queries of a group
+	set   context.Context // the group's
 
 	partial atomic.Int32 // rows without all their columns that a resolver has seen, which there must not be
 

@@ -71,7 +71,6 @@ func (s *Set) followRoots(ctx context.Context, answering bool) {
 				queries := s.queries
 				s.mu.Unlock()
 				r.readFirst(queries)
-				s.trace.restart()
 				for _, q := range queries {
 					if q.pass.Load() == p {
 						r.begin(q, answering)
@@ -98,14 +97,17 @@ func (r *run) begin(q *query, answering bool) {
 		}
 	}
 	r.gather(roots)
-	r.set.trace.keep(roots.fields)
+	if r.set.trace != nil {
+		q.traced = roots.fields
+	}
 }
 
 // followBelow follows what a field has returned.
 func (s *Set) followBelow(ctx context.Context, selected graphql.CollectedField, result any) {
 	s.follow(ctx, func(r *run) {
 		r.readFirst([]*query{s.query(graphql.GetOperationContext(ctx))})
-		f := &field{CollectedField: selected}
+		fields := []field{{CollectedField: selected}}
+		f := &fields[0]
 		if kind := reflect.ValueOf(result).Kind(); kind == reflect.Slice {
 			f.addList(result)
 		} else {
@@ -113,7 +115,7 @@ func (s *Set) followBelow(ctx context.Context, selected graphql.CollectedField, 
 		}
 		f.objects = 1
 		r.gatherBelow(&selection{op: graphql.GetOperationContext(ctx)}, f)
-		r.set.trace.keepOne(f)
+		r.set.trace.keep(fields)
 	})
 	s.report(ctx)
 }

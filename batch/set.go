@@ -47,6 +47,7 @@ type query struct {
 	pass     atomic.Pointer[pass] // that follows it
 	answer   answer
 	failures []error // panics of declarations, to be reported as errors
+	traced   []field // the root fields that were followed last, where that is traced
 
 	forbidden map[string]bool // the paths of the fields that were hidden, and whether the answer is yet to tell of them
 }

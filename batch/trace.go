@@ -40,8 +40,7 @@ type FieldTrace struct {
 type tracer struct {
 	mu      sync.Mutex
 	batches []Batch
-	roots   [][]field // of selections
-	lone    []*field
+	later   [][]field // that were followed after the root fields
 }
 
 // readTrace is what a field has asked for.
@@ -55,73 +54,53 @@ func TraceOf(ctx context.Context) *Trace {
 	}
 	s.following.Lock()
 	defer s.following.Unlock()
+	s.mu.Lock()
+	queries := s.queries
+	s.mu.Unlock()
 	t := s.trace
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	trace := &Trace{Batches: append([]Batch(nil), t.batches...)}
-	for _, fields := range t.roots {
-		trace.Fields = append(trace.Fields, tracesOf(fields, trace.Batches)...)
+	for _, q := range queries {
+		trace.Fields = append(trace.Fields, tracesOf(q.traced)...)
 	}
-	for _, f := range t.lone {
-		trace.Fields = append(trace.Fields, tracesOf([]field{*f}, trace.Batches)...)
+	for _, fields := range t.later {
+		trace.Fields = append(trace.Fields, tracesOf(fields)...)
 	}
 	return trace
 }
 
-// tracesOf makes the tree of some fields, and names the batches that they have waited for.
-func tracesOf(fields []field, batches []Batch) (all []FieldTrace) {
+// tracesOf makes the tree of some fields.
+func tracesOf(fields []field) (all []FieldTrace) {
 	for i := range fields {
 		f := &fields[i]
 		if f.value != nil {
 			continue
 		}
-		one := FieldTrace{Name: f.Alias, Field: f.ObjectDefinition.Name + "." + f.Name, Batch: -1, Objects: f.objects}
+		one := FieldTrace{Name: f.Alias, Field: f.inSchema(), Batch: -1, Objects: f.objects}
 		for _, read := range f.reads {
 			one.Keys += read.keys
 			one.Hits += read.hits
 			if read.batch >= 0 {
 				one.Batch = read.batch
-				if batches[read.batch].Field == "" {
-					batches[read.batch].Field = one.Field
-				}
 			}
 		}
 		for n := range f.below {
-			one.Fields = append(one.Fields, tracesOf(f.below[n].fields, batches)...)
+			one.Fields = append(one.Fields, tracesOf(f.below[n].fields)...)
 		}
 		all = append(all, one)
 	}
 	return all
 }
 
-// restart forgets the fields that were kept: they are followed again.
-func (t *tracer) restart() {
-	if t == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.roots, t.lone = nil, nil
-}
-
-// keep keeps the fields of a selection that was followed. A nil tracer does nothing, here and below.
+// keep keeps fields that are followed after the root fields. A nil tracer does nothing.
 func (t *tracer) keep(fields []field) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.roots = append(t.roots, fields)
-}
-
-// keepOne is keep for one field, of which below is known later.
-func (t *tracer) keepOne(f *field) {
-	if t == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lone = append(t.lone, f)
+	t.later = append(t.later, fields)
 }
 
 // begin counts a batch.
@@ -130,6 +109,15 @@ func (t *tracer) begin(keys int, planned bool) (batch int) {
 	defer t.mu.Unlock()
 	t.batches = append(t.batches, Batch{Keys: keys, Planned: planned, Began: time.Now()})
 	return len(t.batches) - 1
+}
+
+// name names a batch, unless it has a name.
+func (t *tracer) name(batch int, field string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if one := &t.batches[batch]; one.Field == "" {
+		one.Field = field
+	}
 }
 
 // end ends a batch.
@@ -147,9 +135,17 @@ func (s *Set) traces() {
 	}
 }
 
-// traced notes what a field has waited for, if that is asked for.
+// traced notes what a field has waited for, and names the batch by the first that has, if that is asked for.
 func (f pendingField) traced(s *Set) {
-	if s.trace != nil {
-		f.field.reads = append(f.field.reads, f.request.trace())
+	if s.trace == nil {
+		return
+	}
+	read := f.request.trace()
+	f.field.reads = append(f.field.reads, read)
+	if read.batch >= 0 {
+		s.trace.name(read.batch, f.field.inSchema())
 	}
 }
+
+// inSchema is where the schema has the field, such as User.manager.
+func (f *field) inSchema() string { return f.ObjectDefinition.Name + "." + f.Name }

@@ -294,6 +294,14 @@ func (a Answer) Code() string {
 	return code
 }
 
+// why is the code of the first error, or else its message.
+func (a Answer) why() string {
+	if len(a.Errors) == 0 {
+		return ""
+	}
+	return cmp.Or(a.Code(), a.Errors[0].Message)
+}
+
 // Send posts an operation.
 func (b *Bank) Send(query string) Answer {
 	b.tb.Helper()

@@ -44,13 +44,15 @@ type chaos struct {
 	ended   atomic.Int64  // operations of its clients
 	kills   atomic.Int64
 	commits atomic.Int64 // that reached the proxy
+	between atomic.Int64 // of so many of them, one connection is cut
+	cuts    atomic.Int64
 
 	mu     sync.Mutex
 	fates  map[string]fate   // of mutations, by name
 	lookup map[string]string // the ids to ask the outcomes of, by the mutation's name
 	lost   []Sent            // mutations with a key that have no answer
 	counts [fates]int
-	codes  map[string]int // of refusals
+	whys   map[string]int // why mutations were refused: the first error's code, or else its message
 }
 
 // fate is what a client knows of its mutation.
@@ -117,8 +119,8 @@ func survive(t *testing.T, backend Backend) {
 		t.Errorf("the accounts held %d, and now %d", Accounts*Balance, total)
 	}
 	t.Logf("ROLLCALL_TEST_CHAOS_SEED=%d: of the mutations %d were acknowledged, %d refused (%v), %d unknown and %d left alone; %d attempts were repeated, %d connections killed and %d cut at COMMIT; %d were sent again with their key, and %d of them replayed",
-		c.seed, c.counts[acknowledged], c.counts[refused], c.codes, c.counts[unknown], c.counts[gone],
-		strings.Count(c.Log.String(), "running the operation again"), c.kills.Load(), c.commits.Load()/25, len(c.lost), replayed)
+		c.seed, c.counts[acknowledged], c.counts[refused], c.whys, c.counts[unknown], c.counts[gone],
+		strings.Count(c.Log.String(), "running the operation again"), c.kills.Load(), c.cuts.Load(), len(c.lost), replayed)
 	if !c.variety() || c.kills.Load() == 0 && c.Dialect != "sqlite" {
 		t.Error("of some fate there was no mutation at all, or no connection was killed")
 	}
@@ -127,7 +129,7 @@ func survive(t *testing.T, backend Backend) {
 func newChaos(t *testing.T, backend Backend) *chaos {
 	c := &chaos{
 		tb: t, seed: chaosSeed(t), lasts: chaosTime(t), pool: 8, over: make(chan struct{}),
-		fates: map[string]fate{}, lookup: map[string]string{}, codes: map[string]int{},
+		fates: map[string]fate{}, lookup: map[string]string{}, whys: map[string]int{},
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -137,11 +139,12 @@ func newChaos(t *testing.T, backend Backend) *chaos {
 	opt := Options{PoolSize: c.pool}
 	if backend.Dialect != "sqlite" {
 		kinds := []cut{before, during, after, hold}
+		c.between.Store(25)
 		opt.Via = newProxy(t, backend.Dialect, func() cut {
-			if n := int(c.commits.Add(1)); n%25 == 0 {
-				return kinds[n/25%len(kinds)]
+			if c.commits.Add(1)%c.between.Load() != 0 {
+				return pass
 			}
-			return pass
+			return kinds[int(c.cuts.Add(1))%len(kinds)]
 		}).via
 	}
 	c.Bank = marked(NewBank(t, backend, Setup{
@@ -211,6 +214,9 @@ func (*chaos) idle(most int, pools ...*sql.DB) {
 func (c *chaos) end() {
 	defer close(c.over)
 	time.Sleep(c.lasts)
+	if !c.variety() {
+		c.between.Store(5)
+	}
 	for end := time.Now().Add(20 * time.Second); !c.variety() && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -376,7 +382,7 @@ func (c *chaos) mutate(ctx context.Context, name string, random *rand.Rand) {
 	c.counts[got]++
 	switch got {
 	case refused:
-		c.codes[a.Code()]++
+		c.whys[a.why()]++
 	case unknown:
 		c.lookup[name] = id
 	}
@@ -394,7 +400,8 @@ func (c *chaos) retry() (replayed int) {
 		var a Answer
 		for range 20 { // the proxy goes on cutting connections
 			was = marks(c.Bank)[s.Operation]
-			if a = c.Post(s); a.Code() != "OUTCOME_UNKNOWN" && a.Code() != "TIMEOUT" {
+			a = c.Post(s)
+			if !slices.Contains([]string{"OUTCOME_UNKNOWN", "TIMEOUT", "IDEMPOTENCY_IN_PROGRESS"}, a.Code()) {
 				break
 			}
 		}
