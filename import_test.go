@@ -193,11 +193,12 @@ func TestSubscribersOfARunningServerSeeWhatIsImported(t *testing.T) {
 		output(t, "import", peopleFile(t, people), "--name", "people", "--database", url)
 		var operations map[string]bool
 		eventually(t, "all are told", func() bool {
+			told := regexp.MustCompile(`"kind":"CREATED","operationId":"([^"]+)"`).FindAllStringSubmatch(events.String(), -1)
 			operations = map[string]bool{}
-			for _, created := range regexp.MustCompile(`"kind":"CREATED","operationId":"([^"]+)"`).FindAllStringSubmatch(events.String(), -1) {
+			for _, created := range told {
 				operations[created[1]] = true
 			}
-			return strings.Count(events.String(), `"kind":"CREATED"`) >= people+people/10+1
+			return len(told) >= people+people/10+1
 		})
 		if n := strings.Count(events.String(), `"kind":"CREATED"`); n != people+people/10+1 {
 			t.Errorf("%d are told", n)

@@ -225,6 +225,30 @@ func TestAQueryOfAGroupThatFailsLeavesItsResolversWholeRows(t *testing.T) {
 	}
 }
 
+func TestAQueryOfAGroupThatComesAfterTheFailureOfAnotherIsNotReadAgain(t *testing.T) {
+	l := newFromPlan()
+	l.fetch = func(_ context.Context, _ string, keys []string) error {
+		if slices.Contains(keys, "7") {
+			return errBroken
+		}
+		return nil
+	}
+	const late = `{ author(id: 1) { rival { id } } }`
+	answered := make(chan struct{})
+	l.respond = func(query string) {
+		if query == late {
+			<-answered
+		}
+	}
+	answers := l.group(t, t.Context(), []context.Context{t.Context(), t.Context()}, late, `{ author(id: 2) { id } item(id: 7) { id } }`)
+	if a := <-answers[1]; len(a.Errors) != 1 {
+		t.Errorf("got %s and %v", a.Data, a.Errors)
+	}
+	close(answered)
+	wantData(t, <-answers[0], `{"author":{"rival":{"id":"11"}}}`)
+	l.wantBatches(t, "authors[1 2]", "items[7]", "authors[11]", "authors[2]", "items[7]")
+}
+
 func TestAQueryWhoseTimeIsUpShowsItsResolversNoRowThatLacksColumns(t *testing.T) {
 	l := newFromPlan()
 	ctx, end := context.WithCancelCause(t.Context())

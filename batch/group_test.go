@@ -20,6 +20,9 @@ func (l *library) group(t *testing.T, ctx context.Context, members []context.Con
 	l.begun.Add(len(queries))
 	exec.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		l.begun.Done()
+		if l.respond != nil {
+			l.respond(graphql.GetOperationContext(ctx).RawQuery)
+		}
 		return next(ctx)
 	})
 	exec.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {

@@ -64,6 +64,7 @@ type library struct {
 	columns func(relation string, columns batch.Columns)                    // what a batch is to read
 	key     func()                                                          // in the key of Author.editor
 	mutate  func(ctx context.Context)                                       // in the resolver of Mutation.oppose
+	respond func(query string)                                              // before a query of a group is answered
 	bind    func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
 	serving func(http.Handler) http.Handler
 

@@ -59,7 +59,11 @@ type pendingField struct {
 
 // followRoots follows the query of ctx and those of its group, unless that was done: to answer them, or for their resolvers.
 func (s *Set) followRoots(ctx context.Context, answering bool) {
-	p := s.query(graphql.GetOperationContext(ctx)).pass.Load()
+	q := s.query(graphql.GetOperationContext(ctx))
+	p := q.pass.Load()
+	if answering && !q.alone { // another of the group may have had it followed, and its resolvers are to have that done again
+		p = &s.together
+	}
 	follow := func() (none struct{}, err error) {
 		p.Do(func() {
 			s.follow(ctx, func(r *run) {

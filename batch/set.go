@@ -44,6 +44,7 @@ type Set struct {
 // query is an operation of a set.
 type query struct {
 	op       *graphql.OperationContext
+	alone    bool                 // it is followed without the others
 	pass     atomic.Pointer[pass] // that follows it
 	answer   answer
 	failures []error // panics of declarations, to be reported as errors
@@ -85,9 +86,9 @@ func NewSet(ctx context.Context, plan *Plan, operations ...*graphql.OperationCon
 
 // add adds an operation, which is followed with the others if the set was made for it.
 func (s *Set) add(op *graphql.OperationContext) *query {
-	q := &query{op: op}
+	q := &query{op: op, alone: s.bound == 0 || s.plan.operationGuarded(op)}
 	q.pass.Store(&s.together)
-	if s.bound == 0 || s.plan.operationGuarded(op) {
+	if q.alone {
 		q.pass.Store(&pass{})
 	}
 	s.queries = append(s.queries, q)

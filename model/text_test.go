@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"rollcall/apierror"
+	"rollcall/fold/foldtest"
 	"rollcall/model"
 )
 
@@ -45,7 +46,7 @@ func TestAnEmailHasOneNormalForm(t *testing.T) {
 }
 
 func TestTheNormalFormOfAnEmailDependsOnNoSpelling(t *testing.T) {
-	for r := rune(0); r <= unicode.MaxRune; r++ {
+	for r := range foldtest.Runes() {
 		if unicode.ToLower(r) == r && norm.NFKD.IsNormalString(string(r)) && !unicode.IsMark(r) {
 			continue // nothing becomes of it
 		}
@@ -62,7 +63,7 @@ func TestTheNormalFormOfAnEmailDependsOnNoSpelling(t *testing.T) {
 
 // Only what NFC takes for ASCII becomes that before the @: the Kelvin sign is a K, by any standard.
 func TestNoOtherMailboxGetsInTheWayOfOneInASCII(t *testing.T) {
-	for r := rune(0x80); r <= unicode.MaxRune; r++ {
+	for r := range foldtest.Runes() {
 		if norm.NFC.String(string(r))[0] < 0x80 || unicode.IsSpace(r) || r == '\ufeff' {
 			continue
 		}

@@ -4,8 +4,11 @@ package foldtest
 import (
 	_ "embed"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 //go:embed pairs.txt
@@ -44,4 +47,17 @@ func unescaped(s string) string {
 		panic(fmt.Sprintf("foldtest: %s: %v", s, err))
 	}
 	return text
+}
+
+// Runes are the code points that have a meaning, and some of the many that have none, or a private one: they are all alike.
+func Runes() iter.Seq[rune] {
+	const some = 61
+	return func(yield func(rune) bool) {
+		for r := range rune(unicode.MaxRune + 1) {
+			means := unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf)
+			if utf8.ValidRune(r) && (means || r%some == 0) && !yield(r) {
+				return
+			}
+		}
+	}
 }
