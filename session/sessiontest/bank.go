@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -294,12 +295,16 @@ func (a Answer) Code() string {
 	return code
 }
 
-// why is the code of the first error, or else its message.
+// why is the code of the first error, or else its message, without which operation it is of.
 func (a Answer) why() string {
 	if len(a.Errors) == 0 {
 		return ""
 	}
-	return cmp.Or(a.Code(), a.Errors[0].Message)
+	message := a.Errors[0].Message
+	if at := strings.Index(message, "took longer"); at >= 0 {
+		message = message[at:]
+	}
+	return cmp.Or(a.Code(), message)
 }
 
 // Send posts an operation.

@@ -29,8 +29,11 @@ var surviving = []promise{
 	{name: "Chaos leaves nothing behind, loses nothing that was acknowledged and keeps nothing that was refused", test: survive},
 }
 
-// chaosClients is how many clients send operations at once.
-const chaosClients = 32
+// chaosClients is how many clients send operations at once, and patientClients how many go on where that was too much for a busy machine.
+const (
+	chaosClients   = 32
+	patientClients = 4
+)
 
 // chaos is a bank in trouble. Connections are neither killed nor cut on SQLite, where there are none.
 type chaos struct {
@@ -39,7 +42,8 @@ type chaos struct {
 	seed    uint64
 	lasts   time.Duration
 	pool    int           // the size of the bank's pools
-	over    chan struct{} // closed when its time is up
+	late    chan struct{} // closed when its time is up
+	over    chan struct{} // closed when it ends
 	serving atomic.Int64  // requests that the server has not done with
 	ended   atomic.Int64  // operations of its clients
 	kills   atomic.Int64
@@ -128,7 +132,7 @@ func survive(t *testing.T, backend Backend) {
 
 func newChaos(t *testing.T, backend Backend) *chaos {
 	c := &chaos{
-		tb: t, seed: chaosSeed(t), lasts: chaosTime(t), pool: 8, over: make(chan struct{}),
+		tb: t, seed: chaosSeed(t), lasts: chaosTime(t), pool: 8, late: make(chan struct{}), over: make(chan struct{}),
 		fates: map[string]fate{}, lookup: map[string]string{}, whys: map[string]int{},
 	}
 	t.Cleanup(func() {
@@ -210,14 +214,14 @@ func (*chaos) idle(most int, pools ...*sql.DB) {
 	}
 }
 
-// end ends the chaos when its time is up and, on a machine too busy for that, every fate has been met.
+// end ends the chaos when its time is up and, on a machine too busy for that, every fate has been met: then few clients go on, of whose connections
+// more are cut.
 func (c *chaos) end() {
 	defer close(c.over)
 	time.Sleep(c.lasts)
-	if !c.variety() {
-		c.between.Store(5)
-	}
-	for end := time.Now().Add(20 * time.Second); !c.variety() && time.Now().Before(end); {
+	close(c.late)
+	c.between.Store(5)
+	for end := time.Now().Add(time.Minute); !c.variety() && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
@@ -309,9 +313,13 @@ func (c *chaos) events() {
 // client sends one operation after the other. It goes away from some before they are answered.
 func (c *chaos) client(number int) {
 	random := rand.New(rand.NewPCG(c.seed, uint64(number)))
+	stop := c.late
+	if number < patientClients {
+		stop = c.over
+	}
 	for i := 0; ; i++ {
 		select {
-		case <-c.over:
+		case <-stop:
 			return
 		default:
 		}
