@@ -11,33 +11,35 @@ import (
 	"testing"
 
 	"rollcall/database"
+	"rollcall/database/databasetest"
 	"rollcall/directory/directorytest"
 	"rollcall/transfer"
 )
 
-// TestAnExportImportsIntoEveryDatabaseAndIsEqual brings the demo data of each database into a new one of each kind.
-func TestAnExportImportsIntoEveryDatabaseAndIsEqual(t *testing.T) {
-	directorytest.EachDemo(t, func(t *testing.T, db *database.Database) {
-		from := newWorld(t, db, nil)
+// TestAnExportImportsIntoAnotherDatabaseAndIsEqual brings the demo data of each kind of database into a new one of the next kind.
+func TestAnExportImportsIntoAnotherDatabaseAndIsEqual(t *testing.T) {
+	kinds := databasetest.Kinds(t)
+	databasetest.EachKind(t, func(t *testing.T, kind string) {
+		t.Parallel()
+		from := newWorld(t, databasetest.Open(t, databasetest.With(t, kind, directorytest.Demo)), nil)
 		from.must(table("email,name,status", "ghost@example.com,Ghost,DEACTIVATED"), job{name: "x.csv"})
 		text := from.export(true)
 		if again := from.export(false); again != text || strings.Count(text, "\n") < 4000 {
 			t.Fatalf("without a snapshot it is another one, or it has %d lines", strings.Count(text, "\n"))
 		}
-		each(t, func(t *testing.T, to *world) {
-			lines := strings.Split(text, "\n")
-			rand.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
-			if got := to.must(strings.Join(lines, "\n"), job{}); got != fmt.Sprintf("created %d, updated 0, unchanged 0, refused 0, deactivated 0", len(lines)) {
-				t.Error(got)
-			}
-			if to.export(true) != text {
-				t.Error("the export of the import is another one")
-			}
-			to.wantNothingLeft()
-			if got := to.must(text, job{Options: transfer.Options{Upsert: true}}); got != fmt.Sprintf("created 0, updated 0, unchanged %d, refused 0, deactivated 0", len(lines)) {
-				t.Errorf("once more: %s", got)
-			}
-		})
+		to := newWorld(t, databasetest.New(t, kinds[(slices.Index(kinds, kind)+1)%len(kinds)], database.Options{PoolSize: 4}), nil)
+		lines := strings.Split(text, "\n")
+		rand.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+		if got := to.must(strings.Join(lines, "\n"), job{}); got != fmt.Sprintf("created %d, updated 0, unchanged 0, refused 0, deactivated 0", len(lines)) {
+			t.Error(got)
+		}
+		if to.export(true) != text {
+			t.Error("the export of the import is another one")
+		}
+		to.wantNothingLeft()
+		if got := to.must(text, job{Options: transfer.Options{Upsert: true}}); got != fmt.Sprintf("created 0, updated 0, unchanged %d, refused 0, deactivated 0", len(lines)) {
+			t.Errorf("once more: %s", got)
+		}
 	})
 }
 
