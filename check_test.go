@@ -103,6 +103,9 @@ func TestCheckTellsWhatIsWrongWithTheVariablesOfOpenTelemetry(t *testing.T) {
 			}
 			s := start(t, "--database", databasetest.URL(t, "sqlite"), "--migrate", "--log-format=json")
 			s.answer("{ users { totalCount } }")
+			if !strings.Contains(s.log.String(), `"level":"WARN"`) {
+				t.Errorf("nothing warns of %s:\n%s", variable, s.log.String())
+			}
 			for line := range strings.Lines(s.log.String()) {
 				if !strings.HasPrefix(line, "{") {
 					t.Errorf("this is not JSON: %s", line)

@@ -38,7 +38,7 @@ func (d *Database) Maintain(ctx context.Context, fn func(*sql.DB) error) error {
 
 // ConnectDeaf connects as a pool does, through something that keeps what is set to itself.
 func ConnectDeaf(ctx context.Context, url string) error {
-	cfg, err := mysqlConfig(url)
+	cfg, err := mysqlConfig(url, "MySQL")
 	if err != nil {
 		return err
 	}

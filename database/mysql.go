@@ -103,7 +103,7 @@ func mysqlNodes(rawURL string, deadline time.Duration) (nodes []mysqlNode, err e
 		product = "MariaDB"
 	}
 	for _, one := range eachHost(rawURL) {
-		cfg, err := mysqlConfig(one)
+		cfg, err := mysqlConfig(one, product)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +112,7 @@ func mysqlNodes(rawURL string, deadline time.Duration) (nodes []mysqlNode, err e
 	}
 	for i := range nodes {
 		if nodes[i].base, err = driverMySQL.NewConnector(nodes[i].cfg); err != nil {
-			return nil, openErrorf("the MySQL URL cannot be used: %v", err)
+			return nil, openErrorf("the %s URL cannot be used: %v", product, err)
 		}
 	}
 	return nodes, nil
@@ -244,8 +244,8 @@ func mysqlMaintain(ctx context.Context, node mysqlNode, fn func(ctx context.Cont
 
 // mysqlConfig reads a URL. Parameters are the driver's own, as far as they leave the API's behaviour
 // alone, and tls, tls-ca, tls-cert and tls-key.
-func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
-	const form = "write mysql://user:password@host:port/name"
+func mysqlConfig(rawURL, product string) (*driverMySQL.Config, error) {
+	form := "write " + strings.ToLower(product) + "://user:password@host:port/name"
 	u, err := url.Parse(rawURL)
 	_, rest, ok := strings.Cut(rawURL, "://")
 	var query url.Values
@@ -253,14 +253,14 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 		query, err = url.ParseQuery(u.RawQuery)
 	}
 	if err != nil || !ok || !unambiguous(rest) {
-		return nil, openErrorf("the MySQL URL is malformed: %s, with special characters in the password percent-encoded", form)
+		return nil, openErrorf("the %s URL is malformed: %s, with special characters in the password percent-encoded", product, form)
 	}
 	name := strings.TrimPrefix(u.Path, "/")
 	if name == "" || strings.Contains(name, "/") {
-		return nil, openErrorf("the MySQL URL names no database: %s", form)
+		return nil, openErrorf("the %s URL names no database: %s", product, form)
 	}
 	if query.Has("password") { // which the names of others may be parts of
-		return nil, openErrorf("the MySQL URL has the password in the wrong place: %s", form)
+		return nil, openErrorf("the %s URL has the password in the wrong place: %s", product, form)
 	}
 	known := []string{
 		"tls", "tls-ca", "tls-cert", "tls-key", "timeout", "readTimeout", "writeTimeout", "maxAllowedPacket", "compress",
@@ -270,7 +270,7 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 	params := url.Values{}
 	for key := range query {
 		if !slices.Contains(known, key) {
-			return nil, openErrorf("the MySQL URL has the unknown parameter %q: known are %s and %s", key, strings.Join(known[:last], ", "), known[last])
+			return nil, openErrorf("the %s URL has the unknown parameter %q: known are %s and %s", product, key, strings.Join(known[:last], ", "), known[last])
 		}
 		if !strings.HasPrefix(key, "tls") {
 			params.Set(key, query.Get(key))
@@ -278,9 +278,9 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 	}
 	cfg, err := driverMySQL.ParseDSN("/?" + params.Encode())
 	if err != nil {
-		return nil, openErrorf("a parameter of the MySQL URL is wrong: %v", err)
+		return nil, openErrorf("a parameter of the %s URL is wrong: %v", product, err)
 	}
-	if err := mysqlTLS(cfg, query); err != nil {
+	if err := mysqlTLS(cfg, query, product); err != nil {
 		return nil, err
 	}
 	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), "3306"))
@@ -295,14 +295,14 @@ func mysqlConfig(rawURL string) (*driverMySQL.Config, error) {
 }
 
 // mysqlTLS sets the encryption: tls is true, false, skip-verify or preferred. Naming a file implies true.
-func mysqlTLS(cfg *driverMySQL.Config, query url.Values) error {
+func mysqlTLS(cfg *driverMySQL.Config, query url.Values, product string) error {
 	ca, cert, key := query.Get("tls-ca"), query.Get("tls-cert"), query.Get("tls-key")
 	mode := cmp.Or(query.Get("tls"), strconv.FormatBool(ca+cert+key != ""))
 	cfg.AllowFallbackToPlaintext = mode == "preferred"
 	unverified := cfg.AllowFallbackToPlaintext || mode == "skip-verify"
 	switch on, err := strconv.ParseBool(mode); {
 	case err != nil && !unverified:
-		return openErrorf("tls is %q in the MySQL URL: write true, false, skip-verify or preferred", mode)
+		return openErrorf("tls is %q in the %s URL: write true, false, skip-verify or preferred", mode, product)
 	case !on && !unverified:
 		return nil
 	}

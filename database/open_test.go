@@ -158,6 +158,7 @@ func TestOpenSaysWhatIsWrongAndNeverThePassword(t *testing.T) {
 		"mysql://u:s3cret@" + closed + "/":                               "names no database",
 		"mysql://u:s3cret@" + closed + "/x?parseTime=false":              `unknown parameter "parseTime"`,
 		"mysql://u:s3cret@" + closed + "/x?timeout=soon":                 "a parameter of the MySQL URL is wrong",
+		"mariadb://u:s3cret@" + closed + "/":                             "the MariaDB URL names no database: write mariadb://user:password@host:port/name",
 		"mysql://u:s3cret@" + closed + "/x?tls=maybe":                    `tls is "maybe"`,
 		"mysql://u:s3cret@" + closed + "/x?tls-ca=/no/ca.pem":            "cannot read tls-ca",
 		"mysql://u:s3cret@" + closed + "/x?tls-ca=" + text:               "holds no PEM certificate",
