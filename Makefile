@@ -220,9 +220,12 @@ prepare-e2e:
 	go build -o e2e/bin/rollcall .
 
 e2e screenshots: export ROLLCALL_E2E_BINARY := $(CURDIR)/e2e/bin/rollcall
-e2e: prepare-e2e ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name.
-	for server in "" $${ROLLCALL_TEST_MARIADB:-} $${ROLLCALL_TEST_MYSQL:-}; do \
-		ROLLCALL_E2E_MYSQL=$$server npm --prefix e2e test; done
+e2e: prepare-e2e ## Run real clients and a browser against the server, on SQLite and on the servers that ROLLCALL_TEST_MARIADB and _MYSQL name, all at once.
+	@$(MAKE) --no-print-directory --jobs --keep-going clients-on-SQLite $(if $(ROLLCALL_TEST_MARIADB),clients-on-MARIADB) $(if $(ROLLCALL_TEST_MYSQL),clients-on-MYSQL)
+
+# The same on one of them, with its name before each line.
+clients-on-%:
+	@ROLLCALL_E2E_MYSQL=$${ROLLCALL_TEST_$*:-} npm --prefix e2e test 2>&1 | sed -u 's/^/$*: /'
 
 provider: ## Start an OpenID provider on 127.0.0.1:9400 that lets everybody in, to try logins with.
 	npm --prefix e2e ci --no-audit --no-fund --loglevel=error
