@@ -88,7 +88,7 @@ func TestStatementTextsStayFew(t *testing.T) {
 		d.logStatements(seen)
 		for _, relation := range []string{"manager { name }", "reports(first: 1) { nodes { name } }", "teams(first: 1) { nodes { name } }", "reports(first: 1) { totalCount }"} {
 			distinct := map[string]map[string]bool{} // by what they begin with
-			for n := 1; n <= 1000; n += 1 + n/4 {
+			for n := 1; n <= 1000; n += 1 + n/2 {
 				for _, sql := range seen.During(func() {
 					d.must(fmt.Sprintf(`{ users(first: %d) { nodes { %s } } }`, n, relation))
 				}) {
