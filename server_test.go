@@ -818,7 +818,7 @@ func contains(text string, parts ...string) bool {
 }
 
 // patience is how long something may take before it is taken to be broken.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // soon reports whether a condition comes true.
 func soon(condition func() bool) bool {

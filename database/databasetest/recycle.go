@@ -96,7 +96,7 @@ func (t *template) restore(ctx context.Context, name string) error {
 }
 
 // goneTimeout is how long killed connections may take to end.
-const goneTimeout = 20 * time.Second
+const goneTimeout = time.Minute
 
 // disconnect ends the connections to a database. For as long as one is there it may write.
 func (t *template) disconnect(ctx context.Context, name string) error {

@@ -259,12 +259,13 @@ func (b *Bank) WantIdle() {
 // Eventually waits until a condition holds. It fails after a time that only a hang exceeds.
 func Eventually(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	const limit = time.Minute
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if condition() {
 			return
 		}
 	}
-	tb.Fatalf("it did not happen in 20 s that %s", what)
+	tb.Fatalf("it did not happen in %s that %s", limit, what)
 }
 
 // Step adds a resolver that queries call as run(step: name). A step that returns an error is null, with the error.
