@@ -64,7 +64,7 @@ test: ## Run the tests, on SQLite and on each server that ROLLCALL_TEST_MARIADB,
 # SQLite, translated to Go, is most of what the race detector would watch, and has nothing to find: a connection has one goroutine at
 # a time, which is watched in all the other packages. Without, the tests on SQLite take a third of the time. Packages wait for their
 # databases now and then, so that one more than there are processors is tested at once; more would only be late.
-RACE := -race -timeout 30m -p $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN)) -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false
+RACE := -race -timeout 45m -p $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN)) -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false
 
 race: ## Run the tests under the race detector, which needs a C compiler; TESTS=… are more of go test's flags.
 	go test $(RACE) $(TESTS) ./...
