@@ -2,7 +2,6 @@ package batch_test
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 
@@ -192,12 +191,7 @@ func TestMutationsAndSubscriptionsAreForResolvers(t *testing.T) {
 
 func TestEachQueryOfAGroupIsAnsweredAsItCanBe(t *testing.T) {
 	l := newFromPlan()
-	l.fetch = func(_ context.Context, _ string, keys []string) error {
-		if slices.Contains(keys, "7") {
-			return errBroken
-		}
-		return nil
-	}
+	l.fetch = brokenAt("7")
 	answers := l.group(t, t.Context(), []context.Context{t.Context(), t.Context(), t.Context()},
 		`{ author(id: 1) { rival { name } } }`, `query($id: ID = 101) { item(id: $id) { id title } }`, `{ author(id: 2) { rival { rival { name books { id } } } } item(id: 7) { id } }`)
 	wantData(t, <-answers[0], `{"author":{"rival":{"name":"A11"}}}`)

@@ -190,12 +190,7 @@ func TestALoadBesideAnAnswerFromThePlanGetsAWholeRow(t *testing.T) {
 func TestAQueryOfAGroupThatFailsLeavesItsResolversWholeRows(t *testing.T) {
 	l := newFromPlan()
 	l.plan.Traces = func(*graphql.OperationContext) bool { return true }
-	l.fetch = func(_ context.Context, _ string, keys []string) error {
-		if slices.Contains(keys, "7") {
-			return errBroken
-		}
-		return nil
-	}
+	l.fetch = brokenAt("7")
 	answers := l.group(t, t.Context(), []context.Context{t.Context(), t.Context()}, `{ author(id: 1) { rival { id } } }`, `{ author(id: 2) { rival { id } } item(id: 7) { id } }`)
 	wantData(t, <-answers[0], `{"author":{"rival":{"id":"11"}}}`)
 	if a := <-answers[1]; string(a.Data) != `{"author":{"rival":{"id":"12"}},"item":null}` || len(a.Errors) != 1 {
@@ -227,12 +222,7 @@ func TestAQueryOfAGroupThatFailsLeavesItsResolversWholeRows(t *testing.T) {
 
 func TestAQueryOfAGroupThatComesAfterTheFailureOfAnotherIsNotReadAgain(t *testing.T) {
 	l := newFromPlan()
-	l.fetch = func(_ context.Context, _ string, keys []string) error {
-		if slices.Contains(keys, "7") {
-			return errBroken
-		}
-		return nil
-	}
+	l.fetch = brokenAt("7")
 	const late = `{ author(id: 1) { rival { id } } }`
 	answered := make(chan struct{})
 	l.respond = func(query string) {

@@ -53,6 +53,16 @@ func (l *library) group(t *testing.T, ctx context.Context, members []context.Con
 	return answers
 }
 
+// brokenAt is a library's fetch that fails where a batch has a key.
+func brokenAt(key string) func(context.Context, string, []string) error {
+	return func(_ context.Context, _ string, keys []string) error {
+		if slices.Contains(keys, key) {
+			return errBroken
+		}
+		return nil
+	}
+}
+
 // member is a context with the values of its group's.
 type member struct {
 	context.Context
