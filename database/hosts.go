@@ -22,7 +22,7 @@ import (
 
 const (
 	probeEvery     = 250 * time.Millisecond
-	probeTimeout   = 750 * time.Millisecond // with the above a host that hangs is known within a second
+	defaultSilent  = 750 * time.Millisecond // with the above a host that hangs is known within a second
 	bornEvery      = 5 * time.Second
 	defaultSettled = 10 * time.Second // how long an earlier host is well before it is the writer again
 )
@@ -34,6 +34,7 @@ const (
 type hosts struct {
 	all     []*host
 	settled time.Duration
+	silent  time.Duration
 	renewal *renewal // of the connections
 	log     *slog.Logger
 	until   context.Context // when the database is closed
@@ -114,7 +115,8 @@ var errClosed = errors.New("the database is closed")
 
 // watchAll begins to watch hosts, until end.
 func (h *hosts) watchAll(all []*host, opt Options, r *renewal) {
-	h.all, h.settled, h.renewal, h.log = all, cmp.Or(opt.Settled, defaultSettled), r, cmp.Or(opt.Log, slog.Default())
+	h.all, h.renewal, h.log = all, r, cmp.Or(opt.Log, slog.Default())
+	h.settled, h.silent = cmp.Or(opt.Settled, defaultSettled), cmp.Or(opt.Silent, defaultSilent)
 	h.writer, h.last, h.changed = -1, -1, make(chan struct{})
 	h.until, h.close = context.WithCancel(context.Background())
 	h.tenure, h.leave = context.WithCancel(h.until)
@@ -146,7 +148,7 @@ func (h *hosts) watch(i int) {
 		h.mu.Lock()
 		doubts := one.doubts
 		h.mu.Unlock()
-		ctx, cancel := context.WithTimeout(h.until, probeTimeout)
+		ctx, cancel := context.WithTimeout(h.until, h.silent)
 		rank, err := one.probe(ctx, one.pool)
 		if err == nil {
 			h.findBorn(ctx, one)

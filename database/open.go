@@ -37,6 +37,7 @@ type Options struct {
 	Deadline time.Duration        // longest that a pooled read may run on the server, 0: no limit; SQLite knows none
 	Logger   gormlogger.Interface // nil: silent
 	Settled  time.Duration        // of several hosts: how long an earlier one must be well before it is the writer again; 0: 10 s
+	Silent   time.Duration        // of several hosts: how long one may be silent before it is left; 0: 750 ms
 	Log      *slog.Logger         // hears of moves from host to host; nil: slog.Default()
 }
 

@@ -2,6 +2,7 @@
 package databasetest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	driverMySQL "github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for creating databases
@@ -102,15 +104,17 @@ func New(tb testing.TB, kind string, opt ...database.Options) *database.Database
 	return db
 }
 
-// Open opens a database and closes it at the end of the test. It takes at most one Options.
+// Open opens a database and closes it at the end of the test. It takes at most one Options. Unless these say how long a host may be silent, none is
+// left for being late on a busy machine.
 func Open(tb testing.TB, url string, opt ...database.Options) *database.Database {
 	tb.Helper()
-	opt = append(opt, database.Options{PoolSize: 8})
-	db, err := database.Open(tb.Context(), url, opt[0])
+	o := append(opt, database.Options{PoolSize: 8})[0]
+	o.Silent = cmp.Or(o.Silent, 30*time.Second)
+	db, err := database.Open(tb.Context(), url, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	opened.Store(db, origin{url, opt[0]})
+	opened.Store(db, origin{url, o})
 	tb.Cleanup(func() {
 		opened.Delete(db)
 		_ = db.Close()
