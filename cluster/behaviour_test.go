@@ -13,6 +13,8 @@ import (
 var alone = []struct{ test, reason string }{
 	{"TestWhoFollowsTheLogMissesAndDoublesNothingAndGetsItInOrder", "has three servers of its own, behind proxies of one host"},
 	{"TestWhoIsCutOffAgainAndAgainAndResumesHasACopyOfTheDatabase", "has three servers of its own, which it ends"},
+	{"TestAnOperationMayReachEachLimitAndNotExceedItOnEveryTransport", "takes long and is of SQLite alone"},
+	{"TestAttacksAreRefusedOnEveryTransport", "takes long and is of SQLite alone"},
 	{"TestStatementsNeverVaryUnderLoad", "counts statements under load, after which a node may be left for another and operations run again"},
 }
 

@@ -527,7 +527,7 @@ func brokenOff(t *testing.T, code string, ask func(db *database.Database, op any
 		for i, op := range slow {
 			var api asked
 			different := "nobody has asked"
-			for patience := 2 * time.Second; different != "" && patience < 20*time.Second; patience *= 3 {
+			for patience := time.Second / 2; different != "" && patience < time.Minute; patience *= 4 {
 				var engine asked
 				engine, api = ask(db, op, patience)
 				if different = difference(lessened(t, api, engine, "code:"+code), engine); engine.statements > api.statements {
