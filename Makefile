@@ -66,8 +66,11 @@ test: ## Run the tests, on SQLite and on each server that ROLLCALL_TEST_MARIADB,
 # databases now and then, so that one more than there are processors is tested at once; more would only be late.
 RACE := -race -timeout 45m -p $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN)) -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false
 
+# These begin first, since they take the longest.
+LONG := ./graph . ./database ./session ./transfer
+
 race: ## Run the tests under the race detector, which needs a C compiler; TESTS=… are more of go test's flags.
-	go test $(RACE) $(TESTS) ./...
+	go test $(RACE) $(TESTS) $(LONG) ./...
 
 all-databases: export ROLLCALL_TEST_MARIADB ?= mysql://root@127.0.0.1:3306/
 all-databases: export ROLLCALL_TEST_MYSQL ?= mysql://root@127.0.0.1:$(MYSQL_PORT)/

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,10 +62,13 @@ func Start(kind, program string) (*Cluster, error) {
 	return c, err
 }
 
-// Folder is where the set-ups' scripts are.
+// Folder is where the set-ups' scripts are: beside the tests, which run there.
 func Folder() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(file))
+	folder, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	return folder
 }
 
 // Stop ends all of the set-up, and deletes its data.

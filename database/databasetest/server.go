@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -75,9 +74,9 @@ func launch(tb testing.TB, kind string, flags ...string) *Server {
 			"GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"), 0o600); err != nil {
 			tb.Fatal(err)
 		}
-		install = []string{mysqlScript(), "init", data}
+		install = []string{mysqlScript(tb), "init", data}
 		s.command = []string{
-			mysqlScript(), "run", data, "--bind-address=127.0.0.1", "--port=" + port,
+			mysqlScript(tb), "run", data, "--bind-address=127.0.0.1", "--port=" + port,
 			"--socket=" + filepath.Join(folder, "s"), "--pid-file=" + filepath.Join(folder, "pid"), "--init-file=" + letRootIn,
 		}
 	case "postgres":
@@ -172,10 +171,22 @@ func (s *Server) signal(signal syscall.Signal) {
 	}
 }
 
-// mysqlScript is the script that unpacks a real MySQL and runs it.
-func mysqlScript() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "mysql.sh")
+// mysqlScript is the script that unpacks a real MySQL and runs it. Tests run in the folder of their package, which is within the checkout.
+func mysqlScript(tb testing.TB) string {
+	tb.Helper()
+	folder, err := os.Getwd()
+	for err == nil {
+		script := filepath.Join(folder, "database", "databasetest", "mysql.sh")
+		if _, err := os.Stat(script); err == nil {
+			return script
+		}
+		if folder == filepath.Dir(folder) {
+			break
+		}
+		folder = filepath.Dir(folder)
+	}
+	tb.Fatalf("mysql.sh is in no folder above: %v", err)
+	return ""
 }
 
 // found returns the last program that a pattern names. On a machine whose tests are to run on a database, that is there.
