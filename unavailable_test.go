@@ -78,7 +78,8 @@ func TestAServerThatCannotLogChangesIsUnavailable(t *testing.T) {
 	})
 }
 
-// TestAServerWithNoRoomForAConnectionIsUnavailable has operations hold all connections that a user may have.
+// TestAServerWithNoRoomForAConnectionIsUnavailable has operations hold all connections that a user may have: fewer than operations, and more than the server
+// has for its own needs.
 func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 	t.Parallel()
 	databasetest.EachServer(t, func(t *testing.T, kind string) {
@@ -86,10 +87,10 @@ func TestAServerWithNoRoomForAConnectionIsUnavailable(t *testing.T) {
 		owner := databasetest.Open(t, u.String())
 		name := strings.Trim(u.Path, "/")
 		if kind == "postgres" {
-			admin(t, u, fmt.Sprintf("CREATE ROLE %s LOGIN CONNECTION LIMIT 6", name), fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", name))
+			admin(t, u, fmt.Sprintf("CREATE ROLE %s LOGIN CONNECTION LIMIT 12", name), fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", name))
 			admin(t, u, fmt.Sprintf("GRANT ALL ON ALL TABLES IN SCHEMA public TO %s", name), "")
 		} else {
-			admin(t, u, fmt.Sprintf("CREATE USER '%s'@'%%' WITH MAX_USER_CONNECTIONS 6", name), fmt.Sprintf("DROP USER '%s'@'%%'", name))
+			admin(t, u, fmt.Sprintf("CREATE USER '%s'@'%%' WITH MAX_USER_CONNECTIONS 12", name), fmt.Sprintf("DROP USER '%s'@'%%'", name))
 			admin(t, u, fmt.Sprintf("GRANT ALL ON %[1]s.* TO '%[1]s'@'%%'", name), "")
 		}
 		limited := *u
