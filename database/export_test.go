@@ -15,6 +15,9 @@ import (
 	"rollcall/dialect"
 )
 
+// DefaultSilent is how long a host may be silent, unless Options say otherwise.
+const DefaultSilent = defaultSilent
+
 // MigrateDown undoes the migrations after a version.
 func (d *Database) MigrateDown(ctx context.Context, to int64) error {
 	return d.maintain(ctx, func(ctx context.Context, pool *sql.DB) error {

@@ -253,22 +253,17 @@ func (h *hosts) elect() {
 	case best == h.last:
 		h.log.Info("the host of the database takes writes again", "host", h.all[best].addr)
 		return
+	case h.last >= 0: // it is said once connections lead there
+		defer h.log.Warn("the database's writer is another host now", "host", h.all[best].addr, "before", h.all[h.last].addr, "reason", h.well(h.all[h.last]))
 	}
-	left, reason := h.last, error(nil)
-	if left >= 0 {
-		reason = h.well(h.all[left])
-	}
+	left := h.last
 	h.last = best
 	h.leave()
 	h.tenure, h.leave = context.WithCancel(h.until)
 	h.renewal.replace()
-	if left < 0 {
-		return
-	}
-	if silent(h.all[left].err) {
+	if left >= 0 && silent(h.all[left].err) {
 		h.all[left].cut()
 	}
-	h.log.Warn("the database's writer is another host now", "host", h.all[best].addr, "before", h.all[left].addr, "reason", reason) // once connections lead there
 }
 
 // silent reports whether a host does not answer, by the error of its probe.

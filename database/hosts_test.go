@@ -70,7 +70,7 @@ func leadTo(t *testing.T, db *database.Database, nodes []*databasetest.Node, wan
 // moves returns options by which a test hears of the log's messages.
 func moves(settled time.Duration) (database.Options, *events) {
 	e := &events{}
-	return database.Options{PoolSize: 4, Settled: settled, Silent: 750 * time.Millisecond, Log: slog.New(slog.NewTextHandler(e, nil))}, e
+	return database.Options{PoolSize: 4, Settled: settled, Silent: database.DefaultSilent, Log: slog.New(slog.NewTextHandler(e, nil))}, e
 }
 
 type events struct {

@@ -74,9 +74,10 @@ func launch(tb testing.TB, kind string, flags ...string) *Server {
 			"GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"), 0o600); err != nil {
 			tb.Fatal(err)
 		}
-		install = []string{mysqlScript(tb), "init", data}
+		script := mysqlScript(tb)
+		install = []string{script, "init", data}
 		s.command = []string{
-			mysqlScript(tb), "run", data, "--bind-address=127.0.0.1", "--port=" + port,
+			script, "run", data, "--bind-address=127.0.0.1", "--port=" + port,
 			"--socket=" + filepath.Join(folder, "s"), "--pid-file=" + filepath.Join(folder, "pid"), "--init-file=" + letRootIn,
 		}
 	case "postgres":
@@ -175,15 +176,11 @@ func (s *Server) signal(signal syscall.Signal) {
 func mysqlScript(tb testing.TB) string {
 	tb.Helper()
 	folder, err := os.Getwd()
-	for err == nil {
+	for ; err == nil && folder != filepath.Dir(folder); folder = filepath.Dir(folder) {
 		script := filepath.Join(folder, "database", "databasetest", "mysql.sh")
 		if _, err := os.Stat(script); err == nil {
 			return script
 		}
-		if folder == filepath.Dir(folder) {
-			break
-		}
-		folder = filepath.Dir(folder)
 	}
 	tb.Fatalf("mysql.sh is in no folder above: %v", err)
 	return ""
